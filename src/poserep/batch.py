@@ -1,0 +1,37 @@
+"""What travels between the parts: a batch of crops, and predicted points."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from poserep.geometry import Crop
+
+
+class Points(NamedTuple):
+    """Predicted keypoints of a batch.
+
+    Attributes:
+        xy: (B, K, 2), input px or image px as the producer says.
+        score: (B, K) in [0, 1], 1 for a codec's own perfect target.
+    """
+
+    xy: Tensor
+    score: Tensor
+
+
+class Batch(NamedTuple):
+    """Crops with their keypoints, the same for every representation.
+
+    Attributes:
+        image: (B, C, H, W) uint8, RGB.
+        xy: (B, K, 2) float32, input px; anything where ``weight`` is 0.
+        weight: (B, K) float32, 0 for joints that are unlabelled or outside the crop, else 1.
+        crop: Image px to input px.
+        index: (B,) int64, position in the data set's list of instances.
+    """
+
+    image: Tensor
+    xy: Tensor
+    weight: Tensor
+    crop: Crop
+    index: Tensor

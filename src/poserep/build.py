@@ -1,0 +1,188 @@
+"""Configuration to objects. Derived numbers (channels, strides, K, bins) are passed here, never typed in YAML."""
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from poserep.codecs import Codec
+from poserep.data import PoseDataModule, PoseDataset
+from poserep.errors import InputError
+from poserep.geometry import ALIGNMENTS, Size
+from poserep.metrics import PoseMetric
+from poserep.models import PoseNet
+from poserep.module import PoseModule
+from poserep.skeleton import COCO, Skeleton
+
+
+@dataclass
+class RunSchema:
+    """The run-level keys and their types; everything below a group is the group's own business."""
+
+    data: Any = None
+    backbone: Any = None
+    representation: Any = None
+    augment: Any = None
+    optim: Any = None
+    trainer: Any = None
+    logger: Any = None
+    size: str = "64x64"
+    heatmap_sigma: float = 1.0
+    simcc_sigma: float = 4.0
+    dark_kernel: int = 3
+    study: str = "default"
+    seed: int = 0
+    align: str = "centre"
+    flip_test: bool = True
+    readouts: list[str] | None = None
+    boxes: list[str] | None = None
+    runs: str = "runs"
+    table: Any = None
+
+
+ConfigStore.instance().store("schema", RunSchema)
+
+
+@dataclass
+class Run:
+    """The objects of a run."""
+
+    module: PoseModule
+    data: PoseDataModule
+    skeleton: Skeleton
+    files: dict[str, Path]
+    lr: float
+
+
+def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
+    """Call a node's ``_target_`` with its own arguments and the given ones, or bind them if it is ``_partial_``.
+
+    Objects are passed past Hydra, which would copy them into its configuration.
+
+    Raises:
+        InputError: What the target raises, or, naming the node, that an argument is unknown or missing.
+    """
+    try:
+        bound = instantiate(node, _partial_=True, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        raise InputError(f"{node._get_full_key(None)}: {str(error).splitlines()[0]}") from error
+    if node.get("_partial_"):
+        return partial(bound, *args, **kwargs)
+    try:
+        inspect.signature(bound).bind(*args, **kwargs)
+    except TypeError as error:
+        raise InputError(f"{node._get_full_key(None)} ({node._target_}): {error}") from error
+    return bound(*args, **kwargs)
+
+
+def build_skeleton(node: Any) -> Skeleton:
+    """``coco``, the path of a YAML or JSON file, or a mapping in place."""
+    if node == "coco":
+        return COCO
+    if isinstance(node, str):
+        return Skeleton.from_file(node)
+    return Skeleton.from_category(OmegaConf.to_container(node, resolve=True))
+
+
+def build_net(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
+    """Network and codec of a configuration.
+
+    Raises:
+        InputError: If backbone, head, codec and size do not fit; both names are in the message.
+    """
+    if cfg.align not in ALIGNMENTS:
+        raise InputError(f"align={cfg.align!r} is not one of {ALIGNMENTS}")
+    size = Size.parse(cfg.size)
+    codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align)
+    backbone = make(cfg.backbone)
+    step = backbone.multiple
+    if size.height % step or size.width % step:
+        near = Size(*(max(step, round(n / step) * step) for n in size))
+        raise InputError(
+            f"size={size} does not suit backbone {cfg.backbone._target_.split('.')[-1]}, whose input must be a "
+            f"multiple of {step} px on both sides; the nearest is {near}"
+        )
+    head = make(cfg.representation.head, backbone.channels, backbone.strides, skeleton.num_keypoints, codec.x, codec.y)
+    if head.form != codec.form:
+        raise InputError(
+            f"head {type(head).__name__} emits {head.form!r}, but codec {type(codec).__name__} reads {codec.form!r}; "
+            "take head and codec from one representation"
+        )
+    return PoseNet(backbone, head, channels_last=cfg.trainer.channels_last), codec
+
+
+def effective_lr(optim: DictConfig, batch: int) -> float:
+    """The LR for a total batch, from the one stated for the reference batch."""
+    ratio = batch / optim.reference_batch
+    factors = {"linear": ratio, "sqrt": math.sqrt(ratio), "none": 1.0}
+    if optim.rule not in factors:
+        raise InputError(f"optim.rule={optim.rule!r} is not one of {list(factors)}")
+    return optim.lr * factors[optim.rule]
+
+
+def build(cfg: DictConfig, train: bool = True) -> Run:
+    """All objects of a run; ``train=False`` leaves out what only training needs."""
+    skeleton = build_skeleton(cfg.data.skeleton)
+    net, codec = build_net(cfg, skeleton)
+    root = Path(make(cfg.data.prepare) if cfg.data.prepare else cfg.data.root)
+    size = Size.parse(cfg.size)
+    files = {"annotations": root / cfg.data.val.annotations}
+    if cfg.data.detections:
+        files["detections"] = root / cfg.data.detections
+
+    def dataset(node: DictConfig, augment: Any = None, **options: Any) -> PoseDataset:
+        paths = {"annotations": root / node.annotations, "images": root / node.images}
+        return PoseDataset(
+            make(node, skeleton=skeleton, **paths, **options), skeleton, size, cfg.align, augment, seed=cfg.seed
+        )
+
+    offered: dict[str, dict[str, Path]] = {"gt": {}}
+    if "detections" in files:
+        offered["det"] = {"detections": files["detections"]}
+    wanted = cfg.boxes or list(offered)
+    unknown = [b for b in wanted if b not in offered]
+    if unknown:
+        raise InputError(f"boxes={unknown} cannot be had: {cfg.data.name} offers {list(offered)}; set data.detections")
+    evaluation = {boxes: dataset(cfg.data.val, **offered[boxes]) for boxes in wanted}
+
+    def metric(boxes: str) -> Callable[[], PoseMetric]:
+        return partial(
+            make,
+            cfg.data.metric,
+            instances=evaluation[boxes].instances,
+            annotations=files["annotations"],
+            skeleton=skeleton,
+            size=size,
+            score_threshold=codec.score_threshold,
+        )
+
+    lr = effective_lr(cfg.optim, cfg.trainer.batch)
+    module = PoseModule(
+        net,
+        codec,
+        skeleton.flip_perm(),
+        {boxes: metric(boxes) for boxes in wanted},
+        cfg.readouts,
+        make(cfg.optim.optimizer, lr=lr),
+        make(cfg.optim.schedule),
+        cfg.flip_test,
+        cfg.seed,
+    )
+    data = PoseDataModule(
+        dataset(cfg.data.train, make(cfg.augment)) if train else None,
+        evaluation,
+        cfg.trainer.batch,
+        cfg.seed,
+        cfg.trainer.workers,
+    )
+    return Run(module, data, skeleton, files, lr)

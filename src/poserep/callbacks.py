@@ -1,0 +1,83 @@
+"""What a running training says about itself."""
+
+import time
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+
+from poserep.module import PoseModule
+
+
+class Progress(Callback):
+    """Speed and the share of time spent waiting for data, in the bar, in the logs and as a line per epoch.
+
+    Args:
+        batch: Training samples per step over all devices.
+    """
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+        self.images, self.waited, self.spent = 0, 0.0, 0.0
+        self._epoch = [0, 0.0, 0.0]
+        self._mark = 0.0
+
+    def summary(self) -> dict[str, float]:
+        """Over the whole run: images per second and the share of time spent waiting for data."""
+        spent = max(self.spent, 1e-9)
+        return {"img_s": self.images / spent, "data_wait": self.waited / spent}
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._epoch = [0, 0.0, 0.0]
+        self._mark = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """The data are there: what passed since the last step was waiting."""
+        self._add(waiting=True)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """The step is done."""
+        self._add(waiting=False)
+        self._epoch[0] += len(batch.index) * trainer.world_size
+        self.images += len(batch.index) * trainer.world_size
+        images, waited, spent = self._epoch
+        pl_module.log_dict(
+            {"speed/img_s": images / spent, "speed/data_wait": waited / spent},
+            prog_bar=True, on_step=False, on_epoch=True, reduce_fx="max", batch_size=1,
+        )  # fmt: skip
+
+    def _add(self, waiting: bool) -> None:
+        now = time.perf_counter()
+        passed, self._mark = now - self._mark, now
+        self.spent += passed
+        self._epoch[2] += passed
+        if waiting:
+            self.waited += passed
+            self._epoch[1] += passed
+
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Nothing to time; the line is printed when the epoch's numbers are all there."""
+        self._mark = time.perf_counter()
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """One line: loss, accuracy of every readout, speed."""
+        assert isinstance(pl_module, PoseModule)
+        images, waited, spent = self._epoch
+        loss = trainer.callback_metrics.get("train/loss")
+        found = [f"{name} {values['AP']:.1f}" for by in pl_module.results.values() for name, values in by.items()]
+        spent = max(spent, 1e-9)
+        print(
+            f"  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            + (f"  loss {float(loss):.3g}" if loss is not None else "")
+            + (f"  AP_{pl_module.boxes[0]} " + ", ".join(found) if found else "")
+            + f"  {images / spent:.0f} img/s  {waited / spent:.0%} waiting for data",
+            flush=True,
+        )
+        pl_module.results = {}

@@ -1,0 +1,21 @@
+"""Codecs: everything about coordinates. See `Codec`."""
+
+from poserep.codecs.base import Codec
+from poserep.codecs.heatmap import Heatmap, SRHeatmap
+from poserep.codecs.labels import Equal, Gaussian, Laplace
+from poserep.codecs.readouts import DARK, Argmax, QuarterShift
+from poserep.codecs.simcc import ArgmaxBin, SimCC
+
+__all__ = [
+    "DARK",
+    "Argmax",
+    "ArgmaxBin",
+    "Codec",
+    "Equal",
+    "Gaussian",
+    "Heatmap",
+    "Laplace",
+    "QuarterShift",
+    "SRHeatmap",
+    "SimCC",
+]

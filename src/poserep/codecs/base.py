@@ -1,0 +1,107 @@
+"""What every representation must be able to do."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from poserep.batch import Points
+from poserep.errors import InputError
+from poserep.geometry import Align, Axis, Size
+
+Score = Literal["contract", "published"]
+Bounds = Literal["crop", "published"]
+
+
+class Codec(nn.Module, ABC):
+    """Everything about coordinates: targets, loss, decoding, flip test, score. Parameters belong to heads.
+
+    ``out`` is what the head emits, opaque outside the pair of head and codec. Points are in input px. A codec's score
+    is in [0, 1] and 1 for its own perfect target (``score="contract"``), or the one of the papers' code
+    (``score="published"``).
+
+    Attributes:
+        form: What kind of output the codec reads; a head with another form is refused.
+        x: The horizontal axis.
+        y: The vertical axis.
+        readouts: Ways to decode one trained output, by name; the first is the default.
+        score_threshold: Joints with a lower score do not count when an instance's score is formed.
+    """
+
+    form: ClassVar[str]
+    x: Axis
+    y: Axis
+    score_threshold: float
+
+    def __init__(
+        self, x: Axis, y: Axis, readouts: Mapping[str, Callable[..., Any]], score: Score, bounds: Bounds
+    ) -> None:
+        super().__init__()
+        for value, known in ((score, ("contract", "published")), (bounds, ("crop", "published"))):
+            if value not in known:
+                raise InputError(f"{type(self).__name__}: expected one of {known}, got {value!r}")
+        if not readouts:
+            raise InputError(f"{type(self).__name__}: needs at least one readout")
+        self.x, self.y = x, y
+        self.readouts = dict(readouts)
+        self.score, self.bounds = score, bounds
+
+    def readout(self, name: str | None) -> Callable[..., Any]:
+        """The readout of that name, or the default one.
+
+        Raises:
+            InputError: If there is none of that name.
+        """
+        if name is None:
+            return next(iter(self.readouts.values()))
+        if name not in self.readouts:
+            raise InputError(f"{type(self).__name__} has no readout {name!r}; it has {list(self.readouts)}")
+        return self.readouts[name]
+
+    def in_crop(self, xy: Tensor) -> Tensor:
+        """(B, K, 2) input px to (B, K) bool: whether the crop shows the point."""
+        return self.x.contains(xy[..., 0]) & self.y.contains(xy[..., 1])
+
+    @abstractmethod
+    def encode(self, xy: Tensor, weight: Tensor) -> tuple[Any, Tensor]:
+        """Targets for (B, K, 2) points in input px and (B, K) weights, on their device.
+
+        Returns:
+            The target, in the codec's own form, and the weights, 0 where the joint cannot be learnt from.
+        """
+
+    @abstractmethod
+    def loss(self, out: Any, target: Any, weight: Tensor) -> Tensor:
+        """A scalar; joints of weight 0 do not influence it."""
+
+    @abstractmethod
+    def decode(self, out: Any, readout: str | None = None) -> Points:
+        """Points in input px from a head's output."""
+
+    @abstractmethod
+    def merge(self, out: Any, mirrored: Any, perm: Tensor) -> Any:
+        """Flip test: average ``out`` with the output for the mirrored image, un-mirrored and realigned.
+
+        Args:
+            out: For the image.
+            mirrored: For the mirrored image.
+            perm: (K,) from `Skeleton.flip_perm`.
+        """
+
+    @abstractmethod
+    def oracle(self, target: Any) -> Any:
+        """The output that a perfect head would emit for this target."""
+
+    @abstractmethod
+    def density(self, out: Any) -> dict[str, Tensor]:
+        """What the output says about position, for pictures: ``map`` (B, K, h, w), or ``x`` and ``y`` (B, K, n)."""
+
+
+def axes(size: Size | str, bins_per_px: float, align: Align) -> tuple[Axis, Axis]:
+    """The x and y axes of an input of ``size`` with that many bins for a pixel (rounded to whole bins)."""
+    size = Size.parse(size)
+    x, y = (Axis(length, round(length * bins_per_px), align) for length in (size.width, size.height))
+    if min(x.n, y.n) < 2:
+        raise InputError(f"size {size} leaves {y.n}x{x.n} bins at {bins_per_px:g} bins a pixel; need at least 2x2")
+    return x, y

@@ -1,0 +1,127 @@
+"""Label smoothing for coordinate classification: how a position becomes a distribution over the bins of one axis.
+
+Every label takes positions (B, K) in bins and the number of bins n, and returns (B, K, n). Positions lie inside the
+axis or are masked by the codec.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from poserep.errors import InputError
+
+# Far above the smallest float32, so that probabilities of bins far from the label stay numbers after a logarithm.
+FLOOR = 1e-30
+
+
+class Label(Protocol):
+    """A label smoothing.
+
+    Attributes:
+        published_score: How the published code joins the peaks of both axes.
+    """
+
+    published_score: Literal["max", "min"]
+
+    def __call__(self, centre: Tensor, n: int) -> Tensor:
+        """(B, K) bins to (B, K, n)."""
+
+    def in_bounds(self, centre: Tensor, n: int, k: float) -> Tensor:
+        """The published code's rule for joints that still count, (B, K) bool."""
+
+    def least_peak(self, reach: float) -> float:
+        """The lowest maximum that a perfect target can have, ``reach`` bins at most from the nearest bin."""
+
+
+def nearest(centre: Tensor, n: int) -> Tensor:
+    """The nearest bin, ties to the even one as in NumPy, cut to the axis; (B, K) int64."""
+    return centre.round().long().clamp(0, n - 1)
+
+
+@dataclass(frozen=True)
+class Equal:
+    """``1 - smoothing`` on the nearest bin, the rest equally on all others (SimDR; SimCC's "equal" smoothing).
+
+    ``smoothing=0`` is the one-hot label, with which the loss is cross-entropy.
+    """
+
+    smoothing: float = 0.1
+    published_score: Literal["max", "min"] = "max"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothing < 1:
+            raise InputError(f"Equal: smoothing={self.smoothing} must be in [0, 1)")
+
+    def __call__(self, centre: Tensor, n: int) -> Tensor:
+        rest = self.smoothing / (n - 1)
+        target = torch.full((*centre.shape, n), rest, device=centre.device, dtype=centre.dtype)
+        return target.scatter(-1, nearest(centre, n)[..., None], 1 - self.smoothing)
+
+    def in_bounds(self, centre: Tensor, n: int, k: float) -> Tensor:
+        """The rounded label lies on the axis."""
+        label = centre.round()
+        return (label >= 0) & (label < n)
+
+    def least_peak(self, reach: float) -> float:
+        """1 - smoothing, wherever the joint is."""
+        return 1 - self.smoothing
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A Gaussian around the exact position (SA-SimDR; SimCC's "Gaussian" smoothing).
+
+    Attributes:
+        sigma: In bins; published: 4 or 6.
+        renormalise: Make each target sum to one. The published code divides by sigma sqrt(2 pi) instead, so that
+            joints at the border weigh less.
+    """
+
+    sigma: float = 6.0
+    renormalise: bool = True
+    published_score: Literal["max", "min"] = "min"
+
+    def __post_init__(self) -> None:
+        if not self.sigma > 0:
+            raise InputError(f"{type(self).__name__}: sigma={self.sigma} must be positive (bins)")
+
+    def __call__(self, centre: Tensor, n: int) -> Tensor:
+        target = self._profile(torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None])
+        if self.renormalise:
+            return target / target.sum(-1, keepdim=True).clamp_min(FLOOR)
+        return target / self._mass()
+
+    def _profile(self, distance: Tensor) -> Tensor:
+        return torch.exp(-distance.square() / (2 * self.sigma**2))
+
+    def _mass(self) -> float:
+        return self.sigma * (2 * torch.pi) ** 0.5
+
+    def in_bounds(self, centre: Tensor, n: int, k: float) -> Tensor:
+        """Within 3 sigma of the crop, sigma read as input px although it is in bins, as in the published code."""
+        x, length = centre / k, n / k
+        return (torch.trunc(x - 3 * self.sigma) < length) & (torch.trunc(x + 3 * self.sigma + 1) >= 0)
+
+    def least_peak(self, reach: float) -> float:
+        """Of the label that lies half-way between two bins."""
+        # Long enough that no tail is cut: the lowest peak is that of a label with all its mass on the axis.
+        n = int(20 * self.sigma) * 2 + 4
+        at = torch.tensor(n // 2 + min(reach, 0.5), dtype=torch.float64)
+        return float(self(at, n).max())
+
+
+@dataclass(frozen=True)
+class Laplace(Gaussian):
+    """A Laplace distribution around the exact position, of the same standard deviation as the Gaussian of ``sigma``.
+
+    The published tables have a Laplace row but neither scale nor code; the natural form exp(-|i - x| / b) is taken,
+    with b = sigma / sqrt(2).
+    """
+
+    def _profile(self, distance: Tensor) -> Tensor:
+        return torch.exp(-distance.abs() * (2**0.5 / self.sigma))
+
+    def _mass(self) -> float:
+        return self.sigma * 2**0.5

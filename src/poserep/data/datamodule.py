@@ -1,0 +1,80 @@
+"""Loaders for training and for evaluation with each kind of boxes."""
+
+from collections.abc import Mapping
+
+import cv2
+import lightning
+import torch
+from torch.utils.data import DataLoader
+
+from poserep.data.dataset import EpochSampler, PoseDataset
+from poserep.errors import InputError
+
+
+def _one_thread(_: int) -> None:
+    # Workers are the parallelism; OpenCV's and torch's own threads on top of them only fight for the cores.
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+class PoseDataModule(lightning.LightningDataModule):
+    """Batches for the trainer.
+
+    Args:
+        train: None where nothing is trained.
+        evaluation: Data sets by the name of their boxes, ``gt`` and/or ``det``; one loader each, in this order.
+        batch: Training samples per step over all devices.
+        seed: Of the order of training samples.
+        workers: Loader processes per device.
+    """
+
+    def __init__(
+        self, train: PoseDataset | None, evaluation: Mapping[str, PoseDataset], batch: int, seed: int, workers: int
+    ) -> None:
+        super().__init__()
+        self.train, self.evaluation = train, dict(evaluation)
+        self.boxes = list(evaluation)
+        self.batch, self.seed, self.workers = batch, seed, workers
+
+    def per_device(self) -> int:
+        """Samples per step on one device.
+
+        Raises:
+            InputError: If the batch does not divide by the number of devices.
+        """
+        world = self.trainer.world_size if self.trainer else 1
+        if self.batch % world:
+            raise InputError(f"trainer.batch={self.batch} does not divide by {world} devices")
+        return self.batch // world
+
+    def train_dataloader(self) -> DataLoader:
+        """Shuffled; a last batch that is not full is dropped unless it is the only one."""
+        assert self.train is not None
+        batch = self.per_device()
+        sampler = EpochSampler(len(self.train), self.seed, True, self.trainer.global_rank, self.trainer.world_size)
+        return self._loader(self.train, sampler, batch, drop_last=len(sampler) >= batch)
+
+    def val_dataloader(self) -> list[DataLoader]:
+        """One loader for each kind of boxes that ``boxes`` names."""
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        return [
+            self._loader(
+                self.evaluation[b],
+                EpochSampler(len(self.evaluation[b]), rank=rank, world=world),
+                self.per_device(),
+                False,
+            )
+            for b in self.boxes
+        ]
+
+    def _loader(self, dataset: PoseDataset, sampler: EpochSampler, batch: int, drop_last: bool) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_size=batch,
+            sampler=sampler,
+            drop_last=drop_last,
+            num_workers=self.workers,
+            worker_init_fn=_one_thread,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )

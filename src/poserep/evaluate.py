@@ -1,0 +1,84 @@
+"""Re-read a checkpoint with other readouts, boxes, scores or data.
+
+``python -m poserep.evaluate RUN_DIR [checkpoint=best] [flip_test=false] [boxes=[det]] [data.root=...] ...``
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from poserep.build import build
+from poserep.errors import InputError
+from poserep.fit import evaluate, make_trainer, message, quiet, save_predictions
+from poserep.launch import launch
+from poserep.models.checkpoints import read_state
+from poserep.report import metrics_table
+from poserep.results import identity, provenance, write_json
+
+
+def configure(run_dir: Path, overrides: list[str]) -> DictConfig:
+    """The run's configuration with changes; unknown keys are refused.
+
+    Raises:
+        InputError: If the run or a key does not exist.
+    """
+    path = run_dir / "config.yaml"
+    if not path.is_file():
+        raise InputError(f"{run_dir} is no run directory: it has no config.yaml")
+    cfg = OmegaConf.load(path)
+    OmegaConf.update(cfg, "checkpoint", "last")
+    OmegaConf.set_struct(cfg, True)
+    try:
+        cfg.merge_with_dotlist(overrides)
+    except OmegaConfBaseException as error:
+        raise InputError(f"override not understood: {str(error).splitlines()[0]}") from error
+    assert isinstance(cfg, DictConfig)
+    return cfg
+
+
+def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
+    """Evaluate a run's checkpoint; leaves evaluation-<id>.json and .npz beside its result.
+
+    Raises:
+        InputError: If the checkpoint is missing or does not fit the configuration.
+    """
+    quiet()
+    lightning.seed_everything(cfg.seed, verbose=False)
+    state = read_state(run_dir / "checkpoints" / f"{cfg.checkpoint}.ckpt")
+    run = build(cfg, train=False)
+    try:
+        run.module.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(f"checkpoint {cfg.checkpoint} of {run_dir} does not fit this configuration: {error}") from error
+    trainer = make_trainer(cfg, [], [])
+    found = evaluate(run, trainer, cfg, list(run.data.evaluation))
+    config = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(config, dict)
+    result = {"id": identity(config), "run": run_dir.name, "config": config, "provenance": provenance(), **found}
+    if trainer.is_global_zero:
+        save_predictions(run, run_dir / f"evaluation-{result['id']}.npz")
+        write_json(run_dir / f"evaluation-{result['id']}.json", result)
+        Console().print(metrics_table(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found["metrics"]))
+        print(f"written: {run_dir / ('evaluation-' + result['id'] + '.json')}")
+    return result
+
+
+def main() -> None:
+    """Command line."""
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        sys.exit(f"usage: {__doc__}")
+    run_dir = Path(sys.argv[1])
+    try:
+        cfg = configure(run_dir, sys.argv[2:])
+        launch("poserep.evaluate", sys.argv[1:], cfg.trainer.devices, lambda: reread(run_dir, cfg))
+    except InputError as error:
+        sys.exit(f"error: {message(error)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""Runs one run directory: reads its config.yaml and nothing else, trains, evaluates, leaves a result.
+
+``python -m poserep.fit RUN_DIR``; with several devices the launcher starts one such process for each.
+"""
+
+import logging
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from poserep.build import Run, build, make
+from poserep.callbacks import Progress
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.loggers import JsonlLogger
+from poserep.models import cost
+from poserep.results import file_hash, identity, provenance, write_json
+from poserep.samples import save_samples
+
+
+def quiet() -> None:
+    """Keep to ourselves what Lightning says about devices, products and internals."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for text in (".*treespec.*", ".*logging interval.*", ".*does not have many workers.*", ".*estimate number of.*"):
+        warnings.filterwarnings("ignore", text)
+    for text in (".*recommended to use `sync_dist.*", ".*exists and is not empty.*", ".*lr_scheduler.step.*"):
+        warnings.filterwarnings("ignore", text)
+
+
+def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence[Callback]) -> lightning.Trainer:
+    """Lightning's trainer for a configuration."""
+    distributed = cfg.trainer.devices > 1
+    return lightning.Trainer(
+        accelerator=cfg.trainer.accelerator,
+        devices=cfg.trainer.devices,
+        strategy="ddp" if distributed else "auto",
+        precision=cfg.trainer.precision,
+        max_epochs=cfg.trainer.epochs,
+        check_val_every_n_epoch=cfg.trainer.evaluate_every,
+        num_sanity_val_steps=0,
+        logger=list(loggers),
+        log_every_n_steps=1_000_000,
+        callbacks=list(callbacks),
+        enable_progress_bar=any(isinstance(c, TQDMProgressBar) for c in callbacks),
+        enable_model_summary=False,
+        # Our samplers know their rank; Lightning's would repeat samples in training.
+        use_distributed_sampler=False,
+        deterministic="warn" if cfg.trainer.accelerator == "cpu" else False,
+        benchmark=cfg.trainer.accelerator != "cpu",
+        inference_mode=True,
+    )
+
+
+def describe(cfg: DictConfig, run: Run) -> dict[str, Any]:
+    """Cost and effective settings, as recorded and as printed at the start."""
+    size = Size.parse(cfg.size)
+    net = run.module.net
+    return {
+        "batch": cfg.trainer.batch,
+        "lr": run.lr,
+        "params": cost.parameters(net),
+        "params_backbone": cost.parameters(net.backbone),
+        "params_head": cost.parameters(net.head),
+        "gmacs": cost.macs(net, size.height, size.width) / 1e9,
+        "train_instances": len(run.data.train) if run.data.train else 0,
+        "recipe_batch": cfg.optim.reference_batch,
+    }
+
+
+def protocol(cfg: DictConfig, run: Run, boxes: str) -> dict[str, Any]:
+    """Everything that an evaluation's numbers depend on besides the weights."""
+    codec = run.module.codec
+    return {
+        "data": cfg.data.name,
+        "real": cfg.data.real,
+        "split": cfg.data.val.annotations,
+        "boxes": boxes,
+        "hashes": {name: file_hash(path) for name, path in run.files.items() if boxes == "det" or name != "detections"},
+        "instances": len(run.data.evaluation[boxes]),
+        "flip_test": cfg.flip_test,
+        "score": codec.score,
+        "score_threshold": codec.score_threshold,
+        "metric": OmegaConf.to_container(cfg.data.metric, resolve=True),
+        "area": "annotation",
+        "size": cfg.size,
+        "align": cfg.align,
+    }
+
+
+def evaluate(run: Run, trainer: lightning.Trainer, cfg: DictConfig, boxes: Sequence[str]) -> dict[str, Any]:
+    """Evaluate the module as it is with every readout and each kind of boxes, in one pass a kind.
+
+    Returns:
+        ``metrics`` by boxes and readout, and the ``protocol`` of each kind of boxes.
+    """
+    run.module.boxes = run.data.boxes = list(boxes)
+    trainer.validate(run.module, datamodule=run.data, verbose=False)
+    for by_readout in run.module.metrics.values():
+        for note in {getattr(metric, "diagnosis", "") for metric in by_readout.values()} - {""}:
+            print(f"note: {note}", file=sys.stderr)
+    return {
+        "metrics": run.module.results,
+        "protocol": {b: protocol(cfg, run, b) for b in boxes},
+    }
+
+
+def save_predictions(run: Run, path: Path) -> None:
+    """Every prediction of the last evaluation, image px, with the ids of its box; see `load_predictions`."""
+    arrays: dict[str, np.ndarray] = {}
+    for boxes in run.module.boxes:
+        instances = run.data.evaluation[boxes].instances
+        arrays[f"{boxes}/image_id"] = np.array([i.image_id for i in instances])
+        arrays[f"{boxes}/id"] = np.array([i.id for i in instances])
+        arrays[f"{boxes}/box"] = np.array([i.box for i in instances])
+        for name, metric in run.module.metrics[boxes].items():
+            found = metric.predictions()
+            arrays[f"{boxes}/index"] = found.index
+            arrays[f"{boxes}/{name}/xy"], arrays[f"{boxes}/{name}/score"] = found.xy, found.score
+    np.savez_compressed(path, **arrays)
+
+
+def fit(run_dir: Path) -> dict[str, Any]:
+    """Train and evaluate what config.yaml describes; continue from the last checkpoint if there is one.
+
+    Returns:
+        The result, as in result.json.
+    """
+    began = time.time()
+    quiet()
+    cfg = OmegaConf.load(run_dir / "config.yaml")
+    assert isinstance(cfg, DictConfig)
+    lightning.seed_everything(cfg.seed, verbose=False)
+    run = build(cfg)
+    about = describe(cfg, run)
+    checkpoints = run_dir / "checkpoints"
+    main = lightning.pytorch.utilities.rank_zero_only.rank == 0
+    every_box = list(run.data.evaluation)
+    # Selection and curves take one kind of boxes, always the same.
+    run.module.boxes = run.data.boxes = every_box[:1]
+    progress = Progress(cfg.trainer.batch)
+    callbacks: list[Callback] = [
+        progress,
+        ModelCheckpoint(checkpoints, "last", enable_version_counter=False, save_on_train_epoch_end=True),
+        ModelCheckpoint(
+            checkpoints, "best", f"val/AP_{every_box[0]}", mode="max", save_weights_only=True,
+            enable_version_counter=False, save_on_train_epoch_end=False,
+        ),
+    ]  # fmt: skip
+    if sys.stderr.isatty():
+        callbacks.append(TQDMProgressBar(refresh_rate=5))
+    loggers: list[Logger] = [JsonlLogger(run_dir / "metrics.jsonl")]
+    if cfg.logger:
+        tags = [cfg.representation.name, cfg.backbone._target_.split(".")[-1], cfg.data.name, cfg.size]
+        loggers.append(
+            make(cfg.logger, save_dir=run_dir, name=run_dir.name, run_id=run_dir.name[-8:], group=cfg.study, tags=tags)
+        )
+    trainer = make_trainer(cfg, loggers, callbacks)
+    last = checkpoints / "last.ckpt"
+    if main:
+        write_json(run_dir / "status.json", {"state": "running", "since": began})
+        print(start_line(cfg, about, last.is_file()), flush=True)
+    if cfg.trainer.compile:
+        run.module.net.compile()
+    try:
+        trainer.fit(run.module, run.data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        trained = time.time() - began
+        found = evaluate(run, trainer, cfg, every_box)
+        result = {
+            "status": "finished",
+            "id": identity(OmegaConf.to_container(cfg, resolve=True)),  # type: ignore[arg-type]
+            "name": run_dir.name,
+            "config": OmegaConf.to_container(cfg, resolve=True),
+            "cost": about,
+            "epochs": cfg.trainer.epochs,
+            "seconds": {"fit": trained, "all": time.time() - began},
+            "speed": progress.summary(),
+            "device": torch.cuda.get_device_name() if cfg.trainer.accelerator == "gpu" else "cpu",
+            "devices": cfg.trainer.devices,
+            "checkpoint": "last",
+            "provenance": provenance(),
+            **found,
+        }
+        if main:
+            save_predictions(run, run_dir / "predictions.npz")
+            save_samples(run, run_dir / "samples.npz")
+            write_json(run_dir / "result.json", result)
+            write_json(run_dir / "status.json", {"state": "finished", "since": time.time()})
+        return result
+    except BaseException as error:
+        if main:
+            failure = {
+                "state": "failed",
+                "since": time.time(),
+                "error": str(error),
+                "traceback": traceback.format_exc(),
+            }
+            write_json(run_dir / "status.json", failure)
+        raise
+
+
+def start_line(cfg: DictConfig, about: dict[str, Any], resumed: bool) -> str:
+    """What a user should know before the first step."""
+    note = (
+        "" if about["batch"] == about["recipe_batch"] else f" (recipe: batch {about['recipe_batch']}, {cfg.optim.rule})"
+    )
+    return (
+        f"{cfg.representation.name} {cfg.size} on {cfg.data.name}: batch {about['batch']} on {cfg.trainer.devices} "
+        f"{cfg.trainer.accelerator}, LR {about['lr']:.2e}{note}, {about['params'] / 1e6:.2f} M parameters, "
+        f"{about['gmacs']:.3f} GMACs, {about['train_instances']} persons x {cfg.trainer.epochs} epochs"
+        + (", resumed" if resumed else "")
+    )
+
+
+def message(error: InputError) -> str:
+    """The last line: errors from loader processes arrive with a traceback in front."""
+    return str(error).strip().splitlines()[-1].removeprefix("poserep.errors.InputError: ")
+
+
+def main() -> None:
+    """Command line."""
+    if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "config.yaml").is_file():
+        sys.exit("usage: python -m poserep.fit RUN_DIR   (a folder with config.yaml, as `poserep.train` makes it)")
+    try:
+        fit(Path(sys.argv[1]))
+    except InputError as error:
+        sys.exit(f"error: {message(error)}")
+
+
+if __name__ == "__main__":
+    main()

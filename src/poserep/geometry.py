@@ -1,0 +1,203 @@
+"""Sizes, axes and crops: where a pixel is, in the image, in the network's input and in a representation's bins.
+
+A pixel's centre has integer coordinates: an axis of ``n`` pixels covers [-0.5, n - 0.5). Points are (x, y).
+Everything that the field hard-codes about alignment (half pixels, minus ones, flip shifts) follows from `Axis`.
+"""
+
+import re
+from typing import Literal, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from poserep.errors import InputError
+
+Align = Literal["centre", "corner", "edge"]
+ALIGNMENTS: tuple[Align, ...] = ("centre", "corner", "edge")
+
+
+class Size(NamedTuple):
+    """Height and width in pixels, written ``256x192``."""
+
+    height: int
+    width: int
+
+    @classmethod
+    def parse(cls, text: "str | Size") -> Self:
+        """Read ``HxW``.
+
+        Raises:
+            InputError: If the text is not two positive integers joined by ``x``.
+        """
+        found = re.fullmatch(r"(\d+)x(\d+)", str(text))
+        if not found or "0" in found.groups():
+            raise InputError(f"size={text!r} is not a size: write height x width in pixels, for example 256x192")
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
+
+
+class Axis(NamedTuple):
+    """One spatial axis of ``length`` input px, cut into ``n`` bins.
+
+    ``align`` says where bins sit (x in input px, bins counted from 0):
+
+    - ``centre``: bin = (x + 0.5) n / length - 0.5. Exact: bin ``i`` is the mean position of the pixels it covers.
+    - ``corner``: bin = x n / length, as in the code of HRNet, SimCC and SRPose.
+    - ``edge``: bin = x (n - 1) / (length - 1), as in the code of DarkPose, TokenPose and TransPose ("UDP").
+    """
+
+    length: int
+    n: int
+    align: Align = "centre"
+
+    def to_bin(self, x: Tensor) -> Tensor:
+        """Input px to fractional bins, any shape."""
+        if self.align == "centre":
+            return (x + 0.5) * (self.n / self.length) - 0.5
+        if self.align == "corner":
+            return x * (self.n / self.length)
+        return x * ((self.n - 1) / (self.length - 1))
+
+    def to_px(self, i: Tensor) -> Tensor:
+        """Fractional bins to input px, any shape; the inverse of `to_bin`."""
+        if self.align == "centre":
+            return (i + 0.5) * (self.length / self.n) - 0.5
+        if self.align == "corner":
+            return i * (self.length / self.n)
+        return i * ((self.length - 1) / (self.n - 1))
+
+    def flip_shift(self) -> float:
+        """Bins by which the un-mirrored response to a mirrored image lies too far to the right.
+
+        n / length - 1 under ``corner`` (-0.75 at stride 4, k - 1 for SimCC), 0 under the other two.
+        """
+        return self.n / self.length - 1 if self.align == "corner" else 0.0
+
+    def px_per_bin(self) -> float:
+        """Input px between two neighbouring bins."""
+        return (self.length - 1) / (self.n - 1) if self.align == "edge" else self.length / self.n
+
+    def reach(self) -> float:
+        """The greatest distance, in bins, of a point inside the crop from its nearest bin.
+
+        0.5 everywhere but at the ends, where bins can stop short of the last pixel.
+        """
+        ends = torch.tensor([-0.5, self.length - 0.5], dtype=torch.float64)
+        low, high = self.to_bin(ends).tolist()
+        return max(0.5, -low, high - (self.n - 1))
+
+    def contains(self, x: Tensor) -> Tensor:
+        """Whether x (input px) lies on the axis, [-0.5, length - 0.5)."""
+        return (x >= -0.5) & (x < self.length - 0.5)
+
+
+class Crop(NamedTuple):
+    """Affine maps from image px to input px, one per sample.
+
+    ``matrix`` is (B, 2, 3), float64, so that a point survives the way there and back.
+    """
+
+    matrix: Tensor
+
+    def to_input(self, xy: Tensor) -> Tensor:
+        """Image px (B, K, 2) to input px (B, K, 2)."""
+        m = self.matrix
+        return (xy.to(m.dtype) @ m[:, :, :2].mT + m[:, None, :, 2]).to(xy.dtype)
+
+    def to_image(self, xy: Tensor) -> Tensor:
+        """Input px (B, K, 2) to image px (B, K, 2)."""
+        m = self.matrix
+        return ((xy.to(m.dtype) - m[:, None, :, 2]) @ torch.linalg.inv(m[:, :, :2]).mT).to(xy.dtype)
+
+
+def box_to_region(
+    box: np.ndarray, size: Size, align: Align = "centre", padding: float = 1.25
+) -> tuple[np.ndarray, np.ndarray]:
+    """The region of the image around a box that fills an input of ``size`` without distortion.
+
+    The shorter side grows until the region has the input's aspect ratio; then both grow by ``padding``
+    (1.25 in HRNet, SimCC, DARK and SRPose).
+
+    Args:
+        box: (..., 4) x, y, width, height in image px.
+        size: Of the network's input.
+        align: ``edge`` takes the centre of the box's pixels, x + (w - 1) / 2, as DarkPose does; else x + w / 2.
+        padding: Factor on both sides.
+
+    Returns:
+        centre (..., 2) and extent (..., 2), the region's width and height, in image px, float64.
+    """
+    box = np.asarray(box, dtype=np.float64)
+    wh = box[..., 2:]
+    centre = box[..., :2] + (wh - 1 if align == "edge" else wh) / 2
+    return centre, fit_aspect(wh, size) * padding
+
+
+def fit_aspect(wh: np.ndarray, size: Size) -> np.ndarray:
+    """The smallest width and height (..., 2) that cover ``wh`` (..., 2) and have the input's aspect ratio."""
+    ratio = size.width / size.height
+    width = np.maximum(wh[..., 0], wh[..., 1] * ratio)
+    return np.stack([width, width / ratio], axis=-1)
+
+
+def crop_matrix(
+    centre: np.ndarray,
+    extent: np.ndarray,
+    size: Size,
+    align: Align = "centre",
+    rotation: float | np.ndarray = 0.0,
+    flip: bool | np.ndarray = False,
+) -> np.ndarray:
+    """Affine map from image px to input px: scale, rotate about the region's centre, mirror.
+
+    The scale follows the region's width alone, so crops are never anisotropic. The centre goes to the middle of the
+    input's pixels, (W - 1) / 2, under ``centre`` and ``edge``, and to W / 2 under ``corner`` (HRNet); ``edge`` also
+    measures lengths between the outer pixels' centres (DarkPose).
+
+    Args:
+        centre: (..., 2) image px.
+        extent: (..., 2) width and height in image px.
+        size: Of the network's input.
+        align: See above.
+        rotation: (...) degrees; a positive angle turns the content anticlockwise on the screen.
+        flip: (...) mirror the input, x -> W - 1 - x.
+
+    Returns:
+        (..., 2, 3) float64.
+    """
+    centre, extent = np.asarray(centre, np.float64), np.asarray(extent, np.float64)
+    if align == "edge":
+        scale = (size.width - 1) / (extent[..., 0] - 1)
+    else:
+        scale = size.width / extent[..., 0]
+    offset = 0.0 if align == "corner" else 1.0
+    middle = np.array([(size.width - offset) / 2, (size.height - offset) / 2])
+    angle = np.deg2rad(np.asarray(rotation, np.float64))
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    linear = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)
+    shift = middle - (linear @ centre[..., None])[..., 0]
+    matrix = np.concatenate([linear, shift[..., None]], -1)
+    mirror = np.where(np.asarray(flip)[..., None], -matrix[..., 0, :], matrix[..., 0, :])
+    mirror[..., 2] += np.where(flip, size.width - 1, 0)
+    matrix[..., 0, :] = mirror
+    return matrix
+
+
+def shift_bins(maps: Tensor, bins: float) -> Tensor:
+    """Move the content of (..., n) along its last axis by ``bins`` (positive: to the right).
+
+    Whole bins are moved exactly; parts of a bin by linear interpolation; the first and last values are repeated.
+    """
+    if bins == 0:
+        return maps
+    n = maps.shape[-1]
+    source = torch.arange(n, device=maps.device) - bins
+    low = source.floor()
+    part = (source - low).to(maps.dtype)
+    first = maps[..., low.long().clamp(0, n - 1)]
+    if float(bins).is_integer():
+        return first
+    return torch.lerp(first, maps[..., (low.long() + 1).clamp(0, n - 1)], part)

@@ -1,0 +1,50 @@
+"""The pose trunk of HRNet (Sun et al. 2019), on timm's modules."""
+
+from pathlib import Path
+
+import timm
+from torch import Tensor, nn
+
+from poserep.errors import InputError
+from poserep.models.checkpoints import load_trunk
+
+
+class HRNet(nn.Module):
+    """HRNet with its four branches as the pose papers use them, not the classifier's widened maps.
+
+    Args:
+        width: Channels of the finest branch, 18, 32 or 48.
+        multiscale: Emit all four branches (SRPose, HRFormer's setting; 29.3M parameters at width 32) in place of the
+            finest alone (28.5M).
+        weights: A local file of ImageNet weights in HRNet's or timm's layout, or None for random ones.
+
+    Attributes:
+        channels: Of each map.
+        strides: Input px per position of each map.
+        multiple: Height and width of the input must be multiples of this.
+    """
+
+    multiple = 32
+
+    def __init__(self, width: int = 32, multiscale: bool = False, weights: str | Path | None = None) -> None:
+        super().__init__()
+        name = f"hrnet_w{width}"
+        if not timm.is_model(name):
+            raise InputError(f"backbone HRNet has no width {width}; timm offers {timm.list_models('hrnet_w??')}")
+        indices = (1, 2, 3, 4) if multiscale else (1,)
+        # Without feature_location="" timm returns the classifier's maps, four times as wide.
+        self.trunk = timm.create_model(
+            name, pretrained=False, features_only=True, feature_location="", out_indices=indices
+        )
+        if not multiscale:
+            # The last module would otherwise fuse into branches that nothing reads: parameters without gradient,
+            # which distributed training refuses.
+            self.trunk.stage4[-1].fuse_layers = self.trunk.stage4[-1].fuse_layers[:1]
+        self.channels: tuple[int, ...] = tuple(width * 2**i for i in range(len(indices)))
+        self.strides: tuple[int, ...] = tuple(4 * 2**i for i in range(len(indices)))
+        if weights:
+            load_trunk(self.trunk, weights)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Normalised image (B, 3, H, W) to maps (B, channels[i], H / strides[i], W / strides[i])."""
+        return tuple(self.trunk(image))

@@ -1,0 +1,70 @@
+"""What heads share: their interface, deconvolutions and the papers' initialisation."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor, nn
+
+from poserep.errors import InputError
+
+
+class AxisLike(Protocol):
+    """One spatial axis of the codec: ``length`` input px in ``n`` bins."""
+
+    length: int
+    n: int
+
+
+class Head(nn.Module):
+    """Features to output. Everything with parameters; knows no coordinates.
+
+    Heads are built as ``Head(channels, strides, num_keypoints, x, y, **own options)``: channels and strides of the
+    backbone's maps, and the axes of the codec.
+
+    Attributes:
+        form: What kind of output the head emits; the codec must read the same.
+    """
+
+    form: ClassVar[str]
+
+    def forward(self, features: Sequence[Tensor]) -> Any:
+        """Maps, fine to coarse, to what the codec reads."""
+        raise NotImplementedError
+
+
+def deconvolutions(channels: int, layers: int, width: int = 256) -> nn.Sequential:
+    """``layers`` times: transposed convolution 4x4 of stride 2, batch norm, ReLU (Xiao et al. 2018)."""
+    modules: list[nn.Module] = []
+    for _ in range(layers):
+        modules += [
+            nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+        ]
+        channels = width
+    return nn.Sequential(*modules)
+
+
+def doublings(head: str, stride: int, target: float) -> int:
+    """How often a map of ``stride`` must double to reach stride ``target``.
+
+    Raises:
+        InputError: If no whole number of doublings does it.
+    """
+    layers = math.log2(stride / target)
+    if layers < 0 or not layers.is_integer():
+        raise InputError(
+            f"{head}: cannot get from the backbone's stride {stride} to stride {target:g} by doubling; "
+            "choose a backbone with a coarser map or a representation with another stride"
+        )
+    return int(layers)
+
+
+def small_normal(module: nn.Module) -> None:
+    """Convolutions ~ N(0, 0.001), biases 0, as the papers' code initialises its heads."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(part.weight, std=0.001)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)

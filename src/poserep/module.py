@@ -1,0 +1,136 @@
+"""The only place where backbone, head, codec and metrics meet."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from poserep.batch import Batch
+from poserep.codecs import Codec
+from poserep.errors import InputError
+from poserep.metrics import PoseMetric
+from poserep.models import PoseNet
+
+
+class PoseModule(lightning.LightningModule):
+    """Trains one representation and evaluates all its readouts in one pass.
+
+    Logged keys are the same for every representation: ``train/loss``, ``val/<metric>_<boxes>`` for the default
+    readout and ``val/<readout>/<metric>_<boxes>`` for each.
+
+    Args:
+        net: Images to outputs.
+        codec: Reads what the head emits.
+        perm: (K,) from `Skeleton.flip_perm`.
+        metrics: By kind of boxes, in the order of the evaluation loaders: makes one metric per readout.
+        readouts: The codec's readouts to evaluate, the default one first; None takes all.
+        optimizer: Makes the optimiser from parameters.
+        schedule: Makes the schedule from the optimiser, ``total_steps`` and ``steps_per_epoch``.
+        flip_test: Average over the mirrored image.
+        seed: Of the run.
+    """
+
+    def __init__(
+        self,
+        net: PoseNet,
+        codec: Codec,
+        perm: Tensor,
+        metrics: Mapping[str, Callable[[], PoseMetric]],
+        readouts: list[str] | None = None,
+        optimizer: Callable[[Any], Optimizer] | None = None,
+        schedule: Callable[..., LRScheduler] | None = None,
+        flip_test: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.net, self.codec = net, codec
+        self.register_buffer("perm", perm, persistent=False)
+        self.readouts = list(readouts or codec.readouts)
+        for readout in self.readouts:
+            codec.readout(readout)
+        # Which of the metrics' boxes the evaluation loaders stand for, in their order.
+        self.boxes = list(metrics)
+        self.metrics = nn.ModuleDict(
+            {boxes: nn.ModuleDict({name: make() for name in self.readouts}) for boxes, make in metrics.items()}
+        )
+        self.make_optimizer, self.make_schedule = optimizer, schedule
+        self.flip_test, self.seed = flip_test, seed
+        self._last_step: tuple[Tensor, int, Tensor] | None = None
+        # What the last evaluation found, by boxes and readout.
+        self.results: dict[str, dict[str, dict[str, float]]] = {}
+
+    def on_train_epoch_start(self) -> None:
+        """Make anything random in the network depend on (seed, epoch, rank) alone, so that resuming changes nothing."""
+        torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)) % 2**63)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of a batch."""
+        self._stop_if_diverged()
+        target, weight = self.codec.encode(batch.xy, batch.weight)
+        loss = self.codec.loss(self.net(batch.image), target, weight)
+        # Looked at one step later, when reading it no longer makes the device wait.
+        self._last_step = (loss.detach(), batch_idx, batch.index)
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.index), sync_dist=True)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """See that the last step of the epoch was sound before anything is saved."""
+        self._stop_if_diverged()
+
+    def _stop_if_diverged(self) -> None:
+        if self._last_step is None:
+            return
+        loss, batch_idx, index = self._last_step
+        self._last_step = None
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"loss is {loss.item()} in epoch {self.current_epoch}, batch {batch_idx} (instances "
+                f"{index[:8].tolist()}{'...' if len(index) > 8 else ''}); the run stops and its last checkpoint, of "
+                "the epoch before, stays. Lower optim.lr, or look at these samples"
+            )
+
+    def predict_batch(self, image: Tensor) -> Any:
+        """Output for uint8 images (B, C, H, W), flip test included."""
+        out = self.net(image)
+        if self.flip_test:
+            out = self.codec.merge(out, self.net(image.flip(-1)), self.perm)
+        return out
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Decode with every readout and hand the points to the metrics."""
+        out = self.predict_batch(batch.image)
+        for name, metric in self._metrics(dataloader_idx).items():
+            points = self.codec.decode(out, name)
+            metric.update(batch.index, points._replace(xy=batch.crop.to_image(points.xy)))
+
+    def on_validation_epoch_end(self) -> None:
+        """Score all readouts."""
+        self.results = {}
+        for i, boxes in enumerate(self.boxes):
+            self.results[boxes] = {}
+            for name, metric in self._metrics(i).items():
+                values = self.results[boxes][name] = metric.compute()
+                keys = [f"val/{name}/"] + (["val/"] if name == self.readouts[0] else [])
+                self.log_dict({f"{key}{k}_{boxes}": v for key in keys for k, v in values.items()})
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget earlier predictions."""
+        for i in range(len(self.boxes)):
+            for metric in self._metrics(i).values():
+                metric.reset()
+
+    def _metrics(self, i: int) -> dict[str, PoseMetric]:
+        return dict(self.metrics[self.boxes[i]].items())
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Optimiser and per-step schedule."""
+        assert self.make_optimizer is not None and self.make_schedule is not None
+        optimizer = self.make_optimizer(self.parameters())
+        total = int(self.trainer.estimated_stepping_batches)
+        per_epoch = total // max(1, self.trainer.max_epochs or 1)
+        schedule = self.make_schedule(optimizer, total_steps=total, steps_per_epoch=per_epoch)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,40 @@
+"""A few evaluated crops with everything needed to draw them, so that reports never run a network."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from poserep.build import Run
+from poserep.module import PoseModule
+
+COUNT = 12
+
+
+@torch.no_grad()
+def save_samples(run: Run, path: Path) -> None:
+    """Crops of the evaluation set's first kind of boxes, evenly spread, the same for every run on that set.
+
+    Writes ``index`` (N,), ``image`` (N, H, W, 3) uint8, ``xy`` (N, K, 2) and ``weight`` (N, K) of the truth,
+    ``<readout>/xy`` and ``<readout>/score``, all in input px, and the head's ``density/...`` as float16.
+    """
+    module: PoseModule = run.module.eval()
+    dataset = next(iter(run.data.evaluation.values()))
+    index = np.unique(np.linspace(0, len(dataset) - 1, COUNT).round().astype(int))
+    batch = torch.utils.data.default_collate([dataset[0, int(i)] for i in index])
+    device = next(module.net.parameters()).device
+    out = module.predict_batch(batch.image.to(device))
+    arrays = {
+        "index": index,
+        "image": batch.image.permute(0, 2, 3, 1).numpy(),
+        "xy": batch.xy.numpy(),
+        "weight": batch.weight.numpy(),
+        "edges": np.array(run.skeleton.edge_indices()).reshape(-1, 2),
+        "names": np.array(run.skeleton.names),
+    }
+    for name in module.readouts:
+        points = module.codec.decode(out, name)
+        arrays[f"{name}/xy"], arrays[f"{name}/score"] = points.xy.cpu().numpy(), points.score.cpu().numpy()
+    for name, density in module.codec.density(out).items():
+        arrays[f"density/{name}"] = density.half().cpu().numpy()
+    np.savez_compressed(path, **arrays)

@@ -1,0 +1,164 @@
+"""Skeletons: which joints there are, how they mirror, connect and count. By name; all that is positional is derived."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from poserep.errors import InputError
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """The joints of a data set.
+
+    Attributes:
+        name: For messages and records.
+        names: The keypoints, in the order of the annotation files.
+        pairs: Left/right keypoints that exchange roles when the image is mirrored.
+        edges: Limbs, for drawing.
+        sigmas: Per-keypoint OKS constants, k_i / 2 in COCO's terms, one for each name.
+        upper: The keypoints of the upper body, for half-body augmentation; the others are the lower body.
+
+    Raises:
+        InputError: If names repeat, pairs are no involution, or sigmas are missing; the message says how to fix it.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    edges: tuple[tuple[str, str], ...]
+    sigmas: tuple[float, ...]
+    upper: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        where = f"skeleton {self.name!r}"
+        if len(set(self.names)) != len(self.names) or not self.names:
+            raise InputError(f"{where}: keypoint names must exist and differ, got {list(self.names)}")
+        for label, groups in (("pairs", self.pairs), ("edges", self.edges), ("upper", (self.upper,))):
+            unknown = sorted({n for group in groups for n in group} - set(self.names))
+            if unknown:
+                raise InputError(f"{where}: {label} names {unknown}, which are no keypoints; there are {self.names}")
+        paired = [n for pair in self.pairs for n in pair]
+        twice = sorted({n for n in paired if paired.count(n) > 1})
+        if twice or any(len(pair) != 2 for pair in self.pairs):
+            raise InputError(
+                f"{where}: pairs are no involution: {twice or self.pairs} must each stand in exactly one pair "
+                "[left, right]; leave joints on the body's axis out of `pairs`"
+            )
+        if len(self.sigmas) != len(self.names):
+            raise InputError(
+                f"{where}: {len(self.sigmas)} sigmas for {len(self.names)} keypoints; give one OKS sigma for each, "
+                "for example the value of the nearest COCO joint (hip .107, wrist .062)"
+            )
+        bad = [n for n, s in zip(self.names, self.sigmas, strict=True) if not s > 0]
+        if bad:
+            raise InputError(f"{where}: sigmas of {bad} are not positive")
+
+    @classmethod
+    def from_category(cls, category: Mapping[str, Any]) -> Self:
+        """Build from a COCO-style category, extended by what COCO leaves to code.
+
+        Args:
+            category: ``keypoints`` (list of names); ``pairs`` (lists of two names); ``sigmas`` (list in keypoint
+                order, or a mapping from name to value); optional ``skeleton`` (1-based index pairs, as in COCO files)
+                or ``edges`` (name pairs); optional ``upper`` (names) and ``name``.
+        """
+        name = str(category.get("name", "custom"))
+        if not category.get("keypoints"):
+            raise InputError(f"skeleton {name!r} has no `keypoints`: list the joint names in annotation order")
+        names = tuple(category["keypoints"])
+        for key, remedy in (
+            ("sigmas", "one OKS sigma per keypoint (list, or mapping from name)"),
+            ("pairs", "the left/right pairs that a mirror exchanges ([] if there are none)"),
+        ):
+            if category.get(key) is None:
+                raise InputError(f"skeleton {name!r} has no `{key}`: add {remedy}")
+        sigmas = category["sigmas"]
+        if isinstance(sigmas, Mapping):
+            missing = [n for n in names if n not in sigmas]
+            if missing or len(sigmas) > len(names):
+                unknown = [n for n in sigmas if n not in names]
+                raise InputError(f"skeleton {name!r}: sigmas lack {missing} and name unknown {unknown}")
+            sigmas = [sigmas[n] for n in names]
+        edges = category.get("edges")
+        if edges is None:
+            limbs = [tuple(edge) for edge in category.get("skeleton", ())]
+            wrong = [edge for edge in limbs if not all(1 <= j <= len(names) for j in edge)]
+            if wrong:
+                raise InputError(f"skeleton {name!r}: limbs {wrong} are outside 1..{len(names)}")
+            edges = [(names[i - 1], names[j - 1]) for i, j in limbs]
+        return cls(
+            name,
+            names,
+            tuple(tuple(pair) for pair in category["pairs"]),
+            tuple(tuple(edge) for edge in edges),
+            tuple(float(s) for s in sigmas),
+            tuple(category.get("upper", ())),
+        )
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Read a category from a YAML or JSON file, see `from_category`."""
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"skeleton file {path} does not exist")
+        text = path.read_text()
+        category = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        if not isinstance(category, Mapping):
+            raise InputError(f"skeleton file {path} must hold one mapping with `keypoints`, `pairs`, `sigmas`")
+        return cls.from_category({"name": path.stem, **category})
+
+    @property
+    def num_keypoints(self) -> int:
+        """K."""
+        return len(self.names)
+
+    def flip_perm(self) -> Tensor:
+        """(K,) int64: which joint a mirrored image shows in the place of each joint."""
+        other = {a: b for a, b in self.pairs} | {b: a for a, b in self.pairs}
+        return torch.tensor([self.names.index(other.get(n, n)) for n in self.names])
+
+    def edge_indices(self) -> list[tuple[int, int]]:
+        """Limbs as positions."""
+        return [(self.names.index(a), self.names.index(b)) for a, b in self.edges]
+
+    def upper_mask(self) -> np.ndarray:
+        """(K,) bool: joints of the upper body."""
+        return np.array([n in self.upper for n in self.names])
+
+
+COCO = Skeleton(
+    name="coco",
+    names=(
+        "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+        "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+        "right_ankle",
+    ),
+    pairs=tuple(
+        (f"left_{part}", f"right_{part}")
+        for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    ),
+    edges=(
+        ("left_ankle", "left_knee"), ("left_knee", "left_hip"), ("right_ankle", "right_knee"),
+        ("right_knee", "right_hip"), ("left_hip", "right_hip"), ("left_shoulder", "left_hip"),
+        ("right_shoulder", "right_hip"), ("left_shoulder", "right_shoulder"), ("left_shoulder", "left_elbow"),
+        ("right_shoulder", "right_elbow"), ("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"),
+        ("left_eye", "right_eye"), ("nose", "left_eye"), ("nose", "right_eye"), ("left_eye", "left_ear"),
+        ("right_eye", "right_ear"), ("left_ear", "left_shoulder"), ("right_ear", "right_shoulder"),
+    ),
+    sigmas=(
+        0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087,
+        0.089, 0.089,
+    ),
+    upper=(
+        "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+        "right_elbow", "left_wrist", "right_wrist",
+    ),
+)  # fmt: skip
