@@ -91,7 +91,9 @@ def build_skeleton(node: Any) -> Skeleton:
         return COCO
     if isinstance(node, str):
         return Skeleton.from_file(node)
-    return Skeleton.from_category(OmegaConf.to_container(node, resolve=True))
+    category = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(category, dict)
+    return Skeleton.from_category({str(key): value for key, value in category.items()})
 
 
 def build_net(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:

@@ -14,11 +14,11 @@ class Progress(Callback):
     """Speed and the share of time spent waiting for data, in the bar, in the logs and as a line per epoch.
 
     Args:
-        batch: Training samples per step over all devices.
+        verbose: Print a line per epoch.
     """
 
-    def __init__(self, batch: int) -> None:
-        self.batch = batch
+    def __init__(self, verbose: bool = True) -> None:
+        self.verbose = verbose
         self.images, self.waited, self.spent = 0, 0.0, 0.0
         self._epoch = [0, 0.0, 0.0]
         self._mark = 0.0
@@ -52,6 +52,10 @@ class Progress(Callback):
             prog_bar=True, on_step=False, on_epoch=True, reduce_fx="max", batch_size=1,
         )  # fmt: skip
 
+    def tick(self) -> None:
+        """Put what has passed since the last mark into the step that has just ended."""
+        self._add(waiting=False)
+
     def _add(self, waiting: bool) -> None:
         now = time.perf_counter()
         passed, self._mark = now - self._mark, now
@@ -61,14 +65,12 @@ class Progress(Callback):
             self.waited += passed
             self._epoch[1] += passed
 
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Nothing to time; the line is printed when the epoch's numbers are all there."""
-        self._mark = time.perf_counter()
-
     @rank_zero_only
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """One line: loss, accuracy of every readout, speed."""
         assert isinstance(pl_module, PoseModule)
+        if not self.verbose:
+            return
         images, waited, spent = self._epoch
         loss = trainer.callback_metrics.get("train/loss")
         found = [f"{name} {values['AP']:.1f}" for by in pl_module.results.values() for name, values in by.items()]

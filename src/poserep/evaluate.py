@@ -54,7 +54,9 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     try:
         run.module.load_state_dict(state)
     except RuntimeError as error:
-        raise InputError(f"checkpoint {cfg.checkpoint} of {run_dir} does not fit this configuration: {error}") from error
+        raise InputError(
+            f"checkpoint {cfg.checkpoint} of {run_dir} does not fit this configuration: {error}"
+        ) from error
     trainer = make_trainer(cfg, [], [])
     found = evaluate(run, trainer, cfg, list(run.data.evaluation))
     config = OmegaConf.to_container(cfg, resolve=True)

@@ -4,6 +4,7 @@
 """
 
 import logging
+import os
 import sys
 import time
 import traceback
@@ -106,8 +107,8 @@ def evaluate(run: Run, trainer: lightning.Trainer, cfg: DictConfig, boxes: Seque
     """
     run.module.boxes = run.data.boxes = list(boxes)
     trainer.validate(run.module, datamodule=run.data, verbose=False)
-    for by_readout in run.module.metrics.values():
-        for note in {getattr(metric, "diagnosis", "") for metric in by_readout.values()} - {""}:
+    for kind in boxes:
+        for note in {getattr(metric, "diagnosis", "") for metric in run.module.metrics_of(kind).values()} - {""}:
             print(f"note: {note}", file=sys.stderr)
     return {
         "metrics": run.module.results,
@@ -116,15 +117,16 @@ def evaluate(run: Run, trainer: lightning.Trainer, cfg: DictConfig, boxes: Seque
 
 
 def save_predictions(run: Run, path: Path) -> None:
-    """Every prediction of the last evaluation, image px, with the ids of its box; see `load_predictions`."""
-    arrays: dict[str, np.ndarray] = {}
+    """Every prediction of the last evaluation, image px, with the ids of its box."""
+    arrays: dict[str, Any] = {}
     for boxes in run.module.boxes:
         instances = run.data.evaluation[boxes].instances
         arrays[f"{boxes}/image_id"] = np.array([i.image_id for i in instances])
         arrays[f"{boxes}/id"] = np.array([i.id for i in instances])
         arrays[f"{boxes}/box"] = np.array([i.box for i in instances])
-        for name, metric in run.module.metrics[boxes].items():
-            found = metric.predictions()
+        for name, metric in run.module.metrics_of(boxes).items():
+            found = metric.found
+            assert found is not None
             arrays[f"{boxes}/index"] = found.index
             arrays[f"{boxes}/{name}/xy"], arrays[f"{boxes}/{name}/score"] = found.xy, found.score
     np.savez_compressed(path, **arrays)
@@ -139,16 +141,17 @@ def fit(run_dir: Path) -> dict[str, Any]:
     began = time.time()
     quiet()
     cfg = OmegaConf.load(run_dir / "config.yaml")
-    assert isinstance(cfg, DictConfig)
+    config = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(cfg, DictConfig) and isinstance(config, dict)
     lightning.seed_everything(cfg.seed, verbose=False)
     run = build(cfg)
     about = describe(cfg, run)
     checkpoints = run_dir / "checkpoints"
-    main = lightning.pytorch.utilities.rank_zero_only.rank == 0
+    main = int(os.environ.get("RANK", "0")) == 0
     every_box = list(run.data.evaluation)
     # Selection and curves take one kind of boxes, always the same.
     run.module.boxes = run.data.boxes = every_box[:1]
-    progress = Progress(cfg.trainer.batch)
+    progress = Progress()
     callbacks: list[Callback] = [
         progress,
         ModelCheckpoint(checkpoints, "last", enable_version_counter=False, save_on_train_epoch_end=True),
@@ -178,9 +181,9 @@ def fit(run_dir: Path) -> dict[str, Any]:
         found = evaluate(run, trainer, cfg, every_box)
         result = {
             "status": "finished",
-            "id": identity(OmegaConf.to_container(cfg, resolve=True)),  # type: ignore[arg-type]
+            "id": identity(config),
             "name": run_dir.name,
-            "config": OmegaConf.to_container(cfg, resolve=True),
+            "config": config,
             "cost": about,
             "epochs": cfg.trainer.epochs,
             "seconds": {"fit": trained, "all": time.time() - began},
@@ -199,21 +202,17 @@ def fit(run_dir: Path) -> dict[str, Any]:
         return result
     except BaseException as error:
         if main:
-            failure = {
-                "state": "failed",
-                "since": time.time(),
-                "error": str(error),
-                "traceback": traceback.format_exc(),
-            }
+            reason = message(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            failure = {"state": "failed", "since": time.time(), "error": reason, "traceback": traceback.format_exc()}
             write_json(run_dir / "status.json", failure)
         raise
 
 
 def start_line(cfg: DictConfig, about: dict[str, Any], resumed: bool) -> str:
     """What a user should know before the first step."""
-    note = (
-        "" if about["batch"] == about["recipe_batch"] else f" (recipe: batch {about['recipe_batch']}, {cfg.optim.rule})"
-    )
+    note = ""
+    if about["batch"] != about["recipe_batch"]:
+        note = f" (recipe: {cfg.optim.lr:.2e} at batch {about['recipe_batch']}, {cfg.optim.rule} rule)"
     return (
         f"{cfg.representation.name} {cfg.size} on {cfg.data.name}: batch {about['batch']} on {cfg.trainer.devices} "
         f"{cfg.trainer.accelerator}, LR {about['lr']:.2e}{note}, {about['params'] / 1e6:.2f} M parameters, "

@@ -169,10 +169,7 @@ def crop_matrix(
         (..., 2, 3) float64.
     """
     centre, extent = np.asarray(centre, np.float64), np.asarray(extent, np.float64)
-    if align == "edge":
-        scale = (size.width - 1) / (extent[..., 0] - 1)
-    else:
-        scale = size.width / extent[..., 0]
+    scale = (size.width - 1) / (extent[..., 0] - 1) if align == "edge" else size.width / extent[..., 0]
     offset = 0.0 if align == "corner" else 1.0
     middle = np.array([(size.width - offset) / 2, (size.height - offset) / 2])
     angle = np.deg2rad(np.asarray(rotation, np.float64))

@@ -1,7 +1,7 @@
 """The only place where backbone, head, codec and metrics meet."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -48,6 +48,7 @@ class PoseModule(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.net, self.codec = net, codec
+        self.perm: Tensor
         self.register_buffer("perm", perm, persistent=False)
         self.readouts = list(readouts or codec.readouts)
         for readout in self.readouts:
@@ -124,9 +125,13 @@ class PoseModule(lightning.LightningModule):
                 metric.reset()
 
     def _metrics(self, i: int) -> dict[str, PoseMetric]:
-        return dict(self.metrics[self.boxes[i]].items())
+        return self.metrics_of(self.boxes[i])
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def metrics_of(self, boxes: str) -> dict[str, PoseMetric]:
+        """The metric of every readout for one kind of boxes."""
+        return dict(cast(nn.ModuleDict, self.metrics[boxes]).items())  # type: ignore[arg-type]
+
+    def configure_optimizers(self) -> Any:
         """Optimiser and per-step schedule."""
         assert self.make_optimizer is not None and self.make_schedule is not None
         optimizer = self.make_optimizer(self.parameters())

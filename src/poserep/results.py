@@ -27,7 +27,7 @@ ELSEWHERE = (
 PACKAGES = ("torch", "lightning", "timm", "numpy", "opencv-python-headless", "pycocotools", "albumentations")
 
 
-def identity(config: Mapping[str, Any]) -> str:
+def identity(config: Mapping[Any, Any]) -> str:
     """Eight hex digits of the resolved configuration without paths and hardware."""
     kept = json.loads(json.dumps(config))
     for dotted in ELSEWHERE:

@@ -50,6 +50,7 @@ class RowSweeper(Sweeper):
             InputError: If the configuration has no table.
             SystemExit: With status 1 if a cell failed.
         """
+        assert self.config is not None
         if not OmegaConf.select(self.config, "table.rows"):
             raise InputError("this configuration has no table.rows; run a file of sweeps/, or drop hydra/sweeper=rows")
         jobs = list(cells(self.config.table.rows, self.parser.parse_overrides(arguments)))
@@ -68,7 +69,9 @@ def cells(rows: Sequence[DictConfig], overrides: Sequence[Override]) -> Iterator
     choices: list[list[str]] = []
     for override in overrides:
         key = override.get_key_element()
-        values = override.sweep_string_iterator() if override.is_sweep_override() else [override.get_value_element_as_str()]
+        values = (
+            override.sweep_string_iterator() if override.is_sweep_override() else [override.get_value_element_as_str()]
+        )
         choices.append([f"{key}={value}" for value in values])
     given = {override.get_key_element() for override in overrides}
     seen = set()

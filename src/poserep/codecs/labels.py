@@ -55,6 +55,7 @@ class Equal:
             raise InputError(f"Equal: smoothing={self.smoothing} must be in [0, 1)")
 
     def __call__(self, centre: Tensor, n: int) -> Tensor:
+        """(B, K) bins to (B, K, n)."""
         rest = self.smoothing / (n - 1)
         target = torch.full((*centre.shape, n), rest, device=centre.device, dtype=centre.dtype)
         return target.scatter(-1, nearest(centre, n)[..., None], 1 - self.smoothing)
@@ -88,6 +89,7 @@ class Gaussian:
             raise InputError(f"{type(self).__name__}: sigma={self.sigma} must be positive (bins)")
 
     def __call__(self, centre: Tensor, n: int) -> Tensor:
+        """(B, K) bins to (B, K, n)."""
         target = self._profile(torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None])
         if self.renormalise:
             return target / target.sum(-1, keepdim=True).clamp_min(FLOOR)

@@ -35,6 +35,7 @@ class Argmax:
     """The bin with the highest value, no sub-bin position."""
 
     def __call__(self, heatmap: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
         xy, value = peak(heatmap)
         return xy.to(heatmap.dtype), value
 
@@ -48,6 +49,7 @@ class QuarterShift:
     """
 
     def __call__(self, heatmap: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
         h, w = heatmap.shape[-2:]
         xy, value = peak(heatmap)
         x, y = xy.unbind(-1)
@@ -110,6 +112,7 @@ class DARK:
             raise InputError(f"DARK: kernel={self.kernel} must be odd and positive")
 
     def __call__(self, heatmap: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
         h, w = heatmap.shape[-2:]
         xy, value = peak(heatmap)
         x, y = xy.unbind(-1)

@@ -42,29 +42,26 @@ class PoseDataModule(lightning.LightningDataModule):
         Raises:
             InputError: If the batch does not divide by the number of devices.
         """
-        world = self.trainer.world_size if self.trainer else 1
+        _, world = self._ranks()
         if self.batch % world:
             raise InputError(f"trainer.batch={self.batch} does not divide by {world} devices")
         return self.batch // world
+
+    def _ranks(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled; a last batch that is not full is dropped unless it is the only one."""
         assert self.train is not None
         batch = self.per_device()
-        sampler = EpochSampler(len(self.train), self.seed, True, self.trainer.global_rank, self.trainer.world_size)
+        sampler = EpochSampler(len(self.train), self.seed, True, *self._ranks())
         return self._loader(self.train, sampler, batch, drop_last=len(sampler) >= batch)
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader for each kind of boxes that ``boxes`` names."""
-        rank, world = self.trainer.global_rank, self.trainer.world_size
         return [
-            self._loader(
-                self.evaluation[b],
-                EpochSampler(len(self.evaluation[b]), rank=rank, world=world),
-                self.per_device(),
-                False,
-            )
-            for b in self.boxes
+            self._loader(data, EpochSampler(len(data), 0, False, *self._ranks()), self.per_device(), drop_last=False)
+            for data in (self.evaluation[b] for b in self.boxes)
         ]
 
     def _loader(self, dataset: PoseDataset, sampler: EpochSampler, batch: int, drop_last: bool) -> DataLoader:

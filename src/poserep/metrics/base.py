@@ -22,7 +22,7 @@ class Predictions(NamedTuple):
         score: (N, K) float32.
     """
 
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     xy: np.ndarray
     score: np.ndarray
 
@@ -43,6 +43,8 @@ class PoseMetric(Metric):
         self.instances = instances
         for name in ("index", "xy", "score"):
             self.add_state(name, default=[], dist_reduce_fx="cat")
+        # Of the last `compute`, over all ranks; the states themselves go back to this rank's share after it.
+        self.found: Predictions | None = None
 
     def update(self, index: Tensor, points: Points) -> None:
         """Add a batch: (B,) indices and points in image px.
@@ -70,7 +72,8 @@ class PoseMetric(Metric):
 
     def compute(self) -> dict[str, float]:
         """Named values of the gathered predictions."""
-        return self.evaluate(self.predictions())
+        self.found = self.predictions()
+        return self.evaluate(self.found)
 
     def evaluate(self, predictions: Predictions) -> dict[str, float]:
         """Named values of predictions."""

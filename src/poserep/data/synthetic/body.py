@@ -9,6 +9,7 @@ from poserep.data.synthetic.skeleton3d import SIDES, Array, Figure
 from poserep.data.synthetic.wardrobe import BOTTOM, FACE, HAIR, SHOE, SKIN, TOP, TRIM, Look
 
 Triple = tuple[float, float, float]
+_TRUNK = ("pelvis", "waist", "chest")
 
 
 class _Tailor:
@@ -28,17 +29,23 @@ class _Tailor:
         material: int,
         scale: Triple = (1.0, 1.0, 1.0),
         open_end: bool = False,
-        shift: float = 0.0,
     ) -> None:
+        axes = self.figure.frames[frame]
+        # One texture space for the whole top, or checks would start afresh at every seam.
+        x, y, z = (a - self.figure.joints["chest"]) @ axes if frame in _TRUNK else (0.0, 0.0, 0.0)
+        index = self.first + material
         self.parts.append(
-            Part(a, b, self.figure.frames[frame], ra, rb, self.first + material, self.owner, scale, open_end, shift)
+            Part(
+                a, b, axes, ra, rb, index, self.owner, scale, open_end, (float(x), float(y), float(z)), frame == "head"
+            )
         )
 
     def blob(self, frame: str, centre: Array, radii: Triple, material: int, turn: Array | None = None) -> None:
         """An ellipsoid with the given radii along the frame's axes."""
         axes = self.figure.frames[frame] if turn is None else self.figure.frames[frame] @ turn
         scale = (1.0 / radii[0], 1.0 / radii[1], 1.0 / radii[2])
-        self.parts.append(Part(centre, centre, axes, 1.0, 1.0, self.first + material, self.owner, scale))
+        index = self.first + material
+        self.parts.append(Part(centre, centre, axes, 1.0, 1.0, index, self.owner, scale, head=frame == "head"))
 
     def at(self, joint: str, frame: str, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Array:
         return self.figure.joints[joint] + self.figure.frames[frame] @ np.array([x, y, z])
@@ -52,29 +59,71 @@ def _trunk(t: _Tailor) -> None:
     ribs, top = (0.152 - 0.018 * fem) * w, (0.150 - 0.020 * fem) * w
     lower = TOP if not look.tucked else BOTTOM
     cloth: Triple = (1.0, 1.6, depth)
-    t.cone("pelvis", t.at("pelvis", "pelvis", y=-0.030), t.at("waist", "pelvis", y=-0.02), hip, waist * 1.04, BOTTOM, (1.0, 1.9, depth * 0.95))
-    t.cone("waist", t.at("waist", "waist", y=-0.02), t.at("chest", "waist"), waist * 1.02, (waist + ribs) / 2, TOP, cloth, shift=-body.waist - 0.02)
-    t.cone("chest", t.at("chest", "chest"), t.at("chest", "chest", y=body.chest * 0.62), (waist + ribs) / 2, top, TOP, (1.0, 1.9, depth))
+    t.cone(
+        "pelvis",
+        t.at("pelvis", "pelvis", y=-0.030),
+        t.at("waist", "pelvis", y=-0.02),
+        hip,
+        waist * 1.04,
+        BOTTOM,
+        (1.0, 1.9, depth * 0.95),
+    )
+    t.cone(
+        "waist", t.at("waist", "waist", y=-0.02), t.at("chest", "waist"), waist * 1.02, (waist + ribs) / 2, TOP, cloth
+    )
+    t.cone(
+        "chest",
+        t.at("chest", "chest"),
+        t.at("chest", "chest", y=body.chest * 0.62),
+        (waist + ribs) / 2,
+        top,
+        TOP,
+        (1.0, 1.9, depth),
+    )
     if lower == TOP:
         hem = t.at("pelvis", "pelvis", y=-0.055)
-        t.cone("pelvis", t.at("waist", "pelvis", y=0.02), hem, waist * 1.05, hip * 1.06, TOP, (1.0, 1.0, depth * 0.95), True, shift=-body.waist + 0.02)
+        t.cone(
+            "pelvis",
+            t.at("waist", "pelvis", y=0.02),
+            hem,
+            waist * 1.05,
+            hip * 1.06,
+            TOP,
+            (1.0, 1.0, depth * 0.95),
+            True,
+        )
     bust = 0.050 * fem * body.girth
     for side, sign in SIDES:
         shoulder = t.figure.joints[f"{side}_shoulder"]
         girdle = t.at("chest", "chest", sign * 0.045, body.chest * 0.80, -0.008)
-        t.cone("chest", girdle, shoulder, 0.066 * w, 0.056 * w * body.muscle, TOP, shift=-0.2)
-        t.cone("chest", t.at("neck", "chest", sign * 0.012, -0.005, -0.012), shoulder, 0.047, 0.046 * w, TOP, shift=-0.2)
-        t.blob("pelvis", t.at("pelvis", "pelvis", sign * 0.068 * w, -0.055, -0.050 * w), (0.082 * w, 0.085, 0.078 * w), BOTTOM)
+        t.cone("chest", girdle, shoulder, 0.066 * w, 0.056 * w * body.muscle, TOP)
+        t.cone("chest", t.at("neck", "chest", sign * 0.012, -0.005, -0.012), shoulder, 0.047, 0.046 * w, TOP)
+        t.blob(
+            "pelvis",
+            t.at("pelvis", "pelvis", sign * 0.066 * w, -0.045, -0.040 * w),
+            (0.088 * w, 0.095, 0.078 * w),
+            BOTTOM,
+        )
         if fem > 0.5:
-            t.blob("chest", t.at("chest", "chest", sign * 0.060 * w, body.chest * 0.42, 0.070 * w), (0.060, 0.058, 0.62 * bust + 0.035), TOP)
+            breast = t.at("chest", "chest", sign * 0.058 * w, body.chest * 0.42, 0.056 * w)
+            t.cone("chest", breast, breast, 0.066, 0.066, TOP, (1.0, 1.0, 0.066 / (0.6 * bust + 0.032)))
     neck = t.figure.joints["neck"]
-    t.cone("neck", neck - t.figure.frames["neck"][:, 1] * 0.02, t.at("skull", "neck", y=0.02), 0.060 * (1 - 0.12 * fem), 0.052 * (1 - 0.12 * fem), SKIN)
+    t.cone(
+        "neck",
+        neck - t.figure.frames["neck"][:, 1] * 0.02,
+        t.at("skull", "neck", y=0.02),
+        0.060 * (1 - 0.12 * fem),
+        0.052 * (1 - 0.12 * fem),
+        SKIN,
+    )
     if look.backpack:
         bag = t.at("chest", "chest", 0.0, body.chest * 0.30, -0.185 * w)
         t.blob("chest", bag, (0.135, 0.20, 0.085), TRIM)
         for _, sign in SIDES:
             over = t.at("chest", "chest", sign * 0.085, body.chest * 0.97, 0.02)
-            t.cone("chest", over, t.at("chest", "chest", sign * 0.095, body.chest * 0.15, 0.112 * w), 0.028, 0.022, TRIM)
+            t.cone(
+                "chest", over, t.at("chest", "chest", sign * 0.095, body.chest * 0.15, 0.112 * w), 0.028, 0.022, TRIM
+            )
 
 
 def _arm(t: _Tailor, side: str) -> None:
@@ -91,12 +140,27 @@ def _arm(t: _Tailor, side: str) -> None:
     if look.sleeve != "long":
         share = 0.55 if look.sleeve == "short" else 0.10
         end = shoulder + (elbow - shoulder) * share
-        t.cone(upper, shoulder, end, 0.057 * m, 0.050 * m + 0.012, TOP, open_end=True, shift=-0.2)
+        t.cone(upper, shoulder, end, 0.057 * m, 0.050 * m + 0.012, TOP, open_end=True)
     palm = t.at(f"{side}_wrist", hand, y=-0.040)
     sign = 1.0 if side == "left" else -1.0
     t.blob(hand, palm, (0.040 * m, 0.056, 0.021), SKIN)
-    t.cone(hand, t.at(f"{side}_wrist", hand, y=-0.075), t.at(f"{side}_wrist", hand, -0.004 * sign, -0.135, 0.008), 0.030, 0.019, SKIN, (1.0, 1.0, 1.75))
-    t.cone(hand, t.at(f"{side}_wrist", hand, -0.022 * sign, -0.025, 0.010), t.at(f"{side}_wrist", hand, -0.046 * sign, -0.075, 0.028), 0.014, 0.011, SKIN)
+    t.cone(
+        hand,
+        t.at(f"{side}_wrist", hand, y=-0.075),
+        t.at(f"{side}_wrist", hand, -0.004 * sign, -0.135, 0.008),
+        0.030,
+        0.019,
+        SKIN,
+        (1.0, 1.0, 1.75),
+    )
+    t.cone(
+        hand,
+        t.at(f"{side}_wrist", hand, -0.022 * sign, -0.025, 0.010),
+        t.at(f"{side}_wrist", hand, -0.046 * sign, -0.075, 0.028),
+        0.014,
+        0.011,
+        SKIN,
+    )
 
 
 def _leg(t: _Tailor, side: str) -> None:
@@ -127,10 +191,22 @@ def _leg(t: _Tailor, side: str) -> None:
 
 def _skirt(t: _Tailor) -> None:
     body, joints = t.figure.body, t.figure.joints
-    ends = [joints[f"{side}_hip"] + (joints[f"{side}_knee"] - joints[f"{side}_hip"]) * (0.35 + 0.6 * t.look.leg_cut) for side, _ in SIDES]
+    ends = [
+        joints[f"{side}_hip"] + (joints[f"{side}_knee"] - joints[f"{side}_hip"]) * (0.35 + 0.6 * t.look.leg_cut)
+        for side, _ in SIDES
+    ]
     middle, apart = (ends[0] + ends[1]) / 2, float(np.linalg.norm(ends[0] - ends[1]))
     w = body.girth * body.stature / 1.75
-    t.cone("pelvis", t.at("waist", "pelvis", y=0.0), middle, 0.128 * w, max(0.19 * w, 0.5 * apart + 0.105 * w), BOTTOM, (1.0, 1.0, 1.12), True)
+    t.cone(
+        "pelvis",
+        t.at("waist", "pelvis", y=0.0),
+        middle,
+        0.128 * w,
+        max(0.19 * w, 0.5 * apart + 0.105 * w),
+        BOTTOM,
+        (1.0, 1.0, 1.12),
+        True,
+    )
 
 
 def _head(t: _Tailor) -> None:
@@ -147,13 +223,14 @@ def _head(t: _Tailor) -> None:
     if hair == "bald":
         return
     if hair == "cap":
-        t.blob("head", at(0.0, 0.30, -0.04), (rx * 1.09, ry * 0.83, rz * 1.08), TRIM)
-        t.blob("head", at(0.0, 0.52, 0.85), (rx * 0.86, ry * 0.075, rz * 0.66), TRIM)
+        t.blob("head", at(0.0, 0.44, -0.08), (rx * 1.07, ry * 0.68, rz * 1.07), TRIM)
+        t.blob("head", at(0.0, 0.56, 0.80), (rx * 0.84, ry * 0.075, rz * 0.66), TRIM)
         t.blob("head", at(0.0, -0.08, -0.22), (rx * 1.02, ry * 0.70, rz * 0.86), HAIR)
         return
-    grow = 1.34 if hair == "afro" else 1.08
-    t.blob("head", at(0.0, 0.17 * grow, -0.20), (rx * grow, ry * (0.5 * grow + 0.46), rz * grow), HAIR)
-    if hair != "afro":
+    if hair == "afro":
+        t.blob("head", at(0.0, 0.40, -0.42), (rx * 1.38, ry * 1.10, rz * 1.18), HAIR)
+    else:
+        t.blob("head", at(0.0, 0.19, -0.21), (rx * 1.07, ry * 0.99, rz * 1.07), HAIR)
         t.blob("head", at(0.10, 0.80, 0.30), (rx * 0.80, ry * 0.32, rz * 0.66), HAIR)
     if hair in ("long", "bob"):
         drop = -1.65 if hair == "long" else -0.75

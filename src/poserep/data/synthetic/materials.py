@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,11 +50,14 @@ def rgb(code: str) -> Array:
 SKINS = ("f6d7c3", "efc4a4", "e3ae87", "d29a6f", "b97c52", "99603b", "7a4a2e", "5a3524")
 HAIRS = ("1c1715", "2e211b", "4a3022", "6b442a", "94633a", "c39a5b", "e2c68c", "8d8a88", "d9d6d0", "9a3f22")
 CLOTHS = (
-    "f4f1ea", "e9e3d5", "d8d3c8", "2b2d33", "3c4048", "5b6470", "1f3a5f", "2f5d8c", "5c8fc2", "9cc3e0", "1f6f6b", "3fa796",
-    "87c7a8", "3d5a40", "7a9455", "c9cf7f", "f2c14e", "f0a35e", "e4683f", "c8402f", "8e2a3a", "d77a8d", "eab8bf", "6d4a7f",
-    "a98bc4", "70523c", "a9825a", "cbb08a",
+    "f4f1ea", "e9e3d5", "d8d3c8", "2b2d33", "3c4048", "5b6470", "1f3a5f", "2f5d8c", "5c8fc2", "9cc3e0", "1f6f6b",
+    "3fa796", "87c7a8", "3d5a40", "7a9455", "c9cf7f", "f2c14e", "f0a35e", "e4683f", "c8402f", "8e2a3a", "d77a8d",
+    "eab8bf", "6d4a7f", "a98bc4", "70523c", "a9825a", "cbb08a",
 )  # fmt: skip
-TROUSERS = ("22262e", "2d3a52", "3e5273", "56708f", "7f93a8", "4a4a4a", "6c6459", "8c7b63", "b7a27c", "3c4a3b", "5d3a33", "d5cdbf")
+TROUSERS = (
+    "22262e", "2d3a52", "3e5273", "56708f", "7f93a8", "4a4a4a", "6c6459", "8c7b63", "b7a27c", "3c4a3b", "5d3a33",
+    "d5cdbf",
+)  # fmt: skip
 SHOES = ("f2f0ec", "2a2a2c", "6b4a33", "b03a30", "2c4e7a", "c7c3ba", "3f6b52")
 
 
@@ -62,20 +66,20 @@ def pick(rng: np.random.Generator, codes: tuple[str, ...], jitter: float = 0.025
     return np.clip(rgb(codes[int(rng.integers(len(codes)))]) + rng.normal(0.0, jitter, 3), 0.01, 0.99)
 
 
-def _blend(a: Array, b: Array, share: Array) -> Array:
+def _blend(a: NDArray[Any], b: NDArray[Any], share: NDArray[Any]) -> NDArray[Any]:
     return a + (b - a) * share[:, None]
 
 
-def _smooth(low: float, high: float, value: Array) -> Array:
+def _smooth(low: float, high: float, value: NDArray[Any]) -> NDArray[Any]:
     t = np.clip((value - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
-def _ellipse(x: Array, y: Array, cx: float, cy: float, rx: float, ry: float) -> NDArray[np.bool_]:
+def _ellipse(x: NDArray[Any], y: NDArray[Any], cx: float, cy: float, rx: float, ry: float) -> NDArray[np.bool_]:
     return ((np.abs(x) - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1.0
 
 
-def _face(material: Material, q: Array) -> Array:
+def _face(material: Material, q: NDArray[Any]) -> NDArray[Any]:
     """Paint a face on the unit sphere; ``extra`` holds iris, brow, lips and beard colours and the beard's share."""
     assert material.extra is not None
     x, y, z = q
@@ -100,22 +104,23 @@ def _face(material: Material, q: Array) -> Array:
     return out
 
 
-def albedo(material: Material, q: Array, v: Array) -> Array:
+def albedo(material: Material, q: NDArray[Any]) -> NDArray[Any]:
     """Colour of surface points.
 
     Args:
         material: The material they are made of.
-        q: Local coordinates from the part's start, shape (3, N); metres for limbs, unit sphere for heads.
-        v: Texture coordinate along the local y axis, metres, shape (N,).
+        q: Texture coordinates, shape (3, N); metres, but on the unit sphere for heads.
 
     Returns:
         RGB in 0..1, shape (N, 3).
     """
-    x, z = q[0], q[2]
+    x, v, z = q
     first, second, f = material.color, material.second, material.frequency
     pattern = material.pattern
     if pattern == Pattern.FACE:
         return _face(material, q)
+    if pattern == Pattern.PLAIN:
+        return np.broadcast_to(first, (x.size, 3))
     if pattern == Pattern.HOOPS:
         share = _smooth(-0.25, 0.25, np.sin(2.0 * np.pi * f * v))
     elif pattern == Pattern.STRIPES:
@@ -144,5 +149,5 @@ def albedo(material: Material, q: Array, v: Array) -> Array:
     elif pattern == Pattern.SPECKLE:
         share = 0.5 + 0.5 * np.sin(91.0 * x + 7.0 * np.sin(63.0 * v)) * np.sin(83.0 * v + 5.0 * np.sin(71.0 * z))
     else:
-        share = np.zeros(x.size)
+        raise ValueError(f"no texture for {pattern!r}")
     return _blend(first[None], second[None], share)

@@ -71,7 +71,7 @@ def _stride(rng: Rng, name: str, swing: float, knee: float, arm_swing: float, el
         bend = 6.0 + knee * lifting + 0.25 * knee * max(0.0, -forward)
         flex = swing * forward + 0.25 * swing + 0.3 * bend * lifting
         toe = 0.9 * swing * max(0.0, -forward) + 20.0 * lifting - 10.0 * max(0.0, forward)
-        legs.append(Leg(flex + lean, _u(rng, 0, 4), _u(rng, 2, 8), bend, toe + lean))
+        legs.append(Leg(flex + lean, _u(rng, 0, 4), _u(rng, 2, 8), bend, toe - lean))
         bent = elbow[0] + elbow[1] * max(0.0, -forward) + elbow[2] * float(rng.normal(0, 0.5))
         arms.append(Arm(-arm_swing * forward + lean * 0.5, _u(rng, 6, 16), 0.0, _u(rng, 5, 30), max(5.0, bent)))
     twist = -float(np.sin(phase)) * swing * 0.35
@@ -181,15 +181,15 @@ def bend(rng: Rng) -> Pose:
     arms = tuple(Arm(_u(rng, 30, 85), _u(rng, 5, 25), 0.0, _u(rng, 0, 25), _u(rng, 5, 70)) for _ in range(2))
     if kind == "bow":
         root, trunk = _u(rng, 20, 50), _u(rng, 10, 24)
-        legs = tuple(Leg(root + k * 0.5, _u(rng, 3, 9), 8.0, k, root) for k in rng.uniform(3, 28, 2).tolist())
+        legs = tuple(Leg(root + k * 0.5, _u(rng, 3, 9), 8.0, k, -root) for k in rng.uniform(3, 28, 2).tolist())
         look = -0.4 * (root + trunk)
     elif kind == "squat":
         root, trunk, depth = _u(rng, 10, 28), _u(rng, 2, 12), _u(rng, 50, 105)
-        legs = tuple(Leg(depth + root * 0.6, _u(rng, 8, 20), 12.0, depth * 1.12, root) for _ in range(2))
+        legs = tuple(Leg(depth + root * 0.6, _u(rng, 8, 20), 12.0, depth * 1.12, -root) for _ in range(2))
         look = -0.7 * (root + trunk)
     else:
         root, trunk, depth = _u(rng, 0, 14), _u(rng, 0, 10), _u(rng, 45, 78)
-        legs = (Leg(depth + root, 4.0, 3.0, depth, root), Leg(root - 25.0, 4.0, 3.0, depth * 0.6, 50.0))
+        legs = (Leg(depth + root, 4.0, 3.0, depth, -root), Leg(root - 25.0, 4.0, 3.0, depth * 0.6, 50.0 - root))
         look = -0.6 * root
     return Pose(
         "bend",
@@ -209,22 +209,32 @@ def sport(rng: Rng) -> Pose:
     if kind == "kick":
         leg = Leg(_u(rng, 40, 85), _u(rng, 0, 25), 5.0, _u(rng, 5, 50), _u(rng, 10, 40))
         arms = (Arm(_u(rng, 20, 60), _u(rng, 30, 70), 0.0, 0.0, _u(rng, 20, 80)), Arm(-20.0, _u(rng, 35, 80)))
-        return Pose("sport", (-6.0, 0.0, 0.0), (-4.0, 0.0, 8.0), (0.0, 0.0, 12.0), (8.0, 0.0, -10.0), arms, (stance, leg))
+        return Pose(
+            "sport", (-6.0, 0.0, 0.0), (-4.0, 0.0, 8.0), (0.0, 0.0, 12.0), (8.0, 0.0, -10.0), arms, (stance, leg)
+        )
     if kind == "throw":
         arms = (
             Arm(_u(rng, 55, 90), 10.0, _u(rng, -30, 15), 0.0, _u(rng, 5, 40)),
             Arm(0.0, _u(rng, 80, 100), _u(rng, -25, -5), -90.0, _u(rng, 70, 115)),
         )
-        legs = (Leg(_u(rng, 20, 40), 8.0, 5.0, _u(rng, 15, 40)), Leg(_u(rng, -25, -10), 10.0, 15.0, _u(rng, 10, 30), 15.0))
+        legs = (
+            Leg(_u(rng, 20, 40), 8.0, 5.0, _u(rng, 15, 40)),
+            Leg(_u(rng, -25, -10), 10.0, 15.0, _u(rng, 10, 30), 15.0),
+        )
         return Pose("sport", (3.0, 0.0, -10.0), (0.0, -4.0, -10.0), (-4.0, 0.0, -15.0), (0.0, 0.0, 28.0), arms, legs)
     if kind == "serve":
         arms = (
             Arm(_u(rng, 140, 168), 5.0, 0.0, 0.0, _u(rng, 3, 15)),
             Arm(10.0, _u(rng, 85, 110), -10.0, -80.0, _u(rng, 90, 125)),
         )
-        return Pose("sport", (0.0, 0.0, 0.0), (-10.0, 4.0, -6.0), (-8.0, 0.0, -6.0), (-18.0, 0.0, 8.0), arms, _stand_legs(rng))
+        return Pose(
+            "sport", (0.0, 0.0, 0.0), (-10.0, 4.0, -6.0), (-8.0, 0.0, -6.0), (-18.0, 0.0, 8.0), arms, _stand_legs(rng)
+        )
     leg = Leg(_u(rng, 45, 70), _u(rng, 25, 42), _u(rng, 10, 25), _u(rng, 95, 130), 30.0)
-    arms = (Arm(0.0, _u(rng, 70, 165), 0.0, -10.0, _u(rng, 3, 30)), Arm(0.0, _u(rng, 70, 165), 0.0, -10.0, _u(rng, 3, 30)))
+    arms = (
+        Arm(0.0, _u(rng, 70, 165), 0.0, -10.0, _u(rng, 3, 30)),
+        Arm(0.0, _u(rng, 70, 165), 0.0, -10.0, _u(rng, 3, 30)),
+    )
     return Pose("sport", lumbar=(0.0, 3.0, 0.0), neck=_sway(rng, 5.0), arms=arms, legs=(stance, leg))
 
 

@@ -34,7 +34,8 @@ class Part:
         owner: Index of the person, or ``SCENERY``.
         scale: Stretch of the local axes before the radii apply, shape (3,).
         open_end: Leave out the cap at ``b``, as at the hem of a sleeve.
-        shift: Offset of the texture along the local y axis, metres.
+        origin: Local coordinates of ``a`` in the garment's own texture, metres.
+        head: Whether the part belongs to the head, which can hide facial keypoints.
         half: Half width and half height of a rectangle, metres.
     """
 
@@ -47,7 +48,8 @@ class Part:
     owner: int = SCENERY
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     open_end: bool = False
-    shift: float = 0.0
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    head: bool = False
     half: tuple[float, float] | None = None
 
 
@@ -62,18 +64,24 @@ class PartTable:
     stretch: Array
     material: NDArray[np.int64]
     owner: NDArray[np.int64]
-    shift: Array
+    origin: Array
+    head: NDArray[np.bool_]
     flat: NDArray[np.bool_]
     open_end: NDArray[np.bool_]
     half: Array
     window: NDArray[np.int64]
+
+    @property
+    def stretch_of_texture(self) -> Array:
+        """What to divide local coordinates by for texture coordinates, (3, P): heads keep their unit sphere."""
+        return np.where(self.radii[:, 0] == 1.0, 1.0, self.stretch.T)
 
 
 @dataclass(frozen=True)
 class Buffer:
     """What the rays hit: ``depth`` (H, W) in metres (inf for nothing) and ``part`` (H, W), -1 for nothing."""
 
-    depth: Array
+    depth: NDArray[np.float32]
     part: NDArray[np.int16]
     xs: Array
     ys: Array
@@ -110,7 +118,8 @@ def part_table(parts: Sequence[Part], camera: Camera, scale: int) -> PartTable:
         stretch=stretch,
         material=np.array([part.material for part in parts]),
         owner=np.array([part.owner for part in parts]),
-        shift=np.array([part.shift for part in parts]),
+        origin=np.array([part.origin for part in parts]),
+        head=np.array([part.head for part in parts]),
         flat=flat,
         open_end=np.array([part.open_end for part in parts]),
         half=half,
@@ -120,14 +129,16 @@ def part_table(parts: Sequence[Part], camera: Camera, scale: int) -> PartTable:
 
 def _form(c: Array, x: Array, y: Array) -> Array:
     """Evaluate r'Cr for rays r = (x, y, 1); C symmetric (3, 3)."""
-    out = np.multiply.outer(2.0 * c[0, 1] * y, x)
-    out += (c[0, 0] * x + 2.0 * c[0, 2]) * x + c[2, 2]
-    out += ((c[1, 1] * y + 2.0 * c[1, 2]) * y)[:, None]
+    (c00, c01, c02), (_, c11, c12), (_, _, c22) = c.tolist()
+    out = (2.0 * c01 * y)[:, None] * x
+    out += (c00 * x + 2.0 * c02) * x + c22
+    out += ((c11 * y + 2.0 * c12) * y)[:, None]
     return out
 
 
 def _line(v: Array, x: Array, y: Array) -> Array:
-    return (v[0] * x + v[2])[None, :] + (v[1] * y)[:, None]
+    v0, v1, v2 = v.tolist()
+    return (v0 * x + v2) + (v1 * y)[:, None]
 
 
 def _sphere(quad: Array, line: Array, rest: float, x: Array, y: Array) -> Array:
@@ -139,10 +150,10 @@ def _sphere(quad: Array, line: Array, rest: float, x: Array, y: Array) -> Array:
     return t
 
 
-def _cone(table: PartTable, p: int, x: Array, y: Array) -> Array:
+def _cone(table: PartTable, p: int, matrix: Array, x: Array, y: Array) -> Array:
     """Depth of a round cone along rays (x, y, 1); inf where they miss."""
-    matrix, start, axis = table.matrix[p], table.start[p], table.axis[p]
-    ra, rb = table.radii[p]
+    start, axis = table.start[p], table.axis[p]
+    ra, rb = table.radii[p].tolist()
     quad = matrix.T @ matrix
     to_a = -start @ matrix
     m0, m1, m5 = float(axis @ axis), float(-axis @ start), float(start @ start)
@@ -160,7 +171,7 @@ def _cone(table: PartTable, p: int, x: Array, y: Array) -> Array:
     k0 = d2 * m5 - m1 * m1 + m1 * rr * ra * 2.0 - m0 * ra * ra
     h = _form(np.outer(k1, k1) - k0 * k2, x, y)
     hit = h > 0.0
-    root = np.sqrt(np.where(hit, h, 0.0))
+    root = np.sqrt(np.maximum(h, 0.0))
     middle, bottom, slope = -_line(k1, x, y), _form(k2, x, y), _line(along, x, y)
     # Through an open hem one sees the far wall, so the second root counts there as well.
     for sign in (-1.0, 1.0) if table.open_end[p] else (-1.0,):
@@ -172,11 +183,11 @@ def _cone(table: PartTable, p: int, x: Array, y: Array) -> Array:
     return best
 
 
-def _rectangle(table: PartTable, p: int, x: Array, y: Array) -> Array:
+def _rectangle(table: PartTable, p: int, matrix: Array, x: Array, y: Array) -> Array:
     """Depth of a rectangle along rays (x, y, 1); inf where they miss or see its back."""
-    matrix, start = table.matrix[p], table.start[p]
+    start = table.start[p]
     if start[2] >= 0.0:
-        return np.full((y.size, x.size), np.inf)
+        return np.full((y.size, x.size), np.inf, dtype=np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = start[2] / _line(matrix[2], x, y)
         u = _line(matrix[0], x, y) * t - start[0]
@@ -189,14 +200,17 @@ def _rectangle(table: PartTable, p: int, x: Array, y: Array) -> Array:
 def cast(table: PartTable, camera: Camera, scale: int) -> Buffer:
     """Cast every ray at ``scale`` times the image's resolution and keep the nearest part of each."""
     xs, ys = camera.rays(scale)
-    depth = np.full((ys.size, xs.size), np.inf)
+    depth = np.full((ys.size, xs.size), np.inf, dtype=np.float32)
     part = np.full(depth.shape, -1, dtype=np.int16)
     for p in range(len(table.window)):
         x0, x1, y0, y1 = table.window[p]
         if x1 <= x0 or y1 <= y0:
             continue
         shape = _rectangle if table.flat[p] else _cone
-        t = shape(table, p, xs[x0:x1], ys[y0:y1])
+        # Rays relative to the window's centre: the squares then cancel little enough for single precision.
+        x, y = float(xs[(x0 + x1) // 2]), float(ys[(y0 + y1) // 2])
+        matrix = table.matrix[p] @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+        t = shape(table, p, matrix, (xs[x0:x1] - x).astype(np.float32), (ys[y0:y1] - y).astype(np.float32))
         view = depth[y0:y1, x0:x1]
         closer = (t < view) & (t > NEAR)
         np.copyto(view, t, where=closer)

@@ -87,7 +87,7 @@ def sample_proportions(rng: np.random.Generator) -> Proportions:
         shin=part(0.240) * legs,
         ankle=part(0.043),
         foot=part(0.112),
-        head=(0.083 * size, 0.118 * size, 0.098 * size),
+        head=(0.087 * size, 0.123 * size, 0.102 * size),
         girth=float(np.clip(rng.normal(1.0, 0.09), 0.84, 1.28)),
         muscle=float(np.clip(rng.normal(1.04 - 0.10 * feminine, 0.06), 0.85, 1.2)),
     )

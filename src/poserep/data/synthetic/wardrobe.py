@@ -9,6 +9,8 @@ import numpy as np
 from poserep.data.synthetic.materials import CLOTHS, HAIRS, SHOES, SKINS, TROUSERS, Material, Pattern, pick, rgb
 from poserep.data.synthetic.skeleton3d import Array, Proportions
 
+# The palette ends in browns, which in the shade pass for some skin or other.
+_TOPS = CLOTHS[:-3]
 SKIN, FACE, HAIR, TOP, BOTTOM, SHOE, TRIM = range(7)
 
 
@@ -35,8 +37,16 @@ class Look:
     backpack: bool
 
 
-def _top(rng: np.random.Generator) -> Material:
-    color, second = pick(rng, CLOTHS), pick(rng, CLOTHS)
+def _cloth(rng: np.random.Generator, codes: tuple[str, ...], skin: Array) -> Array:
+    """A colour that nobody takes for bare skin."""
+    color = pick(rng, codes)
+    while np.abs(color - skin).sum() < 0.42:
+        color = pick(rng, codes)
+    return color
+
+
+def _top(rng: np.random.Generator, skin: Array) -> Material:
+    color, second = _cloth(rng, _TOPS, skin), pick(rng, CLOTHS)
     while np.abs(color - second).sum() < 0.45:
         second = pick(rng, CLOTHS)
     pattern = Pattern(
@@ -73,17 +83,26 @@ def sample_look(rng: np.random.Generator, body: Proportions) -> Look:
     # Dark skin with very fair hair reads as a hat, so the palette narrows with the tone.
     fair = HAIRS if tone < 3 else (HAIRS[:5] + HAIRS[7:8] if tone < 5 else HAIRS[:3] + HAIRS[7:8])
     hair = pick(rng, fair, 0.015)
-    top = _top(rng)
-    bottom = pick(rng, TROUSERS)
+    top = _top(rng, skin)
+    bottom = _cloth(rng, TROUSERS, skin)
     if rng.random() < 0.25:
-        bottom = pick(rng, CLOTHS)
+        bottom = _cloth(rng, CLOTHS, skin)
     shoe = pick(rng, SHOES)
     pattern = Pattern.HOOPS if rng.random() < 0.06 else Pattern.PLAIN
     feminine = body.feminine > 0.5
-    legs = str(rng.choice(["trousers", "tight", "shorts", "skirt"], p=[0.42, 0.24, 0.20, 0.14] if feminine else [0.62, 0.04, 0.34, 0.0]))
+    legs = str(
+        rng.choice(
+            ["trousers", "tight", "shorts", "skirt"],
+            p=[0.42, 0.24, 0.20, 0.14] if feminine else [0.62, 0.04, 0.34, 0.0],
+        )
+    )
     dress = legs == "skirt" and rng.random() < 0.5
     styles = ["short", "long", "bob", "bun", "tail", "afro", "bald", "cap"]
-    odds = [0.10, 0.30, 0.16, 0.14, 0.18, 0.06, 0.0, 0.06] if feminine else [0.62, 0.03, 0.02, 0.03, 0.02, 0.07, 0.08, 0.13]
+    odds = (
+        [0.10, 0.30, 0.16, 0.14, 0.18, 0.06, 0.0, 0.06]
+        if feminine
+        else [0.62, 0.03, 0.02, 0.03, 0.02, 0.07, 0.08, 0.13]
+    )
     sleeve = str(rng.choice(["none", "short", "long"], p=[0.16, 0.44, 0.40] if feminine else [0.08, 0.48, 0.44]))
     if top.pattern == Pattern.JACKET:
         sleeve = "long"

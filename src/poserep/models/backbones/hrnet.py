@@ -1,6 +1,7 @@
 """The pose trunk of HRNet (Sun et al. 2019), on timm's modules."""
 
 from pathlib import Path
+from typing import Any
 
 import timm
 from torch import Tensor, nn
@@ -39,7 +40,8 @@ class HRNet(nn.Module):
         if not multiscale:
             # The last module would otherwise fuse into branches that nothing reads: parameters without gradient,
             # which distributed training refuses.
-            self.trunk.stage4[-1].fuse_layers = self.trunk.stage4[-1].fuse_layers[:1]
+            last: Any = self.trunk.get_submodule("stage4.2")
+            last.fuse_layers = last.fuse_layers[:1]
         self.channels: tuple[int, ...] = tuple(width * 2**i for i in range(len(indices)))
         self.strides: tuple[int, ...] = tuple(4 * 2**i for i in range(len(indices)))
         if weights:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import timm
 from torch import Tensor, nn
@@ -29,8 +30,9 @@ class TimmFeatures(nn.Module):
         if not timm.is_model(name):
             raise InputError(f"backbone {name!r} is not in timm {timm.__version__}; see timm.list_models()")
         self.trunk = timm.create_model(name, pretrained=False, features_only=True, out_indices=tuple(out_indices))
-        self.channels: tuple[int, ...] = tuple(self.trunk.feature_info.channels())
-        self.strides: tuple[int, ...] = tuple(self.trunk.feature_info.reduction())
+        info: Any = self.trunk.feature_info
+        self.channels: tuple[int, ...] = tuple(info.channels())
+        self.strides: tuple[int, ...] = tuple(info.reduction())
         self.multiple = max(self.strides)
         if weights:
             load_trunk(self.trunk, weights)

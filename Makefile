@@ -1,0 +1,43 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+STUDY ?= demo
+ARGS ?=
+
+.PHONY: install demo test lint report bench help
+.SECONDARY:
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit("poserep needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing (several GB, a few minutes) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: reproduce-demo  ## Draw people, train three representations on them, compare (15 minutes on 2 cores)
+
+test: install  ## Run the tests; real photographs too, if POSEREP_REAL_DATA names their folder
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: install  ## Style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+report: install  ## Table and page of a study: make report STUDY=demo
+	@$(BIN)/python -m poserep.report $(STUDY)
+
+# The report follows even if a cell has failed: it says which, and why.
+reproduce-%: sweeps/%.yaml install  ## Run a table of sweeps/ and report it; finished cells are skipped
+	@$(BIN)/python -m poserep.train --config-dir sweeps --config-name $* $(ARGS); \
+	  code=$$?; $(BIN)/python -m poserep.report $* && exit $$code
+
+bench: install  ## Training speed of every representation: make bench ARGS="..."
+	@$(BIN)/python benchmarks/training.py $(ARGS)
+
+help:  ## This list
+	@grep -hE '^[a-z%-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@echo "tables (make reproduce-NAME, with ARGS=\"key=value ...\" to change them):"
+	@for f in sweeps/*.yaml; do printf "  %-19s %s\n" "$$(basename $$f .yaml)" "$$(head -1 $$f | cut -c3-)"; done

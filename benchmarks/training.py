@@ -1,0 +1,126 @@
+"""Training speed and the share of time spent waiting for data, of every representation in turn, in one run.
+
+Trains on the drawn people through the product's own loop. The first steps of each turn are warm-up and don't count;
+the representations take turns ``--rounds`` times, so that a drifting machine shows as spread, not as a difference.
+
+On a GPU:  python benchmarks/training.py --record
+On a CPU:  python benchmarks/training.py --trainer cpu --backbone resnet18_s8 --size 64x64 --steps 20
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+from pathlib import Path
+
+import cv2
+import lightning
+import torch
+from hydra import compose, initialize_config_dir
+from lightning.pytorch.callbacks import Callback
+from omegaconf import DictConfig
+
+from poserep.build import build
+from poserep.callbacks import Progress
+from poserep.fit import make_trainer, quiet
+from poserep.results import provenance
+from poserep.train import CONF
+
+
+class Window(Callback):
+    """Lets `Progress` count only after ``warmup`` steps, and stops after ``steps`` more."""
+
+    def __init__(self, progress: Progress, warmup: int, steps: int) -> None:
+        self.progress, self.warmup, self.steps = progress, warmup, steps
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        """Count steps."""
+        if trainer.global_step == self.warmup:
+            self._wait()
+            self.progress.images, self.progress.waited, self.progress.spent = 0, 0.0, 0.0
+        if trainer.global_step == self.warmup + self.steps:
+            self._wait()
+            trainer.should_stop = True
+
+    def _wait(self) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.progress.tick()
+
+
+def measure(cfg: DictConfig, warmup: int, steps: int) -> dict[str, float]:
+    """Images per second and share of waiting of one configuration."""
+    lightning.seed_everything(0, verbose=False)
+    run = build(cfg)
+    if cfg.trainer.compile:
+        run.module.net.compile()
+    progress = Progress(verbose=False)
+    trainer = make_trainer(cfg, [], [progress, Window(progress, warmup, steps)])
+    trainer.limit_val_batches = 0
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    trainer.fit(run.module, run.data)
+    memory = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
+    return {**progress.summary(), "memory_gib": memory}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trainer", default="gpu")
+    parser.add_argument("--backbone", default="hrnet_w32")
+    parser.add_argument("--size", default="256x192")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--representations", nargs="+", default=["heatmap", "simcc", "sr"])
+    parser.add_argument("--warmup", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--persons", type=int, default=2000)
+    parser.add_argument("--record", action="store_true", help="write benchmarks/results/training-<device>.json")
+    parser.add_argument("overrides", nargs="*", help="of the configuration, as for poserep.train")
+    options = parser.parse_args()
+    quiet()
+    measured: dict[str, list[dict[str, float]]] = {name: [] for name in options.representations}
+    for _ in range(options.rounds):
+        for name in options.representations:
+            overrides = [f"trainer={options.trainer}", f"backbone={options.backbone}", f"size={options.size}",
+                         f"trainer.batch={options.batch}", f"representation={name}", "augment=hrnet", "boxes=[gt]",
+                         "trainer.epochs=1000", f"data.prepare.train={options.persons}", "data.prepare.val=4"]  # fmt: skip
+            with initialize_config_dir(str(CONF), version_base="1.3"):
+                cfg = compose("config", [*overrides, *options.overrides])
+            measured[name].append(measure(cfg, options.warmup, options.steps))
+            print(name, {k: round(v, 3) for k, v in measured[name][-1].items()}, flush=True)
+    first = statistics.median(m["img_s"] for m in measured[options.representations[0]])
+    rows = [
+        {
+            "representation": name,
+            "img_s": statistics.median(m["img_s"] for m in found),
+            "img_s_rounds": [m["img_s"] for m in found],
+            "ratio": statistics.median(m["img_s"] for m in found) / first,
+            "data_wait": statistics.median(m["data_wait"] for m in found),
+            "memory_gib": max(m["memory_gib"] for m in found),
+        }
+        for name, found in measured.items()
+    ]
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
+    for row in rows:
+        print(f"{row['representation']:20} {row['img_s']:8.1f} img/s  x{row['ratio']:.2f}  {row['data_wait']:.1%} waiting")
+    if options.record:
+        record = {
+            "device": device,
+            "cpu_cores": torch.get_num_threads(),
+            "opencv": cv2.__version__,
+            "cuda": torch.version.cuda,
+            "command": f"python benchmarks/training.py {' '.join(sys.argv[1:])}",
+            "settings": {k: v for k, v in vars(options).items() if k != "record"},
+            "provenance": provenance(),
+            "rows": rows,
+        }
+        path = Path(__file__).parent / "results" / f"training-{device.lower().replace(' ', '-')}.json"
+        path.write_text(json.dumps(record, indent=1) + "\n")
+        print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Every codec that the contract is checked on, and points to check it with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from poserep.codecs import DARK, Argmax, Codec, Equal, Gaussian, Heatmap, Laplace, QuarterShift, SimCC, SRHeatmap
+from poserep.geometry import ALIGNMENTS, Align, Size
+
+SIZES = ("64x64", "128x96", "256x192")
+PERM = torch.tensor([0, 2, 1, 4, 3])
+LABELS = {
+    "equal": Equal(),
+    "onehot": Equal(0.0),
+    "gaussian": Gaussian(),
+    "gaussian-raw": Gaussian(4.0, renormalise=False),
+    "laplace": Laplace(),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One codec, built anew for each test."""
+
+    name: str
+    make: Callable[..., Codec]
+    size: str
+    align: Align
+    k: float
+
+    def __call__(self, **options: Any) -> Any:
+        return self.make(self.size, align=self.align, **options)
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.size}-{self.align}"
+
+
+def _heatmap(kind: type[Heatmap], unbiased: bool, **fixed: Any) -> Callable[..., Codec]:
+    def make(size: str, align: Align, **options: Any) -> Codec:
+        small = size != "256x192"
+        # The published pairs: sigma 1 and kernel 3 up to 128x128, sigma 2 and kernel 11 above.
+        sigma = {"base_sigma" if kind is SRHeatmap else "sigma": 1.0 if small else 2.0}
+        dark = DARK(3 if small and kind is Heatmap else 11)
+        readouts = {"argmax": Argmax(), "quarter": QuarterShift(), "dark": dark}
+        shape = {"quantise": False, "truncate": None} if unbiased else {}
+        return kind(size, align=align, readouts=readouts, **sigma, **shape, **fixed, **options)
+
+    return make
+
+
+def _simcc(label: str, k: float) -> Callable[..., Codec]:
+    def make(size: str, align: Align, **options: Any) -> Codec:
+        return SimCC(size, k=k, label=LABELS[label], align=align, **options)
+
+    return make
+
+
+_MAKERS = [
+    ("heatmap", _heatmap(Heatmap, False), 0.25),
+    ("heatmap-unbiased", _heatmap(Heatmap, True), 0.25),
+    ("sr1", _heatmap(SRHeatmap, False, scale=1), 1),
+    ("sr1-unbiased", _heatmap(SRHeatmap, True, scale=1), 1),
+    ("sr2", _heatmap(SRHeatmap, False, scale=2), 2),
+    *[(f"simcc-{label}-k{k:g}", _simcc(label, k), k) for label in LABELS for k in (1, 1.5, 2, 3)],
+]
+CASES = [Case(name, make, size, align, k) for name, make, k in _MAKERS for size in SIZES for align in ALIGNMENTS]
+# One codec per kind and alignment, for what does not depend on size.
+FEW = [case for case in CASES if case.size == "64x64" and (case.k in (0.25, 1.5) or case.name in ("sr1", "sr2"))]
+
+
+def points(size: str, batch: int = 2, seed: int = 0, margin: float = 0.0) -> Tensor:
+    """(batch, 5, 2) random points of the crop, ``margin`` is a part of the side left out at each end."""
+    height, width = Size.parse(size)
+    side = torch.tensor([width, height])
+    part = margin + (1 - 2 * margin) * torch.rand(batch, 5, 2, generator=torch.Generator().manual_seed(seed))
+    return (part * side - 0.5).clamp_max(side - 0.501)
+
+
+def mirror(xy: Tensor, size: str) -> Tensor:
+    """The points as the mirrored image shows them, roles exchanged."""
+    flipped = xy.clone()
+    flipped[..., 0] = Size.parse(size).width - 1 - xy[..., 0]
+    return flipped[:, PERM]
+
+
+def each(out: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """Apply to a tensor or to both of a pair."""
+    return tuple(function(o) for o in out) if isinstance(out, tuple) else function(out)
+
+
+def leaves(out: Any) -> tuple[Tensor, ...]:
+    """The tensors of an output."""
+    return out if isinstance(out, tuple) else (out,)
+
+
+def noise(out: Any, size: float, seed: int = 0) -> Any:
+    """The output with normal noise."""
+    generator = torch.Generator().manual_seed(seed)
+    return each(out, lambda o: o + size * torch.randn(o.shape, generator=generator))

@@ -1,0 +1,21 @@
+"""Fixtures that several modules share."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+# The tensors of most tests are so small that handing them to several threads takes longer than working on them.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder with real photographs and annotations, which are not part of the project."""
+    folder = os.environ.get("POSEREP_REAL_DATA")
+    if not folder:
+        pytest.skip("POSEREP_REAL_DATA is not set: no real photographs")
+    if not Path(folder).is_dir():
+        pytest.skip("POSEREP_REAL_DATA names no folder: no real photographs")
+    return Path(folder)

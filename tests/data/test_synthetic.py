@@ -1,0 +1,210 @@
+"""The synthetic data set: determinism, exact counts, and labels that agree with the pictures."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+from poserep.data.synthetic import generate
+from poserep.data.synthetic.annotate import detect, instances
+from poserep.data.synthetic.body import person_parts
+from poserep.data.synthetic.camera import Camera, look_at
+from poserep.data.synthetic.raster import SCENERY, Part, cast, part_table
+from poserep.data.synthetic.skeleton3d import KEYPOINT_NAMES, Pose, forward, sample_proportions
+from poserep.data.synthetic.wardrobe import sample_look
+from poserep.errors import InputError
+
+COUNTS = {"easy": (5, 2), "hard": (7, 2)}
+INDEX = {name: k for k, name in enumerate(KEYPOINT_NAMES)}
+
+
+@pytest.fixture(scope="module", params=["easy", "hard"])
+def folder(request, tmp_path_factory):
+    train, val = COUNTS[request.param]
+    return generate(tmp_path_factory.mktemp("one"), request.param, train, val, seed=3, workers=1)
+
+
+def _load(folder: Path, name: str):
+    return json.loads((folder / "annotations" / f"{name}.json").read_text())
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_workers_change_no_byte(folder, tmp_path):
+    level = json.loads((folder / "done.json").read_text())["level"]
+    other = generate(tmp_path, level, *COUNTS[level], seed=3, workers=2)
+    assert other.name == folder.name
+    assert _files(other) == _files(folder)
+
+
+def test_seed_changes_pictures(tmp_path):
+    a = generate(tmp_path, "easy", 1, 1, seed=0, workers=0)
+    b = generate(tmp_path, "easy", 1, 1, seed=1, workers=0)
+    assert _files(a)["images/train/000000.jpg"] != _files(b)["images/train/000000.jpg"]
+    assert _files(a)["images/train/000000.jpg"] != _files(a)["images/val/000000.jpg"]
+
+
+def test_counts_are_exact(folder):
+    level = json.loads((folder / "done.json").read_text())["level"]
+    for split, count in zip(("train", "val"), COUNTS[level], strict=True):
+        content = _load(folder, split)
+        assert sum(a["num_keypoints"] > 0 for a in content["annotations"]) == count
+        stored = {p.name for p in (folder / "images" / split).iterdir()}
+        assert stored == {image["file_name"] for image in content["images"]}
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_small_hard_counts_are_exact(tmp_path, count):
+    content = _load(generate(tmp_path, "hard", count, 1, seed=11, workers=0), "train")
+    assert sum(a["num_keypoints"] > 0 for a in content["annotations"]) == count
+
+
+def test_labels_agree_with_pictures(folder):
+    for split in ("train", "val"):
+        content = _load(folder, split)
+        sizes = {}
+        for image in content["images"]:
+            pixels = cv2.imread(str(folder / "images" / split / image["file_name"]))
+            assert pixels.shape == (image["height"], image["width"], 3)
+            sizes[image["id"]] = (image["width"], image["height"])
+        assert len({a["id"] for a in content["annotations"]}) == len(content["annotations"])
+        for a in content["annotations"]:
+            width, height = sizes[a["image_id"]]
+            x, y, w, h = a["bbox"]
+            assert x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= width and y + h <= height
+            assert 0 < a["area"] <= w * h and a["iscrowd"] == 0 and a["category_id"] == 1
+            points = np.array(a["keypoints"]).reshape(17, 3)
+            flags = points[:, 2]
+            assert set(flags) <= {0, 1, 2} and a["num_keypoints"] == (flags > 0).sum()
+            assert (points[flags == 0] == 0).all()
+            labelled, visible = points[flags > 0], points[flags == 2]
+            assert (labelled[:, :2] >= 0).all() and (labelled[:, :2] <= (width - 1, height - 1)).all()
+            # The box holds whole pixels, a keypoint may lie up to half a pixel outside its pixel's centre.
+            assert (visible[:, :2] >= np.array([x, y]) - 1.0).all()
+            assert (visible[:, :2] <= np.array([x + w, y + h])).all()
+
+
+def test_pycocotools_loads(folder):
+    coco = COCO(str(folder / "annotations" / "val.json"))
+    found = coco.loadRes(str(folder / "annotations" / "val_detections.json"))
+    assert coco.getCatIds() == [1] and len(found.getAnnIds()) > 0
+    category = coco.loadCats(1)[0]
+    assert tuple(category["keypoints"]) == KEYPOINT_NAMES and len(category["skeleton"]) == 19
+
+
+def test_second_call_returns_at_once(folder, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise AssertionError("regenerated")
+
+    monkeypatch.setattr("poserep.data.synthetic.write.compose", fail)
+    level = json.loads((folder / "done.json").read_text())["level"]
+    assert generate(folder.parent, level, *COUNTS[level], seed=3, workers=1) == folder
+
+
+def test_interrupted_generation_is_redone(tmp_path, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("poserep.data.synthetic.write._detections", fail)
+        with pytest.raises(KeyboardInterrupt):
+            generate(tmp_path, "easy", 1, 1, workers=0)
+    assert not [p for p in tmp_path.iterdir() if not p.name.startswith(".")]
+    assert (generate(tmp_path, "easy", 1, 1, workers=0) / "done.json").is_file()
+
+
+def test_detection_file_format(folder):
+    images = {image["id"]: image for image in _load(folder, "val")["images"]}
+    for entry in _load(folder, "val_detections"):
+        assert set(entry) == {"image_id", "category_id", "bbox", "score"}
+        x, y, w, h = entry["bbox"]
+        image = images[entry["image_id"]]
+        assert x >= 0 and y >= 0 and w > 0 and h > 0
+        assert x + w <= image["width"] + 0.02 and y + h <= image["height"] + 0.02
+        assert 0 < entry["score"] < 1 and entry["category_id"] == 1
+
+
+def test_detector_misses_few_and_ranks_false_alarms_low():
+    rng = np.random.default_rng(0)
+    image = {"id": 1, "width": 400, "height": 300}
+    truth = {"bbox": [100.0, 50.0, 80.0, 200.0], "num_keypoints": 17}
+    runs = [detect(rng, image, [truth]) for _ in range(500)]
+    close = [e for run in runs for e in run if abs(e["bbox"][0] - 100) < 15 and abs(e["bbox"][3] - 200) < 30]
+    others = [e for run in runs for e in run if e not in close]
+    assert 470 <= len(close) <= 540
+    assert np.mean([e["score"] for e in close]) > 0.75
+    assert np.mean([e["score"] for e in others]) < 0.55
+
+
+def _label(yaw: float, screen: float | None = None):
+    """Label one standing person seen from 4 m; ``screen`` puts a board in front at that distance from the camera."""
+    rng = np.random.default_rng(5)
+    body = sample_proportions(rng)
+    figure = forward(body, Pose(), yaw)
+    look = sample_look(rng, body)
+    parts = person_parts(figure, look, 0, 0)
+    if screen is not None:
+        middle = np.array([0.0, 0.4, 4.0 - screen])
+        parts.append(Part(middle, middle, np.eye(3), 0.0, 0.0, 0, SCENERY, half=(2.0, 0.4)))
+    rotation, position = look_at(np.array([0.0, 1.1, 4.0]), np.array([0.0, 0.9, 0.0]), 0.0)
+    camera = Camera(rotation, position, 380.0, 100.0, 100.0, 200, 200)
+    table = part_table(parts, camera, 2)
+    return instances([figure], camera, cast(table, camera, 2), table, 2)[0].keypoints
+
+
+def test_left_is_the_persons_own_left():
+    front, back = _label(0.0), _label(180.0)
+    for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"):
+        left, right = INDEX[f"left_{name}"], INDEX[f"right_{name}"]
+        assert front[left, 0] > front[right, 0] and back[left, 0] < back[right, 0]
+    assert front[INDEX["left_eye"], 0] > front[INDEX["nose"], 0] > front[INDEX["right_eye"], 0]
+    order = [front[INDEX[f"left_{name}"], 1] for name in ("eye", "shoulder", "hip", "knee", "ankle")]
+    assert order == sorted(order)
+
+
+def test_visibility_of_an_unobstructed_person():
+    front, back = _label(0.0), _label(180.0)
+    assert (front[:, 2] == 2).all()
+    # Nobody's nose or eyes show from behind; ears stick out and may.
+    assert (back[:3] == 0).all() and (back[5:, 2] > 0).all()
+    side = _label(90.0)
+    assert side[INDEX["left_eye"], 2] == 0 and side[INDEX["left_ear"], 2] == 0
+    assert side[INDEX["right_ear"], 2] > 0
+
+
+def test_a_board_in_front_hides_the_legs():
+    hidden = _label(0.0, screen=3.0)
+    for name in ("knee", "ankle"):
+        assert hidden[INDEX[f"left_{name}"], 2] == 1 and hidden[INDEX[f"right_{name}"], 2] == 1
+    assert hidden[INDEX["nose"], 2] == 2 and hidden[INDEX["left_shoulder"], 2] == 2
+
+
+def test_ray_cast_sphere_is_exact():
+    camera = Camera(np.diag([1.0, -1.0, -1.0]), np.zeros(3), 100.0, 20.0, 20.0, 41, 41)
+    centre = np.array([0.0, 0.0, -5.0])
+    buffer = cast(part_table([Part(centre, centre, np.eye(3), 0.5, 0.5, 0)], camera, 1), camera, 1)
+    assert buffer.depth[20, 20] == pytest.approx(4.5, abs=1e-5)
+    radius = 100.0 * 0.5 / np.sqrt(25.0 - 0.25)
+    assert (buffer.part >= 0).sum() == pytest.approx(np.pi * radius**2, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({"level": "medium"}, ("medium", "easy")),
+        ({"train": 0}, ("train=0", "at least 1")),
+        ({"val": -2}, ("val=-2", "at least 1")),
+        ({"seed": -1}, ("seed=-1", "at least 0")),
+        ({"workers": -1}, ("workers=-1", "None")),
+    ],
+)
+def test_bad_arguments(tmp_path, kwargs, words):
+    with pytest.raises(InputError) as caught:
+        generate(tmp_path, **kwargs)
+    assert all(word in str(caught.value) for word in words)
+    assert not list(tmp_path.iterdir())

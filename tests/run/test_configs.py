@@ -1,0 +1,95 @@
+"""Every choice of every group composes, instantiates and takes steps."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
+
+from poserep.train import CONF
+
+SWEEPS = CONF.parent / "sweeps"
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("representation", choices("representation"))
+def test_representation_trains(run, representation):
+    _, result = run(f"representation={representation}")
+    assert result["status"] == "finished"
+    assert set(result["metrics"]) == {"gt", "det"}
+    for by_readout in result["metrics"].values():
+        assert by_readout and all(0 <= values["AP"] <= 100 for values in by_readout.values())
+
+
+@pytest.mark.parametrize("backbone", [b for b in choices("backbone") if b != "resnet18_s8"])
+def test_backbone_trains(run, backbone):
+    _, result = run(f"backbone={backbone}", "boxes=[gt]", "flip_test=false")
+    assert result["cost"]["params"] == result["cost"]["params_backbone"] + result["cost"]["params_head"]
+
+
+@pytest.mark.parametrize("size", [s for s in choices("size") if s != "64x64"])
+def test_size_trains(run, size):
+    _, result = run(f"size={size}", "representation=simcc", "boxes=[gt]", "flip_test=false")
+    assert result["config"]["size"] == size
+
+
+@pytest.mark.parametrize("augment", choices("augment"))
+def test_augmentation_trains(run, augment):
+    run(f"augment={augment}", "boxes=[gt]")
+
+
+@pytest.mark.parametrize("optim", choices("optim"))
+def test_optimiser_trains(run, optim):
+    _, result = run(f"optim={optim}", "boxes=[gt]")
+    assert result["cost"]["lr"] == pytest.approx(result["config"]["optim"]["lr"] * 4 / result["cost"]["recipe_batch"])
+
+
+@pytest.mark.parametrize("trainer", choices("trainer"))
+def test_trainer_runs_on_this_machine(run, trainer):
+    here = ["trainer.accelerator=cpu", "trainer.workers=1", "trainer.epochs=1", "trainer.batch=4", "boxes=[gt]"]
+    _, result = run(f"trainer={trainer}", *here)
+    assert result["speed"]["img_s"] > 0
+
+
+def test_wandb_logs_offline_with_the_same_keys(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run_dir, _ = run("logger=wandb", "boxes=[gt]")
+    assert list(run_dir.glob("wandb/offline-run-*/*.wandb"))
+
+
+@pytest.mark.parametrize("align", ["centre", "corner", "edge"])
+def test_alignment_trains(run, align):
+    run(f"align={align}", "representation=simcc", "boxes=[gt]")
+
+
+@pytest.mark.parametrize("data", ["coco", "lspet"])
+def test_data_composes(data):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", [f"data={data}", "data.root=somewhere"])
+    assert cfg.data.real
+
+
+def test_no_config_file_is_long():
+    long = {p.name: n for p in CONF.rglob("*.yaml") if (n := len(p.read_text().splitlines())) > 32}
+    assert not long
+
+
+def test_unknown_key_is_refused():
+    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ConfigCompositionException, match="epoch_s"):
+        compose("config", ["trainer.epoch_s=3"])
+
+
+@pytest.mark.parametrize("sweep", sorted(SWEEPS.glob("*.yaml")), ids=lambda p: p.stem)
+def test_sweep_rows_compose(sweep: Path):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        assert compose("config").study == "default"
+    with initialize_config_dir(str(SWEEPS), version_base="1.3"):
+        path = f"hydra.searchpath=[file://{CONF}]"
+        table = compose(sweep.stem, [path]).table
+        for row in table.rows:
+            compose(sweep.stem, [path, *row.overrides])
+    assert sweep.read_text().startswith("# ")

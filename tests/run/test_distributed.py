@@ -1,0 +1,48 @@
+"""Two processes (gloo) find what one finds."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from poserep.fit import fit
+from poserep.train import prepare
+
+
+def evaluate(run_dir, devices):
+    command = [sys.executable, "-m", "poserep.evaluate", str(run_dir), f"trainer.devices={devices}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (path,) = run_dir.glob("evaluation-*.json")
+    with np.load(path.with_suffix(".npz")) as file:
+        arrays = dict(file)
+    metrics = json.loads(path.read_text())["metrics"]
+    path.unlink()
+    return metrics, arrays
+
+
+@pytest.mark.slow
+def test_two_processes_evaluate_as_one(configure):
+    # A set that two do not divide: one sample is repeated, and must count once.
+    run_dir = prepare(configure("representation=heatmap", "data.prepare.val=5", "trainer.epochs=2"), "backbone")
+    fit(run_dir)
+    (one, a), (two, b) = evaluate(run_dir, 1), evaluate(run_dir, 2)
+    assert one == two
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_leave_one_result(configure):
+    run_dir = prepare(configure("representation=simcc", "trainer.epochs=2", "trainer.devices=2"), "backbone")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "poserep.fit"]
+    done = subprocess.run([*command, str(run_dir)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((run_dir / "result.json").read_text())
+    assert result["devices"] == 2 and result["metrics"]["gt"]["argmax"]["AP"] >= 0
+    with np.load(run_dir / "predictions.npz") as file:
+        assert list(file["gt/index"]) == list(range(6))
+    assert done.stdout.count("batch 4 on 2 cpu") == 1, "only the first process speaks"

@@ -1,0 +1,189 @@
+"""Bad input gives one clear error that names the file or value and the remedy."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from poserep.build import build
+from poserep.data import load_coco, read_image
+from poserep.errors import InputError
+from poserep.fit import fit
+from poserep.losses import mse
+from poserep.skeleton import COCO
+from poserep.train import prepare
+
+
+@pytest.fixture
+def broken(synthetic: Path, tmp_path: Path):
+    """A copy of the tiny data set and a way to change its training annotations."""
+    folder = tmp_path / "set"
+    shutil.copytree(next(synthetic.glob("easy-8-6-*")), folder)
+    path = folder / "annotations" / "train.json"
+
+    def change(edit):
+        data = json.loads(path.read_text())
+        edit(data)
+        path.write_text(json.dumps(data))
+        return lambda **options: load_coco(path, folder / "images" / "train", COCO, **options)
+
+    return change
+
+
+def test_missing_annotations():
+    with pytest.raises(InputError, match=r"nowhere/train\.json does not exist; set data\.root"):
+        load_coco("nowhere/train.json", "images", COCO)
+
+
+def test_annotations_that_are_no_json(tmp_path):
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(InputError, match="not valid JSON"):
+        load_coco(tmp_path / "a.json", tmp_path, COCO)
+
+
+def test_box_without_area(broken):
+    load = broken(lambda data: data["annotations"][2].update(bbox=[10, 10, 0, 20]))
+    with pytest.raises(InputError, match=r"annotation \d+ has a box without area.*skip_invalid=true"):
+        load()
+    assert len(load(skip_invalid=True)) == 7
+
+
+def test_box_outside_the_image(broken):
+    load = broken(lambda data: data["annotations"][0].update(bbox=[5000, 10, 30, 20]))
+    with pytest.raises(InputError, match="without area inside its image"):
+        load()
+
+
+def test_category_without_keypoints(broken):
+    load = broken(lambda data: data["categories"][0].pop("keypoints"))
+    with pytest.raises(InputError, match="no category has keypoints"):
+        load()
+
+
+def test_skeleton_of_another_length(broken):
+    load = broken(lambda data: data["categories"][0]["keypoints"].pop())
+    with pytest.raises(InputError, match="16 in the file.*17 in the skeleton.*set data.skeleton"):
+        load()
+
+
+def test_keypoints_of_another_length(broken):
+    load = broken(lambda data: data["annotations"][1].update(keypoints=[1, 2, 2]))
+    with pytest.raises(InputError, match=r"annotation \d+ has 3 keypoint numbers"):
+        load()
+
+
+def test_keypoints_that_are_no_numbers(broken):
+    load = broken(lambda data: data["annotations"][1]["keypoints"].__setitem__(0, float("nan")))
+    with pytest.raises(InputError, match="not finite"):
+        load()
+
+
+def test_missing_image(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.jpg cannot be read.*check data\.root"):
+        read_image(tmp_path / "gone.jpg")
+
+
+@pytest.mark.parametrize("keep", [0, 200, 0.5, 0.98])
+def test_truncated_image(synthetic, tmp_path, keep):
+    data = next(synthetic.glob("easy-8-6-*/images/train/*.jpg")).read_bytes()
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(data[: int(keep * len(data)) if isinstance(keep, float) else keep])
+    with pytest.raises(InputError, match=r"cut\.jpg is (cut short|not a readable image)"):
+        read_image(path)
+
+
+def test_truncated_image_stops_a_run_with_one_line(configure, synthetic, tmp_path):
+    folder = tmp_path / "set"
+    shutil.copytree(next(synthetic.glob("easy-8-6-*")), folder)
+    bad = sorted((folder / "images" / "train").glob("*.jpg"))[3]
+    bad.write_bytes(bad.read_bytes()[:1000])
+    run_dir = prepare(configure("data.prepare=null", f"data.root={folder}", "trainer.workers=1"), "backbone")
+    done = subprocess.run([sys.executable, "-m", "poserep.fit", str(run_dir)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith(f"error: image {bad} is cut short")
+    assert "Traceback" not in done.stderr
+
+
+def test_size_that_the_backbone_cannot_take(configure):
+    with pytest.raises(InputError, match="size=100x100 does not suit backbone HRNet.*multiple of 32.*nearest is 96x96"):
+        build(configure("backbone=hrnet_w32", "size=64x64", "++size=100x100"))
+
+
+def test_size_that_is_no_size(configure):
+    with pytest.raises(InputError, match="size='64' is not a size"):
+        build(configure("++size=64"))
+
+
+def test_head_that_does_not_fit_the_codec(configure):
+    head = "representation.head={_target_:poserep.models.AxisLinear}"
+    with pytest.raises(InputError, match="head AxisLinear emits 'axes', but codec Heatmap reads 'map'"):
+        build(configure("representation=heatmap", head))
+
+
+def test_stride_that_the_head_cannot_reach(configure):
+    with pytest.raises(InputError, match="Deconv: cannot get from the backbone's stride 8 to stride 16"):
+        build(configure("representation.codec.stride=16"))
+
+
+def test_argument_that_the_codec_does_not_have(configure):
+    with pytest.raises(InputError, match="representation.codec.*sigmas"):
+        build(configure("+representation.codec.sigmas=3"))
+
+
+def test_boxes_that_there_are_not(configure):
+    with pytest.raises(InputError, match=r"boxes=\['det'\] cannot be had.*set data\.detections"):
+        build(configure("data.detections=null", "boxes=[det]"))
+
+
+def test_weights_that_are_not_there(configure):
+    with pytest.raises(InputError, match=r"weights nowhere\.pth do not exist"):
+        build(configure("backbone.weights=nowhere.pth"))
+
+
+def test_unknown_override_is_one_line(tmp_path):
+    command = [sys.executable, "-m", "poserep.train", "trainer.epoch=3"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and "Key 'epoch' is not in struct" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_evaluate_refuses_unknown_override(run):
+    run_dir, _ = run("boxes=[gt]")
+    command = [sys.executable, "-m", "poserep.evaluate", str(run_dir), "flip=false"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "error: override not understood" in done.stderr and "flip" in done.stderr
+
+
+def test_diverged_loss_keeps_the_last_good_checkpoint(configure, monkeypatch):
+    run_dir = prepare(configure("trainer.epochs=3", "boxes=[gt]"), "backbone")
+    calls = []
+
+    def loss(*arguments):
+        calls.append(1)
+        return mse(*arguments) * (float("nan") if len(calls) == 4 else 1)
+
+    monkeypatch.setattr("poserep.codecs.heatmap.mse", loss)
+    with pytest.raises(InputError, match=r"loss is nan in epoch 1, batch 1 \(instances \[\d.*last checkpoint"):
+        fit(run_dir)
+    state = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["epoch"] == 0 and all(v.isfinite().all() for v in state["state_dict"].values())
+    assert not (run_dir / "result.json").exists()
+    status = json.loads((run_dir / "status.json").read_text())
+    assert status["state"] == "failed" and "loss is nan" in status["error"]
+
+
+def test_report_without_results(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "poserep.report", "none"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and "runs/none holds no finished run" in done.stderr
+
+
+def test_batch_that_devices_do_not_divide(configure):
+    run = build(configure("trainer.batch=5"))
+    run.data.trainer = type("Trainer", (), {"world_size": 2, "global_rank": 0})()
+    with pytest.raises(InputError, match=r"trainer\.batch=5 does not divide by 2 devices"):
+        run.data.per_device()
+    assert np.isfinite(run.lr)

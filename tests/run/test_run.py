@@ -1,0 +1,130 @@
+"""A run from the command line to the page, and its repetition."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from poserep.fit import fit
+from poserep.module import PoseModule
+from poserep.results import read_curve
+from poserep.train import prepare
+
+
+def command(*arguments: object, cwd=None) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", *map(str, arguments)], capture_output=True, text=True, cwd=cwd)
+
+
+def weights(run_dir):
+    return torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def test_train_evaluate_report(synthetic, tmp_path):
+    tiny = ["trainer=smoke", "data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}", "study=table"]
+    done = command("poserep.train", *tiny, "representation=simcc", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "batch 4 on 1 cpu" in done.stdout and "GMACs" in done.stdout and "img/s" in done.stdout
+    (run_dir,) = (tmp_path / "runs" / "table").iterdir()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["runs"], "a run leaves nothing but its directory"
+    assert {"config.yaml", "status.json", "metrics.jsonl", "checkpoints", "predictions.npz", "result.json"} <= {
+        p.name for p in run_dir.iterdir()
+    }
+    result = json.loads((run_dir / "result.json").read_text())
+    assert run_dir.name.endswith(result["id"]) and run_dir.name.startswith("simcc-resnet18_s8-synthetic-easy-64x64-s0")
+    assert result["protocol"]["gt"]["boxes"] == "gt" and result["protocol"]["det"]["hashes"].keys() >= {"detections"}
+
+    again = command("poserep.train", *tiny, "representation=simcc", cwd=tmp_path)
+    assert "finished before" in again.stdout
+
+    read = command("poserep.evaluate", run_dir, "checkpoint=best", "boxes=[gt]", "flip_test=false")
+    assert read.returncode == 0, read.stderr
+    (path,) = run_dir.glob("evaluation-*.json")
+    evaluation = json.loads(path.read_text())
+    assert list(evaluation["metrics"]) == ["gt"] and evaluation["protocol"]["gt"]["flip_test"] is False
+
+    shown = command("poserep.report", "table", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "SimCC Gaussian" in shown.stdout and "AP_gt" in shown.stdout and "not photographs" in shown.stdout
+    page = (tmp_path / "runs" / "table" / "report.html").read_text()
+    assert page.count("<img") == 4 and 'src="http' not in page and "SimCC Gaussian" in page
+
+
+def test_evaluation_reads_what_training_reported(run):
+    run_dir, result = run("representation=heatmap")
+    done = command("poserep.evaluate", run_dir)
+    assert done.returncode == 0, done.stderr
+    (path,) = run_dir.glob("evaluation-*.json")
+    assert json.loads(path.read_text())["metrics"] == result["metrics"]
+
+
+def test_resumed_run_equals_uninterrupted(configure, monkeypatch, tmp_path):
+    overrides = ["trainer.epochs=3", "augment=hrnet", "boxes=[gt]", "optim.lr=1e-2"]
+    whole = prepare(configure(*overrides), "whole")
+    fit(whole)
+
+    broken = prepare(configure(*overrides, f"runs={tmp_path}/other"), "broken")
+    start = PoseModule.on_train_epoch_start
+
+    def fail_in_second_epoch(self):
+        if self.current_epoch == 1:
+            raise RuntimeError("power cut")
+        start(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PoseModule, "on_train_epoch_start", fail_in_second_epoch)
+        with pytest.raises(RuntimeError, match="power cut"):
+            fit(broken)
+    status = json.loads((broken / "status.json").read_text())
+    assert status["state"] == "failed" and "power cut" in status["error"]
+    assert not (broken / "result.json").exists()
+    torch.manual_seed(123)
+    fit(broken)
+    for (name, a), b in zip(weights(whole).items(), weights(broken).values(), strict=True):
+        assert torch.equal(a, b), name
+    assert [row["epoch"] for row in read_curve(broken)] == [0, 1, 2]
+
+
+def test_number_of_workers_changes_nothing(run):
+    a, _ = run("augment=photometric", "trainer.workers=0", "study=a", "boxes=[gt]")
+    b, _ = run("augment=photometric", "trainer.workers=2", "study=b", "boxes=[gt]")
+    assert a.name == b.name
+    assert all(torch.equal(x, y) for x, y in zip(weights(a).values(), weights(b).values(), strict=True))
+
+
+def test_curves_have_the_same_keys_for_every_representation(run):
+    keys = []
+    for representation in ("heatmap", "simcc", "sr"):
+        run_dir, _ = run(f"representation={representation}")
+        keys.append({k for row in read_curve(run_dir) for k in row if k.count("/") == 1})
+    assert keys[0] == keys[1] == keys[2]
+    assert {"train/loss", "val/AP_gt", "speed/img_s", "speed/data_wait"} <= keys[0]
+
+
+def test_failed_row_does_not_stop_a_sweep(synthetic, tmp_path):
+    (tmp_path / "sweeps").mkdir()
+    rows = "[{overrides: [size=60x60]}, {overrides: [representation=simcc]}]"
+    (tmp_path / "sweeps" / "two.yaml").write_text(
+        f"# Two.\ndefaults: [config, override hydra/sweeper: rows, _self_]\nstudy: two\n"
+        f"table: {{title: Two, rows: {rows}}}\nhydra: {{mode: MULTIRUN}}\n"
+    )
+    done = command(
+        "poserep.train", "--config-dir", tmp_path / "sweeps", "--config-name", "two", "trainer=smoke",
+        "data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}", "seed=0,1", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "2 of 4 cells failed" in done.stdout and "multiple of 8" in done.stdout
+    assert len(list((tmp_path / "runs" / "two").glob("*/result.json"))) == 2
+    shown = command("poserep.report", "two", cwd=tmp_path)
+    assert "missing" in shown.stdout and "60x60" in shown.stdout
+
+
+def test_predictions_are_kept_in_image_pixels(run):
+    run_dir, _ = run("representation=simcc", "boxes=[gt]")
+    with np.load(run_dir / "predictions.npz") as file:
+        assert file["gt/argmax/xy"].shape == (6, 17, 2) and list(file["gt/index"]) == list(range(6))
+        assert ((file["gt/argmax/score"] >= 0) & (file["gt/argmax/score"] <= 1)).all()
+        middle = file["gt/box"][:, :2] + file["gt/box"][:, 2:] / 2
+        assert (np.abs(file["gt/argmax/xy"].mean(1) - middle) < file["gt/box"][:, 2:].max(1, keepdims=True)).all()

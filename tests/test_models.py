@@ -1,0 +1,160 @@
+"""Networks: the official parameter counts and outputs, shapes, costs, and that every parameter learns."""
+
+import zlib
+
+import pytest
+import torch
+from model_cases import NETS, build, resnet
+from reference.vectors import tensors
+from reference.weights import image, named_state, official_keys
+
+from poserep.codecs import Heatmap, SimCC, SRHeatmap
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.models import AxisLinear, Deconv, HRNet, SRHead, TimmFeatures
+from poserep.models.checkpoints import load_official
+from poserep.models.cost import macs, parameters
+
+# Counted on the official models at 256x192 (rows of their names).
+PARAMETERS = {
+    "hrnet_w32_heatmap": 28_536_113,
+    "hrnet_w48_heatmap": 63_595_745,
+    "simplebaseline_res50_heatmap": 33_999_697,
+    "simplebaseline_res50_simdr": 36_753_105,
+    "simplebaseline_res50_simdr_upfree": 25_688_476,
+    "srhead_hrnet_w32": 28_626_196,
+    "srhead_res50": 34_101_204,
+}
+AXES = (SimCC("64x64").x, SimCC("64x64").y)
+PARITY = [
+    ("hrnet_w32_heatmap", "64x64"),
+    ("hrnet_w32_heatmap", "256x192"),
+    ("simplebaseline_res50_heatmap", "64x64"),
+    ("simplebaseline_res50_heatmap", "256x192"),
+    ("simplebaseline_res50_simdr", "256x192"),
+    ("simplebaseline_res50_simdr_upfree", "256x192"),
+    ("srhead_hrnet_w32", "256x192"),
+    ("srhead_res50", "256x192"),
+]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameter_count_is_the_official_one(name):
+    with torch.device("meta"):
+        net = NETS[name]("256x192")
+    assert parameters(net) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize(("name", "size"), PARITY)
+def test_official_weights_give_official_outputs(name, size):
+    v = tensors(f"parity_{name}_{size}")
+    net = NETS[name](size).eval()
+    keys = official_keys(net, mmpose=name.startswith("srhead"))
+    assert zlib.crc32("\n".join(sorted(keys)).encode()) == v["keys_crc"], "entries differ from the official model's"
+    load_official(net, named_state(keys, float(v["conv_gain"])), name)
+    with torch.no_grad():
+        out = net.head(net.backbone(image(*Size.parse(size))))
+    for i, ours in enumerate(out if isinstance(out, tuple) else (out,)):
+        assert list(ours.shape[1:]) == v[f"out{i}_shape"].tolist()
+        theirs = v[f"out{i}"]
+        ours = ours.flatten()[:: int(v[f"out{i}_stride"])]
+        # Convolutions of float32 in another order: 4e-6 of the greatest value between float32 and float64.
+        torch.testing.assert_close(ours, theirs, atol=1e-4 * theirs.abs().max().item(), rtol=0)
+
+
+def features(backbone, size: Size) -> list[torch.Tensor]:
+    shapes = zip(backbone.channels, backbone.strides, strict=True)
+    return [torch.zeros(1, c, size.height // s, size.width // s) for c, s in shapes]
+
+
+@pytest.mark.parametrize(("size", "stride"), [("64x64", 4), ("128x96", 4), ("256x192", 8)])
+def test_deconvolutions_reach_the_codecs_stride(size, stride):
+    codec, backbone = Heatmap(size, stride=stride), resnet(18)
+    head = Deconv(backbone.channels, backbone.strides, 5, codec.x, codec.y)
+    assert head(features(backbone, Size.parse(size))).shape == (1, 5, codec.y.n, codec.x.n)
+
+
+@pytest.mark.parametrize("k", [1, 1.5, 2, 3])
+@pytest.mark.parametrize("upsample_to", [None, 8, 4])
+def test_axis_heads_emit_the_codecs_bins(k, upsample_to):
+    codec, backbone = SimCC("128x96", k=k), resnet(18)
+    head = AxisLinear(backbone.channels, backbone.strides, 5, codec.x, codec.y, upsample_to=upsample_to)
+    x, y = head(features(backbone, Size(128, 96)))
+    assert x.shape == (1, 5, codec.x.n) and y.shape == (1, 5, codec.y.n)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("upsample_to", [None, 4])
+def test_super_resolution_heads_emit_the_codecs_bins(scale, upsample_to):
+    codec, backbone = SRHeatmap("64x64", scale=scale), resnet(18)
+    head = SRHead(backbone.channels, backbone.strides, 5, codec.x, codec.y, upsample_to=upsample_to)
+    assert head(features(backbone, Size(64, 64))).shape == (1, 5, 64 * scale, 64 * scale)
+
+
+@pytest.mark.parametrize(
+    ("head", "codec", "options"),
+    [
+        (Deconv, Heatmap("96x96", stride=3), {}),
+        (Deconv, Heatmap("128x128", stride=64), {}),
+        (AxisLinear, SimCC("64x64"), {"upsample_to": 64}),
+        (SRHead, Heatmap("96x96", stride=3), {}),
+    ],
+)
+def test_impossible_strides_are_refused_by_name(head, codec, options):
+    with pytest.raises(InputError, match=f"{head.__name__}: cannot get from the backbone's stride"):
+        head((512,), (32,), 5, codec.x, codec.y, **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: HRNet(31), "no width 31"),
+        (lambda: TimmFeatures("resnet5000", (4,)), "resnet5000"),
+        (lambda: AxisLinear((8,), (4,), 5, *AXES, channels_per_joint=0), "channels_per_joint"),
+        (lambda: SRHead((8,), (4,), 5, *AXES, kernel=8), "kernel=8"),
+    ],
+)
+def test_bad_options_are_refused(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_multiscale_hrnet_has_four_maps_and_the_published_size():
+    with torch.device("meta"):
+        backbone = HRNet(32, multiscale=True)
+        maps = backbone(torch.zeros(1, 3, 64, 64))
+    assert parameters(backbone) == 29_305_536  # mmpose 0.x, stage 4 with all outputs
+    assert [m.shape[1:] for m in maps] == [(32, 16, 16), (64, 8, 8), (128, 4, 4), (256, 2, 2)]
+    assert backbone.channels == (32, 64, 128, 256) and backbone.strides == (4, 8, 16, 32)
+
+
+CODECS = {"map": (Deconv, Heatmap("64x64")), "axes": (AxisLinear, SimCC("64x64")), "sr": (SRHead, SRHeatmap("64x64"))}
+BACKBONES = {"hrnet_w18": lambda: HRNet(18), "hrnet_w32": lambda: HRNet(32), "resnet50": resnet}
+
+
+@pytest.mark.parametrize("head", CODECS)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_parameter_gets_a_gradient(backbone, head):
+    kind, codec = CODECS[head]
+    net = build(BACKBONES[backbone](), kind, codec)
+    image = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    target, weight = codec.encode(torch.full((2, 17, 2), 20.0), torch.ones(2, 17))
+    codec.loss(net(image), target, weight).backward()
+    assert [name for name, p in net.named_parameters() if p.grad is None] == []
+
+
+def test_normalisation_is_imagenets_on_values_from_zero_to_one():
+    net = build(resnet(18), Deconv, Heatmap("64x64"))
+    image = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    seen = []
+    net.backbone.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    net(image)
+    mean, std = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    torch.testing.assert_close(seen[0], (image / 255 - mean) / std, atol=1e-5, rtol=0)
+
+
+def test_multiply_accumulates_are_those_of_the_paper():
+    net = NETS["simplebaseline_res50_heatmap"]("256x192")
+    # fvcore counts 5.43e9 on the official model; training mode must survive the count.
+    assert macs(net, 256, 192) == pytest.approx(5.426e9, rel=0.01)
+    assert net.training

@@ -1,0 +1,91 @@
+"""OKS, suppression, rescoring and COCO numbers against HRNet's code and pycocotools."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from reference.vectors import HERE, arrays
+
+from poserep.batch import Points
+from poserep.data.instances import Instance
+from poserep.geometry import Size
+from poserep.metrics import CocoAP, oks, oks_nms
+from poserep.skeleton import COCO
+
+SIGMAS = np.array(COCO.sigmas)
+
+
+def test_oks_matrix_is_hrnets():
+    v = arrays("oks_nms")
+    for kpts, area, n, theirs in zip(v["kpts"], v["area"], v["n"], v["oks"], strict=True):
+        np.testing.assert_allclose(oks(kpts[:n, :, :2], area[:n], SIGMAS), theirs[:n, :n], atol=1e-9)
+
+
+def test_poses_kept_are_hrnets():
+    v = arrays("oks_nms")
+    suppressed = 0
+    columns = (v[k] for k in ("kpts", "area", "score", "n", "thr", "keep"))
+    for kpts, area, score, n, thr, keep in zip(*columns, strict=True):
+        ours = oks_nms(kpts[:n, :, :2], score[:n], area[:n], SIGMAS, thr)
+        # NumPy's argsort leaves the order of equal scores to the processor, and the reference with it.
+        assert sorted(ours) == sorted(keep[keep >= 0])
+        assert score[ours].tolist() == score[keep[keep >= 0]].tolist()
+        suppressed += n - len(ours)
+    assert suppressed > 20
+
+
+@pytest.fixture(scope="module")
+def annotations(real_data: Path) -> Path:
+    path = real_data / "coco_annotations" / "person_keypoints_val2017_subset.json"
+    if not path.is_file():
+        pytest.skip(f"{path} does not exist: no real annotations")
+    return path
+
+
+def metric(image_id, wh, score, annotations, **options) -> CocoAP:
+    nothing = np.zeros((17, 2), np.float32), np.zeros(17, np.float32)
+    instances = [
+        Instance(Path("none"), int(i), n, np.array([0, 0, *box]), *nothing, score=float(s))
+        for n, (i, box, s) in enumerate(zip(image_id, wh, score, strict=True))
+    ]
+    return CocoAP(instances, annotations, COCO, Size(256, 192), **options)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("variant", "nms", "threshold"), [("hard9", 0.9, 0.2), ("hard5", 0.5, 0.2), ("simcc", 0.9, 0.01)]
+)
+def test_rescored_and_suppressed_results_score_as_in_hrnets_evaluate(annotations, variant, nms, threshold):
+    v = arrays("coco_hrnet_evaluate")
+    image_id, wh, score = v["image_id"], v["boxes"][:, 2:4] * 200, v["boxes"][:, 5]
+    subject = metric(image_id, wh, score, annotations, score_threshold=threshold, nms_threshold=nms)
+    # The reference's boxes do not have the aspect ratio of an input, as those of a real run do.
+    subject.areas = v["boxes"][:, 4]
+    preds = torch.from_numpy(v["preds"])
+    subject.update(torch.arange(len(preds)), Points(preds[..., :2], preds[..., 2]))
+    detections = subject.detections(subject.predictions())
+    assert len(detections) == v[f"{variant}_n"]
+    if f"{variant}_score" in v:
+        np.testing.assert_allclose([d["score"] for d in detections], v[f"{variant}_score"], rtol=1e-5)
+    # Ten values in percent; the reference has float32 coordinates as well, so the matching is the same.
+    np.testing.assert_allclose(list(subject.compute().values()), v[f"{variant}_stats"] * 100, atol=1e-6)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", "AB")
+def test_coco_numbers_are_those_of_pycocotools(annotations, name):
+    with gzip.open(HERE / f"coco_results_{name}.json.gz") as file:
+        results = json.load(file)
+    score = [r["score"] for r in results]
+    subject = metric(
+        [r["image_id"] for r in results], [(1, 1)] * len(results), score, annotations,
+        score_threshold=0.5, nms_threshold=None,
+    )  # fmt: skip
+    keypoints = torch.tensor([r["keypoints"] for r in results]).view(-1, 17, 3)
+    subject.update(torch.arange(len(results)), Points(keypoints[..., :2], torch.ones(len(results), 17)))
+    np.testing.assert_allclose(
+        list(subject.compute().values()), arrays("coco_eval")[f"{name}_stats"] * 100, atol=1e-6
+    )
