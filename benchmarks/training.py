@@ -84,9 +84,18 @@ def main() -> None:
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in options.representations}
     for _ in range(options.rounds):
         for name in options.representations:
-            overrides = [f"trainer={options.trainer}", f"backbone={options.backbone}", f"size={options.size}",
-                         f"trainer.batch={options.batch}", f"representation={name}", "augment=hrnet", "boxes=[gt]",
-                         "trainer.epochs=1000", f"data.prepare.train={options.persons}", "data.prepare.val=4"]  # fmt: skip
+            overrides = [
+                f"trainer={options.trainer}",
+                f"backbone={options.backbone}",
+                f"size={options.size}",
+                f"trainer.batch={options.batch}",
+                f"representation={name}",
+                f"data.prepare.train={options.persons}",
+                "data.prepare.val=4",
+                "augment=hrnet",
+                "boxes=[gt]",
+                "trainer.epochs=1000",
+            ]
             with initialize_config_dir(str(CONF), version_base="1.3"):
                 cfg = compose("config", [*overrides, *options.overrides])
             measured[name].append(measure(cfg, options.warmup, options.steps))
@@ -105,7 +114,9 @@ def main() -> None:
     ]
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
     for row in rows:
-        print(f"{row['representation']:20} {row['img_s']:8.1f} img/s  x{row['ratio']:.2f}  {row['data_wait']:.1%} waiting")
+        print(
+            f"{row['representation']:20} {row['img_s']:8.1f} img/s  x{row['ratio']:.2f}  {row['data_wait']:.1%} waiting"
+        )
     if options.record:
         record = {
             "device": device,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from model_cases import build, resnet
 from safetensors.torch import save_file
 from torch import nn
 
+from model_cases import build, resnet
 from poserep.codecs import Heatmap
 from poserep.errors import InputError
 from poserep.models import Deconv
@@ -36,7 +36,7 @@ def test_pickled_code_is_refused_and_not_executed(tmp_path, legacy):
         file.write_bytes(pickle.dumps({"conv1.weight": Evil(mark)}))
     else:
         torch.save({"state_dict": {"conv1.weight": Evil(mark)}}, file)
-    with pytest.raises(InputError, match="evil.pth cannot be read as tensors"):
+    with pytest.raises(InputError, match=r"evil\.pth cannot be read as tensors"):
         read_state(file)
     assert not mark.exists()
 

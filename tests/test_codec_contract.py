@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from codec_cases import CASES, FEW, PERM, each, leaves, mirror, noise, points
 
+from codec_cases import CASES, FEW, PERM, each, leaves, mirror, noise, points
 from poserep.codecs import DARK, Equal, Gaussian, Heatmap, SimCC, SRHeatmap
 from poserep.errors import InputError
 from poserep.geometry import Size

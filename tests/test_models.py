@@ -4,16 +4,16 @@ import zlib
 
 import pytest
 import torch
-from model_cases import NETS, build, resnet
-from reference.vectors import tensors
-from reference.weights import image, named_state, official_keys
 
+from model_cases import NETS, build, resnet
 from poserep.codecs import Heatmap, SimCC, SRHeatmap
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import AxisLinear, Deconv, HRNet, SRHead, TimmFeatures
 from poserep.models.checkpoints import load_official
 from poserep.models.cost import macs, parameters
+from reference.vectors import tensors
+from reference.weights import image, named_state, official_keys
 
 # Counted on the official models at 256x192 (rows of their names).
 PARAMETERS = {

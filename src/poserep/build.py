@@ -34,7 +34,7 @@ class RunSchema:
     optim: Any = None
     trainer: Any = None
     logger: Any = None
-    size: str = "64x64"
+    input_size: str = "64x64"  # not `size`, which is the name of the group that sets it
     heatmap_sigma: float = 1.0
     simcc_sigma: float = 4.0
     dark_kernel: int = 3
@@ -80,8 +80,9 @@ def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
         return partial(bound, *args, **kwargs)
     try:
         inspect.signature(bound).bind(*args, **kwargs)
-    except TypeError as error:
-        raise InputError(f"{node._get_full_key(None)} ({node._target_}): {error}") from error
+    except (TypeError, ValueError) as error:
+        # A partial object hides the reason in the cause.
+        raise InputError(f"{node._get_full_key(None)} ({node._target_}): {error.__cause__ or error}") from error
     return bound(*args, **kwargs)
 
 
@@ -104,14 +105,14 @@ def build_net(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
     """
     if cfg.align not in ALIGNMENTS:
         raise InputError(f"align={cfg.align!r} is not one of {ALIGNMENTS}")
-    size = Size.parse(cfg.size)
+    size = Size.parse(cfg.input_size)
     codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align)
     backbone = make(cfg.backbone)
     step = backbone.multiple
     if size.height % step or size.width % step:
         near = Size(*(max(step, round(n / step) * step) for n in size))
         raise InputError(
-            f"size={size} does not suit backbone {cfg.backbone._target_.split('.')[-1]}, whose input must be a "
+            f"input_size={size} does not suit backbone {cfg.backbone._target_.split('.')[-1]}, whose input must be a "
             f"multiple of {step} px on both sides; the nearest is {near}"
         )
     head = make(cfg.representation.head, backbone.channels, backbone.strides, skeleton.num_keypoints, codec.x, codec.y)
@@ -137,7 +138,7 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
     skeleton = build_skeleton(cfg.data.skeleton)
     net, codec = build_net(cfg, skeleton)
     root = Path(make(cfg.data.prepare) if cfg.data.prepare else cfg.data.root)
-    size = Size.parse(cfg.size)
+    size = Size.parse(cfg.input_size)
     files = {"annotations": root / cfg.data.val.annotations}
     if cfg.data.detections:
         files["detections"] = root / cfg.data.detections

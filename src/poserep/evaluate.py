@@ -10,14 +10,13 @@ from typing import Any
 import lightning
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
 
 from poserep.build import build
 from poserep.errors import InputError
 from poserep.fit import evaluate, make_trainer, message, quiet, save_predictions
 from poserep.launch import launch
 from poserep.models.checkpoints import read_state
-from poserep.report import metrics_table
+from poserep.report import metrics_table, wide_console
 from poserep.results import identity, provenance, write_json
 
 
@@ -65,7 +64,7 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     if trainer.is_global_zero:
         save_predictions(run, run_dir / f"evaluation-{result['id']}.npz")
         write_json(run_dir / f"evaluation-{result['id']}.json", result)
-        Console().print(metrics_table(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found["metrics"]))
+        wide_console().print(metrics_table(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found["metrics"]))
         print(f"written: {run_dir / ('evaluation-' + result['id'] + '.json')}")
     return result
 

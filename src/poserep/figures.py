@@ -85,7 +85,7 @@ def accuracy(results: Sequence[Result]) -> Figure:
         boxes = next(iter(result["metrics"]))
         for readout, values in result["metrics"][boxes].items():
             by_size = points.setdefault((title(result), readout), {})
-            by_size.setdefault(result["config"]["size"], []).append(values["AP"])
+            by_size.setdefault(result["config"]["input_size"], []).append(values["AP"])
     sizes = sorted({s for by in points.values() for s in by}, key=lambda s: [int(n) for n in s.split("x")])
     boxes = next(iter(results[0]["metrics"]))
     if len(sizes) == 1:
@@ -123,7 +123,8 @@ def training(results: Sequence[Result]) -> Figure | None:
     key = f"val/AP_{next(iter(results[0]['metrics']))}"
     drawn = False
     for result in results:
-        curve = read_curve(Path(result["path"]))
+        # The last line is the evaluation after training, which belongs to no epoch.
+        curve = [row for row in read_curve(Path(result["path"])) if row["epoch"] < result["epochs"]]
         label = f"{title(result)} {result['config']['size']}"
         loss = [(row["epoch"] + 1, row["train/loss"]) for row in curve if "train/loss" in row]
         found = [(row["epoch"] + 1, row[key]) for row in curve if key in row]
@@ -156,9 +157,9 @@ def shown(results: Sequence[Result]) -> list[tuple[Result, dict[str, np.ndarray]
     """One run per scheme, the first seed of the largest size, with its crops; all of the same data set."""
     chosen: dict[str, Result] = {}
     for result in results:
-        area = np.prod([int(n) for n in result["config"]["size"].split("x")])
+        area = np.prod([int(n) for n in result["config"]["input_size"].split("x")])
         best = chosen.get(title(result))
-        if best is None or area > np.prod([int(n) for n in best["config"]["size"].split("x")]):
+        if best is None or area > np.prod([int(n) for n in best["config"]["input_size"].split("x")]):
             chosen[title(result)] = result
     pairs = [(r, load_samples(r)) for r in chosen.values()]
     kept = [(r, s) for r, s in pairs if s is not None]
@@ -193,7 +194,7 @@ def crops(results: Sequence[Result], count: int = 8) -> Figure | None:
     height, width = rows[0][1]["image"].shape[1:3]
     cell = 1.35
     figure, axes = plt.subplots(
-        len(rows) + 1, columns, figsize=(cell * columns, (cell * height / width + 0.1) * (len(rows) + 1)), squeeze=False
+        len(rows) + 1, columns, figsize=(cell * columns, cell * height / width * (len(rows) + 1)), squeeze=False
     )
     for j in range(columns):
         sample = rows[0][1]

@@ -65,7 +65,7 @@ def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence
 
 def describe(cfg: DictConfig, run: Run) -> dict[str, Any]:
     """Cost and effective settings, as recorded and as printed at the start."""
-    size = Size.parse(cfg.size)
+    size = Size.parse(cfg.input_size)
     net = run.module.net
     return {
         "batch": cfg.trainer.batch,
@@ -94,7 +94,7 @@ def protocol(cfg: DictConfig, run: Run, boxes: str) -> dict[str, Any]:
         "score_threshold": codec.score_threshold,
         "metric": OmegaConf.to_container(cfg.data.metric, resolve=True),
         "area": "annotation",
-        "size": cfg.size,
+        "size": cfg.input_size,
         "align": cfg.align,
     }
 
@@ -164,7 +164,7 @@ def fit(run_dir: Path) -> dict[str, Any]:
         callbacks.append(TQDMProgressBar(refresh_rate=5))
     loggers: list[Logger] = [JsonlLogger(run_dir / "metrics.jsonl")]
     if cfg.logger:
-        tags = [cfg.representation.name, cfg.backbone._target_.split(".")[-1], cfg.data.name, cfg.size]
+        tags = [cfg.representation.name, cfg.backbone._target_.split(".")[-1], cfg.data.name, cfg.input_size]
         loggers.append(
             make(cfg.logger, save_dir=run_dir, name=run_dir.name, run_id=run_dir.name[-8:], group=cfg.study, tags=tags)
         )
@@ -214,8 +214,8 @@ def start_line(cfg: DictConfig, about: dict[str, Any], resumed: bool) -> str:
     if about["batch"] != about["recipe_batch"]:
         note = f" (recipe: {cfg.optim.lr:.2e} at batch {about['recipe_batch']}, {cfg.optim.rule} rule)"
     return (
-        f"{cfg.representation.name} {cfg.size} on {cfg.data.name}: batch {about['batch']} on {cfg.trainer.devices} "
-        f"{cfg.trainer.accelerator}, LR {about['lr']:.2e}{note}, {about['params'] / 1e6:.2f} M parameters, "
+        f"{cfg.representation.name} {cfg.input_size} on {cfg.data.name}: batch {about['batch']} on "
+        f"{cfg.trainer.devices} {cfg.trainer.accelerator}, LR {about['lr']:.2e}{note}, {about['params'] / 1e6:.2f} M parameters, "
         f"{about['gmacs']:.3f} GMACs, {about['train_instances']} persons x {cfg.trainer.epochs} epochs"
         + (", resumed" if resumed else "")
     )

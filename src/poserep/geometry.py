@@ -32,7 +32,7 @@ class Size(NamedTuple):
         """
         found = re.fullmatch(r"(\d+)x(\d+)", str(text))
         if not found or "0" in found.groups():
-            raise InputError(f"size={text!r} is not a size: write height x width in pixels, for example 256x192")
+            raise InputError(f"{text!r} is not a size: write height x width in pixels, for example 256x192")
         return cls(int(found[1]), int(found[2]))
 
     def __str__(self) -> str:

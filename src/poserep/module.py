@@ -119,7 +119,8 @@ class PoseModule(lightning.LightningModule):
                 self.log_dict({f"{key}{k}_{boxes}": v for key in keys for k, v in values.items()})
 
     def on_validation_epoch_start(self) -> None:
-        """Forget earlier predictions."""
+        """See that the last training step was sound, and forget earlier predictions."""
+        self._stop_if_diverged()
         for i in range(len(self.boxes)):
             for metric in self._metrics(i).values():
                 metric.reset()

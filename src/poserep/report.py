@@ -3,6 +3,7 @@
 ``python -m poserep.report STUDY [RUNS]`` reads RUNS/STUDY (RUNS is ``runs`` unless given) and nothing else.
 """
 
+import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from rich.table import Table
 
 from poserep import figures
 from poserep.errors import InputError
-from poserep.results import load_results, write_json
+from poserep.results import load_results
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 COLUMNS = ("AP", "AP50", "AP75", "AR")
@@ -32,6 +33,7 @@ class Row:
         scheme: Title of the representation.
         readout: Name of the readout.
         size: Of the input.
+        setting: What else sets the row apart from others of its scheme and size.
         params: Parameters, millions.
         gmacs: True multiply-accumulates for one crop, billions.
         values: Per kind of boxes and metric, one value per seed, percent.
@@ -42,6 +44,7 @@ class Row:
     scheme: str
     readout: str
     size: str
+    setting: str
     params: float
     gmacs: float
     values: Mapping[str, Mapping[str, Sequence[float]]]
@@ -73,29 +76,50 @@ def protocol_line(protocol: Mapping[str, Any]) -> str:
     )
 
 
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys of a configuration; lists stay values."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def settings(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For each run, the keys in which runs of its scheme and size differ, seeds aside, as ``key=value``."""
+    flat = [flatten(r["config"]) for r in results]
+    groups: dict[tuple[str, str], list[int]] = {}
+    for i, result in enumerate(results):
+        groups.setdefault((result["config"]["representation"]["title"], result["config"]["input_size"]), []).append(i)
+    lines = [""] * len(results)
+    for members in groups.values():
+        keys = sorted({key for i in members for key in flat[i]} - {"seed", "runs", "study"})
+        differ = [k for k in keys if len({json.dumps(flat[i].get(k)) for i in members}) > 1]
+        for i in members:
+            lines[i] = ", ".join(f"{k}={flat[i].get(k)}" for k in differ if not k.endswith("_target_"))
+    return lines
+
+
 def collect(results: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Rows in the order of scheme and size, seeds joined."""
-    cells: dict[tuple[str, ...], list[tuple[Mapping[str, Any], str]]] = {}
-    for result in results:
-        config = json.loads(json.dumps(result["config"]))
-        seedless = {k: v for k, v in config.items() if k not in ("seed", "runs", "study", "logger", "trainer")}
+    cells: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for result, setting in zip(results, settings(results), strict=True):
         for readout in next(iter(result["metrics"].values())):
-            key = (json.dumps(seedless, sort_keys=True), readout)
-            cells.setdefault(key, []).append((result, readout))
+            key = (result["config"]["representation"]["title"], result["config"]["input_size"], setting, readout)
+            cells.setdefault(key, []).append(result)
     rows = []
-    for found in cells.values():
-        first, readout = found[0]
+    for (scheme, size, setting, readout), found in cells.items():
+        first = found[0]
         values = {
-            boxes: {m: [r["metrics"][boxes][readout][m] for r, _ in found] for m in by[readout]}
+            boxes: {m: [r["metrics"][boxes][readout][m] for r in found] for m in by[readout]}
             for boxes, by in first["metrics"].items()
         }
         protocol = next(iter(first["protocol"].values()))
-        config = first["config"]
         rows.append(
             Row(
-                config["representation"]["title"],
+                scheme,
                 readout,
-                config["size"],
+                size,
+                setting,
                 first["cost"]["params"] / 1e6,
                 first["cost"]["gmacs"],
                 values,
@@ -135,7 +159,8 @@ def study_table(title: str, rows: Sequence[Row]) -> Table:
     boxes = sorted({b for row in rows for b in row.values}, reverse=True)
     columns = [(b, m) for b in boxes for m in (COLUMNS if b == boxes[0] else COLUMNS[:1])]
     table = Table(title=title, title_justify="left")
-    for name in ("scheme", "readout", "size"):
+    varied = any(row.setting for row in rows)
+    for name in ("scheme", "readout", "size", *(["setting"] if varied else [])):
         table.add_column(name)
     for name in ("params M", "GMACs", "seeds", *(f"{m}_{b}" for b, m in columns)):
         table.add_column(name, justify="right")
@@ -144,6 +169,7 @@ def study_table(title: str, rows: Sequence[Row]) -> Table:
             row.scheme,
             row.readout,
             row.size,
+            *([row.setting] if varied else []),
             f"{row.params:.2f}",
             f"{row.gmacs:.3f}",
             str(row.seeds),
@@ -164,7 +190,7 @@ def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], 
     speed = [
         {
             "scheme": r["config"]["representation"]["title"],
-            "size": r["config"]["size"],
+            "size": r["config"]["input_size"],
             "seed": r["config"]["seed"],
             "img_s": r["speed"]["img_s"],
             "wait": r["speed"]["data_wait"],
@@ -176,6 +202,7 @@ def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], 
     return environment.get_template("report.html.j2").render(
         title=title,
         rows=rows,
+        varied=any(row.setting for row in rows),
         boxes=boxes,
         columns=COLUMNS,
         best=best,
@@ -188,6 +215,25 @@ def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], 
         recipe=recipe(results[0]),
         provenance=results[0]["provenance"],
     )
+
+
+def wide_console() -> Console:
+    """A console that does not squeeze tables to 80 columns when its output goes to a file."""
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """One line per row of the table and kind of boxes, means over seeds."""
+    metrics = list(next(iter(rows[0].values.values())))
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        head = ["scheme", "readout", "size", "setting", "params_M", "GMACs", "boxes", "seeds", *metrics, "protocol"]
+        writer.writerow(head)
+        for row in rows:
+            for boxes, values in row.values.items():
+                numbers = [f"{mean(values[m]):.3f}" for m in metrics]
+                about = [row.scheme, row.readout, row.size, row.setting, f"{row.params:.4f}", f"{row.gmacs:.4f}"]
+                writer.writerow([*about, boxes, row.seeds, *numbers, row.protocol])
 
 
 def recipe(result: Mapping[str, Any]) -> str:
@@ -203,7 +249,7 @@ def recipe(result: Mapping[str, Any]) -> str:
 
 
 def report(study: Path) -> Path:
-    """Print the table of a study and write its page and CSV-like record.
+    """Print the table of a study and write it as a page and as CSV.
 
     Raises:
         InputError: If nothing in the study has finished.
@@ -216,7 +262,7 @@ def report(study: Path) -> Path:
     sweep = SWEEPS / f"{study.name}.yaml"
     title = yaml.safe_load(sweep.read_text())["table"]["title"] if sweep.is_file() else study.name
     rows = collect(results)
-    console = Console()
+    console = wide_console()
     console.print(study_table(title, rows))
     for line in sorted({row.protocol for row in rows}):
         console.print(f"protocol: {line}", soft_wrap=True)
@@ -226,8 +272,8 @@ def report(study: Path) -> Path:
         console.print(f"missing: {name}: {why}", soft_wrap=True)
     path = study / "report.html"
     path.write_text(page(title, rows, results, missing))
-    write_json(study / "report.json", [{**vars(row)} for row in rows])
-    print(f"page: {path}")
+    write_csv(study / "table.csv", rows)
+    print(f"page: {path}\ntable: {study / 'table.csv'}")
     return path
 
 

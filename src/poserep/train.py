@@ -24,7 +24,7 @@ def prepare(cfg: DictConfig, backbone: str) -> Path:
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
     config.pop("table", None)
-    cell = "-".join([cfg.representation.name, backbone, cfg.data.name, str(cfg.size), f"s{cfg.seed}"])
+    cell = "-".join([cfg.representation.name, backbone, cfg.data.name, str(cfg.input_size), f"s{cfg.seed}"])
     run_dir = Path(cfg.runs) / cfg.study / f"{cell}-{identity(config)}"
     run_dir.mkdir(parents=True, exist_ok=True)
     partial = run_dir / f".config.{os.getpid()}"

@@ -33,9 +33,7 @@ def taylor_step(heatmap: np.ndarray) -> tuple[float, float]:
     gradient = 0.5 * np.array([p[row, column + 1] - p[row, column - 1], p[row + 1, column] - p[row - 1, column]])
     xx = 0.25 * (p[row, column + 2] - 2 * p[row, column] + p[row, column - 2])
     yy = 0.25 * (p[row + 2, column] - 2 * p[row, column] + p[row - 2, column])
-    xy = 0.25 * (
-        p[row + 1, column + 1] - p[row - 1, column + 1] - p[row + 1, column - 1] + p[row - 1, column - 1]
-    )
+    xy = 0.25 * (p[row + 1, column + 1] - p[row - 1, column + 1] - p[row + 1, column - 1] + p[row - 1, column - 1])
     step = -np.linalg.solve(np.array([[xx, xy], [xy, yy]]), gradient)
     return column + float(step[0]), row + float(step[1])
 

@@ -33,7 +33,7 @@ def test_backbone_trains(run, backbone):
 @pytest.mark.parametrize("size", [s for s in choices("size") if s != "64x64"])
 def test_size_trains(run, size):
     _, result = run(f"size={size}", "representation=simcc", "boxes=[gt]", "flip_test=false")
-    assert result["config"]["size"] == size
+    assert result["config"]["input_size"] == size
 
 
 @pytest.mark.parametrize("augment", choices("augment"))
@@ -79,7 +79,10 @@ def test_no_config_file_is_long():
 
 
 def test_unknown_key_is_refused():
-    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ConfigCompositionException, match="epoch_s"):
+    with (
+        initialize_config_dir(str(CONF), version_base="1.3"),
+        pytest.raises(ConfigCompositionException, match="epoch_s"),
+    ):
         compose("config", ["trainer.epoch_s=3"])
 
 

@@ -67,7 +67,7 @@ def test_category_without_keypoints(broken):
 
 def test_skeleton_of_another_length(broken):
     load = broken(lambda data: data["categories"][0]["keypoints"].pop())
-    with pytest.raises(InputError, match="16 in the file.*17 in the skeleton.*set data.skeleton"):
+    with pytest.raises(InputError, match=r"16 in the file.*17 in the skeleton.*set data.skeleton"):
         load()
 
 
@@ -110,13 +110,15 @@ def test_truncated_image_stops_a_run_with_one_line(configure, synthetic, tmp_pat
 
 
 def test_size_that_the_backbone_cannot_take(configure):
-    with pytest.raises(InputError, match="size=100x100 does not suit backbone HRNet.*multiple of 32.*nearest is 96x96"):
-        build(configure("backbone=hrnet_w32", "size=64x64", "++size=100x100"))
+    with pytest.raises(
+        InputError, match=r"input_size=100x100 does not suit backbone HRNet.*multiple of 32.*nearest is 96x96"
+    ):
+        build(configure("backbone=hrnet_w32", "input_size=100x100"))
 
 
 def test_size_that_is_no_size(configure):
-    with pytest.raises(InputError, match="size='64' is not a size"):
-        build(configure("++size=64"))
+    with pytest.raises(InputError, match="'64' is not a size"):
+        build(configure("input_size=64"))
 
 
 def test_head_that_does_not_fit_the_codec(configure):
@@ -131,7 +133,7 @@ def test_stride_that_the_head_cannot_reach(configure):
 
 
 def test_argument_that_the_codec_does_not_have(configure):
-    with pytest.raises(InputError, match="representation.codec.*sigmas"):
+    with pytest.raises(InputError, match=r"representation.codec.*sigmas"):
         build(configure("+representation.codec.sigmas=3"))
 
 
@@ -177,7 +179,9 @@ def test_diverged_loss_keeps_the_last_good_checkpoint(configure, monkeypatch):
 
 
 def test_report_without_results(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "poserep.report", "none"], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "poserep.report", "none"], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.returncode == 1 and "runs/none holds no finished run" in done.stderr
 
 

@@ -84,7 +84,8 @@ def test_resumed_run_equals_uninterrupted(configure, monkeypatch, tmp_path):
     fit(broken)
     for (name, a), b in zip(weights(whole).items(), weights(broken).values(), strict=True):
         assert torch.equal(a, b), name
-    assert [row["epoch"] for row in read_curve(broken)] == [0, 1, 2]
+    # The fourth line is the evaluation after training.
+    assert [row["epoch"] for row in read_curve(broken)] == [0, 1, 2, 3]
 
 
 def test_number_of_workers_changes_nothing(run):
@@ -105,7 +106,7 @@ def test_curves_have_the_same_keys_for_every_representation(run):
 
 def test_failed_row_does_not_stop_a_sweep(synthetic, tmp_path):
     (tmp_path / "sweeps").mkdir()
-    rows = "[{overrides: [size=60x60]}, {overrides: [representation=simcc]}]"
+    rows = "[{overrides: [input_size=60x60]}, {overrides: [representation=simcc]}]"
     (tmp_path / "sweeps" / "two.yaml").write_text(
         f"# Two.\ndefaults: [config, override hydra/sweeper: rows, _self_]\nstudy: two\n"
         f"table: {{title: Two, rows: {rows}}}\nhydra: {{mode: MULTIRUN}}\n"

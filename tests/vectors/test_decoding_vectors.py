@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from reference.vectors import tensors
 
 from poserep.codecs import DARK, Argmax, Equal, Gaussian, Heatmap, QuarterShift, SimCC
 from poserep.codecs.readouts import gaussian_kernel
 from poserep.geometry import Size
 from poserep.skeleton import COCO
+from reference.vectors import tensors
 
 MAPS = ["48x64", "64x64"]
 SIMCC = ["192x256_k1", "192x256_k2", "b1"]

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reference.vectors import HERE, arrays
 
 from poserep.batch import Points
 from poserep.data.instances import Instance
 from poserep.geometry import Size
 from poserep.metrics import CocoAP, oks, oks_nms
 from poserep.skeleton import COCO
+from reference.vectors import HERE, arrays
 
 SIGMAS = np.array(COCO.sigmas)
 
@@ -86,6 +86,4 @@ def test_coco_numbers_are_those_of_pycocotools(annotations, name):
     )  # fmt: skip
     keypoints = torch.tensor([r["keypoints"] for r in results]).view(-1, 17, 3)
     subject.update(torch.arange(len(results)), Points(keypoints[..., :2], torch.ones(len(results), 17)))
-    np.testing.assert_allclose(
-        list(subject.compute().values()), arrays("coco_eval")[f"{name}_stats"] * 100, atol=1e-6
-    )
+    np.testing.assert_allclose(list(subject.compute().values()), arrays("coco_eval")[f"{name}_stats"] * 100, atol=1e-6)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from reference.vectors import arrays
 
 from poserep.geometry import Align, Crop, Size, box_to_region, crop_matrix
+from reference.vectors import arrays
 
 OFFICIAL: list[tuple[str, Align]] = [("hrnet", "corner"), ("dark", "edge")]
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from reference.vectors import tensors
 
 from poserep.codecs import Equal
 from poserep.losses import kl_divergence, mse
+from reference.vectors import tensors
 
 
 @pytest.mark.parametrize("sample", ["a", "one"])

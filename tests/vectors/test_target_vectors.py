@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from reference.vectors import tensors
 
 from poserep.codecs import Equal, Gaussian, Heatmap, SimCC
 from poserep.geometry import Size
+from reference.vectors import tensors
 
 HEATMAPS = ["64x64_s1", "128x128_s1", "192x256_s2", "256x256_s2"]
 DARK = ["48x64_s2", "72x96_s3"]
@@ -44,9 +44,7 @@ def test_quantised_heatmaps_and_weights_are_hrnets(name):
 @pytest.mark.parametrize("name", DARK)
 def test_unbiased_heatmaps_and_weights_are_darkposes(name):
     v = tensors(f"enc_dark_{name}")
-    codec = Heatmap(
-        size(v), sigma=float(v["sigma"]), quantise=False, truncate=None, align="edge", bounds="published"
-    )
+    codec = Heatmap(size(v), sigma=float(v["sigma"]), quantise=False, truncate=None, align="edge", bounds="published")
     joints = v["joints_heatmap"]
     xy = torch.stack([codec.x.to_px(joints[..., 0]), codec.y.to_px(joints[..., 1])], -1)
     target, weight = codec.encode(xy, v["vis"][..., 0].float())

@@ -1,0 +1,146 @@
+"""Axes, crops and shifts: properties that hold for every size, alignment and region."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poserep.errors import InputError
+from poserep.geometry import ALIGNMENTS, Axis, Crop, Size, crop_matrix, fit_aspect, shift_bins
+
+axes = st.builds(Axis, st.integers(8, 512), st.integers(2, 2048), st.sampled_from(ALIGNMENTS))
+parts = st.floats(0, 1)
+settings.register_profile("poserep", deadline=None, max_examples=60, derandomize=True, database=None)
+settings.load_profile("poserep")
+
+
+def at(axis: Axis, part: float) -> torch.Tensor:
+    return torch.tensor(-0.5 + part * axis.length, dtype=torch.float64)
+
+
+@given(axes, parts)
+def test_bins_and_pixels_are_inverse(axis, part):
+    x = at(axis, part)
+    assert abs(axis.to_px(axis.to_bin(x)) - x) < 1e-9
+    bins = axis.to_bin(torch.stack([x, x + axis.px_per_bin()]))
+    assert abs(bins[1] - bins[0] - 1) < 1e-9
+
+
+@given(axes, parts)
+def test_flip_shift_is_how_far_an_unmirrored_response_lies_to_the_right(axis, part):
+    x = at(axis, part)
+    unmirrored = axis.n - 1 - axis.to_bin(axis.length - 1 - x)
+    assert abs(unmirrored - axis.to_bin(x) - axis.flip_shift()) < 1e-9
+
+
+@given(axes, parts)
+def test_reach_bounds_the_distance_to_the_nearest_bin(axis, part):
+    inner = axis.to_bin(at(axis, part))
+    nearest = inner.round().clamp(0, axis.n - 1)
+    assert abs(inner - nearest) <= axis.reach() + 1e-9
+
+
+@pytest.mark.parametrize(("align", "shift"), [("centre", 0.0), ("corner", -0.75), ("edge", 0.0)])
+def test_flip_shift_of_stride_four(align, shift):
+    assert Axis(192, 48, align).flip_shift() == shift
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_flip_shift_of_simcc_under_corner_is_k_minus_one(k):
+    assert Axis(192, 192 * k, "corner").flip_shift() == k - 1
+
+
+def test_an_axis_holds_its_first_edge_but_not_its_last():
+    x = torch.tensor([-0.5, -0.50001, 191.4999, 191.5, float("nan"), float("inf")])
+    assert Axis(192, 48).contains(x).tolist() == [True, False, True, False, False, False]
+
+
+regions = st.tuples(
+    st.tuples(st.floats(0, 1500), st.floats(0, 1500)),
+    st.floats(8, 1500),
+    st.sampled_from([Size(64, 64), Size(128, 96), Size(256, 192)]),
+    st.sampled_from(ALIGNMENTS),
+    st.floats(-180, 180),
+    st.booleans(),
+)
+
+
+def region_matrix(region, flip=None):
+    centre, width, size, align, rotation, mirrored = region
+    extent = fit_aspect(np.array([width, 1.0]), size)
+    return crop_matrix(np.array(centre), extent, size, align, rotation, mirrored if flip is None else flip)
+
+
+def region_points(region):
+    centre, width, *_ = region
+    return torch.tensor(centre) + width * (torch.rand(1, 9, 2, generator=torch.Generator().manual_seed(0)) - 0.5)
+
+
+@given(regions)
+def test_points_survive_the_way_to_the_crop_and_back(region):
+    crop = Crop(torch.from_numpy(region_matrix(region))[None])
+    xy = region_points(region)
+    # float32 holds coordinates up to 2250 px to 1.2e-4 px.
+    assert (crop.to_image(crop.to_input(xy)) - xy).abs().max() < 1e-3
+    assert (crop.to_image(crop.to_input(xy.double())) - xy).abs().max() < 1e-8
+
+
+@given(regions)
+def test_a_flipped_crop_is_the_mirror_image(region):
+    size, xy = region[2], region_points(region).double()
+    plain, flipped = (Crop(torch.from_numpy(region_matrix(region, f))[None]).to_input(xy) for f in (False, True))
+    torch.testing.assert_close(flipped[..., 0], size.width - 1 - plain[..., 0], atol=1e-9, rtol=0)
+    torch.testing.assert_close(flipped[..., 1], plain[..., 1], atol=1e-9, rtol=0)
+
+
+@given(regions)
+def test_crops_are_isotropic_and_put_the_centre_in_the_middle(region):
+    centre, width, size, align, *_ = region
+    matrix = region_matrix(region, flip=False)
+    scale = (size.width - 1) / (width - 1) if align == "edge" else size.width / width
+    np.testing.assert_allclose(matrix[:, :2] @ matrix[:, :2].T, scale**2 * np.eye(2), atol=1e-9 * scale**2)
+    middle = np.array([size.width, size.height]) / 2 - (0.5 if align != "corner" else 0)
+    np.testing.assert_allclose(matrix @ [*centre, 1], middle, atol=1e-8)
+
+
+def test_a_positive_rotation_turns_anticlockwise_on_the_screen():
+    size = Size(64, 64)
+    matrix = crop_matrix(np.zeros(2), np.array([64.0, 64.0]), size, rotation=90)
+    np.testing.assert_allclose(matrix @ [10, 0, 1] - matrix @ [0, 0, 1], [0, -10], atol=1e-9)
+
+
+def test_many_crops_at_once_are_the_same_as_one_by_one():
+    rng = np.random.default_rng(0)
+    centre, extent = rng.uniform(0, 100, (5, 2)), rng.uniform(20, 90, (5, 2))
+    rotation, flip = rng.uniform(-90, 90, 5), np.array([0, 1, 0, 1, 1], bool)
+    together = crop_matrix(centre, extent, Size(64, 48), "centre", rotation, flip)
+    for i in range(5):
+        alone = crop_matrix(centre[i], extent[i], Size(64, 48), "centre", rotation[i], bool(flip[i]))
+        np.testing.assert_allclose(together[i], alone)
+
+
+@given(st.integers(-12, 12))
+def test_whole_bins_move_exactly_and_ends_repeat(bins):
+    maps = torch.rand(2, 3, 9)
+    before = maps.clone()
+    source = (torch.arange(9) - bins).clamp(0, 8)
+    assert torch.equal(shift_bins(maps, bins), maps[..., source])
+    assert torch.equal(maps, before)
+
+
+@given(st.floats(-3, 3))
+def test_parts_of_a_bin_move_a_ramp_exactly(bins):
+    ramp = torch.arange(20.0)
+    torch.testing.assert_close(shift_bins(ramp, bins)[4:-4], ramp[4:-4] - bins, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("text", ["256", "256x", "x192", "0x64", "64 x 64", "64x64x3", "-64x64", "", "64.5x64"])
+def test_sizes_that_are_none_are_refused_with_an_example(text):
+    with pytest.raises(InputError, match="256x192"):
+        Size.parse(text)
+
+
+def test_sizes_read_height_first():
+    assert Size.parse("256x192") == Size(height=256, width=192) == Size.parse(Size(256, 192))
+    assert str(Size(256, 192)) == "256x192"

@@ -1,0 +1,85 @@
+"""Imports point one way: which part of the package may know which other, read from the syntax trees."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import poserep
+
+ROOT = Path(poserep.__file__).parent
+BASE = {"errors", "geometry", "skeleton", "batch"}
+# The first name that matches decides. A part may always import itself and `errors`.
+ALLOWED = {
+    "errors": set(),
+    "geometry": set(),
+    "skeleton": set(),
+    "batch": {"geometry"},
+    "losses": BASE,
+    "codecs": {"geometry", "batch", "losses"},
+    "models": set(),
+    "data": BASE,
+    "metrics": BASE | {"data.instances"},
+    "module": BASE | {"losses", "codecs", "models", "data", "metrics"},
+}
+TOP = {"build", "fit", "train", "evaluate", "report", "sweeper", "launch"}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def name(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def within(module: str, part: str) -> bool:
+    return module == part or module.startswith(part + ".")
+
+
+def ids(file: Path) -> str:
+    return name(file)
+
+
+@pytest.mark.parametrize("file", FILES, ids=ids)
+def test_no_part_imports_what_stands_above_it(file):
+    part = name(file).split(".")[0]
+    own = {i.removeprefix("poserep.") for i in imports(ast.parse(file.read_text())) if within(i, "poserep")}
+    if part in ALLOWED:
+        known = ALLOWED[part] | {"errors", part}
+        assert {i for i in own if not any(within(i, k) for k in known)} == set()
+    if part not in {"train", "evaluate", "sweeper"}:
+        assert {i for i in own if any(within(i, k) for k in ("train", "sweeper"))} <= set()
+
+
+@pytest.mark.parametrize("file", FILES, ids=ids)
+def test_hydra_and_omegaconf_stay_on_top(file):
+    found = {i for i in imports(ast.parse(file.read_text())) if within(i, "hydra") or within(i, "omegaconf")}
+    assert not found or name(file) in TOP, f"{name(file)} imports {found}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=ids)
+def test_dashboards_are_imported_only_where_they_are_defined_and_late(file):
+    tree = ast.parse(file.read_text())
+    eager = {i for node in tree.body for i in imports(node) if not isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    assert not any("wandb" in i.lower() for i in eager)
+    if any("wandb" in i.lower() for i in imports(tree)):
+        assert name(file) == "loggers"
+
+
+@pytest.mark.parametrize("file", FILES, ids=ids)
+def test_there_are_no_utils(file):
+    assert "util" not in file.stem
+
+
+def test_the_rules_cover_every_part():
+    parts = {name(file).split(".")[0] for file in FILES}
+    assert set(ALLOWED) <= parts
