@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from poserep.codecs import Codec
 from poserep.data import PoseDataModule, PoseDataset
 from poserep.errors import InputError
-from poserep.geometry import ALIGNMENTS, Size
+from poserep.geometry import Size
 from poserep.metrics import PoseMetric
 from poserep.models import PoseNet
 from poserep.module import PoseModule
@@ -103,8 +103,6 @@ def build_net(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
     Raises:
         InputError: If backbone, head, codec and size do not fit; both names are in the message.
     """
-    if cfg.align not in ALIGNMENTS:
-        raise InputError(f"align={cfg.align!r} is not one of {ALIGNMENTS}")
     size = Size.parse(cfg.input_size)
     codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align)
     backbone = make(cfg.backbone)

@@ -213,12 +213,11 @@ def start_line(cfg: DictConfig, about: dict[str, Any], resumed: bool) -> str:
     note = ""
     if about["batch"] != about["recipe_batch"]:
         note = f" (recipe: {cfg.optim.lr:.2e} at batch {about['recipe_batch']}, {cfg.optim.rule} rule)"
-    return (
-        f"{cfg.representation.name} {cfg.input_size} on {cfg.data.name}: batch {about['batch']} on "
-        f"{cfg.trainer.devices} {cfg.trainer.accelerator}, LR {about['lr']:.2e}{note}, {about['params'] / 1e6:.2f} M parameters, "
-        f"{about['gmacs']:.3f} GMACs, {about['train_instances']} persons x {cfg.trainer.epochs} epochs"
-        + (", resumed" if resumed else "")
-    )
+    what = f"{cfg.representation.name} {cfg.input_size} on {cfg.data.name}"
+    where = f"batch {about['batch']} on {cfg.trainer.devices} {cfg.trainer.accelerator}, LR {about['lr']:.2e}{note}"
+    size = f"{about['params'] / 1e6:.2f} M parameters, {about['gmacs']:.3f} GMACs"
+    work = f"{about['train_instances']} persons x {cfg.trainer.epochs} epochs" + (", resumed" if resumed else "")
+    return f"{what}: {where}, {size}, {work}"
 
 
 def message(error: InputError) -> str:

@@ -110,7 +110,10 @@ class Skeleton:
         if not path.is_file():
             raise InputError(f"skeleton file {path} does not exist")
         text = path.read_text()
-        category = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        try:
+            category = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        except (ValueError, yaml.YAMLError) as error:
+            raise InputError(f"skeleton file {path} cannot be parsed: {error}") from error
         if not isinstance(category, Mapping):
             raise InputError(f"skeleton file {path} must hold one mapping with `keypoints`, `pairs`, `sigmas`")
         return cls.from_category({"name": path.stem, **category})

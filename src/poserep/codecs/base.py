@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from poserep.batch import Points
 from poserep.errors import InputError
-from poserep.geometry import Align, Axis, Size
+from poserep.geometry import ALIGNMENTS, Align, Axis, Size
 
 Score = Literal["contract", "published"]
 Bounds = Literal["crop", "published"]
@@ -100,6 +100,8 @@ class Codec(nn.Module, ABC):
 
 def axes(size: Size | str, bins_per_px: float, align: Align) -> tuple[Axis, Axis]:
     """The x and y axes of an input of ``size`` with that many bins for a pixel (rounded to whole bins)."""
+    if align not in ALIGNMENTS:
+        raise InputError(f"align={align!r} is not one of {ALIGNMENTS}")
     size = Size.parse(size)
     x, y = (Axis(length, round(length * bins_per_px), align) for length in (size.width, size.height))
     if min(x.n, y.n) < 2:

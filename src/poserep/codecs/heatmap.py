@@ -51,7 +51,7 @@ class Heatmap(Codec):
         flip_shift: float | None = None,
     ) -> None:
         size = Size.parse(size)
-        if not stride > 0 or size.width % stride or size.height % stride:
+        if not stride > 0 or any(abs(side / stride - round(side / stride)) > 1e-6 for side in size):
             raise InputError(f"{type(self).__name__}: size {size} does not divide into bins of {stride:g} px")
         if not sigma > 0:
             raise InputError(f"{type(self).__name__}: sigma={sigma} must be positive (bins)")

@@ -61,8 +61,8 @@ class SimCC(Codec):
         score_threshold: float | None = None,
         flip_shift: float | None = None,
     ) -> None:
-        if k < 1:
-            raise InputError(f"SimCC: k={k} must be at least 1 bin per pixel")
+        if not 1 <= k < float("inf"):
+            raise InputError(f"SimCC: k={k} must be a number of at least 1 bin per pixel")
         for name, value, known in (
             ("reduction", reduction, ("sum", "mean")),
             ("merge_on", merge_on, ("probabilities", "logits")),

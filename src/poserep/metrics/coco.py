@@ -48,7 +48,8 @@ class CocoAP(PoseMetric):
         padding: float = 1.25,
     ) -> None:
         super().__init__(instances)
-        self.annotations, self.sigmas = Path(annotations), np.array(skeleton.sigmas)
+        self.annotations, self.skeleton = Path(annotations), skeleton
+        self.sigmas = np.array(skeleton.sigmas)
         self.score_threshold, self.nms_threshold = score_threshold, nms_threshold
         boxes = np.array([i.box[2:] for i in instances])
         self.areas = (fit_aspect(boxes, size) * padding).prod(-1)
@@ -86,11 +87,19 @@ class CocoAP(PoseMetric):
         with contextlib.redirect_stdout(io.StringIO()):
             truth = CocoFile(str(self.annotations))
             self._complete(truth.dataset["annotations"])
-            category = next(c["id"] for c in truth.dataset["categories"] if c.get("keypoints"))
+            category = self._category(truth)
             for detection in detections:
                 detection["category_id"] = category
+            absent = sorted({d["image_id"] for d in detections} - set(truth.getImgIds()))
+            if absent:
+                raise InputError(
+                    f"{self.annotations} does not list the predicted images {absent[:3]}; is it the file that the "
+                    "instances were read from?"
+                )
             evaluation = COCOeval(truth, truth.loadRes(detections), "keypoints")
             evaluation.params.kpt_oks_sigmas = self.sigmas
+            # Else other categories with keypoints would be averaged in.
+            evaluation.params.catIds = [category]
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
@@ -100,6 +109,12 @@ class CocoAP(PoseMetric):
         }
         self.diagnosis = self._diagnose(values["AP"], detections, truth) if values["AP"] <= 0 else ""
         return values
+
+    def _category(self, truth: Any) -> int:
+        for category in truth.dataset["categories"]:
+            if tuple(category.get("keypoints", ())) == self.skeleton.names:
+                return category["id"]
+        raise InputError(f"{self.annotations}: no category has the keypoints of skeleton {self.skeleton.name!r}")
 
     def _complete(self, annotations: list[dict[str, Any]]) -> None:
         # pycocotools takes these fields for granted; custom files often lack them.
