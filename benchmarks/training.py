@@ -21,11 +21,10 @@ from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 
-from poserep.build import build
+from poserep.build import CONF, build
 from poserep.callbacks import Progress
 from poserep.fit import make_trainer, quiet
 from poserep.results import provenance
-from poserep.train import CONF
 
 
 class Window(Callback):

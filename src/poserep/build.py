@@ -22,6 +22,8 @@ from poserep.models import PoseNet
 from poserep.module import PoseModule
 from poserep.skeleton import COCO, Skeleton
 
+CONF = Path(__file__).parents[2] / "conf"
+
 
 @dataclass
 class RunSchema:

@@ -1,6 +1,8 @@
 """Re-read a checkpoint with other readouts, boxes, scores or data.
 
-``python -m poserep.evaluate RUN_DIR [checkpoint=best] [flip_test=false] [boxes=[det]] [data.root=...] ...``
+``python -m poserep.evaluate RUN_DIR [checkpoint=best] [flip_test=false] [boxes=[det]] [data=coco] [data.root=...] ...``
+
+Overrides are written as for training; ``+key=value`` adds, for example a readout.
 """
 
 import sys
@@ -8,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from poserep.build import build
+from poserep.build import CONF, build
 from poserep.errors import InputError
 from poserep.fit import evaluate, make_trainer, message, quiet, save_predictions
 from poserep.launch import launch
@@ -30,13 +34,19 @@ def configure(run_dir: Path, overrides: list[str]) -> DictConfig:
     if not path.is_file():
         raise InputError(f"{run_dir} is no run directory: it has no config.yaml")
     cfg = OmegaConf.load(path)
+    assert isinstance(cfg, DictConfig)
     OmegaConf.update(cfg, "checkpoint", "last")
     OmegaConf.set_struct(cfg, True)
     try:
-        cfg.merge_with_dotlist(overrides)
-    except OmegaConfBaseException as error:
+        for override in OverridesParser.create().parse_overrides(overrides):
+            key, value = override.get_key_element().lstrip("+"), override.value()
+            choice = CONF / key / f"{value}.yaml"
+            if "." not in key and choice.is_file():
+                cfg[key] = OmegaConf.load(choice)
+            else:
+                OmegaConf.update(cfg, key, value, force_add=override.is_add())
+    except (OmegaConfBaseException, HydraException) as error:
         raise InputError(f"override not understood: {str(error).splitlines()[0]}") from error
-    assert isinstance(cfg, DictConfig)
     return cfg
 
 

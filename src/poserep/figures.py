@@ -125,7 +125,7 @@ def training(results: Sequence[Result]) -> Figure | None:
     for result in results:
         # The last line is the evaluation after training, which belongs to no epoch.
         curve = [row for row in read_curve(Path(result["path"])) if row["epoch"] < result["epochs"]]
-        label = f"{title(result)} {result['config']['size']}"
+        label = f"{title(result)} {result['config']['input_size']}"
         loss = [(row["epoch"] + 1, row["train/loss"]) for row in curve if "train/loss" in row]
         found = [(row["epoch"] + 1, row[key]) for row in curve if key in row]
         style = {"color": colours[title(result)], "marker": ".", "linewidth": 1.8, "label": label}

@@ -35,13 +35,22 @@ def quiet() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for text in (".*treespec.*", ".*logging interval.*", ".*does not have many workers.*", ".*estimate number of.*"):
         warnings.filterwarnings("ignore", text)
-    for text in (".*recommended to use `sync_dist.*", ".*exists and is not empty.*", ".*lr_scheduler.step.*"):
+    for text in (
+        ".*when logging on epoch level in distributed.*",
+        ".*exists and is not empty.*",
+        ".*lr_scheduler.step.*",
+    ):
         warnings.filterwarnings("ignore", text)
 
 
 def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence[Callback]) -> lightning.Trainer:
     """Lightning's trainer for a configuration."""
     distributed = cfg.trainer.devices > 1
+    visible = torch.cuda.device_count()
+    if cfg.trainer.accelerator == "gpu" and cfg.trainer.devices > visible:
+        raise InputError(
+            f"trainer.devices={cfg.trainer.devices} on gpu, but {visible} GPUs are visible; take trainer=cpu, or fewer"
+        )
     return lightning.Trainer(
         accelerator=cfg.trainer.accelerator,
         devices=cfg.trainer.devices,
@@ -107,7 +116,7 @@ def evaluate(run: Run, trainer: lightning.Trainer, cfg: DictConfig, boxes: Seque
     """
     run.module.boxes = run.data.boxes = list(boxes)
     trainer.validate(run.module, datamodule=run.data, verbose=False)
-    for kind in boxes:
+    for kind in boxes if trainer.is_global_zero else ():
         for note in {getattr(metric, "diagnosis", "") for metric in run.module.metrics_of(kind).values()} - {""}:
             print(f"note: {note}", file=sys.stderr)
     return {

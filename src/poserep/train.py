@@ -11,12 +11,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from poserep.build import CONF
 from poserep.errors import InputError
 from poserep.fit import fit, message
 from poserep.launch import launch
 from poserep.results import finished, identity
-
-CONF = Path(__file__).parents[2] / "conf"
 
 
 def prepare(cfg: DictConfig, backbone: str) -> Path:

@@ -6,9 +6,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from poserep.build import CONF
 from poserep.data.synthetic import generate
 from poserep.fit import fit
-from poserep.train import CONF, prepare
+from poserep.train import prepare
 
 TINY = ["trainer=smoke", "data.prepare.train=8", "data.prepare.val=6"]
 

@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 
-from poserep.train import CONF
+from poserep.build import CONF
 
 SWEEPS = CONF.parent / "sweeps"
 

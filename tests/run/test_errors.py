@@ -13,7 +13,7 @@ import torch
 from poserep.build import build
 from poserep.data import load_coco, read_image
 from poserep.errors import InputError
-from poserep.fit import fit
+from poserep.fit import fit, make_trainer
 from poserep.losses import mse
 from poserep.skeleton import COCO
 from poserep.train import prepare
@@ -183,6 +183,12 @@ def test_report_without_results(tmp_path):
         [sys.executable, "-m", "poserep.report", "none"], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 1 and "runs/none holds no finished run" in done.stderr
+
+
+def test_gpu_that_is_not_there(configure, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(InputError, match=r"trainer\.devices=1 on gpu, but 0 GPUs are visible; take trainer=cpu"):
+        make_trainer(configure("trainer.accelerator=gpu"), [], [])
 
 
 def test_batch_that_devices_do_not_divide(configure):

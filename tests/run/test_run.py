@@ -60,6 +60,16 @@ def test_evaluation_reads_what_training_reported(run):
     assert json.loads(path.read_text())["metrics"] == result["metrics"]
 
 
+def test_trained_checkpoint_is_read_with_a_new_readout(run):
+    run_dir, result = run("representation=heatmap", "boxes=[gt]")
+    readout = "+representation.codec.readouts.wide={_target_:poserep.codecs.DARK,kernel:7}"
+    done = command("poserep.evaluate", run_dir, readout, "readouts=[wide,argmax]")
+    assert done.returncode == 0, done.stderr
+    (path,) = run_dir.glob("evaluation-*.json")
+    found = json.loads(path.read_text())["metrics"]["gt"]
+    assert list(found) == ["wide", "argmax"] and found["argmax"] == result["metrics"]["gt"]["argmax"]
+
+
 def test_resumed_run_equals_uninterrupted(configure, monkeypatch, tmp_path):
     overrides = ["trainer.epochs=3", "augment=hrnet", "boxes=[gt]", "optim.lr=1e-2"]
     whole = prepare(configure(*overrides), "whole")

@@ -7,7 +7,7 @@ import lightning
 import torch
 from torch.utils.data import DataLoader
 
-from poserep.data.dataset import EpochSampler, PoseDataset
+from poserep.data.dataset import BlockSampler, EpochSampler, PoseDataset
 from poserep.errors import InputError
 
 
@@ -23,7 +23,7 @@ class PoseDataModule(lightning.LightningDataModule):
     Args:
         train: None where nothing is trained.
         evaluation: Data sets by the name of their boxes, ``gt`` and/or ``det``; one loader each, in this order.
-        batch: Training samples per step over all devices.
+        batch: Training samples per step over all devices; evaluation takes as many on every device.
         seed: Of the order of training samples.
         workers: Loader processes per device.
     """
@@ -54,17 +54,20 @@ class PoseDataModule(lightning.LightningDataModule):
         """Shuffled; a last batch that is not full is dropped unless it is the only one."""
         assert self.train is not None
         batch = self.per_device()
-        sampler = EpochSampler(len(self.train), self.seed, True, *self._ranks())
+        sampler = EpochSampler(len(self.train), self.seed, *self._ranks())
         return self._loader(self.train, sampler, batch, drop_last=len(sampler) >= batch)
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader for each kind of boxes that ``boxes`` names."""
+        chosen = [self.evaluation[boxes] for boxes in self.boxes]
         return [
-            self._loader(data, EpochSampler(len(data), 0, False, *self._ranks()), self.per_device(), drop_last=False)
-            for data in (self.evaluation[b] for b in self.boxes)
+            self._loader(data, BlockSampler(len(data), self.batch, *self._ranks()), self.batch, False)
+            for data in chosen
         ]
 
-    def _loader(self, dataset: PoseDataset, sampler: EpochSampler, batch: int, drop_last: bool) -> DataLoader:
+    def _loader(
+        self, dataset: PoseDataset, sampler: EpochSampler | BlockSampler, batch: int, drop_last: bool
+    ) -> DataLoader:
         return DataLoader(
             dataset,
             batch_size=batch,

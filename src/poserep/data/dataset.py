@@ -98,22 +98,20 @@ class PoseDataset(Dataset):
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """(epoch, index) pairs, so that workers know the epoch and a sample's augmentation needs no state.
+    """Shuffled (epoch, index) pairs, so that workers know the epoch and a sample's augmentation needs no state.
 
     Ranks take every ``world``-th entry of one common order: with equal total batch a step sees the same samples
-    whatever the number of ranks. Training drops the few that do not fill a batch; evaluation repeats the first ones to
-    give every rank as many, and metrics drop the repetitions by index.
+    whatever the number of ranks. The few that would give some ranks more than others are left out of the epoch.
 
     Args:
         length: Of the data set.
         seed: Of the order.
-        shuffle: Training, or evaluation.
         rank: Of this process.
         world: Number of processes.
     """
 
-    def __init__(self, length: int, seed: int = 0, shuffle: bool = False, rank: int = 0, world: int = 1) -> None:
-        self.length, self.seed, self.shuffle, self.rank, self.world = length, seed, shuffle, rank, world
+    def __init__(self, length: int, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+        self.length, self.seed, self.rank, self.world = length, seed, rank, world
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -121,12 +119,37 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length // self.world if self.shuffle else -(-self.length // self.world)
+        return self.length // self.world
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        if self.shuffle:
-            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-        else:
-            order = np.arange(len(self) * self.world) % self.length
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
         for index in order[self.rank :: self.world][: len(self)]:
             yield self.epoch, int(index)
+
+
+class BlockSampler(Sampler[tuple[int, int]]):
+    """(0, index) pairs in order, in whole batches that are the same whatever the number of ranks.
+
+    What a network emits for a sample can differ in the last bits with the size of its batch; with the same batches
+    every number of ranks predicts the same bytes. Ranks with a batch less than others repeat the first batch, which
+    metrics drop by index.
+
+    Args:
+        length: Of the data set.
+        batch: Samples in a batch of one device.
+        rank: Of this process.
+        world: Number of processes.
+    """
+
+    def __init__(self, length: int, batch: int, rank: int = 0, world: int = 1) -> None:
+        blocks = [range(start, min(start + batch, length)) for start in range(0, length, batch)]
+        own = blocks[rank::world]
+        if len(own) < len(blocks[::world]):
+            own.append(blocks[0])
+        self.indices = [index for block in own for index in block]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return ((0, index) for index in self.indices)

@@ -30,12 +30,9 @@ def pool_of(workers: int) -> Iterator[ProcessPoolExecutor | None]:
         finally:
             cv2.setNumThreads(before)
         return
-    # Forked workers need no importable main module, so the function also works from a prompt or a notebook.
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    context = multiprocessing.get_context(method)
+    # A forked child inherits the locks of threads that it does not have, torch's among them, and can wait for ever.
+    context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-        # All workers fork at the first task: let that happen before the caller starts threads, a progress bar's say.
-        pool.submit(_one_thread).result()
         try:
             yield pool
         finally:
