@@ -95,7 +95,8 @@ def settings(results: Sequence[Mapping[str, Any]]) -> list[str]:
         keys = sorted({key for i in members for key in flat[i]} - {"seed", "runs", "study"})
         differ = [k for k in keys if len({json.dumps(flat[i].get(k)) for i in members}) > 1]
         for i in members:
-            lines[i] = ", ".join(f"{k}={flat[i].get(k)}" for k in differ if not k.endswith("_target_"))
+            # A key that only other rows have says nothing about this one.
+            lines[i] = ", ".join(f"{k}={flat[i][k]}" for k in differ if k in flat[i] and not k.endswith("_target_"))
     return lines
 
 
@@ -127,7 +128,8 @@ def collect(results: Sequence[Mapping[str, Any]]) -> list[Row]:
                 protocol["real"],
             )
         )
-    return sorted(rows, key=lambda r: [int(n) for n in r.size.split("x")])
+    order = list(dict.fromkeys(row.scheme for row in rows))
+    return sorted(rows, key=lambda r: ([int(n) for n in r.size.split("x")], order.index(r.scheme), r.setting))
 
 
 def unfinished(study: Path) -> list[tuple[str, str]]:
