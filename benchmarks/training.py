@@ -9,6 +9,7 @@ On a CPU:  python benchmarks/training.py --trainer cpu --backbone resnet18_s8 --
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import sys
@@ -119,7 +120,7 @@ def main() -> None:
     if options.record:
         record = {
             "device": device,
-            "cpu_cores": torch.get_num_threads(),
+            "cpu_cores": os.cpu_count(),
             "opencv": cv2.__version__,
             "cuda": torch.version.cuda,
             "command": f"python benchmarks/training.py {' '.join(sys.argv[1:])}",
@@ -128,6 +129,7 @@ def main() -> None:
             "rows": rows,
         }
         path = Path(__file__).parent / "results" / f"training-{device.lower().replace(' ', '-')}.json"
+        path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(record, indent=1) + "\n")
         print(f"written: {path}")
 

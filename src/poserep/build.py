@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -121,7 +122,9 @@ def build_net(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
             f"head {type(head).__name__} emits {head.form!r}, but codec {type(codec).__name__} reads {codec.form!r}; "
             "take head and codec from one representation"
         )
-    return PoseNet(backbone, head, channels_last=cfg.trainer.channels_last), codec
+    net = PoseNet(backbone, head, channels_last=cfg.trainer.channels_last)
+    # Weights in the images' layout, or every step converts them.
+    return net.to(memory_format=torch.channels_last) if cfg.trainer.channels_last else net, codec
 
 
 def effective_lr(optim: DictConfig, batch: int) -> float:

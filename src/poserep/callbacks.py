@@ -5,7 +5,6 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.utilities import rank_zero_only
 
 from poserep.module import PoseModule
 
@@ -48,8 +47,8 @@ class Progress(Callback):
         self.images += len(batch.index) * trainer.world_size
         images, waited, spent = self._epoch
         pl_module.log_dict(
-            {"speed/img_s": images / spent, "speed/data_wait": waited / spent},
-            prog_bar=True, on_step=False, on_epoch=True, reduce_fx="max", batch_size=1,
+            {"img_s": images / spent, "data_wait": waited / spent},
+            prog_bar=True, logger=False, on_step=True, on_epoch=False, batch_size=1,
         )  # fmt: skip
 
     def tick(self) -> None:
@@ -65,12 +64,16 @@ class Progress(Callback):
             self.waited += passed
             self._epoch[1] += passed
 
-    @rank_zero_only
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """One line: loss, accuracy of every readout, speed."""
+        """Log the epoch's speed; print a line with loss, accuracy of every readout, speed."""
+        images, waited, spent = self._epoch
+        speed = {"speed/img_s": images / max(spent, 1e-9), "speed/data_wait": waited / max(spent, 1e-9)}
+        pl_module.log_dict(speed, rank_zero_only=True)
+        if self.verbose and trainer.is_global_zero:
+            self._line(trainer, pl_module)
+
+    def _line(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         assert isinstance(pl_module, PoseModule)
-        if not self.verbose:
-            return
         images, waited, spent = self._epoch
         loss = trainer.callback_metrics.get("train/loss")
         found = [f"{name} {values['AP']:.1f}" for by in pl_module.results.values() for name, values in by.items()]

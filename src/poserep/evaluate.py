@@ -21,7 +21,7 @@ from poserep.fit import evaluate, make_trainer, message, quiet, save_predictions
 from poserep.launch import launch
 from poserep.models.checkpoints import read_state
 from poserep.report import metrics_table, wide_console
-from poserep.results import identity, provenance, write_json
+from poserep.results import contents, identity, provenance, write_json
 
 
 def configure(run_dir: Path, overrides: list[str]) -> DictConfig:
@@ -63,13 +63,15 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     try:
         run.module.load_state_dict(state)
     except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
         raise InputError(
-            f"checkpoint {cfg.checkpoint} of {run_dir} does not fit this configuration: {error}"
+            f"checkpoint {cfg.checkpoint} of {run_dir} does not fit this configuration: {reason}"
         ) from error
     trainer = make_trainer(cfg, [], [])
     found = evaluate(run, trainer, cfg, list(run.data.evaluation))
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
+    config["contents"] = contents(config)
     result = {"id": identity(config), "run": run_dir.name, "config": config, "provenance": provenance(), **found}
     if trainer.is_global_zero:
         save_predictions(run, run_dir / f"evaluation-{result['id']}.npz")

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from poserep.results import read_curve
+from poserep.results import read_curve, scheme, settings
 
 PALETTE = ("#2563eb", "#db2777", "#059669", "#d97706", "#7c3aed", "#0891b2", "#65a30d", "#dc2626")
 TRUTH = "#16a34a"
@@ -68,7 +68,7 @@ def encode(figure: Figure, vector: bool) -> str:
 
 def title(result: Result) -> str:
     """The scheme's name."""
-    return result["config"]["representation"]["title"]
+    return scheme(result)[0]
 
 
 def schemes(results: Sequence[Result]) -> dict[str, str]:
@@ -77,39 +77,42 @@ def schemes(results: Sequence[Result]) -> dict[str, str]:
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
 
 
+def labels(results: Sequence[Result]) -> list[str]:
+    """Scheme and setting of each run; runs that differ in seed or size alone share a label."""
+    return [
+        f"{title(r)}, {setting}" if setting else title(r) for r, setting in zip(results, settings(results), strict=True)
+    ]
+
+
 def accuracy(results: Sequence[Result]) -> Figure:
-    """AP with annotated boxes against input size; with one size, a bar for each readout."""
+    """AP of the first kind of boxes against input size; with one size, a bar for each readout. Seeds are averaged."""
     colours = schemes(results)
-    points: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for result in results:
-        boxes = next(iter(result["metrics"]))
-        for readout, values in result["metrics"][boxes].items():
-            by_size = points.setdefault((title(result), readout), {})
-            by_size.setdefault(result["config"]["input_size"], []).append(values["AP"])
-    sizes = sorted({s for by in points.values() for s in by}, key=lambda s: [int(n) for n in s.split("x")])
     boxes = next(iter(results[0]["metrics"]))
+    points: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    for result, label in zip(results, labels(results), strict=True):
+        for readout, values in result["metrics"].get(boxes, {}).items():
+            by_size = points.setdefault((title(result), label, readout), {})
+            by_size.setdefault(scheme(result)[1], []).append(values["AP"])
+    sizes = sorted({s for by in points.values() for s in by}, key=lambda s: [int(n) for n in s.split("x")])
     if len(sizes) == 1:
         figure, ax = plt.subplots(figsize=(7.2, 0.42 * len(points) + 1.0))
-        for i, ((scheme, _), by_size) in enumerate(reversed(points.items())):
+        for i, ((name, _, _), by_size) in enumerate(reversed(points.items())):
             value = float(np.mean(by_size[sizes[0]]))
-            ax.barh(i, value, 0.62, color=colours[scheme])
+            ax.barh(i, value, 0.62, color=colours[name])
             ax.text(value + 0.8, i, f"{value:.1f}", va="center", color="#334155")
-        ax.set_yticks(range(len(points)), [f"{s} · {r}" for s, r in reversed(points)])
+        ax.set_yticks(range(len(points)), [f"{label} · {readout}" for _, label, readout in reversed(points)])
         ax.set(xlabel=f"AP_{boxes}, percent", xlim=(0, 100), title=f"Accuracy at {sizes[0]}")
         ax.grid(axis="y", visible=False)
         return figure
     figure, ax = plt.subplots(figsize=(7.2, 4))
-    readouts: dict[str, int] = {}
-    for (scheme, readout), by_size in points.items():
-        number = readouts[scheme] = readouts.get(scheme, -1) + 1
+    drawn: dict[str, int] = {}
+    for (name, label, readout), by_size in points.items():
+        number = drawn[name] = drawn.get(name, -1) + 1
         x = [i for i, s in enumerate(sizes) if s in by_size]
         y = [np.array(by_size[sizes[i]]) for i in x]
-        style: dict[str, Any] = {
-            "color": colours[scheme],
-            "marker": MARKS[number],
-            "linestyle": ("-", "--", ":")[number % 3],
-        }
-        ax.errorbar(x, [v.mean() for v in y], [v.std() for v in y], label=f"{scheme} · {readout}", capsize=3, **style)
+        style: dict[str, Any] = {"color": colours[name], "marker": MARKS[number % len(MARKS)]}
+        style |= {"linestyle": ("-", "--", ":")[number % 3], "label": f"{label} · {readout}", "capsize": 3}
+        ax.errorbar(x, [v.mean() for v in y], [v.std() for v in y], **style)
     ax.set_xticks(range(len(sizes)), sizes)
     ax.set(xlabel="input size", ylabel=f"AP_{boxes}, percent", title="Accuracy against input size")
     ax.legend(fontsize=8)
@@ -121,22 +124,20 @@ def training(results: Sequence[Result]) -> Figure | None:
     colours = schemes(results)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.4))
     key = f"val/AP_{next(iter(results[0]['metrics']))}"
-    drawn = False
-    for result in results:
+    drawn: dict[str, int] = {}
+    for result, label in zip(results, labels(results), strict=True):
         # The last line is the evaluation after training, which belongs to no epoch.
         curve = [row for row in read_curve(Path(result["path"])) if row["epoch"] < result["epochs"]]
-        label = f"{title(result)} {result['config']['input_size']}"
         loss = [(row["epoch"] + 1, row["train/loss"]) for row in curve if "train/loss" in row]
         found = [(row["epoch"] + 1, row[key]) for row in curve if key in row]
-        style = {"color": colours[title(result)], "marker": ".", "linewidth": 1.8, "label": label}
+        number = drawn[title(result)] = drawn.get(title(result), -1) + 1
+        seed = f" seed {result['config']['seed']}" if result["config"]["seed"] else ""
+        style: dict[str, Any] = {"color": colours[title(result)], "marker": MARKS[number % len(MARKS)], "markersize": 4}
+        style |= {"linestyle": ("-", "--", ":")[number % 3], "label": f"{label} {scheme(result)[1]}{seed}"}
         if loss:
             left.plot([e for e, _ in loss], [v / loss[0][1] for _, v in loss], **style)
         if found:
             right.plot([e for e, _ in found], [v for _, v in found], **style)
-        drawn |= bool(loss)
-    if not drawn:
-        plt.close(figure)
-        return None
     left.set(yscale="log", xlabel="epoch", title="Training loss / first epoch's")
     right.set(xlabel="epoch", title=f"{key.removeprefix('val/')} of the default readout, percent", ylim=(0, None))
     right.legend(fontsize=8)
@@ -247,8 +248,9 @@ def _view_map(panel: Any, sample: dict[str, np.ndarray], which: int, joints: lis
     maps = sample["density/map"][which, joints].astype(np.float32)
     peak = maps.max((1, 2), keepdims=True)
     together = (maps / np.maximum(peak, 1e-6)).max(0)
-    height, width = image.shape[:2]
-    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    x, y = sample["bins/x"], sample["bins/y"]
+    half_x, half_y = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2
+    extent = (x[0] - half_x, x[-1] + half_x, y[-1] + half_y, y[0] - half_y)
     alpha = np.clip(together * 1.2, 0, 0.85)
     ax.imshow(together, cmap="magma", alpha=alpha, extent=extent, interpolation="nearest")
 
@@ -262,7 +264,7 @@ def _view_axes(panel: Any, sample: dict[str, np.ndarray], which: int, joints: li
     top.set_title(name, fontsize=10)
     for j, colour in zip(joints, PALETTE[1:], strict=False):
         x, y = (sample[f"density/{axis}"][which, j].astype(np.float32) for axis in "xy")
-        px, py = ((np.arange(len(p)) + 0.5) * (n / len(p)) - 0.5 for p, n in ((x, width), (y, height)))
+        px, py = sample["bins/x"], sample["bins/y"]
         top.fill_between(px, x, color=colour, alpha=0.25)
         top.plot(px, x, color=colour)
         side.fill_betweenx(py, y, color=colour, alpha=0.25)

@@ -24,9 +24,9 @@ from poserep.build import Run, build, make
 from poserep.callbacks import Progress
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.loggers import JsonlLogger
+from poserep.loggers import JsonlLogger, finish
 from poserep.models import cost
-from poserep.results import file_hash, identity, provenance, write_json
+from poserep.results import file_hash, identity, provenance, write_json, write_npz
 from poserep.samples import save_samples
 
 
@@ -62,6 +62,7 @@ def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence
         logger=list(loggers),
         log_every_n_steps=1_000_000,
         callbacks=list(callbacks),
+        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
         enable_progress_bar=any(isinstance(c, TQDMProgressBar) for c in callbacks),
         enable_model_summary=False,
         # Our samplers know their rank; Lightning's would repeat samples in training.
@@ -138,7 +139,7 @@ def save_predictions(run: Run, path: Path) -> None:
             assert found is not None
             arrays[f"{boxes}/index"] = found.index
             arrays[f"{boxes}/{name}/xy"], arrays[f"{boxes}/{name}/score"] = found.xy, found.score
-    np.savez_compressed(path, **arrays)
+    write_npz(path, arrays)
 
 
 def fit(run_dir: Path) -> dict[str, Any]:
@@ -147,8 +148,30 @@ def fit(run_dir: Path) -> dict[str, Any]:
     Returns:
         The result, as in result.json.
     """
-    began = time.time()
+    main = int(os.environ.get("RANK", "0")) == 0
     quiet()
+    if main:
+        write_json(run_dir / "status.json", {"state": "running", "since": time.time()})
+    loggers: list[Logger] = [JsonlLogger(run_dir / "metrics.jsonl")]
+    try:
+        result = _fit(run_dir, loggers, main)
+        if main:
+            write_json(run_dir / "result.json", result)
+            write_json(run_dir / "status.json", {"state": "finished", "since": time.time()})
+        return result
+    except BaseException as error:
+        if main:
+            reason = message(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            failure = {"state": "failed", "since": time.time(), "error": reason, "traceback": traceback.format_exc()}
+            write_json(run_dir / "status.json", failure)
+        raise
+    finally:
+        for logger in loggers if main else ():
+            finish(logger)
+
+
+def _fit(run_dir: Path, loggers: list[Logger], main: bool) -> dict[str, Any]:
+    began = time.time()
     cfg = OmegaConf.load(run_dir / "config.yaml")
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(cfg, DictConfig) and isinstance(config, dict)
@@ -156,7 +179,6 @@ def fit(run_dir: Path) -> dict[str, Any]:
     run = build(cfg)
     about = describe(cfg, run)
     checkpoints = run_dir / "checkpoints"
-    main = int(os.environ.get("RANK", "0")) == 0
     every_box = list(run.data.evaluation)
     # Selection and curves take one kind of boxes, always the same.
     run.module.boxes = run.data.boxes = every_box[:1]
@@ -171,50 +193,38 @@ def fit(run_dir: Path) -> dict[str, Any]:
     ]  # fmt: skip
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=5))
-    loggers: list[Logger] = [JsonlLogger(run_dir / "metrics.jsonl")]
-    if cfg.logger:
-        tags = [cfg.representation.name, cfg.backbone._target_.split(".")[-1], cfg.data.name, cfg.input_size]
-        loggers.append(
-            make(cfg.logger, save_dir=run_dir, name=run_dir.name, run_id=run_dir.name[-8:], group=cfg.study, tags=tags)
-        )
+    if cfg.logger and main:
+        tags = [cfg.representation.name, cfg.names.backbone, cfg.data.name, cfg.input_size]
+        identifier = f"{cfg.study}-{run_dir.name[-8:]}"
+        about_run = {"name": run_dir.name, "run_id": identifier, "group": cfg.study, "tags": tags, "config": config}
+        loggers.append(make(cfg.logger, save_dir=run_dir, **about_run))
     trainer = make_trainer(cfg, loggers, callbacks)
     last = checkpoints / "last.ckpt"
     if main:
-        write_json(run_dir / "status.json", {"state": "running", "since": began})
         print(start_line(cfg, about, last.is_file()), flush=True)
     if cfg.trainer.compile:
         run.module.net.compile()
-    try:
-        trainer.fit(run.module, run.data, ckpt_path=last if last.is_file() else None, weights_only=True)
-        trained = time.time() - began
-        found = evaluate(run, trainer, cfg, every_box)
-        result = {
-            "status": "finished",
-            "id": identity(config),
-            "name": run_dir.name,
-            "config": config,
-            "cost": about,
-            "epochs": cfg.trainer.epochs,
-            "seconds": {"fit": trained, "all": time.time() - began},
-            "speed": progress.summary(),
-            "device": torch.cuda.get_device_name() if cfg.trainer.accelerator == "gpu" else "cpu",
-            "devices": cfg.trainer.devices,
-            "checkpoint": "last",
-            "provenance": provenance(),
-            **found,
-        }
-        if main:
-            save_predictions(run, run_dir / "predictions.npz")
-            save_samples(run, run_dir / "samples.npz")
-            write_json(run_dir / "result.json", result)
-            write_json(run_dir / "status.json", {"state": "finished", "since": time.time()})
-        return result
-    except BaseException as error:
-        if main:
-            reason = message(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-            failure = {"state": "failed", "since": time.time(), "error": reason, "traceback": traceback.format_exc()}
-            write_json(run_dir / "status.json", failure)
-        raise
+    trainer.fit(run.module, run.data, ckpt_path=last if last.is_file() else None, weights_only=True)
+    trained = time.time() - began
+    found = evaluate(run, trainer, cfg, every_box)
+    if main:
+        save_predictions(run, run_dir / "predictions.npz")
+        save_samples(run, run_dir / "samples.npz")
+    return {
+        "status": "finished",
+        "id": identity(config),
+        "name": run_dir.name,
+        "config": config,
+        "cost": about,
+        "epochs": cfg.trainer.epochs,
+        "seconds": {"fit": trained, "all": time.time() - began},
+        "speed": progress.summary(),
+        "device": torch.cuda.get_device_name() if cfg.trainer.accelerator == "gpu" else "cpu",
+        "devices": cfg.trainer.devices,
+        "checkpoint": "last",
+        "provenance": provenance(),
+        **found,
+    }
 
 
 def start_line(cfg: DictConfig, about: dict[str, Any], resumed: bool) -> str:
@@ -230,8 +240,8 @@ def start_line(cfg: DictConfig, about: dict[str, Any], resumed: bool) -> str:
 
 
 def message(error: InputError) -> str:
-    """The last line: errors from loader processes arrive with a traceback in front."""
-    return str(error).strip().splitlines()[-1].removeprefix("poserep.errors.InputError: ")
+    """What it says; errors from loader processes arrive with a traceback in front."""
+    return str(error).rsplit("poserep.errors.InputError: ", 1)[-1].strip()
 
 
 def main() -> None:

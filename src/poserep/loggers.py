@@ -40,7 +40,15 @@ class JsonlLogger(Logger):
         """The configuration lies beside the file."""
 
 
-def wandb_logger(project: str, save_dir: Path, name: str, run_id: str, group: str, tags: Sequence[str]) -> Logger:
+def wandb_logger(
+    project: str,
+    save_dir: Path,
+    name: str,
+    run_id: str,
+    group: str,
+    tags: Sequence[str],
+    config: Mapping[str, Any],
+) -> Logger:
     """Lightning's W&B logger; offline unless a key is in the environment or the user's netrc file."""
     from lightning.pytorch.loggers import WandbLogger
 
@@ -51,9 +59,18 @@ def wandb_logger(project: str, save_dir: Path, name: str, run_id: str, group: st
         id=run_id,
         group=group,
         tags=list(tags),
+        config=dict(config),
         offline=not _has_key(),
         resume="allow",
     )
+
+
+def finish(logger: Logger) -> None:
+    """End a dashboard's run: the next logger in this process would otherwise write into it."""
+    from lightning.pytorch.loggers import WandbLogger
+
+    if isinstance(logger, WandbLogger):
+        logger.experiment.finish()
 
 
 def _has_key() -> bool:

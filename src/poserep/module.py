@@ -16,6 +16,22 @@ from poserep.metrics import PoseMetric
 from poserep.models import PoseNet
 
 
+def soon(flag: Tensor) -> Callable[[], bool]:
+    """A boolean of the device, asked for now and read later, without waiting for what is queued in between."""
+    if not flag.is_cuda:
+        return lambda: bool(flag)
+    host = torch.empty((), dtype=torch.bool, pin_memory=True)
+    host.copy_(flag, non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+
+    def read() -> bool:
+        arrived.synchronize()
+        return bool(host)
+
+    return read
+
+
 class PoseModule(lightning.LightningModule):
     """Trains one representation and evaluates all its readouts in one pass.
 
@@ -60,7 +76,7 @@ class PoseModule(lightning.LightningModule):
         )
         self.make_optimizer, self.make_schedule = optimizer, schedule
         self.flip_test, self.seed = flip_test, seed
-        self._last_step: tuple[Tensor, int, Tensor] | None = None
+        self._last_step: tuple[Callable[[], bool], int, Tensor] | None = None
         # What the last evaluation found, by boxes and readout.
         self.results: dict[str, dict[str, dict[str, float]]] = {}
 
@@ -73,23 +89,29 @@ class PoseModule(lightning.LightningModule):
         self._stop_if_diverged()
         target, weight = self.codec.encode(batch.xy, batch.weight)
         loss = self.codec.loss(self.net(batch.image), target, weight)
-        # Looked at one step later, when reading it no longer makes the device wait.
-        self._last_step = (loss.detach(), batch_idx, batch.index)
+        # Looked at one step later, when the answer has long arrived.
+        self._last_step = (soon(torch.isfinite(loss.detach())), batch_idx, batch.index)
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.index), sync_dist=True)
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """See that the last step of the epoch was sound before anything is saved."""
+        """See that the last step of the epoch was sound, in loss and in weights, before anything is saved."""
         self._stop_if_diverged()
+        bad = [name for name, p in self.net.named_parameters() if not torch.isfinite(p).all()]
+        if bad:
+            raise InputError(
+                f"weights are not finite after epoch {self.current_epoch}, as {bad[0]}; the run stops and its last "
+                "checkpoint, of the epoch before, stays. Lower optim.lr"
+            )
 
     def _stop_if_diverged(self) -> None:
         if self._last_step is None:
             return
-        loss, batch_idx, index = self._last_step
+        finite, batch_idx, index = self._last_step
         self._last_step = None
-        if not torch.isfinite(loss):
+        if not finite():
             raise InputError(
-                f"loss is {loss.item()} in epoch {self.current_epoch}, batch {batch_idx} (instances "
+                f"loss is not finite in epoch {self.current_epoch}, batch {batch_idx} (instances "
                 f"{index[:8].tolist()}{'...' if len(index) > 8 else ''}); the run stops and its last checkpoint, of "
                 "the epoch before, stays. Lower optim.lr, or look at these samples"
             )
@@ -102,10 +124,15 @@ class PoseModule(lightning.LightningModule):
         return out
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Decode with every readout and hand the points to the metrics."""
-        out = self.predict_batch(batch.image)
+        """Decode with every readout and hand the points to the metrics; in single precision whatever training takes.
+
+        In bfloat16 the logits of neighbouring SimCC bins round to the same number, and the peak moves by some bins.
+        """
+        with torch.autocast(batch.image.device.type, enabled=False):
+            out = self.predict_batch(batch.image)
+            found = {name: self.codec.decode(out, name) for name in self._metrics(dataloader_idx)}
         for name, metric in self._metrics(dataloader_idx).items():
-            points = self.codec.decode(out, name)
+            points = found[name]
             metric.update(batch.index, points._replace(xy=batch.crop.to_image(points.xy)))
 
     def on_validation_epoch_end(self) -> None:

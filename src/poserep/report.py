@@ -19,7 +19,7 @@ from rich.table import Table
 
 from poserep import figures
 from poserep.errors import InputError
-from poserep.results import load_results
+from poserep.results import load_results, scheme, settings
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 COLUMNS = ("AP", "AP50", "AP75", "AR")
@@ -66,68 +66,35 @@ class Row:
         return max(len(v) for by in self.values.values() for v in by.values())
 
 
-def protocol_line(protocol: Mapping[str, Any]) -> str:
-    """What makes numbers comparable, on one line; boxes and hashes of their files stand in the columns."""
+def protocol_line(protocols: Mapping[str, Mapping[str, Any]]) -> str:
+    """What makes numbers comparable, on one line, for all kinds of boxes of a run."""
+    first = next(iter(protocols.values()))
+    hashes = {name: digest for protocol in protocols.values() for name, digest in protocol["hashes"].items()}
+    counts = ", ".join(f"{protocol['instances']} {boxes} boxes" for boxes, protocol in protocols.items())
     return (
-        f"{protocol['data']}, {protocol['instances']} persons (annotations {protocol['hashes']['annotations']}), "
-        f"flip test {'on' if protocol['flip_test'] else 'off'}, score {protocol['score']} "
-        f"above {protocol['score_threshold']:g}, OKS-NMS {protocol['metric'].get('nms_threshold')}, "
-        f"{protocol['align']} alignment, area of the {protocol['area']}"
+        f"{first['data']}, {counts} ({', '.join(f'{name} {digest}' for name, digest in hashes.items())}), "
+        f"flip test {'on' if first['flip_test'] else 'off'}, score {first['score']} "
+        f"above {first['score_threshold']:g}, OKS-NMS {first['metric'].get('nms_threshold')}, "
+        f"{first['align']} alignment, area of the {first['area']}"
     )
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys of a configuration; lists stay values."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
-
-
-def settings(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """For each run, the keys in which runs of its scheme and size differ, seeds aside, as ``key=value``."""
-    flat = [flatten(r["config"]) for r in results]
-    groups: dict[tuple[str, str], list[int]] = {}
-    for i, result in enumerate(results):
-        groups.setdefault((result["config"]["representation"]["title"], result["config"]["input_size"]), []).append(i)
-    lines = [""] * len(results)
-    for members in groups.values():
-        keys = sorted({key for i in members for key in flat[i]} - {"seed", "runs", "study"})
-        differ = [k for k in keys if len({json.dumps(flat[i].get(k)) for i in members}) > 1]
-        for i in members:
-            # A key that only other rows have says nothing about this one.
-            lines[i] = ", ".join(f"{k}={flat[i][k]}" for k in differ if k in flat[i] and not k.endswith("_target_"))
-    return lines
-
-
 def collect(results: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Rows in the order of scheme and size, seeds joined."""
+    """Rows by size, scheme and setting; only seeds are joined."""
     cells: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for result, setting in zip(results, settings(results), strict=True):
         for readout in next(iter(result["metrics"].values())):
-            key = (result["config"]["representation"]["title"], result["config"]["input_size"], setting, readout)
+            key = (*scheme(result), setting, readout, protocol_line(result["protocol"]))
             cells.setdefault(key, []).append(result)
     rows = []
-    for (scheme, size, setting, readout), found in cells.items():
-        first = found[0]
+    for (title, size, setting, readout, protocol), found in cells.items():
         values = {
             boxes: {m: [r["metrics"][boxes][readout][m] for r in found] for m in by[readout]}
-            for boxes, by in first["metrics"].items()
+            for boxes, by in found[0]["metrics"].items()
         }
-        protocol = next(iter(first["protocol"].values()))
-        rows.append(
-            Row(
-                scheme,
-                readout,
-                size,
-                setting,
-                first["cost"]["params"] / 1e6,
-                first["cost"]["gmacs"],
-                values,
-                protocol_line(protocol),
-                protocol["real"],
-            )
-        )
+        about = found[0]["cost"]
+        real = all(p["real"] for p in found[0]["protocol"].values())
+        rows.append(Row(title, readout, size, setting, about["params"] / 1e6, about["gmacs"], values, protocol, real))
     order = list(dict.fromkeys(row.scheme for row in rows))
     return sorted(rows, key=lambda r: ([int(n) for n in r.size.split("x")], order.index(r.scheme), r.setting))
 
@@ -186,9 +153,14 @@ def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], 
         loader=jinja2.PackageLoader("poserep", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     boxes = sorted({b for row in rows for b in row.values}, reverse=True)
-    best = {
-        (b, m): max((mean(r.values[b][m]) for r in rows if b in r.values), default=0) for b in boxes for m in COLUMNS
-    }
+    protocols = sorted({row.protocol for row in rows})
+    # The best of what may be compared: one protocol, one size.
+    best: dict[tuple[str, str, str, str], float] = {}
+    for row in rows:
+        for b, values in row.values.items():
+            for m in COLUMNS:
+                key = (row.protocol, row.size, b, m)
+                best[key] = max(best.get(key, 0.0), mean(values[m]))
     speed = [
         {
             "scheme": r["config"]["representation"]["title"],
@@ -210,11 +182,11 @@ def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], 
         best=best,
         mean=mean,
         missing=missing,
-        protocols=sorted({row.protocol for row in rows}),
+        protocols=protocols,
         real=all(row.real for row in rows),
         figures=figures.draw(results),
         speed=speed,
-        recipe=recipe(results[0]),
+        recipes=sorted({recipe(r) for r in results}),
         provenance=results[0]["provenance"],
     )
 
@@ -245,7 +217,7 @@ def recipe(result: Mapping[str, Any]) -> str:
         f"{about['train_instances']} persons × {config['trainer']['epochs']} epochs, batch {about['batch']}, "
         f"{config['optim']['optimizer']['_target_'].split('.')[-1]} with peak LR {about['lr']:.1e}, "
         f"{config['optim']['schedule']['_target_'].split('.')[-1].replace('_', ' ')} schedule, backbone "
-        f"{config['backbone'].get('name', config['backbone']['_target_'].split('.')[-1])}, weights "
+        f"{config['names']['backbone']}, weights "
         f"{config['backbone']['weights'] or 'random'}"
     )
 

@@ -5,19 +5,23 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-# Where a run happens and what watches it change nothing about what it is.
+import numpy as np
+
+# Where a run happens and what watches it change nothing about what it is. Files count by content, see `contents`.
 ELSEWHERE = (
     "runs",
     "study",
     "table",
+    "names",
     "logger",
     "data.root",
     "data.prepare.root",
+    "backbone.weights",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.workers",
@@ -39,10 +43,66 @@ def identity(config: Mapping[Any, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
 
+def contents(config: Mapping[Any, Any]) -> dict[str, str]:
+    """Hashes of the files that a resolved configuration names, so that they are part of its identity.
+
+    Data that the run prepares itself follow from its configuration. Missing files are left to those who read them.
+    """
+    data = config["data"]
+    files = {"weights": config["backbone"].get("weights")}
+    if not data["prepare"]:
+        root = Path(data["root"])
+        files |= {split: root / data[split]["annotations"] for split in ("train", "val")}
+        files |= {"detections": root / data["detections"]} if data["detections"] else {}
+    if isinstance(data["skeleton"], str):
+        files["skeleton"] = data["skeleton"]
+    return {name: file_hash(Path(path)) for name, path in files.items() if path and Path(path).is_file()}
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys of a configuration; lists stay values."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def scheme(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Title of the representation, and input size."""
+    return result["config"]["representation"]["title"], result["config"]["input_size"]
+
+
+def settings(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For each run, the keys in which runs of its scheme and size differ, seeds aside, as ``key=value``."""
+    flat = [flatten(r["config"]) for r in results]
+    lines = []
+    for i, result in enumerate(results):
+        members = [j for j, other in enumerate(results) if scheme(other) == scheme(result)]
+        keys = sorted({key for j in members for key in flat[j]} - {"seed"})
+        keys = [k for k in keys if not any(k == e or k.startswith(f"{e}.") for e in ELSEWHERE)]
+        differ = [k for k in keys if len({json.dumps(flat[j].get(k)) for j in members}) > 1]
+        # A key that only other runs have says nothing about this one.
+        lines.append(", ".join(_named(k, flat[i][k]) for k in differ if k in flat[i]))
+    return lines
+
+
+def _named(key: str, value: Any) -> str:
+    if key.endswith("._target_"):
+        return f"{key.removesuffix('._target_')}={str(value).split('.')[-1]}"
+    return f"{key}={value}"
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write a file that other processes see either whole or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text(json.dumps(data, indent=1) + "\n")
+    partial.replace(path)
+
+
+def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays, compressed, whole or not at all."""
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    np.savez_compressed(partial, **dict(arrays))
     partial.replace(path)
 
 
@@ -89,6 +149,10 @@ def read_curve(run_dir: Path) -> list[dict[str, Any]]:
     path = run_dir / "metrics.jsonl"
     epochs: dict[int, dict[str, Any]] = {}
     for line in path.read_text().splitlines() if path.is_file() else ():
-        row = json.loads(line)
+        try:
+            row = json.loads(line)
+        except ValueError:
+            # A run that was killed while it wrote.
+            continue
         epochs.setdefault(row["epoch"], {}).update(row)
     return [epochs[epoch] for epoch in sorted(epochs)]

@@ -7,6 +7,7 @@ import torch
 
 from poserep.build import Run
 from poserep.module import PoseModule
+from poserep.results import write_npz
 
 COUNT = 12
 
@@ -16,7 +17,8 @@ def save_samples(run: Run, path: Path) -> None:
     """Crops of the evaluation set's first kind of boxes, evenly spread, the same for every run on that set.
 
     Writes ``index`` (N,), ``image`` (N, H, W, 3) uint8, ``xy`` (N, K, 2) and ``weight`` (N, K) of the truth,
-    ``<readout>/xy`` and ``<readout>/score``, all in input px, and the head's ``density/...`` as float16.
+    ``<readout>/xy`` and ``<readout>/score``, the bins' positions ``bins/x`` and ``bins/y``, all in input px, and the
+    head's ``density/...`` as float16.
     """
     module: PoseModule = run.module.eval()
     dataset = next(iter(run.data.evaluation.values()))
@@ -24,7 +26,10 @@ def save_samples(run: Run, path: Path) -> None:
     batch = torch.utils.data.default_collate([dataset[0, int(i)] for i in index])
     device = next(module.net.parameters()).device
     out = module.predict_batch(batch.image.to(device))
+    codec = module.codec
     arrays = {
+        "bins/x": codec.x.to_px(torch.arange(codec.x.n)).numpy(),
+        "bins/y": codec.y.to_px(torch.arange(codec.y.n)).numpy(),
         "index": index,
         "image": batch.image.permute(0, 2, 3, 1).numpy(),
         "xy": batch.xy.numpy(),
@@ -37,4 +42,4 @@ def save_samples(run: Run, path: Path) -> None:
         arrays[f"{name}/xy"], arrays[f"{name}/score"] = points.xy.cpu().numpy(), points.score.cpu().numpy()
     for name, density in module.codec.density(out).items():
         arrays[f"density/{name}"] = density.half().cpu().numpy()
-    np.savez_compressed(path, **arrays)
+    write_npz(path, arrays)

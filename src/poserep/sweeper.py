@@ -1,6 +1,7 @@
 """Hydra sweeper that runs the rows of a table, whichever launcher is chosen."""
 
 import itertools
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -60,7 +61,7 @@ class RowSweeper(Sweeper):
             if returned.status != JobStatus.COMPLETED:
                 failed.append(f"  {' '.join(job)}: {cause(returned)}")
         if failed:
-            print(f"{len(failed)} of {len(jobs)} cells failed:\n" + "\n".join(failed), flush=True)
+            print(f"{len(failed)} of {len(jobs)} cells failed:\n" + "\n".join(failed), file=sys.stderr, flush=True)
             raise SystemExit(1)
 
 

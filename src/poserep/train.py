@@ -3,8 +3,10 @@
 ``python -m poserep.train data=coco backbone=hrnet_w32 representation=simcc size=256x192``
 """
 
+import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import hydra
@@ -15,16 +17,31 @@ from poserep.build import CONF
 from poserep.errors import InputError
 from poserep.fit import fit, message
 from poserep.launch import launch
-from poserep.results import finished, identity
+from poserep.results import contents, finished, identity, write_json
 
 
 def prepare(cfg: DictConfig, backbone: str) -> Path:
-    """Make the run directory of a configuration, with config.yaml in it."""
+    """Make the run directory of a configuration, with config.yaml in it; one that has finished is left as it is.
+
+    Args:
+        cfg: The composed configuration.
+        backbone: The name by which it was chosen.
+
+    Raises:
+        InputError: If a key that must be given is not.
+    """
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
     config.pop("table", None)
+    config["names"] = {"backbone": backbone}
+    config["contents"] = contents(config)
     cell = "-".join([cfg.representation.name, backbone, cfg.data.name, str(cfg.input_size), f"s{cfg.seed}"])
     run_dir = Path(cfg.runs) / cfg.study / f"{cell}-{identity(config)}"
+    if finished(run_dir):
+        return run_dir
     run_dir.mkdir(parents=True, exist_ok=True)
     partial = run_dir / f".config.{os.getpid()}"
     OmegaConf.save(OmegaConf.create(config), partial)
@@ -39,7 +56,14 @@ def run(cfg: DictConfig) -> None:
         print(f"finished before: {run_dir}", flush=True)
         return
     print(f"run: {run_dir}", flush=True)
-    launch("poserep.fit", [str(run_dir)], cfg.trainer.devices, lambda: fit(run_dir))
+    try:
+        launch("poserep.fit", [str(run_dir)], cfg.trainer.devices, lambda: fit(run_dir))
+    except InputError as error:
+        status = run_dir / "status.json"
+        # The launcher kills the other processes when one fails, the one that keeps the record among them.
+        if not status.is_file() or json.loads(status.read_text())["state"] == "running":
+            write_json(status, {"state": "failed", "since": time.time(), "error": str(error)})
+        raise
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")

@@ -54,11 +54,13 @@ def test_trainer_runs_on_this_machine(run, trainer):
     assert result["speed"]["img_s"] > 0
 
 
-def test_wandb_logs_offline_with_the_same_keys(run, monkeypatch, tmp_path):
-    monkeypatch.setenv("WANDB_MODE", "offline")
+def test_wandb_logs_every_run_of_a_process_offline(run, monkeypatch, tmp_path):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    run_dir, _ = run("logger=wandb", "boxes=[gt]")
-    assert list(run_dir.glob("wandb/offline-run-*/*.wandb"))
+    for representation in ("simcc", "heatmap"):
+        run_dir, _ = run("logger=wandb", f"representation={representation}", "boxes=[gt]", "flip_test=false")
+        (record,) = run_dir.glob("wandb/offline-run-*/*.wandb")
+        assert record.stem.endswith(run_dir.name[-8:])
 
 
 @pytest.mark.parametrize("align", ["centre", "corner", "edge"])

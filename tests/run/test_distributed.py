@@ -24,15 +24,17 @@ def evaluate(run_dir, devices):
 
 
 @pytest.mark.slow
-def test_two_processes_evaluate_as_one(configure):
-    # A set that two do not divide: one sample is repeated, and must count once.
-    run_dir = prepare(configure("representation=heatmap", "data.prepare.val=5", "trainer.epochs=2"), "backbone")
+def test_two_and_three_processes_evaluate_as_one(configure):
+    # Three batches of four: with two processes one batch is repeated, and must count once.
+    run_dir = prepare(configure("representation=heatmap", "data.prepare.val=9", "trainer.epochs=2"), "backbone")
     fit(run_dir)
-    (one, a), (two, b) = evaluate(run_dir, 1), evaluate(run_dir, 2)
-    assert one == two
-    assert a.keys() == b.keys()
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    one, a = evaluate(run_dir, 1)
+    for devices in (2, 3):
+        several, b = evaluate(run_dir, devices)
+        assert one == several
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
 @pytest.mark.slow

@@ -126,7 +126,7 @@ def test_failed_row_does_not_stop_a_sweep(synthetic, tmp_path):
         "data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}", "seed=0,1", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "2 of 4 cells failed" in done.stdout and "multiple of 8" in done.stdout
+    assert "2 of 4 cells failed" in done.stderr and "multiple of 8" in done.stderr
     assert len(list((tmp_path / "runs" / "two").glob("*/result.json"))) == 2
     shown = command("poserep.report", "two", cwd=tmp_path)
     assert "missing" in shown.stdout and "60x60" in shown.stdout

@@ -107,6 +107,8 @@ def _annotated(
             continue
         if not np.isfinite(keypoints).all():
             raise InputError(f"{path}: annotation {annotation['id']} has keypoints that are not finite numbers")
+        if len(annotation.get("bbox", ())) != 4:
+            raise InputError(f"{path}: annotation {annotation['id']} has no bbox [x, y, width, height]")
         record = _image(images, annotation["image_id"], path)
         x, y, w, h = (float(v) for v in annotation["bbox"])
         left, top = max(x, 0.0), max(y, 0.0)
@@ -136,6 +138,9 @@ def _detected(
     nothing = np.zeros((skeleton.num_keypoints, 2), np.float32), np.zeros(skeleton.num_keypoints, np.float32)
     instances = []
     for number, detection in enumerate(read_json(path, "detection file")):
+        lacking = sorted({"image_id", "category_id", "bbox", "score"} - detection.keys())
+        if lacking:
+            raise InputError(f"{path}: detection {number} has no {lacking}; is it a COCO result file?")
         if detection["category_id"] != category or detection["image_id"] not in images:
             continue
         box = np.asarray(detection["bbox"], np.float64)

@@ -50,10 +50,11 @@ class PoseMetric(Metric):
         """Add a batch: (B,) indices and points in image px.
 
         Raises:
-            InputError: If a coordinate is not a finite number.
+            InputError: If a coordinate or score is not a finite number.
         """
-        if not torch.isfinite(points.xy).all():
-            bad = index[~torch.isfinite(points.xy).flatten(1).all(1)].tolist()
+        finite = torch.isfinite(points.xy).all(-1) & torch.isfinite(points.score)
+        if not finite.all():
+            bad = index[~finite.all(1)].tolist()
             raise InputError(f"predictions of instances {bad[:5]} are not finite; the network has diverged")
         self.index.append(index)
         self.xy.append(points.xy.float())
