@@ -177,6 +177,18 @@ def test_diverged_loss_keeps_the_last_good_checkpoint(configure, monkeypatch):
     assert status["state"] == "failed" and "loss is not finite" in status["error"]
 
 
+def test_failure_before_training_is_recorded(configure):
+    run_dir = prepare(configure("data.prepare=null", "data.root=nowhere"), "backbone")
+    with pytest.raises(InputError, match=r"nowhere/annotations/train\.json does not exist|val\.json does not exist"):
+        fit(run_dir)
+    assert "does not exist" in json.loads((run_dir / "status.json").read_text())["error"]
+
+
+def test_key_that_must_be_given(configure):
+    with pytest.raises(InputError, match=r"data\.root must be given, as in data\.root="):
+        prepare(configure("data=lspet", "data.root=???"), "backbone")
+
+
 def test_report_without_results(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "poserep.report", "none"], capture_output=True, text=True, cwd=tmp_path

@@ -1,6 +1,7 @@
 """A run from the command line to the page, and its repetition."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import torch
 
 from poserep.fit import fit
 from poserep.module import PoseModule
+from poserep.report import collect
 from poserep.results import read_curve
 from poserep.train import prepare
 
@@ -112,6 +114,53 @@ def test_curves_have_the_same_keys_for_every_representation(run):
         keys.append({k for row in read_curve(run_dir) for k in row if k.count("/") == 1})
     assert keys[0] == keys[1] == keys[2]
     assert {"train/loss", "val/AP_gt", "speed/img_s", "speed/data_wait"} <= keys[0]
+
+
+def test_precision_of_training_does_not_touch_evaluation(run):
+    run_dir, _ = run("representation=simcc", "trainer.precision=bf16-mixed", "boxes=[gt]")
+    done = command("poserep.evaluate", run_dir, "trainer.precision=32-true")
+    assert done.returncode == 0, done.stderr
+    (path,) = run_dir.glob("evaluation-*.npz")
+    with np.load(path) as single, np.load(run_dir / "predictions.npz") as mixed:
+        np.testing.assert_array_equal(single["gt/argmax/xy"], mixed["gt/argmax/xy"])
+        np.testing.assert_array_equal(single["gt/argmax/score"], mixed["gt/argmax/score"])
+
+
+def test_another_data_set_is_another_run(configure, synthetic, tmp_path):
+    runs = []
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        shutil.copytree(next(synthetic.glob("easy-8-6-*")), folder)
+        if name == "b":
+            path = folder / "annotations" / "train.json"
+            data = json.loads(path.read_text())
+            data["annotations"].pop()
+            path.write_text(json.dumps(data))
+        runs.append(prepare(configure("data.prepare=null", f"data.root={folder}"), "backbone").name)
+    shutil.copytree(tmp_path / "a", tmp_path / "c")
+    runs.append(prepare(configure("data.prepare=null", f"data.root={tmp_path}/c"), "backbone").name)
+    assert runs[0] != runs[1] and runs[0] == runs[2]
+
+
+def test_report_joins_seeds_and_nothing_else():
+    def result(seed, k, ap, digest="x"):
+        config = {"seed": seed, "input_size": "64x64", "representation": {"title": "S", "codec": {"k": k}}}
+        protocol = {"data": "d", "real": True, "instances": 1, "hashes": {"annotations": digest}, "metric": {}}
+        protocol |= {"flip_test": True, "score": "contract", "score_threshold": 0.2, "align": "centre", "area": "mask"}
+        return {
+            "config": config | {"trainer": {"workers": seed}},
+            "cost": {"params": 1, "gmacs": 1},
+            "metrics": {"gt": {"argmax": {"AP": ap}}},
+            "protocol": {"gt": protocol},
+        }
+
+    rows = collect([result(0, 1, 20), result(1, 1, 30), result(0, 2, 60), result(0, 2, 70, "y")])
+    found = [(r.setting, r.cell("gt", "AP"), r.seeds) for r in rows]
+    assert found == [
+        ("representation.codec.k=1", "25.0 ± 7.1", 2),
+        ("representation.codec.k=2", "60.0", 1),
+        ("representation.codec.k=2", "70.0", 1),
+    ]
 
 
 def test_failed_row_does_not_stop_a_sweep(synthetic, tmp_path):
