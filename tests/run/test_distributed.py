@@ -1,6 +1,7 @@
 """Two processes (gloo) find what one finds."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -13,7 +14,8 @@ from poserep.train import prepare
 
 def evaluate(run_dir, devices):
     command = [sys.executable, "-m", "poserep.evaluate", str(run_dir), f"trainer.devices={devices}"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # A sum over several threads differs in its last bit from one over one thread, which is all that ranks here get.
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     (path,) = run_dir.glob("evaluation-*.json")
     with np.load(path.with_suffix(".npz")) as file:
