@@ -7,7 +7,7 @@ ARGS ?=
 .PHONY: install demo test lint report bench help
 .SECONDARY:
 
-install: .venv/installed
+install: .venv/installed  ## Install into .venv
 
 .venv/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit("poserep needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
