@@ -202,6 +202,8 @@ def _fit(run_dir: Path, loggers: list[Logger], main: bool) -> dict[str, Any]:
     last = checkpoints / "last.ckpt"
     if main:
         print(start_line(cfg, about, last.is_file()), flush=True)
+    if last.is_file():
+        run.data.first_epoch = torch.load(last, map_location="cpu", weights_only=True)["epoch"] + 1
     if cfg.trainer.compile:
         run.module.net.compile()
     trainer.fit(run.module, run.data, ckpt_path=last if last.is_file() else None, weights_only=True)

@@ -192,8 +192,8 @@ def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], 
 
 
 def wide_console() -> Console:
-    """A console that does not squeeze tables to 80 columns when its output goes to a file."""
-    return Console(width=None if sys.stdout.isatty() else 160)
+    """A console that does not squeeze tables on a narrow terminal or in a file; long lines wrap or scroll there."""
+    return Console(width=max(Console().width, 160))
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:

@@ -72,8 +72,9 @@ def test_trained_checkpoint_is_read_with_a_new_readout(run):
     assert list(found) == ["wide", "argmax"] and found["argmax"] == result["metrics"]["gt"]["argmax"]
 
 
-def test_resumed_run_equals_uninterrupted(configure, monkeypatch, tmp_path):
-    overrides = ["trainer.epochs=3", "augment=hrnet", "boxes=[gt]", "optim.lr=1e-2"]
+@pytest.mark.parametrize("workers", [0, 1])
+def test_resumed_run_equals_uninterrupted(configure, monkeypatch, tmp_path, workers):
+    overrides = [f"trainer.workers={workers}", "trainer.epochs=3", "augment=hrnet", "boxes=[gt]", "optim.lr=1e-2"]
     whole = prepare(configure(*overrides), "whole")
     fit(whole)
 
