@@ -7,7 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from poserep.codecs import DARK, Argmax, Codec, Equal, Gaussian, Heatmap, Laplace, QuarterShift, SimCC, SRHeatmap
+from poserep.codecs import (
+    DARK,
+    Argmax,
+    Codec,
+    Equal,
+    Gaussian,
+    Heatmap,
+    Laplace,
+    QuarterShift,
+    SecondMax,
+    SimCC,
+    SRHeatmap,
+)
 from poserep.geometry import ALIGNMENTS, Align, Size
 
 SIZES = ("64x64", "128x96", "256x192")
@@ -17,6 +29,7 @@ LABELS = {
     "onehot": Equal(0.0),
     "gaussian": Gaussian(),
     "gaussian-raw": Gaussian(4.0, renormalise=False),
+    "gaussian-rounded": Gaussian(4.0, rounded=True),
     "laplace": Laplace(),
 }
 
@@ -38,15 +51,14 @@ class Case:
         return f"{self.name}-{self.size}-{self.align}"
 
 
-def _heatmap(kind: type[Heatmap], unbiased: bool, **fixed: Any) -> Callable[..., Codec]:
+def _heatmap(kind: type[Heatmap], **fixed: Any) -> Callable[..., Codec]:
     def make(size: str, align: Align, **options: Any) -> Codec:
         small = size != "256x192"
         # The published pairs: sigma 1 and kernel 3 up to 128x128, sigma 2 and kernel 11 above.
         sigma = {"base_sigma" if kind is SRHeatmap else "sigma": 1.0 if small else 2.0}
         dark = DARK(3 if small and kind is Heatmap else 11)
-        readouts = {"argmax": Argmax(), "quarter": QuarterShift(), "dark": dark}
-        shape = {"quantise": False, "truncate": None} if unbiased else {}
-        return kind(size, align=align, readouts=readouts, **sigma, **shape, **fixed, **options)
+        readouts = {"argmax": Argmax(), "quarter": QuarterShift(), "second": SecondMax(), "dark": dark}
+        return kind(size, align=align, readouts=readouts, **sigma, **fixed, **options)
 
     return make
 
@@ -58,13 +70,16 @@ def _simcc(label: str, k: float) -> Callable[..., Codec]:
     return make
 
 
+UNBIASED: dict[str, Any] = {"quantise": "none", "truncate": None}
 _MAKERS = [
-    ("heatmap", _heatmap(Heatmap, False), 0.25),
-    ("heatmap-unbiased", _heatmap(Heatmap, True), 0.25),
-    ("sr1", _heatmap(SRHeatmap, False, scale=1), 1),
-    ("sr1-unbiased", _heatmap(SRHeatmap, True, scale=1), 1),
-    ("sr2", _heatmap(SRHeatmap, False, scale=2), 2),
-    *[(f"simcc-{label}-k{k:g}", _simcc(label, k), k) for label in LABELS for k in (1, 1.5, 2, 3)],
+    ("heatmap", _heatmap(Heatmap), 0.25),
+    ("heatmap-unbiased", _heatmap(Heatmap, **UNBIASED), 0.25),
+    ("heatmap-floor", _heatmap(Heatmap, quantise="floor"), 0.25),
+    ("heatmap-ceil", _heatmap(Heatmap, quantise="ceil", truncate=None), 0.25),
+    ("sr1", _heatmap(SRHeatmap, scale=1), 1),
+    ("sr1-unbiased", _heatmap(SRHeatmap, **UNBIASED, scale=1), 1),
+    ("sr2", _heatmap(SRHeatmap, scale=2), 2),
+    *[(f"simcc-{label}-k{k:g}", _simcc(label, k), k) for label in LABELS for k in (1, 1.5, 2, 3, 4)],
 ]
 CASES = [Case(name, make, size, align, k) for name, make, k in _MAKERS for size in SIZES for align in ALIGNMENTS]
 # One codec per kind and alignment, for what does not depend on size.
@@ -79,15 +94,15 @@ def points(size: str, batch: int = 2, seed: int = 0, margin: float = 0.0) -> Ten
     return (part * side - 0.5).clamp_max(side - 0.501)
 
 
-def mirror(xy: Tensor, size: str) -> Tensor:
-    """The points as the mirrored image shows them, roles exchanged."""
+def mirror(xy: Tensor, codec: Codec) -> Tensor:
+    """The points as the codec's mirrored image shows them, roles exchanged."""
     flipped = xy.clone()
-    flipped[..., 0] = Size.parse(size).width - 1 - xy[..., 0]
+    flipped[..., 0] = codec.x.length - 1 - xy[..., 0] + codec.mirror_px
     return flipped[:, PERM]
 
 
 def each(out: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """Apply to a tensor or to both of a pair."""
+    """Apply to a tensor or to each of several."""
     return tuple(function(o) for o in out) if isinstance(out, tuple) else function(out)
 
 

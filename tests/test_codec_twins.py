@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as random_arrays
 
 from poserep.codecs import DARK, Argmax, Gaussian, Heatmap, QuarterShift, SimCC
-from poserep.losses import kl_divergence, mse
+from poserep.losses import KL, MSE
 from reference import twins
 
 maps = random_arrays(np.float64, (7, 9), elements=st.floats(0.01, 1), unique=True)
@@ -17,7 +17,7 @@ check = settings(deadline=None, max_examples=80, derandomize=True, database=None
 
 @pytest.mark.parametrize("align", ["centre", "corner", "edge"])
 def test_unbiased_target_is_the_papers_gaussian(align):
-    codec = Heatmap("64x48", sigma=1.5, quantise=False, truncate=None, align=align)
+    codec = Heatmap("64x48", sigma=1.5, quantise="none", truncate=None, align=align)
     xy = torch.tensor([[[11.3, 50.9], [0.0, 0.0], [47.0, 63.0]]])
     target, _ = codec.encode(xy, torch.ones(1, 3))
     for joint, (x, y) in enumerate(xy[0]):
@@ -78,15 +78,15 @@ def test_simcc_loss_is_its_twin(reduction):
     logits, weight = rng.normal(size=(2, 3, 8)), np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.5]])
     target = rng.dirichlet(np.ones(8), (2, 3))
     each = np.array([[twins.cross_entropy(logits[b, k], target[b, k]) for k in range(3)] for b in range(2)])
-    ours = kl_divergence(*(torch.from_numpy(v) for v in (logits, target, weight)), reduction)
+    ours = KL(reduction)(*(torch.from_numpy(v) for v in (logits, target, weight)))
     expected = (each * weight).sum(1).mean() if reduction == "sum" else (each / 8 * weight).mean()
     assert ours.item() == pytest.approx(expected)
 
 
 def test_heatmap_loss_counts_masked_joints_in_the_mean():
     out, target = torch.zeros(1, 2, 2, 2), torch.ones(1, 2, 2, 2)
-    assert mse(out, target, torch.tensor([[1.0, 0.0]])).item() == pytest.approx(0.5 * 0.5)
-    assert mse(out, target, torch.tensor([[2.0, 0.0]]), factor=1).item() == pytest.approx(4 * 0.5)
+    assert MSE()(out, target, torch.tensor([[1.0, 0.0]])).item() == pytest.approx(0.5 * 0.5)
+    assert MSE(1)(out, target, torch.tensor([[2.0, 0.0]])).item() == pytest.approx(4 * 0.5)
 
 
 def test_the_contract_score_falls_with_doubt_and_is_comparable_across_codecs():

@@ -4,7 +4,9 @@ A pixel's centre has integer coordinates: an axis of ``n`` pixels covers [-0.5, 
 Everything that the field hard-codes about alignment (half pixels, minus ones, flip shifts) follows from `Axis`.
 """
 
+import math
 import re
+from fractions import Fraction
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -75,6 +77,23 @@ class Axis(NamedTuple):
         n / length - 1 under ``corner`` (-0.75 at stride 4, k - 1 for SimCC), 0 under the other two.
         """
         return self.n / self.length - 1 if self.align == "corner" else 0.0
+
+    def mirror_shifts(self) -> tuple[int, int]:
+        """How an axis is mirrored exactly: whole px and whole bins, both to the right.
+
+        Under ``corner`` the response to a mirrored image lies `flip_shift` bins off, often a part of a bin, which no
+        map can be moved by without blurring it. But images move by whole px without loss, and a px is n / length
+        bins: the mirrored image moves by ``px``, then its un-mirrored response by ``bins``, and all bins coincide.
+        Of all such pairs this one moves least content out of sight. (-3, 0) at stride 4, (0, 1 - k) for a whole
+        number k of bins a px, (1, 1) for k = 1.5; (0, 0) under the other two alignments.
+        """
+        if self.align != "corner":
+            return 0, 0
+        per_px = Fraction(self.n, self.length)
+        offsets = {px: (1 - px) * per_px - 1 for px in range(1 - per_px.denominator, per_px.denominator + 1)}
+        exact = {px: -int(offset) for px, offset in offsets.items() if offset.denominator == 1}
+        px = min(exact, key=lambda px: (abs(px) + abs(exact[px]) / per_px, abs(px)))
+        return px, exact[px]
 
     def px_per_bin(self) -> float:
         """Input px between two neighbouring bins."""
@@ -188,13 +207,32 @@ def shift_bins(maps: Tensor, bins: float) -> Tensor:
 
     Whole bins are moved exactly; parts of a bin by linear interpolation; the first and last values are repeated.
     """
+    whole = math.floor(bins)
+    first = _shift_whole(maps, whole)
+    return torch.lerp(first, _shift_whole(maps, whole + 1), bins - whole) if bins != whole else first
+
+
+def _shift_whole(maps: Tensor, bins: int) -> Tensor:
     if bins == 0:
         return maps
     n = maps.shape[-1]
-    source = torch.arange(n, device=maps.device) - bins
-    low = source.floor()
-    part = (source - low).to(maps.dtype)
-    first = maps[..., low.long().clamp(0, n - 1)]
-    if float(bins).is_integer():
-        return first
-    return torch.lerp(first, maps[..., (low.long() + 1).clamp(0, n - 1)], part)
+    bins = max(-n, min(n, bins))
+    moved = torch.empty_like(maps)
+    if bins > 0:
+        moved[..., bins:] = maps[..., : n - bins]
+        moved[..., :bins] = maps[..., :1]
+    else:
+        moved[..., : n + bins] = maps[..., -bins:]
+        moved[..., n + bins :] = maps[..., -1:]
+    return moved
+
+
+def mirror_image(image: Tensor, px: int = 0) -> Tensor:
+    """Mirror (..., H, W) left to right, then move it by ``px`` to the right, black where nothing is known."""
+    mirrored = image.flip(-1)
+    if px == 0:
+        return mirrored
+    width = image.shape[-1]
+    moved = torch.zeros_like(mirrored)
+    moved[..., max(0, px) : width + min(0, px)] = mirrored[..., max(0, -px) : width - max(0, px)]
+    return moved

@@ -1,36 +1,158 @@
-"""Losses as pure functions: prediction and target in, a scalar out, per-joint weights respected."""
+"""Losses: prediction and target in, a scalar out, per-joint weights respected.
 
-from typing import Literal
+Each is a small object that holds its own settings and checks them when it is made.
+"""
 
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.autograd.function import once_differentiable
+
+from poserep.errors import InputError
 
 Reduction = Literal["sum", "mean"]
 
 
-def mse(out: Tensor, target: Tensor, weight: Tensor, factor: float = 0.5) -> Tensor:
-    """Mean squared error of heatmaps: factor * mean((w (p - t))^2), joints of weight 0 counted in the mean.
+@dataclass(frozen=True)
+class MSE:
+    """Mean squared error of maps or vectors: factor * mean((w (p - t))^2), joints of weight 0 counted in the mean.
 
-    Args:
-        out: (B, K, h, w) predicted heatmaps.
-        target: (B, K, h, w).
-        weight: (B, K); acts squared, as in the code of HRNet and SRPose.
+    Weights act squared, as in the code of HRNet and SRPose.
+
+    Attributes:
         factor: 0.5 in HRNet, SimpleBaseline and DarkPose; 1 in SRPose.
     """
-    return factor * ((out - target) * weight[..., None, None]).square().mean()
+
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        _positive(self, "factor", self.factor)
+
+    def __call__(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """(B, K, ...) predicted and wanted values and (B, K) weights to a scalar."""
+        return self.factor * _per_joint(out, target, weight).mean()
 
 
-def kl_divergence(logits: Tensor, target: Tensor, weight: Tensor, reduction: Reduction = "sum") -> Tensor:
+@dataclass(frozen=True)
+class OHKM:
+    """Online hard keypoint mining: the mean squared error of each sample's worst joints (CPN; HRNet's code).
+
+    Attributes:
+        top: Joints that count, per sample.
+        factor: As for `MSE`.
+    """
+
+    top: int = 8
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        _positive(self, "factor", self.factor)
+        if self.top < 1:
+            raise InputError(f"OHKM: top={self.top} must be at least 1 joint")
+
+    def __call__(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """(B, K, ...) predicted and wanted values and (B, K) weights to a scalar.
+
+        Raises:
+            InputError: If there are fewer joints than ``top``.
+        """
+        each = _per_joint(out, target, weight)
+        if self.top > each.shape[1]:
+            raise InputError(f"OHKM: top={self.top} of {each.shape[1]} joints; take fewer")
+        return self.factor * each.topk(self.top, dim=1).values.mean()
+
+
+@dataclass(frozen=True)
+class KL:
     """KL(target || softmax(logits)) of one axis, averaged over the batch (Li et al. 2022, SimCC, section 3.2).
 
-    Args:
-        logits: (B, K, n).
-        target: (B, K, n), non-negative; need not sum to one.
-        weight: (B, K).
+    Attributes:
         reduction: ``sum`` over bins and joints (SimCC's ``NMTCritierion``), or ``mean`` over both (its
-            ``NMTNORMCritierion`` and ``KLDiscretLoss``).
+            ``NMTNORMCritierion`` and ``KLDiscretLoss``), with which an axis of fewer bins weighs more.
     """
-    divergence = F.kl_div(F.log_softmax(logits, -1), target, reduction="none")
-    if reduction == "sum":
-        return (divergence.sum(-1) * weight).sum(-1).mean()
-    return (divergence.mean(-1) * weight).mean()
+
+    reduction: Reduction = "sum"
+
+    def __post_init__(self) -> None:
+        if self.reduction not in ("sum", "mean"):
+            raise InputError(f"{type(self).__name__}: reduction={self.reduction!r} is not one of ('sum', 'mean')")
+
+    def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Logits (B, K, n), targets (B, K, n), non-negative, of any sum, and weights (B, K) to a scalar."""
+        # The smallest float32 keeps 0 log 0 at 0 without a scalar loop over the bins.
+        constant = (target * target.clamp_min(torch.finfo(target.dtype).tiny).log()).sum(-1)
+        return self._reduce(constant + cross_entropy(logits, target), weight, logits.shape[-1])
+
+    def _reduce(self, each: Tensor, weight: Tensor, n: int) -> Tensor:
+        if self.reduction == "sum":
+            return (each * weight).sum(-1).mean()
+        return (each * weight).mean() / n
+
+
+@dataclass(frozen=True)
+class CrossEntropy(KL):
+    """`KL` without the target's own entropy: another value, the same gradient (Li et al. 2021, SimDR, section 3.2)."""
+
+    def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Logits (B, K, n), targets (B, K, n), non-negative, of any sum, and weights (B, K) to a scalar."""
+        return self._reduce(cross_entropy(logits, target), weight, logits.shape[-1])
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Mean distance of points, joints of weight 0 left out of the sum but not of the count.
+
+    Attributes:
+        power: 1 adds the absolute differences of both coordinates (integral regression's L1), 2 their squares.
+    """
+
+    power: Literal[1, 2] = 1
+
+    def __post_init__(self) -> None:
+        if self.power not in (1, 2):
+            raise InputError(f"Distance: power={self.power} is not one of (1, 2)")
+
+    def __call__(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Points (B, K, 2) and weights (B, K) to a scalar."""
+        # Where a joint has no weight its target may be anything, infinity too, and 0 x infinity is no number.
+        difference = torch.where((weight > 0)[..., None], out - target, 0.0)
+        return (difference.abs().pow(self.power).sum(-1) * weight).mean()
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """-sum_i t_i log softmax(logits)_i over the last axis of (..., n), in two passes over the logits; (...)."""
+    return _CrossEntropy.apply(logits, target)
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """The softmax that the forward pass needs is all that the gradient needs, so it is kept and nothing repeated."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor) -> Tensor:
+        highest = logits.amax(-1, keepdim=True)
+        shifted = logits - highest
+        aligned = (target * shifted).sum(-1)
+        p = shifted.exp_()
+        total = p.sum(-1, keepdim=True)
+        mass = target.sum(-1, keepdim=True)
+        ctx.save_for_backward(p, total, mass, target)
+        return (mass * total.log())[..., 0] - aligned
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        p, total, mass, target = ctx.saved_tensors
+        grad = grad[..., None]
+        return (p * (mass / total * grad)).addcmul_(target, grad, value=-1), None
+
+
+def _per_joint(out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    difference = (out - target).flatten(2)
+    return difference.square().mean(-1) * weight.square()
+
+
+def _positive(owner: object, name: str, value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise InputError(f"{type(owner).__name__}: {name}={value} must be a positive number")

@@ -120,7 +120,7 @@ class PoseModule(lightning.LightningModule):
         """Output for uint8 images (B, C, H, W), flip test included."""
         out = self.net(image)
         if self.flip_test:
-            out = self.codec.merge(out, self.net(image.flip(-1)), self.perm)
+            out = self.codec.merge(out, self.net(self.codec.mirror(image)), self.perm)
         return out
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:

@@ -19,7 +19,7 @@ SIZE = Size(256, 192)
 def codecs(align):
     return {
         "argmax": Heatmap(SIZE, sigma=2, align=align),
-        "dark": Heatmap(SIZE, sigma=2, quantise=False, truncate=None, align=align, readouts={"dark": DARK(11)}),
+        "dark": Heatmap(SIZE, sigma=2, quantise="none", truncate=None, align=align, readouts={"dark": DARK(11)}),
         "simcc": SimCC(SIZE, k=2, align=align),
         "sr": SRHeatmap(SIZE, base_sigma=2, align=align),
     }

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from poserep.codecs import Equal
-from poserep.losses import kl_divergence, mse
+from poserep.losses import KL, MSE
 from reference.vectors import tensors
 
 
@@ -13,7 +13,7 @@ from reference.vectors import tensors
 def test_heatmap_loss_and_gradient_are_official(sample, name, factor):
     v = tensors("loss_heatmap")
     out = v[f"{sample}_pred"].double().requires_grad_()
-    loss = mse(out, v[f"{sample}_target"].double(), v[f"{sample}_weight"][..., 0].double(), factor)
+    loss = MSE(factor)(out, v[f"{sample}_target"].double(), v[f"{sample}_weight"][..., 0].double())
     loss.backward()
     torch.testing.assert_close(loss.detach(), v[f"{sample}_{name}_val"], atol=0, rtol=1e-9)
     torch.testing.assert_close(out.grad.flatten()[::7], v[f"{sample}_{name}_grad"], atol=1e-12, rtol=1e-9)
@@ -31,7 +31,7 @@ def test_simcc_loss_and_gradient_are_official(name, smoothing, reduction):
         target = v[f"c_target_{axis}"].double()
         if smoothing is not None:
             target = Equal(smoothing)(v["c_label"][..., i].double(), logits.shape[-1])
-        total = total + kl_divergence(logits, target, weight, reduction)
+        total = total + KL(reduction)(logits, target, weight)
         leaves.append(logits)
     total.backward()
     # The official code rounds the smoothing constants to float32.

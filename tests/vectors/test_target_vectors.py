@@ -44,7 +44,7 @@ def test_quantised_heatmaps_and_weights_are_hrnets(name):
 @pytest.mark.parametrize("name", DARK)
 def test_unbiased_heatmaps_and_weights_are_darkposes(name):
     v = tensors(f"enc_dark_{name}")
-    codec = Heatmap(size(v), sigma=float(v["sigma"]), quantise=False, truncate=None, align="edge", bounds="published")
+    codec = Heatmap(size(v), sigma=float(v["sigma"]), quantise="none", truncate=None, align="edge", bounds="published")
     joints = v["joints_heatmap"]
     xy = torch.stack([codec.x.to_px(joints[..., 0]), codec.y.to_px(joints[..., 1])], -1)
     target, weight = codec.encode(xy, v["vis"][..., 0].float())

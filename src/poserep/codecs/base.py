@@ -2,40 +2,50 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from poserep.batch import Points
 from poserep.errors import InputError
-from poserep.geometry import ALIGNMENTS, Align, Axis, Size
+from poserep.geometry import ALIGNMENTS, Align, Axis, Size, mirror_image, shift_bins
 
 Score = Literal["contract", "published"]
 Bounds = Literal["crop", "published"]
 
 
 class Codec(nn.Module, ABC):
-    """Everything about coordinates: targets, loss, decoding, flip test, score. Parameters belong to heads.
+    """Everything about coordinates: targets, loss, decoding, flip test, score. What is learnt belongs to heads.
 
     ``out`` is what the head emits, opaque outside the pair of head and codec. Points are in input px. A codec's score
     is in [0, 1] and 1 for its own perfect target (``score="contract"``), or the one of the papers' code
     (``score="published"``).
 
     Attributes:
-        form: What kind of output the codec reads; a head with another form is refused.
+        form: What kind of output the codec reads, in words; a head that emits another form is refused.
         x: The horizontal axis.
         y: The vertical axis.
         readouts: Ways to decode one trained output, by name; the first is the default.
         score_threshold: Joints with a lower score do not count when an instance's score is formed.
+        temperature: Contract scores are raised to its inverse; 1 until it is fitted, see `poserep.calibrate`.
+        mirror_px: Input px by which `mirror` moves the mirrored image to the right.
+        flip_shift: Bins by which `merge` moves the un-mirrored response to the right.
     """
 
-    form: ClassVar[str]
+    form: str
     x: Axis
     y: Axis
     score_threshold: float
 
     def __init__(
-        self, x: Axis, y: Axis, readouts: Mapping[str, Callable[..., Any]], score: Score, bounds: Bounds
+        self,
+        x: Axis,
+        y: Axis,
+        readouts: Mapping[str, Callable[..., Any]],
+        score: Score = "contract",
+        bounds: Bounds = "crop",
+        flip_shift: float | None = None,
     ) -> None:
         super().__init__()
         for value, known in ((score, ("contract", "published")), (bounds, ("crop", "published"))):
@@ -46,6 +56,12 @@ class Codec(nn.Module, ABC):
         self.x, self.y = x, y
         self.readouts = dict(readouts)
         self.score, self.bounds = score, bounds
+        self.temperature: Tensor
+        self.register_buffer("temperature", torch.tensor(1.0))
+        self.mirror_px, exact = x.mirror_shifts()
+        self.flip_shift = float(exact)
+        if flip_shift is not None:
+            self.mirror_px, self.flip_shift = 0, float(flip_shift)
 
     def readout(self, name: str | None) -> Callable[..., Any]:
         """The readout of that name, or the default one.
@@ -62,6 +78,26 @@ class Codec(nn.Module, ABC):
     def in_crop(self, xy: Tensor) -> Tensor:
         """(B, K, 2) input px to (B, K) bool: whether the crop shows the point."""
         return self.x.contains(xy[..., 0]) & self.y.contains(xy[..., 1])
+
+    def to_px(self, position: Tensor) -> Tensor:
+        """(B, K, 2) bins to (B, K, 2) input px."""
+        return torch.stack([self.x.to_px(position[..., 0]), self.y.to_px(position[..., 1])], -1)
+
+    def to_bins(self, xy: Tensor) -> Tensor:
+        """(B, K, 2) input px to (B, K, 2) fractional bins."""
+        return torch.stack([self.x.to_bin(xy[..., 0]), self.y.to_bin(xy[..., 1])], -1)
+
+    def contract_score(self, score: Tensor) -> Tensor:
+        """A share of what the perfect target shows, any number, to the calibrated score in [0, 1], same shape."""
+        return score.clamp(0, 1) ** (1 / self.temperature)
+
+    def mirror(self, image: Tensor) -> Tensor:
+        """The image (B, C, H, W) as the flip test shows it to the network; see `Axis.mirror_shifts`."""
+        return mirror_image(image, self.mirror_px)
+
+    def unmirror(self, maps: Tensor, perm: Tensor) -> Tensor:
+        """A response (B, K, ..., n) to the mirrored image, as if to the image itself."""
+        return shift_bins(maps.index_select(1, perm.to(maps.device)).flip(-1), self.flip_shift)
 
     @abstractmethod
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Any, Tensor]:

@@ -1,7 +1,7 @@
 """2D Gaussian heatmaps, below, at and above input resolution."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -10,27 +10,40 @@ from poserep.batch import Points
 from poserep.codecs.base import Bounds, Codec, Score, axes
 from poserep.codecs.readouts import Argmax
 from poserep.errors import InputError
-from poserep.geometry import Align, Size, shift_bins
-from poserep.losses import mse
+from poserep.geometry import Align, Size
+from poserep.losses import MSE
+
+Quantise = Literal["round", "floor", "ceil", "none"]
+# int(x + 0.5) of the published code cuts toward zero, which differs from rounding outside the map alone.
+QUANTISERS: dict[Quantise, Callable[[Tensor], Tensor]] = {
+    "round": lambda centre: torch.trunc(centre + 0.5),
+    "floor": torch.floor,
+    "ceil": torch.ceil,
+    "none": lambda centre: centre,
+}
 
 
 class Heatmap(Codec):
-    """One Gaussian of peak 1 per joint.
+    """One Gaussian of peak 1 per joint. ``out`` is maps (B, K, h, w).
 
     Args:
         size: Of the input.
         stride: Input px per bin; 4 in all the papers' baselines.
         sigma: Standard deviation in bins; the papers take 1 up to 128x128, 2 at 256x192, 3 at 384x288.
-        quantise: Draw around the nearest bin (HRNet), or around the exact position (DARK's unbiased encoding, eq. 12).
+        quantise: Draw around a whole bin: ``round`` takes the nearest, ties upward (HRNet), ``floor`` and ``ceil``
+            the one beside it, with half a bin of bias; ``none`` draws around the exact position (DARK's unbiased
+            encoding, eq. 12).
+        grid: What is quantised: the position in ``bins`` or in input ``px`` (the reproduction study's code takes the
+            ceiling of the latter, and draws around what is left of it in bins).
         truncate: Draw only within this many sigmas of the (rounded) centre; None draws the whole map.
         readouts: See `Codec`.
         align: See `Axis`.
         bounds: ``crop`` keeps joints inside the crop; ``published`` keeps joints whose 3-sigma window touches the map
             (HRNet; the targets of the farthest ones are empty).
         score: ``contract`` is the peak over the least peak that a perfect target shows; ``published`` the peak.
-        loss_factor: See `poserep.losses.mse`.
-        flip_shift: Bins by which the un-mirrored map is moved (positive: right) before averaging. None derives the
-            exact value from the alignment; HRNet's code moves by 1.
+        criterion: `poserep.losses.MSE` or `OHKM`.
+        flip_shift: Bins by which the un-mirrored map is moved (positive: right) while the mirrored image stays where
+            it is. None derives what is exact, see `Axis.mirror_shifts`; HRNet's code moves by 1.
     """
 
     form = "map"
@@ -41,46 +54,61 @@ class Heatmap(Codec):
         size: Size | str,
         stride: float = 4,
         sigma: float = 2.0,
-        quantise: bool = True,
+        quantise: Quantise = "round",
+        grid: Literal["bins", "px"] = "bins",
         truncate: float | None = 3.0,
         readouts: Mapping[str, Callable[[Tensor], tuple[Tensor, Tensor]]] | None = None,
         align: Align = "centre",
         bounds: Bounds = "crop",
         score: Score = "contract",
-        loss_factor: float = 0.5,
+        criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
         flip_shift: float | None = None,
     ) -> None:
-        size = Size.parse(size)
+        name, size = type(self).__name__, Size.parse(size)
         if not stride > 0 or any(abs(side / stride - round(side / stride)) > 1e-6 for side in size):
-            raise InputError(f"{type(self).__name__}: size {size} does not divide into bins of {stride:g} px")
-        if not sigma > 0:
-            raise InputError(f"{type(self).__name__}: sigma={sigma} must be positive (bins)")
-        super().__init__(*axes(size, 1 / stride, align), readouts or {"argmax": Argmax()}, score, bounds)
-        self.sigma, self.quantise, self.truncate = float(sigma), quantise, truncate
-        self.loss_factor = loss_factor
-        self.flip_shift = -self.x.flip_shift() if flip_shift is None else float(flip_shift)
+            raise InputError(f"{name}: size {size} does not divide into bins of {stride:g} px")
+        for option, value in (("sigma", sigma), ("truncate", truncate)):
+            if value is not None and not 0 < value < float("inf"):
+                raise InputError(f"{name}: {option}={value} must be a positive number")
+        if quantise not in QUANTISERS:
+            raise InputError(f"{name}: quantise={quantise!r} is not one of {tuple(QUANTISERS)}")
+        if grid not in ("bins", "px"):
+            raise InputError(f"{name}: grid={grid!r} is not one of ('bins', 'px')")
+        super().__init__(*axes(size, 1 / stride, align), readouts or {"argmax": Argmax()}, score, bounds, flip_shift)
+        self.sigma, self.truncate = float(sigma), truncate
+        self.quantise, self.grid = quantise, grid
+        self.criterion = criterion or MSE()
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Targets (B, K, h, w), float32, and weights (B, K); maps of weight 0 are empty."""
+        centre, weight = self.centres(xy, weight)
+        gx, gy = self.profiles(centre, weight)
+        return gy[..., :, None] * gx[..., None, :], weight
+
+    def centres(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Where Gaussians are drawn, (B, K, 2) bins, and weights (B, K), 0 where there is nothing to learn."""
         xy = xy.float()
-        centre = torch.stack([self.x.to_bin(xy[..., 0]), self.y.to_bin(xy[..., 1])], -1)
-        if self.quantise:
-            centre = torch.trunc(centre + 0.5)
+        quantise = QUANTISERS[self.quantise]
+        centre = quantise(self.to_bins(xy)) if self.grid == "bins" else self.to_bins(quantise(xy))
         if self.bounds == "crop":
             weight = weight * self.in_crop(xy)
-            if self.quantise:
-                centre = centre.minimum(centre.new_tensor([self.x.n - 1, self.y.n - 1]))
+            if self.quantise != "none":
+                limit = centre.new_tensor([self.x.n - 1, self.y.n - 1])
+                centre = centre.clamp_min(0).minimum(limit)
         else:
             weight = weight * self._window_touches(centre)
         # Masked joints may lie anywhere, at infinity too; their maps must still be made of numbers.
-        centre = torch.where(weight[..., None] > 0, centre, 0.0)
+        return torch.where(weight[..., None] > 0, centre, 0.0), weight
+
+    def profiles(self, centre: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The maps' two factors, (B, K, w) and (B, K, h); a Gaussian is the product of one along each axis."""
         gx, gy = (self._profile(centre[..., i], axis.n) for i, axis in enumerate((self.x, self.y)))
-        target = gy[..., :, None] * gx[..., None, :]
-        return target * (weight > 0)[..., None, None], weight
+        return gx * (weight > 0)[..., None], gy
 
     def _profile(self, centre: Tensor, n: int) -> Tensor:
         distance = torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None]
-        profile = torch.exp(-distance.square() / (2 * self.sigma**2))
+        # Tails end at 1e-17, so that products stay normal numbers; others are slow to compute with.
+        profile = distance.square().mul_(-1 / (2 * self.sigma**2)).clamp_min_(-40.0).exp_()
         if self.truncate is not None:
             profile = profile * (distance.abs() <= self.truncate * self.sigma)
         return profile
@@ -92,27 +120,29 @@ class Heatmap(Codec):
         return ((first < limit) & (end >= 0)).all(-1)
 
     def loss(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """0.5 * mean squared error by default."""
-        return mse(out.float(), target, weight, self.loss_factor)
+        """Half the mean squared error by default."""
+        return self.criterion(out.float(), target, weight)
 
     def decode(self, out: Tensor, readout: str | None = None) -> Points:
         """Points in input px and scores from heatmaps (B, K, h, w)."""
         position, value = self.readout(readout)(out.float())
-        xy = torch.stack([self.x.to_px(position[..., 0]), self.y.to_px(position[..., 1])], -1)
         if self.score == "published":
-            return Points(xy, value)
-        return Points(xy, (value / self.least_peak()).clamp(0, 1))
+            return Points(self.to_px(position), value)
+        return Points(self.to_px(position), self.contract_score(value / self.least_peak()))
 
     def least_peak(self) -> float:
         """The lowest maximum that a perfect target of a joint inside the crop can have."""
-        if self.quantise:
+        if self.quantise != "none" and self.grid == "bins":
             return 1.0
-        squares = self.x.reach() ** 2 + self.y.reach() ** 2
+        # A position that is quantised in px ends up to one px farther out than it was.
+        extra = 0.0 if self.quantise == "none" else 1.0
+        squares = sum((axis.reach() + extra / axis.px_per_bin()) ** 2 for axis in (self.x, self.y))
         return float(torch.tensor(-squares / (2 * self.sigma**2)).exp())
 
     def merge(self, out: Tensor, mirrored: Tensor, perm: Tensor) -> Tensor:
         """Average of the maps after un-mirroring."""
-        return (out + shift_bins(mirrored[:, perm].flip(-1), self.flip_shift)) / 2
+        back = self.unmirror(mirrored, perm)
+        return back.lerp(out, 0.5) if torch.is_grad_enabled() else back.lerp_(out, 0.5)
 
     def oracle(self, target: Tensor) -> Tensor:
         """The target itself."""
@@ -135,6 +165,6 @@ class SRHeatmap(Heatmap):
     """
 
     def __init__(self, size: Size | str, scale: float = 1, base_sigma: float = 2.0, **options: Any) -> None:
-        if scale < 1:
+        if not scale >= 1:
             raise InputError(f"SRHeatmap: scale={scale} is below input resolution; use Heatmap for that")
         super().__init__(size, stride=1 / scale, sigma=base_sigma * 4 * scale, **options)

@@ -14,6 +14,8 @@ from poserep.errors import InputError
 
 # Far above the smallest float32, so that probabilities of bins far from the label stay numbers after a logarithm.
 FLOOR = 1e-30
+# Tails end here, at 1e-26: what is below the normal numbers of float32 costs many times as much to compute with.
+TAIL = -60.0
 
 
 class Label(Protocol):
@@ -72,16 +74,18 @@ class Equal:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """A Gaussian around the exact position (SA-SimDR; SimCC's "Gaussian" smoothing).
+    """A Gaussian around the exact position (SA-SimDR's code; SimCC's "Gaussian" smoothing).
 
     Attributes:
         sigma: In bins; published: 4 or 6.
+        rounded: Around the nearest bin instead, ties to the even one (SimDR, eqs. 6 and 7; mmpose).
         renormalise: Make each target sum to one. The published code divides by sigma sqrt(2 pi) instead, so that
             joints at the border weigh less.
     """
 
     sigma: float = 6.0
     renormalise: bool = True
+    rounded: bool = False
     published_score: Literal["max", "min"] = "min"
 
     def __post_init__(self) -> None:
@@ -90,13 +94,14 @@ class Gaussian:
 
     def __call__(self, centre: Tensor, n: int) -> Tensor:
         """(B, K) bins to (B, K, n)."""
+        centre = centre.round().clamp(0, n - 1) if self.rounded else centre
         target = self._profile(torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None])
         if self.renormalise:
-            return target / target.sum(-1, keepdim=True).clamp_min(FLOOR)
-        return target / self._mass()
+            return target.div_(target.sum(-1, keepdim=True).clamp_min(FLOOR))
+        return target.div_(self._mass())
 
     def _profile(self, distance: Tensor) -> Tensor:
-        return torch.exp(-distance.square() / (2 * self.sigma**2))
+        return distance.square_().mul_(-1 / (2 * self.sigma**2)).clamp_min_(TAIL).exp_()
 
     def _mass(self) -> float:
         return self.sigma * (2 * torch.pi) ** 0.5
@@ -107,7 +112,7 @@ class Gaussian:
         return (torch.trunc(x - 3 * self.sigma) < length) & (torch.trunc(x + 3 * self.sigma + 1) >= 0)
 
     def least_peak(self, reach: float) -> float:
-        """Of the label that lies half-way between two bins."""
+        """Of the label that lies half-way between two bins, or on one if labels are rounded."""
         # Long enough that no tail is cut: the lowest peak is that of a label with all its mass on the axis.
         n = int(20 * self.sigma) * 2 + 4
         at = torch.tensor(n // 2 + min(reach, 0.5), dtype=torch.float64)
@@ -123,7 +128,7 @@ class Laplace(Gaussian):
     """
 
     def _profile(self, distance: Tensor) -> Tensor:
-        return torch.exp(-distance.abs() * (2**0.5 / self.sigma))
+        return distance.abs_().mul_(-(2**0.5) / self.sigma).clamp_min_(TAIL).exp_()
 
     def _mass(self) -> float:
         return self.sigma * 2**0.5

@@ -4,39 +4,35 @@ Every readout takes (B, K, h, w) and returns the position (B, K, 2) in bins, x f
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from poserep.codecs.peaks import blur, gaussian_kernel, peak, pooled_peak, window
 from poserep.errors import InputError
 
-
-def peak(heatmap: Tensor) -> tuple[Tensor, Tensor]:
-    """Position of the maximum as integers (B, K, 2) and its value (B, K).
-
-    The first maximum in row-major order wins. Maps without a positive value give (0, 0), as in HRNet's code.
-    """
-    value, index = heatmap.flatten(2).max(-1)
-    width = heatmap.shape[-1]
-    xy = torch.stack([index % width, index.div(width, rounding_mode="floor")], -1)
-    return xy * (value > 0)[..., None], value
-
-
-def gather(heatmap: Tensor, xy: Tensor, dx: int, dy: int) -> Tensor:
-    """Values (B, K) beside integer positions; positions beyond the border read the border."""
-    h, w = heatmap.shape[-2:]
-    index = (xy[..., 1] + dy).clamp(0, h - 1) * w + (xy[..., 0] + dx).clamp(0, w - 1)
-    return heatmap.flatten(2).gather(-1, index[..., None])[..., 0]
+Found = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class Argmax:
-    """The bin with the highest value, no sub-bin position."""
+    """The bin with the highest value, no sub-bin position.
 
-    def __call__(self, heatmap: Tensor) -> tuple[Tensor, Tensor]:
+    Attributes:
+        pool: Search by max-pooling with this kernel, as SRPose does, see `pooled_peak`; None searches row by row.
+            Only the order in which equal maxima win, and the speed, differ.
+    """
+
+    pool: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_pool(self)
+
+    def __call__(self, heatmap: Tensor) -> Found:
         """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
-        xy, value = peak(heatmap)
+        xy, value = _search(heatmap, self.pool)
         return xy.to(heatmap.dtype), value
 
 
@@ -45,88 +41,126 @@ class QuarterShift:
     """A quarter of a bin from the maximum toward the higher neighbour, on each axis.
 
     The rule of HRNet's and SimpleBaseline's code, border included: both axes move only if 1 < x < w - 1 and
-    1 < y < h - 1. (The papers describe one step toward the second maximum instead.)
+    1 < y < h - 1. The papers describe `SecondMax` instead.
+
+    Attributes:
+        pool: As for `Argmax`.
     """
 
-    def __call__(self, heatmap: Tensor) -> tuple[Tensor, Tensor]:
+    pool: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_pool(self)
+
+    def __call__(self, heatmap: Tensor) -> Found:
         """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
         h, w = heatmap.shape[-2:]
-        xy, value = peak(heatmap)
+        xy, value = _search(heatmap, self.pool)
+        around = window(heatmap, xy, 1)
+        step = torch.stack([around[..., 1, 2] - around[..., 1, 0], around[..., 2, 1] - around[..., 0, 1]], -1).sign()
         x, y = xy.unbind(-1)
-        step = torch.stack(
-            [
-                gather(heatmap, xy, 1, 0) - gather(heatmap, xy, -1, 0),
-                gather(heatmap, xy, 0, 1) - gather(heatmap, xy, 0, -1),
-            ],
-            -1,
-        ).sign()
         inside = (x > 1) & (x < w - 1) & (y > 1) & (y < h - 1)
         return xy + 0.25 * step * inside[..., None], value
 
 
-def gaussian_kernel(size: int) -> Tensor:
-    """The 1D kernel (size,) that OpenCV uses when no sigma is given, float64.
+@dataclass(frozen=True)
+class SecondMax:
+    """A step from the maximum toward the second-highest bin, wherever that is (DARK, eq. 1; the reproduction, eq. 2).
 
-    sigma = 0.3 ((size - 1) / 2 - 1) + 0.8, but fixed binomial-like tables up to 7.
+    The papers print this for what their code does as `QuarterShift`. The step is a vector of that length, so that
+    both coordinates move unless the second maximum lies on the same row or column.
+
+    Attributes:
+        step: Its length in bins.
     """
-    tables = {
-        1: [1.0],
-        3: [0.25, 0.5, 0.25],
-        5: [0.0625, 0.25, 0.375, 0.25, 0.0625],
-        7: [0.03125, 0.109375, 0.21875, 0.28125, 0.21875, 0.109375, 0.03125],
-    }
-    if size in tables:
-        return torch.tensor(tables[size], dtype=torch.float64)
-    sigma = 0.3 * ((size - 1) / 2 - 1) + 0.8
-    i = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
-    kernel = torch.exp(-i.square() / (2 * sigma**2))
-    return kernel / kernel.sum()
+
+    step: float = 0.25
+
+    def __call__(self, heatmap: Tensor) -> Found:
+        """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
+        xy, value = peak(heatmap)
+        w = heatmap.shape[-1]
+        index = (xy[..., 1] * w + xy[..., 0])[..., None]
+        rest = heatmap.flatten(2).scatter(-1, index, -torch.inf).view_as(heatmap)
+        # A map without a positive value has no maximum to step from.
+        second, _ = peak(rest, any_value=True)
+        way = (second - xy).to(heatmap.dtype)
+        unit = way / way.norm(dim=-1, keepdim=True).clamp_min(1)
+        return xy + self.step * unit * (value > 0)[..., None], value
 
 
-def blur(heatmap: Tensor, kernel: int) -> Tensor:
-    """Separable Gaussian blur of (B, K, h, w) with zero padding."""
-    weight = gaussian_kernel(kernel).to(heatmap)
-    maps = heatmap.flatten(0, 1)[:, None]
-    maps = F.conv2d(maps, weight[None, None, None, :], padding=(0, kernel // 2))
-    return F.conv2d(maps, weight[None, None, :, None], padding=(kernel // 2, 0)).view_as(heatmap)
+@dataclass(frozen=True)
+class CentreOfMass:
+    """The mean position, weighted by the heatmap's positive part (the reproduction study, section 2).
+
+    Its printed eq. 4 lacks the division by the total mass; without it the result is no position. A map without a
+    positive value gives its centre.
+    """
+
+    def __call__(self, heatmap: Tensor) -> Found:
+        """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
+        mass = heatmap.clamp_min(0)
+        mass = torch.where((mass.amax((-2, -1)) > 0)[..., None, None], mass, 1.0)
+        return _mean_position(mass), heatmap.amax((-2, -1))
+
+
+@dataclass(frozen=True)
+class SoftArgmax:
+    """The mean position under softmax(beta * heatmap) (Sun et al. 2018, integral regression, eq. 2).
+
+    Attributes:
+        beta: Inverse temperature. Maps trained with a squared error have a peak near 1, so that a small beta leaves
+            the background a weight that pulls every joint to the middle of the map.
+    """
+
+    beta: float = 100.0
+
+    def __post_init__(self) -> None:
+        if not self.beta > 0:
+            raise InputError(f"SoftArgmax: beta={self.beta} must be positive")
+
+    def __call__(self, heatmap: Tensor) -> Found:
+        """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
+        return soft_argmax(heatmap, self.beta), heatmap.amax((-2, -1))
 
 
 @dataclass(frozen=True)
 class DARK:
     """Distribution-aware decoding (Zhang et al. 2020, DARK, eqs. 4-10): a Newton step on the log of the blurred map.
 
-    The maximum is that of the raw map; the blurred map is rescaled by the ratio of the maxima, as in the paper's code
-    (eq. 11 prints another rescaling). Refined only if 1 < x < w - 2 and 1 < y < h - 2.
+    The maximum is that of the raw map. Refined only if 1 < x < w - 2 and 1 < y < h - 2.
 
     Attributes:
-        kernel: Blur kernel in bins, odd; the published code takes 11, but 3 for its 128x96 models with sigma 1.
+        kernel: Blur kernel in bins, odd; the published code takes 11, but 3 for its 128x96 models with sigma 1. None
+            leaves the map as it is (table 2, "without modulation").
         max_step: Steps longer than this many bins on either axis are cut to it, and steps uphill from something
             that is no maximum are not taken; None takes every step as the published code does.
+        rescale: How the blurred map gets its old maximum back: ``ratio`` multiplies (the paper's code), ``range``
+            first subtracts the minimum (eq. 11).
     """
 
-    kernel: int = 11
+    kernel: int | None = 11
     max_step: float | None = 1.0
+    rescale: Literal["ratio", "range"] = "ratio"
 
     def __post_init__(self) -> None:
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise InputError(f"DARK: kernel={self.kernel} must be odd and positive")
+        if self.kernel is not None and (self.kernel < 1 or self.kernel % 2 == 0):
+            raise InputError(f"DARK: kernel={self.kernel} must be odd and positive, or null for no blur")
+        if self.rescale not in ("ratio", "range"):
+            raise InputError(f"DARK: rescale={self.rescale!r} is not one of ('ratio', 'range')")
+        if self.max_step is not None and not self.max_step > 0:
+            raise InputError(f"DARK: max_step={self.max_step} must be positive (bins), or null")
 
-    def __call__(self, heatmap: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, heatmap: Tensor) -> Found:
         """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
         h, w = heatmap.shape[-2:]
         xy, value = peak(heatmap)
         x, y = xy.unbind(-1)
-        smooth = blur(heatmap, self.kernel)
-        smooth = smooth * (value / smooth.amax((-2, -1)).clamp_min(1e-30))[..., None, None]
-
-        def at(dx: int, dy: int) -> Tensor:
-            return gather(smooth, xy, dx, dy).clamp_min(1e-10).log()
-
-        here, left, right, up, down = at(0, 0), at(-1, 0), at(1, 0), at(0, -1), at(0, 1)
-        gx, gy = 0.5 * (right - left), 0.5 * (down - up)
-        hxx = 0.25 * (at(2, 0) - 2 * here + at(-2, 0))
-        hyy = 0.25 * (at(0, 2) - 2 * here + at(0, -2))
-        hxy = 0.25 * (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1))
+        p = self._smoothed(heatmap, xy, value).clamp_min(FLOOR).log()
+        gx, gy = 0.5 * (p[..., 2, 3] - p[..., 2, 1]), 0.5 * (p[..., 3, 2] - p[..., 1, 2])
+        hxx = 0.25 * (p[..., 2, 4] - 2 * p[..., 2, 2] + p[..., 2, 0])
+        hyy = 0.25 * (p[..., 4, 2] - 2 * p[..., 2, 2] + p[..., 0, 2])
+        hxy = 0.25 * (p[..., 3, 3] - p[..., 1, 3] - p[..., 3, 1] + p[..., 1, 1])
         det = hxx * hyy - hxy.square()
         usable = (det != 0) & (x > 1) & (x < w - 2) & (y > 1) & (y < h - 2)
         if self.max_step is not None:
@@ -135,4 +169,57 @@ class DARK:
         step = -torch.stack([hyy * gx - hxy * gy, hxx * gy - hxy * gx], -1) / det[..., None]
         if self.max_step is not None:
             step = step.clamp(-self.max_step, self.max_step)
-        return xy + step * usable[..., None], value
+        return xy + (step * usable[..., None]).to(heatmap.dtype), value
+
+    def _smoothed(self, heatmap: Tensor, xy: Tensor, value: Tensor) -> Tensor:
+        """The 5x5 values around the peaks of the blurred and rescaled map, (B, K, 5, 5) float64.
+
+        Only these matter. Derivatives of a logarithm don't see a factor either, so that the maximum of the blurred
+        map, which takes all of it, is computed only for joints where the floor under the logarithm could bite. It
+        cannot where the unscaled value exceeds it: blurring never raises a maximum, so the factor is at least 1.
+        """
+        if self.kernel is None:
+            return window(heatmap, xy, 2).double()
+        kernel = gaussian_kernel(self.kernel).to(heatmap.device)
+        margin = self.kernel // 2
+        patch = window(heatmap, xy, 2 + margin, outside=0.0).double()
+        rows = torch.stack([F.pad(kernel, (i, 4 - i)) for i in range(5)])
+        near = rows @ patch @ rows.mT
+        if self.rescale == "range":
+            smooth = blur(heatmap, self.kernel)
+            low, high = smooth.amin((-2, -1)), smooth.amax((-2, -1))
+            factor = value / (high - low).clamp_min(1e-30)
+            return (near - low[..., None, None]) * factor[..., None, None]
+        touched = (near < FLOOR).any((-2, -1)) & (value > 0)
+        if touched.any():
+            high = blur(heatmap[touched][None].double(), self.kernel)[0].amax((-2, -1))
+            near[touched] *= (value[touched] / high.clamp_min(1e-30))[..., None, None]
+        return near
+
+
+# Under the logarithm, as in the published code.
+FLOOR = 1e-10
+
+
+def soft_argmax(logits: Tensor, beta: float = 1.0) -> Tensor:
+    """Mean position (B, K, 2) in bins under softmax(beta * logits) over (B, K, h, w)."""
+    # Cut at e^-60: smaller weights change nothing, and as subnormal numbers they would cost most of the time.
+    exponent = (beta * (logits - logits.amax((-2, -1), keepdim=True))).clamp_min(-60.0)
+    return _mean_position(exponent.exp())
+
+
+def _mean_position(mass: Tensor) -> Tensor:
+    h, w = mass.shape[-2:]
+    columns, rows = mass.sum(-2), mass.sum(-1)
+    x = columns @ torch.arange(w, device=mass.device, dtype=mass.dtype)
+    y = rows @ torch.arange(h, device=mass.device, dtype=mass.dtype)
+    return torch.stack([x, y], -1) / columns.sum(-1, keepdim=True)
+
+
+def _search(heatmap: Tensor, pool: int | None) -> Found:
+    return peak(heatmap) if pool is None else pooled_peak(heatmap, pool)
+
+
+def _check_pool(readout: Argmax | QuarterShift) -> None:
+    if readout.pool is not None and readout.pool < 1:
+        raise InputError(f"{type(readout).__name__}: pool={readout.pool} must be at least 1, or null")

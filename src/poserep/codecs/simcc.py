@@ -10,8 +10,8 @@ from poserep.batch import Points
 from poserep.codecs.base import Bounds, Codec, Score, axes
 from poserep.codecs.labels import FLOOR, Gaussian, Label
 from poserep.errors import InputError
-from poserep.geometry import Align, Size, shift_bins
-from poserep.losses import Reduction, kl_divergence
+from poserep.geometry import Align, Size
+from poserep.losses import KL
 
 Pair = tuple[Tensor, Tensor]
 
@@ -32,7 +32,7 @@ class SimCC(Codec):
         size: Of the input.
         k: Splitting factor, at least 1, need not be whole.
         label: Label smoothing, one of `poserep.codecs.labels`.
-        reduction: Of the loss, see `poserep.losses.kl_divergence`.
+        criterion: Of one axis, `poserep.losses.KL` or `CrossEntropy`; both axes are added.
         merge_on: What the flip test averages: ``probabilities`` (SimDR's code) or ``logits`` (SA-SimDR's).
         readouts: See `Codec`.
         align: See `Axis`.
@@ -41,8 +41,9 @@ class SimCC(Codec):
             (an expected 2D heatmap's peak falls with uncertainty like that product does); ``published`` is the
             greater (equal smoothing) or lesser (Gaussian) of the raw probabilities, which is at most 0.1 at sigma 4.
         score_threshold: Belongs to the score; published: 0.005 to 0.02, depending on the row.
-        flip_shift: Bins by which the un-mirrored x output is moved (positive: right). None derives the exact value,
-            1 - k under ``corner``; the published code moves by -1 whatever k is.
+        flip_shift: Bins by which the un-mirrored x output is moved (positive: right) while the mirrored image stays
+            where it is. None derives what is exact, see `Axis.mirror_shifts`; the published code moves by -1 whatever
+            k is, which is right for k = 2 alone.
     """
 
     form = "axes"
@@ -52,7 +53,7 @@ class SimCC(Codec):
         size: Size | str,
         k: float = 2.0,
         label: Label | None = None,
-        reduction: Reduction = "sum",
+        criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
         merge_on: Literal["probabilities", "logits"] = "probabilities",
         readouts: Mapping[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]] | None = None,
         align: Align = "centre",
@@ -63,18 +64,13 @@ class SimCC(Codec):
     ) -> None:
         if not 1 <= k < float("inf"):
             raise InputError(f"SimCC: k={k} must be a number of at least 1 bin per pixel")
-        for name, value, known in (
-            ("reduction", reduction, ("sum", "mean")),
-            ("merge_on", merge_on, ("probabilities", "logits")),
-        ):
-            if value not in known:
-                raise InputError(f"SimCC: {name}={value!r} is not one of {known}")
-        super().__init__(*axes(size, k, align), readouts or {"argmax": ArgmaxBin()}, score, bounds)
-        self.k, self.label = float(k), label or Gaussian()
-        self.reduction, self.merge_on = reduction, merge_on
+        if merge_on not in ("probabilities", "logits"):
+            raise InputError(f"SimCC: merge_on={merge_on!r} is not one of ('probabilities', 'logits')")
+        super().__init__(*axes(size, k, align), readouts or {"argmax": ArgmaxBin()}, score, bounds, flip_shift)
+        self.k, self.label, self.merge_on = float(k), label or Gaussian(), merge_on
+        self.criterion = criterion or KL()
         default = 0.2 if score == "contract" else 0.01
         self.score_threshold = default if score_threshold is None else score_threshold
-        self.flip_shift = -self.x.flip_shift() if flip_shift is None else float(flip_shift)
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Pair, Tensor]:
         """Targets, (B, K, n) for x and for y, float32, and weights (B, K); those of weight 0 are zero."""
@@ -91,24 +87,24 @@ class SimCC(Codec):
         return (targets[0], targets[1]), weight
 
     def loss(self, out: Pair, target: Pair, weight: Tensor) -> Tensor:
-        """KL divergence, both axes added."""
-        x, y = (kl_divergence(o.float(), t, weight, self.reduction) for o, t in zip(out, target, strict=True))
+        """The criterion of both axes, added."""
+        x, y = (self.criterion(o.float(), t, weight) for o, t in zip(out, target, strict=True))
         return x + y
 
     def decode(self, out: Pair, readout: str | None = None) -> Points:
         """Points in input px and scores from logits."""
         x, y = (o.float().softmax(-1) for o in out)
         position, px, py = self.readout(readout)(x, y)
-        xy = torch.stack([self.x.to_px(position[..., 0]), self.y.to_px(position[..., 1])], -1)
+        xy = self.to_px(position)
         if self.score == "published":
             join = torch.maximum if self.label.published_score == "max" else torch.minimum
             return Points(xy, join(px, py))
         perfect_x, perfect_y = (self.label.least_peak(axis.reach()) for axis in (self.x, self.y))
-        return Points(xy, (px / perfect_x).clamp(0, 1) * (py / perfect_y).clamp(0, 1))
+        return Points(xy, self.contract_score((px / perfect_x).clamp(0, 1) * (py / perfect_y).clamp(0, 1)))
 
     def merge(self, out: Pair, mirrored: Pair, perm: Tensor) -> Pair:
         """Average of the logits, or logits of the averaged probabilities."""
-        back = (shift_bins(mirrored[0][:, perm].flip(-1), self.flip_shift), mirrored[1][:, perm])
+        back = (self.unmirror(mirrored[0], perm), mirrored[1][:, perm])
         if self.merge_on == "logits":
             return (out[0] + back[0]) / 2, (out[1] + back[1]) / 2
         x, y = (
