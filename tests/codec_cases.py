@@ -1,5 +1,6 @@
 """Every codec that the contract is checked on, and points to check it with."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +10,18 @@ from torch import Tensor
 
 from poserep.codecs import (
     DARK,
+    RLE,
     Argmax,
+    AxisHeatmap,
     Codec,
     Equal,
     Gaussian,
     Heatmap,
+    Integral,
     Laplace,
+    MultiScale,
     QuarterShift,
+    Regression,
     SecondMax,
     SimCC,
     SRHeatmap,
@@ -55,7 +61,7 @@ def _heatmap(kind: type[Heatmap], **fixed: Any) -> Callable[..., Codec]:
     def make(size: str, align: Align, **options: Any) -> Codec:
         small = size != "256x192"
         # The published pairs: sigma 1 and kernel 3 up to 128x128, sigma 2 and kernel 11 above.
-        sigma = {"base_sigma" if kind is SRHeatmap else "sigma": 1.0 if small else 2.0}
+        sigma = {"sigma" if kind is Heatmap else "base_sigma": 1.0 if small else 2.0}
         dark = DARK(3 if small and kind is Heatmap else 11)
         readouts = {"argmax": Argmax(), "quarter": QuarterShift(), "second": SecondMax(), "dark": dark}
         return kind(size, align=align, readouts=readouts, **sigma, **fixed, **options)
@@ -70,6 +76,10 @@ def _simcc(label: str, k: float) -> Callable[..., Codec]:
     return make
 
 
+def _other(kind: type[Codec], **fixed: Any) -> Callable[..., Codec]:
+    return lambda size, align, **options: kind(size, align=align, **fixed, **options)
+
+
 UNBIASED: dict[str, Any] = {"quantise": "none", "truncate": None}
 _MAKERS = [
     ("heatmap", _heatmap(Heatmap), 0.25),
@@ -79,11 +89,20 @@ _MAKERS = [
     ("sr1", _heatmap(SRHeatmap, scale=1), 1),
     ("sr1-unbiased", _heatmap(SRHeatmap, **UNBIASED, scale=1), 1),
     ("sr2", _heatmap(SRHeatmap, scale=2), 2),
+    ("srpose", _heatmap(MultiScale, scale=1), 1),
+    ("srpose-drawn", _heatmap(MultiScale, **UNBIASED, scale=0.5, targets="drawn", supervise=(0, 1, 1, 1)), 0.5),
+    ("ipr", _other(Integral), 0.25),
+    ("dsnt", _other(Integral, divergence=1.0), 0.25),
+    ("regression", _other(Regression), 1),
+    ("rle", _other(RLE), 1),
+    *[(f"axis-heatmap-k{k:g}", _other(AxisHeatmap, k=k), k) for k in (1, 1.5, 2)],
     *[(f"simcc-{label}-k{k:g}", _simcc(label, k), k) for label in LABELS for k in (1, 1.5, 2, 3, 4)],
 ]
 CASES = [Case(name, make, size, align, k) for name, make, k in _MAKERS for size in SIZES for align in ALIGNMENTS]
 # One codec per kind and alignment, for what does not depend on size.
-FEW = [case for case in CASES if case.size == "64x64" and (case.k in (0.25, 1.5) or case.name in ("sr1", "sr2"))]
+FEW = [
+    case for case in CASES if case.size == "64x64" and (case.k in (0.25, 1.5) or not re.search("simcc|axis", case.name))
+]
 
 
 def points(size: str, batch: int = 2, seed: int = 0, margin: float = 0.0) -> Tensor:
@@ -102,13 +121,15 @@ def mirror(xy: Tensor, codec: Codec) -> Tensor:
 
 
 def each(out: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """Apply to a tensor or to each of several."""
-    return tuple(function(o) for o in out) if isinstance(out, tuple) else function(out)
+    """Apply to a tensor or to each of several; what is no tensor stays."""
+    if isinstance(out, tuple):
+        return tuple(function(o) if isinstance(o, Tensor) else o for o in out)
+    return function(out)
 
 
 def leaves(out: Any) -> tuple[Tensor, ...]:
     """The tensors of an output."""
-    return out if isinstance(out, tuple) else (out,)
+    return tuple(o for o in out if isinstance(o, Tensor)) if isinstance(out, tuple) else (out,)
 
 
 def noise(out: Any, size: float, seed: int = 0) -> Any:

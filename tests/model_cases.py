@@ -2,12 +2,16 @@
 
 from torch import nn
 
-from poserep.codecs import Codec, Heatmap, SimCC, SRHeatmap
-from poserep.models import AxisLinear, Deconv, Head, HRNet, PoseNet, SRHead, TimmFeatures
+from poserep.codecs import Codec, Heatmap, MultiScale, SimCC, SRHeatmap
+from poserep.models import AxisLinear, Deconv, Head, HRNet, PoseNet, SRHead, SRPose, TimmFeatures
 
 
 def resnet(depth: int = 50) -> TimmFeatures:
     return TimmFeatures(f"resnet{depth}", (4,))
+
+
+def pyramid(depth: int = 50) -> TimmFeatures:
+    return TimmFeatures(f"resnet{depth}", (1, 2, 3, 4))
 
 
 def build(backbone: nn.Module, head: type[Head], codec: Codec, **options) -> PoseNet:
@@ -24,4 +28,6 @@ NETS = {
     ),
     "srhead_hrnet_w32": lambda size: build(HRNet(32), SRHead, SRHeatmap(size)),
     "srhead_res50": lambda size: build(resnet(), SRHead, SRHeatmap(size)),
+    "srpose_hrnet_w32": lambda size: build(HRNet(32, multiscale=True), SRPose, MultiScale(size)),
+    "srpose_res50": lambda size: build(pyramid(), SRPose, MultiScale(size)),
 }

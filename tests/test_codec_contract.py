@@ -7,7 +7,20 @@ import pytest
 import torch
 
 from codec_cases import CASES, FEW, PERM, each, leaves, mirror, noise, points
-from poserep.codecs import DARK, Argmax, Equal, Gaussian, Heatmap, QuarterShift, SimCC, SoftArgmax, SRHeatmap
+from poserep.codecs import (
+    DARK,
+    Argmax,
+    AxisHeatmap,
+    Equal,
+    Gaussian,
+    Heatmap,
+    Integral,
+    MultiScale,
+    QuarterShift,
+    SimCC,
+    SoftArgmax,
+    SRHeatmap,
+)
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.losses import KL, MSE, OHKM, CrossEntropy, Distance
@@ -23,16 +36,18 @@ def perfect(codec, xy):
 
 
 def bound(codec):
-    """The greatest error (x, y) of a round trip, input px: half a bin, a whole one where targets are cut to one side."""
+    """The greatest error (x, y) of a round trip, input px: half a bin, a whole one if targets are cut to one side."""
     least = 1.0 if getattr(codec, "quantise", "") in ("floor", "ceil") else 0.0
     return torch.tensor([max(least, axis.reach()) * axis.px_per_bin() for axis in (codec.x, codec.y)])
 
 
 @all_cases
 def test_round_trip_stays_within_the_bins_and_scores_one(case):
-    codec, xy = case(), points(case.size, batch=3)
+    # DSNT's perfect output is a whole Gaussian, whose mean moves inward where the border cuts it.
+    codec, xy = case(), points(case.size, batch=3, margin=0.4 if case.name == "dsnt" else 0.0)
     height, width = Size.parse(case.size)
-    xy[0, :4] = torch.tensor([[-0.5, -0.5], [width - 0.501, -0.5], [0, height - 0.501], [width - 1, height - 1]])
+    if case.name != "dsnt":
+        xy[0, :4] = torch.tensor([[-0.5, -0.5], [width - 0.501, -0.5], [0, height - 0.501], [width - 1, height - 1]])
     out, weight = perfect(codec, xy)
     decoded = codec.decode(out)
     assert (weight == 1).all()
@@ -41,7 +56,7 @@ def test_round_trip_stays_within_the_bins_and_scores_one(case):
     torch.testing.assert_close(decoded.score, torch.ones(xy.shape[:2]), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if not re.search("simcc|floor|ceil", c.name)], ids=str)
+@pytest.mark.parametrize("case", [c for c in CASES if re.match("heatmap$|heatmap-un|sr", c.name)], ids=str)
 def test_sub_bin_readouts_refine_inside_the_border(case):
     codec, xy = case(), points(case.size, seed=1, margin=0.45 if case.size == "64x64" else 0.3)
     out, _ = perfect(codec, xy)
@@ -136,10 +151,10 @@ def test_joints_outside_or_unlabelled_cannot_change_loss_or_gradient(case):
         assert all(torch.isfinite(t).all() for t in leaves(target))
         out = noise(codec.oracle(codec.encode(xy, given)[0]), 0.1)
         garbage = noise(out, 3.0, seed)
-        where = masked[..., None] if isinstance(out, tuple) else masked[..., None, None]
-        parts = [torch.where(where, g, o) for g, o in zip(leaves(garbage), leaves(out), strict=True)]
-        parts = [p.requires_grad_() for p in parts]
-        loss = codec.loss(tuple(parts) if isinstance(out, tuple) else parts[0], target, weight)
+        pairs = zip(leaves(garbage), leaves(out), strict=True)
+        parts = [torch.where(masked.view(2, 5, *[1] * (o.ndim - 2)), g, o).requires_grad_() for g, o in pairs]
+        rest = iter(parts)
+        loss = codec.loss(each(out, lambda o, rest=rest: next(rest)), target, weight)
         loss.backward()
         assert all((p.grad[masked] == 0).all() for p in parts)
         results.append((loss.detach(), [p.grad for p in parts]))
@@ -170,8 +185,8 @@ def test_scores_of_any_output_lie_between_zero_and_one(case, score):
     out, _ = perfect(codec, points(case.size))
     flat = each(out, torch.zeros_like)
     candidates = [out, flat, each(out, lambda o: -o.abs()), noise(flat, 1.0), noise(flat, 30.0)]
-    if score == "published" and not isinstance(out, tuple):
-        candidates = candidates[:2]  # the published score of a heatmap is its raw maximum
+    if score == "published" and "simcc" not in case.name:
+        candidates = candidates[:2]  # the published scores of others are raw maxima, or 1 minus whatever scale is given
     for candidate in candidates:
         decoded = codec.decode(candidate).score
         assert ((decoded >= 0) & (decoded <= 1)).all()
@@ -222,14 +237,15 @@ def test_density_is_a_picture_of_the_output(case):
         assert density["map"].shape == (2, 5, codec.y.n, codec.x.n)
     else:
         assert density["x"].shape == (2, 5, codec.x.n) and density["y"].shape == (2, 5, codec.y.n)
-        torch.testing.assert_close(density["x"].sum(-1), torch.ones(2, 5))
+        if "axis" not in case.name:
+            torch.testing.assert_close(density["x"].sum(-1), torch.ones(2, 5))
 
 
 @few_cases
 def test_unknown_readout_is_refused_by_name(case):
     codec = case()
     out, _ = perfect(codec, points(case.size))
-    with pytest.raises(InputError, match=r"no readout 'soft'; it has \['argmax'"):
+    with pytest.raises(InputError, match=rf"no readout 'soft'; it has \['{next(iter(codec.readouts))}'"):
         codec.decode(out, "soft")
 
 
@@ -250,7 +266,7 @@ def test_unknown_readout_is_refused_by_name(case):
         (lambda: CrossEntropy("none"), "CrossEntropy: reduction='none'"),
         (lambda: MSE(0), "factor=0"),
         (lambda: OHKM(0), "top=0"),
-        (lambda: Distance(3), "power=3"),
+        (lambda: Distance("l3"), "norm='l3'"),
         (lambda: Heatmap("64x64", quantise="half"), "quantise='half' is not one of"),
         (lambda: Heatmap("64x64", quantise=True), "quantise=True"),
         (lambda: Heatmap("64x64", grid="cells"), "grid='cells'"),
@@ -263,6 +279,15 @@ def test_unknown_readout_is_refused_by_name(case):
         (lambda: DARK(max_step=0), "max_step=0"),
         (lambda: SimCC("64x64", merge_on="bins"), "merge_on"),
         (lambda: SimCC("64x64", score="best"), "best"),
+        (lambda: MultiScale("64x64", scale=0), "scale=0"),
+        (lambda: MultiScale("64x64", supervise=(1, 0)), "last entry of supervise"),
+        (lambda: MultiScale("64x64", targets="both"), "targets='both'"),
+        (lambda: MultiScale("64x64", lr_weight=-1), "lr_weight=-1"),
+        (lambda: MultiScale("96x96", lr_stride=64), "lr_stride=64 must divide the size 96x96"),
+        (lambda: MultiScale("64x64", scale=0.25, mid_stride=2), "no finer than the final map"),
+        (lambda: Integral("64x64", divergence=-1), "divergence=-1"),
+        (lambda: AxisHeatmap("64x64", k=0.5), "k=0.5"),
+        (lambda: AxisHeatmap("64x64", sigma=0), "sigma=0"),
         (lambda: Equal(1.0), "smoothing=1"),
         (lambda: Gaussian(-1), "sigma=-1"),
         (lambda: DARK(4), "kernel=4"),

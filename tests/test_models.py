@@ -1,17 +1,31 @@
 """Networks: the official parameter counts and outputs, shapes, costs, and that every parameter learns."""
 
 import zlib
+from functools import partial
 
 import pytest
 import torch
 
-from model_cases import NETS, build, resnet
-from poserep.codecs import Heatmap, SimCC, SRHeatmap
+from model_cases import NETS, build, pyramid, resnet
+from poserep.codecs import Heatmap, MultiScale, SimCC, SRHeatmap
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.models import AxisLinear, Deconv, HRNet, SRHead, TimmFeatures
+from poserep.models import (
+    AxisLinear,
+    Deconv,
+    HRNet,
+    InterPredictor,
+    PointHead,
+    RLEHead,
+    SimplePredictor,
+    SRHead,
+    SRPose,
+    SRPredictor,
+    TimmFeatures,
+)
 from poserep.models.checkpoints import load_official
 from poserep.models.cost import macs, parameters
+from poserep.models.heads.points import RealNVP
 from reference.vectors import tensors
 from reference.weights import image, named_state, official_keys
 
@@ -24,8 +38,12 @@ PARAMETERS = {
     "simplebaseline_res50_simdr_upfree": 25_688_476,
     "srhead_hrnet_w32": 28_626_196,
     "srhead_res50": 34_101_204,
+    "srpose_hrnet_w32": 29_954_629,
+    "srpose_res50": 24_796_869,
 }
-AXES = (SimCC("64x64").x, SimCC("64x64").y)
+# What is trained beside it: SRPose's first three predictors.
+TRAINED = {"srpose_hrnet_w32": 30_272_325, "srpose_res50": 25_114_565}
+AXES = (SRHeatmap("64x64").x, SRHeatmap("64x64").y)
 PARITY = [
     ("hrnet_w32_heatmap", "64x64"),
     ("hrnet_w32_heatmap", "256x192"),
@@ -35,6 +53,8 @@ PARITY = [
     ("simplebaseline_res50_simdr_upfree", "256x192"),
     ("srhead_hrnet_w32", "256x192"),
     ("srhead_res50", "256x192"),
+    ("srpose_hrnet_w32", "256x192"),
+    ("srpose_res50", "256x192"),
 ]
 
 
@@ -43,15 +63,18 @@ def test_parameter_count_is_the_official_one(name):
     with torch.device("meta"):
         net = NETS[name]("256x192")
     assert parameters(net) == PARAMETERS[name]
+    assert parameters(net, training=True) == TRAINED.get(name, PARAMETERS[name])
 
 
 @pytest.mark.parametrize(("name", "size"), PARITY)
 def test_official_weights_give_official_outputs(name, size):
     v = tensors(f"parity_{name}_{size}")
     net = NETS[name](size).eval()
-    keys = official_keys(net, mmpose=name.startswith("srhead"))
+    keys = official_keys(net, mmpose=name.startswith("sr"))
     assert zlib.crc32("\n".join(sorted(keys)).encode()) == v["keys_crc"], "entries differ from the official model's"
     load_official(net, named_state(keys, float(v["conv_gain"])), name)
+    # SRPose emits all its maps in training; statistics of batch norms stay as they are.
+    net.head.training = name.startswith("srpose")
     with torch.no_grad():
         out = net.head(net.backbone(image(*Size.parse(size))))
     for i, ours in enumerate(out if isinstance(out, tuple) else (out,)):
@@ -91,6 +114,73 @@ def test_super_resolution_heads_emit_the_codecs_bins(scale, upsample_to):
     assert head(features(backbone, Size(64, 64))).shape == (1, 5, 64 * scale, 64 * scale)
 
 
+def srpose(codec: MultiScale, **options) -> SRPose:
+    backbone = pyramid()
+    return SRPose(backbone.channels, backbone.strides, 17, codec.x, codec.y, **options)
+
+
+# Table 3 of SRPose (resolution of the final map), table 6 (kernels), table 5 ("Simple"): millions, with ResNet-50.
+@pytest.mark.parametrize(
+    ("scale", "options", "published"),
+    [
+        (0.25, {}, 24.71),
+        (0.5, {}, 24.73),
+        (1, {}, 24.80),
+        (2, {}, 25.06),
+        (1, {"main": partial(SRPredictor, kernels=(1, 1, 1, 1))}, 24.71),
+        (1, {"main": partial(SRPredictor, kernels=(3, 3, 3, 3))}, 24.72),
+        (0.25, {"main": SimplePredictor}, 24.71),
+    ],
+)
+def test_srpose_has_the_parameters_of_its_ablations(scale, options, published):
+    with torch.device("meta"):
+        total = parameters(pyramid()) + parameters(srpose(MultiScale("256x192", scale), **options))
+    assert total / 1e6 == pytest.approx(published, abs=0.0051)
+
+
+@pytest.mark.parametrize("supervise", [(1, 1, 1, 1), (0, 1, 1, 1), (0, 0, 0, 1)])
+@pytest.mark.parametrize("mid_stride", [8, 4, 1])
+@pytest.mark.parametrize("side", [SRPredictor, InterPredictor])
+def test_srpose_emits_what_its_codec_reads(supervise, mid_stride, side):
+    codec = MultiScale("64x64", supervise=supervise, mid_stride=mid_stride)
+    head = srpose(codec, supervise=supervise, mid_stride=mid_stride, side=side)
+    assert head.form == codec.form
+    target, weight = codec.encode(torch.full((2, 17, 2), 20.0), torch.ones(2, 17))
+    given = [torch.randn(2, c, 64 // s, 64 // s) for c, s in zip(pyramid().channels, pyramid().strides, strict=True)]
+    out = head.train()(given)
+    assert [o.shape for o in out] == [t.shape for t in target] and len(out) == 1 + sum(supervise)
+    codec.loss(out, target, weight).backward()
+    assert all(p.grad is not None for p in head.parameters())
+    final = head.eval()(given)
+    assert final.shape == target[-1].shape and codec.decode(final).xy.shape == (2, 17, 2)
+
+
+def test_srpose_and_a_codec_of_other_levels_differ_in_form():
+    assert srpose(MultiScale("64x64")).form != MultiScale("64x64", supervise=(0, 1, 1, 1)).form
+
+
+def test_regression_heads_start_at_the_middle_and_flows_only_train():
+    given = [torch.randn(2, 8, 4, 4)]
+    assert PointHead((8,), (4,), 5, *AXES)(given).shape == (2, 5, 2)
+    head = RLEHead((8,), (4,), 5, *AXES)
+    xy, sigma, density = head(given)
+    assert xy.abs().max() < 0.1 and (sigma > 0).all() and (sigma < 1).all() and density is not None
+    assert head.eval()(given)[2] is None
+    assert parameters(head, training=True) - parameters(head) == parameters(head.flow, training=True)
+
+
+def test_flow_is_a_density():
+    torch.manual_seed(0)
+    flow = RealNVP()
+    for p in flow.parameters():
+        torch.nn.init.normal_(p, std=0.12)
+    grid = torch.linspace(-12, 12, 601)
+    points = torch.stack(torch.meshgrid(grid, grid, indexing="ij"), -1)
+    with torch.no_grad():
+        mass = flow.log_prob(points).exp().sum() * (grid[1] - grid[0]) ** 2
+    assert mass.item() == pytest.approx(1, abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("head", "codec", "options"),
     [
@@ -111,7 +201,12 @@ def test_impossible_strides_are_refused_by_name(head, codec, options):
         (lambda: HRNet(31), "no width 31"),
         (lambda: TimmFeatures("resnet5000", (4,)), "resnet5000"),
         (lambda: AxisLinear((8,), (4,), 5, *AXES, channels_per_joint=0), "channels_per_joint"),
-        (lambda: SRHead((8,), (4,), 5, *AXES, kernel=8), "kernel=8"),
+        (lambda: SRHead((8,), (4,), 5, *AXES, kernel=8), r"kernels=\[8\] must be odd"),
+        (lambda: SRPose((8,), (4,), 5, *AXES), "fuses maps of several resolutions"),
+        (lambda: SRPose((8, 8), (4, 8), 5, *AXES), "must have 2 entries"),
+        (lambda: SRPose((8, 8), (4, 8), 5, *AXES, supervise=(True, False)), "last entry of supervise"),
+        (lambda: SRPose((8, 8), (4, 8), 5, *AXES, supervise=(1, 1), main=SimplePredictor), "cannot multiply it by"),
+        (lambda: SRPredictor(8, 5, 2, -3, kernels=(3, 5)), "says nothing about level -3"),
     ],
 )
 def test_bad_options_are_refused(make, message):

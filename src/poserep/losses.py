@@ -105,20 +105,27 @@ class Distance:
     """Mean distance of points, joints of weight 0 left out of the sum but not of the count.
 
     Attributes:
-        power: 1 adds the absolute differences of both coordinates (integral regression's L1), 2 their squares.
+        norm: ``l1`` adds the absolute differences of both coordinates (IPR), ``squared`` their squares, ``l2`` takes
+            the root of those (DSNT).
     """
 
-    power: Literal[1, 2] = 1
+    norm: Literal["l1", "l2", "squared"] = "l1"
 
     def __post_init__(self) -> None:
-        if self.power not in (1, 2):
-            raise InputError(f"Distance: power={self.power} is not one of (1, 2)")
+        if self.norm not in ("l1", "l2", "squared"):
+            raise InputError(f"Distance: norm={self.norm!r} is not one of ('l1', 'l2', 'squared')")
 
     def __call__(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Points (B, K, 2) and weights (B, K) to a scalar."""
         # Where a joint has no weight its target may be anything, infinity too, and 0 x infinity is no number.
         difference = torch.where((weight > 0)[..., None], out - target, 0.0)
-        return (difference.abs().pow(self.power).sum(-1) * weight).mean()
+        if self.norm == "l1":
+            each = difference.abs().sum(-1)
+        elif self.norm == "l2":
+            each = torch.linalg.vector_norm(difference, dim=-1)
+        else:
+            each = difference.square().sum(-1)
+        return (each * weight).mean()
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

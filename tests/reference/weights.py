@@ -14,8 +14,19 @@ def official_keys(net: nn.Module, mmpose: bool) -> dict[str, Tensor]:
         if key.startswith("backbone.trunk."):
             names[("backbone." if mmpose else "") + key.removeprefix("backbone.trunk.")] = value
         elif key.startswith("head."):
-            names[("keypoint_head." if mmpose else "") + key.removeprefix("head.")] = value
+            names[("keypoint_head." if mmpose else "") + _official(net, key.removeprefix("head."))] = value
     return names
+
+
+def _official(net: nn.Module, key: str) -> str:
+    if key.startswith("predictor."):
+        return key.removeprefix("predictor.").replace("converge.", "heatmap_head.")
+    level, _, rest = key.removeprefix("side.").partition(".")
+    if level == "main":
+        level = str(len(net.head.strides) - 1)
+    elif not key.startswith("side."):
+        return key
+    return rest.replace("kp_encoder.", f"kp_encoder.{level}.").replace("converge.", f"converge.{level}.conv.")
 
 
 def named_state(shapes: dict[str, Tensor], conv_gain: float) -> dict[str, Tensor]:

@@ -21,9 +21,13 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
+# SRPose reads maps of several resolutions.
+NEEDS = {"srpose": ["backbone=resnet18_pyramid"]}
+
+
 @pytest.mark.parametrize("representation", choices("representation"))
 def test_representation_trains(run, representation):
-    _, result = run(f"representation={representation}")
+    _, result = run(f"representation={representation}", *NEEDS.get(representation, []))
     assert result["status"] == "finished"
     assert set(result["metrics"]) == {"gt", "det"}
     for by_readout in result["metrics"].values():

@@ -1,6 +1,7 @@
 """Weights from files: only tensors are read, and every key is accounted for."""
 
 import pickle
+import re
 from pathlib import Path
 
 import torch
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 
 from poserep.errors import InputError
 
-HEAD_KEYS = ("deconv_layers.", "final_layer.", "mlp_head_x.", "mlp_head_y.", "kp_encoder.", "heatmap_head.")
+HEAD_KEYS = (
+    *("deconv_layers.", "final_layer.", "mlp_head_x.", "mlp_head_y."),
+    *("predictor.", "main.", "side.", "lr_head.", "lr_fuse.", "pre_fuse.", "pre_interpolate.", "fuse.", "post_fuse."),
+)
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
@@ -54,14 +58,30 @@ def load_official(net: nn.Module, state: dict[str, Tensor], source: str) -> None
         InputError: If a key finds no place, a tensor is missing or has another shape; the model is then unchanged.
     """
     mapped = {}
-    for key, value in state.items():
-        bare = key.removeprefix("module.").removeprefix("backbone.").removeprefix("keypoint_head.")
+    bare_keys = [key.removeprefix("module.").removeprefix("backbone.").removeprefix("keypoint_head.") for key in state]
+    levels = [int(found[1]) for key in bare_keys if (found := LEVEL.fullmatch(key))]
+    for bare, value in zip(bare_keys, state.values(), strict=True):
+        bare = _own_name(bare, max(levels, default=0))
         mapped[f"head.{bare}" if bare.startswith(HEAD_KEYS) else f"backbone.trunk.{bare}"] = value
     unknown = sorted(set(mapped) - set(net.state_dict()))
     if unknown:
         raise InputError(f"weights {source}: {len(unknown)} keys fit nowhere in the model, for example {unknown[:3]}")
     own = {key: value for key, value in net.state_dict().items() if not key.startswith(("backbone.", "head."))}
     _load(net, mapped | own, source)
+
+
+# SRPose keeps the encoders and the convolutions of all levels' predictors in two lists.
+LEVEL = re.compile(r"(?:kp_encoder|converge)\.(\d)\.(?:0|conv)\.(?:weight|bias)")
+
+
+def _own_name(key: str, last: int) -> str:
+    if found := LEVEL.fullmatch(key):
+        level = int(found[1])
+        rest = key.replace(f".{level}.", ".", 1).replace("converge.conv.", "converge.")
+        return f"main.{rest}" if level == last else f"side.{level}.{rest}"
+    if key.startswith("kp_encoder."):
+        return f"predictor.{key}"
+    return key.replace("heatmap_head.", "predictor.converge.") if key.startswith("heatmap_head.") else key
 
 
 def _load(module: nn.Module, state: dict[str, Tensor], source: str) -> None:

@@ -5,9 +5,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
-def parameters(module: nn.Module) -> int:
-    """Number of parameters."""
-    return sum(p.numel() for p in module.parameters())
+def parameters(module: nn.Module, training: bool = False) -> int:
+    """Number of parameters; without ``training`` those of parts that only training runs are left out."""
+    count = sum(p.numel() for p in module.parameters())
+    if training:
+        return count
+    extra = (m for m in module.modules() if getattr(m, "training_only", False))
+    return count - sum(p.numel() for m in extra for p in m.parameters())
 
 
 def macs(net: nn.Module, height: int, width: int, channels: int = 3) -> int:

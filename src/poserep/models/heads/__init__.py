@@ -3,6 +3,20 @@
 from poserep.models.heads.axis_linear import AxisLinear
 from poserep.models.heads.base import Head
 from poserep.models.heads.deconv import Deconv
+from poserep.models.heads.points import PointHead, RLEHead
+from poserep.models.heads.predictors import InterPredictor, SimplePredictor, SRPredictor
 from poserep.models.heads.sr import SRHead
+from poserep.models.heads.srpose import SRPose
 
-__all__ = ["AxisLinear", "Deconv", "Head", "SRHead"]
+__all__ = [
+    "AxisLinear",
+    "Deconv",
+    "Head",
+    "InterPredictor",
+    "PointHead",
+    "RLEHead",
+    "SRHead",
+    "SRPose",
+    "SRPredictor",
+    "SimplePredictor",
+]

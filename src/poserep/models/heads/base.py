@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -23,10 +23,10 @@ class Head(nn.Module):
     backbone's maps, and the axes of the codec.
 
     Attributes:
-        form: What kind of output the head emits; the codec must read the same.
+        form: What kind of output the head emits, in words; the codec must read the same.
     """
 
-    form: ClassVar[str]
+    form: str
 
     def forward(self, features: Sequence[Tensor]) -> Any:
         """Maps, fine to coarse, to what the codec reads."""

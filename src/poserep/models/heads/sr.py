@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from poserep.errors import InputError
 from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, small_normal
+from poserep.models.heads.predictors import SRPredictor
 
 
 class SRHead(Head):
-    """Keypoint encoder, grouped large-kernel convolution, pixel shuffle (Wang et al. 2023, SRPose, section 3.2).
+    """`SRPredictor` on one map (Wang et al. 2023, SRPose, section 3.2, the plain "SR head" of table 1).
 
-    Emits (B, K, y.n, x.n).
+    Emits (B, K, y.n, x.n); any power of two between the map's stride and the codec's bins will do.
 
     Args:
         channels: Of the backbone's maps.
@@ -41,22 +40,15 @@ class SRHead(Head):
         width: int = 256,
     ) -> None:
         super().__init__()
-        if kernel % 2 == 0:
-            raise InputError(f"SRHead: kernel={kernel} must be odd")
         stride = strides[-1] if upsample_to is None else upsample_to
         layers = doublings("SRHead", strides[-1], stride)
         factor = 2 ** doublings("SRHead", stride, x.length / x.n)
-        hidden = num_keypoints * joint_channels
         self.deconv_layers = deconvolutions(channels[-1], layers, width)
-        self.kp_encoder = nn.Sequential(nn.Conv2d(width if layers else channels[-1], hidden, 1), nn.ReLU(inplace=True))
-        self.heatmap_head = nn.Conv2d(
-            hidden, num_keypoints * factor**2, kernel, padding=kernel // 2, groups=num_keypoints
+        self.predictor = SRPredictor(
+            width if layers else channels[-1], num_keypoints, factor, -1, (kernel,), (joint_channels,)
         )
-        self.shuffle = nn.PixelShuffle(factor)
         small_normal(self.deconv_layers)
-        small_normal(self.heatmap_head)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """The coarsest map to heatmaps."""
-        out = self.shuffle(self.heatmap_head(self.kp_encoder(self.deconv_layers(features[-1]))))
-        return out.contiguous(memory_format=torch.contiguous_format)
+        return self.predictor(self.deconv_layers(features[-1]))

@@ -1,0 +1,130 @@
+"""Integral regression: coordinates are the mean position of a heatmap that nobody draws a target for."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from poserep.batch import Points
+from poserep.codecs.base import Bounds, Score
+from poserep.codecs.heatmap import Heatmap
+from poserep.codecs.labels import FLOOR
+from poserep.codecs.readouts import soft_argmax
+from poserep.errors import InputError
+from poserep.geometry import Align, Size
+from poserep.losses import Distance
+
+Pair = tuple[Tensor, Tensor]
+
+
+class Integral(Heatmap):
+    """Soft-argmax (Sun et al. 2018, IPR), with a divergence from a Gaussian as an option (Nibali et al. 2018, DSNT).
+
+    ``out`` is logits (B, K, h, w); the position is the mean under their softmax, so it cannot leave the outermost
+    bins. Settings not published by the papers that quote these methods: IPR takes ``criterion`` L1 and no divergence,
+    DSNT the Euclidean distance and the Jensen-Shannon divergence from a Gaussian of 1 bin with factor 1, as their own
+    papers do. Coordinates are in widths and heights of the map, in [-1, 1] as in DSNT.
+
+    Args:
+        size: Of the input.
+        stride: Input px per bin.
+        sigma: Of the Gaussian, in bins; without divergence it has no effect.
+        divergence: Factor of the Jensen-Shannon divergence between softmax and Gaussian; 0 leaves it out.
+        criterion: `poserep.losses.Distance`.
+        align: See `Axis`.
+        bounds: As for `Heatmap`.
+        score: ``contract`` is the peak probability over the least peak of a perfect output, ``published`` the peak.
+        flip_shift: As for `Heatmap`; logits are un-mirrored and probabilities averaged.
+    """
+
+    form = "map"
+
+    def __init__(
+        self,
+        size: Size | str,
+        stride: float = 4,
+        sigma: float = 1.0,
+        divergence: float = 0.0,
+        criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        align: Align = "centre",
+        bounds: Bounds = "crop",
+        score: Score = "contract",
+        flip_shift: float | None = None,
+    ) -> None:
+        super().__init__(
+            size,
+            stride,
+            sigma,
+            quantise="none",
+            truncate=None,
+            readouts={"mean": lambda logits: (soft_argmax(logits), logits.flatten(2).softmax(-1).amax(-1))},
+            align=align,
+            bounds=bounds,
+            score=score,
+            flip_shift=flip_shift,
+        )
+        if not 0 <= divergence < float("inf"):
+            raise InputError(f"Integral: divergence={divergence} must not be negative")
+        self.divergence, self.criterion = divergence, criterion or Distance()
+        self.unit: Tensor
+        self.register_buffer("unit", torch.tensor([self.x.n, self.y.n]) / 2, persistent=False)
+
+    def encode(self, xy: Tensor, weight: Tensor) -> tuple[Pair, Tensor]:  # type: ignore[override]
+        """Positions (B, K, 2) in bins and the distributions of a perfect output (B, K, h, w), and weights (B, K)."""
+        centre, weight = self.centres(xy, weight)
+        limit = centre.new_tensor([self.x.n - 1, self.y.n - 1])
+        centre = centre.clamp_min(0).minimum(limit)
+        gx, gy = self.profiles(centre, weight) if self.divergence else self._split(centre)
+        maps = gy[..., :, None] * gx[..., None, :]
+        maps = maps / maps.sum((-2, -1), keepdim=True).clamp_min(FLOOR)
+        return (centre, maps * (weight > 0)[..., None, None]), weight
+
+    def _split(self, centre: Tensor) -> Pair:
+        # Each point shared out between the bins beside it: the narrowest distribution whose mean it is.
+        x, y = (
+            (1 - (torch.arange(axis.n, device=centre.device) - centre[..., i, None]).abs()).clamp_min(0)
+            for i, axis in enumerate((self.x, self.y))
+        )
+        return x, y
+
+    def loss(self, out: Tensor, target: Pair, weight: Tensor) -> Tensor:  # type: ignore[override]
+        """Distance of the means, and the divergence if there is one."""
+        loss = self.criterion(soft_argmax(out.float()) / self.unit, target[0] / self.unit, weight)
+        if self.divergence:
+            loss = loss + self.divergence * (jensen_shannon(out.float(), target[1]) * weight).mean()
+        return loss
+
+    def decode(self, out: Tensor, readout: str | None = None) -> Points:
+        """Points in input px and scores from logits (B, K, h, w)."""
+        return super().decode(out, readout)
+
+    def least_peak(self) -> float:
+        """The lowest maximum of a perfect output's distribution."""
+        if not self.divergence:
+            return 0.25
+        # On a map large enough that no tail is cut, half-way between bins on both axes.
+        bins = torch.arange(-round(20 * self.sigma) - 2, round(20 * self.sigma) + 3)
+        profile = torch.exp(-(bins - 0.5).square() / (2 * self.sigma**2))
+        return float((profile.max() / profile.sum()) ** 2)
+
+    def merge(self, out: Tensor, mirrored: Tensor, perm: Tensor) -> Tensor:
+        """Logits of the averaged probabilities."""
+        plain, back = (o.float().flatten(2).softmax(-1).view_as(o) for o in (out, mirrored))
+        return ((plain + self.unmirror(back, perm)) / 2).clamp_min(FLOOR).log()
+
+    def oracle(self, target: Pair) -> Tensor:  # type: ignore[override]
+        """Logits whose softmax is the perfect distribution."""
+        return target[1].clamp_min(FLOOR).log()
+
+    def density(self, out: Tensor) -> dict[str, Tensor]:
+        """Probabilities."""
+        return {"map": out.float().flatten(2).softmax(-1).view_as(out)}
+
+
+def jensen_shannon(logits: Tensor, target: Tensor) -> Tensor:
+    """Jensen-Shannon divergence between softmax(logits) and target over maps (B, K, h, w); (B, K), in [0, log 2]."""
+    log_p, q = logits.flatten(2).log_softmax(-1), target.flatten(2)
+    p = log_p.exp()
+    log_m = ((p + q) / 2).clamp_min(FLOOR).log()
+    log_q = q.clamp_min(FLOOR).log()
+    return ((p * (log_p - log_m)).sum(-1) + (q * (log_q - log_m)).sum(-1)) / 2

@@ -1,0 +1,129 @@
+"""Heatmaps of several resolutions at once, of which the finest is the prediction."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from poserep.batch import Points
+from poserep.codecs.heatmap import Heatmap
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.losses import MSE
+
+Maps = tuple[Tensor, ...]
+
+
+class MultiScale(Heatmap):
+    """SRPose's supervision (Wang et al. 2023): a low-resolution heatmap, intermediate ones, and the final one.
+
+    In training ``out`` is a tuple of maps, coarse to fine; otherwise the final map (B, K, h, w) alone.
+
+    Args:
+        size: Of the input.
+        scale: Bins per input px of the final map, the paper's k (table 3): 1 is input resolution.
+        base_sigma: Sigma of a stride-4 heatmap, in its bins; sigma grows linearly with resolution.
+        supervise: Levels, coarse to fine, that are supervised; the last is the prediction and must be.
+        mid_stride: Input px per bin of the intermediate maps (figure 6).
+        lr_stride: Input px per bin of the low-resolution map, the stride of the backbone's coarsest map.
+        lr_weight: Of the low-resolution map's loss; 1e-4 in the published code, unmentioned in the paper.
+        targets: ``pooled`` averages the final map's target down (the published code), so that coarse targets peak
+            below 1 and lie where the corner alignment does not expect them; ``drawn`` draws each with its own sigma
+            (as the paper prints).
+        **options: As for `Heatmap`, but ``stride`` and ``sigma``.
+    """
+
+    def __init__(
+        self,
+        size: Size | str,
+        scale: float = 1,
+        base_sigma: float = 2.0,
+        supervise: Sequence[bool] = (True, True, True, True),
+        mid_stride: float = 4,
+        lr_stride: float = 32,
+        lr_weight: float = 1e-4,
+        targets: Literal["pooled", "drawn"] = "pooled",
+        **options: Any,
+    ) -> None:
+        if not scale > 0:
+            raise InputError(f"MultiScale: scale={scale} must be positive (bins per input px)")
+        options.setdefault("criterion", MSE(1.0))
+        super().__init__(size, stride=1 / scale, sigma=base_sigma * 4 * scale, **options)
+        if not len(supervise) or not supervise[-1]:
+            raise InputError(f"MultiScale: the last entry of supervise={list(supervise)} must be true")
+        if targets not in ("pooled", "drawn"):
+            raise InputError(f"MultiScale: targets={targets!r} is not one of ('pooled', 'drawn')")
+        if not 0 <= lr_weight < float("inf"):
+            raise InputError(f"MultiScale: lr_weight={lr_weight} must not be negative")
+        height, width = Size.parse(size)
+        for name, stride in (("mid_stride", mid_stride), ("lr_stride", lr_stride)):
+            if stride * scale < 1 or width % stride or height % stride:
+                raise InputError(
+                    f"MultiScale: {name}={stride:g} must divide the size {size} and be no finer than the final map"
+                )
+        self.targets, self.lr_weight = targets, lr_weight
+        self.coarse = [float(lr_stride), *[float(mid_stride)] * sum(map(bool, supervise[:-1]))]
+        self.form = f"maps of strides {', '.join(f'{stride:g}' for stride in [*self.coarse, 1 / scale])}"
+
+    def encode(self, xy: Tensor, weight: Tensor) -> tuple[Maps, Tensor]:
+        """Targets from coarse to fine, each (B, K, h, w), float32, and weights (B, K).
+
+        Intermediate levels of one resolution share their target's memory.
+        """
+        centre, kept = self.centres(xy, weight)
+        gx, gy = self.profiles(centre, kept)
+        made: dict[float, Tensor] = {}
+        for stride in self.coarse:
+            if stride in made:
+                continue
+            n = round(self.x.length / stride), round(self.y.length / stride)
+            if self.targets == "pooled":
+                # A mean over blocks of a product of two profiles is the product of the profiles' means.
+                px, py = (F.adaptive_avg_pool1d(g, m) for g, m in zip((gx, gy), n, strict=True))
+            else:
+                px, py = self._drawn(xy, kept, n)
+            made[stride] = py[..., :, None] * px[..., None, :]
+        final = gy[..., :, None] * gx[..., None, :]
+        return (*(made[stride] for stride in self.coarse), final), kept
+
+    def _drawn(self, xy: Tensor, weight: Tensor, n: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        level = Heatmap(
+            Size(self.y.length, self.x.length),
+            stride=self.x.length / n[0],
+            sigma=self.sigma * n[0] / self.x.n,
+            quantise=self.quantise,
+            grid=self.grid,
+            truncate=self.truncate,
+            align=self.x.align,
+            bounds=self.bounds,
+        )
+        # Which joints count is decided once, on the final map.
+        centre, _ = level.centres(torch.where(weight[..., None] > 0, xy, 0.0), weight)
+        return level.profiles(centre, weight)
+
+    def loss(self, out: Maps, target: Maps, weight: Tensor) -> Tensor:
+        """The criterion of all maps, added, that of the low-resolution one with its own weight."""
+        low, *others = (self.criterion(o.float(), t, weight) for o, t in zip(out, target, strict=True))
+        return self.lr_weight * low + torch.stack(others).sum()
+
+    def decode(self, out: Tensor | Maps, readout: str | None = None) -> Points:
+        """Points in input px and scores from the final map."""
+        return super().decode(_final(out), readout)
+
+    def merge(self, out: Tensor | Maps, mirrored: Tensor | Maps, perm: Tensor) -> Tensor:
+        """Average of the final maps after un-mirroring."""
+        return super().merge(_final(out), _final(mirrored), perm)
+
+    def oracle(self, target: Maps) -> Maps:  # type: ignore[override]
+        """The targets themselves."""
+        return target
+
+    def density(self, out: Tensor | Maps) -> dict[str, Tensor]:
+        """The final map, without negative values."""
+        return super().density(_final(out))
+
+
+def _final(out: Tensor | Maps) -> Tensor:
+    return out if isinstance(out, Tensor) else out[-1]

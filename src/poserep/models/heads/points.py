@@ -1,0 +1,122 @@
+"""Regression heads: coordinates straight from a pooled feature, with or without a scale."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from poserep.models.heads.base import AxisLike, Head
+
+
+class PointHead(Head):
+    """Average pooling and one linear layer (Toshev & Szegedy 2014, DeepPose, on today's backbones).
+
+    Emits (B, K, 2), in widths and heights of the crop, (0, 0) at its middle.
+
+    Args:
+        channels: Of the backbone's maps.
+        strides: Of the backbone's maps; not used.
+        num_keypoints: K.
+        x: Not used.
+        y: Not used.
+    """
+
+    form = "points"
+
+    def __init__(
+        self, channels: Sequence[int], strides: Sequence[int], num_keypoints: int, x: AxisLike, y: AxisLike
+    ) -> None:
+        super().__init__()
+        self.fc_coord = _linear(channels[-1], num_keypoints * 2)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """The coarsest map to points."""
+        return self.fc_coord(features[-1].mean((-2, -1))).unflatten(-1, (-1, 2))
+
+
+class RLEHead(Head):
+    """`PointHead` with a scale for every coordinate and a normalising flow (Li et al. 2021, RLE).
+
+    Emits a tuple: (B, K, 2) points as `PointHead` does, (B, K, 2) scales in the same unit, in (0, 1), and in training
+    the flow's log-density, which takes normalised errors (..., 2) and returns log-likelihoods (...), else None.
+
+    Args:
+        channels: Of the backbone's maps.
+        strides: Of the backbone's maps; not used.
+        num_keypoints: K.
+        x: Not used.
+        y: Not used.
+        couplings: Layers of the flow.
+        hidden: Channels inside the flow.
+    """
+
+    form = "points with scale"
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        num_keypoints: int,
+        x: AxisLike,
+        y: AxisLike,
+        couplings: int = 6,
+        hidden: int = 64,
+    ) -> None:
+        super().__init__()
+        self.fc_coord = _linear(channels[-1], num_keypoints * 2)
+        self.fc_sigma = _linear(channels[-1], num_keypoints * 2)
+        self.flow = RealNVP(couplings, hidden)
+        self.flow.training_only = True  # type: ignore[assignment]
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]:
+        """The coarsest map to points with scales."""
+        pooled = features[-1].mean((-2, -1))
+        xy = self.fc_coord(pooled).unflatten(-1, (-1, 2))
+        sigma = self.fc_sigma(pooled).float().sigmoid().unflatten(-1, (-1, 2))
+        return xy, sigma, self.flow.log_prob if self.training else None
+
+
+class RealNVP(nn.Module):
+    """A density on the plane: affine couplings over a standard normal (Dinh et al. 2017).
+
+    Args:
+        couplings: Layers; the coordinate that is kept alternates.
+        hidden: Channels of the two hidden layers of each scale and shift network.
+    """
+
+    def __init__(self, couplings: int = 6, hidden: int = 64) -> None:
+        super().__init__()
+        self.scale = nn.ModuleList(_mlp(hidden, nn.Tanh()) for _ in range(couplings))
+        self.shift = nn.ModuleList(_mlp(hidden, nn.Identity()) for _ in range(couplings))
+        self.mask: Tensor
+        mask = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).repeat(math.ceil(couplings / 2), 1)[:couplings]
+        self.register_buffer("mask", mask, persistent=False)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-density (...) of points (..., 2)."""
+        log_det = torch.zeros_like(x[..., 0])
+        for mask, scale, shift in zip(self.mask, self.scale, self.shift, strict=True):
+            kept = x * mask
+            s, t = scale(kept) * (1 - mask), shift(kept) * (1 - mask)
+            x = kept + (1 - mask) * (x - t) * torch.exp(-s)
+            log_det = log_det - s.sum(-1)
+        return log_det - x.square().sum(-1) / 2 - math.log(2 * math.pi)
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    # Small, so that training starts with every joint at the middle of the crop.
+    nn.init.xavier_uniform_(layer.weight, gain=0.01)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _mlp(hidden: int, last: nn.Module) -> nn.Sequential:
+    layers = nn.Sequential(
+        nn.Linear(2, hidden), nn.LeakyReLU(), nn.Linear(hidden, hidden), nn.LeakyReLU(), nn.Linear(hidden, 2), last
+    )
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight, gain=0.01)
+    return layers
