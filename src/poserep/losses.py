@@ -149,7 +149,7 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         p, total, mass, target = ctx.saved_tensors
         grad = grad[..., None]
         return (p * (mass / total * grad)).addcmul_(target, grad, value=-1), None

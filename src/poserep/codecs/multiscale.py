@@ -67,7 +67,7 @@ class MultiScale(Heatmap):
         self.coarse = [float(lr_stride), *[float(mid_stride)] * sum(map(bool, supervise[:-1]))]
         self.form = f"maps of strides {', '.join(f'{stride:g}' for stride in [*self.coarse, 1 / scale])}"
 
-    def encode(self, xy: Tensor, weight: Tensor) -> tuple[Maps, Tensor]:
+    def encode(self, xy: Tensor, weight: Tensor) -> tuple[Maps, Tensor]:  # type: ignore[override]
         """Targets from coarse to fine, each (B, K, h, w), float32, and weights (B, K).
 
         Intermediate levels of one resolution share their target's memory.
@@ -103,7 +103,7 @@ class MultiScale(Heatmap):
         centre, _ = level.centres(torch.where(weight[..., None] > 0, xy, 0.0), weight)
         return level.profiles(centre, weight)
 
-    def loss(self, out: Maps, target: Maps, weight: Tensor) -> Tensor:
+    def loss(self, out: Maps, target: Maps, weight: Tensor) -> Tensor:  # type: ignore[override]
         """The criterion of all maps, added, that of the low-resolution one with its own weight."""
         low, *others = (self.criterion(o.float(), t, weight) for o, t in zip(out, target, strict=True))
         return self.lr_weight * low + torch.stack(others).sum()

@@ -114,12 +114,8 @@ class RLE(Codec):
         """Negative log-likelihood, summed over axes, averaged over the batch's joints; in single precision."""
         xy, sigma, log_density = out
         with torch.autocast(xy.device.type, enabled=False):
-            sigma = sigma.float().clamp_min(SMALLEST)
-            error = torch.where((weight > 0)[..., None], xy.float() - target, 0.0) / sigma
-            each = (sigma.log() + math.log(2) + error.abs()).sum(-1)
-            if log_density is not None:
-                each = each - log_density(error)
-            return (each * weight).mean()
+            difference = torch.where((weight > 0)[..., None], xy.float() - target, 0.0)
+            return (residual_likelihood(difference, sigma.float().clamp_min(SMALLEST), log_density) * weight).mean()
 
     def decode(self, out: Scaled, readout: str | None = None) -> Points:
         """Points in input px and scores from numbers."""
@@ -140,6 +136,13 @@ class RLE(Codec):
     def density(self, out: Scaled) -> dict[str, Tensor]:
         """Spikes at the points, see `Regression.density`."""
         return self.points.density(out[0])
+
+
+def residual_likelihood(difference: Tensor, sigma: Tensor, log_density: Callable[[Tensor], Tensor] | None) -> Tensor:
+    """Negative log-likelihood (...) of differences (..., 2) with scales (..., 2), see `RLE`."""
+    error = difference / sigma
+    each = (sigma.log() + math.log(2) + error.abs()).sum(-1)
+    return each if log_density is None else each - log_density(error)
 
 
 # Of a scale, in crop widths: a few hundredths of a pixel, and no number of the loss leaves half precision.
