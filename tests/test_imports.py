@@ -29,13 +29,16 @@ ALLOWED = {
     "callbacks": {"module"},
     "build": BASE | {"codecs", "models", "data", "metrics", "module"},
     "samples": {"build", "module", "results"},
-    "fit": {"build", "callbacks", "geometry", "loggers", "models", "results", "samples"},
-    "report": {"figures", "results"},
+    "assess": {"build", "codecs", "metrics", "results"},
+    "fit": {"assess", "build", "callbacks", "geometry", "loggers", "models", "results", "samples"},
+    "rows": {"results"},
+    "report": {"figures", "results", "rows"},
     "train": {"build", "fit", "launch", "results"},
-    "evaluate": {"build", "fit", "launch", "models.checkpoints", "report", "results"},
+    "evaluate": {"assess", "build", "fit", "launch", "models.checkpoints", "report", "results"},
+    "calibrate": {"assess", "build", "evaluate", "fit", "metrics", "report", "results"},
     "sweeper": set(),
 }
-TOP = {"build", "fit", "train", "evaluate", "report", "sweeper"}
+TOP = {"assess", "build", "fit", "train", "evaluate", "calibrate", "report", "sweeper"}
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
 
 

@@ -15,9 +15,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from poserep.build import CONF, build
+from poserep.assess import evaluate, save_predictions
+from poserep.build import CONF, Run, build
 from poserep.errors import InputError
-from poserep.fit import evaluate, make_trainer, message, quiet, save_predictions
+from poserep.fit import make_trainer, message, quiet
 from poserep.launch import launch
 from poserep.models.checkpoints import read_state
 from poserep.report import metrics_table, wide_console
@@ -50,8 +51,8 @@ def configure(run_dir: Path, overrides: list[str]) -> DictConfig:
     return cfg
 
 
-def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
-    """Evaluate a run's checkpoint; leaves evaluation-<id>.json and .npz beside its result.
+def restore(run_dir: Path, cfg: DictConfig) -> Run:
+    """A run's objects with the weights of the checkpoint that ``cfg.checkpoint`` names.
 
     Raises:
         InputError: If the checkpoint is missing or does not fit the configuration.
@@ -67,6 +68,16 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
         raise InputError(
             f"checkpoint {cfg.checkpoint} of {run_dir} does not fit this configuration: {reason}"
         ) from error
+    return run
+
+
+def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
+    """Evaluate a run's checkpoint; leaves evaluation-<id>.json and .npz beside its result.
+
+    Raises:
+        InputError: If the checkpoint is missing or does not fit the configuration.
+    """
+    run = restore(run_dir, cfg)
     trainer = make_trainer(cfg, [], [])
     found = evaluate(run, trainer, cfg, list(run.data.evaluation))
     config = OmegaConf.to_container(cfg, resolve=True)
@@ -76,7 +87,7 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     if trainer.is_global_zero:
         save_predictions(run, run_dir / f"evaluation-{result['id']}.npz")
         write_json(run_dir / f"evaluation-{result['id']}.json", result)
-        wide_console().print(metrics_table(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found["metrics"]))
+        wide_console().print(metrics_table(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found))
         print(f"written: {run_dir / ('evaluation-' + result['id'] + '.json')}")
     return result
 

@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
+from poserep.assess import evaluate, save_predictions
 from poserep.build import Run, build, make
 from poserep.callbacks import Progress
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.loggers import JsonlLogger, finish
 from poserep.models import cost
-from poserep.results import file_hash, identity, provenance, write_json, write_npz
+from poserep.results import identity, provenance, write_json
 from poserep.samples import save_samples
 
 
@@ -87,59 +87,6 @@ def describe(cfg: DictConfig, run: Run) -> dict[str, Any]:
         "train_instances": len(run.data.train) if run.data.train else 0,
         "recipe_batch": cfg.optim.reference_batch,
     }
-
-
-def protocol(cfg: DictConfig, run: Run, boxes: str) -> dict[str, Any]:
-    """Everything that an evaluation's numbers depend on besides the weights."""
-    codec = run.module.codec
-    return {
-        "data": cfg.data.name,
-        "real": cfg.data.real,
-        "split": cfg.data.val.annotations,
-        "boxes": boxes,
-        "hashes": {name: file_hash(path) for name, path in run.files.items() if boxes == "det" or name != "detections"},
-        "instances": len(run.data.evaluation[boxes]),
-        "flip_test": cfg.flip_test,
-        "score": codec.score,
-        "score_threshold": codec.score_threshold,
-        "metric": OmegaConf.to_container(cfg.data.metric, resolve=True),
-        "area": "annotation",
-        "size": cfg.input_size,
-        "align": cfg.align,
-    }
-
-
-def evaluate(run: Run, trainer: lightning.Trainer, cfg: DictConfig, boxes: Sequence[str]) -> dict[str, Any]:
-    """Evaluate the module as it is with every readout and each kind of boxes, in one pass a kind.
-
-    Returns:
-        ``metrics`` by boxes and readout, and the ``protocol`` of each kind of boxes.
-    """
-    run.module.boxes = run.data.boxes = list(boxes)
-    trainer.validate(run.module, datamodule=run.data, verbose=False)
-    for kind in boxes if trainer.is_global_zero else ():
-        for note in {getattr(metric, "diagnosis", "") for metric in run.module.metrics_of(kind).values()} - {""}:
-            print(f"note: {note}", file=sys.stderr)
-    return {
-        "metrics": run.module.results,
-        "protocol": {b: protocol(cfg, run, b) for b in boxes},
-    }
-
-
-def save_predictions(run: Run, path: Path) -> None:
-    """Every prediction of the last evaluation, image px, with the ids of its box."""
-    arrays: dict[str, Any] = {}
-    for boxes in run.module.boxes:
-        instances = run.data.evaluation[boxes].instances
-        arrays[f"{boxes}/image_id"] = np.array([i.image_id for i in instances])
-        arrays[f"{boxes}/id"] = np.array([i.id for i in instances])
-        arrays[f"{boxes}/box"] = np.array([i.box for i in instances])
-        for name, metric in run.module.metrics_of(boxes).items():
-            found = metric.found
-            assert found is not None
-            arrays[f"{boxes}/index"] = found.index
-            arrays[f"{boxes}/{name}/xy"], arrays[f"{boxes}/{name}/score"] = found.xy, found.score
-    write_npz(path, arrays)
 
 
 def fit(run_dir: Path) -> dict[str, Any]:

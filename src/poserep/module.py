@@ -80,6 +80,10 @@ class PoseModule(lightning.LightningModule):
         # What the last evaluation found, by boxes and readout.
         self.results: dict[str, dict[str, dict[str, float]]] = {}
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As every module's; a checkpoint from before scores had a temperature leaves it at 1."""
+        return super().load_state_dict({"codec.temperature": torch.tensor(1.0), **state_dict}, strict, assign)
+
     def on_train_epoch_start(self) -> None:
         """Make anything random in the network depend on (seed, epoch, rank) alone, so that resuming changes nothing."""
         torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)) % 2**63)

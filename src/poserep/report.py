@@ -4,12 +4,10 @@
 """
 
 import csv
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import jinja2
@@ -19,107 +17,28 @@ from rich.table import Table
 
 from poserep import figures
 from poserep.errors import InputError
-from poserep.results import load_results, scheme, settings
+from poserep.results import load_results
+from poserep.rows import MEASURES, Row, collect, recipe, unfinished
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 COLUMNS = ("AP", "AP50", "AP75", "AR")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One readout of one configuration, over its seeds.
-
-    Attributes:
-        scheme: Title of the representation.
-        readout: Name of the readout.
-        size: Of the input.
-        setting: What else sets the row apart from others of its scheme and size.
-        params: Parameters, millions.
-        gmacs: True multiply-accumulates for one crop, billions.
-        values: Per kind of boxes and metric, one value per seed, percent.
-        protocol: What else the numbers depend on; equal within a column or marked.
-        real: Whether the data are photographs.
-    """
-
-    scheme: str
-    readout: str
-    size: str
-    setting: str
-    params: float
-    gmacs: float
-    values: Mapping[str, Mapping[str, Sequence[float]]]
-    protocol: str
-    real: bool
-
-    def cell(self, boxes: str, metric: str) -> str:
-        """Mean, and the standard deviation over seeds if there are several."""
-        found = self.values.get(boxes, {}).get(metric, ())
-        if not found:
-            return "–"
-        if len(found) == 1:
-            return f"{found[0]:.1f}"
-        return f"{mean(found):.1f} ± {stdev(found):.1f}"
-
-    @property
-    def seeds(self) -> int:
-        """How many runs the row stands for."""
-        return max(len(v) for by in self.values.values() for v in by.values())
-
-
-def protocol_line(protocols: Mapping[str, Mapping[str, Any]]) -> str:
-    """What makes numbers comparable, on one line, for all kinds of boxes of a run."""
-    first = next(iter(protocols.values()))
-    hashes = {name: digest for protocol in protocols.values() for name, digest in protocol["hashes"].items()}
-    counts = ", ".join(f"{protocol['instances']} {boxes} boxes" for boxes, protocol in protocols.items())
-    return (
-        f"{first['data']}, {counts} ({', '.join(f'{name} {digest}' for name, digest in hashes.items())}), "
-        f"flip test {'on' if first['flip_test'] else 'off'}, score {first['score']} "
-        f"above {first['score_threshold']:g}, OKS-NMS {first['metric'].get('nms_threshold')}, "
-        f"{first['align']} alignment, area of the {first['area']}"
-    )
-
-
-def collect(results: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Rows by size, scheme and setting; only seeds are joined."""
-    cells: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for result, setting in zip(results, settings(results), strict=True):
-        for readout in next(iter(result["metrics"].values())):
-            key = (*scheme(result), setting, readout, protocol_line(result["protocol"]))
-            cells.setdefault(key, []).append(result)
-    rows = []
-    for (title, size, setting, readout, protocol), found in cells.items():
-        values = {
-            boxes: {m: [r["metrics"][boxes][readout][m] for r in found] for m in by[readout]}
-            for boxes, by in found[0]["metrics"].items()
-        }
-        about = found[0]["cost"]
-        real = all(p["real"] for p in found[0]["protocol"].values())
-        rows.append(Row(title, readout, size, setting, about["params"] / 1e6, about["gmacs"], values, protocol, real))
-    order = list(dict.fromkeys(row.scheme for row in rows))
-    return sorted(rows, key=lambda r: ([int(n) for n in r.size.split("x")], order.index(r.scheme), r.setting))
-
-
-def unfinished(study: Path) -> list[tuple[str, str]]:
-    """Cells without a result, and why."""
-    missing = []
-    for folder in sorted(p.parent for p in study.glob("*/config.yaml") if not (p.parent / "result.json").exists()):
-        path = folder / "status.json"
-        status = json.loads(path.read_text()) if path.exists() else {"state": "not started"}
-        missing.append((folder.name, f"{status['state']} {status.get('error', '')}".strip()))
-    return missing
-
-
-def metrics_table(title: str, metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
-    """One evaluation, a row for each kind of boxes and readout."""
+def metrics_table(title: str, found: Mapping[str, Any]) -> Table:
+    """One evaluation, as in its file: a row for each kind of boxes and readout."""
+    metrics = found["metrics"]
     columns = list(next(iter(next(iter(metrics.values())).values())))
+    measures = [(name, key) for name, key, less in MEASURES if less and "calibration" in found]
     table = Table(title=title, title_justify="left")
     for name in ("boxes", "readout"):
         table.add_column(name)
-    for name in columns:
+    for name in (*columns, *(name for name, _ in measures)):
         table.add_column(name, justify="right")
     for boxes, by_readout in metrics.items():
         for readout, values in by_readout.items():
-            table.add_row(boxes, readout, *(f"{values[c]:.1f}" for c in columns))
+            scores = found.get("calibration", {}).get(boxes, {}).get(readout, {})
+            cells = [f"{scores[key]:.3f}" if key in scores else "–" for _, key in measures]
+            table.add_row(boxes, readout, *(f"{values[c]:.1f}" for c in columns), *cells)
     return table
 
 
@@ -161,6 +80,11 @@ def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], 
             for m in COLUMNS:
                 key = (row.protocol, row.size, b, m)
                 best[key] = max(best.get(key, 0.0), mean(values[m]))
+    lowest: dict[tuple[str, str, str], float] = {}
+    for row in rows:
+        for measure, over_seeds in row.calibration.items():
+            where = (row.protocol, row.size, measure)
+            lowest[where] = min(lowest.get(where, 1.0), mean(over_seeds))
     speed = [
         {
             "scheme": r["config"]["representation"]["title"],
@@ -180,6 +104,8 @@ def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], 
         boxes=boxes,
         columns=COLUMNS,
         best=best,
+        measures=MEASURES,
+        lowest=lowest,
         mean=mean,
         missing=missing,
         protocols=protocols,
@@ -201,25 +127,15 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     metrics = list(next(iter(rows[0].values.values())))
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        head = ["scheme", "readout", "size", "setting", "params_M", "GMACs", "boxes", "seeds", *metrics, "protocol"]
-        writer.writerow(head)
+        head = ["scheme", "readout", "size", "setting", "params_M", "GMACs", "boxes", "seeds", *metrics]
+        writer.writerow([*head, *(f"calibration_{key}" for _, key, _ in MEASURES), "protocol"])
         for row in rows:
             for boxes, values in row.values.items():
                 numbers = [f"{mean(values[m]):.3f}" for m in metrics]
                 about = [row.scheme, row.readout, row.size, row.setting, f"{row.params:.4f}", f"{row.gmacs:.4f}"]
+                scores = row.calibration if boxes == "gt" else {}
+                numbers += [f"{mean(scores[key]):.4f}" if key in scores else "" for _, key, _ in MEASURES]
                 writer.writerow([*about, boxes, row.seeds, *numbers, row.protocol])
-
-
-def recipe(result: Mapping[str, Any]) -> str:
-    """How the runs were trained, on one line."""
-    config, about = result["config"], result["cost"]
-    return (
-        f"{about['train_instances']} persons × {config['trainer']['epochs']} epochs, batch {about['batch']}, "
-        f"{config['optim']['optimizer']['_target_'].split('.')[-1]} with peak LR {about['lr']:.1e}, "
-        f"{config['optim']['schedule']['_target_'].split('.')[-1].replace('_', ' ')} schedule, backbone "
-        f"{config['names']['backbone']}, weights "
-        f"{config['backbone']['weights'] or 'random'}"
-    )
 
 
 def report(study: Path) -> Path:

@@ -72,6 +72,11 @@ def scheme(result: Mapping[str, Any]) -> tuple[str, str]:
     return result["config"]["representation"]["title"], result["config"]["input_size"]
 
 
+def calibration(result: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """How well scores follow OKS on annotated boxes, by readout; empty for results from before this was recorded."""
+    return result.get("calibration", {}).get("gt", {})
+
+
 def settings(results: Sequence[Mapping[str, Any]]) -> list[str]:
     """For each run, the keys in which runs of its scheme and size differ, seeds aside, as ``key=value``."""
     flat = [flatten(r["config"]) for r in results]

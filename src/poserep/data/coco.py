@@ -119,7 +119,13 @@ def _annotated(
         weight = (keypoints[:, 2] > 0).astype(np.float32)
         instances.append(
             Instance(
-                folder / record["file_name"], annotation["image_id"], annotation["id"], box, keypoints[:, :2], weight
+                folder / record["file_name"],
+                annotation["image_id"],
+                annotation["id"],
+                box,
+                keypoints[:, :2],
+                weight,
+                area=float(annotation.get("area") or 0.0),
             )
         )
     if not instances:

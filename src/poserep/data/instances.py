@@ -18,6 +18,7 @@ class Instance:
         keypoints: (K, 2) float32, image px.
         weight: (K,) float32, 0 where unlabelled, else 1.
         score: Of the box: 1 for annotations, the detector's otherwise.
+        area: Of the annotation, the person's mask as a rule, square px; 0 if unknown, as for detections.
     """
 
     image: Path
@@ -27,3 +28,4 @@ class Instance:
     keypoints: np.ndarray
     weight: np.ndarray
     score: float = 1.0
+    area: float = 0.0

@@ -37,6 +37,8 @@ class PoseMetric(Metric):
     index: list[Tensor]
     xy: list[Tensor]
     score: list[Tensor]
+    # Belongs to the scores, not to the metric: whoever changes the scores sets it. Not every metric uses it.
+    score_threshold: float = 0.0
 
     def __init__(self, instances: Sequence[Instance]) -> None:
         super().__init__()

@@ -1,0 +1,114 @@
+"""One pass of evaluation over a run as it is built: metrics, calibration, and the protocol that they depend on."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from poserep.build import Run
+from poserep.codecs import Codec
+from poserep.errors import InputError
+from poserep.metrics.calibration import Joints, labelled_joints, summary
+from poserep.results import file_hash, write_npz
+
+# Detections have no truth of their own to hold scores against.
+ANNOTATED = "gt"
+
+
+def temperature(codec: Codec) -> float:
+    """By which the codec's scores are tempered; 1 for those of the papers' code, which are never."""
+    return float(codec.temperature) if codec.score == "contract" else 1.0
+
+
+def score_threshold(codec: Codec) -> float:
+    """The rescoring threshold, tempered as the scores are, so that the same joints count at any temperature."""
+    threshold = codec.score_threshold
+    return threshold ** (1 / temperature(codec)) if threshold > 0 else threshold
+
+
+def protocol(cfg: DictConfig, run: Run, boxes: str) -> dict[str, Any]:
+    """Everything that an evaluation's numbers depend on besides the weights."""
+    codec = run.module.codec
+    return {
+        "data": cfg.data.name,
+        "real": cfg.data.real,
+        "split": cfg.data.val.annotations,
+        "boxes": boxes,
+        "hashes": {name: file_hash(path) for name, path in run.files.items() if boxes == "det" or name != "detections"},
+        "instances": len(run.data.evaluation[boxes]),
+        "flip_test": cfg.flip_test,
+        "score": codec.score,
+        "temperature": temperature(codec),
+        "score_threshold": score_threshold(codec),
+        "metric": OmegaConf.to_container(cfg.data.metric, resolve=True),
+        "area": "annotation",
+        "size": cfg.input_size,
+        "align": cfg.align,
+    }
+
+
+def evaluate(run: Run, trainer: lightning.Trainer, cfg: DictConfig, boxes: Sequence[str]) -> dict[str, Any]:
+    """Evaluate the module as it is with every readout and each kind of boxes, in one pass a kind.
+
+    Returns:
+        ``metrics`` by boxes and readout, the ``protocol`` of each kind of boxes, and on the first process, if annotated
+        boxes are among them, ``calibration`` by boxes and readout.
+    """
+    module = run.module
+    module.boxes = run.data.boxes = list(boxes)
+    for metric in (metric for kind in boxes for metric in module.metrics_of(kind).values()):
+        metric.score_threshold = score_threshold(module.codec)
+    trainer.validate(module, datamodule=run.data, verbose=False)
+    found: dict[str, Any] = {"metrics": module.results, "protocol": {b: protocol(cfg, run, b) for b in boxes}}
+    if trainer.is_global_zero:
+        for kind in boxes:
+            for note in {getattr(metric, "diagnosis", "") for metric in module.metrics_of(kind).values()} - {""}:
+                print(f"note: {note}", file=sys.stderr)
+        found |= calibration(run)
+    return found
+
+
+def judged_joints(run: Run) -> dict[str, Joints]:
+    """Scores and OKS of the last evaluation's joints on annotated boxes, by readout.
+
+    Raises:
+        InputError: If no joint is labelled or no annotation has an area.
+    """
+    sigmas = np.array(run.skeleton.sigmas)
+    joints = {}
+    for name, metric in run.module.metrics_of(ANNOTATED).items():
+        assert metric.found is not None
+        joints[name] = labelled_joints(metric.found, metric.instances, sigmas)
+    return joints
+
+
+def calibration(run: Run) -> dict[str, Any]:
+    """What `metrics.calibration.summary` says of every readout, as results record it; with a note, nothing."""
+    if ANNOTATED not in run.module.boxes:
+        return {}
+    try:
+        joints = judged_joints(run)
+    except InputError as error:
+        print(f"note: calibration is left out: {error}", file=sys.stderr)
+        return {}
+    return {"calibration": {ANNOTATED: {name: summary(j.score, j.oks) for name, j in joints.items()}}}
+
+
+def save_predictions(run: Run, path: Path) -> None:
+    """Every prediction of the last evaluation, image px, with the ids of its box."""
+    arrays: dict[str, Any] = {}
+    for boxes in run.module.boxes:
+        instances = run.data.evaluation[boxes].instances
+        arrays[f"{boxes}/image_id"] = np.array([i.image_id for i in instances])
+        arrays[f"{boxes}/id"] = np.array([i.id for i in instances])
+        arrays[f"{boxes}/box"] = np.array([i.box for i in instances])
+        for name, metric in run.module.metrics_of(boxes).items():
+            found = metric.found
+            assert found is not None
+            arrays[f"{boxes}/index"] = found.index
+            arrays[f"{boxes}/{name}/xy"], arrays[f"{boxes}/{name}/score"] = found.xy, found.score
+    write_npz(path, arrays)

@@ -1,0 +1,43 @@
+"""Figures of a report, drawn from the files of runs, as SVG or PNG that a page can hold."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from poserep.figures.calibration import reliability
+from poserep.figures.crops import crops, views
+from poserep.figures.curves import accuracy, training
+from poserep.figures.style import STYLE, Result
+
+VECTOR = ("accuracy", "training", "reliability")
+
+
+def draw(results: Sequence[Result]) -> dict[str, str]:
+    """All figures of a study by name, each as an ``<img>`` source; those without data are left out."""
+    with plt.rc_context(STYLE):
+        made = {
+            "accuracy": accuracy(results),
+            "training": training(results),
+            "reliability": reliability(results),
+            "crops": crops(results),
+            "views": views(results),
+        }
+        return {name: encode(figure, vector=name in VECTOR) for name, figure in made.items() if figure}
+
+
+def encode(figure: Figure, vector: bool) -> str:
+    """A data URI; closes the figure."""
+    buffer = io.BytesIO()
+    kind, mime = ("svg", "image/svg+xml") if vector else ("png", "image/png")
+    # The date would make every page differ from the last.
+    metadata = {"Date": None} if vector else None
+    figure.savefig(buffer, format=kind, bbox_inches="tight", dpi=110, metadata=metadata)
+    plt.close(figure)
+    return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,219 @@
+"""Whether a joint's score says how good the joint is: reliability, expected calibration error, risk and temperature.
+
+What a score is held against is the joint's own OKS, in [0, 1]: 1 on the annotated point, falling off with the distance
+as the annotators' own spread does. A score is calibrated if joints of score s have a mean OKS of s.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from poserep.data.instances import Instance
+from poserep.errors import InputError
+from poserep.metrics.base import Predictions
+
+# Wide enough for any network that has learnt something; for others the best temperature may be 0 or infinite.
+TEMPERATURES = (0.01, 100.0)
+
+
+class Joints(NamedTuple):
+    """Every joint that can be judged, one after the other.
+
+    Attributes:
+        score: (M,) in [0, 1].
+        oks: (M,) in [0, 1].
+        image_id: (M,) of the annotation file.
+    """
+
+    score: np.ndarray
+    oks: np.ndarray
+    image_id: np.ndarray
+
+
+class Reliability(NamedTuple):
+    """Joints by score, in bins of equal width.
+
+    Attributes:
+        low: (bins,) lower edges, within the bin.
+        high: (bins,) upper edges, outside it but for the last.
+        count: (bins,) joints.
+        score: (bins,) their mean score, NaN without joints.
+        oks: (bins,) their mean OKS, NaN without joints.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
+    score: np.ndarray
+    oks: np.ndarray
+
+
+def joint_oks(xy: np.ndarray, truth: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+    """Similarity of each joint to its annotation, exp(-d^2 / (2 a (2 sigma)^2)): the terms that OKS averages.
+
+    Args:
+        xy: (N, K, 2) predictions, image px.
+        truth: (N, K, 2) annotations, image px.
+        area: (N,) of the annotations, square px, positive.
+        sigmas: (K,).
+
+    Returns:
+        (N, K) in [0, 1].
+    """
+    distance = np.square(xy.astype(float) - truth).sum(-1)
+    return np.exp(-distance / (2 * area[:, None] * np.square(2 * sigmas)))
+
+
+def labelled_joints(predictions: Predictions, instances: Sequence[Instance], sigmas: np.ndarray) -> Joints:
+    """Scores and OKS of the labelled joints of persons with an area.
+
+    Args:
+        predictions: Of annotated boxes.
+        instances: What the predictions' indices point to.
+        sigmas: (K,) of the skeleton.
+
+    Raises:
+        InputError: If no joint is labelled, or no person with a labelled joint has an area.
+    """
+    persons = [instances[i] for i in predictions.index]
+    truth, weight = np.stack([p.keypoints for p in persons]), np.stack([p.weight for p in persons])
+    area, image_id = np.array([p.area for p in persons], float), np.array([p.image_id for p in persons])
+    labelled = weight > 0
+    if not labelled.any():
+        raise InputError("no joint is labelled, so that scores cannot be compared with OKS")
+    judged = labelled & (area > 0)[:, None]
+    if not judged.any():
+        raise InputError("no annotation has an area, by which OKS is scaled, so that scores cannot be compared with it")
+    # Those without area are left out just below; any positive number keeps the division quiet.
+    oks = joint_oks(predictions.xy, truth, np.where(area > 0, area, 1.0), np.asarray(sigmas, float))
+    image = np.broadcast_to(image_id[:, None], judged.shape)
+    return Joints(predictions.score[judged].astype(float), oks[judged], image[judged])
+
+
+def reliability(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> Reliability:
+    """Mean OKS against mean score over bins of equal width from 0 to 1.
+
+    Args:
+        score: (M,) in [0, 1]; scores of the papers' code may lie outside, and count in the outermost bins.
+        oks: (M,) in [0, 1].
+        bins: How many.
+
+    Raises:
+        InputError: If there are no joints, or ``score`` and ``oks`` differ in length.
+    """
+    score, oks = _checked(score, oks)
+    edges = np.arange(bins + 1) / bins
+    which = np.clip(np.searchsorted(edges, score, side="right") - 1, 0, bins - 1)
+    count = np.bincount(which, minlength=bins)
+    sums = (np.bincount(which, values, minlength=bins) for values in (score, oks))
+    mean_score, mean_oks = (np.divide(s, count, out=np.full(bins, np.nan), where=count > 0) for s in sums)
+    return Reliability(edges[:-1], edges[1:], count, mean_score, mean_oks)
+
+
+def ece(curve: Reliability) -> float:
+    """Expected calibration error, the mean over joints of their bin's |mean score - mean OKS|; in [0, 1], best 0.
+
+    Naeini, Cooper and Hauskrecht, AAAI 2015; with bins of equal width as in Guo et al., ICML 2017.
+    """
+    gap = np.nan_to_num(np.abs(curve.score - curve.oks))
+    return float((curve.count * gap).sum() / curve.count.sum())
+
+
+def aurc(score: np.ndarray, oks: np.ndarray) -> float:
+    """Area under the risk-coverage curve; in [0, 1], best 0.
+
+    Joints are taken by falling score; after each, the risk is the mean of 1 - OKS over those taken. The area is the
+    mean of the risks (Geifman and El-Yaniv, NeurIPS 2017). Only the order of the scores counts. Joints of equal score
+    stand in no order: the area is its mean over all of theirs.
+
+    Args:
+        score: (M,).
+        oks: (M,) in [0, 1].
+
+    Raises:
+        InputError: If there are no joints, or ``score`` and ``oks`` differ in length.
+    """
+    score, oks = _checked(score, oks)
+    # The mean over all orders of a group is what its mean risk gives, as risks enter linearly.
+    values, group, size = np.unique(-score, return_inverse=True, return_counts=True)
+    risk = np.bincount(group, 1 - oks, minlength=len(values)) / size
+    taken = np.cumsum(np.repeat(risk, size))
+    return float((taken / np.arange(1, len(score) + 1)).mean())
+
+
+def temper(score: np.ndarray, temperature: float) -> np.ndarray:
+    """``score ** (1 / temperature)``: keeps 0 at 0, 1 at 1, and the order; above 1 it raises scores."""
+    return score ** (1 / temperature)
+
+
+def fit_temperature(score: np.ndarray, oks: np.ndarray) -> float:
+    """The temperature by which scores predict OKS best, in the sense of cross-entropy with OKS as a soft label.
+
+    Guo et al. (ICML 2017) divide logits by T. A codec's score is a peak of a density that need not be normalised, and
+    dividing its logarithm gives ``score ** (1 / T)``. The cross-entropy is convex in 1 / T, so there is one minimum.
+
+    Args:
+        score: (M,) in [0, 1]. Scores of 0 and 1 stay where they are at any temperature, and are left out.
+        oks: (M,) in [0, 1].
+
+    Returns:
+        T, between 0.01 and 100.
+
+    Raises:
+        InputError: If there are no joints, ``score`` and ``oks`` differ in length, scores leave [0, 1], or all of them
+            are 0 or 1.
+    """
+    score, oks = _checked(score, oks)
+    if score.min() < 0 or score.max() > 1:
+        raise InputError(f"scores from {score.min():g} to {score.max():g} leave [0, 1] and have no temperature")
+    moves = (score > 0) & (score < 1)
+    if not moves.any():
+        raise InputError("every score is 0 or 1, which no temperature moves")
+    log, oks = np.log(score[moves]), oks[moves]
+
+    def cross_entropy(log_temperature: float) -> float:
+        tempered = log / np.exp(log_temperature)
+        return -float(np.mean(oks * tempered + (1 - oks) * np.log(-np.expm1(tempered))))
+
+    bounds = tuple(np.log(TEMPERATURES))
+    return float(np.exp(minimize_scalar(cross_entropy, bounds=bounds, method="bounded", options={"xatol": 1e-7}).x))
+
+
+def summary(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> dict[str, Any]:
+    """Everything about calibration, as results record it.
+
+    Args:
+        score: (M,).
+        oks: (M,) in [0, 1].
+        bins: Of the reliability curve.
+
+    Returns:
+        ``ece``, ``aurc``, ``joints`` (M), ``mean_score``, ``mean_oks``, and ``bins``: ``low``, ``high``, ``count``,
+        mean ``score`` and ``oks``, None without joints.
+
+    Raises:
+        InputError: If there are no joints, or ``score`` and ``oks`` differ in length.
+    """
+    curve = reliability(score, oks, bins)
+    return {
+        "ece": ece(curve),
+        "aurc": aurc(score, oks),
+        "joints": len(score),
+        "mean_score": float(np.mean(score)),
+        "mean_oks": float(np.mean(oks)),
+        "bins": [
+            {"low": low, "high": high, "count": count, "score": s if count else None, "oks": o if count else None}
+            for low, high, count, s, o in zip(*(column.tolist() for column in curve), strict=True)
+        ],
+    }
+
+
+def _checked(score: np.ndarray, oks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    score, oks = np.asarray(score, float), np.asarray(oks, float)
+    if score.shape != oks.shape or score.ndim != 1:
+        raise InputError(f"expected as many scores as OKS, got {score.shape} and {oks.shape}")
+    if not len(score):
+        raise InputError("no joints to calibrate by")
+    return score, oks
