@@ -122,6 +122,8 @@ def build_net(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
             f"head {type(head).__name__} emits {head.form!r}, but codec {type(codec).__name__} reads {codec.form!r}; "
             "take head and codec from one representation"
         )
+    for readout in cfg.readouts or ():
+        codec.readout(readout)
     # What cannot be computed for this number of joints should say so now, before any data are read.
     target, weight = codec.encode(torch.zeros(1, skeleton.num_keypoints, 2), torch.ones(1, skeleton.num_keypoints))
     codec.loss(codec.oracle(target), target, weight)

@@ -18,7 +18,7 @@ from rich.table import Table
 from poserep import figures
 from poserep.errors import InputError
 from poserep.results import load_results
-from poserep.rows import MEASURES, Row, collect, recipe, unfinished
+from poserep.rows import MEASURES, Row, collect, notes, recipe, unfinished
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 COLUMNS = ("AP", "AP50", "AP75", "AR")
@@ -54,7 +54,7 @@ def study_table(title: str, rows: Sequence[Row]) -> Table:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
-            row.scheme,
+            row.name,
             row.readout,
             row.size,
             *([row.setting] if varied else []),
@@ -109,6 +109,7 @@ def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], 
         mean=mean,
         missing=missing,
         protocols=protocols,
+        notes=notes(rows),
         real=all(row.real for row in rows),
         figures=figures.draw(results),
         speed=speed,
@@ -132,7 +133,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
         for row in rows:
             for boxes, values in row.values.items():
                 numbers = [f"{mean(values[m]):.3f}" for m in metrics]
-                about = [row.scheme, row.readout, row.size, row.setting, f"{row.params:.4f}", f"{row.gmacs:.4f}"]
+                about = [row.name, row.readout, row.size, row.setting, f"{row.params:.4f}", f"{row.gmacs:.4f}"]
                 scores = row.calibration if boxes == "gt" else {}
                 numbers += [f"{mean(scores[key]):.4f}" if key in scores else "" for _, key, _ in MEASURES]
                 writer.writerow([*about, boxes, row.seeds, *numbers, row.protocol])
@@ -156,6 +157,8 @@ def report(study: Path) -> Path:
     console.print(study_table(title, rows))
     for line in sorted({row.protocol for row in rows}):
         console.print(f"protocol: {line}", soft_wrap=True)
+    for line in notes(rows):
+        console.print(line, soft_wrap=True)
     if not all(row.real for row in rows):
         console.print("data: drawn people, not photographs; compare rows with each other, not with published numbers")
     for name, why in missing:

@@ -33,6 +33,7 @@ class Row:
         protocol: What else the numbers depend on; equal within a column or marked.
         real: Whether the data are photographs.
         calibration: Per measure of calibration, one value per seed, from 0 to 1; empty unless every seed has it.
+        note: What a reader of the row must know, as that its settings are not published.
     """
 
     scheme: str
@@ -45,6 +46,12 @@ class Row:
     protocol: str
     real: bool
     calibration: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The scheme, marked if there is a note."""
+        return f"{self.scheme} †" if self.note else self.scheme
 
     def cell(self, boxes: str, metric: str) -> str:
         """Mean, and the standard deviation over seeds if there are several."""
@@ -102,9 +109,16 @@ def collect(results: Sequence[Mapping[str, Any]]) -> list[Row]:
         scores = [calibration(r).get(readout) for r in found]
         measures = {key: [s[key] for s in scores if s] for _, key, _ in MEASURES} if all(scores) else {}
         cost = about["params"] / 1e6, about["gmacs"]
-        rows.append(Row(title, readout, size, setting, *cost, values, protocol, real, measures))
+        note = found[0]["config"]["representation"].get("note", "")
+        rows.append(Row(title, readout, size, setting, *cost, values, protocol, real, measures, note))
     order = list(dict.fromkeys(row.scheme for row in rows))
     return sorted(rows, key=lambda r: ([int(n) for n in r.size.split("x")], order.index(r.scheme), r.setting))
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """The notes of marked rows, with their schemes."""
+    found = dict.fromkeys((row.note, row.scheme) for row in rows if row.note)
+    return [f"† {', '.join(s for n, s in found if n == note)}: {note}" for note in dict.fromkeys(n for n, _ in found)]
 
 
 def unfinished(study: Path) -> list[tuple[str, str]]:

@@ -126,6 +126,38 @@ def test_head_that_does_not_fit_the_codec(configure):
         build(configure("representation=heatmap", head))
 
 
+CODEC = "+representation.codec"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["representation=simcc", "representation.codec.k=0.5"], "SimCC: k=0.5 must be"),
+        (["heatmap_sigma=0"], "Heatmap: sigma=0"),
+        (["representation=simcc", "simcc_sigma=-1"], "Gaussian: sigma=-1"),
+        (["representation.codec.stride=3"], "size 64x64 does not divide into bins of 3 px"),
+        (["representation.codec.quantise=up"], "quantise='up' is not one of"),
+        (["readouts=[soft]"], r"Heatmap has no readout 'soft'; it has \['shift', 'argmax', 'dark'\]"),
+        (["representation.codec.readouts.dark.kernel=4"], "DARK: kernel=4"),
+        ([f"{CODEC}.readouts.mine={{_target_: poserep.codecs.Missing}}"], r"poserep\.codecs\.Missing"),
+        (["representation.codec.criterion._target_=poserep.losses.OHKM", f"{CODEC}.criterion.top=40"],
+         "OHKM: top=40 of 17 joints"),
+        (["representation=srpose"], r"backbone gives strides \[8\]; take one whose name ends in _pyramid"),
+        (["representation=srpose", "backbone=resnet18_pyramid", "representation.head.mid_stride=8"],
+         "head SRPose emits 'maps of strides 32, 8, 8, 8, 1', but codec MultiScale reads 'maps of strides 32, 4"),
+        (["representation=rle", "representation.head._target_=poserep.models.PointHead"], "PointHead emits 'points'"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_work_are_refused_before_data_are_read(configure, monkeypatch, overrides, message):
+    def refuse(*_, **__):
+        raise AssertionError("data were read")
+
+    monkeypatch.setattr("poserep.data.synthetic.generate", refuse)
+    monkeypatch.setattr("poserep.build.PoseDataset", refuse)
+    with pytest.raises(InputError, match=message):
+        build(configure(*overrides))
+
+
 def test_stride_that_the_head_cannot_reach(configure):
     with pytest.raises(InputError, match="Deconv: cannot get from the backbone's stride 8 to stride 16"):
         build(configure("representation.codec.stride=16"))
@@ -165,7 +197,9 @@ def test_diverged_loss_keeps_the_last_good_checkpoint(configure, monkeypatch):
 
     def loss(*arguments):
         calls.append(1)
-        return sound(*arguments) * (float("nan") if len(calls) == 4 else 1)
+        return sound(*arguments) * (
+            float("nan") if len(calls) == 5 else 1
+        )  # the first call is a trial when the run is built
 
     monkeypatch.setattr(MSE, "__call__", loss)
     with pytest.raises(InputError, match=r"loss is not finite in epoch 1, batch 1 \(instances \[\d.*last checkpoint"):

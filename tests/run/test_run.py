@@ -11,7 +11,7 @@ import torch
 
 from poserep.fit import fit
 from poserep.module import PoseModule
-from poserep.report import collect
+from poserep.report import collect, report
 from poserep.results import read_curve
 from poserep.train import prepare
 
@@ -162,6 +162,13 @@ def test_report_joins_seeds_and_nothing_else():
         ("representation.codec.k=2", "60.0", 1),
         ("representation.codec.k=2", "70.0", 1),
     ]
+
+
+def test_rows_without_published_settings_are_marked(run):
+    run_dir, _ = run("representation=rle", "boxes=[gt]")
+    report(run_dir.parent)
+    page, table = ((run_dir.parent / name).read_text() for name in ("report.html", "table.csv"))
+    assert "RLE †" in page and "† RLE: settings not published" in page and "RLE †" in table
 
 
 def test_failed_row_does_not_stop_a_sweep(synthetic, tmp_path):
