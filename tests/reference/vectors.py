@@ -1,20 +1,51 @@
-"""Reads the reference vectors that lie beside this file; see README.md."""
+"""Reads the reference vectors; see README.md.
 
+Copies lie beside this file. The full set, every row and more files, is no part of the project: POSEREP_VECTORS names
+its folder.
+"""
+
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
 HERE = Path(__file__).parent
 
 
-def arrays(name: str) -> dict[str, np.ndarray]:
-    """All arrays of a file."""
-    with np.load(HERE / f"{name}.npz", allow_pickle=False) as file:
-        return {key: file[key] for key in file.files}
+def arrays(file: str | Path) -> dict[str, np.ndarray]:
+    """All arrays of a file, given by path, or by name if it is a copy."""
+    with np.load(file if isinstance(file, Path) else HERE / f"{file}.npz", allow_pickle=False) as found:
+        return {key: found[key] for key in found.files}
 
 
-def tensors(name: str) -> dict[str, Tensor]:
+def tensors(file: str | Path) -> dict[str, Tensor]:
     """All arrays of a file as tensors."""
-    return {key: torch.from_numpy(np.asarray(value)) for key, value in arrays(name).items()}
+    return {key: torch.from_numpy(np.asarray(value)) for key, value in arrays(file).items()}
+
+
+def like(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+    """Both flat, ours at the values that a copy keeps if it keeps every n-th only."""
+    return ours.flatten()[:: -(-ours.numel() // theirs.numel())], theirs.flatten()
+
+
+def files(pattern: str) -> list:
+    """Parameters of a test that reads every file of such a name, the copies and those of the full set."""
+    return [pytest.param(path, id=path.stem) for path in sorted(HERE.glob(f"{pattern}.npz"))] + full(pattern)
+
+
+def full(pattern: str) -> list:
+    """Parameters of a test that reads every file of such a name in the full set; one that is skipped without it."""
+    folder = os.environ.get("POSEREP_VECTORS")
+    if not folder:
+        reason = "POSEREP_VECTORS is not set: no full set of reference vectors"
+    elif not Path(folder).is_dir():
+        reason = "POSEREP_VECTORS names no folder: no full set of reference vectors"
+    else:
+        found = sorted(Path(folder).glob(f"{pattern}.npz"))
+        if found:
+            return [pytest.param(path, id=f"full-{path.stem}") for path in found]
+        reason = f"the folder that POSEREP_VECTORS names holds no {pattern}.npz"
+    return [pytest.param(None, id=f"full-{pattern}", marks=pytest.mark.skip(reason=reason))]

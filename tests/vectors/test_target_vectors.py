@@ -1,76 +1,85 @@
-"""Targets and weights against the official code of HRNet, DarkPose and SimCC."""
+"""Targets and weights against the official code of HRNet, DarkPose and SimCC; exceptions in reference/README.md."""
 
 import pytest
 import torch
+from torch import Tensor
 
 from poserep.codecs import Equal, Gaussian, Heatmap, SimCC
 from poserep.geometry import Size
-from reference.vectors import tensors
+from reference.vectors import files, tensors
 
-HEATMAPS = ["64x64_s1", "128x128_s1", "192x256_s2", "256x256_s2"]
-DARK = ["48x64_s2", "72x96_s3"]
-SIMDR = ["128x128_k2p0", "192x256_k1p0", "192x256_k1p5", "192x256_k2p0"]
-SA = ["192x256_k1p0_s2", "192x256_k1p5_s4", "192x256_k2p0_s4", "192x256_k2p0_s6", "288x384_k2p0_s6"]
+# COCO's joint weights of HRNet's code: elbows and knees count 1.2, wrists and ankles 1.5.
+JOINT_WEIGHT = torch.tensor([1, 1, 1, 1, 1, 1, 1, 1.2, 1.2, 1.5, 1.5, 1, 1, 1.2, 1.2, 1.5, 1.5])
 
 
-def size(v: dict[str, torch.Tensor]) -> Size:
+def size(v: dict[str, Tensor]) -> Size:
     width, height = v["image_size"].tolist()
     return Size(height, width)
 
 
-def robust(joints: torch.Tensor, per_px: float, offset: float) -> torch.Tensor:
+def robust(joints: Tensor, per_px: float) -> Tensor:
     """Joints whose bin does not depend on float32, in which points arrive; the vectors probe ties to 1e-6 px."""
     bins = joints[..., :2] * per_px
-    tie = (bins - offset).round() + offset
+    tie = (bins - 0.5).round() + 0.5
     return ((bins == tie) | ((bins - tie).abs() > 1e-4)).all(-1)
 
 
-def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+def close(ours: Tensor, theirs: Tensor) -> None:
     # Both are float32 evaluations of an exponential at a position of a few hundred px (2e-5 px apart at most).
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", HEATMAPS)
-def test_quantised_heatmaps_and_weights_are_hrnets(name):
-    v = tensors(f"enc_heatmap_{name}")
+def same_weights(codec, v: dict[str, Tensor], sure: Tensor, weight: Tensor) -> None:
+    assert torch.equal(weight[sure], v["weight"][..., 0][sure])
+    if "weight_diff" not in v:  # the copies lack it
+        return
+    # With USE_DIFFERENT_JOINTS_WEIGHT: whatever weight goes in comes out where the joint is kept.
+    _, weight = codec.encode(v["joints"][..., :2], v["vis"][..., 0].float() * JOINT_WEIGHT)
+    assert torch.equal(weight[sure], v["weight_diff"][..., 0][sure])
+
+
+@pytest.mark.parametrize("file", files("enc_heatmap_*"))
+def test_quantised_heatmaps_and_weights_are_hrnets(file):
+    v = tensors(file)
+    if float(v["sigma"]) % 1:
+        pytest.skip("fractional sigma: the official code's patch is a bin too long, and misplaced at two borders")
     codec = Heatmap(size(v), sigma=float(v["sigma"]), align="corner", bounds="published")
     target, weight = codec.encode(v["joints"][..., :2], v["vis"][..., 0].float())
-    sure = robust(v["joints"], 1 / 4, 0.5)
+    sure = robust(v["joints"], 1 / 4)
     assert sure.float().mean() > 0.9
-    assert torch.equal(weight[sure], v["weight"][..., 0][sure])
+    same_weights(codec, v, sure, weight)
     close(target[sure], v["target"][sure])
 
 
-@pytest.mark.parametrize("name", DARK)
-def test_unbiased_heatmaps_and_weights_are_darkposes(name):
-    v = tensors(f"enc_dark_{name}")
+@pytest.mark.parametrize("file", files("enc_dark_*"))
+def test_unbiased_heatmaps_and_weights_are_darkposes(file):
+    v = tensors(file)
     codec = Heatmap(size(v), sigma=float(v["sigma"]), quantise="none", truncate=None, align="edge", bounds="published")
-    joints = v["joints_heatmap"]
-    xy = torch.stack([codec.x.to_px(joints[..., 0]), codec.y.to_px(joints[..., 1])], -1)
-    target, weight = codec.encode(xy, v["vis"][..., 0].float())
+    target, weight = codec.encode(codec.to_px(v["joints_heatmap"][..., :2]), v["vis"][..., 0].float())
     assert torch.equal(weight, v["weight"][..., 0])
     close(target, v["target"])
 
 
-@pytest.mark.parametrize("name", SIMDR)
-def test_equal_labels_peak_at_simdrs_label_with_its_weights(name):
-    v = tensors(f"enc_simdr_{name}")
+@pytest.mark.parametrize("file", files("enc_simdr_*"))
+def test_equal_labels_peak_at_simdrs_label_with_its_weights(file):
+    v = tensors(file)
     codec = SimCC(size(v), k=float(v["k"]), label=Equal(), align="corner", bounds="published")
     (x, y), weight = codec.encode(v["joints"][..., :2], v["vis"][..., 0].float())
-    sure = robust(v["joints"], float(v["k"]), 0.5)
-    assert torch.equal(weight[sure], v["weight"][..., 0][sure])
+    sure = robust(v["joints"], float(v["k"]))
+    same_weights(codec, v, sure, weight)
+    # Where the weight is 0 the official label is a place-holder, and ours is empty.
     kept = sure & (weight > 0)
     assert kept.sum() > 50
     assert torch.equal(x.argmax(-1)[kept], v["label"][..., 0][kept])
     assert torch.equal(y.argmax(-1)[kept], v["label"][..., 1][kept])
 
 
-@pytest.mark.parametrize("name", SA)
-def test_gaussian_labels_and_weights_are_sa_simdrs(name):
-    v = tensors(f"enc_sasimdr_{name}")
+@pytest.mark.parametrize("file", files("enc_sasimdr_*"))
+def test_gaussian_labels_and_weights_are_sa_simdrs(file):
+    v = tensors(file)
     label = Gaussian(sigma=float(v["sigma"]), renormalise=False)
     codec = SimCC(size(v), k=float(v["k"]), label=label, align="corner", bounds="published")
     (x, y), weight = codec.encode(v["joints"][..., :2], v["vis"][..., 0].float())
-    assert torch.equal(weight, v["weight"][..., 0])
+    same_weights(codec, v, torch.ones_like(weight, dtype=torch.bool), weight)
     close(x, v["target_x"])
     close(y, v["target_y"])
