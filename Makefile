@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDY ?= demo
 ARGS ?=
 
-.PHONY: install demo test lint report bench help
+.PHONY: install demo test lint report help
 .SECONDARY:
 
 install: .venv/installed  ## Install into .venv
@@ -34,8 +34,8 @@ reproduce-%: sweeps/%.yaml install  ## Run a table of sweeps/ and report it; fin
 	@$(BIN)/python -m poserep.train --config-dir sweeps --config-name $* $(ARGS); \
 	  code=$$?; $(BIN)/python -m poserep.report $* && exit $$code
 
-bench: install  ## Training speed of every representation: make bench ARGS="..."
-	@$(BIN)/python benchmarks/training.py $(ARGS)
+bench-%: benchmarks/%.py install  ## Speed, side by side: make bench-codecs, make bench-training ARGS="..."
+	@$(BIN)/python benchmarks/$*.py $(ARGS)
 
 help:  ## This list
 	@grep -hE '^[a-z%-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
