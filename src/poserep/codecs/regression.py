@@ -32,7 +32,7 @@ class Regression(Codec):
     """
 
     form = "points"
-    score_threshold = 0.0
+    score_threshold = 0.2
 
     def __init__(
         self,

@@ -66,7 +66,8 @@ def training(results: Sequence[Result]) -> Figure | None:
             left.plot([e for e, _ in loss], [v / loss[0][1] for _, v in loss], **style)
         if found:
             right.plot([e for e, _ in found], [v for _, v in found], **style)
-    left.set(yscale="log", xlabel="epoch", title="Training loss / first epoch's")
+    left.set_yscale("log", nonpositive="mask")
+    left.set(xlabel="epoch", title="Training loss / first epoch's")
     right.set(xlabel="epoch", title=f"{key.removeprefix('val/')} of the default readout, percent", ylim=(0, None))
     right.legend(fontsize=8)
     figure.tight_layout(w_pad=3)

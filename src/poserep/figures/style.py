@@ -5,7 +5,20 @@ from typing import Any
 
 from poserep.results import scheme, settings
 
-PALETTE = ("#2563eb", "#db2777", "#059669", "#d97706", "#7c3aed", "#0891b2", "#65a30d", "#dc2626")
+PALETTE = (
+    "#2563eb",
+    "#db2777",
+    "#059669",
+    "#d97706",
+    "#7c3aed",
+    "#0891b2",
+    "#65a30d",
+    "#dc2626",
+    "#475569",
+    "#be185d",
+    "#0f766e",
+    "#92400e",
+)
 TRUTH = "#16a34a"
 MARKS = ("o", "s", "D", "^", "v", "P", "X")
 STYLE: dict[Any, Any] = {
