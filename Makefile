@@ -34,6 +34,10 @@ reproduce-%: sweeps/%.yaml install  ## Run a table of sweeps/ and report it; fin
 	@$(BIN)/python -m poserep.train --config-dir sweeps --config-name $* $(ARGS); \
 	  code=$$?; $(BIN)/python -m poserep.report $* && exit $$code
 
+# Measured, not trained, and all in one process.
+reproduce-quantisation: sweeps/quantisation.yaml install
+	@$(BIN)/python -m poserep.quantisation --config-dir sweeps --config-name quantisation $(ARGS)
+
 bench-%: benchmarks/%.py install  ## Speed, side by side: make bench-codecs, make bench-training ARGS="..."
 	@$(BIN)/python benchmarks/$*.py $(ARGS)
 

@@ -95,3 +95,11 @@ def test_the_contract_score_falls_with_doubt_and_is_comparable_across_codecs():
         perfect = codec.oracle(codec.encode(xy, weight)[0])
         doubtful = tuple(o / 2 for o in perfect) if isinstance(perfect, tuple) else perfect / 2
         assert codec.decode(doubtful).score < 0.9 * codec.decode(perfect).score
+
+
+def test_rounded_labels_beyond_the_crop_show_their_tail_alone():
+    codec = SimCC(
+        "64x64", k=2, label=Gaussian(6.0, renormalise=False, rounded=True), align="corner", bounds="published"
+    )
+    (x, _), weight = codec.encode(torch.tensor([[[-12.0, 30.0]]]), torch.ones(1, 1))
+    assert weight.item() == 1 and x.max().item() == pytest.approx(1e-4, abs=1e-4) and x.argmax() == 0

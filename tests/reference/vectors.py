@@ -32,12 +32,13 @@ def like(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def files(pattern: str) -> list:
-    """Parameters of a test that reads every file of such a name, the copies and those of the full set."""
-    return [pytest.param(path, id=path.stem) for path in sorted(HERE.glob(f"{pattern}.npz"))] + full(pattern)
+    """Parameters of a test that reads every file of such a name: the copies, and the full set's if it is there."""
+    copies = [pytest.param(path, id=path.stem) for path in sorted(HERE.glob(f"{pattern}.npz"))]
+    return copies + [param for param in full(pattern) if param.values[0] is not None]
 
 
 def full(pattern: str) -> list:
-    """Parameters of a test that reads every file of such a name in the full set; one that is skipped without it."""
+    """Parameters of a test that reads every file of such a name in the full set; it is skipped without it."""
     folder = os.environ.get("POSEREP_VECTORS")
     if not folder:
         reason = "POSEREP_VECTORS is not set: no full set of reference vectors"

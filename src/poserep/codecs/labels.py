@@ -1,7 +1,7 @@
 """Label smoothing for coordinate classification: how a position becomes a distribution over the bins of one axis.
 
-Every label takes positions (B, K) in bins and the number of bins n, and returns (B, K, n). Positions lie inside the
-axis or are masked by the codec.
+Every label takes positions (B, K) in bins and the number of bins n, and returns (B, K, n). Positions that the crop does
+not show are masked by the codec, unless it follows the label's published rule, which keeps some of them.
 """
 
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ class Label(Protocol):
 
     published_score: Literal["max", "min"]
 
-    def __call__(self, centre: Tensor, n: int) -> Tensor:
-        """(B, K) bins to (B, K, n)."""
+    def __call__(self, centre: Tensor, n: int, shown: bool = True) -> Tensor:
+        """(B, K) bins to (B, K, n); ``shown`` if all lie on the crop, so that those beyond the end bins belong there."""
 
     def in_bounds(self, centre: Tensor, n: int, k: float) -> Tensor:
         """The published code's rule for joints that still count, (B, K) bool."""
@@ -56,7 +56,7 @@ class Equal:
         if not 0 <= self.smoothing < 1:
             raise InputError(f"Equal: smoothing={self.smoothing} must be in [0, 1)")
 
-    def __call__(self, centre: Tensor, n: int) -> Tensor:
+    def __call__(self, centre: Tensor, n: int, shown: bool = True) -> Tensor:
         """(B, K) bins to (B, K, n)."""
         rest = self.smoothing / (n - 1)
         target = torch.full((*centre.shape, n), rest, device=centre.device, dtype=centre.dtype)
@@ -92,9 +92,10 @@ class Gaussian:
         if not self.sigma > 0:
             raise InputError(f"{type(self).__name__}: sigma={self.sigma} must be positive (bins)")
 
-    def __call__(self, centre: Tensor, n: int) -> Tensor:
+    def __call__(self, centre: Tensor, n: int, shown: bool = True) -> Tensor:
         """(B, K) bins to (B, K, n)."""
-        centre = centre.round().clamp(0, n - 1) if self.rounded else centre
+        if self.rounded:
+            centre = centre.round().clamp(0, n - 1) if shown else centre.round()
         target = self._profile(torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None])
         if self.renormalise:
             return target.div_(target.sum(-1, keepdim=True).clamp_min(FLOOR))

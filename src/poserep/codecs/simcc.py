@@ -39,7 +39,8 @@ class SimCC(Codec):
         bounds: ``crop`` keeps joints inside the crop; ``published`` follows the label's published rule.
         score: ``contract`` is the product of both axes' peaks, each over the least peak that a perfect label shows
             (an expected 2D heatmap's peak falls with uncertainty like that product does); ``published`` is the
-            greater (equal smoothing) or lesser (Gaussian) of the raw probabilities, which is at most 0.1 at sigma 4.
+            greater (equal smoothing) or lesser (Gaussian) of the raw probabilities, of which a perfect one peaks at
+            about 0.4 / sigma.
         score_threshold: Belongs to the score; published: 0.005 to 0.02, depending on the row.
         flip_shift: Bins by which the un-mirrored x output is moved (positive: right) while the mirrored image stays
             where it is. None derives what is exact, see `Axis.mirror_shifts`; the published code moves by -1 whatever
@@ -83,7 +84,7 @@ class SimCC(Codec):
         for centre, n in centres:
             # Masked joints may lie anywhere, at infinity too; their label must still be made of numbers.
             safe = torch.where(weight > 0, centre, 0.0)
-            targets.append(self.label(safe, n) * (weight > 0)[..., None])
+            targets.append(self.label(safe, n, self.bounds == "crop") * (weight > 0)[..., None])
         return (targets[0], targets[1]), weight
 
     def loss(self, out: Pair, target: Pair, weight: Tensor) -> Tensor:

@@ -1,0 +1,169 @@
+"""The numbers of conventions.md and its pictures, measured with poserep's own axes and codecs."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from poserep.codecs import DARK, Argmax, Codec, Equal, Gaussian, Heatmap, SimCC, SRHeatmap
+
+WHOLE = {"quantise": "none", "truncate": None}
+SIZE = "256x192"
+
+
+class FlipError(NamedTuple):
+    """How a flip test of published code misses, in the un-mirrored response.
+
+    Attributes:
+        code: Whose.
+        offset: Without any shift, bins to the right.
+        shift: What the code moves it by, bins to the right.
+        bin_px: Input px between two bins.
+        left: What is left, bins.
+        px: What is left, input px.
+        average: What is left in the average with the plain response, input px.
+    """
+
+    code: str
+    offset: float
+    shift: float
+    bin_px: float
+    left: float
+    px: float
+    average: float
+
+
+def profile(codec: Codec, out: Any) -> Tensor:
+    """What an output says along x, (B, K, n), each summing to one."""
+    density = codec.density(out)
+    along = density["x"] if "x" in density else density["map"].sum(-2)
+    return along / along.sum(-1, keepdim=True)
+
+
+def middle(codec: Codec, out: Any) -> float:
+    """The mean position along x, bins."""
+    along = profile(codec, out).double()
+    return float((along * torch.arange(along.shape[-1])).sum(-1).mean())
+
+
+def passes(codec: Codec, x: float) -> tuple[Any, Any]:
+    """What a network without error that treats left and right alike emits for an image and for its mirror image."""
+    one, y = torch.ones(1, 1), (codec.y.length - 1) / 2
+    mirrored = codec.x.length - 1 - x + codec.mirror_px
+    plain, other = (codec.oracle(codec.encode(torch.tensor([[[at, y]]]), one)[0]) for at in (x, mirrored))
+    return plain, other
+
+
+def misses(codec: Codec, x: float = 90.0) -> tuple[float, float]:
+    """By how many bins the un-mirrored response, and the average of both, lie too far to the right."""
+    perm = torch.tensor([0])
+    plain, other = passes(codec, x)
+    start = middle(codec, plain)
+    along = codec.unmirror(profile(codec, other), perm)
+    back = float((along.double() * torch.arange(codec.x.n)).sum())
+    return back - start, middle(codec, codec.merge(plain, other, perm)) - start
+
+
+def flip_error(code: str, make: Callable[[float | None], Codec], shift: float) -> FlipError:
+    """Measured, with the codec that has a given flip shift."""
+    offset, _ = misses(make(0.0))
+    codec = make(shift)
+    left, average = misses(codec)
+    px = codec.x.px_per_bin()
+    # Sums of a few hundred float32 values.
+    return FlipError(code, *(round(v, 3) + 0.0 for v in (offset, shift, px, left, left * px, average * px)))
+
+
+def flip_errors() -> list[FlipError]:
+    """Of the papers' code."""
+
+    def simcc(k: float) -> Callable[[float | None], Codec]:
+        return lambda shift: SimCC(SIZE, k=k, label=Gaussian(4.0), align="corner", flip_shift=shift)
+
+    return [
+        flip_error("HRNet, stride 4", lambda s: Heatmap(SIZE, align="corner", flip_shift=s, **WHOLE), 1),
+        flip_error("DarkPose, stride 4", lambda s: Heatmap(SIZE, align="edge", flip_shift=s, **WHOLE), 0),
+        flip_error("SRPose, stride 1", lambda s: SRHeatmap(SIZE, align="corner", flip_shift=s, **WHOLE), 1),
+        *(flip_error(f"SimCC, k = {k:g}", simcc(k), -1) for k in (1, 1.5, 2, 3, 4)),
+    ]
+
+
+def hrnet_shares() -> dict[int, float]:
+    """The share of joints whose un-mirrored and shifted map lies that many whole bins off, with rounded targets."""
+    codec = Heatmap(SIZE, align="corner", flip_shift=1)
+    x = 64.0 + (torch.arange(512) + 0.5) / 32
+    xy = torch.stack([x, torch.full_like(x, 128.0)], -1)[None]
+    other = xy.clone()
+    other[..., 0] = codec.x.length - 1 - x
+    plain, mirrored = (codec.encode(p, torch.ones(p.shape[:2]))[0].sum(-2) for p in (xy, other))
+    off = codec.unmirror(mirrored, torch.arange(len(x))).argmax(-1) - plain.argmax(-1)
+    values, counts = off.unique(return_counts=True)
+    return {int(v): float(c) / len(x) for v, c in zip(values, counts, strict=True)}
+
+
+class Spread(NamedTuple):
+    """Errors along x of perfect outputs, read; input px.
+
+    Attributes:
+        bias: Mean error, positive to the right.
+        mean: Mean absolute error.
+        most: Greatest absolute error.
+    """
+
+    bias: float
+    mean: float
+    most: float
+
+
+def quantisation() -> dict[str, Spread]:
+    """Errors of every way to quantise, at stride 4 and sigma 2, over joints spread evenly."""
+    positions = 48 + (torch.arange(1024) + 0.5) / 32
+    xy = torch.stack([positions, torch.full_like(positions, 61.3)], -1)[:, None]
+    ways = {
+        "nearest bin (`round`), argmax": ({"quantise": "round"}, Argmax()),
+        "bin to the left (`floor`), argmax": ({"quantise": "floor"}, Argmax()),
+        "bin to the right (`ceil`), argmax": ({"quantise": "ceil"}, Argmax()),
+        "exact position (`none`), argmax": (WHOLE, Argmax()),
+        "exact position (`none`), DARK": (WHOLE, DARK()),
+        "px to the right (`ceil`, `grid=px`), DARK": ({"quantise": "ceil", "grid": "px", "truncate": None}, DARK()),
+    }
+    found = {}
+    for name, (options, readout) in ways.items():
+        codec = Heatmap("128x128", readouts={"it": readout}, **options)
+        out = codec.encode(xy, torch.ones(xy.shape[:2]))[0]
+        error = (codec.decode(out).xy - xy)[..., 0].double()
+        found[name] = Spread(float(error.mean()), float(error.abs().mean()), float(error.abs().max()))
+    return found
+
+
+class Peaks(NamedTuple):
+    """Scores of perfect outputs over positions inside the crop: the published code's, least and greatest, and ours."""
+
+    low: float
+    high: float
+    contract: float
+
+
+def peaks() -> dict[str, Peaks]:
+    """Of several codecs."""
+    makers: dict[str, Callable[..., Codec]] = {
+        "Heatmap, rounded": lambda **o: Heatmap(SIZE, sigma=2.0, **o),
+        "Heatmap, unbiased, σ 2": lambda **o: Heatmap(SIZE, sigma=2.0, **WHOLE, **o),
+        "Heatmap, unbiased, σ 1": lambda **o: Heatmap(SIZE, sigma=1.0, **WHOLE, **o),
+        "SimCC, equal, 0.1": lambda **o: SimCC(SIZE, label=Equal(0.1), **o),
+        "SimCC, Gaussian, σ 2": lambda **o: SimCC(SIZE, label=Gaussian(2.0), **o),
+        "SimCC, Gaussian, σ 4": lambda **o: SimCC(SIZE, label=Gaussian(4.0), **o),
+        "SimCC, Gaussian, σ 6": lambda **o: SimCC(SIZE, label=Gaussian(6.0), **o),
+    }
+    found = {}
+    for name, make in makers.items():
+        codec = make(score="published")
+        # Every eighth of a bin over one bin on both axes, far from the border.
+        part = torch.arange(9) / 8
+        bins = torch.cartesian_prod(part + codec.x.n // 2, part + codec.y.n // 2)
+        xy = codec.to_px(bins)[None]
+        out = codec.oracle(codec.encode(xy, torch.ones(xy.shape[:2]))[0])
+        raw, ours = codec.decode(out).score, make(score="contract").decode(out).score
+        found[name] = Peaks(float(raw.min()), float(raw.max()), float(ours.min()))
+    return found

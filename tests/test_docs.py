@@ -1,0 +1,188 @@
+"""docs/conventions.md: its pictures are current, and its tables and commands say what the code does."""
+
+import doctest
+import math
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from torch.nn import functional as F
+
+from codec_cases import each
+from poserep.build import CONF, make
+from poserep.codecs import DARK, Gaussian, Heatmap, QuarterShift, SimCC
+from poserep.geometry import Axis, mirror_image
+
+DOCS = CONF.parent / "docs"
+PAGE = (DOCS / "conventions.md").read_text()
+
+sys.path.insert(0, str(DOCS))
+import conventions_numbers as numbers  # noqa: E402
+import draw_conventions as pictures  # noqa: E402
+
+
+def table(name: str) -> list[list[str]]:
+    """The rows of a table of the page, without its head."""
+    (found,) = re.findall(rf"<!-- table: {name} -->\n\n((?:\|.*\n)+)", PAGE)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in found.splitlines()[2:]]
+
+
+def number(text: str) -> float:
+    """A cell's number, a fraction too."""
+    over, _, under = text.replace("−", "-").partition("/")
+    return float(over) / float(under or 1)
+
+
+def places(text: str) -> float:
+    """Half a unit of the last decimal that a cell shows."""
+    return 0.5 * 10.0 ** -len(text.partition(".")[2]) + 1e-9
+
+
+def words(file: Path) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", file.read_text())
+
+
+def test_pictures_are_those_of_the_page_and_current(tmp_path):
+    drawn = pictures.draw(tmp_path)
+    assert {path.name for path in drawn} == set(re.findall(r"\]\((conventions-[a-z]+\.svg)\)", PAGE))
+    for path in drawn:
+        assert words(path) and words(path) == words(DOCS / path.name)
+
+
+def test_reach():
+    for per_px, *cells in table("reach"):
+        for align, cell in zip(("centre", "corner", "edge"), cells, strict=True):
+            axis = Axis(192, round(192 * number(per_px)), align)
+            assert axis.reach() * axis.px_per_bin() == pytest.approx(number(cell), abs=places(cell))
+    assert Axis(192, 48, "edge").px_per_bin() == pytest.approx(4.064, abs=5e-4)
+
+
+def test_mirror_shifts():
+    for per_px, offset, px, bins in table("mirror_shifts"):
+        axis = Axis(192, round(192 * number(per_px)), "corner")
+        assert axis.flip_shift() == number(offset)
+        assert axis.mirror_shifts() == (number(px), number(bins))
+
+
+def test_flip_errors_of_published_code():
+    for cells, found in zip(table("flips"), numbers.flip_errors(), strict=True):
+        assert cells[0] == found.code
+        shown = found.offset, found.shift, found.left, found.px, found.average
+        for cell, value in zip(cells[1:], shown, strict=True):
+            assert value == pytest.approx(number(cell), abs=places(cell) if "." in cell else 1e-9)
+            assert cell.startswith("+") == (value > 0)
+    assert numbers.hrnet_shares() == {0: 0.75, 1: 0.25}
+
+
+def test_quantisation():
+    for (name, *cells), (way, found) in zip(table("quantisation"), numbers.quantisation().items(), strict=True):
+        assert name == way
+        for cell, value in zip(cells[:2], found[:2], strict=True):
+            assert value == pytest.approx(number(cell), abs=1e-3)
+        # Positions lie 1/32 px apart, so none lies quite on the bound.
+        assert number(cells[2]) - 1 / 32 <= found.most <= number(cells[2]) + 5e-3
+
+
+def test_peaks_of_perfect_outputs():
+    for (name, cell, contract), (codec, found) in zip(table("peaks"), numbers.peaks().items(), strict=True):
+        assert name == codec
+        shown = [float(value) for value in cell.split(" to ")]
+        assert [shown[0], shown[-1]] == pytest.approx([found.low, found.high], abs=5.1e-4)
+        assert found.contract == pytest.approx(float(contract), abs=1e-5)
+
+
+def test_labels_at_the_border_peak_twice_as_high():
+    for sigma, inside in ((4.0, 0.099), (6.0, 0.066)):
+        codec = SimCC("256x192", label=Gaussian(sigma), score="published")
+        out = codec.oracle(codec.encode(torch.full((1, 1, 2), -0.5), torch.ones(1, 1))[0])
+        assert codec.decode(out).score.item() == pytest.approx(2 * inside, rel=0.02)
+
+
+def test_bins_lie_where_resizing_puts_pixels():
+    ramp = torch.arange(64.0).expand(64, 64)
+    at = {align: Axis(64, 16, align).to_px(torch.arange(16.0)) for align in ("centre", "corner", "edge")}
+    for align, option in (("centre", False), ("edge", True)):
+        small = F.interpolate(ramp[None, None], (16, 16), mode="bilinear", align_corners=option)[0, 0, 5]
+        torch.testing.assert_close(small, at[align])
+    pixels = ramp.contiguous().numpy()
+    assert torch.equal(torch.from_numpy(cv2.resize(pixels, (16, 16)))[5], at["centre"])
+    scale = torch.tensor([[0.25, 0, 0], [0, 0.25, 0]]).numpy()
+    assert torch.equal(torch.from_numpy(cv2.warpAffine(pixels, scale, (16, 16)))[5], at["corner"])
+
+
+def test_three_px_bring_the_same_pixels_under_a_strided_networks_samples():
+    weight = torch.randn(2, 1, 1, 3, 3, generator=torch.Generator().manual_seed(0))
+    weight = weight + weight.flip(-1)
+    image = torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+
+    def network(given):
+        return F.conv2d(F.conv2d(given, weight[0], stride=2, padding=1).relu(), weight[1], stride=2, padding=1)
+
+    for px in (-4, -3, -2, 0):
+        difference = (network(mirror_image(image, px)).flip(-1) - network(image)).abs()[..., 3:-3].max()
+        assert (difference < 1e-4) == (px == -3)
+
+
+def test_hrnet_draws_the_last_joints_beyond_the_map():
+    codec = Heatmap("256x192", align="corner", bounds="published")
+    centre, weight = codec.centres(torch.tensor([[[189.9, 50.0], [190.0, 50.0], [191.4, 50.0]]]), torch.ones(1, 3))
+    assert centre[0, :, 0].tolist() == [47, 48, 48] and weight.all() and codec.x.n == 48
+
+
+def test_a_perfect_rounded_map_cannot_be_refined():
+    readouts = {"shift": QuarterShift(), "dark": DARK()}
+    codec = Heatmap("256x192", readouts=readouts)
+    out, _ = codec.encode(torch.tensor([[[90.4, 131.7]]]), torch.ones(1, 1))
+    for name in readouts:
+        bins = codec.to_bins(codec.decode(out, name).xy)
+        torch.testing.assert_close(bins, bins.round(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("tau", [1.0, 2.0, 4.0])
+@pytest.mark.parametrize("sigma", [2.0])
+def test_doubt_scores_alike(sigma, tau):
+    steps = torch.linspace(-5, 5, 41)
+    offsets = tau * torch.cartesian_prod(steps, steps)
+    share = torch.softmax(-offsets.square().sum(-1) / (2 * tau**2), 0)
+
+    def peak(codec, share):
+        target, _ = codec.encode(codec.to_px(32 + offsets)[None], torch.ones(1, len(offsets)))
+        best = each(target, lambda t: torch.einsum("k,bk...->b...", share, t)[:, None])
+        return math.prod(float(d.max()) for d in codec.density(codec.oracle(best)).values())
+
+    perfect = (offsets == 0).all(-1).float()
+    for codec in (Heatmap("256x256", sigma=sigma, **numbers.WHOLE), SimCC("64x64", k=1, label=Gaussian(sigma))):
+        assert peak(codec, share) / peak(codec, perfect) == pytest.approx(sigma**2 / (sigma**2 + tau**2), rel=0.01)
+
+
+def test_examples():
+    examples = doctest.DocTestParser().get_doctest(
+        "\n".join(re.findall(r"```pycon\n(.*?)```", PAGE, re.S)), {}, "", "", 0
+    )
+    assert examples.examples
+    assert doctest.DocTestRunner().run(examples).failed == 0
+
+
+LINES = PAGE.replace("\\\n", "").splitlines()
+COMMANDS = [shlex.split(line)[3:] for line in LINES if line.startswith("python -m poserep.train")]
+
+
+@pytest.mark.parametrize("overrides", COMMANDS, ids=lambda o: o[0])
+def test_commands_compose(overrides):
+    assert len(COMMANDS) == len(table("coordinates")) == len(table("scores"))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", [*overrides, "size=256x192"])
+    codec = make(cfg.representation.codec, size=cfg.input_size, align=cfg.align)
+    given = dict(o.split("=") for o in overrides)
+    assert codec.x.align == given["align"]
+    for option in ("flip_shift", "score_threshold"):
+        if value := given.get(f"+representation.codec.{option}"):
+            assert getattr(codec, option) == float(value) and codec.mirror_px == 0
+    for option in ("bounds", "score", "merge_on", "grid"):
+        if value := given.get(f"+representation.codec.{option}"):
+            assert getattr(codec, option) == value
