@@ -28,7 +28,7 @@ class Label(Protocol):
     published_score: Literal["max", "min"]
 
     def __call__(self, centre: Tensor, n: int, shown: bool = True) -> Tensor:
-        """(B, K) bins to (B, K, n); ``shown`` if all lie on the crop, so that those beyond the end bins belong there."""
+        """(B, K) bins to (B, K, n); ``shown`` if all lie on the crop: beyond the end bins they belong to those."""
 
     def in_bounds(self, centre: Tensor, n: int, k: float) -> Tensor:
         """The published code's rule for joints that still count, (B, K) bool."""
