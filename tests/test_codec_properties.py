@@ -64,7 +64,7 @@ def test_flat_outputs_decode_inside_the_crop(case, value):
 
 maps = st.integers(0, 2**32 - 1).flatmap(
     lambda seed: st.tuples(
-        st.just(seed), st.integers(1, 9), st.integers(1, 70), st.sampled_from([0, 0.01, 1.0]), st.booleans()
+        st.just(seed), st.integers(1, 12), st.integers(1, 70), st.sampled_from([0, 0.01, 1.0]), st.booleans()
     )
 )
 
@@ -114,7 +114,9 @@ def test_blurring_a_window_is_blurring_the_map(given_map, kernel):
     h, w = heatmap.shape[-2:]
     steps = torch.arange(-2, 3)
     x, y = xy[..., 0, None] + steps, xy[..., 1, None] + steps
-    seen = ((y >= 0) & (y < h))[..., :, None] & ((x >= 0) & (x < w))[..., None, :] & (value > 0)[..., None, None]
+    # Beside the border nothing is refined, and nothing need be exact.
+    refined = (value > 0) & (xy > 1).all(-1) & (xy < torch.tensor([w - 2, h - 2])).all(-1)
+    seen = ((y >= 0) & (y < h))[..., :, None] & ((x >= 0) & (x < w))[..., None, :] & refined[..., None, None]
 
     def logarithm(values: torch.Tensor) -> torch.Tensor:
         return values.clamp_min(1e-10).log()

@@ -91,8 +91,11 @@ class PoseModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
         self._stop_if_diverged()
-        target, weight = self.codec.encode(batch.xy, batch.weight)
-        loss = self.codec.loss(self.net(batch.image), target, weight)
+        out = self.net(batch.image)
+        # Coordinates in bfloat16 are off by a part of a bin, and so would be gradients that pass through them.
+        with torch.autocast(batch.image.device.type, enabled=False):
+            target, weight = self.codec.encode(batch.xy, batch.weight)
+            loss = self.codec.loss(out, target, weight)
         # Looked at one step later, when the answer has long arrived.
         self._last_step = (soon(torch.isfinite(loss.detach())), batch_idx, batch.index)
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.index), sync_dist=True)

@@ -18,9 +18,9 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 def to_bin(x: float, length: int, n: int, align: str) -> float:
     """Input px to bins: ``centre`` (exact), ``corner`` (HRNet's code) or ``edge`` (DarkPose's)."""
-    if align == "centre":
-        return (x + 0.5) * n / length - 0.5
-    return x * n / length if align == "corner" else x * (n - 1) / (length - 1)
+    if align == "edge":
+        return x * (n - 1) / (length - 1)
+    return x * n / length if align == "corner" else (x + 0.5) * n / length - 0.5
 
 
 def learnt(xy: np.ndarray, weight: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -36,8 +36,7 @@ def simcc_targets(
     xy: np.ndarray, weight: np.ndarray, size: tuple[int, int], k: float, sigma: float, align: str = "centre"
 ) -> tuple[Pair, np.ndarray]:
     """Li et al. 2022 (SimCC), 3.2, Gaussian smoothing: exp(-(i - mu)^2 / (2 sigma^2)) over its sum, for x and for y."""
-    height, width = size
-    lengths = (width, height)
+    lengths = size[::-1]
     counts = [round(length * k) for length in lengths]
     targets = [np.zeros((*xy.shape[:2], n), np.float32) for n in counts]
     weight = learnt(xy, weight, size)
@@ -117,12 +116,12 @@ def srpose_targets(
     weight: np.ndarray,
     size: tuple[int, int],
     sigma: float = 8.0,
-    strides: tuple[int, ...] = (32, 4),
+    strides: tuple[int, ...] = (32, 4, 4, 4),
     align: str = "centre",
 ) -> tuple[tuple[Tensor, ...], np.ndarray]:
     """Wang et al. 2023 (SRPose), as coded: maps of input resolution, sample by sample, and means over blocks of them.
 
-    Coarse to fine. A resolution that several levels share is pooled once; the published code does it for each level.
+    Coarse to fine, each level pooled for itself, as the published loss does.
     """
     drawn = [heatmap_targets(p[None], w[None], size, 1, sigma, align) for p, w in zip(xy, weight, strict=True)]
     final = torch.from_numpy(np.concatenate([maps for maps, _ in drawn]))

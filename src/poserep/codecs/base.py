@@ -1,5 +1,6 @@
 """What every representation must be able to do."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from poserep.batch import Points
+from poserep.codecs.memory import empty
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Align, Axis, Size, mirror_image, shift_bins
 
@@ -97,7 +99,16 @@ class Codec(nn.Module, ABC):
 
     def unmirror(self, maps: Tensor, perm: Tensor) -> Tensor:
         """A response (B, K, ..., n) to the mirrored image, as if to the image itself."""
-        return shift_bins(maps.index_select(1, perm.to(maps.device)).flip(-1), self.flip_shift)
+        n = maps.shape[-1]
+        if not self.flip_shift.is_integer() or maps.requires_grad:
+            return shift_bins(maps.index_select(1, perm.to(maps.device)).flip(-1), self.flip_shift)
+        # Swapping joints, turning round and moving in one pass over the values.
+        rows = math.prod(maps.shape[2:-1])
+        column = (n - 1 - torch.arange(n, device=maps.device) + int(self.flip_shift)).clamp(0, n - 1)
+        row = perm.to(maps.device)[:, None] * rows + torch.arange(rows, device=maps.device)
+        index = (row.flatten()[:, None] * n + column).flatten()
+        out = empty((len(maps), len(index)), maps)
+        return torch.index_select(maps.flatten(1), 1, index, out=out).view_as(maps)
 
     @abstractmethod
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Any, Tensor]:

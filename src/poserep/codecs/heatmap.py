@@ -8,6 +8,7 @@ from torch import Tensor
 
 from poserep.batch import Points
 from poserep.codecs.base import Bounds, Codec, Score, axes
+from poserep.codecs.memory import outer
 from poserep.codecs.readouts import Argmax
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
@@ -83,7 +84,7 @@ class Heatmap(Codec):
         """Targets (B, K, h, w), float32, and weights (B, K); maps of weight 0 are empty."""
         centre, weight = self.centres(xy, weight)
         gx, gy = self.profiles(centre, weight)
-        return gy[..., :, None] * gx[..., None, :], weight
+        return outer(gy, gx), weight
 
     def centres(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Where Gaussians are drawn, (B, K, 2) bins, and weights (B, K), 0 where there is nothing to learn."""

@@ -9,6 +9,7 @@ from poserep.batch import Points
 from poserep.codecs.base import Bounds, Score
 from poserep.codecs.heatmap import Heatmap
 from poserep.codecs.labels import FLOOR
+from poserep.codecs.memory import outer
 from poserep.codecs.readouts import soft_argmax
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
@@ -75,7 +76,7 @@ class Integral(Heatmap):
         limit = centre.new_tensor([self.x.n - 1, self.y.n - 1])
         centre = centre.clamp_min(0).minimum(limit)
         gx, gy = self.profiles(centre, weight) if self.divergence else self._split(centre)
-        maps = gy[..., :, None] * gx[..., None, :]
+        maps = outer(gy, gx)
         maps = maps / maps.sum((-2, -1), keepdim=True).clamp_min(FLOOR)
         return (centre, maps * (weight > 0)[..., None, None]), weight
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from poserep.batch import Points
 from poserep.codecs.heatmap import Heatmap
+from poserep.codecs.memory import outer
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.losses import MSE
@@ -84,8 +85,8 @@ class MultiScale(Heatmap):
                 px, py = (F.adaptive_avg_pool1d(g, m) for g, m in zip((gx, gy), n, strict=True))
             else:
                 px, py = self._drawn(xy, kept, n)
-            made[stride] = py[..., :, None] * px[..., None, :]
-        final = gy[..., :, None] * gx[..., None, :]
+            made[stride] = outer(py, px)
+        final = outer(gy, gx)
         return (*(made[stride] for stride in self.coarse), final), kept
 
     def _drawn(self, xy: Tensor, weight: Tensor, n: tuple[int, int]) -> tuple[Tensor, Tensor]:

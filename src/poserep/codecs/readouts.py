@@ -99,9 +99,7 @@ class CentreOfMass:
 
     def __call__(self, heatmap: Tensor) -> Found:
         """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
-        mass = heatmap.clamp_min(0)
-        mass = torch.where((mass.amax((-2, -1)) > 0)[..., None, None], mass, 1.0)
-        return _mean_position(mass), heatmap.amax((-2, -1))
+        return _mean_position(heatmap.clamp_min(0)), heatmap.amax((-2, -1))
 
 
 @dataclass(frozen=True)
@@ -190,7 +188,9 @@ class DARK:
             low, high = smooth.amin((-2, -1)), smooth.amax((-2, -1))
             factor = value / (high - low).clamp_min(1e-30)
             return (near - low[..., None, None]) * factor[..., None, None]
-        touched = (near < FLOOR).any((-2, -1)) & (value > 0)
+        h, w = heatmap.shape[-2:]
+        inside = ((xy > 1) & (xy < xy.new_tensor([w - 2, h - 2]))).all(-1)
+        touched = (near < FLOOR).any((-2, -1)) & (value > 0) & inside
         if touched.any():
             high = blur(heatmap[touched][None].double(), self.kernel)[0].amax((-2, -1))
             near[touched] *= (value[touched] / high.clamp_min(1e-30))[..., None, None]
@@ -213,7 +213,9 @@ def _mean_position(mass: Tensor) -> Tensor:
     columns, rows = mass.sum(-2), mass.sum(-1)
     x = columns @ torch.arange(w, device=mass.device, dtype=mass.dtype)
     y = rows @ torch.arange(h, device=mass.device, dtype=mass.dtype)
-    return torch.stack([x, y], -1) / columns.sum(-1, keepdim=True)
+    total = columns.sum(-1, keepdim=True)
+    middle = mass.new_tensor([(w - 1) / 2, (h - 1) / 2])
+    return torch.where(total > 0, torch.stack([x, y], -1) / torch.where(total > 0, total, 1), middle)
 
 
 def _search(heatmap: Tensor, pool: int | None) -> Found:

@@ -111,11 +111,10 @@ class RLE(Codec):
         return self.points.encode(xy, weight)
 
     def loss(self, out: Scaled, target: Tensor, weight: Tensor) -> Tensor:
-        """Negative log-likelihood, summed over axes, averaged over the batch's joints; in single precision."""
+        """Negative log-likelihood, summed over axes, averaged over the batch's joints."""
         xy, sigma, log_density = out
-        with torch.autocast(xy.device.type, enabled=False):
-            difference = torch.where((weight > 0)[..., None], xy.float() - target, 0.0)
-            return (residual_likelihood(difference, sigma.float().clamp_min(SMALLEST), log_density) * weight).mean()
+        difference = torch.where((weight > 0)[..., None], xy.float() - target, 0.0)
+        return (residual_likelihood(difference, sigma.float().clamp_min(SMALLEST), log_density) * weight).mean()
 
     def decode(self, out: Scaled, readout: str | None = None) -> Points:
         """Points in input px and scores from numbers."""
