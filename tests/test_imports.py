@@ -37,8 +37,9 @@ ALLOWED = {
     "evaluate": {"assess", "build", "fit", "launch", "models.checkpoints", "report", "results"},
     "calibrate": {"assess", "build", "evaluate", "fit", "metrics", "report", "results"},
     "sweeper": set(),
+    "quantisation": BASE | {"build", "codecs", "data", "figures", "metrics", "results", "sweeper"},
 }
-TOP = {"assess", "build", "fit", "train", "evaluate", "calibrate", "report", "sweeper"}
+TOP = {"assess", "build", "fit", "train", "evaluate", "calibrate", "report", "sweeper", "quantisation.__main__"}
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
 
 

@@ -192,7 +192,7 @@ class DARK:
         inside = ((xy > 1) & (xy < xy.new_tensor([w - 2, h - 2]))).all(-1)
         touched = (near < FLOOR).any((-2, -1)) & (value > 0) & inside
         if touched.any():
-            high = blur(heatmap[touched][None].double(), self.kernel)[0].amax((-2, -1))
+            high = blur(heatmap[touched][None], self.kernel)[0].amax((-2, -1))
             near[touched] *= (value[touched] / high.clamp_min(1e-30))[..., None, None]
         return near
 
