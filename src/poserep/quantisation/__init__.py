@@ -1,0 +1,1 @@
+"""What representations cost without any network: annotated poses through crops, targets, disturbances and readouts."""

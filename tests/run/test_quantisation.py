@@ -1,0 +1,294 @@
+"""The study without training: bounds, numbers computed by hand, disturbances, cells that are found again, bad input."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from poserep.build import CONF
+from poserep.codecs import Heatmap, SimCC
+from poserep.errors import InputError
+from poserep.geometry import Crop, Size
+from poserep.quantisation import cell
+from poserep.quantisation.__main__ import jobs, study
+from poserep.quantisation.cell import ceiling
+from poserep.quantisation.figures import spread
+from poserep.quantisation.measure import Condition, bound, decode, disturb, errors
+from poserep.quantisation.poses import read_poses
+from poserep.quantisation.table import label
+from poserep.skeleton import COCO, Skeleton
+
+SWEEPS = CONF.parent / "sweeps"
+SIZE = Size(64, 64)
+PERFECT = Condition("clean")
+# One joint, in the middle of four bins in turn.
+FOUR = torch.tensor([[8.0, 20.0], [9.0, 20.0], [10.0, 20.0], [11.0, 20.0]])[:, None]
+STAY = Crop(torch.eye(2, 3, dtype=torch.float64).expand(4, 2, 3))
+CROWDPOSE = Skeleton(
+    "crowdpose",
+    (
+        *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip"),
+        *("right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "head", "neck"),
+    ),
+    tuple((f"left_{n}", f"right_{n}") for n in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")),
+    (),
+    (0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079),
+)
+
+
+@pytest.fixture
+def measure(synthetic, tmp_path):
+    """Run the table on tiny drawn people: exit status and lines of the CSV file."""
+
+    def go(*overrides: str) -> tuple[int, list[dict[str, str]]]:
+        data = ["data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}"]
+        data = [] if any(o.startswith("data=") for o in overrides) else data
+        failed = study(SWEEPS, "quantisation", [*data, f"runs={tmp_path}/runs", *overrides])
+        with (tmp_path / "runs/quantisation/table.csv").open() as file:
+            return failed, list(csv.DictReader(file))
+
+    return go
+
+
+@pytest.fixture
+def annotations(synthetic, tmp_path):
+    """A copy of the drawn people's annotations that may be spoilt."""
+    file = tmp_path / "people.json"
+    shutil.copy(next(synthetic.glob("easy-8-6-*")) / "annotations/val.json", file)
+    return file
+
+
+def of(file: Path) -> list[str]:
+    return ["data=coco", f"data.root={file.parent}", f"data.val.annotations={file.name}", "size=64x64"]
+
+
+def spoil(file: Path, **changes) -> None:
+    data = json.loads(file.read_text())
+    for annotation in data["annotations"]:
+        for key, value in changes.items():
+            annotation.pop(key) if value is None else annotation.update({key: value})
+    file.write_text(json.dumps(data))
+
+
+def test_every_row_stays_within_the_bound_of_its_bins(measure):
+    failed, lines = measure("size=64x64,128x96")
+    assert not failed and {line["align"] for line in lines} == {"centre", "corner", "edge"}
+    for line in lines:
+        # Means over maps that the crop cuts, and steps to a second maximum, may leave the bin.
+        if line["readout"] in ("argmax", "shift", "dark") and line["bound_px"]:
+            assert float(line["max_px"]) <= float(line["bound_px"]) + 1e-3, line
+        assert 0 <= float(line["AP"]) <= 100
+    points = [line for line in lines if line["representation"] == "Regression"]
+    assert all(float(line["max_px"]) < 1e-3 and not line["bound_px"] for line in points)
+
+
+@pytest.mark.parametrize(
+    ("quantise", "signed"),
+    # Bins 1.625, 1.875, 2.125, 2.375 of stride 4, whose middles are 5.5, 9.5 and 13.5 px.
+    [("round", (1.5, 0.5, -0.5, -1.5)), ("floor", (-2.5, -3.5, -0.5, -1.5)), ("ceil", (1.5, 0.5, 3.5, 2.5))],
+)
+def test_errors_equal_those_computed_by_hand(quantise, signed):
+    codec = Heatmap("64x48", stride=4, sigma=1, quantise=quantise)
+    (found,) = decode(codec, FOUR, torch.ones(4, 1), PERFECT, torch.tensor([0])).values()
+    assert (found.points.xy - FOUR)[:, 0, 0].tolist() == pytest.approx(signed)
+    told = errors(found, FOUR, STAY, FOUR)
+    # y = 20 is bin 4.625 and comes back as 5, 4 or 5, that is 1.5 px below, 2.5 px above, 1.5 px below.
+    dy = {"round": 1.5, "floor": -2.5, "ceil": 1.5}[quantise]
+    assert told["bias_x_px"] == pytest.approx(np.mean(signed)) and told["bias_y_px"] == pytest.approx(dy)
+    assert told["mean_px"] == pytest.approx((np.abs(signed).mean() + abs(dy)) / 2)
+    assert told["mean_image_px"] == pytest.approx(np.hypot(signed, dy).mean())
+    assert told["max_px"] == pytest.approx(max(*np.abs(signed), abs(dy))) and told["joints"] == 4
+
+
+def test_bounds_are_those_of_the_papers():
+    assert bound(Heatmap("256x192", stride=4)) == 2
+    assert bound(Heatmap("256x192", stride=4, quantise="floor")) == 4
+    assert bound(SimCC("256x192", k=2)) == 0.25
+    # Bins of the corner alignment stop 3.5 px short of the last pixel's end.
+    assert bound(Heatmap("256x192", stride=4, align="corner")) == 3.5
+
+
+def test_a_second_peak_is_that_of_the_mirror_image_joint():
+    codec = Heatmap("64x64", sigma=1)
+    xy = torch.tensor([[[9.5, 9.5], [41.5, 9.5], [25.5, 41.5]]])
+    target, _ = codec.encode(xy, torch.ones(1, 3))
+    perm = torch.tensor([1, 0, 2])
+    changed = disturb(codec, target, Condition("second", second=0.8), perm, torch.Generator())
+    assert torch.allclose(changed[0, 0], target[0, 0] + 0.8 * target[0, 1])
+    assert torch.allclose(changed[0, 1], target[0, 1] + 0.8 * target[0, 0])
+    assert torch.equal(changed[0, 2], target[0, 2])
+    (found,) = decode(codec, xy, torch.tensor([[1.0, 0, 1]]), Condition("second", second=0.8), perm).values()
+    # Neither a joint without mirror image nor one whose mirror image is unlabelled has a second peak.
+    assert not found.counted.any() and found.usable.tolist() == [[True, False, True]]
+
+
+def test_noise_is_relative_to_the_peak_and_repeatable():
+    codec = SimCC("64x64", k=2)
+    target, _ = codec.encode(torch.full((2, 3, 2), 30.0), torch.ones(2, 3))
+    noise = Condition("noise", noise=0.1)
+
+    def noisy():
+        return disturb(codec, target, noise, torch.arange(3), torch.Generator().manual_seed(0))
+
+    x, y = noisy()
+    assert torch.equal(x, noisy()[0]) and not torch.equal(x, y)
+    assert (x >= 0).all()
+    near = target[0] > 0.5 * target[0].amax()
+    assert ((x - target[0])[near] / target[0].amax()).std() == pytest.approx(0.1, rel=0.4)
+
+
+def test_scores_rank_and_do_nothing_else(annotations, tmp_path):
+    poses = read_poses(annotations, COCO, "annotation", False, tmp_path)
+    codec = SimCC("64x64", k=4)
+    crop = poses.crops(SIZE, "centre")
+    (found,) = decode(codec, crop.to_input(poses.xy), poses.weight, PERFECT, COCO.flip_perm()).values()
+    for scores in (1.0, 0.5):
+        assert ceiling(poses, crop, SIZE, codec, found, scores) == pytest.approx(100)
+
+
+def test_finished_cells_are_found_again(measure, monkeypatch, tmp_path, annotations):
+    first = measure(*of(annotations), "representation=simcc_onehot")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.move(annotations, elsewhere / "moved.json")
+    monkeypatch.setattr(cell, "decode", lambda *_: pytest.fail("measured again"))
+    assert measure(*of(elsewhere / "moved.json"), "representation=simcc_onehot") == first
+    with pytest.raises(pytest.fail.Exception, match="measured again"):
+        cell.measure(SimCC("64x64"), read_poses(elsewhere / "moved.json", COCO, "annotation", False, tmp_path),
+                     SIZE, [PERFECT], 0)  # fmt: skip
+    monkeypatch.undo()
+    before = set((tmp_path / "runs/quantisation").glob("*/result.json"))
+    measure(*of(elsewhere / "moved.json"), "representation=simcc_onehot", "table.conditions.ranked.scores=0.7")
+    assert len(set((tmp_path / "runs/quantisation").glob("*/result.json")) - before) == 1
+
+
+def test_conditions_without_a_density_are_left_out(measure, capsys):
+    # IPR's target holds a position beside its density, SRPose's maps of several resolutions.
+    failed, lines = measure("size=256x192", "align=centre", "representation=regression,simcc_onehot,ipr,srpose")
+    assert not failed and "not for Regression, whose target is no density" in capsys.readouterr().out
+    conditions: dict[str, set[str]] = {}
+    for line in lines:
+        conditions.setdefault(line["representation"], set()).add(line["condition"])
+    assert conditions.pop("Regression") == {"clean", "ranked"}
+    assert len(conditions) == 3 and all(len(found) == 5 for found in conditions.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"area": None}, "6 of 6 annotations, .* have no area.*table.area=box"),
+        ({"bbox": [5, 5, 0, 9]}, "box without area.*data.skip_invalid=true"),
+        ({"keypoints": [1, 1, 2]}, "3 keypoint numbers.*needs 3 for each of its 17"),
+    ],
+)
+def test_bad_annotations_are_refused(measure, annotations, capsys, changes, message):
+    spoil(annotations, **changes)
+    with pytest.raises(InputError, match="nothing could be measured"):
+        measure(*of(annotations), "representation=simcc")
+    told = capsys.readouterr().err
+    assert str(annotations) in told and "and 10 more" in told
+    assert re.search(message, told)
+
+
+def test_files_without_keypoints_or_with_others_are_refused(annotations, tmp_path):
+    with pytest.raises(InputError, match=r"people.json: its keypoints are not those of skeleton 'crowdpose'"):
+        read_poses(annotations, CROWDPOSE, "annotation", False, tmp_path)
+    data = json.loads(annotations.read_text())
+    del data["categories"][0]["keypoints"]
+    annotations.write_text(json.dumps(data))
+    with pytest.raises(InputError, match=r"people.json: no category has keypoints"):
+        read_poses(annotations, COCO, "annotation", True, tmp_path)
+    with pytest.raises(InputError, match=r"table.area='mask' is not one of"):
+        read_poses(annotations, COCO, "mask", True, tmp_path)
+
+
+def test_area_of_the_box_stands_in(measure, annotations):
+    spoil(annotations, area=None)
+    failed, lines = measure(*of(annotations), "representation=simcc_onehot", "table.area=box")
+    assert not failed and lines[0]["area"] == "box" and float(lines[0]["AP"]) > 99
+
+
+def test_a_cell_that_fails_costs_no_other(measure, capsys):
+    rows = "table.rows=[{overrides: ['representation=simcc', 'representation.codec.k=0.5']}, {overrides: [A]}]"
+    failed, lines = measure("size=64x64", rows.replace("A", "'representation=simcc'"))
+    assert failed == 1 and {line["representation"] for line in lines} == {"SimCC Gaussian"}
+    assert "k=0.5 must be a number of at least 1" in capsys.readouterr().err
+
+
+def test_the_command_line_crosses_and_chooses_rows():
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(SWEEPS), version_base="1.3"):
+        table = compose("quantisation", [f"hydra.searchpath=[file://{CONF}]"]).table
+    everything = jobs(table, [])
+    assert len(everything) == 5 * len(table.rows) and len({tuple(job) for job in everything}) == len(everything)
+    chosen = jobs(table, ["representation=sr,srpose", "size=64x64,96x96", "align=centre"])
+    assert [o for job in chosen for o in job if o.startswith("representation=")] == ["representation=sr"] * 4 + [
+        "representation=srpose"
+    ] * 2
+    assert all("align=centre" in job and not {"align=edge", "align=corner"} & set(job) for job in chosen)
+
+
+def test_labels_tell_what_a_row_changes():
+    assert label("SimCC", ["size=64x64", "representation.codec.label.sigma=2", "++representation.codec.k=3"]) == (
+        "SimCC, sigma=2, k=3"
+    )
+    assert label("Heatmap", ["representation.codec.readouts=${table.readouts}"]) == "Heatmap"
+
+
+def test_labels_of_figures_keep_their_distance_and_order():
+    wanted = np.array([1.0, 0.0, 1.01, 1.02, 5.0])
+    found = spread(wanted, 0.3)
+    assert (np.argsort(found) == np.argsort(wanted)).all() and np.diff(np.sort(found)).min() >= 0.3 - 1e-9
+    assert found[[1, 4]].tolist() == pytest.approx([0, 5])
+
+
+def test_command_line(synthetic, tmp_path):
+    rows = "table.rows=[{overrides: ['representation=heatmap']}, {overrides: ['representation=simcc']}]"
+    overrides = ["data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}", f"runs={tmp_path}"]
+    command = [sys.executable, "-m", "poserep.quantisation", "--config-dir", "sweeps", "--config-name", "quantisation"]
+    command += [rows, "size=256x192", *overrides]
+    done = subprocess.run(command, cwd=CONF.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Disturbed outputs at 256x192" in done.stdout and "drawn people" in done.stdout
+    folder = tmp_path / "quantisation"
+    figures = {f"{name}.{kind}" for name in ("error", "ap", "robustness") for kind in ("svg", "png")}
+    assert {p.name for p in folder.iterdir() if p.is_file()} == {"table.csv", *figures}
+    again = subprocess.run([*command, "table.area=none"], cwd=CONF.parent, capture_output=True, text=True)
+    assert again.returncode == 1 and "error: nothing could be measured" in again.stderr
+
+
+@pytest.mark.real
+def test_real_poses_have_the_errors_of_uniform_positions(real_data, measure):
+    folder = real_data / "coco_annotations"
+    file = "data.val.annotations=person_keypoints_val2017_subset.json"
+    failed, lines = measure("data=coco", f"data.root={folder}", file, "size=64x64", "representation=simcc,heatmap")
+    assert not failed
+    by = {(x["representation"], x["readout"]): x for x in lines if x["condition"] == "clean" and x["align"] == "centre"}
+    # Positions are spread evenly within bins, so that the mean error is half the bound.
+    for k in (1, 2, 3, 4):
+        line = by[f"SimCC Gaussian, k={k}", "argmax"]
+        assert float(line["mean_px"]) == pytest.approx(1 / (4 * k), rel=0.02) and float(line["AP"]) > 99.5
+    assert float(by["Heatmap", "argmax"]["mean_px"]) == pytest.approx(1, rel=0.02)
+    assert float(by["Heatmap, quantise=floor", "argmax"]["bias_x_px"]) == pytest.approx(-2, rel=0.02)
+    assert float(by["Heatmap, quantise=floor", "argmax"]["AP"]) < float(by["Heatmap", "argmax"]["AP"]) < 70
+    assert {int(x["persons"]) for x in lines} == {1354}
+
+
+@pytest.mark.real
+def test_crowdpose_takes_areas_of_boxes(real_data, tmp_path):
+    file = real_data / "crowdpose/crowdpose_val.json"
+    with pytest.raises(InputError, match=r"table.area=box"):
+        read_poses(file, CROWDPOSE, "annotation", False, tmp_path)
+    poses = read_poses(file, CROWDPOSE, "box", False, tmp_path)
+    codec = SimCC("64x64", k=4)
+    crop = poses.crops(SIZE, "centre")
+    (found,) = decode(codec, crop.to_input(poses.xy), poses.weight, PERFECT, CROWDPOSE.flip_perm()).values()
+    assert ceiling(poses, crop, SIZE, codec, found) > 99
