@@ -86,6 +86,7 @@ _MAKERS = [
     ("heatmap-unbiased", _heatmap(Heatmap, **UNBIASED), 0.25),
     ("heatmap-floor", _heatmap(Heatmap, quantise="floor"), 0.25),
     ("heatmap-ceil", _heatmap(Heatmap, quantise="ceil", truncate=None), 0.25),
+    ("heatmap-ceil-px", _heatmap(Heatmap, quantise="ceil", grid="px", truncate=None), 0.25),
     ("sr1", _heatmap(SRHeatmap, scale=1), 1),
     ("sr1-unbiased", _heatmap(SRHeatmap, **UNBIASED, scale=1), 1),
     ("sr2", _heatmap(SRHeatmap, scale=2), 2),

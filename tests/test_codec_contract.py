@@ -17,6 +17,7 @@ from poserep.codecs import (
     Integral,
     MultiScale,
     QuarterShift,
+    SecondMax,
     SimCC,
     SoftArgmax,
     SRHeatmap,
@@ -37,6 +38,8 @@ def perfect(codec, xy):
 
 def bound(codec):
     """The greatest error (x, y) of a round trip, input px: half a bin, a whole one if targets are cut to one side."""
+    if getattr(codec, "grid", "bins") == "px":  # up to a px first, then half a bin
+        return torch.tensor([1 + axis.reach() * axis.px_per_bin() for axis in (codec.x, codec.y)])
     least = 1.0 if getattr(codec, "quantise", "") in ("floor", "ceil") else 0.0
     return torch.tensor([max(least, axis.reach()) * axis.px_per_bin() for axis in (codec.x, codec.y)])
 
@@ -259,7 +262,15 @@ def test_unknown_readout_is_refused_by_name(case):
         (lambda: Heatmap("64x64", bounds="none"), "none"),
         (lambda: Heatmap("4x4"), "at least 2x2"),
         (lambda: Heatmap("64"), "256x192"),
-        (lambda: SRHeatmap("64x64", scale=0.5), "use Heatmap"),
+        (lambda: SRHeatmap("64x64", scale=0), "scale=0"),
+        (lambda: Heatmap("64x64", flip_shift=math.nan), "flip_shift=nan"),
+        (lambda: Heatmap("64x64", score_threshold="abc"), "score_threshold='abc'"),
+        (lambda: SimCC("64x64", score_threshold=1), "score_threshold=1"),
+        (lambda: Gaussian(math.inf), "sigma=inf"),
+        (lambda: SecondMax(step=-1), "step=-1"),
+        (lambda: SoftArgmax(beta=math.inf), "beta=inf"),
+        (lambda: DARK(3.5), "kernel=3.5"),
+        (lambda: Argmax(pool=2.5), "pool=2.5"),
         (lambda: SimCC("64x64", k=0.5), "k=0.5"),
         (lambda: SimCC("64x64", k=math.inf), "k=inf"),
         (lambda: KL("max"), "reduction='max'"),

@@ -11,6 +11,7 @@ from codec_cases import CASES, PERM, each, leaves
 from poserep.codecs import DARK, Argmax, CentreOfMass, Heatmap, QuarterShift, SecondMax, SimCC, SoftArgmax
 from poserep.codecs.peaks import blur, gaussian_kernel, peak, pooled_peak, window
 from poserep.geometry import Axis
+from test_codec_contract import bound as greatest_error
 
 check = settings(deadline=None, max_examples=40, derandomize=True, database=None)
 SMALL = [c for c in CASES if c.size == "64x64" and not c.name.endswith(("k2", "k3", "k4", "raw-k1", "rounded-k1"))]
@@ -38,8 +39,7 @@ def test_joints_count_exactly_if_the_crop_shows_them(case, x, y):
         assert all((t == 0).all() for t in leaves(target)) or case.name in ("ipr", "dsnt")
         return
     points = codec.decode(codec.oracle(target))
-    one_sided = 1.0 if getattr(codec, "quantise", "") in ("floor", "ceil") else 0.0
-    bound = [max(one_sided, axis.reach()) * axis.px_per_bin() + 1e-3 for axis in (codec.x, codec.y)]
+    bound = [limit + 1e-3 for limit in greatest_error(codec).tolist()]
     if case.name != "dsnt":  # the mean of a Gaussian that the border cuts lies farther inside
         assert abs(points.xy[0, 0, 0].item() - x) <= bound[0] and abs(points.xy[0, 0, 1].item() - y) <= bound[1]
         assert points.score[0, 0].item() == pytest.approx(1, abs=1e-5)

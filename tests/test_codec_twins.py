@@ -1,5 +1,7 @@
 """Codecs against slow twins written from the papers, and readouts on maps that no network should emit."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as random_arrays
 
-from poserep.codecs import DARK, Argmax, Gaussian, Heatmap, QuarterShift, SimCC
+from poserep.codecs import DARK, Argmax, Gaussian, Heatmap, MultiScale, QuarterShift, SimCC
 from poserep.losses import KL, MSE
 from reference import twins
 
@@ -103,3 +105,35 @@ def test_rounded_labels_beyond_the_crop_show_their_tail_alone():
     )
     (x, _), weight = codec.encode(torch.tensor([[[-12.0, 30.0]]]), torch.ones(1, 1))
     assert weight.item() == 1 and x.max().item() == pytest.approx(1e-4, abs=1e-4) and x.argmax() == 0
+
+
+@pytest.mark.parametrize("x", [0.3, 20.9, 80.0, 156.4, 158.6, 159.2])
+def test_ceiling_in_pixels_draws_the_studys_gaussian(x):
+    codec = Heatmap("160x160", sigma=7.16 / 4, quantise="ceil", grid="px", truncate=None, align="corner")
+    target, _ = codec.encode(torch.tensor([[[x, 80.0]]]), torch.ones(1, 1))
+    # Drawn at input resolution around the ceiling, of which every fourth pixel is kept.
+    drawn = twins.gaussian_map(math.ceil(x), 80, 160, 160, 7.16)[::4, ::4]
+    np.testing.assert_allclose(target[0, 0], drawn, atol=1e-5)
+
+
+@pytest.mark.parametrize("point", [(210.0, 100.0), (214.5, 30.0), (100.0, 277.0), (-20.0, 60.0), (80.0, 60.0)])
+@pytest.mark.parametrize("align", ["centre", "corner", "edge"])
+def test_drawn_targets_of_joints_beside_the_crop_lie_on_their_side(point, align):
+    codec = MultiScale("256x192", targets="drawn", align=align, bounds="published", truncate=None)
+    targets, weight = codec.encode(torch.tensor([[point]]), torch.ones(1, 1))
+    if weight.item() == 0:
+        assert all((t == 0).all() for t in targets)
+        return
+    for target in targets:
+        height, width = target.shape[-2:]
+        y, x = divmod(target[0, 0].argmax().item(), width)
+        if target.max() > 1e-6:
+            nearest = (
+                min(max(v, 0), side) * n / side for v, side, n in zip(point, (192, 256), (width, height), strict=True)
+            )
+            assert all(abs(a - b) <= 1 for a, b in zip((x, y), nearest, strict=True))
+
+
+def test_targets_are_constants_of_the_loss():
+    logits, target = torch.randn(1, 2, 5), torch.rand(1, 2, 5, requires_grad=True)
+    assert not KL()(logits, target, torch.ones(1, 2)).requires_grad

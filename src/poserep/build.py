@@ -19,7 +19,7 @@ from poserep.data import PoseDataModule, PoseDataset
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.metrics import PoseMetric
-from poserep.models import PoseNet
+from poserep.models import Head, PoseNet
 from poserep.module import PoseModule
 from poserep.skeleton import COCO, Skeleton
 
@@ -78,7 +78,10 @@ def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
     except InstantiationException as error:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None
-        raise InputError(f"{node._get_full_key(None)}: {str(error).splitlines()[0]}") from error
+        # The first line names the target, the cause says what is wrong with it.
+        reason = str(error).splitlines()[0]
+        cause = f" {error.__cause__}" if error.__cause__ and reason.endswith(":") else ""
+        raise InputError(f"{node._get_full_key(None)}: {reason}{cause}") from error
     if node.get("_partial_"):
         return partial(bound, *args, **kwargs)
     try:
@@ -86,7 +89,12 @@ def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
     except (TypeError, ValueError) as error:
         # A partial object hides the reason in the cause.
         raise InputError(f"{node._get_full_key(None)} ({node._target_}): {error.__cause__ or error}") from error
-    return bound(*args, **kwargs)
+    try:
+        return bound(*args, **kwargs)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{node._get_full_key(None)} ({node._target_}): {error}") from error
 
 
 def build_skeleton(node: Any) -> Skeleton:
@@ -124,12 +132,35 @@ def build_net(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
         )
     for readout in cfg.readouts or ():
         codec.readout(readout)
-    # What cannot be computed for this number of joints should say so now, before any data are read.
-    target, weight = codec.encode(torch.zeros(1, skeleton.num_keypoints, 2), torch.ones(1, skeleton.num_keypoints))
-    codec.loss(codec.oracle(target), target, weight)
+    maps = zip(backbone.channels, backbone.strides, strict=True)
+    features = [torch.zeros(1, c, size.height // s, size.width // s) for c, s in maps]
+    _try(head, codec, features, skeleton.flip_perm())
     net = PoseNet(backbone, head, channels_last=cfg.trainer.channels_last)
     # Weights in the images' layout, or every step converts them.
     return net.to(memory_format=torch.channels_last) if cfg.trainer.channels_last else net, codec
+
+
+def _try(head: Head, codec: Codec, features: list[torch.Tensor], perm: torch.Tensor) -> None:
+    """One pass through all that training and evaluation do with an output, before any data are read.
+
+    Raises:
+        InputError: If head, criterion, flip test or a readout cannot work with the others.
+    """
+    target, weight = codec.encode(torch.zeros(1, len(perm), 2), torch.ones(1, len(perm)))
+    try:
+        with torch.no_grad():
+            codec.loss(codec.oracle(target), target, weight)
+            out = head.eval()(features)
+            for readout in codec.readouts:
+                codec.decode(codec.merge(out, out, perm), readout)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"head {type(head).__name__} and codec {type(codec).__name__} of this representation fail on a trial: "
+            f"{type(error).__name__}: {error}; see representation.head, .codec.criterion and .codec.readouts"
+        ) from error
+    head.train()
 
 
 def effective_lr(optim: DictConfig, batch: int) -> float:

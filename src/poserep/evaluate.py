@@ -65,6 +65,7 @@ def restore(run_dir: Path, cfg: DictConfig) -> Run:
         run.module.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
+        reason = reason if len(reason) < 300 else f"{reason[:300]} ..."
         raise InputError(
             f"checkpoint {cfg.checkpoint} of {run_dir} does not fit this configuration: {reason}"
         ) from error

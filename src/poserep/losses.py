@@ -81,6 +81,7 @@ class KL:
 
     def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Logits (B, K, n), targets (B, K, n), non-negative, of any sum, and weights (B, K) to a scalar."""
+        target = target.detach()
         # The smallest float32 keeps 0 log 0 at 0 without a scalar loop over the bins.
         constant = (target * target.clamp_min(torch.finfo(target.dtype).tiny).log()).sum(-1)
         return self._reduce(constant + cross_entropy(logits, target), weight, logits.shape[-1])
@@ -129,8 +130,11 @@ class Distance:
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """-sum_i t_i log softmax(logits)_i over the last axis of (..., n), in two passes over the logits; (...)."""
-    return _CrossEntropy.apply(logits, target)
+    """-sum_i t_i log softmax(logits)_i over the last axis of (..., n), in two passes over the logits; (...).
+
+    Targets are constants: no gradient flows into them.
+    """
+    return _CrossEntropy.apply(logits, target.detach())
 
 
 class _CrossEntropy(torch.autograd.Function):

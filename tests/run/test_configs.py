@@ -34,9 +34,31 @@ def test_representation_trains(run, representation):
         assert by_readout and all(0 <= values["AP"] <= 100 for values in by_readout.values())
 
 
+HEAD, CODEC = "representation.head", "representation.codec"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [f"{HEAD}.side._target_=poserep.models.InterPredictor", "+representation.note=x"],
+        [f"{HEAD}.main._target_=poserep.models.SimplePredictor", f"{CODEC}.scale=0.25"],
+        [f"+{HEAD}.main.kernels=[3,3,3,3]", f"{CODEC}.targets=drawn", f"{CODEC}.supervise=[false,true,true,true]"],
+        [f"{CODEC}.mid_stride=8", f"{CODEC}.scale=2"],
+    ],
+)
+def test_ablations_of_srpose_train(run, overrides):
+    run("representation=srpose", "backbone=resnet18_pyramid", "boxes=[gt]", *overrides)
+
+
+@pytest.mark.parametrize("scale", [0.5, 2])
+def test_super_resolution_trains_at_other_scales(run, scale):
+    run("representation=sr", f"{CODEC}.scale={scale}", "boxes=[gt]")
+
+
 @pytest.mark.parametrize("backbone", [b for b in choices("backbone") if b != "resnet18_s8"])
 def test_backbone_trains(run, backbone):
-    _, result = run(f"backbone={backbone}", "boxes=[gt]", "flip_test=false")
+    representation = ["representation=srpose"] if backbone.endswith("pyramid") else []
+    _, result = run(f"backbone={backbone}", *representation, "boxes=[gt]", "flip_test=false")
     assert result["cost"]["params"] == result["cost"]["params_backbone"] + result["cost"]["params_head"]
 
 

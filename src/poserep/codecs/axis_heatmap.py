@@ -31,28 +31,30 @@ class AxisHeatmap(Codec):
         score: ``contract`` is the product of both axes' peaks, each over the least peak of a perfect target;
             ``published`` the lesser of both peaks.
         flip_shift: As for `SimCC`.
+        score_threshold: Belongs to the score.
     """
 
     form = "axes"
-    score_threshold = 0.2
 
     def __init__(
         self,
         size: Size | str,
-        k: float = 1.0,
-        sigma: float = 4.0,
+        k: float = 2.0,
+        sigma: float = 6.0,
         criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
         readouts: Mapping[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]] | None = None,
         align: Align = "centre",
         bounds: Bounds = "crop",
         score: Score = "contract",
         flip_shift: float | None = None,
+        score_threshold: float = 0.2,
     ) -> None:
         if not 1 <= k < float("inf"):
             raise InputError(f"AxisHeatmap: k={k} must be a number of at least 1 bin per pixel")
         if not 0 < sigma < float("inf"):
             raise InputError(f"AxisHeatmap: sigma={sigma} must be a positive number (bins)")
-        super().__init__(*axes(size, k, align), readouts or {"argmax": ArgmaxBin()}, score, bounds, flip_shift)
+        readouts = readouts or {"argmax": ArgmaxBin()}
+        super().__init__(*axes(size, k, align), readouts, score, bounds, flip_shift, score_threshold)
         self.k, self.sigma = float(k), float(sigma)
         self.criterion = criterion or MSE()
 

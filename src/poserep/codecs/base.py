@@ -48,6 +48,7 @@ class Codec(nn.Module, ABC):
         score: Score = "contract",
         bounds: Bounds = "crop",
         flip_shift: float | None = None,
+        score_threshold: float = 0.2,
     ) -> None:
         super().__init__()
         for value, known in ((score, ("contract", "published")), (bounds, ("crop", "published"))):
@@ -55,7 +56,11 @@ class Codec(nn.Module, ABC):
                 raise InputError(f"{type(self).__name__}: expected one of {known}, got {value!r}")
         if not readouts:
             raise InputError(f"{type(self).__name__}: needs at least one readout")
-        self.x, self.y = x, y
+        if not isinstance(score_threshold, int | float) or not 0 <= score_threshold < 1:
+            raise InputError(f"{type(self).__name__}: score_threshold={score_threshold!r} must be a number in [0, 1)")
+        if flip_shift is not None and not (isinstance(flip_shift, int | float) and math.isfinite(flip_shift)):
+            raise InputError(f"{type(self).__name__}: flip_shift={flip_shift!r} must be a number of bins, or null")
+        self.x, self.y, self.score_threshold = x, y, float(score_threshold)
         self.readouts = dict(readouts)
         self.score, self.bounds = score, bounds
         self.temperature: Tensor

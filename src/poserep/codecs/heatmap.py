@@ -45,10 +45,10 @@ class Heatmap(Codec):
         criterion: `poserep.losses.MSE` or `OHKM`.
         flip_shift: Bins by which the un-mirrored map is moved (positive: right) while the mirrored image stays where
             it is. None derives what is exact, see `Axis.mirror_shifts`; HRNet's code moves by 1.
+        score_threshold: Belongs to the score.
     """
 
     form = "map"
-    score_threshold = 0.2
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class Heatmap(Codec):
         score: Score = "contract",
         criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
         flip_shift: float | None = None,
+        score_threshold: float = 0.2,
     ) -> None:
         name, size = type(self).__name__, Size.parse(size)
         if not stride > 0 or any(abs(side / stride - round(side / stride)) > 1e-6 for side in size):
@@ -75,7 +76,8 @@ class Heatmap(Codec):
             raise InputError(f"{name}: quantise={quantise!r} is not one of {tuple(QUANTISERS)}")
         if grid not in ("bins", "px"):
             raise InputError(f"{name}: grid={grid!r} is not one of ('bins', 'px')")
-        super().__init__(*axes(size, 1 / stride, align), readouts or {"argmax": Argmax()}, score, bounds, flip_shift)
+        readouts = readouts or {"argmax": Argmax()}
+        super().__init__(*axes(size, 1 / stride, align), readouts, score, bounds, flip_shift, score_threshold)
         self.sigma, self.truncate = float(sigma), truncate
         self.quantise, self.grid = quantise, grid
         self.criterion = criterion or MSE()
@@ -88,18 +90,21 @@ class Heatmap(Codec):
 
     def centres(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Where Gaussians are drawn, (B, K, 2) bins, and weights (B, K), 0 where there is nothing to learn."""
-        xy = xy.float()
-        quantise = QUANTISERS[self.quantise]
-        centre = quantise(self.to_bins(xy)) if self.grid == "bins" else self.to_bins(quantise(xy))
-        if self.bounds == "crop":
-            weight = weight * self.in_crop(xy)
-            if self.quantise != "none":
-                limit = centre.new_tensor([self.x.n - 1, self.y.n - 1])
-                centre = centre.clamp_min(0).minimum(limit)
-        else:
-            weight = weight * self._window_touches(centre)
+        centre = self.quantised(xy.float())
+        weight = weight * (self.in_crop(xy.float()) if self.bounds == "crop" else self._window_touches(centre))
         # Masked joints may lie anywhere, at infinity too; their maps must still be made of numbers.
         return torch.where(weight[..., None] > 0, centre, 0.0), weight
+
+    def quantised(self, xy: Tensor) -> Tensor:
+        """Where Gaussians around points (B, K, 2) in input px are drawn, (B, K, 2) bins, whether or not they count."""
+        quantise = QUANTISERS[self.quantise]
+        if self.grid == "px":
+            return self.to_bins(quantise(xy))
+        centre = quantise(self.to_bins(xy))
+        if self.quantise == "none" or self.bounds != "crop":
+            return centre
+        # A joint of the crop beyond the end bins belongs to those.
+        return centre.clamp_min(0).minimum(centre.new_tensor([self.x.n - 1, self.y.n - 1]))
 
     def profiles(self, centre: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """The maps' two factors, (B, K, w) and (B, K, h); a Gaussian is the product of one along each axis."""
@@ -136,7 +141,7 @@ class Heatmap(Codec):
         if self.quantise != "none" and self.grid == "bins":
             return 1.0
         # A position that is quantised in px ends up to one px farther out than it was.
-        extra = 0.0 if self.quantise == "none" else 1.0
+        extra = {"none": 0.0, "round": 0.5}.get(self.quantise, 1.0)
         squares = sum((axis.reach() + extra / axis.px_per_bin()) ** 2 for axis in (self.x, self.y))
         return float(torch.tensor(-squares / (2 * self.sigma**2)).exp())
 
@@ -155,17 +160,17 @@ class Heatmap(Codec):
 
 
 class SRHeatmap(Heatmap):
-    """Heatmap at or above input resolution, from a super-resolution head (Wang et al. 2023, SRPose).
+    """Heatmap from a super-resolution head (Wang et al. 2023, SRPose), of input resolution unless told otherwise.
 
     Args:
         size: Of the input.
-        scale: Bins per input px, the paper's k: 1 is input resolution, 2 twice that.
+        scale: Bins per input px, the paper's k: 1 is input resolution, 2 twice that, 0.25 that of common heatmaps.
         base_sigma: Sigma of the stride-4 heatmap of the same input, in its bins; sigma grows linearly with resolution
             (2 at stride 4 is 8 at full resolution).
         **options: As for `Heatmap`, but ``stride`` and ``sigma``.
     """
 
     def __init__(self, size: Size | str, scale: float = 1, base_sigma: float = 2.0, **options: Any) -> None:
-        if not scale >= 1:
-            raise InputError(f"SRHeatmap: scale={scale} is below input resolution; use Heatmap for that")
+        if not 0 < scale < float("inf"):
+            raise InputError(f"SRHeatmap: scale={scale} must be a positive number (bins per input px)")
         super().__init__(size, stride=1 / scale, sigma=base_sigma * 4 * scale, **options)

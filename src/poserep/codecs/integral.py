@@ -5,7 +5,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from poserep.batch import Points
 from poserep.codecs.base import Bounds, Score
 from poserep.codecs.heatmap import Heatmap
 from poserep.codecs.labels import FLOOR
@@ -36,6 +35,7 @@ class Integral(Heatmap):
         bounds: As for `Heatmap`.
         score: ``contract`` is the peak probability over the least peak of a perfect output, ``published`` the peak.
         flip_shift: As for `Heatmap`; logits are un-mirrored and probabilities averaged.
+        score_threshold: Belongs to the score.
     """
 
     form = "map"
@@ -51,6 +51,7 @@ class Integral(Heatmap):
         bounds: Bounds = "crop",
         score: Score = "contract",
         flip_shift: float | None = None,
+        score_threshold: float = 0.2,
     ) -> None:
         super().__init__(
             size,
@@ -63,6 +64,7 @@ class Integral(Heatmap):
             bounds=bounds,
             score=score,
             flip_shift=flip_shift,
+            score_threshold=score_threshold,
         )
         if not 0 <= divergence < float("inf"):
             raise InputError(f"Integral: divergence={divergence} must not be negative")
@@ -94,10 +96,6 @@ class Integral(Heatmap):
         if self.divergence:
             loss = loss + self.divergence * (jensen_shannon(out.float(), target[1]) * weight).mean()
         return loss
-
-    def decode(self, out: Tensor, readout: str | None = None) -> Points:
-        """Points in input px and scores from logits (B, K, h, w)."""
-        return super().decode(out, readout)
 
     def least_peak(self) -> float:
         """The lowest maximum of a perfect output's distribution."""

@@ -89,8 +89,8 @@ class Gaussian:
     published_score: Literal["max", "min"] = "min"
 
     def __post_init__(self) -> None:
-        if not self.sigma > 0:
-            raise InputError(f"{type(self).__name__}: sigma={self.sigma} must be positive (bins)")
+        if not 0 < self.sigma < float("inf"):
+            raise InputError(f"{type(self).__name__}: sigma={self.sigma} must be a positive number (bins)")
 
     def __call__(self, centre: Tensor, n: int, shown: bool = True) -> Tensor:
         """(B, K) bins to (B, K, n)."""

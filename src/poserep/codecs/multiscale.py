@@ -101,8 +101,7 @@ class MultiScale(Heatmap):
             bounds=self.bounds,
         )
         # Which joints count is decided once, on the final map.
-        centre, _ = level.centres(torch.where(weight[..., None] > 0, xy, 0.0), weight)
-        return level.profiles(centre, weight)
+        return level.profiles(level.quantised(torch.where(weight[..., None] > 0, xy.float(), 0.0)), weight)
 
     def loss(self, out: Maps, target: Maps, weight: Tensor) -> Tensor:  # type: ignore[override]
         """The criterion of all maps, added, that of the low-resolution one with its own weight."""

@@ -76,6 +76,10 @@ class SecondMax:
 
     step: float = 0.25
 
+    def __post_init__(self) -> None:
+        if not 0 < self.step < float("inf"):
+            raise InputError(f"SecondMax: step={self.step} must be a positive number of bins")
+
     def __call__(self, heatmap: Tensor) -> Found:
         """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
         xy, value = peak(heatmap)
@@ -114,8 +118,8 @@ class SoftArgmax:
     beta: float = 100.0
 
     def __post_init__(self) -> None:
-        if not self.beta > 0:
-            raise InputError(f"SoftArgmax: beta={self.beta} must be positive")
+        if not 0 < self.beta < float("inf"):
+            raise InputError(f"SoftArgmax: beta={self.beta} must be a positive number")
 
     def __call__(self, heatmap: Tensor) -> Found:
         """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
@@ -142,7 +146,7 @@ class DARK:
     rescale: Literal["ratio", "range"] = "ratio"
 
     def __post_init__(self) -> None:
-        if self.kernel is not None and (self.kernel < 1 or self.kernel % 2 == 0):
+        if self.kernel is not None and (not isinstance(self.kernel, int) or self.kernel < 1 or self.kernel % 2 == 0):
             raise InputError(f"DARK: kernel={self.kernel} must be odd and positive, or null for no blur")
         if self.rescale not in ("ratio", "range"):
             raise InputError(f"DARK: rescale={self.rescale!r} is not one of ('ratio', 'range')")
@@ -223,5 +227,5 @@ def _search(heatmap: Tensor, pool: int | None) -> Found:
 
 
 def _check_pool(readout: Argmax | QuarterShift) -> None:
-    if readout.pool is not None and readout.pool < 1:
-        raise InputError(f"{type(readout).__name__}: pool={readout.pool} must be at least 1, or null")
+    if readout.pool is not None and (not isinstance(readout.pool, int) or readout.pool < 1):
+        raise InputError(f"{type(readout).__name__}: pool={readout.pool!r} must be a whole number of bins, or null")

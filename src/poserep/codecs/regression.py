@@ -29,10 +29,10 @@ class Regression(Codec):
         align: Of the crops; numbers have no bins to align.
         bounds: ``crop`` keeps joints inside the crop; there is no published rule, ``published`` means the same.
         score: Both are 1.
+        score_threshold: Belongs to the score.
     """
 
     form = "points"
-    score_threshold = 0.2
 
     def __init__(
         self,
@@ -41,8 +41,11 @@ class Regression(Codec):
         align: Align = "centre",
         bounds: Bounds = "crop",
         score: Score = "contract",
+        score_threshold: float = 0.2,
     ) -> None:
-        super().__init__(*axes(size, 1, align), {"point": lambda xy: xy}, score, bounds)
+        super().__init__(
+            *axes(size, 1, align), {"point": lambda xy: xy}, score, bounds, score_threshold=score_threshold
+        )
         self.criterion = criterion or Distance()
         self.side: Tensor
         self.register_buffer("side", torch.tensor([self.x.length, self.y.length]).float(), persistent=False)
@@ -79,10 +82,10 @@ class Regression(Codec):
 
     def density(self, out: Tensor) -> dict[str, Tensor]:
         """Spikes at the points, for pictures: ``x`` and ``y`` (B, K, n), one bin a pixel."""
-        return _spikes(self.decode(out).xy, self.x.n, self.y.n)
+        return _spikes(self._to_px(out.float()), self.x.n, self.y.n)
 
 
-class RLE(Codec):
+class RLE(Regression):
     """Residual log-likelihood estimation (Li et al. 2021, RLE). ``out`` is (points, scales, log-density or None).
 
     -log p = sum over both axes of (log sigma + log 2 + |e|) - log G(e), e = (predicted - true) / sigma: a Laplace
@@ -93,48 +96,45 @@ class RLE(Codec):
         size: Of the input.
         align: Of the crops; numbers have no bins to align.
         bounds: ``crop`` keeps joints inside the crop; there is no published rule, ``published`` means the same.
-        score: Both are 1 minus the mean of both scales, as in RLE's code; a perfect prediction has scale 0.
+        score: Both are 1 minus the mean of both scales, as in RLE's code; a perfect prediction has the least scale.
+        score_threshold: Belongs to the score.
     """
 
     form = "points with scale"
-    score_threshold = 0.2
 
     def __init__(
-        self, size: Size | str, align: Align = "centre", bounds: Bounds = "crop", score: Score = "contract"
+        self,
+        size: Size | str,
+        align: Align = "centre",
+        bounds: Bounds = "crop",
+        score: Score = "contract",
+        score_threshold: float = 0.2,
     ) -> None:
-        super().__init__(*axes(size, 1, align), {"point": lambda xy: xy}, score, bounds)
-        # Holds no parameters; it knows how points are written.
-        self.points = Regression(size, align=align, bounds=bounds)
+        super().__init__(size, None, align, bounds, score, score_threshold)
 
-    def encode(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """As for `Regression`."""
-        return self.points.encode(xy, weight)
-
-    def loss(self, out: Scaled, target: Tensor, weight: Tensor) -> Tensor:
+    def loss(self, out: Scaled, target: Tensor, weight: Tensor) -> Tensor:  # type: ignore[override]
         """Negative log-likelihood, summed over axes, averaged over the batch's joints."""
         xy, sigma, log_density = out
         difference = torch.where((weight > 0)[..., None], xy.float() - target, 0.0)
         return (residual_likelihood(difference, sigma.float().clamp_min(SMALLEST), log_density) * weight).mean()
 
-    def decode(self, out: Scaled, readout: str | None = None) -> Points:
+    def decode(self, out: Scaled, readout: str | None = None) -> Points:  # type: ignore[override]
         """Points in input px and scores from numbers."""
-        xy, sigma, _ = out
-        points = self.points.decode(self.readout(readout)(xy), None)
-        score = 1 - sigma.float().mean(-1)
-        return Points(points.xy, self.contract_score(score / (1 - SMALLEST)) if self.score == "contract" else score)
+        points, score = super().decode(out[0], readout), 1 - out[1].float().mean(-1)
+        return points._replace(score=self.contract_score(score / (1 - SMALLEST)) if self.score == "contract" else score)
 
-    def merge(self, out: Scaled, mirrored: Scaled, perm: Tensor) -> Scaled:
+    def merge(self, out: Scaled, mirrored: Scaled, perm: Tensor) -> Scaled:  # type: ignore[override]
         """Averages of points and of scales after un-mirroring."""
         sigma = (out[1] + mirrored[1].index_select(1, perm.to(out[1].device))) / 2
-        return self.points.merge(out[0], mirrored[0], perm), sigma, None
+        return super().merge(out[0], mirrored[0], perm), sigma, None
 
     def oracle(self, target: Tensor) -> Scaled:
         """The target with the smallest scale."""
         return target, torch.full_like(target, SMALLEST), None
 
-    def density(self, out: Scaled) -> dict[str, Tensor]:
+    def density(self, out: Scaled) -> dict[str, Tensor]:  # type: ignore[override]
         """Spikes at the points, see `Regression.density`."""
-        return self.points.density(out[0])
+        return super().density(out[0])
 
 
 def residual_likelihood(difference: Tensor, sigma: Tensor, log_density: Callable[[Tensor], Tensor] | None) -> Tensor:

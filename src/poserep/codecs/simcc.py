@@ -67,11 +67,12 @@ class SimCC(Codec):
             raise InputError(f"SimCC: k={k} must be a number of at least 1 bin per pixel")
         if merge_on not in ("probabilities", "logits"):
             raise InputError(f"SimCC: merge_on={merge_on!r} is not one of ('probabilities', 'logits')")
-        super().__init__(*axes(size, k, align), readouts or {"argmax": ArgmaxBin()}, score, bounds, flip_shift)
+        if score_threshold is None:
+            score_threshold = 0.2 if score == "contract" else 0.01
+        readouts = readouts or {"argmax": ArgmaxBin()}
+        super().__init__(*axes(size, k, align), readouts, score, bounds, flip_shift, score_threshold)
         self.k, self.label, self.merge_on = float(k), label or Gaussian(), merge_on
         self.criterion = criterion or KL()
-        default = 0.2 if score == "contract" else 0.01
-        self.score_threshold = default if score_threshold is None else score_threshold
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Pair, Tensor]:
         """Targets, (B, K, n) for x and for y, float32, and weights (B, K); those of weight 0 are zero."""

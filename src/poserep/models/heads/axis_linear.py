@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, small_normal
+from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, only_map, small_normal
 
 
 class AxisLinear(Head):
@@ -19,7 +19,7 @@ class AxisLinear(Head):
         num_keypoints: K.
         x: The codec's horizontal axis.
         y: The codec's vertical axis.
-        upsample_to: Stride reached by deconvolutions before the joints' maps are taken; None takes the coarsest map
+        upsample_to: Stride reached by deconvolutions before the joints' maps are taken; None takes the map
             as it is ("upsampling-free").
         channels_per_joint: Maps per joint; the published upsampling-free models take 32 or 28.
         width: Channels of the deconvolutions.
@@ -41,18 +41,19 @@ class AxisLinear(Head):
         super().__init__()
         if channels_per_joint < 1:
             raise InputError(f"AxisLinear: channels_per_joint={channels_per_joint} must be at least 1")
-        stride = strides[-1] if upsample_to is None else upsample_to
-        layers = doublings("AxisLinear", strides[-1], stride)
+        inputs, coarse = only_map("AxisLinear", channels, strides)
+        stride = coarse if upsample_to is None else upsample_to
+        layers = doublings("AxisLinear", coarse, stride)
         self.num_keypoints = num_keypoints
-        self.deconv_layers = deconvolutions(channels[-1], layers, width)
-        self.final_layer = nn.Conv2d(width if layers else channels[-1], num_keypoints * channels_per_joint, 1)
+        self.deconv_layers = deconvolutions(inputs, layers, width)
+        self.final_layer = nn.Conv2d(width if layers else inputs, num_keypoints * channels_per_joint, 1)
         small_normal(self)
         features = channels_per_joint * (x.length // stride) * (y.length // stride)
         self.mlp_head_x = nn.Linear(features, x.n)
         self.mlp_head_y = nn.Linear(features, y.n)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The coarsest map to logits."""
+        """The map to logits."""
         maps = self.final_layer(self.deconv_layers(features[-1]))
         joints = maps.reshape(maps.shape[0], self.num_keypoints, -1)
         return self.mlp_head_x(joints), self.mlp_head_y(joints)

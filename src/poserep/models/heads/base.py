@@ -33,6 +33,20 @@ class Head(nn.Module):
         raise NotImplementedError
 
 
+def only_map(head: str, channels: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
+    """Channels and stride of the only map of a backbone.
+
+    Raises:
+        InputError: If there are several: those that the head does not read would be parameters without gradient.
+    """
+    if len(channels) != 1:
+        raise InputError(
+            f"{head} reads one map, but the backbone gives {len(channels)}, of strides {list(strides)}; take a "
+            "backbone whose name does not end in _pyramid, or representation=srpose"
+        )
+    return channels[0], strides[0]
+
+
 def deconvolutions(channels: int, layers: int, width: int = 256) -> nn.Sequential:
     """``layers`` times: transposed convolution 4x4 of stride 2, batch norm, ReLU (Xiao et al. 2018)."""
     modules: list[nn.Module] = []

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, small_normal
+from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, only_map, small_normal
 
 
 class Deconv(Head):
     """SimpleBaseline's head (Xiao et al. 2018); without deconvolutions, HRNet's. Emits (B, K, y.n, x.n).
 
-    The number of deconvolutions follows from the coarsest map and the codec's stride: 3 on stride 32, 0 on HRNet.
+    The number of deconvolutions follows from the map and the codec's stride: 3 on stride 32, 0 on HRNet.
 
     Args:
         channels: Of the backbone's maps.
@@ -33,11 +33,12 @@ class Deconv(Head):
         width: int = 256,
     ) -> None:
         super().__init__()
-        layers = doublings(type(self).__name__, strides[-1], x.length / x.n)
-        self.deconv_layers = deconvolutions(channels[-1], layers, width)
-        self.final_layer = nn.Conv2d(width if layers else channels[-1], num_keypoints, 1)
+        inputs, stride = only_map("Deconv", channels, strides)
+        layers = doublings("Deconv", stride, x.length / x.n)
+        self.deconv_layers = deconvolutions(inputs, layers, width)
+        self.final_layer = nn.Conv2d(width if layers else inputs, num_keypoints, 1)
         small_normal(self)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """The coarsest map to heatmaps."""
+        """The map to heatmaps."""
         return self.final_layer(self.deconv_layers(features[-1]))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from poserep.models.heads.base import AxisLike, Head
+from poserep.models.heads.base import AxisLike, Head, only_map
 
 
 class PointHead(Head):
@@ -28,10 +28,10 @@ class PointHead(Head):
         self, channels: Sequence[int], strides: Sequence[int], num_keypoints: int, x: AxisLike, y: AxisLike
     ) -> None:
         super().__init__()
-        self.fc_coord = _linear(channels[-1], num_keypoints * 2)
+        self.fc_coord = _linear(only_map("PointHead", channels, strides)[0], num_keypoints * 2)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """The coarsest map to points."""
+        """The map to points."""
         return self.fc_coord(features[-1].mean((-2, -1))).unflatten(-1, (-1, 2))
 
 
@@ -64,13 +64,14 @@ class RLEHead(Head):
         hidden: int = 64,
     ) -> None:
         super().__init__()
-        self.fc_coord = _linear(channels[-1], num_keypoints * 2)
-        self.fc_sigma = _linear(channels[-1], num_keypoints * 2)
+        inputs, _ = only_map("RLEHead", channels, strides)
+        self.fc_coord = _linear(inputs, num_keypoints * 2)
+        self.fc_sigma = _linear(inputs, num_keypoints * 2)
         self.flow = RealNVP(couplings, hidden)
         self.flow.training_only = True  # type: ignore[assignment]
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]:
-        """The coarsest map to points with scales."""
+        """The map to points with scales."""
         pooled = features[-1].mean((-2, -1))
         xy = self.fc_coord(pooled).unflatten(-1, (-1, 2))
         sigma = self.fc_sigma(pooled).float().sigmoid().unflatten(-1, (-1, 2))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, small_normal
+from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, only_map, small_normal
 from poserep.models.heads.predictors import SRPredictor
 
 
@@ -19,7 +19,7 @@ class SRHead(Head):
         num_keypoints: K.
         x: The codec's horizontal axis.
         y: The codec's vertical axis.
-        upsample_to: Stride reached by deconvolutions before the encoder; None takes the coarsest map as it is.
+        upsample_to: Stride reached by deconvolutions before the encoder; None takes the map as it is.
         joint_channels: Encoder channels per joint.
         kernel: Of the grouped convolution, odd.
         width: Channels of the deconvolutions.
@@ -40,15 +40,16 @@ class SRHead(Head):
         width: int = 256,
     ) -> None:
         super().__init__()
-        stride = strides[-1] if upsample_to is None else upsample_to
-        layers = doublings("SRHead", strides[-1], stride)
+        inputs, coarse = only_map("SRHead", channels, strides)
+        stride = coarse if upsample_to is None else upsample_to
+        layers = doublings("SRHead", coarse, stride)
         factor = 2 ** doublings("SRHead", stride, x.length / x.n)
-        self.deconv_layers = deconvolutions(channels[-1], layers, width)
+        self.deconv_layers = deconvolutions(inputs, layers, width)
         self.predictor = SRPredictor(
-            width if layers else channels[-1], num_keypoints, factor, -1, (kernel,), (joint_channels,)
+            width if layers else inputs, num_keypoints, factor, -1, (kernel,), (joint_channels,)
         )
         small_normal(self.deconv_layers)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """The coarsest map to heatmaps."""
+        """The map to heatmaps."""
         return self.predictor(self.deconv_layers(features[-1]))
