@@ -7,13 +7,15 @@ import json
 import os
 import sys
 import time
+from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from poserep.build import CONF
+from poserep.build import CONF, RunSchema
 from poserep.errors import InputError
 from poserep.fit import fit, message
 from poserep.launch import launch
@@ -30,6 +32,10 @@ def prepare(cfg: DictConfig, backbone: str) -> Path:
     Raises:
         InputError: If a key that must be given is not.
     """
+    known = [field.name for field in fields(RunSchema)]
+    for key in (str(key) for key in cfg if key not in known):
+        near = get_close_matches(key, known, 1)
+        raise InputError(f"no key {key!r} in a run's configuration" + (f"; did you mean {near[0]!r}?" if near else ""))
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")

@@ -3,13 +3,16 @@
 import importlib.util
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 import test_codec_contract as contract
 from codec_cases import SIZES, Case, _other
 from poserep.build import CONF
+from poserep.codecs import CentreOfMass
 from poserep.fit import fit
 from poserep.geometry import ALIGNMENTS
 from poserep.train import prepare
@@ -48,6 +51,16 @@ def test_the_codec_holds_the_contract(ordinal, size, align):
     contract.test_joints_outside_or_unlabelled_cannot_change_loss_or_gradient(case)
     contract.test_the_oracle_minimises_the_loss_and_gradients_are_finite(case)
     contract.test_order_of_the_batch_is_irrelevant(case)
+
+
+def test_the_readout_reads():
+    source = re.search(r"```python\n(@dataclass.*?)```", PAGE, re.DOTALL)[1]
+    names: dict = {"dataclass": dataclass, "Tensor": torch.Tensor, "CentreOfMass": CentreOfMass}
+    exec(compile(source, "page", "exec", dont_inherit=True), names)
+    heatmap = torch.zeros(1, 1, 5, 7)
+    heatmap[..., 2, 3:5], heatmap[..., 0, 0] = 1.0, 0.4
+    position, peak = names["Plateau"]()(heatmap)
+    assert position[0, 0].tolist() == [3.5, 2.0] and peak.item() == 1.0
 
 
 def test_the_configuration_trains(ordinal, configure, tmp_path):

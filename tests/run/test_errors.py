@@ -224,6 +224,11 @@ def test_failure_before_training_is_recorded(configure):
     assert "does not exist" in json.loads((run_dir / "status.json").read_text())["error"]
 
 
+def test_key_that_no_run_has(configure):
+    with pytest.raises(InputError, match="no key 'aligm' in a run's configuration; did you mean 'align'"):
+        prepare(configure("+aligm=corner"), "backbone")
+
+
 def test_key_that_must_be_given(configure):
     with pytest.raises(InputError, match=r"data\.root must be given, as in data\.root="):
         prepare(configure("data=lspet", "data.root=???"), "backbone")
