@@ -7,6 +7,7 @@ from torch import Tensor
 
 from poserep.batch import Points
 from poserep.codecs.base import Bounds, Codec, Score, axes
+from poserep.codecs.labels import gaussian
 from poserep.codecs.simcc import ArgmaxBin, Pair
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
@@ -64,12 +65,7 @@ class AxisHeatmap(Codec):
         weight = weight * self.in_crop(xy)
         centre = torch.where(weight[..., None] > 0, self.to_bins(xy), 0.0)
         x, y = (
-            (torch.arange(axis.n, device=xy.device) - centre[..., i, None])
-            .square()
-            .mul(-1 / (2 * self.sigma**2))
-            .clamp_min(-60.0)
-            .exp()
-            * (weight > 0)[..., None]
+            gaussian(centre[..., i], axis.n, self.sigma) * (weight > 0)[..., None]
             for i, axis in enumerate((self.x, self.y))
         )
         return (x, y), weight

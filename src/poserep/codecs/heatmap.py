@@ -8,6 +8,7 @@ from torch import Tensor
 
 from poserep.batch import Points
 from poserep.codecs.base import Bounds, Codec, Score, axes
+from poserep.codecs.labels import gaussian
 from poserep.codecs.memory import outer
 from poserep.codecs.readouts import Argmax
 from poserep.errors import InputError
@@ -112,10 +113,10 @@ class Heatmap(Codec):
         return gx * (weight > 0)[..., None], gy
 
     def _profile(self, centre: Tensor, n: int) -> Tensor:
-        distance = torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None]
         # Tails end at 1e-17, so that products stay normal numbers; others are slow to compute with.
-        profile = distance.square().mul_(-1 / (2 * self.sigma**2)).clamp_min_(-40.0).exp_()
+        profile = gaussian(centre, n, self.sigma, tail=-40.0)
         if self.truncate is not None:
+            distance = torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None]
             profile = profile * (distance.abs() <= self.truncate * self.sigma)
         return profile
 

@@ -18,6 +18,12 @@ FLOOR = 1e-30
 TAIL = -60.0
 
 
+def gaussian(centre: Tensor, n: int, sigma: float, tail: float = TAIL) -> Tensor:
+    """exp(-d^2 / (2 sigma^2)) of the distances d of bins 0 to n - 1 from (..., ) positions in bins; (..., n)."""
+    distance = torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None]
+    return distance.square_().mul_(-1 / (2 * sigma**2)).clamp_min_(tail).exp_()
+
+
 class Label(Protocol):
     """A label smoothing.
 
@@ -96,13 +102,13 @@ class Gaussian:
         """(B, K) bins to (B, K, n)."""
         if self.rounded:
             centre = centre.round().clamp(0, n - 1) if shown else centre.round()
-        target = self._profile(torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None])
+        target = self._profile(centre, n)
         if self.renormalise:
             return target.div_(target.sum(-1, keepdim=True).clamp_min(FLOOR))
         return target.div_(self._mass())
 
-    def _profile(self, distance: Tensor) -> Tensor:
-        return distance.square_().mul_(-1 / (2 * self.sigma**2)).clamp_min_(TAIL).exp_()
+    def _profile(self, centre: Tensor, n: int) -> Tensor:
+        return gaussian(centre, n, self.sigma)
 
     def _mass(self) -> float:
         return self.sigma * (2 * torch.pi) ** 0.5
@@ -128,7 +134,8 @@ class Laplace(Gaussian):
     with b = sigma / sqrt(2).
     """
 
-    def _profile(self, distance: Tensor) -> Tensor:
+    def _profile(self, centre: Tensor, n: int) -> Tensor:
+        distance = torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None]
         return distance.abs_().mul_(-(2**0.5) / self.sigma).clamp_min_(TAIL).exp_()
 
     def _mass(self) -> float:
