@@ -21,7 +21,7 @@ from poserep.geometry import Size
 from poserep.metrics import PoseMetric
 from poserep.models import Head, PoseNet
 from poserep.module import PoseModule
-from poserep.skeleton import COCO, Skeleton
+from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -98,11 +98,10 @@ def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
 
 
 def build_skeleton(node: Any) -> Skeleton:
-    """``coco``, the path of a YAML or JSON file, or a mapping in place."""
-    if node == "coco":
-        return COCO
+    """The name of a known data set's, the path of a YAML or JSON file, or a mapping in place."""
     if isinstance(node, str):
-        return Skeleton.from_file(node)
+        known = {skeleton.name: skeleton for skeleton in (COCO, CROWDPOSE, HUMAN4D, MPII)}
+        return known[node] if node in known else Skeleton.from_file(node)
     category = OmegaConf.to_container(node, resolve=True)
     assert isinstance(category, dict)
     return Skeleton.from_category({str(key): value for key, value in category.items()})

@@ -165,3 +165,72 @@ COCO = Skeleton(
         "right_elbow", "left_wrist", "right_wrist",
     ),
 )  # fmt: skip
+
+_LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+
+# Sigmas are those of COCO's nearest joints: MPII has no OKS of its own, PCKh does not use them.
+MPII = Skeleton(
+    name="mpii",
+    names=(
+        "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax",
+        "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow",
+        "left_wrist",
+    ),
+    pairs=tuple((f"left_{part}", f"right_{part}") for part in _LIMBS),
+    edges=(
+        ("right_ankle", "right_knee"), ("right_knee", "right_hip"), ("right_hip", "pelvis"), ("pelvis", "left_hip"),
+        ("left_hip", "left_knee"), ("left_knee", "left_ankle"), ("pelvis", "thorax"), ("thorax", "upper_neck"),
+        ("upper_neck", "head_top"), ("upper_neck", "right_shoulder"), ("right_shoulder", "right_elbow"),
+        ("right_elbow", "right_wrist"), ("upper_neck", "left_shoulder"), ("left_shoulder", "left_elbow"),
+        ("left_elbow", "left_wrist"),
+    ),
+    sigmas=(
+        0.089, 0.087, 0.107, 0.107, 0.087, 0.089, 0.107, 0.079, 0.079, 0.079, 0.062, 0.072, 0.079, 0.079, 0.072, 0.062,
+    ),
+    upper=(
+        "thorax", "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder",
+        "left_elbow", "left_wrist",
+    ),
+)  # fmt: skip
+
+CROWDPOSE = Skeleton(
+    name="crowdpose",
+    names=(*(f"{side}_{part}" for part in _LIMBS for side in ("left", "right")), "head", "neck"),
+    pairs=tuple((f"left_{part}", f"right_{part}") for part in _LIMBS),
+    edges=(
+        ("left_ankle", "left_knee"), ("left_knee", "left_hip"), ("right_ankle", "right_knee"),
+        ("right_knee", "right_hip"), ("left_hip", "right_hip"), ("left_shoulder", "left_hip"),
+        ("right_shoulder", "right_hip"), ("left_shoulder", "right_shoulder"), ("left_shoulder", "left_elbow"),
+        ("right_shoulder", "right_elbow"), ("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"),
+        ("head", "neck"), ("right_shoulder", "neck"), ("left_shoulder", "neck"),
+    ),
+    sigmas=(0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079),
+    upper=(*(f"{side}_{part}" for part in _LIMBS[:3] for side in ("left", "right")), "head", "neck"),
+)  # fmt: skip
+
+# Sigmas are those of COCO's nearest joints: HUMAN4D has no OKS of its own, its metrics do not use them.
+HUMAN4D = Skeleton(
+    name="human4d",
+    names=(
+        "hips", "spine", "neck", "head", "right_arm", "right_forearm", "right_hand", "left_arm", "left_forearm",
+        "left_hand", "right_up_leg", "right_leg", "right_foot", "right_toe", "left_up_leg", "left_leg", "left_foot",
+        "left_toe",
+    ),
+    pairs=tuple(
+        (f"left_{part}", f"right_{part}") for part in ("arm", "forearm", "hand", "up_leg", "leg", "foot", "toe")
+    ),
+    edges=(
+        ("hips", "spine"), ("spine", "neck"), ("neck", "head"), ("neck", "right_arm"), ("right_arm", "right_forearm"),
+        ("right_forearm", "right_hand"), ("neck", "left_arm"), ("left_arm", "left_forearm"),
+        ("left_forearm", "left_hand"), ("hips", "right_up_leg"), ("right_up_leg", "right_leg"),
+        ("right_leg", "right_foot"), ("right_foot", "right_toe"), ("hips", "left_up_leg"), ("left_up_leg", "left_leg"),
+        ("left_leg", "left_foot"), ("left_foot", "left_toe"),
+    ),
+    sigmas=(
+        0.107, 0.107, 0.079, 0.079, 0.079, 0.072, 0.062, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089, 0.089, 0.107, 0.087,
+        0.089, 0.089,
+    ),
+    upper=(
+        "spine", "neck", "head", "right_arm", "right_forearm", "right_hand", "left_arm", "left_forearm", "left_hand",
+    ),
+)  # fmt: skip

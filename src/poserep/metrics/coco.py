@@ -33,9 +33,11 @@ class CocoAP(PoseMetric):
         skeleton: Its sigmas are used.
         size: Of the network's input; with ``padding`` it gives the crop's area, by which poses are compared.
         score_threshold: Belongs to the codec's score.
-        nms_threshold: 0.9 in the papers; None keeps all.
         padding: As for the crops.
+        nms_threshold: 0.9 in the papers; None keeps all.
     """
+
+    columns = ("AP", "AP50", "AP75", "AR")
 
     def __init__(
         self,
@@ -43,25 +45,22 @@ class CocoAP(PoseMetric):
         annotations: str | Path,
         skeleton: Skeleton,
         size: Size,
-        score_threshold: float,
-        nms_threshold: float | None = 0.9,
+        score_threshold: float = 0.0,
         padding: float = 1.25,
+        nms_threshold: float | None = 0.9,
     ) -> None:
-        super().__init__(instances)
-        self.annotations, self.skeleton = Path(annotations), skeleton
+        super().__init__(instances, annotations, skeleton, size, score_threshold, padding)
         self.sigmas = np.array(skeleton.sigmas)
-        self.score_threshold, self.nms_threshold = score_threshold, nms_threshold
-        boxes = np.array([i.box[2:] for i in instances])
-        self.areas = (fit_aspect(boxes, size) * padding).prod(-1)
-        self.diagnosis = ""
+        self.nms_threshold = nms_threshold
+        # Of the crop, by which poses are compared.
+        self.areas = (fit_aspect(self.instances.box[:, 2:], size) * padding).prod(-1)
 
     def detections(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Predictions in COCO's result format, rescored and without duplicates."""
         index, xy, score = predictions
         counts = score > self.score_threshold
         mean = (score * counts).sum(1) / np.maximum(counts.sum(1), 1)
-        person = np.array([self.instances[i].score for i in index]) * mean
-        image = np.array([self.instances[i].image_id for i in index])
+        person, image = self.instances.score[index] * mean, self.instances.image_id[index]
         area = self.areas[index]
         keep = np.arange(len(index))
         if self.nms_threshold is not None:
