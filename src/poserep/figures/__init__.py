@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from poserep.figures.calibration import reliability
 from poserep.figures.crops import crops, views
 from poserep.figures.curves import accuracy, training
+from poserep.figures.joints import joints, taxonomy
 from poserep.figures.style import STYLE, Result
 
-VECTOR = ("accuracy", "training", "reliability")
+VECTOR = ("accuracy", "training", "reliability", "taxonomy", "joints")
 
 
 def draw(results: Sequence[Result]) -> dict[str, str]:
@@ -26,6 +27,8 @@ def draw(results: Sequence[Result]) -> dict[str, str]:
             "accuracy": accuracy(results),
             "training": training(results),
             "reliability": reliability(results),
+            "taxonomy": taxonomy(results),
+            "joints": joints(results),
             "crops": crops(results),
             "views": views(results),
         }

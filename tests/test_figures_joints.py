@@ -1,0 +1,167 @@
+"""Figures of errors show what results record, and no text lies on another."""
+
+import itertools
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from poserep.figures import encode
+from poserep.figures.joints import KINDS, joints, taxonomy
+from poserep.figures.style import PALETTE, STYLE
+from poserep.metrics import taxonomy as measured
+
+NAMES = ("nose", "left_eye", "right_eye", "left_up_leg", "right_up_leg")
+PAIRS = [["left_eye", "right_eye"], ["left_up_leg", "right_up_leg"]]
+
+
+@pytest.fixture(autouse=True)
+def style():
+    with plt.rc_context(STYLE):
+        yield
+    plt.close("all")
+
+
+def errors(
+    *means: float | None, labelled: tuple[int, ...] = (1, 1, 1, 1, 1), count=(6, 2, 1, 1, 0), scale="sqrt(area)"
+):
+    found = {
+        name: {"labelled": n, "mean_normalised": mean}
+        for name, mean, n in zip(NAMES, means or (0.1,) * 5, labelled, strict=True)
+    }
+    return {
+        "scale": scale,
+        "pairs": PAIRS,
+        "joints": found,
+        "taxonomy": {"count": dict(zip(KINDS, count, strict=True))},
+    }
+
+
+def run(title: str, size: str = "64x64", seed: int = 0, augment: str = "none", **readouts):
+    config = {"representation": {"title": title}, "input_size": size, "seed": seed, "augment": augment}
+    return {"config": config, "errors": {"gt": readouts}}
+
+
+def texts(figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(plt.Text) if text.get_text()]
+
+
+def dots(figure, panel: int = 0) -> list[np.ndarray]:
+    return [np.asarray(marks.get_offsets()) for marks in figure.axes[panel].collections[1:]]
+
+
+def test_the_kinds_are_those_that_are_measured():
+    assert tuple(KINDS) == measured.KINDS
+
+
+def test_there_is_no_figure_without_errors():
+    bare = {"config": run("SimCC")["config"]}
+    assert taxonomy([bare]) is None and joints([bare]) is None
+    assert taxonomy([bare | {"errors": {}}]) is None
+
+
+def test_runs_from_before_errors_were_recorded_are_left_out():
+    bare = {"config": run("SimCC")["config"]}
+    assert not [t for t in texts(taxonomy([bare, run("Heatmap", dark=errors())])) if "SimCC" in t]
+    found = joints([bare, run("Heatmap", dark=errors())])
+    # Colours are those of all figures of the report.
+    assert to_hex(found.axes[0].collections[1].get_facecolor()[0]) == PALETTE[1]
+
+
+def test_bars_are_shares_and_say_them():
+    results = [run("Heatmap", dark=errors(count=(5, 3, 1, 1, 0)), argmax=errors(count=(1, 0, 0, 0, 3)))]
+    figure = taxonomy(results)
+    bars = [bar for bar in figure.axes[0].patches if bar.get_height() == pytest.approx(0.2)]
+    widths = np.array([bar.get_width() for bar in bars]).reshape(2, 5)
+    np.testing.assert_allclose(widths / widths.sum(1, keepdims=True), [[0.5, 0.3, 0.1, 0.1, 0], [0.25, 0, 0, 0, 0.75]])
+    lefts = np.array([bar.get_x() for bar in bars]).reshape(2, 5)
+    np.testing.assert_allclose(lefts[:, 1:], np.cumsum(widths, 1)[:, :-1])
+    assert [to_hex(bar.get_facecolor()) for bar in bars] == list(KINDS.values()) * 2
+    found = texts(figure)
+    assert found[found.index("Heatmap · argmax, 64x64") + 1 :][:5] == ["25.0", "0.0", "0.0", "0.0", "75.0"]
+    assert {*KINDS, "Kinds of errors, percent of labelled joints"} <= set(found)
+
+
+def test_seeds_are_added_up_and_settings_kept_apart():
+    seeds = [run("SimCC", seed=seed, soft=errors(count=(n, 0, 0, 0, 4))) for seed, n in enumerate((1, 11))]
+    assert {"60.0", "40.0"} <= set(texts(taxonomy(seeds)))
+    apart = texts(taxonomy([run("SimCC", soft=errors()), run("SimCC", augment="all", soft=errors())]))
+    assert {"SimCC, augment=none · soft, 64x64", "SimCC, augment=all · soft, 64x64"} <= set(apart)
+
+
+def test_left_and_right_are_one_row_in_the_order_of_the_skeleton():
+    figure = joints([run("Heatmap", dark=errors(0.1, 0.2, 0.4, 0.05, 0.07, labelled=(1, 3, 1, 2, 2)))])
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["nose", "eye", "up leg"]
+    (found,) = dots(figure)
+    np.testing.assert_allclose(found, [[10, 0], [25, 1], [6, 2]])
+    assert figure.axes[0].yaxis_inverted()
+
+
+def test_seeds_are_averaged_and_only_the_default_readout_is_drawn():
+    results = [
+        run("SimCC", seed=seed, soft=errors(*(mean,) * 5, labelled=(n,) * 5), argmax=errors())
+        for seed, mean, n in ((0, 0.1, 1), (1, 0.5, 3))
+    ]
+    figure = joints([*results, run("Heatmap", dark=errors(*(0.2,) * 5))])
+    simcc, heatmap = dots(figure)
+    np.testing.assert_allclose(simcc[:, 0], 40)
+    np.testing.assert_allclose(heatmap[:, 0], 20)
+    assert (simcc[:, 1] < heatmap[:, 1]).all(), "equal errors would hide one another"
+    assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == ["SimCC · soft", "Heatmap · dark"]
+
+
+def test_joints_that_nobody_has_labelled_have_no_mark():
+    figure = joints([run("SimCC", soft=errors(None, 0.1, None, None, None, labelled=(0, 2, 0, 0, 0)))])
+    (found,) = dots(figure)
+    np.testing.assert_allclose(np.ma.filled(np.ma.masked_invalid(found[:, 0]), -1), [-1, 10, -1])
+
+
+def test_sizes_and_scales_have_panels_of_their_own():
+    figure = joints(
+        [
+            run("SimCC", "256x192", soft=errors()),
+            run("SimCC", "64x64", soft=errors()),
+            run("SimCC", "64x64", augment="all", soft=errors(scale="head")),
+        ]
+    )
+    assert [ax.get_xlabel().removeprefix("mean error, percent of ") for ax in figure.axes] == [
+        "√area of the person",
+        "head length",
+        "√area of the person",
+    ]
+    titles = [text for text in texts(figure) if text.startswith("Error by joint")]
+    assert titles == ["Error by joint at 64x64"] * 2 + ["Error by joint at 256x192"]
+
+
+def many() -> list[dict]:
+    titles = ("Heatmap", "SimCC", "SRPose with a long name that needs a second line of its own")
+    return [
+        run(title, size, augment=augment, dark=errors(), argmax=errors())
+        for title, size, augment in itertools.product(titles, ("64x64", "256x192"), ("none", "all"))
+    ]
+
+
+@pytest.mark.parametrize("draw", [taxonomy, joints])
+@pytest.mark.parametrize("results", [many(), many()[:1]], ids=["many", "one"])
+def test_no_text_lies_on_another(draw, results):
+    figure = draw(results)
+    figure.canvas.draw()
+    # Axes that are off still have the numbers that they do not show.
+    shown = [*figure.texts, *(t for ax in figure.axes for t in (ax.findobj(plt.Text) if ax.axison else ax.texts))]
+    boxes = {t: t.get_window_extent().shrunk(0.98, 0.9) for t in shown if t.get_text() and t.get_visible()}
+    assert len(boxes) > 8
+    over = [(a.get_text(), b.get_text()) for a, b in itertools.combinations(boxes, 2) if boxes[a].overlaps(boxes[b])]
+    assert not over
+    # A page 310 px wide, as in the report on a telephone, leaves letters of 6 px and more.
+    width = figure.get_tightbbox().width
+    assert all(310 * text.get_fontsize() / 72 / width >= 6 for text in boxes)
+
+
+@pytest.mark.parametrize("draw", [taxonomy, joints])
+def test_pages_can_hold_them(draw):
+    assert encode(draw(many()), vector=True).startswith("data:image/svg+xml;base64,")
