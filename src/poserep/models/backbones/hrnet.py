@@ -18,6 +18,7 @@ class HRNet(nn.Module):
         multiscale: Emit all four branches (SRPose, HRFormer's setting; 29.3M parameters at width 32) in place of the
             finest alone (28.5M).
         weights: A local file of ImageNet weights in HRNet's or timm's layout, or None for random ones.
+        in_channels: Of the images.
 
     Attributes:
         channels: Of each map.
@@ -27,7 +28,9 @@ class HRNet(nn.Module):
 
     multiple = 32
 
-    def __init__(self, width: int = 32, multiscale: bool = False, weights: str | Path | None = None) -> None:
+    def __init__(
+        self, width: int = 32, multiscale: bool = False, weights: str | Path | None = None, in_channels: int = 3
+    ) -> None:
         super().__init__()
         name = f"hrnet_w{width}"
         if not timm.is_model(name):
@@ -35,7 +38,12 @@ class HRNet(nn.Module):
         indices = (1, 2, 3, 4) if multiscale else (1,)
         # Without feature_location="" timm returns the classifier's maps, four times as wide.
         self.trunk = timm.create_model(
-            name, pretrained=False, features_only=True, feature_location="", out_indices=indices
+            name,
+            pretrained=False,
+            features_only=True,
+            feature_location="",
+            out_indices=indices,
+            in_chans=in_channels,
         )
         if not multiscale:
             # The last module would otherwise fuse into branches that nothing reads: parameters without gradient,

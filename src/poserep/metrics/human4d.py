@@ -1,0 +1,136 @@
+"""HUMAN4D's measures: PCKh by the distance from neck to head, and RMSE; as the study defines and as it computes them.
+
+The functions work on (N, K, 2) keypoints in px; their arithmetic is float64.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from poserep.data.instances import Instance
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.metrics.base import Predictions, SumMetric
+from poserep.metrics.epe import distances
+from poserep.skeleton import Skeleton
+
+ALPHAS = (0.5, 0.1)
+
+
+def code_hits(
+    gt: np.ndarray, pred: np.ndarray, gt_mask: np.ndarray, pred_mask: np.ndarray, ends: Sequence[int], alpha: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """PCKh as the study's code (moai) counts it, one coordinate at a time.
+
+    A coordinate is right if its error is less than ``alpha`` times the distance of neck and head along the same axis
+    and both masks have it. It counts if either has it, so that one "seen" by only one of both is wrong. Where neck and
+    head share a coordinate, nothing along that axis is right.
+
+    Args:
+        gt: (N, K, 2).
+        pred: (N, K, 2).
+        gt_mask: (N, K, 2) bool, what is in view.
+        pred_mask: (N, K, 2) bool, what the network is sure of.
+        ends: Positions of neck and head.
+        alpha: Fraction of their distance.
+
+    Returns:
+        Right (N, K, 2) and counted (N, K, 2), bool.
+    """
+    extent = np.abs(gt[:, [ends[0]]].astype(np.float64) - gt[:, [ends[1]]])
+    # As a product, an extent of 0 is no division by 0, and still reached by no error.
+    near = np.abs(pred.astype(np.float64) - gt) < alpha * extent
+    return near & gt_mask & pred_mask, gt_mask | pred_mask
+
+
+def code_rmse(gt: np.ndarray, pred: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """RMSE as the study's code (moai) computes it: per sample over both coordinates of all joints.
+
+    Args:
+        gt: (N, K, 2).
+        pred: (N, K, 2).
+        weight: (N, K, 2), or what broadcasts to it.
+
+    Returns:
+        (N,) sqrt(sum(weight d^2) / sum(weight)); sqrt(2) less than over Euclidean distances. NaN without any weight.
+    """
+    weight = np.broadcast_to(weight, gt.shape).astype(np.float64)
+    squares = weight * np.square(pred.astype(np.float64) - gt)
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(squares.sum((1, 2)) / weight.sum((1, 2)))
+
+
+class Human4DError(SumMetric):
+    """PCKh-0.5, PCKh-0.1 (percent) and RMSE (image px), each as the paper says and as its code computes.
+
+    - ``PCKh-a``: labelled keypoints nearer to the label than a times the distance from neck to head (strictly), of
+      those of samples that have both in view.
+    - ``RMSE``: root of a sample's mean squared Euclidean distance over its labelled keypoints; then the mean over
+      samples.
+    - ``PCKh-a (code)``: `code_hits`, and ``RMSE (code)``: `code_rmse`. These are to be compared with published
+      values. A keypoint's prediction is "visible" in it if its score exceeds ``visible``; the study takes the blurred
+      heatmap's value there. It averages each of its batches, then these, so that samples of a smaller last batch count
+      more: that belongs to its batches and is not repeated here; all samples count alike.
+
+    Args:
+        instances: Of HUMAN4D, or of any skeleton with ``neck`` and ``head``.
+        annotations: See `PoseMetric`.
+        skeleton: See above.
+        size: See `PoseMetric`.
+        score_threshold: See `PoseMetric`.
+        padding: See `PoseMetric`.
+        visible: See above; 0.4 in the study.
+
+    Raises:
+        InputError: If the skeleton has no neck or no head.
+    """
+
+    columns = ("PCKh-0.5", "PCKh-0.1", "RMSE")
+    lower = frozenset(("RMSE", "RMSE (code)"))
+
+    def __init__(
+        self,
+        instances: Sequence[Instance],
+        annotations: str | Path,
+        skeleton: Skeleton,
+        size: Size,
+        score_threshold: float = 0.0,
+        padding: float = 1.25,
+        visible: float = 0.4,
+    ) -> None:
+        super().__init__(instances, annotations, skeleton, size, score_threshold, padding)
+        if not {"neck", "head"} <= set(skeleton.names):
+            raise InputError(
+                f"skeleton {skeleton.name!r} has no `neck` and `head`, by whose distance HUMAN4D's PCKh measures; "
+                "choose another data.metric"
+            )
+        self.ends = [skeleton.names.index("neck"), skeleton.names.index("head")]
+        self.visible = visible
+
+    def sums(self, predictions: Predictions) -> np.ndarray:
+        """Per person (N, 10): hits at each threshold, joints; RMSE, 1; the code's hits, coordinates; its RMSE, 1."""
+        gt, labelled = self.instances.keypoints[predictions.index], self.instances.weight[predictions.index] > 0
+        distance = distances(gt, predictions.xy)
+        head = distances(gt[:, self.ends[0]], gt[:, self.ends[1]]) * labelled[:, self.ends].all(1)
+        measured = labelled & (head > 0)[:, None]
+        hits = [(measured & (distance < alpha * head[:, None])).sum(1) for alpha in ALPHAS]
+        some = labelled.any(1)
+        rmse = np.sqrt(np.where(labelled, distance**2, 0).sum(1) / np.maximum(labelled.sum(1), 1))
+        # The code's masks are per coordinate, and the same for both.
+        seen, sure = (np.repeat(mask[..., None], 2, -1) for mask in (labelled, predictions.score > self.visible))
+        counted = [code_hits(gt, predictions.xy, seen, sure, self.ends, alpha) for alpha in ALPHAS]
+        code = [right.sum((1, 2)) for right, _ in counted]
+        per_axis = np.where(some, code_rmse(gt, predictions.xy, seen), 0)
+        columns = [*hits, measured.sum(1), rmse, some, *code, counted[0][1].sum((1, 2)), per_axis, some]
+        return np.stack(columns, 1).astype(np.float64)
+
+    def finish(self, totals: np.ndarray) -> dict[str, np.ndarray]:
+        """See `SumMetric.finish`."""
+        values = {}
+        with np.errstate(invalid="ignore"):
+            for suffix, part in (("", totals[:, :5]), (" (code)", totals[:, 5:])):
+                for alpha, hits in zip(ALPHAS, part.T, strict=False):
+                    values[f"PCKh-{alpha}{suffix}"] = 100 * hits / part[:, 2]
+                values[f"RMSE{suffix}"] = part[:, 3] / part[:, 4]
+        return values
