@@ -39,7 +39,12 @@ class Augment:
         half_body: Probability of cropping to the upper or lower body when more than ``half_body_min`` joints are
             labelled (0.3 for HRNet on COCO, 0 elsewhere).
         half_body_min: 8 on COCO.
-        upper_prob: Of choosing the upper body. 0.5; the published code compares a normal with 0.5, which is 0.69.
+        upper_prob: Of choosing the upper body. 0.5; the published code compares a normal with 0.5, which is 0.6915.
+        half_body_px: Added to width and height of the joints' extent; DarkPose, which counts pixels, adds 1.
+        jitter: The box moves by up to half of this share of its width and height, evenly distributed (0.4 in mmpose
+            and SRPose).
+        jitter_prob: How often it does (0.3 there).
+        jitter_once: Draw the move once for a run, not in every epoch, as that code does when it reads the annotations.
         pixels: Albumentations transforms that leave geometry alone, applied to the crop.
     """
 
@@ -50,14 +55,27 @@ class Augment:
     half_body: float = 0.0
     half_body_min: int = 8
     upper_prob: float = 0.5
+    half_body_px: float = 0.0
+    jitter: float = 0.0
+    jitter_prob: float = 0.0
+    jitter_once: bool = False
     pixels: Sequence[Any] = field(default=())
 
     def __post_init__(self) -> None:
-        for name in ("rotation_prob", "flip", "half_body", "upper_prob"):
+        for name in ("rotation_prob", "flip", "half_body", "upper_prob", "jitter_prob"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"augment.{name}={getattr(self, name)} is no probability")
-        if not 0 <= self.scale < 1 or self.rotation < 0:
-            raise InputError(f"augment: scale={self.scale} must be in [0, 1), rotation={self.rotation} not negative")
+        if not 0 <= self.scale < 1 or self.rotation < 0 or not 0 <= self.jitter <= 1:
+            raise InputError(
+                f"augment: scale={self.scale} must be in [0, 1), jitter={self.jitter} in [0, 1], "
+                f"rotation={self.rotation} not negative"
+            )
+
+    def move(self, rng: np.random.Generator, box: np.ndarray) -> np.ndarray:
+        """Draw where a box (4,) is taken to be, as a detector might err; image px."""
+        if not self.jitter or rng.random() >= self.jitter_prob:
+            return box
+        return np.concatenate([box[:2] + self.jitter * (rng.random(2) - 0.5) * box[2:], box[2:]])
 
     def view(
         self,
@@ -98,7 +116,7 @@ class Augment:
         if len(chosen) < 2:
             return view.centre, view.extent
         # Coincident joints would span no region.
-        spread = np.maximum(chosen.max(0) - chosen.min(0), 1.0).astype(np.float64)
+        spread = np.maximum(np.ptp(chosen.astype(np.float64), axis=0) + self.half_body_px, 1.0)
         return chosen.mean(0).astype(np.float64), fit_aspect(spread, size) * 1.5
 
     def recolour(self) -> Any:
