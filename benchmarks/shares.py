@@ -10,7 +10,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from torch import Tensor
 
-from poserep.build import CONF, build_net, make
+from poserep.build import CONF, build_net
+from poserep.make import make
 from poserep.codecs import RLE, Codec
 from poserep.geometry import Size
 from poserep.models.heads.points import RealNVP

@@ -14,7 +14,8 @@ from hydra import compose, initialize_config_dir
 from torch.nn import functional as F
 
 from codec_cases import each
-from poserep.build import CONF, make
+from poserep.build import CONF
+from poserep.make import make
 from poserep.codecs import DARK, Gaussian, Heatmap, QuarterShift, SimCC
 from poserep.geometry import Axis, mirror_image
 

@@ -13,7 +13,10 @@ from poserep.build import Run
 from poserep.codecs import Codec
 from poserep.errors import InputError
 from poserep.metrics.calibration import Joints, labelled_joints, summary
+from poserep.metrics.taxonomy import breakdown
+from poserep.protocol import Protocol
 from poserep.results import file_hash, write_npz
+from poserep.sets import PATHS
 
 # Detections have no truth of their own to hold scores against.
 ANNOTATED = "gt"
@@ -30,45 +33,59 @@ def score_threshold(codec: Codec) -> float:
     return threshold ** (1 / temperature(codec)) if threshold > 0 else threshold
 
 
-def protocol(cfg: DictConfig, run: Run, boxes: str) -> dict[str, Any]:
-    """Everything that an evaluation's numbers depend on besides the weights."""
-    codec = run.module.codec
-    return {
-        "data": cfg.data.name,
-        "real": cfg.data.real,
-        "split": cfg.data.val.annotations,
-        "boxes": boxes,
-        "hashes": {name: file_hash(path) for name, path in run.files.items() if boxes == "det" or name != "detections"},
-        "instances": len(run.data.evaluation[boxes]),
-        "flip_test": cfg.flip_test,
-        "score": codec.score,
-        "temperature": temperature(codec),
-        "score_threshold": score_threshold(codec),
-        "metric": OmegaConf.to_container(cfg.data.metric, resolve=True),
-        "area": "annotation",
-        "size": cfg.input_size,
-        "align": cfg.align,
-    }
+def protocol(cfg: DictConfig, run: Run, boxes: str, readout: str) -> Protocol:
+    """What the numbers of one readout depend on besides the weights."""
+    codec, metric = run.module.codec, run.module.metrics_of(boxes)[readout]
+    hashes = {name: file_hash(path) for name, path in run.files.items() if boxes == "det" or name != "detections"}
+    options = OmegaConf.to_container(cfg.data.metric, resolve=True)
+    crop = OmegaConf.to_container(cfg.data.crop, resolve=True) if cfg.data.get("crop") else {}
+    loader = OmegaConf.to_container(cfg.data.val, resolve=True)
+    assert isinstance(options, dict) and isinstance(crop, dict) and isinstance(loader, dict)
+    return Protocol(
+        data=cfg.data.name,
+        real=cfg.data.real,
+        split=cfg.data.val.annotations,
+        boxes=boxes,
+        hashes=hashes,
+        instances=len(run.data.evaluation[boxes]),
+        flip_test=cfg.flip_test,
+        readout=readout,
+        score=codec.score,
+        temperature=temperature(codec),
+        score_threshold=score_threshold(codec),
+        metric={str(key): value for key, value in options.items()},
+        area=metric.area,
+        size=cfg.input_size,
+        align=cfg.align,
+        crop={str(key): value for key, value in crop.items()},
+        loader={str(key): value for key, value in loader.items() if key not in PATHS},
+    )
 
 
 def evaluate(run: Run, trainer: lightning.Trainer, cfg: DictConfig, boxes: Sequence[str]) -> dict[str, Any]:
     """Evaluate the module as it is with every readout and each kind of boxes, in one pass a kind.
 
     Returns:
-        ``metrics`` by boxes and readout, the ``protocol`` of each kind of boxes, and on the first process, if annotated
-        boxes are among them, ``calibration`` by boxes and readout.
+        ``metrics`` and ``protocol`` by boxes and readout, which of the metrics are shown as ``columns`` and of which
+        less is better (``lower``), and on the first process, if annotated boxes are among them, ``calibration`` and
+        ``errors`` by boxes and readout.
     """
     module = run.module
     module.boxes = run.data.boxes = list(boxes)
     for metric in (metric for kind in boxes for metric in module.metrics_of(kind).values()):
         metric.score_threshold = score_threshold(module.codec)
     trainer.validate(module, datamodule=run.data, verbose=False)
-    found: dict[str, Any] = {"metrics": module.results, "protocol": {b: protocol(cfg, run, b) for b in boxes}}
+    found: dict[str, Any] = {
+        "metrics": module.results,
+        "columns": list(module.metric.columns),
+        "lower": sorted(module.metric.lower),
+        "protocol": {b: {r: protocol(cfg, run, b, r).record() for r in module.readouts} for b in boxes},
+    }
     if trainer.is_global_zero:
         for kind in boxes:
-            for note in {getattr(metric, "diagnosis", "") for metric in module.metrics_of(kind).values()} - {""}:
+            for note in sorted({metric.diagnosis for metric in module.metrics_of(kind).values()} - {""}):
                 print(f"note: {note}", file=sys.stderr)
-        found |= calibration(run)
+        found |= calibration(run) | errors(run)
     return found
 
 
@@ -98,14 +115,27 @@ def calibration(run: Run) -> dict[str, Any]:
     return {"calibration": {ANNOTATED: {name: summary(j.score, j.oks) for name, j in joints.items()}}}
 
 
+def errors(run: Run) -> dict[str, Any]:
+    """Where and how predictions fail on annotated boxes, by readout; empty if nothing is labelled."""
+    if ANNOTATED not in run.module.boxes:
+        return {}
+    found = {}
+    try:
+        for name, metric in run.module.metrics_of(ANNOTATED).items():
+            assert metric.found is not None
+            found[name] = breakdown(metric.found, metric.instances, run.skeleton)
+    except InputError as error:
+        print(f"note: errors by joint are left out: {error}", file=sys.stderr)
+        return {}
+    return {"errors": {ANNOTATED: found}}
+
+
 def save_predictions(run: Run, path: Path) -> None:
     """Every prediction of the last evaluation, image px, with the ids of its box."""
     arrays: dict[str, Any] = {}
     for boxes in run.module.boxes:
         instances = run.data.evaluation[boxes].instances
-        arrays[f"{boxes}/image_id"] = np.array([i.image_id for i in instances])
-        arrays[f"{boxes}/id"] = np.array([i.id for i in instances])
-        arrays[f"{boxes}/box"] = np.array([i.box for i in instances])
+        arrays |= {f"{boxes}/{key}": getattr(instances, key) for key in ("image_id", "id", "box")}
         for name, metric in run.module.metrics_of(boxes).items():
             found = metric.found
             assert found is not None

@@ -1,8 +1,6 @@
 """Configuration to objects. Derived numbers (channels, strides, K, bins) are passed here, never typed in YAML."""
 
-import inspect
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,18 +8,17 @@ from typing import Any
 
 import torch
 from hydra.core.config_store import ConfigStore
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from poserep.codecs import Codec
-from poserep.data import PoseDataModule, PoseDataset
+from poserep.data import PoseDataModule, Tally
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.metrics import PoseMetric
+from poserep.make import make
 from poserep.models import Head, PoseNet
 from poserep.module import PoseModule
-from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton
+from poserep.sets import boxes_of, dataset_of, files_of, instances_of, metric_of, root_of, skeleton_of
+from poserep.skeleton import Skeleton
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -62,49 +59,8 @@ class Run:
     data: PoseDataModule
     skeleton: Skeleton
     files: dict[str, Path]
+    tallies: dict[str, Tally]
     lr: float
-
-
-def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
-    """Call a node's ``_target_`` with its own arguments and the given ones, or bind them if it is ``_partial_``.
-
-    Objects are passed past Hydra, which would copy them into its configuration.
-
-    Raises:
-        InputError: What the target raises, or, naming the node, that an argument is unknown or missing.
-    """
-    try:
-        bound = instantiate(node, _partial_=True, _convert_="all")
-    except InstantiationException as error:
-        if isinstance(error.__cause__, InputError):
-            raise error.__cause__ from None
-        # The first line names the target, the cause says what is wrong with it.
-        reason = str(error).splitlines()[0]
-        cause = f" {error.__cause__}" if error.__cause__ and reason.endswith(":") else ""
-        raise InputError(f"{node._get_full_key(None)}: {reason}{cause}") from error
-    if node.get("_partial_"):
-        return partial(bound, *args, **kwargs)
-    try:
-        inspect.signature(bound).bind(*args, **kwargs)
-    except (TypeError, ValueError) as error:
-        # A partial object hides the reason in the cause.
-        raise InputError(f"{node._get_full_key(None)} ({node._target_}): {error.__cause__ or error}") from error
-    try:
-        return bound(*args, **kwargs)
-    except InputError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{node._get_full_key(None)} ({node._target_}): {error}") from error
-
-
-def build_skeleton(node: Any) -> Skeleton:
-    """The name of a known data set's, the path of a YAML or JSON file, or a mapping in place."""
-    if isinstance(node, str):
-        known = {skeleton.name: skeleton for skeleton in (COCO, CROWDPOSE, HUMAN4D, MPII)}
-        return known[node] if node in known else Skeleton.from_file(node)
-    category = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(category, dict)
-    return Skeleton.from_category({str(key): value for key, value in category.items()})
 
 
 def build_net(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
@@ -115,7 +71,9 @@ def build_net(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
     """
     size = Size.parse(cfg.input_size)
     codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align)
-    backbone = make(cfg.backbone)
+    pixels: Any = OmegaConf.to_container(cfg.data.pixels) if cfg.data.get("pixels") else {}
+    channels = {"in_channels": len(pixels["mean"])} if pixels else {}
+    backbone = make(cfg.backbone, **channels)
     step = backbone.multiple
     if size.height % step or size.width % step:
         near = Size(*(max(step, round(n / step) * step) for n in size))
@@ -134,7 +92,7 @@ def build_net(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
     maps = zip(backbone.channels, backbone.strides, strict=True)
     features = [torch.zeros(1, c, size.height // s, size.width // s) for c, s in maps]
     _try(head, codec, features, skeleton.flip_perm())
-    net = PoseNet(backbone, head, channels_last=cfg.trainer.channels_last)
+    net = PoseNet(backbone, head, **pixels, channels_last=cfg.trainer.channels_last)
     # Weights in the images' layout, or every step converts them.
     return net.to(memory_format=torch.channels_last) if cfg.trainer.channels_last else net, codec
 
@@ -173,57 +131,33 @@ def effective_lr(optim: DictConfig, batch: int) -> float:
 
 def build(cfg: DictConfig, train: bool = True) -> Run:
     """All objects of a run; ``train=False`` leaves out what only training needs."""
-    skeleton = build_skeleton(cfg.data.skeleton)
+    skeleton = skeleton_of(cfg)
     net, codec = build_net(cfg, skeleton)
-    root = Path(make(cfg.data.prepare) if cfg.data.prepare else cfg.data.root)
-    size = Size.parse(cfg.input_size)
-    files = {"annotations": root / cfg.data.val.annotations}
-    if cfg.data.detections:
-        files["detections"] = root / cfg.data.detections
-
-    def dataset(node: DictConfig, augment: Any = None, **options: Any) -> PoseDataset:
-        paths = {"annotations": root / node.annotations, "images": root / node.images}
-        return PoseDataset(
-            make(node, skeleton=skeleton, **paths, **options), skeleton, size, cfg.align, augment, seed=cfg.seed
-        )
-
-    offered: dict[str, dict[str, Path]] = {"gt": {}}
-    if "detections" in files:
-        offered["det"] = {"detections": files["detections"]}
-    wanted = cfg.boxes or list(offered)
-    unknown = [b for b in wanted if b not in offered]
-    if unknown:
-        raise InputError(f"boxes={unknown} cannot be had: {cfg.data.name} offers {list(offered)}; set data.detections")
-    evaluation = {boxes: dataset(cfg.data.val, **offered[boxes]) for boxes in wanted}
-
-    def metric(boxes: str) -> Callable[[], PoseMetric]:
-        return partial(
-            make,
-            cfg.data.metric,
-            instances=evaluation[boxes].instances,
-            annotations=files["annotations"],
-            skeleton=skeleton,
-            size=size,
-            score_threshold=codec.score_threshold,
-        )
-
+    wanted = boxes_of(cfg)
+    root = root_of(cfg)
+    tallies = {name: Tally() for name in (*(["train"] if train else []), *wanted)}
+    evaluation = {
+        boxes: dataset_of(cfg, instances_of(cfg, "val", skeleton, root, boxes, tallies[boxes]), skeleton)
+        for boxes in wanted
+    }
+    training = None
+    if train:
+        persons = instances_of(cfg, "train", skeleton, root, tally=tallies["train"])
+        training = dataset_of(cfg, persons, skeleton, make(cfg.augment))
     lr = effective_lr(cfg.optim, cfg.trainer.batch)
     module = PoseModule(
         net,
         codec,
         skeleton.flip_perm(),
-        {boxes: metric(boxes) for boxes in wanted},
+        {
+            boxes: partial(metric_of, cfg, evaluation[boxes].instances, skeleton, root, codec.score_threshold)
+            for boxes in wanted
+        },
         cfg.readouts,
         make(cfg.optim.optimizer, lr=lr),
         make(cfg.optim.schedule),
         cfg.flip_test,
         cfg.seed,
     )
-    data = PoseDataModule(
-        dataset(cfg.data.train, make(cfg.augment)) if train else None,
-        evaluation,
-        cfg.trainer.batch,
-        cfg.seed,
-        cfg.trainer.workers,
-    )
-    return Run(module, data, skeleton, files, lr)
+    data = PoseDataModule(training, evaluation, cfg.trainer.batch, cfg.seed, cfg.trainer.workers)
+    return Run(module, data, skeleton, files_of(cfg, root), tallies, lr)

@@ -106,7 +106,11 @@ def calibrate(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     codec.temperature.fill_(1.0)
     found = evaluate(run, make_trainer(cfg, [], []), cfg, [ANNOTATED])
     result = compare(judged_joints(run), run.module.readouts[0])
-    result |= {"checkpoint": cfg.checkpoint, "protocol": found["protocol"][ANNOTATED], "provenance": provenance()}
+    result |= {
+        "checkpoint": cfg.checkpoint,
+        "protocol": found["protocol"][ANNOTATED][run.module.readouts[0]],
+        "provenance": provenance(),
+    }
     save(run, result["temperature"], run_dir / "checkpoints" / "calibrated.ckpt")
     write_json(run_dir / "calibration.json", result)
     show(run_dir, result)

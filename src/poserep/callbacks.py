@@ -76,12 +76,13 @@ class Progress(Callback):
         assert isinstance(pl_module, PoseModule)
         images, waited, spent = self._epoch
         loss = trainer.callback_metrics.get("train/loss")
-        found = [f"{name} {values['AP']:.1f}" for by in pl_module.results.values() for name, values in by.items()]
+        chief = pl_module.metric.columns[0]
+        found = [f"{name} {values[chief]:.1f}" for by in pl_module.results.values() for name, values in by.items()]
         spent = max(spent, 1e-9)
         print(
             f"  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             + (f"  loss {float(loss):.3g}" if loss is not None else "")
-            + (f"  AP_{pl_module.boxes[0]} " + ", ".join(found) if found else "")
+            + (f"  {chief}_{pl_module.boxes[0]} " + ", ".join(found) if found else "")
             + f"  {images / spent:.0f} img/s  {waited / spent:.0%} waiting for data",
             flush=True,
         )

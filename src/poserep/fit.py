@@ -10,6 +10,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from poserep.assess import evaluate, save_predictions
-from poserep.build import Run, build, make
+from poserep.build import Run, build
 from poserep.callbacks import Progress
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.loggers import JsonlLogger, finish
+from poserep.make import make
 from poserep.models import cost
 from poserep.results import identity, provenance, write_json
 from poserep.samples import save_samples
@@ -83,10 +85,15 @@ def describe(cfg: DictConfig, run: Run) -> dict[str, Any]:
         "params": cost.parameters(net),
         "params_backbone": cost.parameters(net.backbone),
         "params_head": cost.parameters(net.head),
-        "gmacs": cost.macs(net, size.height, size.width) / 1e9,
+        "gmacs": cost.macs(net, size.height, size.width, net.channels) / 1e9,
         "train_instances": len(run.data.train) if run.data.train else 0,
         "recipe_batch": cfg.optim.reference_batch,
     }
+
+
+def tallies(run: Run) -> list[str]:
+    """What the loaders left out or put right, a line for each set where they did."""
+    return [f"{name}: {tally.line()}" for name, tally in run.tallies.items() if tally.left_out or tally.mended]
 
 
 def fit(run_dir: Path) -> dict[str, Any]:
@@ -129,13 +136,15 @@ def _fit(run_dir: Path, loggers: list[Logger], main: bool) -> dict[str, Any]:
     every_box = list(run.data.evaluation)
     # Selection and curves take one kind of boxes, always the same.
     run.module.boxes = run.data.boxes = every_box[:1]
+    metric = run.module.metric
+    chief = metric.columns[0]
     progress = Progress()
     callbacks: list[Callback] = [
         progress,
         ModelCheckpoint(checkpoints, "last", enable_version_counter=False, save_on_train_epoch_end=True),
         ModelCheckpoint(
-            checkpoints, "best", f"val/AP_{every_box[0]}", mode="max", save_weights_only=True,
-            enable_version_counter=False, save_on_train_epoch_end=False,
+            checkpoints, "best", f"val/{chief}_{every_box[0]}", mode="min" if chief in metric.lower else "max",
+            save_weights_only=True, enable_version_counter=False, save_on_train_epoch_end=False,
         ),
     ]  # fmt: skip
     if sys.stderr.isatty():
@@ -148,7 +157,7 @@ def _fit(run_dir: Path, loggers: list[Logger], main: bool) -> dict[str, Any]:
     trainer = make_trainer(cfg, loggers, callbacks)
     last = checkpoints / "last.ckpt"
     if main:
-        print(start_line(cfg, about, last.is_file()), flush=True)
+        print("\n".join([start_line(cfg, about, last.is_file()), *tallies(run)]), flush=True)
     if last.is_file():
         run.data.first_epoch = torch.load(last, map_location="cpu", weights_only=True)["epoch"] + 1
     if cfg.trainer.compile:
@@ -172,6 +181,7 @@ def _fit(run_dir: Path, loggers: list[Logger], main: bool) -> dict[str, Any]:
         "devices": cfg.trainer.devices,
         "checkpoint": "last",
         "provenance": provenance(),
+        "loaded": {name: asdict(tally) for name, tally in run.tallies.items()},
         **found,
     }
 

@@ -162,6 +162,11 @@ class PoseModule(lightning.LightningModule):
     def _metrics(self, i: int) -> dict[str, PoseMetric]:
         return self.metrics_of(self.boxes[i])
 
+    @property
+    def metric(self) -> PoseMetric:
+        """One of the metrics; all are of a kind."""
+        return next(iter(self._metrics(0).values()))
+
     def metrics_of(self, boxes: str) -> dict[str, PoseMetric]:
         """The metric of every readout for one kind of boxes."""
         return dict(cast(nn.ModuleDict, self.metrics[boxes]).items())  # type: ignore[arg-type]

@@ -18,16 +18,30 @@ from rich.table import Table
 from poserep import figures
 from poserep.errors import InputError
 from poserep.results import load_results
-from poserep.rows import MEASURES, Row, collect, notes, recipe, unfinished
+from poserep.rows import (
+    MEASURES,
+    Comparison,
+    Row,
+    best,
+    collect,
+    comparisons,
+    notes,
+    number,
+    recipe,
+    unfinished,
+)
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
-COLUMNS = ("AP", "AP50", "AP75", "AR")
+# More values than this are not shown in one row.
+WIDE = 12
 
 
 def metrics_table(title: str, found: Mapping[str, Any]) -> Table:
     """One evaluation, as in its file: a row for each kind of boxes and readout."""
     metrics = found["metrics"]
-    columns = list(next(iter(next(iter(metrics.values())).values())))
+    names = list(next(iter(next(iter(metrics.values())).values())))
+    # Some metrics have a value for every joint.
+    columns = names if len(names) <= WIDE else found["columns"]
     measures = [(name, key) for name, key, less in MEASURES if less and "calibration" in found]
     table = Table(title=title, title_justify="left")
     for name in ("boxes", "readout"):
@@ -37,33 +51,42 @@ def metrics_table(title: str, found: Mapping[str, Any]) -> Table:
     for boxes, by_readout in metrics.items():
         for readout, values in by_readout.items():
             scores = found.get("calibration", {}).get(boxes, {}).get(readout, {})
-            cells = [f"{scores[key]:.3f}" if key in scores else "–" for _, key in measures]
-            table.add_row(boxes, readout, *(f"{values[c]:.1f}" for c in columns), *cells)
+            cells = [number(scores.get(key), 3) for key, _ in measures]
+            numbers = [number(values[c], 2 if c in found["lower"] else 1) for c in columns]
+            table.add_row(boxes, readout, *numbers, *cells)
     return table
 
 
-def study_table(title: str, rows: Sequence[Row]) -> Table:
+def study_table(title: str, comparison: Comparison) -> Table:
     """The comparison, one column for each kind of boxes and metric."""
-    boxes = sorted({b for row in rows for b in row.values}, reverse=True)
-    columns = [(b, m) for b in boxes for m in (COLUMNS if b == boxes[0] else COLUMNS[:1])]
     table = Table(title=title, title_justify="left")
-    varied = any(row.setting for row in rows)
-    for name in ("scheme", "readout", "size", *(["setting"] if varied else [])):
+    varied = any(row.setting for row in comparison.rows)
+    several = any(comparison.letters.values())
+    for name in ("scheme", "readout", "size", *(["setting"] if varied else []), *(["protocol"] if several else [])):
         table.add_column(name)
-    for name in ("params M", "GMACs", "seeds", *(f"{m}_{b}" for b, m in columns)):
+    for name in ("params M", "GMACs", "seeds", *(f"{m}_{b}" for b, m in comparison.columns)):
         table.add_column(name, justify="right")
-    for row in rows:
+    for row in comparison.rows:
         table.add_row(
             row.name,
             row.readout,
             row.size,
             *([row.setting] if varied else []),
+            *([comparison.letters[row.protocol]] if several else []),
             f"{row.params:.2f}",
             f"{row.gmacs:.3f}",
             str(row.seeds),
-            *(row.cell(b, m) for b, m in columns),
+            *(row.cell(b, m) for b, m in comparison.columns),
         )
     return table
+
+
+def protocol_lines(comparison: Comparison) -> list[str]:
+    """The protocols that rows follow, and, if there are several, that their numbers do not compare."""
+    found = [f"protocol{' ' + letter if letter else ''}: {text}" for text, letter in comparison.letters.items()]
+    if len(found) > 1:
+        found.append(f"note: rows follow {len(found)} protocols; numbers compare only between rows of one letter")
+    return found
 
 
 def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], missing: Any) -> str:
@@ -71,15 +94,6 @@ def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("poserep", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    boxes = sorted({b for row in rows for b in row.values}, reverse=True)
-    protocols = sorted({row.protocol for row in rows})
-    # The best of what may be compared: one protocol, one size.
-    best: dict[tuple[str, str, str, str], float] = {}
-    for row in rows:
-        for b, values in row.values.items():
-            for m in COLUMNS:
-                key = (row.protocol, row.size, b, m)
-                best[key] = max(best.get(key, 0.0), mean(values[m]))
     lowest: dict[tuple[str, str, str], float] = {}
     for row in rows:
         for measure, over_seeds in row.calibration.items():
@@ -101,14 +115,13 @@ def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], 
         title=title,
         rows=rows,
         varied=any(row.setting for row in rows),
-        boxes=boxes,
-        columns=COLUMNS,
-        best=best,
+        comparisons=comparisons(rows),
+        protocol_lines=protocol_lines,
+        best=best(rows),
         measures=MEASURES,
         lowest=lowest,
         mean=mean,
         missing=missing,
-        protocols=protocols,
         notes=notes(rows),
         real=all(row.real for row in rows),
         figures=figures.draw(results),
@@ -124,15 +137,15 @@ def wide_console() -> Console:
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """One line per row of the table and kind of boxes, means over seeds."""
-    metrics = list(next(iter(rows[0].values.values())))
+    """One line per row of the table and kind of boxes, means over seeds; what a row does not measure stays empty."""
+    metrics = list(dict.fromkeys(m for row in rows for values in row.values.values() for m in values))
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         head = ["scheme", "readout", "size", "setting", "params_M", "GMACs", "boxes", "seeds", *metrics]
         writer.writerow([*head, *(f"calibration_{key}" for _, key, _ in MEASURES), "protocol"])
         for row in rows:
             for boxes, values in row.values.items():
-                numbers = [f"{mean(values[m]):.3f}" for m in metrics]
+                numbers = [f"{mean(values[m]):.3f}" if m in values else "" for m in metrics]
                 about = [row.name, row.readout, row.size, row.setting, f"{row.params:.4f}", f"{row.gmacs:.4f}"]
                 scores = row.calibration if boxes == "gt" else {}
                 numbers += [f"{mean(scores[key]):.4f}" if key in scores else "" for _, key, _ in MEASURES]
@@ -154,9 +167,10 @@ def report(study: Path) -> Path:
     title = yaml.safe_load(sweep.read_text())["table"]["title"] if sweep.is_file() else study.name
     rows = collect(results)
     console = wide_console()
-    console.print(study_table(title, rows))
-    for line in sorted({row.protocol for row in rows}):
-        console.print(f"protocol: {line}", soft_wrap=True)
+    for comparison in comparisons(rows):
+        console.print(study_table(title, comparison))
+        for line in protocol_lines(comparison):
+            console.print(line, soft_wrap=True)
     for line in notes(rows):
         console.print(line, soft_wrap=True)
     if not all(row.real for row in rows):

@@ -25,6 +25,8 @@ ELSEWHERE = (
     "trainer.accelerator",
     "trainer.devices",
     "trainer.workers",
+    "trainer.cache",
+    "trainer.cache_gb",
     "trainer.compile",
     "trainer.channels_last",
 )
@@ -53,6 +55,7 @@ def contents(config: Mapping[Any, Any]) -> dict[str, str]:
     if not data["prepare"]:
         root = Path(data["root"])
         files |= {split: root / data[split]["annotations"] for split in ("train", "val")}
+        files |= {f"{split} heads": root / data[split]["heads"] for split in ("train", "val") if "heads" in data[split]}
         files |= {"detections": root / data["detections"]} if data["detections"] else {}
     if isinstance(data["skeleton"], str):
         files["skeleton"] = data["skeleton"]
@@ -70,6 +73,11 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def scheme(result: Mapping[str, Any]) -> tuple[str, str]:
     """Title of the representation, and input size."""
     return result["config"]["representation"]["title"], result["config"]["input_size"]
+
+
+def columns(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """The values that tables show, the chief one first."""
+    return tuple(result["columns"])
 
 
 def calibration(result: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
-from poserep.results import calibration, scheme, settings
+from poserep.protocol import Protocol, line
+from poserep.results import calibration, columns, scheme, settings
 
 # Of calibration: title, key in a result, and whether less is better.
 MEASURES = (
@@ -29,7 +30,9 @@ class Row:
         setting: What else sets the row apart from others of its scheme and size.
         params: Parameters, millions.
         gmacs: True multiply-accumulates for one crop, billions.
-        values: Per kind of boxes and metric, one value per seed, percent.
+        values: Per kind of boxes and metric, one value per seed.
+        columns: The metrics to show, the chief one first.
+        lower: Those of which less is better.
         protocol: What else the numbers depend on; equal within a column or marked.
         real: Whether the data are photographs.
         calibration: Per measure of calibration, one value per seed, from 0 to 1; empty unless every seed has it.
@@ -43,6 +46,8 @@ class Row:
     params: float
     gmacs: float
     values: Mapping[str, Mapping[str, Sequence[float]]]
+    columns: tuple[str, ...]
+    lower: frozenset[str]
     protocol: str
     real: bool
     calibration: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -55,7 +60,10 @@ class Row:
 
     def cell(self, boxes: str, metric: str) -> str:
         """Mean, and the standard deviation over seeds if there are several."""
-        return _over_seeds(self.values.get(boxes, {}).get(metric, ()), 1)
+        values = self.values.get(boxes, {}).get(metric, ())
+        return (
+            number(None) if any(undefined(v) for v in values) else _over_seeds(values, 2 if metric in self.lower else 1)
+        )
 
     def calibration_cell(self, measure: str) -> str:
         """As `cell`, of a measure of calibration."""
@@ -67,28 +75,22 @@ class Row:
         return max(len(v) for by in self.values.values() for v in by.values())
 
 
+def undefined(value: float | None) -> bool:
+    """Whether there was nothing to measure; COCO writes -1 for that."""
+    return value is None or value != value or value == -1
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A value, or a dash where there was nothing to measure."""
+    return "–" if undefined(value) else f"{value:.{digits}f}"
+
+
 def _over_seeds(values: Sequence[float], digits: int) -> str:
     if not values:
-        return "–"
+        return number(None)
     if len(values) == 1:
         return f"{values[0]:.{digits}f}"
     return f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}"
-
-
-def protocol_line(protocols: Mapping[str, Mapping[str, Any]]) -> str:
-    """What makes numbers comparable, on one line, for all kinds of boxes of a run."""
-    first = next(iter(protocols.values()))
-    hashes = {name: digest for protocol in protocols.values() for name, digest in protocol["hashes"].items()}
-    # Not 1 only where a calibrated checkpoint was evaluated.
-    temperature = first.get("temperature", 1.0)
-    tempered = f" tempered by {temperature:.3g}" if temperature != 1 else ""
-    counts = ", ".join(f"{protocol['instances']} {boxes} boxes" for boxes, protocol in protocols.items())
-    return (
-        f"{first['data']}, {counts} ({', '.join(f'{name} {digest}' for name, digest in hashes.items())}), "
-        f"flip test {'on' if first['flip_test'] else 'off'}, score {first['score']}{tempered} "
-        f"above {first['score_threshold']:g}, OKS-NMS {first['metric'].get('nms_threshold')}, "
-        f"{first['align']} alignment, area of the {first['area']}"
-    )
 
 
 def collect(results: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -96,7 +98,8 @@ def collect(results: Sequence[Mapping[str, Any]]) -> list[Row]:
     cells: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for result, setting in zip(results, settings(results), strict=True):
         for readout in next(iter(result["metrics"].values())):
-            key = (*scheme(result), setting, readout, protocol_line(result["protocol"]))
+            followed = line([Protocol.load(by_readout[readout]) for by_readout in result["protocol"].values()])
+            key = (*scheme(result), setting, readout, followed)
             cells.setdefault(key, []).append(result)
     rows = []
     for (title, size, setting, readout, protocol), found in cells.items():
@@ -105,14 +108,56 @@ def collect(results: Sequence[Mapping[str, Any]]) -> list[Row]:
             for boxes, by in found[0]["metrics"].items()
         }
         about = found[0]["cost"]
-        real = all(p["real"] for p in found[0]["protocol"].values())
+        real = all(by[readout]["real"] for by in found[0]["protocol"].values())
         scores = [calibration(r).get(readout) for r in found]
         measures = {key: [s[key] for s in scores if s] for _, key, _ in MEASURES} if all(scores) else {}
         cost = about["params"] / 1e6, about["gmacs"]
         note = found[0]["config"]["representation"].get("note", "")
-        rows.append(Row(title, readout, size, setting, *cost, values, protocol, real, measures, note))
+        shown = columns(found[0]), frozenset(found[0]["lower"])
+        rows.append(Row(title, readout, size, setting, *cost, values, *shown, protocol, real, measures, note))
     order = list(dict.fromkeys(row.scheme for row in rows))
     return sorted(rows, key=lambda r: ([int(n) for n in r.size.split("x")], order.index(r.scheme), r.setting))
+
+
+class Comparison(NamedTuple):
+    """Rows whose numbers have the same names.
+
+    Attributes:
+        rows: In the order of tables.
+        columns: Kinds of boxes and metrics to show: all of those of annotated boxes, the chief one of a detector's.
+        letters: A letter for every protocol that the rows follow, nothing if it is one: letters of a column that
+            differ mark numbers that do not compare.
+    """
+
+    rows: Sequence[Row]
+    columns: Sequence[tuple[str, str]]
+    letters: Mapping[str, str]
+
+
+def comparisons(rows: Sequence[Row]) -> list[Comparison]:
+    """Rows by what was measured; never two metrics in one column."""
+    found = []
+    for measured in dict.fromkeys(row.columns for row in rows):
+        members = [row for row in rows if row.columns == measured]
+        boxes = sorted({b for row in members for b in row.values}, reverse=True)
+        shown = [(b, m) for b in boxes for m in (measured if b == boxes[0] else measured[:1])]
+        protocols = list(dict.fromkeys(row.protocol for row in members))
+        letters = {p: (chr(ord("a") + i) if i < 26 else str(i)) for i, p in enumerate(protocols)}
+        found.append(Comparison(members, shown, letters if len(protocols) > 1 else dict.fromkeys(protocols, "")))
+    return found
+
+
+def best(rows: Sequence[Row]) -> dict[tuple[str, str, str, str], float]:
+    """The best mean of what may be compared: by protocol, size, kind of boxes and metric."""
+    found: dict[tuple[str, str, str, str], float] = {}
+    for row in rows:
+        for boxes, values in row.values.items():
+            for metric in row.columns:
+                key, over_seeds = (row.protocol, row.size, boxes, metric), values[metric]
+                if not any(undefined(v) for v in over_seeds):
+                    choose = min if metric in row.lower else max
+                    found[key] = choose(found.get(key, mean(over_seeds)), mean(over_seeds))
+    return found
 
 
 def notes(rows: Sequence[Row]) -> list[str]:

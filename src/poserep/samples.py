@@ -12,6 +12,17 @@ from poserep.results import write_npz
 COUNT = 12
 
 
+def picture(image: torch.Tensor) -> np.ndarray:
+    """Images (N, C, H, W) to (N, H, W, 3) bytes to look at; of depths, the near is bright and the unknown black."""
+    if image.dtype == torch.uint8:
+        return image.permute(0, 2, 3, 1).numpy()
+    depth = image[:, :1].permute(0, 2, 3, 1)
+    known = depth > 0
+    near, far = depth[known].min(), depth[known].max()
+    bright = (1 - 0.85 * (depth - near) / (far - near).clamp(min=1e-6)) * known
+    return (255 * bright).byte().expand(-1, -1, -1, 3).numpy()
+
+
 @torch.no_grad()
 def save_samples(run: Run, path: Path) -> None:
     """Crops of the evaluation set's first kind of boxes, evenly spread, the same for every run on that set.
@@ -31,7 +42,7 @@ def save_samples(run: Run, path: Path) -> None:
         "bins/x": codec.x.to_px(torch.arange(codec.x.n)).numpy(),
         "bins/y": codec.y.to_px(torch.arange(codec.y.n)).numpy(),
         "index": index,
-        "image": batch.image.permute(0, 2, 3, 1).numpy(),
+        "image": picture(batch.image),
         "xy": batch.xy.numpy(),
         "weight": batch.weight.numpy(),
         "edges": np.array(run.skeleton.edge_indices()).reshape(-1, 2),

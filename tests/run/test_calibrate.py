@@ -61,10 +61,10 @@ def test_a_calibrated_checkpoint_tempers_scores_and_nothing_else(run, monkeypatc
     np.testing.assert_array_equal(tempered["gt/argmax/xy"], plain["gt/argmax/xy"])
     score = tempered["gt/argmax/score"]
     np.testing.assert_allclose(score, plain["gt/argmax/score"].astype(float) ** (1 / temperature), rtol=1e-4)
-    threshold = after["protocol"]["gt"]["score_threshold"]
-    assert after["protocol"]["gt"]["temperature"] == temperature
-    assert threshold == pytest.approx(before["protocol"]["gt"]["score_threshold"] ** (1 / temperature))
-    assert ((score > threshold) == (plain["gt/argmax/score"] > before["protocol"]["gt"]["score_threshold"])).all()
+    threshold = after["protocol"]["gt"]["argmax"]["score_threshold"]
+    assert after["protocol"]["gt"]["argmax"]["temperature"] == temperature
+    assert threshold == pytest.approx(before["protocol"]["gt"]["argmax"]["score_threshold"] ** (1 / temperature))
+    assert ((score > threshold) == (plain["gt/argmax/score"] > before["protocol"]["gt"]["argmax"]["score_threshold"])).all()
 
     # From the calibrated checkpoint it starts anew.
     assert fitted(run_dir, "flip_test=false", "checkpoint=calibrated")["temperature"] == temperature
@@ -127,10 +127,10 @@ def test_a_page_shows_calibration_and_still_takes_results_without(run):
     del result["calibration"]
     path.write_text(json.dumps(result))
     page = report(old.parent).read_text()
-    assert "AURC" not in page and page.count("<img") == 4
+    assert "AURC" not in page and page.count("<img") == 6
 
     run("representation=simcc", "boxes=[gt]")
     page = report(old.parent).read_text()
-    assert "<th>AURC</th>" in page and page.count("<img") == 5 and page.count("<td>–</td>") >= 4
+    assert "<th>AURC</th>" in page and page.count("<img") == 7 and page.count("<td>–</td>") >= 4
     head, *lines = (old.parent / "table.csv").read_text().splitlines()
     assert "calibration_ece" in head and sum(",,,," in line for line in lines) == 3

@@ -159,7 +159,7 @@ def test_settings_that_cannot_work_are_refused_before_data_are_read(configure, m
         raise AssertionError("data were read")
 
     monkeypatch.setattr("poserep.data.synthetic.generate", refuse)
-    monkeypatch.setattr("poserep.build.PoseDataset", refuse)
+    monkeypatch.setattr("poserep.sets.PoseDataset", refuse)
     with pytest.raises(InputError, match=message):
         build(configure(*overrides))
 

@@ -11,6 +11,7 @@ import torch
 
 from poserep.fit import fit
 from poserep.module import PoseModule
+from poserep.protocol import Protocol
 from poserep.report import collect, report
 from poserep.results import read_curve
 from poserep.train import prepare
@@ -36,7 +37,8 @@ def test_train_evaluate_report(synthetic, tmp_path):
     }
     result = json.loads((run_dir / "result.json").read_text())
     assert run_dir.name.endswith(result["id"]) and run_dir.name.startswith("simcc-resnet18_s8-synthetic-easy-64x64-s0")
-    assert result["protocol"]["gt"]["boxes"] == "gt" and result["protocol"]["det"]["hashes"].keys() >= {"detections"}
+    protocol = result["protocol"]
+    assert protocol["gt"]["argmax"]["boxes"] == "gt" and protocol["det"]["argmax"]["hashes"].keys() >= {"detections"}
 
     again = command("poserep.train", *tiny, "representation=simcc", cwd=tmp_path)
     assert "finished before" in again.stdout
@@ -45,13 +47,13 @@ def test_train_evaluate_report(synthetic, tmp_path):
     assert read.returncode == 0, read.stderr
     (path,) = run_dir.glob("evaluation-*.json")
     evaluation = json.loads(path.read_text())
-    assert list(evaluation["metrics"]) == ["gt"] and evaluation["protocol"]["gt"]["flip_test"] is False
+    assert list(evaluation["metrics"]) == ["gt"] and evaluation["protocol"]["gt"]["argmax"]["flip_test"] is False
 
     shown = command("poserep.report", "table", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "SimCC Gaussian" in shown.stdout and "AP_gt" in shown.stdout and "not photographs" in shown.stdout
     page = (tmp_path / "runs" / "table" / "report.html").read_text()
-    assert page.count("<img") == 5 and 'src="http' not in page and "SimCC Gaussian" in page
+    assert page.count("<img") == 7 and 'src="http' not in page and "SimCC Gaussian" in page
 
 
 def test_evaluation_reads_what_training_reported(run):
@@ -146,13 +148,17 @@ def test_another_data_set_is_another_run(configure, synthetic, tmp_path):
 def test_report_joins_seeds_and_nothing_else():
     def result(seed, k, ap, digest="x"):
         config = {"seed": seed, "input_size": "64x64", "representation": {"title": "S", "codec": {"k": k}}}
-        protocol = {"data": "d", "real": True, "instances": 1, "hashes": {"annotations": digest}, "metric": {}}
-        protocol |= {"flip_test": True, "score": "contract", "score_threshold": 0.2, "align": "centre", "area": "mask"}
+        protocol = Protocol(
+            "d", True, "val.json", "gt", {"annotations": digest}, 1, True, "argmax", "contract", 1.0, 0.2, {}, "mask",
+            "64x64", "centre",
+        )  # fmt: skip
         return {
             "config": config | {"trainer": {"workers": seed}},
             "cost": {"params": 1, "gmacs": 1},
             "metrics": {"gt": {"argmax": {"AP": ap}}},
-            "protocol": {"gt": protocol},
+            "columns": ["AP"],
+            "lower": [],
+            "protocol": {"gt": {"argmax": protocol.record()}},
         }
 
     rows = collect([result(0, 1, 20), result(1, 1, 30), result(0, 2, 60), result(0, 2, 70, "y")])

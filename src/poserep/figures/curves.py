@@ -9,18 +9,23 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from poserep.figures.style import MARKS, Result, labels, schemes, title
-from poserep.results import read_curve, scheme
+from poserep.results import columns, read_curve, scheme
 
 
 def accuracy(results: Sequence[Result]) -> Figure:
-    """AP of the first kind of boxes against input size; with one size, a bar for each readout. Seeds are averaged."""
+    """The chief metric of the first kind of boxes against input size; with one size, a bar for each readout.
+
+    Seeds are averaged.
+    """
+    chief = columns(results[0])[0]
+    unit = "image px" if chief in results[0]["lower"] else "percent"
     colours = schemes(results)
     boxes = next(iter(results[0]["metrics"]))
     points: dict[tuple[str, str, str], dict[str, list[float]]] = {}
     for result, label in zip(results, labels(results), strict=True):
         for readout, values in result["metrics"].get(boxes, {}).items():
             by_size = points.setdefault((title(result), label, readout), {})
-            by_size.setdefault(scheme(result)[1], []).append(values["AP"])
+            by_size.setdefault(scheme(result)[1], []).append(values[chief])
     sizes = sorted({s for by in points.values() for s in by}, key=lambda s: [int(n) for n in s.split("x")])
     if len(sizes) == 1:
         figure, ax = plt.subplots(figsize=(7.2, 0.42 * len(points) + 1.0))
@@ -29,7 +34,11 @@ def accuracy(results: Sequence[Result]) -> Figure:
             ax.barh(i, value, 0.62, color=colours[name])
             ax.text(value + 0.8, i, f"{value:.1f}", va="center", color="#334155")
         ax.set_yticks(range(len(points)), [f"{label} · {readout}" for _, label, readout in reversed(points)])
-        ax.set(xlabel=f"AP_{boxes}, percent", xlim=(0, 100), title=f"Accuracy at {sizes[0]}")
+        ax.set(
+            xlabel=f"{chief}_{boxes}, {unit}",
+            xlim=(0, 100 if unit == "percent" else None),
+            title=f"Accuracy at {sizes[0]}",
+        )
         ax.grid(axis="y", visible=False)
         return figure
     figure, ax = plt.subplots(figsize=(7.2, 4))
@@ -42,16 +51,16 @@ def accuracy(results: Sequence[Result]) -> Figure:
         style |= {"linestyle": ("-", "--", ":")[number % 3], "label": f"{label} · {readout}", "capsize": 3}
         ax.errorbar(x, [v.mean() for v in y], [v.std() for v in y], **style)
     ax.set_xticks(range(len(sizes)), sizes)
-    ax.set(xlabel="input size", ylabel=f"AP_{boxes}, percent", title="Accuracy against input size")
+    ax.set(xlabel="input size", ylabel=f"{chief}_{boxes}, {unit}", title="Accuracy against input size")
     ax.legend(fontsize=8)
     return figure
 
 
 def training(results: Sequence[Result]) -> Figure | None:
-    """Training loss relative to its first epoch, and AP of the default readout, over epochs."""
+    """Training loss relative to its first epoch, and the chief metric of the default readout, over epochs."""
     colours = schemes(results)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.4))
-    key = f"val/AP_{next(iter(results[0]['metrics']))}"
+    key = f"val/{columns(results[0])[0]}_{next(iter(results[0]['metrics']))}"
     drawn: dict[str, int] = {}
     for result, label in zip(results, labels(results), strict=True):
         # The last line is the evaluation after training, which belongs to no epoch.
@@ -68,7 +77,7 @@ def training(results: Sequence[Result]) -> Figure | None:
             right.plot([e for e, _ in found], [v for _, v in found], **style)
     left.set_yscale("log", nonpositive="mask")
     left.set(xlabel="epoch", title="Training loss / first epoch's")
-    right.set(xlabel="epoch", title=f"{key.removeprefix('val/')} of the default readout, percent", ylim=(0, None))
+    right.set(xlabel="epoch", title=f"{key.removeprefix('val/')} of the default readout", ylim=(0, None))
     right.legend(fontsize=8)
     figure.tight_layout(w_pad=3)
     return figure

@@ -1,7 +1,22 @@
 """Metrics of predictions in image px."""
 
-from poserep.metrics.base import PoseMetric, Predictions
+from poserep.metrics.base import PoseMetric, Predictions, Resampler
 from poserep.metrics.coco import CocoAP
+from poserep.metrics.crowdpose import CrowdPoseAP
+from poserep.metrics.epe import EPE
+from poserep.metrics.human4d import Human4DError
 from poserep.metrics.oks import oks, oks_nms
+from poserep.metrics.pckh import PCKh
 
-__all__ = ["CocoAP", "PoseMetric", "Predictions", "oks", "oks_nms"]
+__all__ = [
+    "EPE",
+    "CocoAP",
+    "CrowdPoseAP",
+    "Human4DError",
+    "PCKh",
+    "PoseMetric",
+    "Predictions",
+    "Resampler",
+    "oks",
+    "oks_nms",
+]

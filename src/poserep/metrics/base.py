@@ -61,7 +61,9 @@ class PoseMetric(Metric):
     """
 
     columns: ClassVar[tuple[str, ...]]
-    lower: ClassVar[frozenset[str]] = frozenset()
+    # Whose area scales distances; empty where none does.
+    area: str = ""
+    lower: frozenset[str] = frozenset()
 
     index: list[Tensor]
     xy: list[Tensor]

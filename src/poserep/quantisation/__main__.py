@@ -20,14 +20,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.progress import track
 
-from poserep.build import CONF, build_skeleton, make
+from poserep.build import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.make import make
 from poserep.quantisation.cell import settle
 from poserep.quantisation.figures import draw
 from poserep.quantisation.measure import Condition
 from poserep.quantisation.poses import read_poses
 from poserep.quantisation.table import Entry, label, lines, show, sources, write_csv
+from poserep.sets import root_of, skeleton_of
 from poserep.sweeper import cells
 
 
@@ -74,8 +76,8 @@ def measured(cfg: DictConfig, job: Sequence[str]) -> Entry:
     if missing:
         raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
     study = Path(cfg.runs) / cfg.study
-    root = Path(make(cfg.data.prepare) if cfg.data.prepare else cfg.data.root)
-    skeleton = build_skeleton(cfg.data.skeleton)
+    root = root_of(cfg)
+    skeleton = skeleton_of(cfg)
     skip = bool(cfg.data.skip_invalid)
     poses = read_poses(root / cfg.data.val.annotations, skeleton, cfg.table.area, skip, study)
     size = Size.parse(cfg.input_size)
