@@ -41,7 +41,7 @@ ALLOWED = {
     "inspection": BASE | {"build", "data", "figures", "make", "results", "sets"},
     "report": {"figures", "results", "rows"},
     "train": {"build", "fit", "launch", "results"},
-    "evaluate": {"assess", "build", "fit", "launch", "models.checkpoints", "report", "results"},
+    "evaluate": {"assess", "build", "fit", "launch", "models.checkpoints", "protocol", "report", "results"},
     "calibrate": {"assess", "build", "evaluate", "fit", "metrics", "report", "results"},
     "sweeper": set(),
     "quantisation": BASE | {"build", "codecs", "data", "figures", "make", "metrics", "results", "sets", "sweeper"},

@@ -12,10 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from poserep.build import Run
 from poserep.codecs import Codec
 from poserep.errors import InputError
+from poserep.metrics import CocoSubmission
 from poserep.metrics.calibration import Joints, labelled_joints, summary
 from poserep.metrics.taxonomy import breakdown
 from poserep.protocol import Protocol
-from poserep.results import file_hash, write_npz
+from poserep.results import file_hash, write_json, write_npz
 from poserep.sets import PATHS
 
 # Detections have no truth of their own to hold scores against.
@@ -128,6 +129,19 @@ def errors(run: Run) -> dict[str, Any]:
         print(f"note: errors by joint are left out: {error}", file=sys.stderr)
         return {}
     return {"errors": {ANNOTATED: found}}
+
+
+def save_submissions(run: Run, run_dir: Path) -> list[Path]:
+    """The files to submit where only a server has the truth, one for each kind of boxes and readout."""
+    written = []
+    for boxes in run.module.boxes:
+        for name, metric in run.module.metrics_of(boxes).items():
+            if isinstance(metric, CocoSubmission) and metric.found is not None:
+                split = metric.annotations.stem.rpartition("_")[2]
+                path = run_dir / f"person_keypoints_{split}_{run_dir.name}-{name}_results.json"
+                write_json(path, metric.results(metric.found))
+                written.append(path)
+    return written
 
 
 def save_predictions(run: Run, path: Path) -> None:

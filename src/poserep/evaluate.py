@@ -15,12 +15,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from poserep.assess import evaluate, save_predictions
+from poserep.assess import evaluate, save_predictions, save_submissions
 from poserep.build import CONF, Run, build
 from poserep.errors import InputError
 from poserep.fit import make_trainer, message, quiet
 from poserep.launch import launch
 from poserep.models.checkpoints import read_state
+from poserep.protocol import Protocol, line
 from poserep.report import metrics_table, wide_console
 from poserep.results import contents, identity, provenance, write_json
 
@@ -89,7 +90,11 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
         save_predictions(run, run_dir / f"evaluation-{result['id']}.npz")
         write_json(run_dir / f"evaluation-{result['id']}.json", result)
         wide_console().print(metrics_table(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found))
-        print(f"written: {run_dir / ('evaluation-' + result['id'] + '.json')}")
+        followed = [[Protocol.load(p[r]) for p in found["protocol"].values()] for r in run.module.readouts]
+        for text in dict.fromkeys(map(line, followed)):
+            print(f"protocol: {text}")
+        for path in (run_dir / f"evaluation-{result['id']}.json", *save_submissions(run, run_dir)):
+            print(f"written: {path}")
     return result
 
 

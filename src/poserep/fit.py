@@ -10,7 +10,6 @@ import time
 import traceback
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +180,7 @@ def _fit(run_dir: Path, loggers: list[Logger], main: bool) -> dict[str, Any]:
         "devices": cfg.trainer.devices,
         "checkpoint": "last",
         "provenance": provenance(),
-        "loaded": {name: asdict(tally) for name, tally in run.tallies.items()},
+        "loaded": {name: tally.record() for name, tally in run.tallies.items()},
         **found,
     }
 

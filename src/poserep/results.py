@@ -55,7 +55,8 @@ def contents(config: Mapping[Any, Any]) -> dict[str, str]:
     if not data["prepare"]:
         root = Path(data["root"])
         files |= {split: root / data[split]["annotations"] for split in ("train", "val")}
-        files |= {f"{split} heads": root / data[split]["heads"] for split in ("train", "val") if "heads" in data[split]}
+        heads = {f"{split} heads": data[split].get("heads") for split in ("train", "val")}
+        files |= {name: root / file for name, file in heads.items() if file}
         files |= {"detections": root / data["detections"]} if data["detections"] else {}
     if isinstance(data["skeleton"], str):
         files["skeleton"] = data["skeleton"]

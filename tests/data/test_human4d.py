@@ -48,7 +48,7 @@ def write_tree(root: Path) -> Path:
     for frame in FRAMES:
         np.save(dump / "gposes3d" / f"{frame - 100}.npy", skeleton_in_view(frame - 101))
         for device in DEVICES:
-            (dump / "depth" / f"{device}_{frame}.pgm").write_bytes(b"")
+            (dump / "depth" / f"{frame}_{device}_depth_{frame * 33}.pgm").write_bytes(b"")
     (root / "training.txt").write_text("".join(f"{frame} S1 {RECORDING.name}\n" for frame in FRAMES))
     return root
 
@@ -65,7 +65,7 @@ def load(root: Path, **options):
 def test_views_are_samples_in_the_order_of_the_list(tree):
     tally = Tally()
     instances = load(tree, tally=tally)
-    names = [f"{device}_{frame}.pgm" for frame in FRAMES for device in DEVICES]
+    names = [f"{frame}_{device}_depth_{frame * 33}.pgm" for frame in FRAMES for device in DEVICES]
     assert [i.image for i in instances] == [tree / RECORDING / "Dump" / "depth" / name for name in names]
     assert [i.image_id for i in instances] == [i.id for i in instances] == list(range(6))
     assert tally.line() == "6 taken"
@@ -114,16 +114,17 @@ def test_views_of_nobody_are_counted(tree):
     assert tally.line() == "4 taken; left out: 2 no joint in the image"
 
 
-def test_the_published_names_are_a_matter_of_configuration(tree):
+def test_names_are_a_matter_of_configuration(tree):
     folder = tree / RECORDING / "Dump" / "depth"
-    for frame in FRAMES:
-        for device in DEVICES:
-            (folder / f"{device}_{frame}.pgm").rename(folder / f"{frame}_{device}_depth_{frame * 33}.pgm")
-    instances = load(tree, depth_file="{frame}_{device}_depth_*.pgm")
-    assert [i.image.name for i in instances[:2]] == ["101_M72e_depth_3333.pgm", "101_M72h_depth_3333.pgm"]
     (folder / "101_M72e_depth_1.pgm").touch()
     with pytest.raises(InputError, match=r"101_M72e_depth_1\.pgm and 101_M72e_depth_3333\.pgm are both frame 101"):
-        load(tree, depth_file="{frame}_{device}_depth_*.pgm")
+        load(tree)
+    (folder / "101_M72e_depth_1.pgm").unlink()
+    for frame in FRAMES:
+        for device in DEVICES:
+            (folder / f"{frame}_{device}_depth_{frame * 33}.pgm").rename(folder / f"{device}_{frame}.pgm")
+    instances = load(tree, depth_file="{device}_{frame}.pgm")
+    assert [i.image.name for i in instances[:2]] == ["M72e_101.pgm", "M72h_101.pgm"]
     with pytest.raises(InputError, match=r"must name each of \['device', 'frame'\] once"):
         load(tree, depth_file="{frame}.pgm")
 
@@ -167,8 +168,8 @@ def edit_pose(pose: np.ndarray) -> Callable[[Path], object]:
 DAMAGE: dict[str, tuple[Callable[[Path], object], str, int]] = {
     "no pose": (lambda dump: (dump / "gposes3d" / "2.npy").unlink(), r"gposes3d/{frame}\.npy of frame 2 does not", 2),
     "no depth image": (
-        lambda dump: (dump / "depth" / "M72h_102.pgm").unlink(),
-        r"{device}_{frame}\.pgm of device M72h, frame 102 does not exist",
+        lambda dump: (dump / "depth" / "102_M72h_depth_3366.pgm").unlink(),
+        r"{frame}_{device}_depth_\*\.pgm of device M72h, frame 102 does not exist",
         1,
     ),
     "unreadable pose": (lambda dump: (dump / "gposes3d" / "2.npy").write_bytes(b"PK"), r"2\.npy cannot be read", 2),
@@ -240,6 +241,6 @@ def test_broken_poses_are_left_out(fuzzed, data):
     listed.write_text(f"109 S1 {RECORDING.name}\n102 S1 {RECORDING.name}\n")
     depth = fuzzed / RECORDING / "Dump" / "depth"
     for device in DEVICES:
-        (depth / f"{device}_109.pgm").touch()
+        (depth / f"109_{device}_depth_1.pgm").touch()
     instances = load_human4d(listed, fuzzed, HUMAN4D, DEVICES, skip_invalid=True, tally=tally)
     assert len(instances) + tally.left_out.total() == 4

@@ -32,7 +32,7 @@ def load_human4d(
     skeleton: Skeleton,
     devices: Sequence[str] = DEVICES,
     project: Projection = "exact",
-    depth_file: str = "{device}_{frame}.pgm",
+    depth_file: str = "{frame}_{device}_depth_*.pgm",
     pose_file: str = "{frame}.npy",
     skip_invalid: bool = False,
     tally: Tally | None = None,
@@ -57,8 +57,8 @@ def load_human4d(
         skeleton: `poserep.skeleton.HUMAN4D`, or one with the same keypoints.
         devices: Whose views are taken.
         project: ``published`` is the study's place of pixels, see `Camera.pixels`.
-        depth_file: Names of the depth images, "*" for any text. The published ones, going by the study's code, are
-            "{frame}_{device}_depth_*.pgm". Numbers may be padded by zeros.
+        depth_file: Names of the depth images, "*" for any text, as the study's code reads them. Numbers may be padded
+            by zeros.
         pose_file: Likewise, without a device.
         skip_invalid: Leave out views whose list line, pose or depth image is missing or malformed in place of refusing
             them.

@@ -52,6 +52,10 @@ class Tally:
     left_out: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
 
+    def record(self) -> dict[str, Any]:
+        """For a result file."""
+        return {"taken": self.taken, "left_out": dict(self.left_out), "mended": dict(self.mended)}
+
     def line(self) -> str:
         """All of it in one line."""
         parts = [f"{self.taken} taken"]

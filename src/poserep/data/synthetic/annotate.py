@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from poserep.data.synthetic.camera import Camera
 from poserep.data.synthetic.raster import Buffer, PartTable
@@ -28,20 +29,22 @@ MIN_PIXELS = 120
 MIN_KEYPOINTS = 4
 
 # How far a joint may lie below the surface that covers it (metres): the flesh and cloth of its own limb.
-_BURIED = np.array(
-    [0.035] * 3 + [0.045] * 2 + [0.14] * 2 + [0.085] * 2 + [0.07] * 2 + [0.19] * 2 + [0.105] * 2 + [0.09] * 2
-)
+_BURIED = {
+    "nose": 0.035, "eye": 0.035, "ear": 0.045, "shoulder": 0.14, "elbow": 0.085, "wrist": 0.07, "hip": 0.19,
+    "knee": 0.105, "ankle": 0.09, "pelvis": 0.19, "neck": 0.12, "skull": 0.12, "crown": 0.10,
+}  # fmt: skip
 # Cosine between a facial feature's normal and the ray back to the camera below which the head itself hides it.
 _TURNED_AWAY = np.array([-0.12, 0.03, 0.03, -0.30, -0.30])
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One person's labels: keypoints (17, 3) as x, y, visibility; box as x, y, w, h; area in pixels."""
+    """One person's labels: keypoints (17, 3) as x, y, visibility; box as x, y, w, h; area in pixels; their index."""
 
     keypoints: Array
     box: tuple[float, float, float, float]
     area: int
+    owner: int
 
     @property
     def labelled(self) -> int:
@@ -49,28 +52,70 @@ class Instance:
         return int((self.keypoints[:, 2] > 0).sum())
 
 
-def _visibility(figure: Figure, owner: int, camera: Camera, buffer: Buffer, table: PartTable, scale: int) -> Array:
-    points = figure.keypoints()
-    seen = camera.project(points)
-    out = np.zeros((len(points), 3))
-    to_camera = camera.position - points[:FACE]
+@dataclass(frozen=True)
+class View:
+    """What the camera saw.
+
+    Attributes:
+        figures: The people; their index is ``table.owner``.
+        camera: The camera.
+        buffer: Depth and part at ``scale`` times the image's resolution.
+        table: The parts that were cast.
+        scale: Supersampling factor.
+    """
+
+    figures: Sequence[Figure]
+    camera: Camera
+    buffer: Buffer
+    table: PartTable
+    scale: int
+
+    def look(self, joints: Sequence[str], owner: int) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Label joints of one person.
+
+        Args:
+            joints: Names of a figure's joints.
+            owner: Index of the person.
+
+        Returns:
+            (K, 3) x, y, visibility in image px: 2 if visible, 1 if covered, 0 (all three) outside the image; (K,)
+            whether a surface lies before the joint and its own flesh, and (K,) whether that is the person's own head.
+        """
+        figure, camera, depths, table = self.figures[owner], self.camera, self.buffer.depth, self.table
+        x, y, depth = camera.project(np.stack([figure.joints[name] for name in joints])).round(2).T
+        inside = (depth > 0.0) & (x >= 0.0) & (x <= camera.width - 1) & (y >= 0.0) & (y <= camera.height - 1)
+        spots = (np.rint(np.where(inside, v + 0.5, 0.5) * self.scale - 0.5).astype(int) for v in (y, x))
+        row, col = (np.minimum(spot, n - 1) for spot, n in zip(spots, depths.shape, strict=True))
+        surface, part = depths[row, col], self.buffer.part[row, col]
+        hidden = surface < depth - np.array([_BURIED[name.split("_")[-1]] for name in joints])
+        own = (part >= 0) & (table.owner[part] == owner)
+        # A surface just in front of the joint is its own flesh only if it is the same person's.
+        covered = hidden | ((part >= 0) & ~own & (surface < depth))
+        labels = np.stack([x, y, np.where(covered, 1.0, 2.0)], axis=1)
+        return np.where(inside[:, None], labels, 0.0), hidden, own & table.head[part]
+
+    def masks(self) -> Iterator[NDArray[np.bool_]]:
+        """The pixels (H, W) of each person: at least half of a pixel must be theirs."""
+        # The entry appended is what the index -1 of an empty pixel finds.
+        owners = np.append(self.table.owner, -1).astype(np.int8)[self.buffer.part]
+        scale = self.scale
+        for owner in range(len(self.figures)):
+            fine = (owners == owner).astype(np.uint8)
+            share = np.zeros((self.camera.height, self.camera.width), dtype=np.uint8)
+            for step in range(scale * scale):
+                share += fine[step // scale :: scale, step % scale :: scale]
+            yield share * 2 >= scale * scale
+
+
+def _keypoints(view: View, owner: int) -> Array:
+    """COCO's labels, in which people whose face is turned away have no eyes."""
+    figure = view.figures[owner]
+    labels, hidden, head = view.look(KEYPOINT_NAMES, owner)
+    to_camera = view.camera.position - figure.keypoints()[:FACE]
     to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
     turned = (figure.face_normals() * to_camera).sum(axis=1) < _TURNED_AWAY
-    for k, (x, y, depth) in enumerate(seen.round(2)):
-        if depth <= 0.0 or not (0.0 <= x <= camera.width - 1 and 0.0 <= y <= camera.height - 1):
-            continue
-        if k < FACE and turned[k]:
-            continue
-        row, col = (min(round((v + 0.5) * scale - 0.5), n - 1) for v, n in zip((y, x), buffer.depth.shape, strict=True))
-        hidden = buffer.depth[row, col] < depth - _BURIED[k]
-        part = int(buffer.part[row, col])
-        own = part >= 0 and table.owner[part] == owner
-        if k < FACE and hidden and own and table.head[part]:
-            continue
-        # A surface just in front of the joint is its own flesh only if it is the same person's.
-        covered = hidden or (part >= 0 and not own and buffer.depth[row, col] < depth)
-        out[k] = x, y, 1.0 if covered else 2.0
-    return out
+    labels[:FACE][turned | (hidden & head)[:FACE]] = 0.0
+    return labels
 
 
 def instances(
@@ -88,25 +133,25 @@ def instances(
     Returns:
         Instances in the order of ``figures``. Someone with too little in view keeps box and area, with all keypoints 0.
     """
-    # The entry appended is what the index -1 of an empty pixel finds.
-    owners = np.append(table.owner, -1).astype(np.int8)[buffer.part]
+    view = View(figures, camera, buffer, table, scale)
     found = []
-    for owner, figure in enumerate(figures):
-        fine = (owners == owner).astype(np.uint8)
-        share = np.zeros((camera.height, camera.width), dtype=np.uint8)
-        for step in range(scale * scale):
-            share += fine[step // scale :: scale, step % scale :: scale]
-        mask = share * 2 >= scale * scale
+    for owner, mask in enumerate(view.masks()):
         rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not rows.size:
             continue
         box = (float(cols[0]), float(rows[0]), float(cols[-1] - cols[0] + 1), float(rows[-1] - rows[0] + 1))
         area = int(mask.sum())
-        keypoints = _visibility(figure, owner, camera, buffer, table, scale)
+        keypoints = _keypoints(view, owner)
         if area < MIN_PIXELS or (keypoints[:, 2] > 0).sum() < MIN_KEYPOINTS:
             keypoints = np.zeros_like(keypoints)
-        found.append(Instance(keypoints, box, area))
+        found.append(Instance(keypoints, box, area, owner))
     return found
+
+
+def flat(labels: Array) -> list[float]:
+    """Labels (K, 3) as COCO's files list them: x, y, visibility of one keypoint after the other."""
+    rows = [(round(x, 2), round(y, 2), int(flag)) for x, y, flag in labels.tolist()]
+    return [value for row in rows for value in row]
 
 
 def _overlap(a: Array, b: Array) -> float:

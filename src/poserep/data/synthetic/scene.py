@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from poserep.data.synthetic.annotate import Instance, instances
+from poserep.data.synthetic.annotate import Instance, View, instances
 from poserep.data.synthetic.background import backdrop, floor_shadow
 from poserep.data.synthetic.body import person_parts
 from poserep.data.synthetic.camera import Camera, portrait_camera, street_camera
@@ -22,30 +23,33 @@ from poserep.data.synthetic.wardrobe import sample_look
 LEVELS = ("easy", "hard")
 SUPERSAMPLING = 2
 Pixels = NDArray[np.float32]
+Rng = np.random.Generator
+Crowd = Callable[[Rng, Camera], list[tuple[float, float]]]
 _CROWD = (0.26, 0.25, 0.20, 0.14, 0.09, 0.06)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished picture: RGB bytes (H, W, 3), its people, and the JPEG quality to store it with."""
+    """A finished picture: RGB bytes (H, W, 3), its people, the JPEG quality to store it with, and what was cast."""
 
     image: NDArray[np.uint8]
     people: list[Instance]
     quality: int
+    view: View
 
 
-def _yaw(rng: np.random.Generator, level: str) -> float:
+def _yaw(rng: Rng, level: str) -> float:
     """Heading in degrees, 0 towards the camera; frontal headings are the most frequent."""
     if rng.random() < (0.75 if level == "easy" else 0.55):
         return float(np.clip(rng.normal(0.0, 38.0), -75.0, 75.0))
     return float(rng.uniform(75.0, 285.0))
 
 
-def _person(rng: np.random.Generator, level: str, place: tuple[float, float]) -> Figure:
+def _person(rng: Rng, level: str, place: tuple[float, float]) -> Figure:
     return forward(sample_proportions(rng), sample_pose(rng, level), _yaw(rng, level), place)
 
 
-def _crowd(rng: np.random.Generator, camera: Camera) -> list[tuple[float, float]]:
+def street_crowd(rng: Rng, camera: Camera) -> list[tuple[float, float]]:
     """Ground positions (x, z) in metres, some side by side or one behind the other, none inside another."""
     places: list[tuple[float, float]] = []
     wanted = 1 + int(rng.choice(len(_CROWD), p=_CROWD))
@@ -64,7 +68,7 @@ def _crowd(rng: np.random.Generator, camera: Camera) -> list[tuple[float, float]
     return places
 
 
-def _scatter(rng: np.random.Generator, stage: Stage, camera: Camera, places: list[tuple[float, float]]) -> None:
+def _scatter(rng: Rng, stage: Stage, camera: Camera, places: list[tuple[float, float]]) -> None:
     """Put things between the camera and the people, and behind them."""
     for _ in range(int(rng.choice(4, p=[0.30, 0.36, 0.22, 0.12]))):
         x, z = places[int(rng.integers(len(places)))]
@@ -79,7 +83,7 @@ def _scatter(rng: np.random.Generator, stage: Stage, camera: Camera, places: lis
             PROPS[int(rng.integers(len(PROPS)))](stage, rng, spot, float(rng.uniform(-70, 70)))
 
 
-def _lens(rng: np.random.Generator, image: Pixels, level: str) -> Pixels:
+def _lens(rng: Rng, image: Pixels, level: str) -> Pixels:
     """Blur, colour cast, vignette and sensor noise; all of them leave keypoints where they are."""
     height, width = image.shape[:2]
     if level == "easy":
@@ -105,27 +109,28 @@ def _lens(rng: np.random.Generator, image: Pixels, level: str) -> Pixels:
     return image + grain * rng.standard_normal(image.shape, dtype=np.float32)
 
 
-def _stage_easy(rng: np.random.Generator) -> tuple[Camera, list[Figure]]:
+def _stage_easy(rng: Rng) -> tuple[Camera, list[Figure]]:
     width, height = (int(v) for v in rng.integers(176, 225, 2))
     figure = _person(rng, "easy", (0.0, 0.0))
     wanted = min(rng.uniform(122.0, 178.0), 0.93 * height)
     return portrait_camera(rng, figure, width, height, float(wanted)), [figure]
 
 
-def _stage_hard(rng: np.random.Generator, people: int | None) -> tuple[Camera, list[Figure], list[tuple[float, float]]]:
+def _stage_hard(rng: Rng, people: int | None, crowd: Crowd) -> tuple[Camera, list[Figure], list[tuple[float, float]]]:
     width, height = ((320, 240), (400, 300), (480, 360), (426, 320), (480, 320), (360, 360))[int(rng.integers(6))]
     camera = street_camera(rng, width, height)
-    places = _crowd(rng, camera)[:people]
+    places = crowd(rng, camera)[:people]
     return camera, [_person(rng, "hard", place) for place in places], places
 
 
-def compose(rng: np.random.Generator, level: str, people: int | None = None) -> Picture:
+def compose(rng: Rng, level: str, people: int | None = None, crowd: Crowd = street_crowd) -> Picture:
     """Draw one picture.
 
     Args:
         rng: Source of every choice.
         level: "easy" or "hard".
         people: Keep only the first so many people; None keeps all.
+        crowd: Where they stand in a "hard" picture: ground positions (x, z) in metres, before the camera at z < 0.
 
     Returns:
         The picture with one entry per person of whom at least one pixel shows.
@@ -134,7 +139,7 @@ def compose(rng: np.random.Generator, level: str, people: int | None = None) -> 
     if level == "easy":
         camera, figures = _stage_easy(rng)
     else:
-        camera, figures, places = _stage_hard(rng, people)
+        camera, figures, places = _stage_hard(rng, people, crowd)
     for owner, figure in enumerate(figures):
         look = sample_look(rng, figure.body)
         stage.parts += person_parts(figure, look, stage.add(*look.materials), owner)
@@ -154,4 +159,5 @@ def compose(rng: np.random.Generator, level: str, people: int | None = None) -> 
     image = _lens(rng, color + (1.0 - cover)[..., None] * behind, level)
     quality = 93 if level == "easy" else int(rng.integers(45, 96))
     final = np.clip(np.rint(image * np.float32(255.0)), 0, 255).astype(np.uint8)
-    return Picture(final, instances(figures, camera, buffer, table, SUPERSAMPLING), quality)
+    view = View(figures, camera, buffer, table, SUPERSAMPLING)
+    return Picture(final, instances(figures, camera, buffer, table, SUPERSAMPLING), quality, view)

@@ -1,22 +1,19 @@
-"""Generate the data set: pictures in parallel, annotations in one order, all or nothing."""
+"""Generate the data set: pictures in parallel, annotations in one order."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
 import os
-import shutil
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from poserep.data.synthetic.annotate import CATEGORY, Instance, detect
+from poserep.data.synthetic.annotate import CATEGORY, Instance, detect, flat
+from poserep.data.synthetic.files import check_counts, once, write_jpeg, write_json
 from poserep.data.synthetic.parallel import in_order, pool_of
 from poserep.data.synthetic.scene import LEVELS, compose
 from poserep.errors import InputError
@@ -35,11 +32,7 @@ def _rng(seed: int, split: int, index: int, level: str, *more: int) -> np.random
 def _draw(folder: Path, seed: int, split: int, level: str, index: int, people: int | None = None) -> Record:
     """Draw and store one picture; returns its width, height and people."""
     picture = compose(_rng(seed, split, index, level), level, people)
-    path = folder / _file_name(index)
-    done, code = cv2.imencode(".jpg", picture.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, picture.quality])
-    if not done:
-        raise RuntimeError(f"could not encode {path.name}")
-    path.write_bytes(code.tobytes())
+    write_jpeg(folder / _file_name(index), picture)
     height, width = picture.image.shape[:2]
     return width, height, picture.people
 
@@ -68,7 +61,6 @@ def _shrink(folder: Path, seed: int, split: int, level: str, index: int, crowd: 
 def _annotations(people: list[Instance], image_id: int, first: int) -> list[dict[str, Any]]:
     out = []
     for offset, person in enumerate(people):
-        rows = [(round(x, 2), round(y, 2), int(flag)) for x, y, flag in person.keypoints.tolist()]
         out.append(
             {
                 "id": first + offset,
@@ -78,7 +70,7 @@ def _annotations(people: list[Instance], image_id: int, first: int) -> list[dict
                 "area": float(person.area),
                 "iscrowd": 0,
                 "num_keypoints": person.labelled,
-                "keypoints": [value for row in rows for value in row],
+                "keypoints": flat(person.keypoints),
             }
         )
     return out
@@ -98,7 +90,7 @@ def _split(
     folder = root / "images" / SPLITS[split]
     folder.mkdir(parents=True)
     images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    labels: list[dict[str, Any]] = []
     kept: set[str] = set()
     total = 0
     task = progress.add_task(f"{level} {SPLITS[split]}", total=count, rate=0.0)
@@ -117,11 +109,11 @@ def _split(
         image_id = index + 1
         kept.add(_file_name(index))
         images.append({"id": image_id, "file_name": _file_name(index), "width": width, "height": height})
-        annotations += _annotations(people, image_id, len(annotations) + 1)
+        labels += _annotations(people, image_id, len(labels) + 1)
         total += _counted(people)
         speed = progress.tasks[task].finished_speed or progress.tasks[task].speed or 0.0
         progress.update(task, completed=total, rate=speed * len(images) / max(total, 1))
-    return {"kept": kept, "images": images, "annotations": annotations}
+    return {"kept": kept, "images": images, "annotations": labels}
 
 
 def _detections(content: dict[str, Any], level: str, seed: int) -> list[dict[str, Any]]:
@@ -135,9 +127,7 @@ def _detections(content: dict[str, Any], level: str, seed: int) -> list[dict[str
     return found
 
 
-def _fill(folder: Path, level: str, counts: tuple[int, int], seed: int, workers: int) -> None:
-    notes = folder / "annotations"
-    notes.mkdir(parents=True)
+def _fill(level: str, counts: tuple[int, int], seed: int, workers: int, folder: Path) -> dict[str, Any]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -161,8 +151,7 @@ def _fill(folder: Path, level: str, counts: tuple[int, int], seed: int, workers:
             if name == "val":
                 files["val_detections.json"] = _detections(content, level, seed)  # type: ignore[assignment]
             for file_name, value in files.items():
-                data = json.dumps(value, separators=(",", ":")).encode()
-                (notes / file_name).write_bytes(data)
+                data = write_json(folder / "annotations" / file_name, value)
                 sums[file_name] = hashlib.sha256(data).hexdigest()
             leftovers.append((folder / "images" / name, kept))
     # Only now have all workers stopped: pictures drawn ahead of the last one needed can be taken away.
@@ -170,18 +159,13 @@ def _fill(folder: Path, level: str, counts: tuple[int, int], seed: int, workers:
         for path in images.iterdir():
             if path.name not in kept:
                 path.unlink()
-    done = {"level": level, "train": counts[0], "val": counts[1], "seed": seed, "version": VERSION, "sha256": sums}
-    (folder / "done.json").write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
+    return {"level": level, "train": counts[0], "val": counts[1], "seed": seed, "version": VERSION, "sha256": sums}
 
 
 def _check(level: str, train: int, val: int, seed: int, workers: int | None) -> None:
     if level not in LEVELS:
         raise InputError(f"unknown level {level!r} of the synthetic data set: use one of {', '.join(LEVELS)}")
-    for name, value in (("train", train), ("val", val)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"{name}={value!r} is no number of people: give a whole number of at least 1")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed={seed!r} is no seed: give a whole number of at least 0")
+    check_counts(seed, train=train, val=val)
     if workers is not None and workers < 0:
         raise InputError(f"workers={workers!r} is no number of processes: give 0 or more, or None for one per core")
 
@@ -212,20 +196,5 @@ def generate(
     """
     _check(level, train, val, seed, workers)
     name = f"{level}-{train}-{val}-s{seed}-{VERSION}"
-    root = Path(root)
-    final = root / name
-    if (final / "done.json").is_file():
-        return final
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / f".{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # Another process may have finished it while this one waited.
-        if (final / "done.json").is_file():
-            return final
-        partial_folder = root / f".{name}.partial"
-        for leftover in (partial_folder, final):
-            if leftover.exists():
-                shutil.rmtree(leftover)
-        _fill(partial_folder, level, (train, val), seed, os.cpu_count() or 1 if workers is None else workers)
-        partial_folder.rename(final)
-    return final
+    processes = os.cpu_count() or 1 if workers is None else workers
+    return once(root, name, partial(_fill, level, (train, val), seed, processes))

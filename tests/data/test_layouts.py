@@ -1,0 +1,398 @@
+"""Tiny copies of the public data sets: true layouts, labels that agree with the pictures, and the loaders' reading."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as rle
+from pycocotools.coco import COCO as CocoFile
+from scipy.io import loadmat
+
+from poserep.data.coco import load_coco
+from poserep.data.crowdpose import load_crowdpose
+from poserep.data.human4d import DEVICES, JOINTS, load_human4d
+from poserep.data.instances import Tally
+from poserep.data.mpii import load_mpii
+from poserep.data.synthetic import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
+from poserep.data.synthetic.camera import Camera, look_at
+from poserep.data.synthetic.coco import polygons, run_lengths
+from poserep.data.synthetic.crowdpose import crowd_index
+from poserep.data.synthetic.human4d import vicon_joints
+from poserep.data.synthetic.layouts import drawn, people_of
+from poserep.data.synthetic.mpii import head_box
+from poserep.data.synthetic.skeleton3d import KEYPOINT_NAMES, Pose, forward, sample_proportions
+from poserep.errors import InputError
+from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII
+
+FIGURE_JOINTS = (
+    "pelvis", "chest", "neck", "head", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
+    "left_wrist", "right_hip", "right_knee", "right_ankle", "", "left_hip", "left_knee", "left_ankle", "",
+)  # fmt: skip
+
+
+# How thick the flesh before a joint is at most, m: trunk, neck and head, arms, hips, legs.
+LIMB = np.array([0.2, 0.2, 0.16, 0.16, *2 * [0.16, 0.09, 0.09], *2 * [0.2, 0.12, 0.12, 0.12]])
+
+
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory):
+    return generate_coco(tmp_path_factory.mktemp("coco"), train=3, val=6, seed=1)
+
+
+@pytest.fixture(scope="module")
+def crowdpose(tmp_path_factory):
+    return generate_crowdpose(tmp_path_factory.mktemp("crowdpose"), train=4, val=3, test=12, seed=1)
+
+
+@pytest.fixture(scope="module")
+def mpii(tmp_path_factory):
+    return generate_mpii(tmp_path_factory.mktemp("mpii"), train=4, val=6, seed=1)
+
+
+@pytest.fixture(scope="module")
+def human4d(tmp_path_factory):
+    return generate_human4d(tmp_path_factory.mktemp("human4d"), frames=2, seed=1)
+
+
+def _json(path: Path):
+    return json.loads(path.read_text())
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("make", "kwargs"),
+    [
+        (generate_coco, {"train": 1, "val": 1}),
+        (generate_crowdpose, {"train": 1, "val": 1, "test": 1}),
+        (generate_mpii, {"train": 1, "val": 1}),
+        (generate_human4d, {"frames": 1}),
+    ],
+)
+def test_equal_arguments_give_equal_files_made_once(tmp_path, make, kwargs):
+    first = make(tmp_path / "a", **kwargs)
+    files = _bytes(first)
+    assert _bytes(make(tmp_path / "b", **kwargs)) == files
+    times = {p: p.stat().st_mtime_ns for p in first.rglob("*")}
+    assert make(tmp_path / "a", **kwargs) == first
+    assert {p: p.stat().st_mtime_ns for p in first.rglob("*")} == times
+    other = make(tmp_path / "a", **kwargs, seed=1)
+    assert other != first and _bytes(other) != files
+
+
+@pytest.mark.parametrize(
+    ("make", "kwargs", "words"),
+    [
+        (generate_coco, {"val": 0}, ("val=0", "at least 1")),
+        (generate_coco, {"level": "medium"}, ("medium", "easy")),
+        (generate_crowdpose, {"test": -1}, ("test=-1", "at least 1")),
+        (generate_mpii, {"seed": -1}, ("seed=-1", "at least 0")),
+        (generate_human4d, {"frames": 2.0}, ("frames=2.0", "whole number")),
+    ],
+)
+def test_bad_arguments(tmp_path, make, kwargs, words):
+    with pytest.raises(InputError) as caught:
+        make(tmp_path, **kwargs)
+    assert all(word in str(caught.value) for word in words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_joints_that_skeletons_share_have_cocos_labels():
+    limbs = KEYPOINT_NAMES[5:]
+    picture = next(drawn("any", limbs, 0, 0, 9))
+    for person in people_of(picture, limbs):
+        assert (person.labels == person.found.keypoints[5:]).all()
+
+
+def _check_images(images, folder: Path) -> None:
+    for image in images:
+        assert cv2.imread(str(folder / image["file_name"])).shape == (image["height"], image["width"], 3)
+
+
+def test_coco_reads_as_coco(coco):
+    for split, count in (("train2017", 3), ("val2017", 6)):
+        file = CocoFile(coco / "annotations" / f"person_keypoints_{split}.json")
+        labels = list(file.anns.values())
+        assert sum(a["num_keypoints"] > 0 for a in labels) == count
+        assert sum(a["iscrowd"] for a in labels) == 1
+        assert any(not a["num_keypoints"] and not a["iscrowd"] for a in labels)
+        _check_images(file.imgs.values(), coco / "images" / split)
+        assert all(image["file_name"] == f"{image['id']:012d}.jpg" for image in file.imgs.values())
+        for a in labels:
+            assert len(a["keypoints"]) == 51 and sum(v > 0 for v in a["keypoints"][2::3]) == a["num_keypoints"]
+            mask = file.annToMask(a)
+            assert rle.toBbox(file.annToRLE(a)).tolist() == a["bbox"]
+            # Outlines fill holes.
+            assert mask.sum() == a["area"] if a["iscrowd"] else a["area"] <= mask.sum() <= 1.5 * a["area"]
+            assert isinstance(a["segmentation"], dict if a["iscrowd"] else list)
+    ids = [
+        a["id"]
+        for s in ("train", "val")
+        for a in _json(coco / f"annotations/person_keypoints_{s}2017.json")["annotations"]
+    ]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_masks_survive_cocos_two_notations(seed):
+    rng = np.random.default_rng(seed)
+    blobs = cv2.GaussianBlur(rng.normal(size=(30, 40)).astype(np.float32), (0, 0), rng.uniform(0.5, 4.0))
+    mask = (blobs > 0.0).astype(np.uint8)
+    assert (rle.decode(rle.frPyObjects(run_lengths(mask > 0), 30, 40)) == mask).all()
+    rings, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = cv2.drawContours(mask.copy(), rings, -1, 1, cv2.FILLED)
+    assert (rle.decode(rle.merge(rle.frPyObjects(polygons(mask > 0), 30, 40))) == filled).all()
+
+
+def test_run_lengths_of_whole_and_empty_masks():
+    assert run_lengths(np.ones((2, 3), bool)) == {"counts": [0, 6], "size": [2, 3]}
+    assert run_lengths(np.zeros((2, 3), bool)) == {"counts": [6], "size": [2, 3]}
+    assert run_lengths(np.array([[0, 1], [1, 1]], bool))["counts"] == [1, 3]
+
+
+def test_coco_loads(coco):
+    notes, boxes = coco / "annotations", coco / "person_detection_results"
+    tally = Tally()
+    found = load_coco(notes / "person_keypoints_val2017.json", coco / "images/val2017", COCO, tally=tally)
+    assert len(found) == tally.taken == 6 and sum(tally.left_out.values()) >= 2
+    assert all(person.image.is_file() and person.area > 0 for person in found)
+    for info, split, detected in (
+        ("person_keypoints_val2017", "val2017", "COCO_val2017_detections_AP_H_56_person"),
+        ("image_info_test-dev2017", "test2017", "COCO_test-dev2017_detections_AP_H_609_person"),
+    ):
+        listed = _json(boxes / f"{detected}.json")
+        found = load_coco(notes / f"{info}.json", coco / "images" / split, COCO, detections=boxes / f"{detected}.json")
+        assert len(found) == len(listed) > 0
+        assert all(person.image.is_file() and 0 < person.score <= 1 for person in found)
+
+
+def test_coco_test_file_tells_no_keypoints(coco):
+    info = _json(coco / "annotations/image_info_test-dev2017.json")
+    assert "annotations" not in info and not any("keypoints" in c for c in info["categories"])
+    _check_images(info["images"], coco / "images/test2017")
+
+
+def _crowd_index(labels: list[dict]) -> float:
+    def inside(a, b):
+        x, y, w, h = a["bbox"]
+        points = np.array(b["keypoints"]).reshape(14, 3)
+        return sum(v > 0 and x <= px <= x + w and y <= py <= y + h for px, py, v in points)
+
+    ratios = [sum(inside(a, b) for b in labels if b is not a) / inside(a, a) for a in labels if inside(a, a)]
+    return min(1.0, sum(ratios) / len(ratios)) if ratios else 0.0
+
+
+def test_crowd_index_by_hand():
+    labels = np.zeros((3, 14, 3))
+    labels[0, :2] = (1, 1, 2), (3, 3, 1)
+    labels[1, :3] = (4, 4, 2), (9, 9, 2), (8, 8, 2)
+    labels[2, 0] = (100, 100, 2)
+    # An unlabelled joint stands at the origin, inside the first box. The third person has no own joint in his box.
+    boxes = np.array([[0, 0, 4, 4], [4, 4, 5, 5], [0, 0, 9, 9]], float)
+    assert crowd_index(labels, boxes) == pytest.approx((1 / 2 + 0 / 3) / 2)
+    same = np.repeat(labels[:1], 3, axis=0)
+    assert crowd_index(same, np.repeat(boxes[:1], 3, axis=0)) == 1.0
+    assert crowd_index(labels[2:], boxes[2:]) == 0.0
+
+
+def test_crowdpose_layout(crowdpose):
+    notes = crowdpose / "annotations"
+    files = {s: _json(notes / f"mmpose_crowdpose_{s}.json") for s in ("train", "val", "trainval", "test")}
+    assert files["trainval"]["images"] == files["train"]["images"] + files["val"]["images"]
+    assert files["trainval"]["annotations"] == files["train"]["annotations"] + files["val"]["annotations"]
+    everyone = files["trainval"]["annotations"] + files["test"]["annotations"]
+    assert len({a["id"] for a in everyone}) == len(everyone)
+    assert sum(a["iscrowd"] for a in everyone) == 3
+    assert any(not a["iscrowd"] and not any(a["keypoints"]) for a in everyone)
+    for a in everyone:
+        assert set(a) == {"num_keypoints", "iscrowd", "keypoints", "image_id", "bbox", "category_id", "id"}
+        assert len(a["keypoints"]) == 42 and a["num_keypoints"] == sum(v > 0 for v in a["keypoints"][2:36:3])
+    for content in files.values():
+        _check_images(content["images"], crowdpose / "images")
+        assert content["categories"][0]["keypoints"] == list(CROWDPOSE.names)
+        assert all(image["file_name"] == f"{image['id']}.jpg" for image in content["images"])
+
+
+def test_crowd_indices_are_true_and_of_all_three_kinds(crowdpose):
+    content = _json(crowdpose / "annotations/mmpose_crowdpose_test.json")
+    for image in content["images"]:
+        people = [a for a in content["annotations"] if a["image_id"] == image["id"]]
+        assert image["crowdIndex"] == pytest.approx(_crowd_index(people), abs=0.0051)
+    kinds = np.digitize([image["crowdIndex"] for image in content["images"]], (0.2, 0.8))
+    assert np.bincount(kinds, minlength=3).tolist() == [3, 2, 2]
+
+
+def test_crowdpose_loads(crowdpose):
+    notes, images = crowdpose / "annotations", crowdpose / "images"
+    for split, count in (("train", 4), ("val", 3), ("trainval", 7), ("test", 12)):
+        tally = Tally()
+        path = notes / f"mmpose_crowdpose_{split}.json"
+        assert len(load_crowdpose(path, images, CROWDPOSE, tally=tally)) == tally.taken == count
+        assert tally.taken + sum(tally.left_out.values()) == len(_json(path)["annotations"])
+        assert not tally.mended
+    boxes = notes / "det_for_crowd_test_0.1_0.5.json"
+    assert len(load_crowdpose(path, images, CROWDPOSE, detections=boxes)) == len(_json(boxes))
+
+
+def test_mpii_files_agree(mpii):
+    valid, heads = _json(mpii / "annot/valid.json"), loadmat(mpii / "annot/gt_valid.mat")
+    joints, seen = np.array([r["joints"] for r in valid]), np.array([r["joints_vis"] for r in valid])
+    assert joints.shape == (6, 16, 2) and set(valid[0]) == {"joints_vis", "joints", "image", "scale", "center"}
+    assert (heads["pos_gt_src"] == joints.transpose(1, 2, 0)).all()
+    assert (heads["jnt_missing"] == 1 - seen.T).all()
+    assert heads["dataset_joints"].shape == (1, 16) and np.where(heads["dataset_joints"] == "head")[1] == [9]
+    assert heads["headboxes_src"].shape == (2, 2, 6)
+    assert (joints[seen == 0] == -1).all() and 0 < (seen == 0).sum() < seen.size / 2
+    low, high = heads["headboxes_src"].transpose(0, 2, 1)
+    # The top of the head lies on the head, between whose ends the neck's does not reach far below.
+    for joint, slack in ((9, 0.02), (8, 0.3)):
+        here, size = seen[:, joint] > 0, (high - low).max(1, keepdims=True)
+        inside = (joints[:, joint] >= low - slack * size) & (joints[:, joint] <= high + slack * size)
+        assert inside[here].all() and here.any()
+    for record, points, shown in zip(valid, joints, seen > 0, strict=True):
+        height, width = cv2.imread(str(mpii / "images" / record["image"])).shape[:2]
+        assert (points[shown] >= 1).all() and (points[shown] <= (width, height)).all()
+        reach = np.abs(points[shown] - record["center"]).max()
+        assert reach <= 100 * record["scale"] + 1
+
+
+def test_mpii_release_describes_the_same_people(mpii):
+    release = loadmat(mpii / "mpii_human_pose_v1_u12_1.mat", struct_as_record=False)["RELEASE"][0, 0]
+    train = release.img_train[0]
+    assert release.annolist.shape == (1, len(train)) and train.tolist() == [1] * (len(train) - 1) + [0]
+    assert release.single_person.shape == (len(train), 1)
+    found = []
+    for image, known in zip(release.annolist[0], train, strict=True):
+        for person in image.annorect[0]:
+            if not known:
+                assert person._fieldnames == ["scale", "objpos"]
+            elif person.annopoints.size:
+                joints, seen = np.full((16, 2), -1.0), np.zeros(16, int)
+                for point in person.annopoints[0, 0].point[0]:
+                    joints[point.id.item()], seen[point.id.item()] = (point.x.item(), point.y.item()), 1
+                    assert point.is_visible.size == (point.id.item() not in (8, 9))
+                place = person.objpos[0, 0]
+                found.append(
+                    {
+                        "joints_vis": seen.tolist(),
+                        "joints": joints.tolist(),
+                        "image": image.image[0, 0].name.item(),
+                        "scale": person.scale.item(),
+                        "center": [place.x.item(), place.y.item()],
+                    }
+                )
+    assert found == _json(mpii / "annot/train.json") + _json(mpii / "annot/valid.json")
+
+
+def test_mpii_loads(mpii):
+    tally = Tally()
+    found = load_mpii(mpii / "annot/valid.json", mpii / "images", MPII, heads=mpii / "annot/gt_valid.mat", tally=tally)
+    assert len(found) == 6 and not tally.left_out and not tally.mended
+    assert all(person.head > 0 and person.image.is_file() for person in found)
+    assert len(load_mpii(mpii / "annot/train.json", mpii / "images", MPII)) == 4
+    released = load_mpii(mpii / "mpii_human_pose_v1_u12_1.mat", mpii / "images", MPII)
+    assert len(released) == 10
+    for one, other in zip(found, released[4:], strict=True):
+        assert one.image == other.image and one.head == pytest.approx(other.head)
+        assert (one.keypoints == other.keypoints).all() and (one.weight == other.weight).all()
+        assert (one.box == other.box).all()
+
+
+def test_head_box_bounds_the_heads_picture():
+    rng = np.random.default_rng(3)
+    figure = forward(sample_proportions(rng), Pose(neck=(20.0, 15.0, 30.0)), 40.0, (0.3, -4.0))
+    rotation, position = look_at(np.array([0.0, 2.4, 0.0]), np.array([0.0, 1.0, -4.0]), 5.0)
+    camera = Camera(rotation, position, 900.0, 300.0, 200.0, 640, 480)
+    sphere = rng.normal(size=(200_000, 3))
+    sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
+    surface = figure.joints["head"] + sphere * figure.body.head @ figure.frames["head"].T
+    points = camera.project(surface)[:, :2]
+    assert head_box(figure, camera) == pytest.approx([*points.min(0), *points.max(0)], abs=0.01)
+
+
+def test_vicon_joints_are_numbered_as_in_the_study():
+    figure = forward(sample_proportions(np.random.default_rng(0)), Pose(), 30.0)
+    joints = vicon_joints(figure)
+    assert joints.shape == (33, 3)
+    for name, ours, joint in zip(HUMAN4D.names, FIGURE_JOINTS, joints[JOINTS], strict=True):
+        # The base of the toes lies between the ankle and their tip.
+        ends = [figure.joints[f"{name.split('_')[0]}_{end}"] for end in ("ankle", "toe")] if not ours else None
+        expected = figure.joints[ours] if ours else 0.25 * ends[0] + 0.75 * ends[1]
+        assert joint == pytest.approx(expected)
+
+
+def _cameras(root: Path, subject: str):
+    for device in _json(root / "device_repository.json"):
+        fx, _, cx, _, fy, cy, *rest = device["Depth Intrinsics"][0]["1280x720"]
+        assert rest == [0, 0, 1]
+        numbers = np.loadtxt(root / subject / "pose" / f"{device['Device']}.extrinsics")
+        yield device["Device"], (fx, fy), (cx, cy), numbers[:3], numbers[3]
+
+
+def _pgm(path: Path) -> np.ndarray:
+    words = path.read_text().split()
+    assert words[:4] == ["P2", "320", "180", "65535"]
+    return np.array(words[4:], int).reshape(180, 320) * 1e-4
+
+
+def _frames(root: Path):
+    for split in ("training", "validation", "testing"):
+        for line in (root / f"{split}.txt").read_text().splitlines():
+            number, subject, recording = line.split()
+            offsets = dict(row.split() for row in (root / subject / "offsets.txt").read_text().splitlines())
+            dump = root / subject / recording / "Dump"
+            pose = np.load(dump / "gposes3d" / f"{int(number) - int(offsets[recording])}.npy")
+            assert pose.shape == (1, 33, 3)
+            for device, *calibration in _cameras(root, subject):
+                yield pose[0] / 1000, _pgm(next(dump.glob(f"depth/{number}_{device}_depth_*.pgm"))), calibration
+
+
+def test_human4d_floor_is_flat_at_zero(human4d):
+    v, u = np.mgrid[:180, :320]
+    for _, depth, ((fx, fy), (cx, cy), rotation, position) in _frames(human4d):
+        # Of a calibrated pixel that is a quarter as wide: (u + 0.5) / 4 - 0.5 the other way round.
+        rays = np.stack([(4 * u + 1.5 - cx) / fx, (4 * v + 1.5 - cy) / fy, np.ones(u.shape)], axis=-1)
+        world = (rays * depth[..., None]) @ rotation.T + position / 1000
+        measured = (depth > 0) & (v > 140)
+        height = world[measured][:, 1]
+        far = np.hypot(world[..., 0], world[..., 2])[measured] > 1.2
+        assert far.sum() > 1000
+        assert np.abs(height[far]).max() < 2e-4
+        assert height.min() > -2e-4
+        assert depth.max() < 6.5536 and (depth == 0).any()
+
+
+def test_human4d_joints_lie_just_below_the_surface(human4d):
+    close = []
+    for pose, depth, ((fx, fy), (cx, cy), rotation, position) in _frames(human4d):
+        local = (pose[JOINTS] - position / 1000) @ rotation
+        calibrated = local[:, :2] / local[:, 2:] * (fx, fy) + (cx, cy)
+        u, v = np.rint((calibrated + 0.5) / 4 - 0.5).astype(int).T
+        inside = (u >= 0) & (u < 320) & (v >= 0) & (v < 180)
+        below = local[inside, 2] - depth[v[inside], u[inside]]
+        # One never looks past a joint: all of them lie in the flesh.
+        assert (below > 0.0).all()
+        # Unless another limb is before it, which is rare, only the flesh covers it.
+        close.append(below < LIMB[inside])
+    assert np.concatenate(close).mean() > 0.8
+
+
+def test_human4d_loads(human4d):
+    cameras = {device: calibration for device, *calibration in _cameras(human4d, "S1")}
+    assert tuple(cameras) == DEVICES
+    for split in ("training", "validation", "testing"):
+        tally = Tally()
+        found = load_human4d(human4d / f"{split}.txt", human4d, HUMAN4D, tally=tally)
+        assert len(found) == tally.taken == 8 and not tally.left_out and not tally.mended
+        assert np.mean([person.weight for person in found]) > 0.9
+        assert all(person.head > 0 for person in found)
+    first = load_human4d(human4d / "training.txt", human4d, HUMAN4D)[0]
+    (fx, fy), (cx, cy), rotation, position = cameras[first.image.name.split("_")[1]]
+    pose = np.load(first.image.parents[1] / "gposes3d" / "101.npy")[0, JOINTS]
+    local = (pose - position) @ rotation
+    expected = (local[:, :2] / local[:, 2:] * (fx, fy) + (cx, cy - 40) + 0.5) / 4 - 0.5
+    assert np.abs(expected - first.keypoints)[first.weight > 0].max() < 1e-3
