@@ -10,6 +10,9 @@ import numpy as np
 
 from poserep.errors import InputError
 
+# Share of its box that a person's mask covers on average: CrowdPose's rule where nobody has drawn a mask.
+BOX_COVER = 0.53
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:

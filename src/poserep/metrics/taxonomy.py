@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from poserep.data.instances import Instance, InstanceTable
+from poserep.data.instances import BOX_COVER, Instance, InstanceTable
 from poserep.errors import InputError
 from poserep.metrics.base import Predictions
 from poserep.metrics.calibration import joint_oks
@@ -28,8 +28,6 @@ from poserep.skeleton import Skeleton
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
 GOOD, NEAR = 0.85, 0.5
-# A person's mask covers about half of its box; CrowdPose's evaluation has the number.
-MASK = 0.53
 # Distances at a time: 32 MB an array, however many persons share an image.
 AT_ONCE = 1 << 22
 
@@ -106,7 +104,7 @@ def areas(table: InstanceTable) -> tuple[np.ndarray, str]:
         InputError: If a person with a labelled joint has neither area nor box.
     """
     known, labelled = table.area > 0, (table.weight > 0).any(1)
-    area = np.where(known, table.area, MASK * table.box[:, 2] * table.box[:, 3])
+    area = np.where(known, table.area, BOX_COVER * table.box[:, 2] * table.box[:, 3])
     bad = np.flatnonzero(labelled & ~(area > 0))
     if len(bad):
         raise InputError(

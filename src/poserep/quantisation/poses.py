@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from poserep.data import Instance, load_coco
+from poserep.data.instances import BOX_COVER
 from poserep.errors import InputError
 from poserep.geometry import Align, Crop, Size, box_to_region, crop_matrix
 from poserep.results import file_hash, write_json
 from poserep.skeleton import Skeleton
 
 Area = Literal["annotation", "box"]
-# Of the box, where nobody has drawn a mask: CrowdPose's rule.
-BOX_AREA = 0.53
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +70,7 @@ def read_poses(annotations: Path, skeleton: Skeleton, area: Area, skip_invalid: 
     if area == "box":
         for annotation in data["annotations"]:
             width, height = annotation.get("bbox", (0, 0, 0, 0))[2:]
-            annotation["area"] = BOX_AREA * width * height
+            annotation["area"] = BOX_COVER * width * height
         scratch.mkdir(parents=True, exist_ok=True)
         write_json(scratch / f"annotations-{digest}.json", data)
     else:
