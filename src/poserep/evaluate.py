@@ -21,8 +21,7 @@ from poserep.errors import InputError
 from poserep.fit import make_trainer, message, quiet
 from poserep.launch import launch
 from poserep.models.checkpoints import read_state
-from poserep.protocol import Protocol, line
-from poserep.report import metrics_table, wide_console
+from poserep.report import show_evaluation
 from poserep.results import contents, identity, provenance, write_json
 
 
@@ -89,10 +88,7 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     if trainer.is_global_zero:
         save_predictions(run, run_dir / f"evaluation-{result['id']}.npz")
         write_json(run_dir / f"evaluation-{result['id']}.json", result)
-        wide_console().print(metrics_table(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found))
-        followed = [[Protocol.load(p[r]) for p in found["protocol"].values()] for r in run.module.readouts]
-        for text in dict.fromkeys(map(line, followed)):
-            print(f"protocol: {text}")
+        show_evaluation(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found)
         for path in (run_dir / f"evaluation-{result['id']}.json", *save_submissions(run, run_dir)):
             print(f"written: {path}")
     return result

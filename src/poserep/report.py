@@ -17,6 +17,7 @@ from rich.table import Table
 
 from poserep import figures
 from poserep.errors import InputError
+from poserep.protocol import Protocol, line
 from poserep.results import load_results
 from poserep.rows import (
     MEASURES,
@@ -55,6 +56,16 @@ def metrics_table(title: str, found: Mapping[str, Any]) -> Table:
             numbers = [number(values[c], 2 if c in found["lower"] else 1) for c in columns]
             table.add_row(boxes, readout, *numbers, *cells)
     return table
+
+
+def show_evaluation(title: str, found: Mapping[str, Any]) -> None:
+    """Print one evaluation with the protocol that its numbers follow."""
+    console = wide_console()
+    console.print(metrics_table(title, found))
+    readouts = next(iter(found["protocol"].values()))
+    followed = [line([Protocol.load(by[r]) for by in found["protocol"].values()]) for r in readouts]
+    for text in dict.fromkeys(followed):
+        console.print(f"protocol: {text}", soft_wrap=True)
 
 
 def study_table(title: str, comparison: Comparison) -> Table:
@@ -169,10 +180,10 @@ def report(study: Path) -> Path:
     console = wide_console()
     for comparison in comparisons(rows):
         console.print(study_table(title, comparison))
-        for line in protocol_lines(comparison):
-            console.print(line, soft_wrap=True)
-    for line in notes(rows):
-        console.print(line, soft_wrap=True)
+        for text in protocol_lines(comparison):
+            console.print(text, soft_wrap=True)
+    for text in notes(rows):
+        console.print(text, soft_wrap=True)
     if not all(row.real for row in rows):
         console.print("data: drawn people, not photographs; compare rows with each other, not with published numbers")
     for name, why in missing:

@@ -19,6 +19,7 @@ from poserep.build import CONF, RunSchema
 from poserep.errors import InputError
 from poserep.fit import fit, message
 from poserep.launch import launch
+from poserep.report import show_evaluation
 from poserep.results import contents, finished, identity, write_json
 
 
@@ -55,12 +56,12 @@ def prepare(cfg: DictConfig, backbone: str) -> Path:
     return run_dir
 
 
-def run(cfg: DictConfig) -> None:
-    """One run, unless it has been done."""
+def run(cfg: DictConfig) -> Path:
+    """One run, unless it has been done; its directory."""
     run_dir = prepare(cfg, HydraConfig.get().runtime.choices["backbone"])
     if finished(run_dir):
         print(f"finished before: {run_dir}", flush=True)
-        return
+        return run_dir
     print(f"run: {run_dir}", flush=True)
     try:
         launch("poserep.fit", [str(run_dir)], cfg.trainer.devices, lambda: fit(run_dir))
@@ -70,15 +71,20 @@ def run(cfg: DictConfig) -> None:
         if not status.is_file() or json.loads(status.read_text())["state"] == "running":
             write_json(status, {"state": "failed", "since": time.time(), "error": str(error)})
         raise
+    return run_dir
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> None:
     """One run, alone or as part of a multirun."""
+    several = HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN
     try:
-        run(cfg)
+        run_dir = run(cfg)
+        # Of several runs a report shows all.
+        if not several:
+            show_evaluation(run_dir.name, json.loads((run_dir / "result.json").read_text()))
     except InputError as error:
-        if HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN:
+        if several:
             raise
         sys.exit(f"error: {message(error)}")
 

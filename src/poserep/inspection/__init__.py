@@ -1,0 +1,1 @@
+"""A look into a data set: its faults, its numbers, its duplicates, its crops."""
