@@ -12,9 +12,6 @@ import contextlib
 import io
 import os
 import pickle
-import platform
-import re
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import processor, record
 from pycocotools.coco import COCO as CocoFile
 from pycocotools.cocoeval import COCOeval
 from rich.console import Console
@@ -31,10 +29,8 @@ from stopwatch import extra_memory, race, spread
 
 from poserep.metrics.bootstrap import MEASURES, CocoResampler
 from poserep.metrics.paired import paired
-from poserep.results import provenance, write_json
 from poserep.skeleton import COCO
 
-RESULTS = Path(__file__).parent / "results"
 GOAL_S = 5.0
 PERSONS = 6352 / 5000  # an image
 UNLABELLED = 0.4  # of all persons
@@ -200,13 +196,6 @@ def show(found: dict[str, Any], samples: int) -> None:
     )
 
 
-def processor() -> str:
-    """The processor's model, as far as the machine tells."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else None
-    return re.sub(r"\((R|TM)\)", "", found[1].strip() if found else platform.processor() or platform.machine())
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -220,19 +209,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = measure(options.images, options.detections, options.samples, options.rounds)
     show(found, options.samples)
     if options.record:
-        device = processor()
-        path = RESULTS / f"bootstrap-{re.sub('[^a-z0-9]+', '-', device.lower()).strip('-')}.json"
-        path.parent.mkdir(exist_ok=True)
-        about = {
-            "device": device,
-            "cpu_cores": os.cpu_count(),
-            "command": " ".join(["python benchmarks/bootstrap.py", *sys.argv[1:]]),
-            "settings": {key: value for key, value in vars(options).items() if key != "record"},
-            "provenance": provenance(),
-            "load_before": load,
-        }
-        write_json(path, {**about, **found})
-        print(f"written: {path}")
+        settings = {key: value for key, value in vars(options).items() if key != "record"}
+        print(f"written: {record('bootstrap', processor(), settings, {'load_before': load, **found})}")
 
 
 if __name__ == "__main__":

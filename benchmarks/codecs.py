@@ -9,24 +9,16 @@ before anything is timed; then they take turns, so that a disturbed machine slow
 
 import argparse
 import os
-import platform
-import re
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
+from machine import processor, record
 from rich.console import Console
 from rich.table import Table
 from rivals import JOBS, SIZE, one_thread, side
 from shares import GOAL, shares
 from stopwatch import extra_memory, race, spread
-
-from poserep.results import provenance, write_json
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def compare(batch: int, rounds: int, calls: int, only: str = "") -> list[dict[str, Any]]:
@@ -115,33 +107,6 @@ def show_shares(found: dict[str, Any]) -> None:
     Console(width=160).print(table)
 
 
-def processor() -> str:
-    """The processor's model, as far as the machine tells."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else None
-    name = found[1].strip() if found else platform.processor() or platform.machine()
-    return re.sub(r"\((R|TM)\)", "", name)
-
-
-def record(device: str, settings: dict[str, Any], measured: dict[str, Any]) -> Path:
-    """Write benchmarks/results/codecs-<device>.json."""
-    path = RESULTS / f"codecs-{re.sub('[^a-z0-9]+', '-', device.lower()).strip('-')}.json"
-    path.parent.mkdir(exist_ok=True)
-    about = {
-        "device": device,
-        "processor": processor(),
-        "cpu_cores": os.cpu_count(),
-        "torch": torch.__version__,
-        "opencv": cv2.__version__,
-        "cuda": torch.version.cuda,
-        "command": " ".join(["python benchmarks/codecs.py", *sys.argv[1:]]),
-        "settings": settings,
-        "provenance": provenance(),
-    }
-    write_json(path, {**about, **measured})
-    return path
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -171,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measured = {"load_before": load, "rows": compare(options.batch, options.rounds, options.calls, options.only)}
         show(measured["rows"])
     if options.record:
-        print(f"written: {record(device, settings, measured)}")
+        print(f"written: {record('codecs', device, settings, measured)}")
 
 
 if __name__ == "__main__":

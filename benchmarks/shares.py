@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from poserep.build import CONF, build_net
-from poserep.make import make
 from poserep.codecs import RLE, Codec
 from poserep.geometry import Size
+from poserep.make import make
 from poserep.models.heads.points import RealNVP
 from poserep.skeleton import COCO
 

@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     """Crops with their keypoints, the same for every representation.
 
     Attributes:
-        image: (B, C, H, W) uint8, RGB.
+        image: (B, C, H, W) uint8, RGB (BGR if asked for); float32 for depths.
         xy: (B, K, 2) float32, input px; anything where ``weight`` is 0.
         weight: (B, K) float32, 0 for joints that are unlabelled or outside the crop, else 1.
         crop: Image px to input px.

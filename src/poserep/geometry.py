@@ -133,7 +133,7 @@ class Crop(NamedTuple):
 
 
 def box_to_region(
-    box: np.ndarray, size: Size, align: Align = "centre", padding: float = 1.25
+    box: np.ndarray, size: Size, align: Align = "centre", padding: float = 1.25, inclusive: bool | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The region of the image around a box that fills an input of ``size`` without distortion.
 
@@ -143,15 +143,18 @@ def box_to_region(
     Args:
         box: (..., 4) x, y, width, height in image px.
         size: Of the network's input.
-        align: ``edge`` takes the centre of the box's pixels, x + (w - 1) / 2, as DarkPose does; else x + w / 2.
+        align: Of the crop.
         padding: Factor on both sides.
+        inclusive: Whether a box ends with the pixel x + w - 1 and its centre is x + (w - 1) / 2, as for DarkPose; else
+            the centre is x + w / 2. None is what the alignment's authors do: True under ``edge`` alone.
 
     Returns:
         centre (..., 2) and extent (..., 2), the region's width and height, in image px, float64.
     """
     box = np.asarray(box, dtype=np.float64)
     wh = box[..., 2:]
-    centre = box[..., :2] + (wh - 1 if align == "edge" else wh) / 2
+    counted = align == "edge" if inclusive is None else inclusive
+    centre = box[..., :2] + (wh - 1 if counted else wh) / 2
     return centre, fit_aspect(wh, size) * padding
 
 

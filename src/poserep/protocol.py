@@ -74,7 +74,8 @@ def line(protocols: Sequence[Protocol]) -> str:
     options = {key: value for key, value in first.metric.items() if key != "_target_"}
     # What stands in every data set's file is not worth a word.
     usual = (None, False, 1.25, "exact")
-    options |= {k: v for more in (first.crop, first.loader) for k, v in more.items() if v not in usual and k != "_target_"}
+    for more in (first.crop, first.loader):
+        options |= {key: value for key, value in more.items() if value not in usual and key != "_target_"}
     parts = [
         f"{first.data} {first.split}, {counts}" + (f" ({files})" if files else ""),
         f"flip test {'on' if first.flip_test else 'off'}",

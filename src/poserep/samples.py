@@ -6,21 +6,11 @@ import numpy as np
 import torch
 
 from poserep.build import Run
+from poserep.data.depth import picture
 from poserep.module import PoseModule
 from poserep.results import write_npz
 
 COUNT = 12
-
-
-def picture(image: torch.Tensor) -> np.ndarray:
-    """Images (N, C, H, W) to (N, H, W, 3) bytes to look at; of depths, the near is bright and the unknown black."""
-    if image.dtype == torch.uint8:
-        return image.permute(0, 2, 3, 1).numpy()
-    depth = image[:, :1].permute(0, 2, 3, 1)
-    known = depth > 0
-    near, far = depth[known].min(), depth[known].max()
-    bright = (1 - 0.85 * (depth - near) / (far - near).clamp(min=1e-6)) * known
-    return (255 * bright).byte().expand(-1, -1, -1, 3).numpy()
 
 
 @torch.no_grad()
@@ -35,6 +25,8 @@ def save_samples(run: Run, path: Path) -> None:
     dataset = next(iter(run.data.evaluation.values()))
     index = np.unique(np.linspace(0, len(dataset) - 1, COUNT).round().astype(int))
     batch = torch.utils.data.default_collate([dataset[0, int(i)] for i in index])
+    # As one sees them, whatever order of channels the network is given.
+    images = batch.image.flip(1) if dataset.bgr else batch.image
     device = next(module.net.parameters()).device
     out = module.predict_batch(batch.image.to(device))
     codec = module.codec
@@ -42,7 +34,7 @@ def save_samples(run: Run, path: Path) -> None:
         "bins/x": codec.x.to_px(torch.arange(codec.x.n)).numpy(),
         "bins/y": codec.y.to_px(torch.arange(codec.y.n)).numpy(),
         "index": index,
-        "image": picture(batch.image),
+        "image": np.stack([picture(crop) for crop in images.numpy()]),
         "xy": batch.xy.numpy(),
         "weight": batch.weight.numpy(),
         "edges": np.array(run.skeleton.edge_indices()).reshape(-1, 2),

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from poserep.data import Instance, PoseDataset, Tally
+from poserep.data import ImageCache, Instance, PoseDataset, Tally
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.make import make
@@ -74,9 +74,7 @@ def dataset_of(cfg: DictConfig, instances: list[Instance], skeleton: Skeleton, a
     if cfg.data.get("read"):
         options["read"] = make(cfg.data.read)
     if cfg.trainer.get("cache"):
-        from poserep.data.cache import CropCache
-
-        options["cache"] = CropCache(Path(cfg.trainer.cache), cfg.trainer.cache_gb)
+        options["cache"] = ImageCache(Path(cfg.trainer.cache), cfg.trainer.cache_gb)
     return PoseDataset(instances, skeleton, Size.parse(cfg.input_size), cfg.align, augment, seed=cfg.seed, **options)
 
 

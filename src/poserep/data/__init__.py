@@ -1,6 +1,7 @@
 """Data: annotation files to instances, instances to batches. Knows no representation."""
 
 from poserep.data.augment import Augment
+from poserep.data.cache import ImageCache
 from poserep.data.coco import load_coco
 from poserep.data.crowdpose import load_crowdpose
 from poserep.data.datamodule import PoseDataModule
@@ -16,6 +17,7 @@ __all__ = [
     "Augment",
     "BlockSampler",
     "EpochSampler",
+    "ImageCache",
     "Instance",
     "InstanceTable",
     "PoseDataModule",

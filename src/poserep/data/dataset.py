@@ -1,6 +1,7 @@
 """Instances to samples: read, crop, augment. The same for every data set and representation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from math import ceil, floor
 from pathlib import Path
 
 import cv2
@@ -10,46 +11,38 @@ from torch.utils.data import Dataset, Sampler
 
 from poserep.batch import Batch
 from poserep.data.augment import Augment, View
-from poserep.data.instances import Instance
+from poserep.data.cache import ImageCache
+from poserep.data.images import decode, read_bytes, read_image
+from poserep.data.instances import Instance, InstanceTable
 from poserep.errors import InputError
-from poserep.geometry import Align, Crop, Size, box_to_region, crop_matrix
+from poserep.geometry import Align, Crop, Size, box_to_region, crop_matrix, fit_aspect
 from poserep.skeleton import Skeleton
 
-
-def read_image(path: Path) -> np.ndarray:
-    """Decode an image to (H, W, 3) uint8, RGB; the EXIF orientation is ignored, as annotations do.
-
-    Raises:
-        InputError: If the file is missing, is no image, or is cut short.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"image {path} cannot be read ({error.strerror}); check data.root and the file names"
-        ) from error
-    # OpenCV fills what is missing of a JPEG with grey and says nothing; a whole file has its end mark behind the
-    # start of its last scan.
-    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        raise InputError(f"image {path} is cut short ({len(data)} bytes, no end mark); copy it again")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    if image is None:
-        raise InputError(f"image {path} is not a readable image ({len(data)} bytes)")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+# In the place of the epoch for what is drawn once for all of them.
+NO_EPOCH = 2**32 - 1
 
 
 class PoseDataset(Dataset):
     """Crops of persons. Items are asked for by (epoch, index), on which alone their augmentation depends.
 
     Args:
-        instances: See `Instance`.
+        instances: See `Instance`; kept as an `InstanceTable`.
         skeleton: For mirroring and half bodies.
         size: Of the network's input.
         align: See `crop_matrix`.
         augment: None for evaluation.
         padding: Of the box, see `box_to_region`.
         seed: Of the run.
+        read: Path to (H, W, 3) uint8, RGB, or (H, W) float32, which becomes an input of one float channel. Of what
+            `read_image` reads, only the rows that a crop needs are decoded.
+        bgr: Channels in the order of OpenCV, as published ResNets and Hourglasses were trained (``COLOR_RGB: false``).
+        whole: The region is the whole image in place of the person's; an image of the input's size stays as it is.
+        inclusive: See `box_to_region`.
+        cache: Where decoded images are kept; None to decode anew.
+
+    Raises:
+        InputError: If there are no instances, their keypoints differ in number, or there is a cache for images that
+            it cannot hold.
     """
 
     def __init__(
@@ -61,40 +54,102 @@ class PoseDataset(Dataset):
         augment: Augment | None = None,
         padding: float = 1.25,
         seed: int = 0,
+        read: Callable[[Path], np.ndarray] = read_image,
+        bgr: bool = False,
+        whole: bool = False,
+        inclusive: bool | None = None,
+        cache: ImageCache | None = None,
     ) -> None:
-        self.instances, self.size, self.align = instances, size, align
+        self.instances, self.size, self.align = InstanceTable.of(instances), size, align
         self.augment, self.padding, self.seed = augment, padding, seed
+        self.read, self.bgr, self.whole, self.inclusive, self.cache = read, bgr, whole, inclusive, cache
+        # The size of an image has to be known before a region can be the whole of it.
+        self.at_once = whole or read is not read_image
+        if cache and self.at_once:
+            raise InputError("the cache holds photographs of which persons are cut out; set trainer.cache=null")
         self.perm, self.upper = skeleton.flip_perm().numpy(), skeleton.upper_mask()
         self.recolour = augment.recolour() if augment else None
+        self.border = np.array([size.width, size.height]) - 0.5
 
     def __len__(self) -> int:
         return len(self.instances)
 
     def __getitem__(self, item: tuple[int, int]) -> Batch:
         epoch, index = item
-        instance = self.instances[index]
+        table, path = self.instances, self.instances.path(index)
+        xy, weight = table.keypoints[index], table.weight[index]
         rng = np.random.default_rng((self.seed, epoch, index))
-        view = View(*box_to_region(instance.box, self.size, self.align, self.padding))
+        image = self.read(path) if self.at_once else None
+        view = self._region(index, image, rng)
         if self.augment:
-            view = self.augment.view(rng, view, instance.keypoints, instance.weight, self.upper, self.size)
+            view = self.augment.view(rng, view, xy, weight, self.upper, self.size)
         matrix = crop_matrix(view.centre, view.extent, self.size, self.align, view.rotation, view.flip)
-        image = read_image(instance.image)
-        crop = cv2.warpAffine(image, matrix, (self.size.width, self.size.height), flags=cv2.INTER_LINEAR)
+        crop = self._crop(path, image, matrix)
         if self.recolour:
             self.recolour.set_random_seed(int(rng.integers(2**31)))
             crop = self.recolour(image=crop)["image"]
-        xy, weight = instance.keypoints, instance.weight
         if view.flip:
             xy, weight = xy[self.perm], weight[self.perm]
         xy = (xy @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
-        inside = ((xy >= -0.5) & (xy < np.array([self.size.width, self.size.height]) - 0.5)).all(1)
+        inside = ((xy >= -0.5) & (xy < self.border)).all(1)
         return Batch(
-            torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))),
+            torch.from_numpy(self._planes(crop)),
             torch.from_numpy(xy),
-            torch.from_numpy((weight * inside).astype(np.float32)),
+            torch.from_numpy(weight * inside),
             Crop(torch.from_numpy(matrix)),
             torch.tensor(index),
         )
+
+    def _region(self, index: int, image: np.ndarray | None, rng: np.random.Generator) -> View:
+        if self.whole and image is not None:
+            wh = np.array(image.shape[1::-1], np.float64)
+            return View(wh / 2 if self.align == "corner" else (wh - 1) / 2, fit_aspect(wh, self.size))
+        box = self.instances.box[index]
+        if self.augment:
+            once = self.augment.jitter_once
+            box = self.augment.move(np.random.default_rng((self.seed, NO_EPOCH, index)) if once else rng, box)
+        return View(*box_to_region(box, self.size, self.align, self.padding, self.inclusive))
+
+    def _crop(self, path: Path, image: np.ndarray | None, matrix: np.ndarray) -> np.ndarray:
+        """The (H, W, 3) or (H, W) crop, black beyond the image.
+
+        It is warped from the same pixels wherever they come from: those that it shows, and no others.
+        """
+        left, top, right, bottom = seen(matrix, self.size)
+        above = 0
+        if image is None and self.cache:
+            image, above = self.cache.rows(path, top, bottom)
+        elif image is None:
+            image = decode(read_bytes(path), path, bottom)
+        pixels = image[max(top - above, 0) : max(bottom - above, 0), left:right]
+        if not pixels.size:
+            return np.zeros((*self.size, *image.shape[2:]), image.dtype)
+        moved = matrix.copy()
+        moved[:, 2] += left * matrix[:, 0] + top * matrix[:, 1]
+        return cv2.warpAffine(pixels, moved, (self.size.width, self.size.height), flags=cv2.INTER_LINEAR)
+
+    def _planes(self, crop: np.ndarray) -> np.ndarray:
+        if crop.ndim == 2:
+            return crop[None]
+        planes = np.empty((3, *self.size), crop.dtype)
+        cv2.split(crop, list(planes[::-1] if self.bgr else planes))
+        return planes
+
+
+def seen(matrix: np.ndarray, size: Size) -> tuple[int, int, int, int]:
+    """The pixels of an image that a crop's are interpolated from: left, top, right and bottom (exclusive), from 0 on.
+
+    Args:
+        matrix: (2, 3), image px to input px.
+        size: Of the input.
+    """
+    (a, b, x), (c, d, y) = cv2.invertAffineTransform(matrix).tolist()
+    right_by, down_by = (a * (size.width - 1), c * (size.width - 1)), (b * (size.height - 1), d * (size.height - 1))
+    # From the first corner of the crop along both its sides. One px for the neighbour, one for OpenCV's rounding.
+    sides = zip((x, y), right_by, down_by, strict=True)
+    spans = [(at + min(p, 0) + min(q, 0), at + max(p, 0) + max(q, 0)) for at, p, q in sides]
+    (left, right), (top, bottom) = [(max(0, floor(low) - 1), max(0, ceil(high) + 3)) for low, high in spans]
+    return left, top, right, bottom
 
 
 class EpochSampler(Sampler[tuple[int, int]]):

@@ -80,6 +80,19 @@ def _binary(body: bytes, maximum: int) -> np.ndarray:
     return np.frombuffer(body, kind, len(body) // kind.itemsize)
 
 
+def picture(crop: np.ndarray) -> np.ndarray:
+    """A crop (C, H, W) as bytes (H, W, 3) to look at; of depths, the near is bright and the unknown black."""
+    if crop.dtype == np.uint8:
+        return crop.transpose(1, 2, 0)
+    depth = crop[0]
+    known = depth > 0
+    if not known.any():
+        return np.zeros((*depth.shape, 3), np.uint8)
+    near, far = depth[known].min(), depth[known].max()
+    bright = (1 - 0.85 * (depth - near) / max(far - near, 1e-6)) * known
+    return np.repeat((255 * bright).astype(np.uint8)[..., None], 3, -1)
+
+
 class Camera(NamedTuple):
     """Where a depth camera stands and how it projects.
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from poserep.batch import Batch
 from poserep.data.dataset import PoseDataset
+from poserep.data.depth import picture
 from poserep.errors import InputError
 from poserep.figures.crops import limbs, show
 from poserep.figures.style import STYLE
@@ -71,19 +72,6 @@ def _row(plain: PoseDataset, augmented: PoseDataset | None, index: int, epoch: i
     corners = np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)])
     matrix = crops[0].crop.matrix.numpy()
     return Row(f"{person.id} · {person.image.stem}", crops, corners @ matrix[:, :2].T + matrix[:, 2])
-
-
-def picture(image: np.ndarray) -> np.ndarray:
-    """A crop (C, H, W) to bytes (H, W, 3) to look at; of depths, the near is bright and the unknown black."""
-    if image.dtype == np.uint8:
-        return image.transpose(1, 2, 0)
-    depth = image[0]
-    known = depth > 0
-    if not known.any():
-        return np.zeros((*depth.shape, 3), np.uint8)
-    near, far = depth[known].min(), depth[known].max()
-    bright = (1 - 0.85 * (depth - near) / max(far - near, 1e-6)) * known
-    return np.repeat((255 * bright).astype(np.uint8)[..., None], 3, -1)
 
 
 def sides(skeleton: Skeleton) -> np.ndarray:

@@ -1,0 +1,42 @@
+"""What a measurement was made on, and its file."""
+
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from poserep.results import provenance, write_json
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def processor() -> str:
+    """The processor's model, as far as the machine tells."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else None
+    name = found[1].strip() if found else platform.processor() or platform.machine()
+    return re.sub(r"\((R|TM)\)", "", name)
+
+
+def record(benchmark: str, device: str, settings: dict[str, Any], measured: dict[str, Any]) -> Path:
+    """Write benchmarks/results/<benchmark>-<device>.json."""
+    path = RESULTS / f"{benchmark}-{re.sub('[^a-z0-9]+', '-', device.lower()).strip('-')}.json"
+    path.parent.mkdir(exist_ok=True)
+    about = {
+        "device": device,
+        "processor": processor(),
+        "cpu_cores": os.cpu_count(),
+        "torch": torch.__version__,
+        "opencv": cv2.__version__,
+        "cuda": torch.version.cuda,
+        "command": " ".join([f"python benchmarks/{benchmark}.py", *sys.argv[1:]]),
+        "settings": settings,
+        "provenance": provenance(),
+    }
+    write_json(path, {**about, **measured})
+    return path

@@ -1,0 +1,181 @@
+"""The cache of decoded images: the same pixels with it and without, within its bound, whatever happens to its files."""
+
+import errno
+import tempfile
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from poserep.data import Augment, PoseDataModule, PoseDataset, cache, load_coco
+from poserep.data.cache import BAND, UNIT, ImageCache
+from poserep.data.synthetic import generate
+from poserep.errors import InputError
+from poserep.geometry import ALIGNMENTS, Size
+from poserep.skeleton import COCO
+
+SIZE = Size(96, 64)
+STRONG = Augment(scale=0.35, rotation=45, flip=0.5, half_body=0.5, half_body_min=4)
+
+
+@pytest.fixture(scope="module")
+def instances(tmp_path_factory):
+    folder = generate(tmp_path_factory.mktemp("people"), "easy", train=6, val=1, workers=1)
+    return load_coco(folder / "annotations/train.json", folder / "images/train", COCO)
+
+
+def dataset(instances, **options):
+    return PoseDataset(instances, COCO, SIZE, augment=STRONG, **options)
+
+
+def images(data, epochs=3):
+    return [data[epoch, i].image for epoch in range(epochs) for i in range(len(data))]
+
+
+def assert_same(ours, theirs):
+    assert len(ours) == len(theirs)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def entries(folder):
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "ledger")
+
+
+def no_decoding(*_):
+    raise AssertionError("decoded what the cache holds")
+
+
+@pytest.mark.parametrize("align", ALIGNMENTS)
+def test_pixels_are_the_same_on_and_off(instances, tmp_path, align, monkeypatch):
+    expected = images(dataset(instances, align=align))
+    data = dataset(instances, align=align, cache=ImageCache(tmp_path, 1))
+    assert_same(images(data), expected)
+    monkeypatch.setattr(cache, "decode", no_decoding)
+    assert_same(images(data), expected)
+    other = PoseDataset(instances, COCO, Size(48, 32), padding=2.0, cache=ImageCache(tmp_path, 1))
+    assert len(images(other)) == 18, "other sizes and paddings share the entries"
+
+
+@pytest.mark.real
+def test_pixels_are_the_same_on_and_off_for_real_photographs(real_data, tmp_path):
+    folder = real_data / "coco_mini"
+    found = load_coco(folder / "annotations/person_keypoints_val2017.json", folder / "images/val2017", COCO)[:20]
+    data = dataset(found, cache=ImageCache(tmp_path, 1))
+    expected = images(dataset(found), 2)
+    assert_same(images(data, 2), expected)
+    assert_same(images(data, 2), expected)
+
+
+def test_rows_that_do_not_exist_are_not_asked_of_the_file(instances, tmp_path):
+    store, path = ImageCache(tmp_path, 1), instances[0].image
+    whole, first = store.rows(path, 0, 1)
+    assert first == 0
+    height = len(whole)
+    for top, bottom in ((-9, -3), (-9, 5), (17, 18), (17, height + 50), (height + 5, height + 9), (0, height)):
+        part, first = store.rows(path, top, bottom)
+        np.testing.assert_array_equal(part, whole[first : first + len(part)])
+        assert first <= max(top, 0) and first + len(part) >= min(bottom, height)
+        assert len(part) <= max(0, min(bottom, height) - max(top, 0)) + 2 * BAND
+
+
+def test_bound_holds(instances, tmp_path):
+    expected = images(dataset(instances))
+    limit = 3 * UNIT / 1e9
+    store = ImageCache(tmp_path, limit)
+    assert_same(images(dataset(instances, cache=store)), expected)
+    found = entries(tmp_path)
+    assert 0 < len(found) < len({i.image for i in instances})
+    assert sum(p.stat().st_size for p in found) <= store.used() <= 3 * UNIT
+    again = ImageCache(tmp_path, limit)
+    assert_same(images(dataset(instances, cache=again)), expected)
+    assert entries(tmp_path) == found, "a bound that is reached stays reached"
+
+
+def test_racing_for_the_last_room_keeps_the_bound(tmp_path):
+    stores = [ImageCache(tmp_path, 5 * UNIT / 1e9) for _ in range(2)]
+    won = [store._reserve(2 * UNIT) for _ in range(3) for store in stores]
+    assert sum(won) == 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[:20],
+        lambda data: data[:-1],
+        lambda data: data + b"\0",
+        lambda data: bytes(len(data)),
+        lambda data: data[:28] + b"\xff\xff\xff\xff" + data[32:],
+        lambda data: data[:-5000] + bytes([data[-5000] ^ 1]) + data[-4999:],
+        lambda data: data[:40] + b"\x07" + data[41:],
+    ],
+    ids=["empty", "head", "short", "long", "zeros", "width", "bit", "sum"],
+)
+def test_damaged_entries_are_found_and_replaced(instances, tmp_path, damage, monkeypatch):
+    expected = images(dataset(instances))
+    data = dataset(instances, cache=ImageCache(tmp_path, 1))
+    images(data, 1)
+    whole = {path: path.read_bytes() for path in entries(tmp_path)}
+    used = data.cache.used()
+    for path, content in whole.items():
+        path.write_bytes(damage(content))
+    assert_same(images(data), expected)
+    # A flaw in rows that no crop has shown so far stays until one does.
+    for i in instances:
+        data.cache.rows(i.image, 0, 10**6)
+    assert {path: path.read_bytes() for path in entries(tmp_path)} == whole
+    assert data.cache.used() == used
+    monkeypatch.setattr(cache, "decode", no_decoding)
+    assert_same(images(data), expected)
+
+
+def test_a_changed_file_is_not_taken_for_the_old_one(instances, tmp_path):
+    path = tmp_path / "image.jpg"
+    store = ImageCache(tmp_path / "cache", 1)
+    for instance in (instances[0], instances[-1]):
+        path.write_bytes(instance.image.read_bytes())
+        expected, _ = store.rows(instance.image, 0, 10**6)
+        np.testing.assert_array_equal(store.rows(path, 0, 10**6)[0], expected)
+    assert len(entries(tmp_path / "cache")) == 2
+
+
+def test_workers_fill_it_together(instances, tmp_path):
+    def epoch(store):
+        data = dataset(instances * 4, cache=store)
+        return [b.image for b in PoseDataModule(data, {}, 3, 0, 2 if store else 0).train_dataloader()]
+
+    expected = epoch(None)
+    store = ImageCache(tmp_path, 1)
+    assert_same(epoch(store), expected)
+    assert len(entries(tmp_path)) == len({i.image for i in instances}), "one complete entry each, nothing left over"
+    assert_same(epoch(store), expected)
+
+
+def test_a_full_disk_stops_adding_and_nothing_else(instances, tmp_path, monkeypatch):
+    def full(**_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    expected = images(dataset(instances))
+    data = dataset(instances, cache=ImageCache(tmp_path, 1))
+    images(data, 1)
+    for path in entries(tmp_path)[1:]:
+        path.unlink()
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert_same(images(data), expected)
+    assert len(caught) == 1 and "nothing more is added (No space left on device)" in str(caught[0].message)
+    assert len(entries(tmp_path)) == 1
+
+
+def test_what_cannot_work_is_refused(instances, tmp_path):
+    with pytest.raises(InputError, match="cache of 0 GB: give a positive bound"):
+        ImageCache(tmp_path, 0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file/cache cannot be made"):
+        ImageCache(tmp_path / "file/cache", 1)
+    store = ImageCache(tmp_path, 1)
+    for options in ({"whole": True}, {"read": lambda path: np.zeros((9, 9), np.float32)}):
+        with pytest.raises(InputError, match=r"set trainer\.cache=null"):
+            dataset(instances, cache=store, **options)
