@@ -34,7 +34,8 @@ def record(benchmark: str, device: str, settings: dict[str, Any], measured: dict
         "torch": torch.__version__,
         "opencv": cv2.__version__,
         "cuda": torch.version.cuda,
-        "command": " ".join([f"python benchmarks/{benchmark}.py", *sys.argv[1:]]),
+        # Where files lie on this machine is nobody's business.
+        "command": " ".join([f"python benchmarks/{benchmark}.py", *(Path(a).name for a in sys.argv[1:])]),
         "settings": settings,
         "provenance": provenance(),
     }

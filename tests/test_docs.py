@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from codec_cases import each
 from poserep.build import CONF
-from poserep.make import make
 from poserep.codecs import DARK, Gaussian, Heatmap, QuarterShift, SimCC
 from poserep.geometry import Axis, mirror_image
+from poserep.make import make
 
 DOCS = CONF.parent / "docs"
 PAGE = (DOCS / "conventions.md").read_text()

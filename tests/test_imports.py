@@ -47,8 +47,8 @@ ALLOWED = {
     "quantisation": BASE | {"build", "codecs", "data", "figures", "make", "metrics", "results", "sets", "sweeper"},
 }
 TOP = {
-    "assess", "build", "calibrate", "data.__main__", "evaluate", "fit", "make", "quantisation.__main__", "report", "sets",
-    "stored", "sweeper", "train",
+    "assess", "build", "calibrate", "data.__main__", "evaluate", "fit", "make", "quantisation.__main__", "report",
+    "sets", "stored", "sweeper", "train",
 }  # fmt: skip
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
 

@@ -64,7 +64,9 @@ def test_a_calibrated_checkpoint_tempers_scores_and_nothing_else(run, monkeypatc
     threshold = after["protocol"]["gt"]["argmax"]["score_threshold"]
     assert after["protocol"]["gt"]["argmax"]["temperature"] == temperature
     assert threshold == pytest.approx(before["protocol"]["gt"]["argmax"]["score_threshold"] ** (1 / temperature))
-    assert ((score > threshold) == (plain["gt/argmax/score"] > before["protocol"]["gt"]["argmax"]["score_threshold"])).all()
+    assert (
+        (score > threshold) == (plain["gt/argmax/score"] > before["protocol"]["gt"]["argmax"]["score_threshold"])
+    ).all()
 
     # From the calibrated checkpoint it starts anew.
     assert fitted(run_dir, "flip_test=false", "checkpoint=calibrated")["temperature"] == temperature

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.real
 
 
 def splits(annotations: str, images: str) -> list[str]:
-    return [f"data.{s}.{k}={v}" for s in ("train", "val") for k, v in (("annotations", annotations), ("images", images))]
+    return [
+        f"data.{s}.{k}={v}" for s in ("train", "val") for k, v in (("annotations", annotations), ("images", images))
+    ]
 
 
 SETS = {
