@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from poserep.errors import InputError
+
 # Where a run happens and what watches it change nothing about what it is. Files count by content, see `contents`.
 ELSEWHERE = (
     "runs",
@@ -151,10 +153,17 @@ def finished(run_dir: Path) -> bool:
 
 
 def load_results(study: Path) -> list[dict[str, Any]]:
-    """All results of a study, each with its folder under ``path``, sorted by folder."""
+    """All results of a study, each with its folder under ``path``, sorted by folder.
+
+    Raises:
+        InputError: If one is not of this version's form.
+    """
     found = []
     for path in sorted(study.glob("*/result.json")):
-        found.append({**json.loads(path.read_text()), "path": path.parent})
+        result = json.loads(path.read_text())
+        if "columns" not in result:
+            raise InputError(f"{path} was written by an earlier version; run it again, or move its folder elsewhere")
+        found.append({**result, "path": path.parent})
     return found
 
 
