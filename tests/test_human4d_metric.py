@@ -84,6 +84,16 @@ def test_shifts_move_every_measure_as_computed_by_hand(shift, half, tenth, code_
     assert list(errors.values()) == pytest.approx([length] * (K + 1), rel=1e-5)
 
 
+def test_lost_joints_count_as_far_away():
+    xy = persons()
+    xy[0, HUMAN4D.names.index("left_hand")] += (300, 400)
+    found = values(metric(Human4DError), xy)
+    # One of 3 x 18 joints, 500 px away; in the code both of its coordinates.
+    assert found["PCKh-0.5"] == found["PCKh-0.5 (code)"] == pytest.approx(100 * 53 / 54)
+    assert found["RMSE"] == pytest.approx(500 / np.sqrt(18) / 3, rel=1e-5)
+    assert found["RMSE (code)"] == pytest.approx(500 / np.sqrt(36) / 3, rel=1e-5)
+
+
 def test_samples_count_alike_in_rmse_and_joints_in_epe():
     truth, weight = persons(2), np.ones((2, K), np.float32)
     weight[1, 2:] = 0

@@ -67,6 +67,17 @@ def test_an_error_equal_to_the_threshold_counts_unless_strict():
     assert metric(people(), strict=True).evaluate(moved)["PCKh@0.5"] == 0
 
 
+def test_lost_joints_are_missed_in_their_group_and_by_their_share_in_the_mean():
+    move = np.zeros((3, K, 2))
+    move[0, MPII.names.index("left_wrist")] = 1000
+    move[:, MPII.names.index("head_top")] = 1000
+    found = at(metric(people()).evaluate(guess(people(), move)), 0.5)
+    # Of 3 x 14 joints four are lost; one of three left wrists, no right one.
+    assert found["PCKh"] == pytest.approx(100 * 38 / 42)
+    assert found["Wrist"] == pytest.approx((100 * 2 / 3 + 100) / 2) and found["Head"] == 0
+    assert {v for name, v in found.items() if name not in ("PCKh", "Wrist", "Head")} == {100}
+
+
 def test_left_and_right_exchanged_keep_only_the_middle():
     # No two joints within half a head of each other.
     instances = people(1)

@@ -117,16 +117,16 @@ def test_means_by_hand():
     assert found["right_hand"]["labelled"] == 2 and found["right_hand"]["mean_px"] == pytest.approx(2.5)
 
 
-def test_without_areas_similarity_goes_by_boxes_and_errors_by_heads():
-    # 0.53 x 20 x 10 = 106.
-    bare = {"area": 0, "box": np.array([0, 0, 20, 10])}
+def test_without_areas_similarity_goes_by_the_joints_extent_and_errors_by_heads():
+    # 0.53 x 20 x 20 = 212, whatever the box, which may be the whole image.
+    bare = {"area": 0, "box": np.array([0, 0, 320, 160])}
     pose = predicted(moved_by(2.4, 0))
     boxed = breakdown(pose, [person(**bare)], SKELETON)
-    assert (boxed["area"], boxed["scale"]) == ("0.53 box", "sqrt(area)")
+    assert (boxed["area"], boxed["scale"]) == ("0.53 of the joints' extent", "sqrt(area)")
     assert counts(boxed) == {"jitter": 3}
-    assert boxed["joints"]["nose"]["mean_normalised"] == pytest.approx(2.4 / np.sqrt(106))
+    assert boxed["joints"]["nose"]["mean_normalised"] == pytest.approx(2.4 / np.sqrt(212))
     headed = breakdown(pose, [person(**bare, head=8)], SKELETON)
-    assert (headed["area"], headed["scale"]) == ("0.53 box", "head")
+    assert (headed["area"], headed["scale"]) == ("0.53 of the joints' extent", "head")
     assert headed["joints"]["nose"]["mean_normalised"] == pytest.approx(0.3)
     assert headed["joints"]["nose"]["mean_oks"] == boxed["joints"]["nose"]["mean_oks"]
 
@@ -135,7 +135,17 @@ def test_the_result_says_whose_areas_it_goes_by():
     bare = {"area": 0, "box": np.array([0, 0, 20, 10])}
     assert breakdown(predicted(POSE), [person(head=3)], SKELETON)["area"] == "annotation"
     mixed = breakdown(predicted(POSE), [person(head=3), person(**bare, head=3)], SKELETON)
-    assert (mixed["area"], mixed["scale"]) == ("annotation, 0.53 box where it has none", "sqrt(area)")
+    assert (mixed["area"], mixed["scale"]) == (
+        "annotation, 0.53 of the joints' extent where it has none",
+        "sqrt(area)",
+    )
+
+
+def test_joints_that_span_nothing_leave_the_box():
+    # One labelled joint, in a box of 20 x 10 px: 106.
+    lonely = person(area=0, box=np.array([0, 0, 20, 10]), weight=(1, 0, 0))
+    found = breakdown(predicted(moved_by(2.4, 0)), [lonely], SKELETON)
+    assert found["joints"]["left_hand"]["mean_normalised"] == pytest.approx(2.4 / np.sqrt(106))
 
 
 @pytest.mark.filterwarnings("error")
@@ -237,7 +247,10 @@ def test_a_validation_set_takes_less_than_a_second():
     ("case", "message"),
     [
         ({"weight": (0, 0, 0)}, "no joint is labelled"),
-        ({"area": 0, "box": np.zeros(4)}, r"a\.jpg: person 7 has no area and the box \[0\. 0\. 0\. 0\.\].* positive"),
+        (
+            {"area": 0, "box": np.zeros(4), "weight": (1, 0, 0)},
+            r"a\.jpg: person 7 has no area and the box \[0\. 0\. 0\. 0\.\].* positive",
+        ),
     ],
 )
 def test_persons_that_cannot_be_judged_are_refused_with_the_reason(case, message):

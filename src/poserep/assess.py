@@ -17,7 +17,7 @@ from poserep.metrics.calibration import Joints, labelled_joints, summary
 from poserep.metrics.taxonomy import breakdown
 from poserep.protocol import Protocol
 from poserep.results import file_hash, write_json, write_npz
-from poserep.sets import PATHS
+from poserep.sets import PATHS, options_of
 
 # Detections have no truth of their own to hold scores against.
 ANNOTATED = "gt"
@@ -40,8 +40,9 @@ def protocol(cfg: DictConfig, run: Run, boxes: str, readout: str) -> Protocol:
     hashes = {name: file_hash(path) for name, path in run.files.items() if boxes == "det" or name != "detections"}
     options = OmegaConf.to_container(cfg.data.metric, resolve=True)
     crop = OmegaConf.to_container(cfg.data.crop, resolve=True) if cfg.data.get("crop") else {}
-    loader = OmegaConf.to_container(cfg.data.val, resolve=True)
-    assert isinstance(options, dict) and isinstance(crop, dict) and isinstance(loader, dict)
+    own = OmegaConf.to_container(cfg.data.val, resolve=True)
+    assert isinstance(options, dict) and isinstance(crop, dict) and isinstance(own, dict)
+    loader = {str(key): value for key, value in own.items() if key not in (*PATHS, "_target_")} | options_of(cfg)
     return Protocol(
         data=cfg.data.name,
         real=cfg.data.real,
@@ -59,7 +60,7 @@ def protocol(cfg: DictConfig, run: Run, boxes: str, readout: str) -> Protocol:
         size=cfg.input_size,
         align=cfg.align,
         crop={str(key): value for key, value in crop.items()},
-        loader={str(key): value for key, value in loader.items() if key not in PATHS},
+        loader=loader,
     )
 
 
@@ -68,8 +69,8 @@ def evaluate(run: Run, trainer: lightning.Trainer, cfg: DictConfig, boxes: Seque
 
     Returns:
         ``metrics`` and ``protocol`` by boxes and readout, which of the metrics are shown as ``columns`` and of which
-        less is better (``lower``), and on the first process, if annotated boxes are among them, ``calibration`` and
-        ``errors`` by boxes and readout.
+        less is better (``lower``), and on the first process, why values are what nobody would expect (``diagnosis``)
+        and, if annotated boxes are among them, ``calibration`` and ``errors``, all by boxes and readout.
     """
     module = run.module
     module.boxes = run.data.boxes = list(boxes)
@@ -83,9 +84,10 @@ def evaluate(run: Run, trainer: lightning.Trainer, cfg: DictConfig, boxes: Seque
         "protocol": {b: {r: protocol(cfg, run, b, r).record() for r in module.readouts} for b in boxes},
     }
     if trainer.is_global_zero:
-        for kind in boxes:
-            for note in sorted({metric.diagnosis for metric in module.metrics_of(kind).values()} - {""}):
-                print(f"note: {note}", file=sys.stderr)
+        said = {kind: {r: m.diagnosis for r, m in module.metrics_of(kind).items() if m.diagnosis} for kind in boxes}
+        found["diagnosis"] = said = {kind: by for kind, by in said.items() if by}
+        for note in dict.fromkeys(note for by in said.values() for note in by.values()):
+            print(f"note: {note}", file=sys.stderr)
         found |= calibration(run) | errors(run)
     return found
 
@@ -131,14 +133,14 @@ def errors(run: Run) -> dict[str, Any]:
     return {"errors": {ANNOTATED: found}}
 
 
-def save_submissions(run: Run, run_dir: Path) -> list[Path]:
+def save_submissions(run: Run, run_dir: Path, identifier: str) -> list[Path]:
     """The files to submit where only a server has the truth, one for each kind of boxes and readout."""
     written = []
     for boxes in run.module.boxes:
         for name, metric in run.module.metrics_of(boxes).items():
             if isinstance(metric, CocoSubmission) and metric.found is not None:
                 split = metric.annotations.stem.rpartition("_")[2]
-                path = run_dir / f"person_keypoints_{split}_{run_dir.name}-{name}_results.json"
+                path = run_dir / f"person_keypoints_{split}_{run_dir.name}-{identifier}-{name}_results.json"
                 write_json(path, metric.results(metric.found))
                 written.append(path)
     return written

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from poserep.assess import evaluate, save_predictions, save_submissions
 from poserep.build import CONF, Run, build
 from poserep.errors import InputError
-from poserep.fit import make_trainer, message, quiet
+from poserep.fit import loaded, make_trainer, message, quiet, tallies
 from poserep.launch import launch
 from poserep.models.checkpoints import read_state
 from poserep.report import show_evaluation
@@ -84,12 +84,15 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
     config["contents"] = contents(config)
-    result = {"id": identity(config), "run": run_dir.name, "config": config, "provenance": provenance(), **found}
+    about = {"run": run_dir.name, "config": config, "provenance": provenance(), "loaded": loaded(run)}
+    result = {"id": identity(config), **about, **found}
     if trainer.is_global_zero:
         save_predictions(run, run_dir / f"evaluation-{result['id']}.npz")
         write_json(run_dir / f"evaluation-{result['id']}.json", result)
+        for text in tallies(run):
+            print(text)
         show_evaluation(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found)
-        for path in (run_dir / f"evaluation-{result['id']}.json", *save_submissions(run, run_dir)):
+        for path in (run_dir / f"evaluation-{result['id']}.json", *save_submissions(run, run_dir, result["id"])):
             print(f"written: {path}")
     return result
 

@@ -90,6 +90,11 @@ def describe(cfg: DictConfig, run: Run) -> dict[str, Any]:
     }
 
 
+def loaded(run: Run) -> dict[str, Any]:
+    """What the loaders did with each set, as results record it."""
+    return {name: tally.record() for name, tally in run.tallies.items()}
+
+
 def tallies(run: Run) -> list[str]:
     """What the loaders left out or put right, a line for each set where they did."""
     return [f"{name}: {tally.line()}" for name, tally in run.tallies.items() if tally.left_out or tally.mended]
@@ -180,7 +185,7 @@ def _fit(run_dir: Path, loggers: list[Logger], main: bool) -> dict[str, Any]:
         "devices": cfg.trainer.devices,
         "checkpoint": "last",
         "provenance": provenance(),
-        "loaded": {name: tally.record() for name, tally in run.tallies.items()},
+        "loaded": loaded(run),
         **found,
     }
 

@@ -6,6 +6,16 @@ from typing import Any, Self
 
 # What may differ in one column of a table, as it is what tables compare.
 COMPARED = ("readout", "size")
+# Said nowhere, as every data set's file says it.
+USUAL: Mapping[str, Any] = {
+    "padding": 1.25,
+    "bgr": False,
+    "whole": False,
+    "inclusive": None,
+    "clip": "exact",
+    "skip_invalid": False,
+    "project": "exact",
+}
 
 
 @dataclass(frozen=True)
@@ -70,16 +80,14 @@ def line(protocols: Sequence[Protocol]) -> str:
     first = protocols[0]
     counts = ", ".join(f"{p.instances} {p.boxes} boxes" for p in protocols)
     files = ", ".join(dict.fromkeys(f"{name} {digest}" for p in protocols for name, digest in p.hashes.items()))
-    tempered = f" tempered by {first.temperature:.3g}" if first.temperature != 1 else ""
+    tempered = f" tempered by {first.temperature:.9g}" if first.temperature != 1 else ""
     options = {key: value for key, value in first.metric.items() if key != "_target_"}
-    # What stands in every data set's file is not worth a word.
-    usual = (None, False, 1.25, "exact")
     for more in (first.crop, first.loader):
-        options |= {key: value for key, value in more.items() if value not in usual and key != "_target_"}
+        options |= {key: value for key, value in more.items() if key not in USUAL or value != USUAL[key]}
     parts = [
         f"{first.data} {first.split}, {counts}" + (f" ({files})" if files else ""),
         f"flip test {'on' if first.flip_test else 'off'}",
-        f"score {first.score}{tempered} above {first.score_threshold:g}",
+        f"score {first.score}{tempered} above {first.score_threshold:.9g}",
         f"{first.align} alignment",
         str(first.metric.get("_target_", "")).split(".")[-1],
         *(f"{key.replace('_', ' ')} {value}" for key, value in options.items()),

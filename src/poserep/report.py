@@ -6,6 +6,7 @@
 import csv
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -15,7 +16,6 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from poserep import figures
 from poserep.errors import InputError
 from poserep.protocol import Protocol, line
 from poserep.results import load_results
@@ -26,9 +26,12 @@ from poserep.rows import (
     best,
     collect,
     comparisons,
+    diagnoses,
+    is_best,
     notes,
     number,
     recipe,
+    undefined,
     unfinished,
 )
 
@@ -102,6 +105,9 @@ def protocol_lines(comparison: Comparison) -> list[str]:
 
 def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], missing: Any) -> str:
     """The HTML page, everything inside it."""
+    # Every run prints a table; only pages need matplotlib.
+    from poserep import figures
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("poserep", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -128,7 +134,8 @@ def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], 
         varied=any(row.setting for row in rows),
         comparisons=comparisons(rows),
         protocol_lines=protocol_lines,
-        best=best(rows),
+        diagnoses=diagnoses,
+        is_best=partial(is_best, found=best(rows)),
         measures=MEASURES,
         lowest=lowest,
         mean=mean,
@@ -147,6 +154,10 @@ def wide_console() -> Console:
     return Console(width=max(Console().width, 160))
 
 
+def _mean(values: Sequence[float]) -> str:
+    return "" if not values or any(undefined(v) for v in values) else f"{mean(values):.3f}"
+
+
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """One line per row of the table and kind of boxes, means over seeds; what a row does not measure stays empty."""
     metrics = list(dict.fromkeys(m for row in rows for values in row.values.values() for m in values))
@@ -156,7 +167,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
         writer.writerow([*head, *(f"calibration_{key}" for _, key, _ in MEASURES), "protocol"])
         for row in rows:
             for boxes, values in row.values.items():
-                numbers = [f"{mean(values[m]):.3f}" if m in values else "" for m in metrics]
+                numbers = [_mean(values.get(m, ())) for m in metrics]
                 about = [row.name, row.readout, row.size, row.setting, f"{row.params:.4f}", f"{row.gmacs:.4f}"]
                 scores = row.calibration if boxes == "gt" else {}
                 numbers += [f"{mean(scores[key]):.4f}" if key in scores else "" for _, key, _ in MEASURES]
@@ -180,7 +191,7 @@ def report(study: Path) -> Path:
     console = wide_console()
     for comparison in comparisons(rows):
         console.print(study_table(title, comparison))
-        for text in protocol_lines(comparison):
+        for text in (*protocol_lines(comparison), *diagnoses(comparison.rows)):
             console.print(text, soft_wrap=True)
     for text in notes(rows):
         console.print(text, soft_wrap=True)

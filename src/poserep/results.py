@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import platform
 import subprocess
@@ -97,6 +98,9 @@ def settings(results: Sequence[Mapping[str, Any]]) -> list[str]:
         keys = sorted({key for j in members for key in flat[j]} - {"seed"})
         keys = [k for k in keys if not any(k == e or k.startswith(f"{e}.") for e in ELSEWHERE)]
         differ = [k for k in keys if len({json.dumps(flat[j].get(k)) for j in members}) > 1]
+        if "data.name" in differ:
+            # Another data set: that all of its entries are others needs no saying.
+            differ = ["data.name", *(k for k in differ if k.split(".")[0] not in ("data", "contents"))]
         # A key that only other runs have says nothing about this one.
         lines.append(", ".join(_named(k, flat[i][k]) for k in differ if k in flat[i]))
     return lines
@@ -109,10 +113,18 @@ def _named(key: str, value: Any) -> str:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write a file that other processes see either whole or not at all."""
+    """Write a file that other processes see either whole or not at all; numbers that are none become null."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(data, indent=1) + "\n")
+    partial.write_text(json.dumps(_finite(data), indent=1, allow_nan=False) + "\n")
     partial.replace(path)
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    return [_finite(value) for value in data] if isinstance(data, list | tuple) else data
 
 
 def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -37,6 +37,7 @@ class Row:
         real: Whether the data are photographs.
         calibration: Per measure of calibration, one value per seed, from 0 to 1; empty unless every seed has it.
         note: What a reader of the row must know, as that its settings are not published.
+        diagnosis: Why values are what nobody would expect, as an AP of 0; by kind of boxes, of the first run that says.
     """
 
     scheme: str
@@ -52,6 +53,7 @@ class Row:
     real: bool
     calibration: Mapping[str, Sequence[float]] = field(default_factory=dict)
     note: str = ""
+    diagnosis: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -114,7 +116,8 @@ def collect(results: Sequence[Mapping[str, Any]]) -> list[Row]:
         cost = about["params"] / 1e6, about["gmacs"]
         note = found[0]["config"]["representation"].get("note", "")
         shown = columns(found[0]), frozenset(found[0]["lower"])
-        rows.append(Row(title, readout, size, setting, *cost, values, *shown, protocol, real, measures, note))
+        why = {b: by[readout] for r in found for b, by in r.get("diagnosis", {}).items() if readout in by}
+        rows.append(Row(title, readout, size, setting, *cost, values, *shown, protocol, real, measures, note, why))
     order = list(dict.fromkeys(row.scheme for row in rows))
     return sorted(rows, key=lambda r: ([int(n) for n in r.size.split("x")], order.index(r.scheme), r.setting))
 
@@ -158,6 +161,19 @@ def best(rows: Sequence[Row]) -> dict[tuple[str, str, str, str], float]:
                     choose = min if metric in row.lower else max
                     found[key] = choose(found.get(key, mean(over_seeds)), mean(over_seeds))
     return found
+
+
+def diagnoses(rows: Sequence[Row]) -> list[str]:
+    """What rows say about their unexpected values."""
+    found = [(f"{r.scheme} {r.readout} {r.size}", boxes, why) for r in rows for boxes, why in r.diagnosis.items()]
+    return [f"{name}, {boxes} boxes: {why}" for name, boxes, why in dict.fromkeys(found)]
+
+
+def is_best(row: Row, found: Mapping[tuple[str, str, str, str], float], boxes: str, metric: str) -> bool:
+    """Whether a row's cell is the best of what may be compared."""
+    values = row.values.get(boxes, {}).get(metric, ())
+    known = values and not any(undefined(v) for v in values)
+    return bool(known) and mean(values) == found[row.protocol, row.size, boxes, metric]
 
 
 def notes(rows: Sequence[Row]) -> list[str]:

@@ -15,6 +15,8 @@ from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton
 # The keys of a split that are paths below the data's root.
 FILES = ("annotations", "heads")
 PATHS = (*FILES, "images")
+# What `data` says about loading, for those loaders that have it.
+OPTIONS = ("skip_invalid", "clip", "project")
 
 
 def skeleton_of(cfg: DictConfig) -> Skeleton:
@@ -41,6 +43,11 @@ def files_of(cfg: DictConfig, root: Path, split: str = "val") -> dict[str, Path]
     return files
 
 
+def options_of(cfg: DictConfig) -> dict[str, Any]:
+    """How files are read."""
+    return {key: cfg.data[key] for key in OPTIONS if key in cfg.data}
+
+
 def boxes_of(cfg: DictConfig) -> list[str]:
     """The kinds of boxes to evaluate with, ``gt`` and/or ``det``.
 
@@ -65,7 +72,7 @@ def instances_of(
     paths = {key: root / node[key] for key in PATHS if node.get(key)}
     if boxes == "det":
         paths["detections"] = root / cfg.data.detections
-    return make(node, skeleton=skeleton, tally=tally, **paths)
+    return make(node, skeleton=skeleton, tally=tally, **options_of(cfg), **paths)
 
 
 def dataset_of(cfg: DictConfig, instances: list[Instance], skeleton: Skeleton, augment: Any = None) -> PoseDataset:

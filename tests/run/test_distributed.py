@@ -26,8 +26,8 @@ def evaluate(run_dir, devices):
 
 @pytest.mark.slow
 def test_two_and_three_processes_evaluate_as_one(configure):
-    # Three batches of four: with two processes one batch is repeated, and must count once.
-    run_dir = prepare(configure("representation=heatmap", "data.prepare.val=9", "trainer.epochs=2"), "backbone")
+    # Eleven persons in batches of four, four and three: with two processes one batch is repeated, and must count once.
+    run_dir = prepare(configure("representation=heatmap", "data.prepare.val=11", "trainer.epochs=2"), "backbone")
     fit(run_dir)
     one, a = evaluate(run_dir, 1)
     for devices in (2, 3):

@@ -10,9 +10,11 @@ import torch
 from poserep.batch import Points
 from poserep.build import build
 from poserep.data.synthetic import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
+from poserep.errors import InputError
 from poserep.evaluate import configure as reconfigure
 from poserep.evaluate import reread
 from poserep.fit import fit
+from poserep.report import report
 from poserep.train import prepare
 
 MAKE = {
@@ -94,6 +96,38 @@ def test_depths_arrive_as_metres_and_whole(configure, roots):
     assert sample.image.shape == (1, 160, 320) and sample.image.dtype == torch.float32
     assert 0.5 < sample.image[sample.image > 0].median() < 6
     np.testing.assert_allclose(sample.crop.matrix, [[1, 0, 0], [0, 1, 0]], atol=1e-12)
+
+
+def test_options_of_loading_can_be_changed_for_an_evaluation(run, configure, roots):
+    run_dir, result = run(*words("coco", roots["coco"]), "boxes=[gt]")
+    assert result["protocol"]["gt"]["argmax"]["loader"] == {"skip_invalid": False, "clip": "hrnet"}
+    exact = reread(run_dir, reconfigure(run_dir, ["data.clip=exact"]))
+    assert exact["protocol"]["gt"]["argmax"]["loader"]["clip"] == "exact" and exact["loaded"]["gt"]["taken"] == 6
+    boxes = [
+        build(reconfigure(run_dir, [f"data.clip={clip}"]), train=False).data.evaluation["gt"].instances.box
+        for clip in ("hrnet", "exact")
+    ]
+    assert (boxes[0][:, 2:] < boxes[1][:, 2:]).any()
+    with pytest.raises(InputError, match="nonsense"):
+        build(reconfigure(run_dir, ["data.clip=nonsense"]), train=False)
+
+
+def test_metrics_that_differ_share_no_table(run, roots):
+    for name in SETS:
+        run_dir, _ = run(*words(name, roots[name]))
+    page = report(run_dir.parent).read_text()
+    for column in ("AP_E", "PCKh@0.5", "PCKh-0.5", "RMSE"):
+        assert f"<th>{column}<sub>gt</sub></th>" in page
+    assert page.count("<table") >= 5 and "is 0" in page
+    head, *lines = (run_dir.parent / "table.csv").read_text().splitlines()
+    # Three readouts, with annotated boxes, and for two sets with detected ones.
+    assert "PCKh@0.1" in head and len(lines) == 3 * (4 + 2)
+
+
+def test_pixels_of_photographs_are_not_for_depths(configure, roots):
+    cfg = configure(*words("human4d", roots["human4d"]), "augment=photometric")
+    with pytest.raises(InputError, match="no photographs"):
+        build(cfg)
 
 
 def test_test_dev_gives_a_file_to_submit(configure, roots, run):

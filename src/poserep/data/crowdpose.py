@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from PIL import Image
 
-from poserep.data.boxes import Box
+from poserep.data.boxes import Box, Clip
 from poserep.data.fields import Invalid
 from poserep.data.instances import BOX_COVER, Instance, Tally
 from poserep.data.persons import PersonFile
@@ -21,6 +21,7 @@ def load_crowdpose(
     detections: str | Path | None = None,
     skip_invalid: bool = False,
     tally: Tally | None = None,
+    clip: Clip = "exact",
 ) -> list[Instance]:
     """Read persons from CrowdPose's files, which are COCO's but for four things.
 
@@ -37,11 +38,12 @@ def load_crowdpose(
             boxes.
         skip_invalid: As in `load_coco`.
         tally: As in `load_coco`; images whose width and height were exchanged are counted as mended.
+        clip: As in `load_coco`.
 
     Raises:
         InputError: As in `load_coco`, and if an image file has another size than the annotations say.
     """
-    file = CrowdPoseFile(annotations, images, skeleton, skip_invalid, tally)
+    file = CrowdPoseFile(annotations, images, skeleton, skip_invalid, tally, clip)
     return file.annotated() if detections is None else file.detected(detections)
 
 

@@ -67,6 +67,10 @@ class PoseDataset(Dataset):
         self.at_once = whole or read is not read_image
         if cache and self.at_once:
             raise InputError("the cache holds photographs of which persons are cut out; set trainer.cache=null")
+        if read is not read_image and (bgr or (augment and augment.pixels)):
+            raise InputError(
+                "these images are no photographs: set data.crop.bgr=false, and an augmentation without pixels"
+            )
         self.perm, self.upper = skeleton.flip_perm().numpy(), skeleton.upper_mask()
         self.recolour = augment.recolour() if augment else None
         self.border = np.array([size.width, size.height]) - 0.5
@@ -126,7 +130,9 @@ class PoseDataset(Dataset):
             return np.zeros((*self.size, *image.shape[2:]), image.dtype)
         moved = matrix.copy()
         moved[:, 2] += left * matrix[:, 0] + top * matrix[:, 1]
-        return cv2.warpAffine(pixels, moved, (self.size.width, self.size.height), flags=cv2.INTER_LINEAR)
+        # Between a depth and another, or none, there is no surface.
+        between = cv2.INTER_LINEAR if image.ndim == 3 else cv2.INTER_NEAREST
+        return cv2.warpAffine(pixels, moved, (self.size.width, self.size.height), flags=between)
 
     def _planes(self, crop: np.ndarray) -> np.ndarray:
         if crop.ndim == 2:

@@ -16,16 +16,19 @@ from poserep.figures.crops import crops, views
 from poserep.figures.curves import accuracy, training
 from poserep.figures.joints import joints, taxonomy
 from poserep.figures.style import STYLE, Result
+from poserep.results import columns
 
 VECTOR = ("accuracy", "training", "reliability", "taxonomy", "joints")
 
 
 def draw(results: Sequence[Result]) -> dict[str, str]:
     """All figures of a study by name, each as an ``<img>`` source; those without data are left out."""
+    # Two metrics share no axis: curves are of the first run's.
+    alike = [r for r in results if columns(r) == columns(results[0])]
     with plt.rc_context(STYLE):
         made = {
-            "accuracy": accuracy(results),
-            "training": training(results),
+            "accuracy": accuracy(alike),
+            "training": training(alike),
             "reliability": reliability(results),
             "taxonomy": taxonomy(results),
             "joints": joints(results),

@@ -12,7 +12,7 @@ from poserep.figures.style import MARKS, Result, labels, schemes, title
 from poserep.results import columns, read_curve, scheme
 
 
-def accuracy(results: Sequence[Result]) -> Figure:
+def accuracy(results: Sequence[Result]) -> Figure | None:
     """The chief metric of the first kind of boxes against input size; with one size, a bar for each readout.
 
     Seeds are averaged.
@@ -25,8 +25,12 @@ def accuracy(results: Sequence[Result]) -> Figure:
     for result, label in zip(results, labels(results), strict=True):
         for readout, values in result["metrics"].get(boxes, {}).items():
             by_size = points.setdefault((title(result), label, readout), {})
-            by_size.setdefault(scheme(result)[1], []).append(values[chief])
+            if values[chief] is not None:
+                by_size.setdefault(scheme(result)[1], []).append(values[chief])
+    points = {key: by_size for key, by_size in points.items() if by_size}
     sizes = sorted({s for by in points.values() for s in by}, key=lambda s: [int(n) for n in s.split("x")])
+    if not sizes:
+        return None
     if len(sizes) == 1:
         figure, ax = plt.subplots(figsize=(7.2, 0.42 * len(points) + 1.0))
         for i, ((name, _, _), by_size) in enumerate(reversed(points.items())):

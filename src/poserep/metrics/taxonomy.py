@@ -97,14 +97,20 @@ def areas(table: InstanceTable) -> tuple[np.ndarray, str]:
     """Area of every person, square px, and where it comes from.
 
     Returns:
-        (P,), the annotation's, and 0.53 of the box where it has none, positive for persons with a labelled joint; and
-        of those: ``annotation``, ``0.53 box``, or ``annotation, 0.53 box where it has none``.
+        (P,), the annotation's, or where it has none 0.53 of the rectangle that its labelled joints span (boxes of such
+        sets may be those of crops or of whole images), of the box if they span none; positive for persons with a
+        labelled joint. And of those: ``annotation``, ``0.53 of the joints' extent``, or both.
 
     Raises:
-        InputError: If a person with a labelled joint has neither area nor box.
+        InputError: If a person with a labelled joint has no area, no extent and no box.
     """
-    known, labelled = table.area > 0, (table.weight > 0).any(1)
-    area = np.where(known, table.area, BOX_COVER * table.box[:, 2] * table.box[:, 3])
+    known, labels = np.asarray(table.area > 0), np.asarray(table.weight > 0)
+    labelled = np.asarray(labels.any(1))
+    xy = table.keypoints.astype(float)
+    low, high = (np.where(labels[..., None], xy, side * np.inf) for side in (1, -1))
+    extent = np.where(labelled[:, None], high.max(1) - low.min(1), 0.0).prod(1)
+    extent = np.where(extent > 0, extent, table.box[:, 2] * table.box[:, 3])
+    area = np.where(known, table.area, BOX_COVER * extent)
     bad = np.flatnonzero(labelled & ~(area > 0))
     if len(bad):
         raise InputError(
@@ -113,7 +119,8 @@ def areas(table: InstanceTable) -> tuple[np.ndarray, str]:
         )
     if known[labelled].all():
         return area, "annotation"
-    return area, "annotation, 0.53 box where it has none" if known[labelled].any() else "0.53 box"
+    other = "0.53 of the joints' extent"
+    return area, f"annotation, {other} where it has none" if known[labelled].any() else other
 
 
 def kinds(predictions: Predictions, table: InstanceTable, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
