@@ -64,7 +64,7 @@ def compare(
     for side in (a, b):
         metrics = [rebuild(run) for run in side]
         lower = name in metrics[0][0].lower
-        sides.append([metric.resampler(predictions) for metric, predictions in metrics])
+        sides.append([metric.resampler(predictions, [name]) for metric, predictions in metrics])
     found = paired(sides[0], sides[1], name, samples, seed, LEVEL)
     for run, value in zip((*a, *b), found.a.values + found.b.values, strict=True):
         if abs(value - run.values[name]) > 1e-6 * max(1, abs(value)):

@@ -123,8 +123,12 @@ class PoseMetric(Metric):
         """Named values of predictions."""
         raise NotImplementedError
 
-    def resampler(self, predictions: Predictions) -> Resampler:
+    def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
         """The metric prepared for resampling images.
+
+        Args:
+            predictions: To score.
+            names: Of the values that are wanted, which can save much; None for all.
 
         Raises:
             InputError: If the metric cannot be resampled.
@@ -148,7 +152,7 @@ class SumMetric(PoseMetric):
         totals = self.sums(predictions).sum(0, keepdims=True)
         return {name: float(values[0]) for name, values in self.finish(totals).items()}
 
-    def resampler(self, predictions: Predictions) -> Resampler:
+    def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
         """See `PoseMetric.resampler`."""
         return _Sums(self, predictions)
 

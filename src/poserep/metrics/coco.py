@@ -13,7 +13,7 @@ from poserep.data.instances import Instance
 from poserep.errors import InputError
 from poserep.geometry import Size, fit_aspect
 from poserep.metrics.base import PoseMetric, Predictions, Resampler
-from poserep.metrics.bootstrap import CocoResampler
+from poserep.metrics.bootstrap import MEASURES, CocoResampler
 from poserep.metrics.oks import oks_nms
 from poserep.metrics.truth import category_of, read_truth, truth_of
 from poserep.skeleton import Skeleton
@@ -90,8 +90,12 @@ class CocoAP(PoseMetric):
             for i in keep
         ]
 
-    def match(self, predictions: Predictions) -> COCOeval:
+    def match(self, predictions: Predictions, ranges: Sequence[str] | None = None) -> COCOeval:
         """Predictions matched to persons image by image, before anything is accumulated.
+
+        Args:
+            predictions: To match.
+            ranges: COCO's names of the ranges of areas to match in, each of which takes its time; None for all.
 
         Raises:
             InputError: If the annotation file has no such category, lacks areas or images, or there are no predictions.
@@ -114,8 +118,8 @@ class CocoAP(PoseMetric):
             evaluation = COCOeval(truth.file, truth.file.loadRes(found), "keypoints")
             params = evaluation.params
             params.kpt_oks_sigmas = self.sigmas
-            wanted = [params.areaRngLbl.index(label) for label in self.ranges]
-            params.areaRng, params.areaRngLbl = [params.areaRng[i] for i in wanted], list(self.ranges)
+            wanted = [params.areaRngLbl.index(label) for label in ranges or self.ranges]
+            params.areaRng, params.areaRngLbl = [params.areaRng[i] for i in wanted], list(ranges or self.ranges)
             evaluation.evaluate()
         self.unusable = truth.unusable
         return evaluation
@@ -131,9 +135,11 @@ class CocoAP(PoseMetric):
         """Named values of what has been matched, in percent, -1 where there is nothing to find."""
         return summarise(evaluation)
 
-    def resampler(self, predictions: Predictions) -> Resampler:
+    def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
         """See `PoseMetric.resampler`; NaN stands for -1."""
-        return CocoResampler(self.match(predictions), NAMES)
+        wanted = [name for name in NAMES if names is None or name in names]
+        ranges = list(dict.fromkeys(MEASURES[name].area for name in wanted))
+        return CocoResampler(self.match(predictions, ranges), wanted)
 
     def _kept(self, predictions: Predictions) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Which predictions are no duplicates, image by image; of all: keypoints (N, 3K), score (N,), image id (N,)."""

@@ -87,7 +87,7 @@ class CrowdPoseAP(CocoAP):
         parts = {name: summarise(of_images(evaluation, crowding == k))["AP"] for k, name in enumerate(PARTS)}
         return {name: values[name] for name in NAMES} | parts
 
-    def resampler(self, predictions: Predictions) -> Resampler:
+    def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
         """See `PoseMetric.resampler`; NaN stands for -1."""
         return _Crowded(self, predictions)
 
