@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from poserep.geometry import Align, Crop, Size, box_to_region, crop_matrix
-from reference.vectors import arrays
+from reference.vectors import arrays, full
 
 OFFICIAL: list[tuple[str, Align]] = [("hrnet", "corner"), ("dark", "edge")]
 
@@ -20,6 +20,36 @@ def test_crop_maps_points_as_the_official_affine(code, align):
         # them as the region is long therefore moves by up to 1e-3 px; points farther away in proportion.
         reach = 1 + np.abs(v["pts"][i] - v["center"][i]).max(-1, keepdims=True) / (100 * v["scale"][i, 0])
         assert (np.abs(ours - v[f"{code}_pts"][i]) < 1e-3 * reach).all(), i
+
+
+@pytest.mark.parametrize("file", full("geom_affine"))
+def test_srposes_affine_is_hrnets(file):
+    v = arrays(file)
+    np.testing.assert_allclose(v["srpose_trans"], v["hrnet_trans"], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("file", full("geom_warp_mmpose"))
+def test_crop_maps_points_as_mmposes_warp(file):
+    v = arrays(file)
+    for i, (width, height) in enumerate(v["output_size"]):
+        # HRNet's convention, with boxes in px; rotations turn the same way, but not in mmpose's other warp, UDP's.
+        matrix = crop_matrix(v["center"][i], v["scale_px"][i], Size(height, width), "corner", v["rot"][i])
+        ours = v["pts"][i] @ matrix[:, :2].T + matrix[:, 2]
+        reach = 1 + np.abs(v["pts"][i] - v["center"][i]).max(-1, keepdims=True) / (v["scale_px"][i, 0] / 2)
+        assert (np.abs(ours - v["warp_pts"][i]) < 1e-3 * reach).all(), i
+
+
+@pytest.mark.parametrize("file", full("geom_warp_mmpose"))
+def test_udp_is_darkposes_convention_with_another_width(file):
+    v = arrays(file)
+    for i, (width, height) in enumerate(v["output_size"]):
+        # UDP takes a region's width for the distance of its outer pixels' centres, where DarkPose takes it less one;
+        # it stretches both axes apart, here is the horizontal one of unrotated crops.
+        matrix = crop_matrix(v["center"][i], v["scale_px"][i] + 1, Size(height, width), "edge")
+        factor = (width - 1) / v["scale_px"][i, 0]
+        assert matrix[0, 0] == pytest.approx(factor, rel=1e-6)
+        turned = np.hypot(v["udp_warp"][i, 0, 0], v["udp_warp"][i, 0, 1])
+        assert turned == pytest.approx(factor, rel=1e-4)
 
 
 def test_rotation_turns_as_in_the_official_code():
