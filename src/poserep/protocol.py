@@ -81,7 +81,7 @@ def line(protocols: Sequence[Protocol]) -> str:
     counts = ", ".join(f"{p.instances} {p.boxes} boxes" for p in protocols)
     files = ", ".join(dict.fromkeys(f"{name} {digest}" for p in protocols for name, digest in p.hashes.items()))
     tempered = f" tempered by {first.temperature:.9g}" if first.temperature != 1 else ""
-    options = {key: value for key, value in first.metric.items() if key != "_target_"}
+    options = {key: value for key, value in first.metric.items() if key not in ("_target_", "area")}
     for more in (first.crop, first.loader):
         options |= {key: value for key, value in more.items() if key not in USUAL or value != USUAL[key]}
     parts = [
