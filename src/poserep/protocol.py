@@ -6,6 +6,12 @@ from typing import Any, Self
 
 # What may differ in one column of a table, as it is what tables compare.
 COMPARED = ("readout", "size")
+NAMES = {
+    "nms_threshold": "OKS-NMS",
+    "clip": "boxes clipped",
+    "inclusive": "centres of pixels",
+    "strict": "strictly below",
+}
 # Said nowhere, as every data set's file says it.
 USUAL: Mapping[str, Any] = {
     "padding": 1.25,
@@ -15,6 +21,7 @@ USUAL: Mapping[str, Any] = {
     "clip": "exact",
     "skip_invalid": False,
     "project": "exact",
+    "strict": False,
 }
 
 
@@ -81,8 +88,9 @@ def line(protocols: Sequence[Protocol]) -> str:
     counts = ", ".join(f"{p.instances} {p.boxes} boxes" for p in protocols)
     files = ", ".join(dict.fromkeys(f"{name} {digest}" for p in protocols for name, digest in p.hashes.items()))
     tempered = f" tempered by {first.temperature:.9g}" if first.temperature != 1 else ""
-    options = {key: value for key, value in first.metric.items() if key not in ("_target_", "area")}
-    for more in (first.crop, first.loader):
+    options: dict[str, Any] = {}
+    measured = {key: value for key, value in first.metric.items() if key not in ("_target_", "area")}
+    for more in (measured, first.crop, first.loader):
         options |= {key: value for key, value in more.items() if key not in USUAL or value != USUAL[key]}
     parts = [
         f"{first.data} {first.split}, {counts}" + (f" ({files})" if files else ""),
@@ -90,7 +98,7 @@ def line(protocols: Sequence[Protocol]) -> str:
         f"score {first.score}{tempered} above {first.score_threshold:.9g}",
         f"{first.align} alignment",
         str(first.metric.get("_target_", "")).split(".")[-1],
-        *(f"{key.replace('_', ' ')} {value}" for key, value in options.items()),
+        *(f"{NAMES.get(key, key)} {value}" for key, value in options.items()),
         *([f"area of the {first.area}"] if first.area else []),
     ]
     return ", ".join(parts)

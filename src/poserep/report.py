@@ -55,7 +55,7 @@ def metrics_table(title: str, found: Mapping[str, Any]) -> Table:
     for boxes, by_readout in metrics.items():
         for readout, values in by_readout.items():
             scores = found.get("calibration", {}).get(boxes, {}).get(readout, {})
-            cells = [number(scores.get(key), 3) for key, _ in measures]
+            cells = [number(scores.get(key), 3) for _, key in measures]
             numbers = [number(values[c], 2 if c in found["lower"] else 1) for c in columns]
             table.add_row(boxes, readout, *numbers, *cells)
     return table
@@ -113,7 +113,9 @@ def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], 
     )
     lowest: dict[tuple[str, str, str], float] = {}
     for row in rows:
-        for measure, over_seeds in row.calibration.items():
+        # Scores of 0 throughout would err least on a network that finds nothing.
+        known = row.calibration if any(row.calibration.get("mean_score", ())) else {}
+        for measure, over_seeds in known.items():
             where = (row.protocol, row.size, measure)
             lowest[where] = min(lowest.get(where, 1.0), mean(over_seeds))
     speed = [

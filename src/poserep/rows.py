@@ -164,9 +164,17 @@ def best(rows: Sequence[Row]) -> dict[tuple[str, str, str, str], float]:
 
 
 def diagnoses(rows: Sequence[Row]) -> list[str]:
-    """What rows say about their unexpected values."""
-    found = [(f"{r.scheme} {r.readout} {r.size}", boxes, why) for r in rows for boxes, why in r.diagnosis.items()]
-    return [f"{name}, {boxes} boxes: {why}" for name, boxes, why in dict.fromkeys(found)]
+    """What rows say about their unexpected values, a line for each reason."""
+    said: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        for boxes, why in row.diagnosis.items():
+            said.setdefault(why, {}).setdefault(f"{row.scheme} {row.readout} {row.size}", []).append(boxes)
+    lines = []
+    for why, by_row in said.items():
+        everywhere = sum(map(len, by_row.values())) == sum(len(row.values) for row in rows)
+        who = [f"{name} ({', '.join(boxes)})" for name, boxes in by_row.items()]
+        lines.append(f"{why} ({'all rows' if everywhere else ', '.join(who)})")
+    return lines
 
 
 def is_best(row: Row, found: Mapping[tuple[str, str, str, str], float], boxes: str, metric: str) -> bool:

@@ -45,6 +45,9 @@ def test_train_evaluate_report(synthetic, tmp_path):
 
     read = command("poserep.evaluate", run_dir, "checkpoint=best", "boxes=[gt]", "flip_test=false")
     assert read.returncode == 0, read.stderr
+    row = next(line for line in read.stdout.splitlines() if line.startswith("│ gt"))
+    ece, aurc = (float(cell) for cell in row.split("│")[-3:-1])
+    assert 0 <= ece <= 1 and 0 <= aurc <= 1
     (path,) = run_dir.glob("evaluation-*.json")
     evaluation = json.loads(path.read_text())
     assert list(evaluation["metrics"]) == ["gt"] and evaluation["protocol"]["gt"]["argmax"]["flip_test"] is False

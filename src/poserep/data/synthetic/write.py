@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -135,6 +136,7 @@ def _fill(level: str, counts: tuple[int, int], seed: int, workers: int, folder: 
         TextColumn("{task.fields[rate]:.0f} images/s"),
         TimeRemainingColumn(),
     )
+    print(f"drawing {sum(counts)} people, once ...", file=sys.stderr, flush=True)
     sums: dict[str, str] = {}
     leftovers: list[tuple[Path, set[str]]] = []
     with pool_of(workers) as pool, Progress(*columns, transient=True) as progress:
