@@ -68,7 +68,7 @@ class PCKh(SumMetric):
         if not set(SHOWN) <= set(self.thresholds) or not all(t > 0 for t in self.thresholds):
             raise InputError(
                 f"thresholds={list(thresholds)} of PCKh must be positive and hold 0.5 and 0.1, which tables show; set "
-                "data.metric.thresholds, for example [0.5, 0.1, 0.2]"
+                "+data.metric.thresholds, for example [0.5, 0.1, 0.2]"
             )
         names = skeleton.names
         absent = [n for group in GROUPS.values() for n in group if n not in names]
