@@ -3,12 +3,9 @@
 from pathlib import Path
 
 from poserep.data.boxes import Clip
-from poserep.data.fields import read_json
 from poserep.data.instances import Instance, Tally
 from poserep.data.persons import PersonFile
 from poserep.skeleton import Skeleton
-
-__all__ = ["load_coco", "read_json"]
 
 
 def load_coco(
