@@ -13,7 +13,7 @@ from poserep.batch import Batch
 from poserep.codecs import Codec
 from poserep.errors import InputError
 from poserep.metrics import PoseMetric
-from poserep.models import PoseNet
+from poserep.models import PoseNet, Stacks
 
 
 def soon(flag: Tensor) -> Callable[[], bool]:
@@ -95,7 +95,8 @@ class PoseModule(lightning.LightningModule):
         # Coordinates in bfloat16 are off by a part of a bin, and so would be gradients that pass through them.
         with torch.autocast(batch.image.device.type, enabled=False):
             target, weight = self.codec.encode(batch.xy, batch.weight)
-            loss = self.codec.loss(out, target, weight)
+            stacks = out if isinstance(out, Stacks) else (out,)
+            loss = torch.stack([self.codec.loss(stack, target, weight) for stack in stacks]).sum()
         # Looked at one step later, when the answer has long arrived.
         self._last_step = (soon(torch.isfinite(loss.detach())), batch_idx, batch.index)
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.index), sync_dist=True)

@@ -12,6 +12,7 @@ from poserep.models.heads import (
     SRHead,
     SRPose,
     SRPredictor,
+    Stacks,
 )
 from poserep.models.model import Backbone, PoseNet
 
@@ -29,5 +30,6 @@ __all__ = [
     "SRPose",
     "SRPredictor",
     "SimplePredictor",
+    "Stacks",
     "TimmFeatures",
 ]

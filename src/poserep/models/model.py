@@ -12,9 +12,12 @@ from poserep.models.heads.base import Head
 class Backbone(Protocol):
     """What is known about a backbone.
 
+    One is built with its own options and, as far as its constructor names them, ``in_channels`` (of the images),
+    ``size`` (of the input) and ``num_keypoints``.
+
     Attributes:
-        channels: Of each map.
-        strides: Input px per position of each map.
+        channels: Of each map, or of the keypoint tokens.
+        strides: Input px per position of each map; empty if the backbone gives keypoint tokens.
         multiple: Height and width of the input must be multiples of this.
     """
 
@@ -23,7 +26,7 @@ class Backbone(Protocol):
     multiple: int
 
     def __call__(self, image: Tensor) -> Sequence[Tensor]:
-        """Normalised image (B, C, H, W) to maps, fine to coarse."""
+        """Normalised image (B, C, H, W) to maps, fine to coarse, or to one tensor of keypoint tokens (B, K, D)."""
 
 
 class PoseNet(nn.Module):

@@ -1,5 +1,6 @@
 """The pose trunk of HRNet (Sun et al. 2019), on timm's modules."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ class HRNet(nn.Module):
             finest alone (28.5M).
         weights: A local file of ImageNet weights in HRNet's or timm's layout, or None for random ones.
         in_channels: Of the images.
+        stages: 4, or 3 for the trunk of TokenPose-B and -L and of TransPose-H, which ends at the finest branch of the
+            third stage (7.7M parameters at width 32).
+        init: Initialises the trunk in place, see `poserep.models.init`; the published code takes `small_normal`, None
+            keeps timm's.
 
     Attributes:
         channels: Of each map.
@@ -29,9 +34,19 @@ class HRNet(nn.Module):
     multiple = 32
 
     def __init__(
-        self, width: int = 32, multiscale: bool = False, weights: str | Path | None = None, in_channels: int = 3
+        self,
+        width: int = 32,
+        multiscale: bool = False,
+        weights: str | Path | None = None,
+        in_channels: int = 3,
+        stages: int = 4,
+        init: Callable[[nn.Module], None] | None = None,
     ) -> None:
         super().__init__()
+        if stages not in (3, 4) or (stages == 3 and multiscale):
+            raise InputError(
+                f"backbone HRNet: stages={stages}, multiscale={multiscale}: 3 stages have one map, 4 one or all"
+            )
         name = f"hrnet_w{width}"
         if not timm.is_model(name):
             raise InputError(f"backbone HRNet has no width {width}; timm offers {timm.list_models('hrnet_w??')}")
@@ -48,10 +63,15 @@ class HRNet(nn.Module):
         if not multiscale:
             # The last module would otherwise fuse into branches that nothing reads: parameters without gradient,
             # which distributed training refuses.
-            last: Any = self.trunk.get_submodule("stage4.2")
+            last: Any = self.trunk.get_submodule("stage4.2" if stages == 4 else "stage3.3")
             last.fuse_layers = last.fuse_layers[:1]
+        if stages == 3:
+            trunk: Any = self.trunk
+            trunk.transition3, trunk.stage4 = nn.ModuleList([nn.Identity()]), nn.Identity()
         self.channels: tuple[int, ...] = tuple(width * 2**i for i in range(len(indices)))
         self.strides: tuple[int, ...] = tuple(4 * 2**i for i in range(len(indices)))
+        if init:
+            init(self.trunk)
         if weights:
             load_trunk(self.trunk, weights)
 

@@ -1,7 +1,7 @@
 """Heads: features to outputs."""
 
 from poserep.models.heads.axis_linear import AxisLinear
-from poserep.models.heads.base import Head
+from poserep.models.heads.base import Head, Stacks
 from poserep.models.heads.deconv import Deconv
 from poserep.models.heads.points import PointHead, RLEHead
 from poserep.models.heads.predictors import InterPredictor, SimplePredictor, SRPredictor
@@ -19,4 +19,5 @@ __all__ = [
     "SRPose",
     "SRPredictor",
     "SimplePredictor",
+    "Stacks",
 ]

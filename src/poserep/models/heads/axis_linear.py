@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, only_map, small_normal
+from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, only_map
+from poserep.models.init import small_normal
 
 
 class AxisLinear(Head):

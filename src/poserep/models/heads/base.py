@@ -16,8 +16,14 @@ class AxisLike(Protocol):
     n: int
 
 
+class Stacks(tuple[Any, ...]):
+    """Outputs of one form, one for each stack of a network, first to last; all are held against the same target."""
+
+
 class Head(nn.Module):
     """Features to output. Everything with parameters; knows no coordinates.
+
+    A head on several stacks emits `Stacks` in training and the last stack's output otherwise.
 
     Heads are built as ``Head(channels, strides, num_keypoints, x, y, **own options)``: channels and strides of the
     backbone's maps, and the axes of the codec.
@@ -33,12 +39,35 @@ class Head(nn.Module):
         raise NotImplementedError
 
 
+TOKENS = "take a heatmap, SimCC or integral representation without further options of its head, or another backbone"
+STACKS = "take a heatmap, SimCC or integral representation without further options of its head, or another backbone"
+
+
+def only_tokens(head: str, channels: Sequence[int], strides: Sequence[int]) -> int:
+    """Width of the keypoint tokens of a backbone.
+
+    Raises:
+        InputError: If it gives maps.
+    """
+    if strides:
+        raise InputError(
+            f"{head} reads keypoint tokens, but the backbone gives maps of strides {list(strides)}; take a backbone "
+            "with keypoint tokens, such as tokenpose_s, or a head that reads maps"
+        )
+    return channels[0]
+
+
 def only_map(head: str, channels: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
     """Channels and stride of the only map of a backbone.
 
     Raises:
-        InputError: If there are several: those that the head does not read would be parameters without gradient.
+        InputError: If there are several: those that the head does not read would be parameters without gradient. Or
+            if there are keypoint tokens in place of maps.
     """
+    if not strides:
+        raise InputError(f"{head} reads a map, but the backbone gives keypoint tokens; {TOKENS}")
+    if len(channels) > 1 and len(set(strides)) == 1:
+        raise InputError(f"{head} reads one map, but the backbone predicts in {len(channels)} stacks; {STACKS}")
     if len(channels) != 1:
         raise InputError(
             f"{head} reads one map, but the backbone gives {len(channels)}, of strides {list(strides)}; take a "
@@ -73,12 +102,3 @@ def doublings(head: str, stride: int, target: float) -> int:
             "choose a backbone with a coarser map or a representation with another stride"
         )
     return int(layers)
-
-
-def small_normal(module: nn.Module) -> None:
-    """Convolutions ~ N(0, 0.001), biases 0, as the papers' code initialises its heads."""
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(part.weight, std=0.001)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, only_map, small_normal
+from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, only_map
+from poserep.models.init import small_normal
 
 
 class Deconv(Head):
@@ -19,6 +20,7 @@ class Deconv(Head):
         x: The codec's horizontal axis.
         y: The codec's vertical axis.
         width: Channels of the deconvolutions.
+        sigmoid: Squeeze the heatmaps into (0, 1), as the HUMAN4D study does.
     """
 
     form = "map"
@@ -31,14 +33,17 @@ class Deconv(Head):
         x: AxisLike,
         y: AxisLike,
         width: int = 256,
+        sigmoid: bool = False,
     ) -> None:
         super().__init__()
         inputs, stride = only_map("Deconv", channels, strides)
         layers = doublings("Deconv", stride, x.length / x.n)
         self.deconv_layers = deconvolutions(inputs, layers, width)
         self.final_layer = nn.Conv2d(width if layers else inputs, num_keypoints, 1)
+        self.sigmoid = sigmoid
         small_normal(self)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """The map to heatmaps."""
-        return self.final_layer(self.deconv_layers(features[-1]))
+        maps = self.final_layer(self.deconv_layers(features[-1]))
+        return maps.sigmoid() if self.sigmoid else maps

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, only_map, small_normal
+from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, only_map
 from poserep.models.heads.predictors import SRPredictor
+from poserep.models.init import small_normal
 
 
 class SRHead(Head):
