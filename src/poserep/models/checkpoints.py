@@ -1,7 +1,7 @@
 """Weights from files: only tensors are read, and every key is accounted for."""
 
 import pickle
-import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from poserep.errors import InputError
 
-HEAD_KEYS = (
-    *("deconv_layers.", "final_layer.", "mlp_head_x.", "mlp_head_y."),
-    *("predictor.", "main.", "side.", "lr_head.", "lr_fuse.", "pre_fuse.", "pre_interpolate.", "fuse.", "post_fuse."),
-)
+# In front of the parts' own names: DataParallel's, then mmpose's for either part.
+WRAPPERS = ("module.", "model.")
+PARTS = {"backbone.": "backbone", "keypoint_head.": "head", "head.": "head"}
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
@@ -51,37 +50,59 @@ def load_trunk(trunk: nn.Module, path: str | Path) -> None:
     _load(trunk, {key: v for key, v in state.items() if key in trunk.state_dict()}, str(path))
 
 
-def load_official(net: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Load a whole official pose model (HRNet, SimpleBaseline, SimCC, mmpose 0.x layout) into backbone and head.
+@dataclass(frozen=True)
+class Imported:
+    """What became of the entries of an official checkpoint.
+
+    Attributes:
+        mapped: Names in the file, and in the model.
+        unused: Names in the file that the model has no place for, by the reason.
+        missing: Names in the model that the file lacks and that are not learnt, so that they keep their value.
+    """
+
+    mapped: dict[str, str]
+    unused: dict[str, str]
+    missing: list[str]
+
+
+def destination(net: nn.Module, key: str) -> str | None:
+    """Where an entry of an official checkpoint belongs in a `PoseNet`, or None if nowhere.
+
+    Backbones and heads translate the names that published code gives to their parts (``official``, a method from such
+    a name to their own or None); those that don't have the same names.
+    """
+    for wrapper in WRAPPERS:
+        key = key.removeprefix(wrapper)
+    sides = ["backbone", "head"]
+    for prefix, side in PARTS.items():
+        if key.startswith(prefix):
+            key, sides = key.removeprefix(prefix), [side]
+            break
+    for side in sides:
+        part = net.get_submodule(side)
+        own = part.official(key) if hasattr(part, "official") else key
+        entries = part.state_dict()
+        for name in (own, f"trunk.{own}"):
+            if own is not None and name in entries:
+                return f"{side}.{name}"
+    return None
+
+
+def load_official(net: nn.Module, state: dict[str, Tensor], source: str) -> Imported:
+    """Load a whole official pose model into backbone and head.
 
     Raises:
         InputError: If a key finds no place, a tensor is missing or has another shape; the model is then unchanged.
     """
-    mapped = {}
-    bare_keys = [key.removeprefix("module.").removeprefix("backbone.").removeprefix("keypoint_head.") for key in state]
-    levels = [int(found[1]) for key in bare_keys if (found := LEVEL.fullmatch(key))]
-    for bare, value in zip(bare_keys, state.values(), strict=True):
-        bare = _own_name(bare, max(levels, default=0))
-        mapped[f"head.{bare}" if bare.startswith(HEAD_KEYS) else f"backbone.trunk.{bare}"] = value
-    unknown = sorted(set(mapped) - set(net.state_dict()))
+    places = {key: destination(net, key) for key in state}
+    unknown = sorted(key for key, place in places.items() if place is None)
     if unknown:
         raise InputError(f"weights {source}: {len(unknown)} keys fit nowhere in the model, for example {unknown[:3]}")
+    mapped = {key: place for key, place in places.items() if place is not None}
     own = {key: value for key, value in net.state_dict().items() if not key.startswith(("backbone.", "head."))}
-    _load(net, mapped | own, source)
-
-
-# SRPose keeps the encoders and the convolutions of all levels' predictors in two lists.
-LEVEL = re.compile(r"(?:kp_encoder|converge)\.(\d)\.(?:0|conv)\.(?:weight|bias)")
-
-
-def _own_name(key: str, last: int) -> str:
-    if found := LEVEL.fullmatch(key):
-        level = int(found[1])
-        rest = key.replace(f".{level}.", ".", 1).replace("converge.conv.", "converge.")
-        return f"main.{rest}" if level == last else f"side.{level}.{rest}"
-    if key.startswith("kp_encoder."):
-        return f"predictor.{key}"
-    return key.replace("heatmap_head.", "predictor.converge.") if key.startswith("heatmap_head.") else key
+    given = {place: state[key] for key, place in mapped.items()}
+    _load(net, given | own, source)
+    return Imported(mapped, {}, sorted(set(net.state_dict()) - set(given) - set(own)))
 
 
 def _load(module: nn.Module, state: dict[str, Tensor], source: str) -> None:

@@ -54,3 +54,9 @@ class SRHead(Head):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """The map to heatmaps."""
         return self.predictor(self.deconv_layers(features[-1]))
+
+    def official(self, key: str) -> str:
+        """Own name of an entry of the published code."""
+        if key.startswith("kp_encoder."):
+            return f"predictor.{key}"
+        return key.replace("heatmap_head.", "predictor.converge.")

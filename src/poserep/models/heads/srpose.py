@@ -1,5 +1,6 @@
 """SRPose: a neck that fuses maps of several resolutions, and a predictor on each."""
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -107,6 +108,21 @@ class SRPose(Head):
         if not self.training:
             return heatmap
         return (low, *(predictor(fused[int(i)]) for i, predictor in self.side.items()), heatmap)
+
+    def official(self, key: str) -> str:
+        """Own name of an entry of the published code, which lists all levels' encoders, then all their convolutions."""
+        found = LEVEL.fullmatch(key)
+        if not found:
+            return key
+        level = int(found["level"])
+        part = "main" if level == len(self.strides) - 1 else f"side.{level}"
+        rest = f"{found['index']}." if found["list"] == "kp_encoder" else ""
+        return f"{part}.{found['list']}.{rest}{found['kind']}"
+
+
+LEVEL = re.compile(
+    r"(?P<list>kp_encoder|converge)\.(?P<level>\d)\.(?P<index>0|conv)\.(?P<kind>weight|bias)",
+)
 
 
 class ConvBlock(nn.Module):

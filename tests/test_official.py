@@ -1,0 +1,36 @@
+"""Every official model with a manifest: all its entries find their place, and outputs are the official ones."""
+
+import pytest
+
+from model_cases import NETS, build, resnet
+from poserep.codecs import SimCC
+from poserep.models import AxisLinear, HRNet
+from reference.official import check_parity
+
+CASES = {
+    "hrnet_w32_heatmap_64x64": lambda: NETS["hrnet_w32_heatmap"]("64x64"),
+    "hrnet_w32_heatmap_128x96": lambda: NETS["hrnet_w32_heatmap"]("128x96"),
+    "hrnet_w32_heatmap_256x192": lambda: NETS["hrnet_w32_heatmap"]("256x192"),
+    "hrnet_w32_simdr_64x64": lambda: build(HRNet(32), AxisLinear, SimCC("64x64", k=3)),
+    "hrnet_w32_simdr_256x192": lambda: build(HRNet(32), AxisLinear, SimCC("256x192", k=2)),
+    "mmpose_hrnet_w32_simple_256x192": lambda: NETS["hrnet_w32_heatmap"]("256x192"),
+    "simplebaseline_res50_heatmap_64x64": lambda: NETS["simplebaseline_res50_heatmap"]("64x64"),
+    "simplebaseline_res50_heatmap_256x192": lambda: NETS["simplebaseline_res50_heatmap"]("256x192"),
+    "simplebaseline_res50_simdr_256x192": lambda: NETS["simplebaseline_res50_simdr"]("256x192"),
+    "simplebaseline_res50_sa_simdr_384x288": lambda: build(resnet(), AxisLinear, SimCC("384x288", k=2)),
+    "simplebaseline_res50_simdr_upfree_256x192": lambda: NETS["simplebaseline_res50_simdr_upfree"]("256x192"),
+    "simplebaseline_res50_simdr_upfree_64x64": lambda: build(
+        resnet(), AxisLinear, SimCC("64x64", k=3), upsample_to=None, channels_per_joint=32
+    ),
+    "srhead_hrnet_w32_256x192": lambda: NETS["srhead_hrnet_w32"]("256x192"),
+    "srhead_res50_256x192": lambda: NETS["srhead_res50"]("256x192"),
+    "srpose_hrnet_w32_256x192_train_list": lambda: NETS["srpose_hrnet_w32"]("256x192"),
+    "srpose_res50_256x192_train_list": lambda: NETS["srpose_res50"]("256x192"),
+}
+# All the maps that are supervised, not the last alone.
+EVERY = {name for name in CASES if name.endswith("train_list")}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_official_weights_give_official_outputs(name):
+    check_parity(name, CASES[name](), every=name in EVERY)
