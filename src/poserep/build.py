@@ -74,15 +74,15 @@ def parts(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
     size = Size.parse(cfg.input_size)
     codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align)
     pixels: Any = OmegaConf.to_container(cfg.data.pixels) if cfg.data.get("pixels") else {}
-    backbone = _backbone(cfg, size, skeleton.num_keypoints, len(pixels["mean"]) if pixels else 3)
-    node = _head(cfg)
+    backbone = make_backbone(cfg, size, skeleton.num_keypoints, len(pixels["mean"]) if pixels else 3)
+    node = head_node(cfg)
     head = make(node, backbone.channels, backbone.strides, skeleton.num_keypoints, codec.x, codec.y)
     net = PoseNet(backbone, head, **pixels, channels_last=cfg.trainer.channels_last)
     # Weights in the images' layout, or every step converts them.
     return net.to(memory_format=torch.channels_last) if cfg.trainer.channels_last else net, codec
 
 
-def _backbone(cfg: DictConfig, size: Size, num_keypoints: int, in_channels: int) -> Any:
+def make_backbone(cfg: DictConfig, size: Size, num_keypoints: int, in_channels: int) -> Any:
     """The backbone, given of size, joints and channels what its constructor names."""
     offered = {"size": size, "num_keypoints": num_keypoints, "in_channels": in_channels}
     target = get_class(cfg.backbone._target_)
@@ -107,7 +107,7 @@ def _suits(cfg: DictConfig, size: Size, step: int) -> None:
         )
 
 
-def _head(cfg: DictConfig) -> DictConfig:
+def head_node(cfg: DictConfig) -> DictConfig:
     """The representation's head, or what the backbone has in its place: tokens and stacks need heads of their own.
 
     Raises:
@@ -166,7 +166,14 @@ def _try(head: Head, codec: Codec, features: list[torch.Tensor], perm: torch.Ten
     target, weight = codec.encode(torch.zeros(1, len(perm), 2), torch.ones(1, len(perm)))
     try:
         with torch.no_grad():
-            codec.loss(codec.oracle(target), target, weight)
+            perfect = codec.oracle(target)
+            if getattr(head, "sigmoid", False) and (perfect.amin() < 0 or perfect.amax() > 1):
+                raise InputError(
+                    f"head {type(head).__name__} squeezes its maps into (0, 1), which codec {type(codec).__name__} "
+                    "cannot use; set sigmoid=false in the head (backbone.heads.Deconv.sigmoid or "
+                    "representation.head.sigmoid), or take representation=heatmap"
+                )
+            codec.loss(perfect, target, weight)
             out = head.eval()(features)
             for readout in codec.readouts:
                 codec.decode(codec.merge(out, out, perm), readout)

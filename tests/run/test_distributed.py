@@ -47,3 +47,22 @@ def test_two_processes_train_and_leave_one_result(configure):
     with np.load(run_dir / "predictions.npz") as file:
         assert list(file["gt/index"]) == list(range(6))
     assert done.stdout.count("batch 4 on 2 cpu") == 1, "only the first process speaks"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backbone", "representation"),
+    [("hrnet_w32", "heatmap"), ("hg4", "heatmap"), ("resnet18_pyramid", "srpose"), ("tokenpose_s", "simcc")],
+)
+def test_no_parameter_is_left_without_gradient_in_two_processes(configure, backbone, representation):
+    # A parameter that a step leaves out stops the next one, unless Lightning is told to look for such.
+    overrides = ["trainer.epochs=2", "trainer.devices=2", "boxes=[gt]", "flip_test=false"]
+    cfg = configure(f"backbone={backbone}", f"representation={representation}", *overrides)
+    run_dir = prepare(cfg, backbone)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "poserep.fit"]
+    done = subprocess.run(
+        [*command, str(run_dir)], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run_dir / "result.json").read_text())["devices"] == 2
+    assert "find_unused_parameters" not in done.stderr

@@ -1,8 +1,21 @@
 """Networks: backbones, heads, their cost and their weights. Nothing here knows coordinates."""
 
-from poserep.models.backbones import HRNet, TimmFeatures
+from poserep.models.backbones import (
+    Hourglass,
+    HRFormer,
+    HRNet,
+    MoaiHourglass,
+    MoaiHRNet,
+    TimmFeatures,
+    TokenPose,
+    TransPoseH,
+    TransPoseR,
+    ViTPose,
+)
 from poserep.models.heads import (
     AxisLinear,
+    BottomUp,
+    BottomUpSR,
     Deconv,
     Head,
     InterPredictor,
@@ -12,17 +25,29 @@ from poserep.models.heads import (
     SRHead,
     SRPose,
     SRPredictor,
+    StackedAxes,
+    StackedMaps,
     Stacks,
+    TokenAxes,
+    TokenMaps,
+    TokenPoints,
+    TokenRLE,
 )
 from poserep.models.model import Backbone, PoseNet
 
 __all__ = [
     "AxisLinear",
     "Backbone",
+    "BottomUp",
+    "BottomUpSR",
     "Deconv",
+    "HRFormer",
     "HRNet",
     "Head",
+    "Hourglass",
     "InterPredictor",
+    "MoaiHRNet",
+    "MoaiHourglass",
     "PointHead",
     "PoseNet",
     "RLEHead",
@@ -30,6 +55,16 @@ __all__ = [
     "SRPose",
     "SRPredictor",
     "SimplePredictor",
+    "StackedAxes",
+    "StackedMaps",
     "Stacks",
     "TimmFeatures",
+    "TokenAxes",
+    "TokenMaps",
+    "TokenPoints",
+    "TokenPose",
+    "TokenRLE",
+    "TransPoseH",
+    "TransPoseR",
+    "ViTPose",
 ]

@@ -1,47 +1,193 @@
 """Any timm model that offers feature maps."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import timm
+import torch
+from timm.layers.format import Format
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from poserep.errors import InputError
+from poserep.models.backbones.resized import load_resized
 from poserep.models.checkpoints import load_trunk
+
+# Arguments of timm.create_model that are set here.
+OWN = ("pretrained", "features_only", "out_indices", "in_chans", "img_size")
 
 
 class TimmFeatures(nn.Module):
-    """Feature maps of a timm model, later stages pruned where timm can.
+    """Feature maps of a timm model.
+
+    Later stages are cut off where timm can; where it cannot (EfficientNet, MobileNet, HRNet), parameters that none of
+    the maps depend on are frozen: they count, but do not learn. For poses take `HRNet` in place of timm's.
 
     Args:
         name: timm's model name, for example ``resnet50``.
-        out_indices: Which maps, fine to coarse; for ResNets 1 to 4 are strides 4 to 32.
-        weights: A local file of ImageNet weights in timm's or torchvision's layout, or None for random ones.
+        out_indices: Which maps, fine to coarse; for ResNets 1 to 4 are strides 4 to 32. Models without stages, such as
+            vision transformers, have one map per block, all of one stride: take one (-1 is the last).
+        weights: A local file of ImageNet weights in timm's or torchvision's layout, or None for random ones. Tables of
+            positions may be of another size.
         in_channels: Of the images.
+        size: (height, width) of the input, which some models must know (Swin, vision transformers); None is the size
+            they were made for.
+        init: Initialises the trunk in place, see `poserep.models.init`; None keeps timm's, which for ResNets is He's
+            normal numbers (fan out), and zero for the last scale of every residual block.
+        options: Further arguments of ``timm.create_model``, such as ``drop_path_rate``. Swin needs
+            ``always_partition: true`` to keep its windows, and so the shapes of ImageNet weights, at sizes that its
+            windows do not divide.
 
     Attributes:
         channels: Of each map.
         strides: Input px per position of each map.
         multiple: Height and width of the input must be multiples of this.
+
+    Raises:
+        InputError: If timm has no such model, or it has no feature maps, not these, or none of this size.
     """
 
     def __init__(
-        self, name: str, out_indices: Sequence[int], weights: str | Path | None = None, in_channels: int = 3
+        self,
+        name: str,
+        out_indices: Sequence[int],
+        weights: str | Path | None = None,
+        in_channels: int = 3,
+        size: tuple[int, int] | None = None,
+        init: Callable[[nn.Module], None] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        options = options or {}
         if not timm.is_model(name):
             raise InputError(f"backbone {name!r} is not in timm {timm.__version__}; see timm.list_models()")
-        self.trunk = timm.create_model(
-            name, pretrained=False, features_only=True, out_indices=tuple(out_indices), in_chans=in_channels
-        )
+        taken = [key for key in options if key in OWN]
+        if taken:
+            raise InputError(
+                f"backbone {name}: options={dict(options)} set {', '.join(taken)}, which follow from the rest"
+            )
+        self.trunk = _create(name, tuple(out_indices), in_channels, size, options)
         info: Any = self.trunk.feature_info
         self.channels: tuple[int, ...] = tuple(info.channels())
         self.strides: tuple[int, ...] = tuple(info.reduction())
         self.multiple = max(self.strides)
+        if any(fine >= coarse for fine, coarse in pairwise(self.strides)):
+            raise InputError(
+                f"backbone {name}: out_indices={list(out_indices)} are maps of strides {list(self.strides)}; name maps "
+                "from fine to coarse, one of each stride"
+            )
+        self.channels_last = getattr(self.trunk, "output_fmt", Format.NCHW) == Format.NHWC
+        # So that weights find their place.
+        self.entries = frozenset(self.trunk.state_dict())
+        self.parts = {name.split(".")[0] for name in self.entries}
+        if size is None:
+            pretrained: Any = timm.get_pretrained_cfg(name)
+            size = pretrained.input_size[1:] if pretrained else (224, 224)
+        # build.py refuses other sizes, and names the nearest.
+        if all(n % self.multiple == 0 for n in size):
+            self._try(name, (in_channels, *size))
+        if init:
+            init(self.trunk)
         if weights:
-            load_trunk(self.trunk, weights)
+            self._load(weights)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Normalised image (B, C, H, W) to maps (B, channels[i], H / strides[i], W / strides[i])."""
-        return tuple(self.trunk(image))
+        maps = self.trunk(image)
+        return tuple(x.permute(0, 3, 1, 2) for x in maps) if self.channels_last else tuple(maps)
+
+    def official(self, key: str) -> str:
+        """Own name of an entry in the layout of a whole timm model.
+
+        timm's feature maps rename it: ``stages.0`` becomes ``stages_0`` or everything lies below ``model``.
+        """
+        names = (key, key.replace(".", "_", 1), f"model.{key}")
+        # Of a part that is here, although it has no such entry: then the file is another network's.
+        near = (name for name in names[:2] if name.split(".")[0] in self.parts)
+        found = next((name for name in names if name in self.entries), None) or next(near, None)
+        return f"trunk.{found}" if found else key
+
+    def _try(self, name: str, shape: Sequence[int]) -> None:
+        """See that maps have the size they should, and freeze what they do not depend on."""
+        try:
+            maps, unread = _pass(self, shape)
+        except Exception as error:
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(
+                f"backbone {name} cannot take an input of {shape[1]}x{shape[2]}: {why}; take another size or model"
+            ) from error
+        due = [(c, shape[1] // s, shape[2] // s) for c, s in zip(self.channels, self.strides, strict=True)]
+        if maps != due:
+            raise InputError(
+                f"backbone {name} gives maps {maps} (channels, height, width) in place of {due} for an input of "
+                f"{shape[1]}x{shape[2]}; take another size, out_indices or model"
+            )
+        for key in unread:
+            self.get_parameter(key).requires_grad_(False)
+
+    def _load(self, path: str | Path) -> None:
+        inner: Any = getattr(self.trunk, "model", self.trunk)
+        if isinstance(getattr(inner, "pos_embed", None), nn.Parameter) and hasattr(inner, "num_prefix_tokens"):
+            extra = 0 if getattr(inner, "no_embed_class", False) else inner.num_prefix_tokens
+            load_resized(self, inner, path, inner.patch_embed.grid_size, extra)
+        else:
+            load_trunk(self, path)
+
+
+def _create(
+    name: str, indices: tuple[int, ...], in_channels: int, size: tuple[int, int] | None, options: Mapping[str, Any]
+) -> nn.Module:
+    """The trunk.
+
+    Raises:
+        InputError: If timm cannot make it, with the maps that there are.
+    """
+    try:
+        if not indices:
+            raise ValueError("no indices")
+        return _features(name, in_channels, size, {**options, "out_indices": indices})
+    # timm refuses in as many ways as it has families.
+    except Exception as error:
+        try:
+            with torch.device("meta"):
+                info: Any = _features(name, in_channels, size, options).feature_info
+        except Exception as other:
+            at = f" at {size[0]}x{size[1]}" if size else ""
+            raise InputError(
+                f"backbone {name}: timm {timm.__version__} offers no feature maps of this model{at} ({other}); "
+                "take another"
+            ) from error
+        maps = ", ".join(f"{i} (stride {m['reduction']}, {m['num_chs']} channels)" for i, m in enumerate(info.info))
+        raise InputError(
+            f"backbone {name}: out_indices={list(indices)} must be some of its feature maps: {maps}"
+        ) from error
+
+
+def _features(name: str, in_channels: int, size: tuple[int, int] | None, options: Mapping[str, Any]) -> nn.Module:
+    options = {**options, "pretrained": False, "features_only": True, "in_chans": in_channels}
+    if size:
+        try:
+            return timm.create_model(name, img_size=tuple(size), **options)
+        except TypeError as error:
+            if "img_size" not in str(error):
+                raise
+    return timm.create_model(name, **options)
+
+
+def _pass(net: nn.Module, shape: Sequence[int]) -> tuple[list[tuple[int, ...]], list[str]]:
+    """Shapes of a backbone's maps without the batch, and the parameters that none of them depends on.
+
+    Nothing is computed.
+    """
+    parameters = {key: p.detach().to("meta").requires_grad_() for key, p in net.named_parameters()}
+    buffers = {key: b.to("meta") for key, b in net.named_buffers()}
+    training = net.training
+    with torch.enable_grad():
+        maps = functional_call(net.eval(), parameters | buffers, (torch.zeros(2, *shape, device="meta"),))
+        total = sum((x.sum() for x in maps), torch.zeros((), device="meta"))
+        gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
+    net.train(training)
+    unread = [key for key, gradient in zip(parameters, gradients, strict=True) if gradient is None]
+    return [tuple(x.shape[1:]) for x in maps], unread

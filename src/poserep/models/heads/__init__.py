@@ -2,14 +2,19 @@
 
 from poserep.models.heads.axis_linear import AxisLinear
 from poserep.models.heads.base import Head, Stacks
+from poserep.models.heads.bottomup import BottomUp, BottomUpSR
 from poserep.models.heads.deconv import Deconv
 from poserep.models.heads.points import PointHead, RLEHead
 from poserep.models.heads.predictors import InterPredictor, SimplePredictor, SRPredictor
 from poserep.models.heads.sr import SRHead
 from poserep.models.heads.srpose import SRPose
+from poserep.models.heads.stacked import StackedAxes, StackedMaps
+from poserep.models.heads.tokens import TokenAxes, TokenMaps, TokenPoints, TokenRLE
 
 __all__ = [
     "AxisLinear",
+    "BottomUp",
+    "BottomUpSR",
     "Deconv",
     "Head",
     "InterPredictor",
@@ -19,5 +24,11 @@ __all__ = [
     "SRPose",
     "SRPredictor",
     "SimplePredictor",
+    "StackedAxes",
+    "StackedMaps",
     "Stacks",
+    "TokenAxes",
+    "TokenMaps",
+    "TokenPoints",
+    "TokenRLE",
 ]

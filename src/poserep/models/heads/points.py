@@ -28,7 +28,7 @@ class PointHead(Head):
         self, channels: Sequence[int], strides: Sequence[int], num_keypoints: int, x: AxisLike, y: AxisLike
     ) -> None:
         super().__init__()
-        self.fc_coord = _linear(only_map("PointHead", channels, strides)[0], num_keypoints * 2)
+        self.fc_coord = centred_linear(only_map("PointHead", channels, strides)[0], num_keypoints * 2)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """The map to points."""
@@ -65,8 +65,8 @@ class RLEHead(Head):
     ) -> None:
         super().__init__()
         inputs, _ = only_map("RLEHead", channels, strides)
-        self.fc_coord = _linear(inputs, num_keypoints * 2)
-        self.fc_sigma = _linear(inputs, num_keypoints * 2)
+        self.fc_coord = centred_linear(inputs, num_keypoints * 2)
+        self.fc_sigma = centred_linear(inputs, num_keypoints * 2)
         self.flow = RealNVP(couplings, hidden)
         self.flow.training_only = True  # type: ignore[assignment]
 
@@ -105,9 +105,9 @@ class RealNVP(nn.Module):
         return log_det - x.square().sum(-1) / 2 - math.log(2 * math.pi)
 
 
-def _linear(inputs: int, outputs: int) -> nn.Linear:
+def centred_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that starts near 0, so that training starts with every joint at the middle of the crop."""
     layer = nn.Linear(inputs, outputs)
-    # Small, so that training starts with every joint at the middle of the crop.
     nn.init.xavier_uniform_(layer.weight, gain=0.01)
     nn.init.zeros_(layer.bias)
     return layer

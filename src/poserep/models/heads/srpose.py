@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poserep.errors import InputError
-from poserep.models.heads.base import AxisLike, Head, doublings
+from poserep.models.heads.base import STACKS, AxisLike, Head, doublings
 from poserep.models.heads.predictors import SRPredictor
 
 MakePredictor = Callable[[int, int, int, int], nn.Module]
@@ -57,6 +57,11 @@ class SRPose(Head):
             raise InputError(
                 f"SRPose fuses maps of several resolutions, but the backbone gives strides {list(strides)}; take one "
                 "whose name ends in _pyramid, or representation=sr"
+            )
+        if len(set(strides)) < levels:
+            raise InputError(
+                f"SRPose fuses maps of several resolutions, but the backbone predicts in {levels} stacks of one; "
+                f"{STACKS}"
             )
         if levels > len(widths) or len(supervise) != levels:
             raise InputError(

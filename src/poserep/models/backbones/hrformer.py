@@ -1,0 +1,208 @@
+"""HRFormer (Yuan et al. 2021): HRNet's branches and fusions with transformer blocks in place of convolutional ones."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from itertools import islice
+from pathlib import Path
+
+import torch
+from timm.models.resnet import Bottleneck
+from torch import Tensor, nn
+
+from poserep.errors import InputError
+from poserep.models.backbones.hrformer_block import HRFormerBlock
+from poserep.models.checkpoints import load_trunk
+
+STEM = 64
+# Modules of the stages with two, three and four branches; every module has two blocks on each branch.
+MODULES = (1, 4, 2)
+BLOCKS = 2
+
+
+class HRFormer(nn.Module):
+    """HRFormer for poses: S by default; B has width 78, 2 heads and a drop path of 0.2 (0.3 at 384x288).
+
+    The published counts hold the tables of position biases whether or not these are added (20,618 elements in S, twice
+    as many in B, of 44 tables). Biases of the keys change nothing, since a softmax ignores them: their gradients are
+    zero.
+
+    Args:
+        width: Channels of the finest branch; they double from branch to branch.
+        num_heads: Of the attention on the finest branch; they double as well.
+        drop_path: Chance that a sample skips a part of the last block in training; it grows linearly from 0 in the
+            first.
+        position_bias: Add biases by relative position to the logits; false is the published pose code, which has the
+            tables but does not add them. They are frozen then.
+        multiscale: Emit all four branches in place of the finest alone (7.89M parameters in place of 7.75M in S).
+        keep_fusions: Keep the last fusions into the three coarser branches although nothing reads these, frozen. So
+            are SRPose's rows with a plain or an SR head on HRFormer counted.
+        weights: A local file of ImageNet weights in the layout of HRFormer's code, or None for random ones.
+        in_channels: Of the images.
+        init: Initialises the whole in place, see `poserep.models.init`; the pose code takes `small_normal`, None keeps
+            PyTorch's. Tables of position biases always start from N(0, 0.02), cut.
+
+    Attributes:
+        channels: Of each map.
+        strides: Input px per position of each map.
+        multiple: Height and width of the input must be multiples of this.
+
+    Raises:
+        InputError: If num_heads do not divide the width, or options contradict each other.
+    """
+
+    multiple = 32
+
+    def __init__(
+        self,
+        width: int = 32,
+        num_heads: int = 1,
+        drop_path: float = 0.1,
+        position_bias: bool = True,
+        multiscale: bool = False,
+        keep_fusions: bool = False,
+        weights: str | Path | None = None,
+        in_channels: int = 3,
+        init: Callable[[nn.Module], None] | None = None,
+    ) -> None:
+        super().__init__()
+        if num_heads < 1 or width < 1 or width % num_heads or not 0 <= drop_path < 1:
+            raise InputError(
+                f"backbone HRFormer: width={width} must be a multiple of num_heads={num_heads}, and "
+                f"drop_path={drop_path} lie in [0, 1); S is 32, 1 and 0.1, B 78, 2 and 0.2"
+            )
+        if multiscale and keep_fusions:
+            raise InputError("backbone HRFormer: keep_fusions=true means nothing with multiscale=true, which has them")
+        self.conv1 = nn.Conv2d(in_channels, STEM, 3, stride=2, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(STEM)
+        self.conv2 = nn.Conv2d(STEM, STEM, 3, stride=2, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(STEM)
+        self.relu = nn.ReLU()
+        inner = Bottleneck.expansion * STEM
+        widen = nn.Sequential(nn.Conv2d(STEM, inner, 1, bias=False), nn.BatchNorm2d(inner))
+        self.layer1 = nn.Sequential(Bottleneck(STEM, STEM, downsample=widen), Bottleneck(inner, STEM))
+        branches = [width * 2**i for i in range(4)]
+        rates = iter(torch.linspace(0, drop_path, BLOCKS * sum(MODULES), device="cpu").tolist())
+
+        def stage(n: int, modules: int) -> nn.Sequential:
+            made = [
+                Module(branches[:n], num_heads, list(islice(rates, BLOCKS)), position_bias, n) for _ in range(modules)
+            ]
+            return nn.Sequential(*made)
+
+        self.transition1 = nn.ModuleList(
+            [narrow(inner, width, stride=1), nn.Sequential(narrow(inner, branches[1], stride=2))]
+        )
+        self.stage2 = stage(2, MODULES[0])
+        self.transition2 = transition(branches[:3])
+        self.stage3 = stage(3, MODULES[1])
+        self.transition3 = transition(branches)
+        self.stage4 = stage(4, MODULES[2])
+        last = self.stage4[-1]
+        assert isinstance(last, Module)
+        if not multiscale:
+            # Parameters without gradient, which distributed training refuses: gone, or frozen.
+            last.read = 1
+            last.fuse_layers[1:].requires_grad_(False)
+            if not keep_fusions:
+                last.fuse_layers = last.fuse_layers[:1]
+        emitted = 4 if multiscale else 1
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                # Synchronised in the published configurations, which their counting tool does not know.
+                module.uncounted = True  # type: ignore[assignment]
+        self.channels: tuple[int, ...] = tuple(branches[:emitted])
+        self.strides: tuple[int, ...] = (4, 8, 16, 32)[:emitted]
+        if init:
+            init(self)
+        if weights:
+            load_trunk(self, weights)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Normalised image (B, C, H, W) to maps (B, channels[i], H / strides[i], W / strides[i])."""
+        x = self.relu(self.bn1(self.conv1(image)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        maps = [self.layer1(x)]
+        for steps, stage in (
+            (self.transition1, self.stage2),
+            (self.transition2, self.stage3),
+            (self.transition3, self.stage4),
+        ):
+            maps = stage([step(maps[min(i, len(maps) - 1)]) for i, step in enumerate(steps)])
+        return tuple(maps)
+
+
+class Module(nn.Module):
+    """Blocks on every branch, then fusion of all branches into each.
+
+    Args:
+        channels: Of the branches, fine to coarse.
+        heads: Of the attention on the finest branch.
+        rates: Drop path of the blocks.
+        position_bias: See `HRFormerBlock`.
+        read: How many of the fused maps are read; others are made for nothing but to be counted.
+    """
+
+    def __init__(
+        self, channels: Sequence[int], heads: int, rates: Sequence[float], position_bias: bool, read: int
+    ) -> None:
+        super().__init__()
+        self.read = read
+        self.relu = nn.ReLU()
+        self.branches = nn.ModuleList(
+            nn.Sequential(*(HRFormerBlock(c, heads * 2**i, rate, position_bias) for rate in rates))
+            for i, c in enumerate(channels)
+        )
+        self.fuse_layers = nn.ModuleList(
+            nn.ModuleList(resample(channels[j], channels[i], i - j) for j in range(len(channels)))
+            for i in range(len(channels))
+        )
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps, fine to coarse, to those that are read."""
+        maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
+        fused = [self._fuse(i, maps) for i in range(self.read)]
+        with torch.no_grad():
+            for i in range(self.read, len(self.fuse_layers)):
+                self._fuse(i, maps)
+        return fused
+
+    def _fuse(self, i: int, maps: Sequence[Tensor]) -> Tensor:
+        row = self.fuse_layers[i]
+        assert isinstance(row, nn.ModuleList)
+        parts = [step(x) for step, x in zip(row, maps, strict=True)]
+        return self.relu(reduce(torch.add, parts))
+
+
+def resample(inputs: int, outputs: int, halvings: int) -> nn.Module:
+    """From one branch to another: finer by bilinear upsampling, coarser by depthwise convolutions of stride 2."""
+    if halvings == 0:
+        return nn.Identity()
+    if halvings < 0:
+        upsample = nn.Upsample(scale_factor=2**-halvings, mode="bilinear", align_corners=False)
+        return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), upsample)
+    steps = []
+    for k in range(halvings):
+        last = k == halvings - 1
+        target = outputs if last else inputs
+        steps.append(
+            nn.Sequential(
+                nn.Conv2d(inputs, inputs, 3, stride=2, padding=1, groups=inputs, bias=False),
+                nn.BatchNorm2d(inputs),
+                nn.Conv2d(inputs, target, 1, bias=False),
+                nn.BatchNorm2d(target),
+                *([] if last else [nn.ReLU()]),
+            )
+        )
+    return nn.Sequential(*steps)
+
+
+def transition(channels: Sequence[int]) -> nn.ModuleList:
+    """Branches as they are, and one more, made from the coarsest."""
+    kept = [nn.Identity() for _ in channels[:-1]]
+    return nn.ModuleList([*kept, nn.Sequential(narrow(channels[-2], channels[-1], stride=2))])
+
+
+def narrow(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    """3x3 convolution, batch norm, ReLU."""
+    convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))

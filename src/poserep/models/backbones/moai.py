@@ -1,0 +1,241 @@
+"""The networks of the study that reproduces DARK on HUMAN4D's depth images, as its code (moai) builds them.
+
+Both start as PyTorch leaves them and have no published weights. Their units differ from the usual ones in what the
+comments name; each difference is in the published numbers.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from poserep.errors import InputError
+from poserep.models.backbones.hourglass import STRIDE, Levels, check
+
+Norm = Callable[[int], nn.Module]
+
+
+def relu_norm(channels: int) -> nn.Module:
+    """ReLU, then batch norm: the hourglass's order."""
+    return nn.Sequential(nn.ReLU(inplace=True), nn.BatchNorm2d(channels))
+
+
+def norm_relu(channels: int) -> nn.Module:
+    """Batch norm, then ReLU: HRNet's order."""
+    return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+
+
+class MoaiHourglass(nn.Module):
+    """``SH_4S``: four hourglasses of depth 2 with 128 features (6,201,032 parameters with 18 joints, one channel).
+
+    Its maps are the score maps of all stacks, as logits. The next stack reads their sigmoid, which is also what the
+    study takes for heatmaps (``sigmoid`` of `StackedMaps`); it supervises the last stack alone (``last_only``).
+
+    Args:
+        num_keypoints: K.
+        stacks: Hourglasses in a row.
+        features: Channels between them, a multiple of 4.
+        depth: How often an hourglass halves its map.
+        in_channels: Of the images.
+        size: (height, width) of the input, to see that it can be halved so often; None does not look.
+
+    Attributes:
+        channels: Of each score map: K.
+        strides: Input px per position of each score map: 4.
+        multiple: Height and width of the input must be multiples of this.
+
+    Raises:
+        InputError: If an option or the size does not suit.
+    """
+
+    multiple = STRIDE
+
+    def __init__(
+        self,
+        num_keypoints: int,
+        stacks: int = 4,
+        features: int = 128,
+        depth: int = 2,
+        in_channels: int = 3,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        if features < 4 or features % 4:
+            raise InputError(f"backbone MoaiHourglass: features={features} must be a multiple of 4")
+        check("MoaiHourglass", stacks, depth, size)
+        quarter, half = features // 4, features // 2
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, quarter, 7, stride=2, padding=3),
+            relu_norm(quarter),
+            Unit(quarter, half, half, relu_norm),
+            nn.MaxPool2d(2),
+            Unit(half, half, half, relu_norm),
+            Unit(half, features, features, relu_norm),
+        )
+        self.levels = nn.ModuleList(Levels(lambda: PreUnit(features), depth, "bilinear") for _ in range(stacks))
+        self.feature = nn.ModuleList(
+            nn.Sequential(
+                Unit(features, features, features, relu_norm), nn.Conv2d(features, features, 1), nn.ReLU(inplace=True)
+            )
+            for _ in range(stacks)
+        )
+        self.score = nn.ModuleList(nn.Conv2d(features, num_keypoints, 1) for _ in range(stacks))
+        self.merge_feature = nn.ModuleList(nn.Conv2d(features, features, 1, bias=False) for _ in range(stacks - 1))
+        self.merge_score = nn.ModuleList(nn.Conv2d(num_keypoints, features, 1, bias=False) for _ in range(stacks - 1))
+        self.channels: tuple[int, ...] = (num_keypoints,) * stacks
+        self.strides: tuple[int, ...] = (STRIDE,) * stacks
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Normalised image (B, C, H, W) to logits (B, K, H / 4, W / 4), first stack to last."""
+        x = self.stem(image)
+        logits: list[Tensor] = []
+        for i, score in enumerate(self.score):
+            # The first ReLU inside a hourglass works in place, so the sum below sees what it leaves.
+            x = F.relu(x)
+            feature = self.feature[i](self.levels[i](x))
+            logits.append(score(feature))
+            if i < len(self.merge_score):
+                x = x + self.merge_score[i](logits[-1].sigmoid()) + self.merge_feature[i](feature)
+        return tuple(logits)
+
+
+class MoaiHRNet(nn.Module):
+    """``HRNet_4S``: four branches, one module per stage (7,095,968 parameters with one channel, without the head).
+
+    timm's HRNet cannot become it: units have 128 channels inside whatever their branch, normalise the sum and not the
+    skip, upsampled branches are interpolated linearly and not normalised, and convolutions outside of stages have
+    biases. The study's code has 769,472 more, in fusions of the last stage that nothing reads.
+
+    Args:
+        width: Channels of the finest branch; each coarser one has twice as many.
+        inner: Channels inside the units of all branches.
+        units: In each branch of a stage.
+        in_turn: Fuse one branch after the other, so that each reads the finer ones already fused, as the study's code
+            does; false fuses all at once, as HRNet does.
+        in_channels: Of the images.
+
+    Attributes:
+        channels: Of the finest branch, which is the only map.
+        strides: Input px per position of that map.
+        multiple: Height and width of the input must be multiples of this.
+    """
+
+    multiple = 32
+
+    def __init__(
+        self, width: int = 32, inner: int = 128, units: int = 4, in_turn: bool = True, in_channels: int = 3
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            step(in_channels, 32, 2),
+            step(32, 64, 2),
+            Unit(64, 256, 64, norm_relu),
+            Unit(256, 256, 64, norm_relu),
+        )
+        self.first = nn.ModuleList([step(256, width, 1), step(256, 2 * width, 2)])
+        self.stages = nn.ModuleList(
+            # Of the last fusion only the finest branch is read: the others would be parameters without gradient.
+            Exchange(branches, branches if branches < 4 else 1, width, inner, units, in_turn)
+            for branches in (2, 3, 4)
+        )
+        self.coarser = nn.ModuleList(step(2**i * width, 2 ** (i + 1) * width, 2) for i in (1, 2))
+        self.channels: tuple[int, ...] = (width,)
+        self.strides: tuple[int, ...] = (STRIDE,)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Normalised image (B, C, H, W) to one map (B, width, H / 4, W / 4)."""
+        x = self.stem(image)
+        maps: Sequence[Tensor] = [layer(x) for layer in self.first]
+        for stage, coarser in zip(self.stages, self.coarser, strict=False):
+            maps = stage(maps)
+            maps = [*maps, coarser(maps[-1])]
+        return tuple(self.stages[-1](maps))
+
+
+class Exchange(nn.Module):
+    """Units on every branch, then a fusion of all branches into each of the ``outputs`` finest ones."""
+
+    def __init__(self, branches: int, outputs: int, width: int, inner: int, units: int, in_turn: bool) -> None:
+        super().__init__()
+        widths = [width * 2**i for i in range(branches)]
+        self.in_turn = in_turn
+        self.branches = nn.ModuleList(
+            nn.Sequential(*(Unit(w, w, inner, norm_relu, bias=False) for _ in range(units))) for w in widths
+        )
+        self.fuse = nn.ModuleList(
+            nn.ModuleList(link(widths, source, target) for source in range(branches)) for target in range(outputs)
+        )
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps, fine to coarse, to as many as there are outputs."""
+        maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
+        fused = list(maps)
+        for i, row in enumerate(self.fuse):
+            read = zip(row, fused if self.in_turn else maps, strict=True)  # type: ignore[call-overload]
+            fused[i] = F.relu(reduce(torch.add, (layer(x) for layer, x in read)))
+        return fused[: len(self.fuse)]
+
+
+class Unit(nn.Module):
+    """Bottleneck whose skip is not normalised but whose sum is; the 3x3 convolution may have a bias."""
+
+    def __init__(self, inputs: int, outputs: int, inner: int, norm: Norm, bias: bool = True) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, inner, 1, bias=False),
+            norm(inner),
+            nn.Conv2d(inner, inner, 3, padding=1, bias=bias),
+            norm(inner),
+            nn.Conv2d(inner, outputs, 1, bias=False),
+        )
+        self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.norm = norm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, h, w) to (B, outputs, h, w)."""
+        return self.norm(self.skip(x) + self.body(x))
+
+
+class PreUnit(nn.Module):
+    """Bottleneck activated before each convolution, as wide inside as outside."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.BatchNorm2d(channels),
+            nn.Conv2d(channels, channels, 1, bias=False),
+            relu_norm(channels),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            relu_norm(channels),
+            nn.Conv2d(channels, channels, 1, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, h, w) to the same shape."""
+        # The first ReLU works in place there, so the skip passes through it too.
+        x = F.relu(x)
+        return x + self.body(x)
+
+
+def step(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    """Convolution 3x3 with a bias, batch norm, ReLU."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1), norm_relu(outputs))
+
+
+def link(widths: Sequence[int], source: int, target: int) -> nn.Module:
+    """From one branch to the resolution and the channels of another."""
+    if source == target:
+        return nn.Identity()
+    if source > target:
+        return nn.Sequential(
+            nn.Conv2d(widths[source], widths[target], 1, bias=False),
+            nn.Upsample(scale_factor=2 ** (source - target), mode="bilinear"),
+        )
+    layers: list[nn.Module] = []
+    for i in range(source, target):
+        outputs = widths[target] if i + 1 == target else widths[source]
+        layers += [nn.Conv2d(widths[source], outputs, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(outputs)]
+        layers += [nn.ReLU(inplace=True)] if i + 1 < target else []
+    return nn.Sequential(*layers)

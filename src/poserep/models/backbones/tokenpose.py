@@ -1,0 +1,220 @@
+"""TokenPose (Li et al. 2021): keypoint tokens that attend to patches of a convolutional map."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from poserep.errors import InputError
+from poserep.models.backbones.hrnet import HRNet
+from poserep.models.backbones.positions import sine_table
+from poserep.models.checkpoints import load_trunk
+from poserep.models.init import small_normal, truncated_normal
+
+STRIDE = 4
+# Rows and columns of patches that the published models keep at every size.
+PATCHES = 16
+
+
+class TokenPose(nn.Module):
+    """A convolutional trunk to stride 4, then a transformer over its patches and one token for each joint.
+
+    S has the stem and first layer of HRNet as trunk, B and L three stages of HRNet-W32 and -W48. Linear layers and
+    tokens start from a truncated normal, as published.
+
+    The table of positions is fixed, a buffer. It is added to the patches, not to the joints' tokens, before every
+    layer; where a second or third transformer begins, it is not ("sine-full" of the published code). The published
+    code counts its (patches x dim) elements among all parameters, the paper's tables don't: 49,152 with 256 patches.
+
+    Args:
+        size: (height, width) of the input.
+        num_keypoints: K.
+        width: Of the HRNet, or None for its stem alone.
+        patch: (rows, columns) of the stride-4 map that make one patch. None takes on each side the greatest divisor
+            that leaves 16 patches or more, which is what was published: 4x3 at 256x192, 6x4 at 384x288, 2x2 at 128x128,
+            1x1 at 64x64, the last two inferred from the printed parameters and costs.
+        dim: Of the tokens.
+        depths: Layers of each transformer. L has three in series, and the joints' tokens of all three are joined.
+        num_heads: Of the attention.
+        mlp_ratio: Width of the hidden layer of a block by ``dim``.
+        scale_with_head: Divide the attention's products by the root of a head's width (T, B, L), not by that of
+            ``dim``, as the published S does.
+        weights: A local file of ImageNet weights of HRNet for the trunk, or None for random ones. S was trained
+            without.
+        in_channels: Of the images.
+        init: Initialises the trunk in place, see `poserep.models.init`; None keeps timm's.
+
+    Attributes:
+        channels: Of the joints' tokens: ``dim`` for each transformer.
+        strides: Empty, which means tokens.
+        multiple: Height and width of the input must be multiples of this.
+
+    Raises:
+        InputError: If patches do not tile the map, or attention heads don't divide the tokens.
+    """
+
+    multiple = STRIDE
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        num_keypoints: int,
+        width: int | None = None,
+        patch: Sequence[int] | None = None,
+        dim: int = 192,
+        depths: Sequence[int] = (12,),
+        num_heads: int = 8,
+        mlp_ratio: int = 3,
+        scale_with_head: bool = False,
+        weights: str | Path | None = None,
+        in_channels: int = 3,
+        init: Callable[[nn.Module], None] | None = small_normal,
+    ) -> None:
+        super().__init__()
+        if num_heads < 1 or dim % num_heads:
+            raise InputError(f"backbone TokenPose: dim={dim} does not divide among num_heads={num_heads}")
+        if not depths or min(depths) < 1:
+            raise InputError(f"backbone TokenPose: depths={list(depths)} must be one or more numbers from 1 on")
+        rows, columns = size[0] // STRIDE, size[1] // STRIDE
+        self.patch = _patch(rows, columns, patch)
+        if width is None:
+            self.trunk: Any = Stem(in_channels, weights, init)
+            inputs = self.trunk.channels
+        else:
+            # Two more halvings on the way to the third stage's coarsest branch.
+            self.multiple = 4 * STRIDE
+            hrnet = HRNet(width, weights=weights, in_channels=in_channels, stages=3, init=init)
+            self.trunk, inputs = hrnet.trunk, hrnet.channels[0]
+        self.keypoint_token = nn.Parameter(torch.empty(1, num_keypoints, dim))
+        self.pos_embedding: Tensor
+        table = sine_table(rows // self.patch[0], columns // self.patch[1], dim)
+        self.register_buffer("pos_embedding", table[None])
+        self.patch_to_embedding = nn.Linear(self.patch[0] * self.patch[1] * inputs, dim)
+        scale = (dim // num_heads if scale_with_head else dim) ** -0.5
+        self.transformers = nn.ModuleList(
+            nn.ModuleList(Layer(dim, num_heads, mlp_ratio * dim, scale) for _ in range(depth)) for depth in depths
+        )
+        truncated_normal(self.patch_to_embedding)
+        truncated_normal(self.transformers)
+        nn.init.trunc_normal_(self.keypoint_token, std=0.02)
+        self.channels: tuple[int, ...] = (dim * len(depths),)
+        self.strides: tuple[int, ...] = ()
+
+    def forward(self, image: Tensor) -> tuple[Tensor]:
+        """Normalised image (B, C, H, W) to the joints' tokens (B, K, channels[0])."""
+        joints = self.keypoint_token.shape[1]
+        patches = self.patch_to_embedding(_patches(self.trunk(image)[-1], self.patch))
+        positions = F.pad(self.pos_embedding, (0, 0, joints, 0))
+        x = torch.cat([self.keypoint_token.expand(patches.shape[0], -1, -1), patches], 1) + positions
+        found = []
+        for layers in self.transformers:
+            for i, layer in enumerate(layers.children()):
+                x = layer(x + positions if i else x)
+            found.append(x[:, :joints])
+        return (torch.cat(found, -1),)
+
+    def official(self, key: str) -> str:
+        """Own name of an entry of the published code."""
+        key = re.sub(r"^(features|pre_feature|transformer)\.", "", key)
+        found = LAYER.fullmatch(key)
+        if not found or found["part"] not in PARTS:
+            return key
+        transformer = int(found["transformer"] or 1) - 1
+        return f"transformers.{transformer}.{found['layer']}.{PARTS[found['part']]}.{found['kind']}"
+
+
+LAYER = re.compile(
+    r"transformer(?P<transformer>\d?)\.layers\.(?P<layer>\d+)\.(?P<part>[01]\.fn\..+)\.(?P<kind>weight|bias)"
+)
+PARTS = {
+    "0.fn.norm": "norm1",
+    "0.fn.fn.to_qkv": "qkv",
+    "0.fn.fn.to_out.0": "out",
+    "1.fn.norm": "norm2",
+    "1.fn.fn.net.0": "fc1",
+    "1.fn.fn.net.3": "fc2",
+}
+
+
+class Layer(nn.Module):
+    """Pre-norm self-attention and a GELU block, each around a shortcut; queries, keys and values have no bias.
+
+    Args:
+        dim: Of the tokens.
+        heads: Of the attention.
+        hidden: Width inside the block.
+        scale: Factor on the products of queries and keys.
+    """
+
+    def __init__(self, dim: int, heads: int, hidden: int, scale: float) -> None:
+        super().__init__()
+        self.heads, self.scale = heads, scale
+        self.norm1 = nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.out = nn.Linear(dim, dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, dim) to the same."""
+        qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1))
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        attended = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
+        x = x + self.out(attended.transpose(1, 2).flatten(2))
+        return x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
+
+
+class Stem(nn.Sequential):
+    """HRNet's two strided convolutions and first layer: 256 channels at stride 4, on timm's modules.
+
+    Args:
+        in_channels: Of the images.
+        weights: As for `TokenPose`.
+        init: As for `TokenPose`.
+    """
+
+    channels = 256
+
+    def __init__(self, in_channels: int, weights: str | Path | None, init: Callable[[nn.Module], None] | None) -> None:
+        super().__init__()
+        # The same at every width; the rest of the smallest is thrown away.
+        whole = timm.create_model("hrnet_w18", pretrained=False, features_only=True, in_chans=in_channels)
+        for name in ("conv1", "bn1", "act1", "conv2", "bn2", "act2", "layer1"):
+            self.add_module(name, whole.get_submodule(name))
+        if init:
+            init(self)
+        if weights:
+            load_trunk(self, weights)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Images (B, C, H, W) to one map (B, 256, H / 4, W / 4), in a list as other trunks give theirs."""
+        return [super().forward(image)]
+
+
+def _patch(rows: int, columns: int, given: Sequence[int] | None) -> tuple[int, int]:
+    if given is None:
+        return _greatest(rows), _greatest(columns)
+    if len(given) != 2 or min(given) < 1:
+        raise InputError(f"backbone TokenPose: patch={list(given)} must be two numbers, rows and columns, from 1 on")
+    if rows % given[0] or columns % given[1]:
+        raise InputError(
+            f"backbone TokenPose: patch={list(given)} (rows, columns) does not tile the stride-4 map of "
+            f"{rows}x{columns} positions; take divisors of both, or patch=null"
+        )
+    return given[0], given[1]
+
+
+def _greatest(side: int) -> int:
+    return max((n for n in range(1, side // PATCHES + 1) if side % n == 0), default=1)
+
+
+def _patches(maps: Tensor, patch: tuple[int, int]) -> Tensor:
+    """(B, C, H, W) to (B, patches, rows * columns * C), a patch row by row, channels innermost."""
+    cells = maps.unflatten(3, (-1, patch[1])).unflatten(2, (-1, patch[0]))
+    return cells.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)

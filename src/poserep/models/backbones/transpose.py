@@ -1,0 +1,210 @@
+"""TransPose (Yang et al. 2021): a convolutional map, narrowed and passed through a transformer encoder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from poserep.errors import InputError
+from poserep.models.backbones.hrnet import HRNet
+from poserep.models.backbones.positions import sine_table
+from poserep.models.backbones.timm_features import TimmFeatures
+from poserep.models.init import small_normal
+
+
+class TransPose(nn.Module):
+    """A trunk's map, a 1x1 convolution to fewer channels, and self-attention among all positions.
+
+    What follows in the paper, a deconvolution (R) and a 1x1 convolution, is the head `Deconv`; others fit as well.
+
+    The table of positions is fixed, a buffer of positions x ``dim``, which the published counts include: 196,608
+    elements for R and 294,912 for H at 256x192.
+
+    Args:
+        trunk: Gives maps, the last of which is encoded.
+        inputs: Channels of every map.
+        strides: Of every map; finer ones are given as they are.
+        size: (height, width) of the input.
+        layers: Of the encoder.
+        dim: Channels of the map inside the encoder, and of what it gives.
+        feedforward: Width of the hidden layer of a block.
+        num_heads: Of the attention.
+        dropout: Share of what is dropped in training, of attention weights too.
+
+    Attributes:
+        channels: Of the map.
+        strides: Input px per position of the map.
+        multiple: Height and width of the input must be multiples of this.
+
+    Raises:
+        InputError: If attention heads do not divide the channels, or there are no layers.
+    """
+
+    multiple: int
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        inputs: tuple[int, ...],
+        strides: tuple[int, ...],
+        size: tuple[int, int],
+        layers: int,
+        dim: int,
+        feedforward: int,
+        num_heads: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        if layers < 1 or num_heads < 1 or dim % num_heads:
+            raise InputError(
+                f"backbone {type(self).__name__}: layers={layers} must be at least 1, and dim={dim} a multiple of "
+                f"num_heads={num_heads}"
+            )
+        self.trunk = trunk
+        stride = strides[-1]
+        self.reduce = nn.Conv2d(inputs[-1], dim, 1, bias=False)
+        self.pos_embedding: Tensor
+        self.register_buffer("pos_embedding", sine_table(size[0] // stride, size[1] // stride, dim)[:, None])
+        self.global_encoder = Encoder(layers, dim, feedforward, num_heads, dropout)
+        self.channels: tuple[int, ...] = (*inputs[:-1], dim)
+        self.strides: tuple[int, ...] = strides
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Normalised image (B, C, H, W) to a map (B, dim, H / stride, W / stride), after finer ones if there are."""
+        *finer, coarsest = self.trunk(image)
+        maps = self.reduce(coarsest)
+        x = self.global_encoder(maps.flatten(2).transpose(1, 2), self.pos_embedding.transpose(0, 1))
+        return (*finer, x.transpose(1, 2).unflatten(2, maps.shape[2:]).contiguous())
+
+
+class TransPoseR(TransPose):
+    """TransPose-R: ResNet-50 up to stride 8, 512 channels (A3 and A4, by the number of layers).
+
+    Narrowing starts from PyTorch's numbers, as in the published code with ImageNet weights.
+
+    Args:
+        size: (height, width) of the input.
+        layers: Of the encoder.
+        dim: See `TransPose`.
+        feedforward: See `TransPose`.
+        num_heads: See `TransPose`.
+        dropout: See `TransPose`.
+        weights: A local file of ImageNet weights of ResNet-50, or None for random ones.
+        in_channels: Of the images.
+        init: Initialises the trunk in place, see `poserep.models.init`; None keeps timm's.
+        multiscale: Give the map of stride 4, of 256 channels, too. How SRPose was put on TransPose-R was not published;
+            on these two maps it has the printed parameters.
+    """
+
+    multiple = 8
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        layers: int = 4,
+        dim: int = 256,
+        feedforward: int = 1024,
+        num_heads: int = 8,
+        dropout: float = 0.1,
+        weights: str | Path | None = None,
+        in_channels: int = 3,
+        init: Callable[[nn.Module], None] | None = small_normal,
+        multiscale: bool = False,
+    ) -> None:
+        indices = (1, 2) if multiscale else (2,)
+        resnet = TimmFeatures("resnet50", indices, weights=weights, in_channels=in_channels, init=init)
+        maps = resnet.channels, resnet.strides
+        super().__init__(resnet.trunk, *maps, size, layers, dim, feedforward, num_heads, dropout)
+
+
+class TransPoseH(TransPose):
+    """TransPose-H: three stages of HRNet, their finest branch at stride 4.
+
+    A4 and A6 have width 48, by the number of layers; H-S has width 32, 4 layers, 64 channels and 128 inside a block.
+
+    Args:
+        size: (height, width) of the input.
+        width: Of the HRNet.
+        layers: Of the encoder.
+        dim: See `TransPose`.
+        feedforward: See `TransPose`.
+        num_heads: See `TransPose`.
+        dropout: See `TransPose`.
+        weights: A local file of ImageNet weights of HRNet, or None for random ones.
+        in_channels: Of the images.
+        init: Initialises the trunk in place, see `poserep.models.init`; None keeps timm's.
+    """
+
+    multiple = 16
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        width: int = 48,
+        layers: int = 6,
+        dim: int = 96,
+        feedforward: int = 192,
+        num_heads: int = 1,
+        dropout: float = 0.1,
+        weights: str | Path | None = None,
+        in_channels: int = 3,
+        init: Callable[[nn.Module], None] | None = small_normal,
+    ) -> None:
+        hrnet = HRNet(width, weights=weights, in_channels=in_channels, stages=3, init=init)
+        maps = hrnet.channels, hrnet.strides
+        super().__init__(hrnet.trunk, *maps, size, layers, dim, feedforward, num_heads, dropout)
+        small_normal(self.reduce)
+
+
+class Encoder(nn.Module):
+    """Layers in a row. Weights start from Xavier's uniform numbers.
+
+    Args:
+        layers: How many.
+        dim: Of the positions.
+        feedforward: Width inside a block.
+        heads: Of the attention.
+        dropout: In training.
+    """
+
+    def __init__(self, layers: int, dim: int, feedforward: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(dim, feedforward, heads, dropout) for _ in range(layers))
+        for p in self.parameters():
+            if p.ndim > 1:
+                nn.init.xavier_uniform_(p)
+
+    def forward(self, x: Tensor, positions: Tensor) -> Tensor:
+        """(B, N, dim) and a table (1, N, dim) to (B, N, dim)."""
+        for layer in self.layers:
+            x = layer(x, positions)
+        return x
+
+
+class Layer(nn.Module):
+    """Post-norm self-attention and a ReLU block, each around a shortcut; positions are added to queries and keys.
+
+    Args:
+        dim: Of the positions.
+        feedforward: Width inside the block.
+        heads: Of the attention.
+        dropout: In training.
+    """
+
+    def __init__(self, dim: int, feedforward: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attn = nn.MultiheadAttention(dim, heads, dropout=dropout, batch_first=True)
+        self.linear1 = nn.Linear(dim, feedforward)
+        self.linear2 = nn.Linear(feedforward, dim)
+        self.norm1 = nn.LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, positions: Tensor) -> Tensor:
+        """(B, N, dim) and a table (1, N, dim) to (B, N, dim)."""
+        query = x + positions
+        attended, _ = self.self_attn(query, query, x, need_weights=False)
+        x = self.norm1(x + self.dropout(attended))
+        inner = self.dropout(F.relu(self.linear1(x)))
+        return self.norm2(x + self.dropout(self.linear2(inner)))

@@ -1,0 +1,122 @@
+"""ViTPose (Xu et al. 2022): a plain vision transformer, on timm's modules."""
+
+import re
+from pathlib import Path
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from poserep.errors import InputError
+from poserep.models.backbones.resized import load_resized
+
+PATCH = 16
+# Names inside a block in mmpose 1.x, and here.
+BLOCK = {"ln1.": "norm1.", "ln2.": "norm2.", "ffn.layers.0.0.": "mlp.fc1.", "ffn.layers.1.": "mlp.fc2."}
+# Names at the top: of ViTPose's code, of ImageNet weights, of mmpose 1.x.
+TOP = {
+    "last_norm.": "norm.",
+    "norm.": "norm.",
+    "ln1.": "norm.",
+    "patch_embed.proj.": "patch_embed.proj.",
+    "patch_embed.projection.": "patch_embed.proj.",
+}
+
+
+class ViTPose(nn.Module):
+    """ViTPose's backbone: S by default; B has width 768 and a drop path of 0.3.
+
+    One map of stride 16. With the head `Deconv` at stride 4, two deconvolutions, this is the paper's classic decoder.
+    Patches of 16x16 are cut 2 px before the image begins, with zeros there, as in the published code. Weights start as
+    timm's do, which is as the published code's.
+
+    The table of positions is learnt, for one input size.
+
+    Args:
+        size: (height, width) of the input.
+        width: Channels.
+        depth: Blocks.
+        num_heads: Of the attention; 12 in S too, where other small vision transformers have 6.
+        drop_path: Chance that a sample skips a part of the last block in training; it grows linearly from 0 in the
+            first.
+        class_entry: The table has one entry more, from pretraining with a class token, which is added to all
+            positions; so in ViTPose's code, but not in mmpose 1.x, whose files need false.
+        weights: A local file of a vision transformer's weights, MAE's or ImageNet's, or None for random ones; its
+            table may be of another size.
+        in_channels: Of the images.
+
+    Attributes:
+        channels: Of the map.
+        strides: Input px per position of the map.
+        multiple: Height and width of the input must be multiples of this.
+
+    Raises:
+        InputError: If num_heads do not divide the width, or there are no blocks.
+    """
+
+    multiple = PATCH
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        width: int = 384,
+        depth: int = 12,
+        num_heads: int = 12,
+        drop_path: float = 0.1,
+        class_entry: bool = True,
+        weights: str | Path | None = None,
+        in_channels: int = 3,
+    ) -> None:
+        super().__init__()
+        if depth < 1 or num_heads < 1 or width < 1 or width % num_heads or not 0 <= drop_path < 1:
+            raise InputError(
+                f"backbone ViTPose: depth={depth} must be at least 1, width={width} a multiple of "
+                f"num_heads={num_heads}, and drop_path={drop_path} lie in [0, 1)"
+            )
+        self.grid = (size[0] // PATCH, size[1] // PATCH)
+        self.extra = int(class_entry)
+        self.trunk = VisionTransformer(
+            (size[0], size[1]),
+            PATCH,
+            in_channels,
+            num_classes=0,
+            global_pool="",
+            embed_dim=width,
+            depth=depth,
+            num_heads=num_heads,
+            class_token=False,
+            pos_embed="none",
+            drop_path_rate=drop_path,
+        )
+        self.trunk.patch_embed.proj.padding = (2, 2)
+        self.pos_embed = nn.Parameter(torch.empty(1, self.extra + self.grid[0] * self.grid[1], width))
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        self.channels: tuple[int, ...] = (width,)
+        self.strides: tuple[int, ...] = (PATCH,)
+        if weights:
+            load_resized(self, self, weights, self.grid, self.extra)
+
+    def forward(self, image: Tensor) -> tuple[Tensor]:
+        """Normalised image (B, C, H, W) to a map (B, width, H / 16, W / 16)."""
+        x = self.trunk.patch_embed(image) + self.pos_embed[:, self.extra :]
+        if self.extra:
+            x = x + self.pos_embed[:, :1]
+        x = self.trunk.norm(self.trunk.blocks(x))
+        return (x.transpose(1, 2).unflatten(2, self.grid).contiguous(),)
+
+    def official(self, key: str) -> str | None:
+        """Own name of an entry of ViTPose's code, of mmpose 1.x, or of ImageNet weights; None for other parts."""
+        if key == "pos_embed":
+            return key
+        found = re.fullmatch(r"(?:blocks|layers)\.(\d+)\.(.+)", key)
+        if found:
+            return f"trunk.blocks.{found[1]}.{_renamed(found[2], BLOCK) or found[2]}"
+        name = _renamed(key, TOP)
+        return f"trunk.{name}" if name else None
+
+
+def _renamed(name: str, names: dict[str, str]) -> str | None:
+    for theirs, ours in names.items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    return None

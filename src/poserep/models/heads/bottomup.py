@@ -1,0 +1,91 @@
+"""Heads of bottom-up networks: heatmaps of all people in the image, and tags that say which joints belong together.
+
+They are here to be counted and imported. No codec groups joints to people, so that nothing can be trained with them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from poserep.models.heads.base import AxisLike
+from poserep.models.heads.deconv import Deconv
+from poserep.models.heads.sr import SRHead
+from poserep.models.init import small_normal
+
+FORM = "heatmaps and tags, which no codec reads"
+
+
+class BottomUp(Deconv):
+    """`Deconv` with a heatmap and a tag map for every joint (Newell et al. 2017, associative embedding; mmpose 0.x).
+
+    Emits (B, 2K, y.n, x.n), heatmaps before tags. With 17 joints there are 34.00M parameters on ResNet-50 and 28.54M on
+    HRNet-W32 (Wang et al. 2023, SRPose, bottom-up table).
+
+    Args:
+        channels: Of the backbone's maps.
+        strides: Of the backbone's maps.
+        num_keypoints: K.
+        x: The codec's horizontal axis.
+        y: The codec's vertical axis.
+        width: Channels of the deconvolutions.
+    """
+
+    form = FORM
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        num_keypoints: int,
+        x: AxisLike,
+        y: AxisLike,
+        width: int = 256,
+    ) -> None:
+        super().__init__(channels, strides, 2 * num_keypoints, x, y, width)
+
+
+class BottomUpSR(SRHead):
+    """`SRHead` for the heatmaps; tags from a 1x1 convolution, repeated up to their size (SRPose, section 3.2).
+
+    Emits (B, 2K, y.n, x.n), heatmaps before tags. With 17 joints there are 34.11M parameters on ResNet-50 and 28.63M on
+    HRNet-W32.
+
+    Args:
+        channels: Of the backbone's maps.
+        strides: Of the backbone's maps.
+        num_keypoints: K.
+        x: The codec's horizontal axis.
+        y: The codec's vertical axis.
+        upsample_to: Stride of the tags, reached by deconvolutions; None takes the map as it is.
+        joint_channels: Encoder channels per joint.
+        kernel: Of the grouped convolution, odd.
+        width: Channels of the deconvolutions.
+    """
+
+    form = FORM
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        num_keypoints: int,
+        x: AxisLike,
+        y: AxisLike,
+        upsample_to: int | None = 4,
+        joint_channels: int = 4,
+        kernel: int = 9,
+        width: int = 256,
+    ) -> None:
+        super().__init__(channels, strides, num_keypoints, x, y, upsample_to, joint_channels, kernel, width)
+        encoder: Any = self.predictor.kp_encoder[0]
+        self.tag_head = nn.Conv2d(encoder.in_channels, num_keypoints, 1)
+        small_normal(self)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """The map to heatmaps and tags."""
+        fine = self.deconv_layers(features[-1])
+        heatmaps = self.predictor(fine)
+        return torch.cat([heatmaps, F.interpolate(self.tag_head(fine), heatmaps.shape[-2:], mode="nearest")], 1)

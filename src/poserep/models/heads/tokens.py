@@ -1,0 +1,167 @@
+"""Heads on keypoint tokens: every joint's output comes from its own token, by layers that all joints share."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from poserep.errors import InputError
+from poserep.models.heads.base import AxisLike, Head, only_tokens
+from poserep.models.heads.points import RealNVP, centred_linear
+from poserep.models.init import truncated_normal
+
+
+class TokenMaps(Head):
+    """TokenPose's own head (Li et al. 2021, TokenPose, section 3.2): layer norm and linear layer to a whole heatmap.
+
+    Emits (B, K, y.n, x.n). Starts from a truncated normal, as published.
+
+    Args:
+        channels: Of the backbone's tokens.
+        strides: Must be empty: the backbone gives tokens.
+        num_keypoints: Not used.
+        x: The codec's horizontal axis.
+        y: The codec's vertical axis.
+        hidden: Width of a layer norm and linear layer in between, 0 for none. None takes the published rule: an eighth
+            of the map's positions if that is at least twice the tokens' width, else none. At 256x192 S and B have 384;
+            smaller maps and L have none.
+    """
+
+    form = "map"
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        num_keypoints: int,
+        x: AxisLike,
+        y: AxisLike,
+        hidden: int | None = None,
+    ) -> None:
+        super().__init__()
+        inputs, outputs = only_tokens("TokenMaps", channels, strides), x.n * y.n
+        if hidden is None:
+            hidden = outputs // 8 if outputs // 8 >= 2 * inputs else 0
+        if hidden < 0:
+            raise InputError(f"TokenMaps: hidden={hidden} must be at least 0, or null for the published rule")
+        self.shape = (y.n, x.n)
+        layers: list[nn.Module] = []
+        if hidden:
+            layers += [nn.LayerNorm(inputs), nn.Linear(inputs, hidden)]
+        self.mlp_head = nn.Sequential(*layers, nn.LayerNorm(hidden or inputs), nn.Linear(hidden or inputs, outputs))
+        truncated_normal(self)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Tokens to heatmaps."""
+        return self.mlp_head(features[0]).unflatten(-1, self.shape)
+
+    def official(self, key: str) -> str | None:
+        """Own name of an entry of the published code, which has its head inside the transformer."""
+        _, name, rest = key.partition("mlp_head.")
+        return name + rest if name else None
+
+
+class TokenAxes(Head):
+    """SimCC on keypoint tokens (Li et al. 2022, SimCC, table 1): a linear layer for each axis.
+
+    Emits logits (B, K, x.n) and (B, K, y.n).
+
+    Its code was not published. The paper says that linear layers take the place of TokenPose's head. Its printed
+    parameters of TokenPose-S, 4.9, 5.1 and 5.5M at 64x64, 128x128 and 256x192, are reached with 2 bins per px: 4.87,
+    5.07 and 5.54M, or with the table of positions and cut off, 4.92, 5.12 and 5.58M. They fit with a layer norm in
+    front (384 parameters) or without; it is there, because the transformer leaves its tokens unnormalised and every
+    published head on them begins so.
+
+    Args:
+        channels: Of the backbone's tokens.
+        strides: Must be empty: the backbone gives tokens.
+        num_keypoints: Not used.
+        x: The codec's horizontal axis.
+        y: The codec's vertical axis.
+    """
+
+    form = "axes"
+
+    def __init__(
+        self, channels: Sequence[int], strides: Sequence[int], num_keypoints: int, x: AxisLike, y: AxisLike
+    ) -> None:
+        super().__init__()
+        inputs = only_tokens("TokenAxes", channels, strides)
+        self.norm = nn.LayerNorm(inputs)
+        self.mlp_head_x = nn.Linear(inputs, x.n)
+        self.mlp_head_y = nn.Linear(inputs, y.n)
+        truncated_normal(self)
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Tokens to logits."""
+        tokens = self.norm(features[0])
+        return self.mlp_head_x(tokens), self.mlp_head_y(tokens)
+
+
+class TokenPoints(Head):
+    """Each joint's point straight from its token: `PointHead` for tokens. No paper has it.
+
+    Emits (B, K, 2), in widths and heights of the crop, (0, 0) at its middle.
+
+    Args:
+        channels: Of the backbone's tokens.
+        strides: Must be empty: the backbone gives tokens.
+        num_keypoints: Not used.
+        x: Not used.
+        y: Not used.
+    """
+
+    form = "points"
+
+    def __init__(
+        self, channels: Sequence[int], strides: Sequence[int], num_keypoints: int, x: AxisLike, y: AxisLike
+    ) -> None:
+        super().__init__()
+        inputs = only_tokens("TokenPoints", channels, strides)
+        self.norm = nn.LayerNorm(inputs)
+        self.fc_coord = centred_linear(inputs, 2)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Tokens to points."""
+        return self.fc_coord(self.norm(features[0]))
+
+
+class TokenRLE(Head):
+    """`TokenPoints` with a scale for every coordinate and a normalising flow: `RLEHead` for tokens. No paper has it.
+
+    Emits what `RLEHead` does.
+
+    Args:
+        channels: Of the backbone's tokens.
+        strides: Must be empty: the backbone gives tokens.
+        num_keypoints: Not used.
+        x: Not used.
+        y: Not used.
+        couplings: Layers of the flow.
+        hidden: Channels inside the flow.
+    """
+
+    form = "points with scale"
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        num_keypoints: int,
+        x: AxisLike,
+        y: AxisLike,
+        couplings: int = 6,
+        hidden: int = 64,
+    ) -> None:
+        super().__init__()
+        inputs = only_tokens("TokenRLE", channels, strides)
+        self.norm = nn.LayerNorm(inputs)
+        self.fc_coord = centred_linear(inputs, 2)
+        self.fc_sigma = centred_linear(inputs, 2)
+        self.flow = RealNVP(couplings, hidden)
+        self.flow.training_only = True  # type: ignore[assignment]
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]:
+        """Tokens to points with scales."""
+        tokens = self.norm(features[0])
+        sigma = self.fc_sigma(tokens).float().sigmoid()
+        return self.fc_coord(tokens), sigma, self.flow.log_prob if self.training else None

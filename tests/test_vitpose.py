@@ -1,0 +1,132 @@
+"""ViTPose: counts, cost, outputs by hand, weights in the layouts that there are, refusals."""
+
+import pytest
+import timm
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from model_cases import build
+from poserep.codecs import Heatmap
+from poserep.errors import InputError
+from poserep.models import Deconv, ViTPose
+from poserep.models.checkpoints import load_official
+from poserep.models.cost import macs, parameters
+
+BASE = {"width": 768, "drop_path": 0.3}
+
+
+# Xu et al. 2022 count 86M for ViT-B alone. ViTPose-S, which came later, has no published count.
+@pytest.mark.parametrize(("options", "alone", "count"), [({}, 21_663_744, 24_290_577), (BASE, 85_794_816, 89_994_513)])
+def test_vitpose_with_its_classic_decoder(options, alone, count):
+    with torch.device("meta"):
+        backbone = ViTPose((256, 192), **options)
+        net = build(backbone, Deconv, Heatmap("256x192"))
+    assert len([m for m in net.head.modules() if isinstance(m, nn.ConvTranspose2d)]) == 2
+    assert parameters(backbone) == alone and parameters(net) == count
+    positions, width = 16 * 12, backbone.channels[0]
+    block = 12 * positions * width**2 + 2 * positions**2 * width
+    head = 16 * positions * (width * 256 + 4 * 256 * 256) + 64 * 48 * 256 * 17
+    assert macs(net, 256, 192) == positions * 768 * width + 12 * block + head
+
+
+def vitpose_by_hand(state, image, heads, grid):
+    """ViTPose in plain functions, from entries with the names of its own code."""
+
+    def norm(x, name):
+        return F.layer_norm(x, x.shape[-1:], state[f"{name}.weight"], state[f"{name}.bias"], 1e-6)
+
+    def linear(x, name):
+        return F.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
+
+    x = F.conv2d(F.pad(image, (2, 2, 2, 2)), state["patch_embed.proj.weight"], state["patch_embed.proj.bias"], 16)
+    assert x.shape[2:] == grid
+    x = x.flatten(2).mT + state["pos_embed"][:, 1:] + state["pos_embed"][:, :1]
+    for i in range(2):
+        qkv = linear(norm(x, f"blocks.{i}.norm1"), f"blocks.{i}.attn.qkv")
+        q, k, v = qkv.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+        attention = (q @ k.mT * q.shape[-1] ** -0.5).softmax(-1)
+        x = x + linear((attention @ v).transpose(1, 2).flatten(2), f"blocks.{i}.attn.proj")
+        hidden = F.gelu(linear(norm(x, f"blocks.{i}.norm2"), f"blocks.{i}.mlp.fc1"))
+        x = x + linear(hidden, f"blocks.{i}.mlp.fc2")
+    return norm(x, "last_norm").mT.unflatten(2, grid)
+
+
+def vitpose_names(mmpose: bool) -> dict[str, str]:
+    """Own names of the trunk's entries, and those of ViTPose's code or of mmpose 1.x."""
+    theirs = {"trunk.norm.": "last_norm.", "trunk.": ""}
+    if mmpose:
+        inner = {"norm1": "ln1", "norm2": "ln2", "mlp.fc1": "ffn.layers.0.0", "mlp.fc2": "ffn.layers.1"}
+        theirs = {"trunk.norm.": "ln1.", "trunk.patch_embed.proj": "patch_embed.projection", "trunk.blocks": "layers"}
+        theirs |= {f".{ours}.": f".{name}." for ours, name in inner.items()}
+    names = {}
+    for key in ViTPose((64, 32), 32, 2, 4, class_entry=not mmpose).state_dict():
+        names[key] = key
+        for ours, name in theirs.items():
+            names[key] = names[key].replace(ours, name)
+    return names
+
+
+@pytest.mark.parametrize("mmpose", [False, True])
+def test_vitpose_imports_both_layouts_and_computes_what_it_should(mmpose):
+    torch.manual_seed(0)
+    net = build(ViTPose((64, 32), 32, 2, 4, class_entry=not mmpose), Deconv, Heatmap("64x32")).eval()
+    prefix = "head" if mmpose else "keypoint_head"
+    state = {f"backbone.{name}": torch.randn_like(net.backbone.state_dict()[key]) / 4
+             for key, name in vitpose_names(mmpose).items()}  # fmt: skip
+    head = {f"{prefix}.{key}": value.clone() for key, value in net.head.state_dict().items()}
+    imported = load_official(net, state | head, "vitpose.pth")
+    assert set(imported.mapped) == {*state, *head} and not imported.missing
+    plain = {vitpose_names(False)[key]: state[f"backbone.{name}"] for key, name in vitpose_names(mmpose).items()}
+    if mmpose:
+        plain["pos_embed"] = F.pad(plain["pos_embed"], (0, 0, 1, 0))
+    image = torch.randn(2, 3, 64, 32)
+    torch.testing.assert_close(net.backbone(image)[0], vitpose_by_hand(plain, image, 4, (4, 2)))
+
+
+@pytest.mark.parametrize("class_entry", [True, False])
+def test_vitpose_takes_imagenet_weights_of_another_grid(tmp_path, class_entry):
+    torch.manual_seed(0)
+    source = timm.models.VisionTransformer(224, embed_dim=32, depth=2, num_heads=4, num_classes=9)
+    # Linear from top to bottom, so that it is known what lies between.
+    table = torch.linspace(-1, 1, 14).repeat_interleave(14)[:, None].expand(-1, 32)
+    with torch.no_grad():
+        source.pos_embed[0] = F.pad(table, (0, 0, 1, 0), value=7)
+    torch.save({"model": source.state_dict() | {"mask_token": torch.zeros(1, 1, 32)}}, tmp_path / "mae.pth")
+    net = ViTPose((112, 224), 32, 2, 4, class_entry=class_entry, weights=tmp_path / "mae.pth")
+    assert torch.equal(net.trunk.blocks[1].mlp.fc2.weight, source.blocks[1].mlp.fc2.weight)
+    assert torch.equal(net.trunk.norm.weight, source.norm.weight)
+    assert net.pos_embed.requires_grad and net.pos_embed.shape == (1, class_entry + 7 * 14, 32)
+    assert (net.pos_embed[:, : int(class_entry)] == 7).all()
+    rows = net.pos_embed[0, int(class_entry) :].view(7, 14, 32).mean(2)
+    inside = torch.linspace(-1, 1, 14).view(7, 2).mean(1)
+    torch.testing.assert_close(rows[1:-1], inside[1:-1, None].expand(-1, 14), atol=1e-5, rtol=0)
+
+
+# One position for the class token and 48 make 7x7: they must not be taken for such a grid.
+@pytest.mark.parametrize("size", [(64, 32), (128, 96)])
+def test_vitpose_refuses_positions_that_are_no_square(tmp_path, size):
+    torch.save(ViTPose(size, 32, 2, 4).state_dict(), tmp_path / "pose.pth")
+    ViTPose(size, 32, 2, 4, weights=tmp_path / "pose.pth")
+    with pytest.raises(InputError, match=r"pos_embed has shape .*change size"):
+        ViTPose((64, 64), 32, 2, 4, weights=tmp_path / "pose.pth")
+
+
+@pytest.mark.parametrize("class_entry", [True, False])
+def test_vitpose_learns_in_every_parameter(class_entry):
+    net = ViTPose((64, 32), 32, 2, 4, class_entry=class_entry)
+    net(torch.randn(2, 3, 64, 32))[0].square().sum().backward()
+    assert [name for name, p in net.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 100, "num_heads": 12}, "width=100 a multiple of num_heads=12"),
+        ({"depth": 0}, "depth=0 must be at least 1"),
+        ({"drop_path": -0.1}, "drop_path=-0.1 lie in"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        ViTPose((64, 64), **options)
