@@ -3,8 +3,8 @@
 import pytest
 
 from model_cases import NETS, build, resnet
-from poserep.codecs import SimCC
-from poserep.models import AxisLinear, HRNet
+from poserep.codecs import SimCC, SRHeatmap
+from poserep.models import AxisLinear, BottomUpSR, HRNet
 from reference.official import check_parity
 
 CASES = {
@@ -25,7 +25,10 @@ CASES = {
     "srhead_hrnet_w32_256x192": lambda: NETS["srhead_hrnet_w32"]("256x192"),
     "srhead_res50_256x192": lambda: NETS["srhead_res50"]("256x192"),
     "srpose_hrnet_w32_256x192_train_list": lambda: NETS["srpose_hrnet_w32"]("256x192"),
+    # Without the predictors that only supervise.
+    "srpose_res50_256x192_inference": lambda: NETS["srpose_res50"]("256x192"),
     "srpose_res50_256x192_train_list": lambda: NETS["srpose_res50"]("256x192"),
+    "bottomup_res50_sr_512x512": lambda: build(resnet(), BottomUpSR, SRHeatmap("512x512")),
 }
 # All the maps that are supervised, not the last alone.
 EVERY = {name for name in CASES if name.endswith("train_list")}

@@ -6,6 +6,7 @@ Overrides are written as for training; ``+key=value`` adds, for example a readou
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor
 
 from poserep.assess import evaluate, save_predictions, save_submissions
 from poserep.build import CONF, Run, build
 from poserep.errors import InputError
 from poserep.fit import loaded, make_trainer, message, quiet, tallies
 from poserep.launch import launch
-from poserep.models.checkpoints import read_state
+from poserep.models.files import read_state
+from poserep.module import PoseModule
 from poserep.report import show_evaluation
 from poserep.results import contents, identity, provenance, write_json
 
@@ -61,15 +64,22 @@ def restore(run_dir: Path, cfg: DictConfig) -> Run:
     lightning.seed_everything(cfg.seed, verbose=False)
     state = read_state(run_dir / "checkpoints" / f"{cfg.checkpoint}.ckpt")
     run = build(cfg, train=False)
+    load(run.module, state, f"checkpoint {cfg.checkpoint} of {run_dir}")
+    return run
+
+
+def load(module: PoseModule, state: Mapping[str, Tensor], what: str) -> None:
+    """Put a checkpoint's tensors in place.
+
+    Raises:
+        InputError: If they do not fit; ``what`` says whose they are.
+    """
     try:
-        run.module.load_state_dict(state)
+        module.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         reason = reason if len(reason) < 300 else f"{reason[:300]} ..."
-        raise InputError(
-            f"checkpoint {cfg.checkpoint} of {run_dir} does not fit this configuration: {reason}"
-        ) from error
-    return run
+        raise InputError(f"{what} does not fit this configuration: {reason}") from error
 
 
 def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:

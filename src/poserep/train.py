@@ -23,12 +23,13 @@ from poserep.report import show_evaluation
 from poserep.results import contents, finished, identity, write_json
 
 
-def prepare(cfg: DictConfig, backbone: str) -> Path:
+def prepare(cfg: DictConfig, backbone: str, imported: str | None = None) -> Path:
     """Make the run directory of a configuration, with config.yaml in it; one that has finished is left as it is.
 
     Args:
         cfg: The composed configuration.
         backbone: The name by which it was chosen.
+        imported: Hash of the file that the weights are from, for a run that is not trained.
 
     Raises:
         InputError: If a key that must be given is not.
@@ -45,6 +46,8 @@ def prepare(cfg: DictConfig, backbone: str) -> Path:
     config.pop("table", None)
     config["names"] = {"backbone": backbone}
     config["contents"] = contents(config)
+    if imported:
+        config["imported"] = imported
     cell = "-".join([cfg.representation.name, backbone, cfg.data.name, str(cfg.input_size), f"s{cfg.seed}"])
     run_dir = Path(cfg.runs) / cfg.study / f"{cell}-{identity(config)}"
     if finished(run_dir):

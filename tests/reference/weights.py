@@ -7,26 +7,10 @@ import torch
 from torch import Tensor, nn
 
 
-def official_keys(net: nn.Module, mmpose: bool) -> dict[str, Tensor]:
-    """The network's entries by their names in the official checkpoint."""
-    names = {}
-    for key, value in net.state_dict().items():
-        if key.startswith("backbone.trunk."):
-            names[("backbone." if mmpose else "") + key.removeprefix("backbone.trunk.")] = value
-        elif key.startswith("head."):
-            names[("keypoint_head." if mmpose else "") + _official(net, key.removeprefix("head."))] = value
-    return names
-
-
-def _official(net: nn.Module, key: str) -> str:
-    if key.startswith("predictor."):
-        return key.removeprefix("predictor.").replace("converge.", "heatmap_head.")
-    level, _, rest = key.removeprefix("side.").partition(".")
-    if level == "main":
-        level = str(len(net.head.strides) - 1)
-    elif not key.startswith("side."):
-        return key
-    return rest.replace("kp_encoder.", f"kp_encoder.{level}.").replace("converge.", f"converge.{level}.conv.")
+def official_keys(net: nn.Module) -> dict[str, Tensor]:
+    """The network's entries by their names in HRNet's and SimpleBaseline's code."""
+    ours = {key: value for key, value in net.state_dict().items() if key.startswith(("backbone.", "head."))}
+    return {key.removeprefix("backbone.trunk.").removeprefix("head."): value for key, value in ours.items()}
 
 
 def named_state(shapes: dict[str, Tensor], conv_gain: float) -> dict[str, Tensor]:
@@ -45,9 +29,9 @@ def named_state(shapes: dict[str, Tensor], conv_gain: float) -> dict[str, Tensor
         elif name.endswith("weight") and len(shape) == 1:
             z = 1 + np.float32(0.1) * z
         else:
-            z = z * np.float32(np.sqrt(2 / np.prod(shape[1:])))
+            z *= np.float32(np.sqrt(2 / np.prod(shape[1:])))
             if len(shape) == 4:
-                z = z * np.float32(conv_gain)
+                z *= np.float32(conv_gain)
         state[name] = torch.from_numpy(z)
     return state
 

@@ -1,0 +1,157 @@
+"""Take a published pose model's weights over as a run that can be evaluated.
+
+``python -m poserep.import_checkpoint FILE backbone=hrnet_w32 representation=heatmap size=256x192 data=coco ...``
+
+Overrides are written as for training, and say which network and data the file is of. Nothing is downloaded, and
+nothing in the file is executed; every entry of it finds its place, or the import fails and leaves nothing behind.
+"""
+
+import hashlib
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.table import Table
+
+from poserep.build import CONF, parts
+from poserep.errors import InputError
+from poserep.fit import message, quiet
+from poserep.models.checkpoints import load_official
+from poserep.models.files import read_weights
+from poserep.models.recognise import Looks, look
+from poserep.module import PoseModule
+from poserep.report import wide_console
+from poserep.results import provenance, write_json
+from poserep.sets import skeleton_of
+from poserep.train import prepare
+
+STUDY = "imported"
+
+
+def composed(overrides: list[str]) -> tuple[DictConfig, str]:
+    """The configuration of a run, and the name of its backbone; runs go to the study ``imported`` unless told.
+
+    Raises:
+        InputError: If an override is not understood.
+    """
+    if any(override.startswith("-") for override in overrides):
+        raise InputError(f"one file is one run; {overrides} may only hold overrides, as key=value")
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("config", [f"study={STUDY}", *overrides], return_hydra_config=True)
+            backbone = cfg.hydra.runtime.choices["backbone"]
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(f"override not understood: {str(error).strip()}") from error
+    OmegaConf.set_struct(cfg, False)
+    cfg.pop("hydra")
+    OmegaConf.set_struct(cfg, True)
+    return cfg, backbone
+
+
+def import_checkpoint(path: Path, overrides: list[str]) -> Path:
+    """Make a run directory of a published model: config.yaml, checkpoints/last.ckpt, import.json and status.json.
+
+    Returns:
+        The run directory. It has no result.json, as nothing has been evaluated.
+
+    Raises:
+        InputError: If configuration and file do not fit each other, or the file cannot be read.
+    """
+    quiet()
+    cfg, backbone = composed(overrides)
+    if cfg.backbone.get("weights"):
+        raise InputError("backbone.weights would be replaced by the imported ones; leave it out")
+    # What only training runs may be missing in the file; it starts as a run of this seed would start it.
+    lightning.seed_everything(cfg.seed, verbose=False)
+    skeleton = skeleton_of(cfg)
+    net, codec = parts(cfg, skeleton)
+    found = read_weights(path)
+    imported = load_official(net, found.tensors, str(path))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    state = PoseModule(net, codec, skeleton.flip_perm(), {}).state_dict()
+    looks = look(found.tensors)
+    about: dict[str, Any] = {
+        "file": path.name,
+        "sha256": digest,
+        "layout": looks.layout,
+        "looks_like": str(looks),
+        "mapped": len(imported.mapped),
+        "unused": imported.unused,
+        "missing": imported.missing,
+        "kept": sorted(key for key in state if not key.startswith(("net.backbone.", "net.head."))),
+        "beside": found.beside,
+        "provenance": provenance(),
+    }
+    # Weights are part of what a run is.
+    run_dir = prepare(cfg, backbone, imported=digest[:12])
+    checkpoint = run_dir / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir(exist_ok=True)
+    partial = checkpoint.with_name(f".{checkpoint.name}.{os.getpid()}")
+    torch.save({"state_dict": dict(state)}, partial)
+    partial.replace(checkpoint)
+    write_json(run_dir / "import.json", about)
+    write_json(run_dir / "status.json", {"state": "imported", "since": time.time(), "error": "evaluated, not trained"})
+    show(cfg, run_dir, about, looks)
+    if net.head.form != codec.form:
+        print(f"note: head {type(net.head).__name__} emits {net.head.form}; there is nothing to evaluate")
+    else:
+        print(f"next: python -m poserep.evaluate {run_dir}")
+    return run_dir
+
+
+def show(cfg: DictConfig, run_dir: Path, about: dict[str, Any], looks: Looks) -> None:
+    """Print what has been imported, and from what."""
+    table = Table(title=f"{about['file']} -> {run_dir}", title_justify="left", show_header=False)
+    rows = [("layout", about["layout"]), ("looks like", about["looks_like"]), ("entries mapped", str(about["mapped"]))]
+    for title in ("unused", "missing"):
+        rows += [(title, f"{n}: {why}") for why, n in Counter(about[title].values()).items()]
+    rows += [("kept", ", ".join(about["kept"])), ("not read", ", ".join(about["beside"])), ("sha256", about["sha256"])]
+    for title, text in rows:
+        if text:
+            table.add_row(title, text)
+    wide_console().print(table)
+    for text in cautions(cfg, looks):
+        print(f"note: {text}")
+
+
+def cautions(cfg: DictConfig, looks: Looks) -> list[str]:
+    """What weights do not say of how their images were cut, where the configuration is not as published models need."""
+    said = []
+    if cfg.align == "centre":
+        said.append(
+            "align=centre; published models were trained with align=corner (HRNet, SimCC, SRPose) or align=edge (DARK, "
+            "TokenPose, TransPose), and are off by a part of a bin with another"
+        )
+    plain = looks.backbone.startswith(("resnet", "hourglass")) and "mmpose" not in looks.layout
+    if plain and not (cfg.data.get("crop") or {}).get("bgr"):
+        said.append(
+            "the code of SimpleBaseline, SimCC and DARK trained its ResNets and hourglasses on images in BGR order; if "
+            "this file is theirs, set data.crop.bgr=true"
+        )
+    return said
+
+
+def main() -> None:
+    """Command line."""
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        sys.exit(f"usage: {__doc__}")
+    if not CONF.is_dir():
+        sys.exit("error: poserep runs from a checkout with its conf/ folder: pip install -e .")
+    try:
+        import_checkpoint(Path(sys.argv[1]), sys.argv[2:])
+    except InputError as error:
+        sys.exit(f"error: {message(error)}")
+
+
+if __name__ == "__main__":
+    main()

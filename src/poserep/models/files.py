@@ -1,0 +1,162 @@
+"""Files of weights: only tensors come out of them, and nothing in them is executed."""
+
+import re
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from poserep.errors import InputError
+
+# What people take for a checkpoint, by its first bytes: mostly what a failed download leaves behind.
+OTHERS = {
+    b"<": "a web page; the download gave a page in place of the file",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file with git lfs pull",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"\x89PNG": "a PNG picture",
+    b"%PDF": "a PDF document",
+    b"\x1f\x8b": "a gzip archive; unpack it first",
+    b"\x89HDF": "an HDF5 file, as TensorFlow writes; there is no reader for it here",
+}
+# Where a file's state dict may lie; its other entries are left alone.
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+
+
+class _Inert:
+    """Stands where a file names a class: made of anything, does nothing, is thrown away."""
+
+    def __new__(cls, *_: Any) -> "_Inert":
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+
+def _inert(dotted: str) -> type[_Inert]:
+    module, name = dotted.rsplit(".", 1)
+    return type(name, (_Inert,), {"__module__": module})
+
+
+# mmpose's files hold arrays and numbers of NumPy beside the weights, mmengine's training checkpoints also histories of
+# losses. PyTorch's restricted unpickler takes classes that bear these names, and these are ours: the real ones are
+# neither imported nor called. That is safer than to allow NumPy's own, whose pickled dtypes may lie about memory. An
+# array among the weights themselves is then no tensor, and is refused as such.
+INERT: list[Any] = [
+    _inert(name)
+    for name in (
+        "numpy.ndarray",
+        "numpy.dtype",
+        "numpy.core.multiarray._reconstruct",
+        "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray._reconstruct",
+        "numpy._core.multiarray.scalar",
+        "mmengine.logging.history_buffer.HistoryBuffer",
+    )
+]
+
+
+class Weights(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        tensors: The state dict.
+        beside: Names of the file's other entries, such as those of an optimiser.
+    """
+
+    tensors: dict[str, Tensor]
+    beside: list[str]
+
+
+def read_state(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, see `read_weights`."""
+    return read_weights(path).tensors
+
+
+def read_weights(path: str | Path) -> Weights:
+    """The tensors of a checkpoint of PyTorch or safetensors; nothing in it is executed.
+
+    Raises:
+        InputError: If the file is missing or damaged, names Python objects, or holds no state dict of tensors.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"weights {path} are a folder; name the file in it")
+    if not path.is_file():
+        raise InputError(f"weights {path} do not exist; nothing is downloaded, so give the path of a local file")
+    with path.open("rb") as file:
+        start = file.read(256).lstrip()
+    for magic, what in OTHERS.items():
+        if start.startswith(magic):
+            raise InputError(f"weights {path} cannot be read as tensors: this is {what}")
+    found, beside = _load(path), list[str]()
+    for wrapper in WRAPPERS:
+        if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
+            beside += sorted(str(key) for key in found if key != wrapper)
+            found = found[wrapper]
+    if not isinstance(found, dict):
+        raise InputError(f"weights {path} hold no state dict of tensors, but a {type(found).__name__}")
+    state = {key: value for key, value in found.items() if key != "_metadata"}
+    others = [key for key, value in state.items() if not isinstance(key, str) or not _plain(value)]
+    if others or not state:
+        why = f"{str(others[0])!r} is a {type(state[others[0]]).__name__}" if others else "they hold nothing"
+        raise InputError(f"weights {path} hold no state dict of tensors: {why}")
+    return Weights(state, beside)
+
+
+def _plain(value: Any) -> bool:
+    """Whether a value is a tensor with numbers: not sparse, not quantised, not a mere shape."""
+    return isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_quantized or value.is_meta)
+
+
+def _load(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        _bounded(path)
+        # PyTorch's warnings and messages propose to load without protection; ours say what is wrong with the file.
+        with torch.serialization.safe_globals(INERT), warnings.catch_warnings(action="ignore"):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
+    # Given bytes that are no checkpoint, the restricted unpickler fails in whatever way these lead it to.
+    except Exception as error:
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if refused:
+            raise InputError(_untrusted(path, refused[1])) from error
+        reason = str(error).rsplit("WeightsUnpickler error: ", 1)[-1].strip().split("\n")[0].split(". ")[0]
+        raise InputError(
+            f"weights {path} cannot be read as tensors: they are damaged, or no checkpoint of PyTorch "
+            f"({reason or type(error).__name__}); nothing of them was executed"
+        ) from error
+
+
+def _bounded(path: Path) -> None:
+    """See that an archive is no bomb: PyTorch does not compress, so that its parts are never larger than the whole."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        inside = sum(entry.file_size for entry in archive.infolist())
+    if inside > path.stat().st_size:
+        raise InputError(
+            f"weights {path} cannot be read as tensors: {path.stat().st_size:,} bytes would unpack to {inside:,}, and "
+            "PyTorch does not compress; this is no checkpoint"
+        )
+
+
+def _untrusted(path: Path, name: str) -> str:
+    kept = path.with_name(f"{path.stem}_tensors.pth").name
+    return (
+        f"weights {path} cannot be read as tensors: beside these the file names {name}, which would have to be "
+        "called. Nothing of it was executed. If you trust whoever made the file, keep its tensors alone, where that "
+        "name is installed:\n"
+        f'  import torch; found = torch.load("{path.name}", map_location="cpu", weights_only=False)\n'
+        '  state = found.get("state_dict", found); torch.save({k: v for k, v in state.items() if torch.is_tensor(v)}, '
+        f'"{kept}")'
+    )

@@ -1,0 +1,61 @@
+"""State dicts of our networks under the names that others give to their parts."""
+
+import re
+
+from torch import Tensor, nn
+
+LEVEL = re.compile(r"(side\.(?P<level>\d)|main)\.(?P<part>kp_encoder|converge)\.(?P<rest>.*)")
+
+
+def named(net: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """Trunk and head, by names below each."""
+    found: dict[str, dict[str, Tensor]] = {"backbone": {}, "head": {}}
+    for key, value in net.state_dict().items():
+        side, _, name = key.partition(".")
+        if side in found:
+            found[side][name.removeprefix("trunk.")] = value.clone()
+    return found
+
+
+def papers(net: nn.Module) -> dict[str, Tensor]:
+    """HRNet's, SimpleBaseline's, SimCC's, DARK's: one module, no prefixes."""
+    parts = named(net)
+    return parts["backbone"] | parts["head"]
+
+
+def parallel(net: nn.Module) -> dict[str, Tensor]:
+    """The same from several GPUs."""
+    return {f"module.{key}": value for key, value in papers(net).items()}
+
+
+def mmpose0(net: nn.Module) -> dict[str, Tensor]:
+    """mmpose 0.x and SRPose, its fork."""
+    parts = named(net)
+    head = {_srpose(key): value for key, value in parts["head"].items()}
+    return _prefixed("backbone.", parts["backbone"]) | _prefixed("keypoint_head.", head)
+
+
+def mmpose1(net: nn.Module) -> dict[str, Tensor]:
+    """mmpose 1.x, whose SimCC head keeps deconvolutions and last convolution in a heatmap head."""
+    parts = named(net)
+    nested = "mlp_head_x.weight" in parts["head"] and any(key.startswith("deconv_layers") for key in parts["head"])
+    head = {
+        f"deconv_head.{key}" if nested and not key.startswith("mlp_head") else key: value
+        for key, value in parts["head"].items()
+    }
+    return _prefixed("backbone.", parts["backbone"]) | _prefixed("head.", head)
+
+
+LAYOUTS = {"papers": papers, "parallel": parallel, "mmpose0": mmpose0, "mmpose1": mmpose1}
+
+
+def _prefixed(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + key: value for key, value in state.items()}
+
+
+def _srpose(key: str) -> str:
+    found = LEVEL.fullmatch(key)
+    if found:
+        level = found["level"] or "3"
+        return f"{found['part']}.{level}.{'conv.' if found['part'] == 'converge' else ''}{found['rest']}"
+    return key.removeprefix("predictor.").replace("converge.", "heatmap_head.")

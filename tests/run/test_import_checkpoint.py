@@ -1,0 +1,208 @@
+"""The command that takes a published model over: run directory, evaluation, and refusals that leave nothing behind."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from layouts import mmpose0, mmpose1, papers, parallel
+from poserep.build import CONF, parts
+from poserep.errors import InputError
+from poserep.evaluate import configure as reconfigure
+from poserep.evaluate import reread, restore
+from poserep.fit import fit
+from poserep.geometry import Size
+from poserep.import_checkpoint import import_checkpoint
+from poserep.report import report
+from poserep.sets import skeleton_of
+from reference.official import check_output, official_state
+from run.conftest import TINY
+
+
+@pytest.fixture
+def given(synthetic, tmp_path) -> list[str]:
+    """Overrides of a run on the tiny data set."""
+    return [*TINY, f"data.root={synthetic}", f"runs={tmp_path}/runs"]
+
+
+def network(overrides: list[str], seed: int = 5):
+    """Of a configuration, with random weights."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides)
+    torch.manual_seed(seed)
+    return parts(cfg, skeleton_of(cfg))[0].eval()
+
+
+# As mmpose's files: arrays and numbers of NumPy beside the weights.
+META = {"epoch": np.int64(210), "dataset_meta": {"sigmas": np.full(17, 0.05, np.float32)}}
+# What the files of the layouts hold beside the state dict.
+FILES = {
+    "hrnet": (papers, lambda s: s, ["backbone=hrnet_w32", "backbone.width=18"]),
+    "simplebaseline": (
+        parallel,
+        lambda s: {"epoch": 1, "model": "pose_resnet", "state_dict": s, "best_state_dict": s, "perf": 0.7},
+        ["backbone=resnet18"],
+    ),
+    "simcc": (papers, lambda s: s, ["backbone=resnet18", "representation=simcc_equal"]),
+    "simcc_free": (papers, lambda s: s, ["backbone=resnet18", "representation=simcc_free"]),
+    "dark_hourglass": (papers, lambda s: {"state_dict": s}, ["backbone=hg4", "backbone.stacks=2", "size=128x96"]),
+    "srpose": (
+        mmpose0,
+        lambda s: {"meta": META, "state_dict": s, "optimizer": {}},
+        ["backbone=resnet18_pyramid", "representation=srpose"],
+    ),
+    "sr": (mmpose0, lambda s: {"meta": META, "state_dict": s}, ["backbone=resnet18", "representation=sr"]),
+    "mmpose1_heatmap": (mmpose1, lambda s: {"meta": META, "state_dict": s}, ["backbone=resnet18"]),
+    "mmpose1_simcc": (
+        mmpose1,
+        lambda s: {"meta": META, "state_dict": s | {"data_preprocessor.mean": torch.zeros(3, 1, 1)}},
+        ["backbone=resnet18", "representation=simcc"],
+    ),
+}
+
+
+def outputs(net, image):
+    net.eval()
+    with torch.no_grad():
+        out = net(image)
+    return out if isinstance(out, tuple) else (out,)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_imported_models_give_their_own_outputs(given, tmp_path, name):
+    layout, wrap, overrides = FILES[name]
+    source = network([*given, *overrides])
+    torch.save(wrap(layout(source)), tmp_path / "published.pth")
+    run_dir = import_checkpoint(tmp_path / "published.pth", [*given, *overrides])
+    run = restore(run_dir, reconfigure(run_dir, []))
+    image = torch.randint(0, 256, (2, 3, *Size.parse(reconfigure(run_dir, []).input_size)), dtype=torch.uint8)
+    ours, theirs = outputs(run.module.net, image), outputs(source, image)
+    assert len(ours) == len(theirs) and all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    about = json.loads((run_dir / "import.json").read_text())
+    assert about["mapped"] == len(layout(source)) and not about["missing"]
+    assert about["sha256"] == hashlib.sha256((tmp_path / "published.pth").read_bytes()).hexdigest()
+
+
+def test_an_imported_run_is_evaluated_and_is_no_trained_one(given, tmp_path, capsys):
+    overrides = [*given, "backbone=resnet18", "representation=simcc"]
+    torch.save(papers(network(overrides)), tmp_path / "published.pth")
+    run_dir = import_checkpoint(tmp_path / "published.pth", overrides)
+    assert run_dir.parent == tmp_path / "runs" / "imported"
+    assert run_dir.name.startswith("simcc-resnet18-synthetic-easy-64x64-s0-")
+    assert sorted(p.relative_to(run_dir).as_posix() for p in run_dir.rglob("*") if p.is_file()) == [
+        "checkpoints/last.ckpt", "config.yaml", "import.json", "status.json",
+    ]  # fmt: skip
+    said = capsys.readouterr().out
+    assert f"next: python -m poserep.evaluate {run_dir}" in said and "resnet18, SimCC, 17 joints" in said
+    assert "note: align=centre" in said and "data.crop.bgr=true" in said
+    assert json.loads((run_dir / "status.json").read_text())["state"] == "imported"
+    with pytest.raises(InputError, match=r"holds no finished run\n.*imported evaluated, not trained"):
+        report(run_dir.parent)
+    with pytest.raises(InputError, match="was imported and is not trained; evaluate it"):
+        fit(run_dir)
+    result = reread(run_dir, reconfigure(run_dir, ["boxes=[gt]"]))
+    assert 0 <= result["metrics"]["gt"]["argmax"]["AP"] <= 100
+    assert result["config"]["imported"] == json.loads((run_dir / "import.json").read_text())["sha256"][:12]
+    # Other weights are another run; the same ones again are the same.
+    assert import_checkpoint(tmp_path / "published.pth", overrides) == run_dir
+    torch.save(papers(network(overrides, seed=6)), tmp_path / "published.pth")
+    assert import_checkpoint(tmp_path / "published.pth", overrides) != run_dir
+
+
+def test_everything_about_the_file_is_recorded(given, tmp_path, capsys):
+    overrides = [*given, "backbone=resnet18_pyramid", "representation=srpose", "study=mine", "align=corner"]
+    state = mmpose0(network(overrides))
+    side = [key for key in state if key.split(".")[1] in ("kp_encoder", "converge") and key.split(".")[2] != "3"]
+    inference = {key: value for key, value in state.items() if key not in side}
+    torch.save({"state_dict": inference | {"ema_a": torch.ones(1)}, "meta": META}, tmp_path / "sr.pth")
+    run_dir = import_checkpoint(tmp_path / "sr.pth", overrides)
+    assert run_dir.parent.name == "mine"
+    about = json.loads((run_dir / "import.json").read_text())
+    assert about["file"] == "sr.pth" and about["layout"] == "mmpose 0.x" and about["mapped"] == len(inference)
+    assert about["unused"] == {"ema_a": "moving average, kept beside the weights"}
+    assert len(about["missing"]) == 12 and set(about["missing"].values()) == {"runs in training alone"}
+    assert {"net.scale", "net.offset"} <= set(about["kept"]) and about["beside"] == ["meta"]
+    said = capsys.readouterr().out
+    assert "12: runs in training alone" in said and "note: " not in said
+    restore(run_dir, reconfigure(run_dir, []))
+
+
+def test_what_no_codec_reads_is_imported_but_not_evaluated(given, tmp_path, capsys):
+    overrides = [*given, "backbone=resnet18", "representation=bottomup"]
+    torch.save(mmpose0(network(overrides)), tmp_path / "bu.pth")
+    run_dir = import_checkpoint(tmp_path / "bu.pth", overrides)
+    assert "there is nothing to evaluate" in capsys.readouterr().out
+    with pytest.raises(InputError, match="emits 'heatmaps and tags, which no codec reads'"):
+        restore(run_dir, reconfigure(run_dir, []))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["representation=heatmap"], "looks like a SimCC checkpoint"),
+        (["representation=simcc", "representation.codec.k=3"], "to 128 bins, the model 256 to 192"),
+        (["representation=simcc", "backbone=hrnet_w32"], "looks like resnet18, the model's like hrnet_w32"),
+        (["representation=simcc", "backbone.weights=x.pth"], "backbone.weights would be replaced"),
+        (["representation=simcc", "foo=1"], "override not understood: .*foo"),
+        (["representation=nothing"], "override not understood: .*representation/nothing"),
+        (["representation=simcc", "-m"], "may only hold overrides"),
+        (["representation=simcc", "input_size=100x100"], "does not suit backbone"),
+    ],
+)
+def test_refusals_leave_no_run(given, tmp_path, overrides, message):
+    torch.save(papers(network([*given, "backbone=resnet18", "representation=simcc"])), tmp_path / "published.pth")
+    with pytest.raises(InputError, match=message):
+        import_checkpoint(tmp_path / "published.pth", [*given, "backbone=resnet18", *overrides])
+    assert not (tmp_path / "runs").exists()
+
+
+def test_command_line(given, tmp_path):
+    command = [sys.executable, "-m", "poserep.import_checkpoint"]
+    overrides = [*given, "backbone=resnet18"]
+    torch.save(papers(network(overrides)), tmp_path / "published.pth")
+    done = subprocess.run([*command, "published.pth", *overrides], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "next: python -m poserep.evaluate" in done.stdout and not done.stderr
+    (tmp_path / "page.pth").write_text("<html>")
+    done = subprocess.run([*command, "page.pth", *overrides], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith("error: weights page.pth cannot be read as tensors: this is")
+    assert "Traceback" not in done.stderr
+
+
+OFFICIAL = {
+    "hrnet_w32_heatmap_64x64": ["backbone=hrnet_w32", "representation=heatmap"],
+    "hrnet_w32_simdr_64x64": ["backbone=hrnet_w32", "representation=simcc_equal", "representation.codec.k=3"],
+    "tokenpose_s_v1_64x64_patch11": ["backbone=tokenpose_s", "representation=heatmap"],
+    "transpose_r_a4_64x64": ["backbone=transpose_r", "representation=heatmap"],
+    "hrformer_small_256x192": [
+        "backbone=hrformer_s",
+        "backbone.position_bias=false",
+        "representation=heatmap",
+        "size=256x192",
+    ],
+    "srpose_res50_256x192_inference": ["backbone=resnet50_pyramid", "representation=srpose", "size=256x192"],
+}
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_files_of_the_official_code_give_its_outputs(given, tmp_path, name):
+    overrides = [*given, *OFFICIAL[name]]
+    state, expected = official_state(name, network(overrides))
+    torch.save(state, tmp_path / "official.pth")
+    run_dir = import_checkpoint(tmp_path / "official.pth", overrides)
+    check_output(name, restore(run_dir, reconfigure(run_dir, [])).module.net.eval(), expected)
+
+
+def test_nothing_is_left_of_a_file_that_is_cut_short(given, tmp_path):
+    overrides = [*given, "backbone=resnet18"]
+    file = tmp_path / "published.pth"
+    torch.save(papers(network(overrides)), file)
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(InputError, match="damaged, or no checkpoint of PyTorch"):
+        import_checkpoint(file, overrides)
+    assert not (tmp_path / "runs").exists()
