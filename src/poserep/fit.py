@@ -81,10 +81,7 @@ def describe(cfg: DictConfig, run: Run) -> dict[str, Any]:
     return {
         "batch": cfg.trainer.batch,
         "lr": run.lr,
-        "params": cost.parameters(net),
-        "params_backbone": cost.parameters(net.backbone),
-        "params_head": cost.parameters(net.head),
-        "gmacs": cost.macs(net, size.height, size.width, net.channels) / 1e9,
+        **cost.summary(net, size.height, size.width),
         "train_instances": len(run.data.train) if run.data.train else 0,
         "recipe_batch": cfg.optim.reference_batch,
     }
@@ -106,6 +103,8 @@ def fit(run_dir: Path) -> dict[str, Any]:
     Returns:
         The result, as in result.json.
     """
+    if "imported" in OmegaConf.load(run_dir / "config.yaml"):
+        raise InputError(f"{run_dir} was imported and is not trained; evaluate it with python -m poserep.evaluate")
     main = int(os.environ.get("RANK", "0")) == 0
     quiet()
     if main:

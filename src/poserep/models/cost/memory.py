@@ -1,0 +1,100 @@
+"""Memory that a network's activations take."""
+
+import weakref
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+from poserep.models.cost.record import set_modes
+from poserep.models.model import PoseNet
+
+
+def activations(
+    net: PoseNet, batch: int, height: int, width: int, channels: int = 3, training: bool = False, itemsize: int = 1
+) -> int:
+    """Bytes of the tensors that are alive at once, at most, during a pass through the network in eager mode.
+
+    Counted, not measured: the same on every machine. It is the images, what layers hand on, and in training what
+    the backward pass needs and the gradients of all parameters. Beside it come the parameters, in training the
+    optimiser's state (Adam: twice the parameters), the loss and its target, and what kernels take for themselves
+    while they run, which depends on the machine.
+
+    Args:
+        net: On any device; nothing is computed, and it is left as it was.
+        batch: Images.
+        height: Of the images, px.
+        width: Of the images, px.
+        channels: Of the images.
+        training: Forward and backward through everything that training runs.
+        itemsize: Bytes per value of the images: 1, or 4 for depths.
+    """
+    kind = torch.uint8 if itemsize == 1 else torch.float32
+    device = next(net.parameters()).device
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with ExitStack() as stack:
+        stack.enter_context(set_modes(net, training, training))
+        for context in (torch.inference_mode(False), torch.set_grad_enabled(training), mode):
+            stack.enter_context(context)
+        tensors = (*net.named_parameters(), *net.named_buffers())
+        # Without gradients of an earlier pass, to which these would be added.
+        own = {name: mode.from_tensor(t.detach()).requires_grad_(t.requires_grad) for name, t in tensors}
+        alive = stack.enter_context(_Alive())
+        image = torch.zeros(batch, channels, height, width, dtype=kind, device=device)
+        out = functional_call(net, own, (image,))
+        if training:
+            torch.stack([t.sum() for t in tree_iter(out) if isinstance(t, Tensor)]).sum().backward()
+    return alive.peak
+
+
+def allocated(net: PoseNet, batch: int, height: int, width: int, channels: int = 3) -> int:
+    """Bytes that a forward pass adds on a CUDA device at its highest, measured; kernels' own memory included.
+
+    Args:
+        net: On a CUDA device.
+        batch: Images.
+        height: Of the images, px.
+        width: Of the images, px.
+        channels: Of the images.
+    """
+    device = next(net.parameters()).device
+    image = torch.zeros(batch, channels, height, width, dtype=torch.uint8)
+    with torch.inference_mode():
+        # The first pass loads and chooses kernels.
+        net(image.to(device))
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        net(image.to(device))
+        return torch.cuda.max_memory_allocated(device) - before
+
+
+class _Alive(TorchDispatchMode):
+    """Adds up the storages of new tensors for as long as they live."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        # Views, and what is written in place, have the storage of another tensor.
+        if not any(returned.alias_info for returned in func._schema.returns):
+            for tensor in tree_iter(out):
+                if isinstance(tensor, Tensor):
+                    self._add(tensor.untyped_storage())
+        return out
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        size = storage.nbytes()
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._drop, size)
+
+    def _drop(self, size: int) -> None:
+        self.now -= size

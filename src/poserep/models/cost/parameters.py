@@ -1,0 +1,77 @@
+"""Parameters: how many, where they are, and which of them are not trained or not run."""
+
+from typing import NamedTuple
+
+from torch import nn
+
+# The published code keeps its position tables among the parameters; here they are buffers of that name.
+TABLE = "pos_embedding"
+
+
+def parameters(module: nn.Module, training: bool = False, tables: bool = False) -> int:
+    """Number of parameters.
+
+    Args:
+        module: A network or a part of it.
+        training: With those of parts that only training runs.
+        tables: With fixed position tables, as TransPose's paper counts; TokenPose's counts without.
+    """
+    count = sum(p.numel() for p in module.parameters())
+    if not training:
+        count -= training_only(module)
+    return count + (table_elements(module) if tables else 0)
+
+
+def training_only(module: nn.Module) -> int:
+    """Parameters of the parts that only training runs."""
+    extra = (m for m in module.modules() if getattr(m, "training_only", False))
+    return sum(p.numel() for m in extra for p in m.parameters())
+
+
+def table_elements(module: nn.Module) -> int:
+    """Elements of fixed position tables."""
+    return sum(buffer.numel() for name, buffer in module.named_buffers() if TABLE in name)
+
+
+class Part(NamedTuple):
+    """A part of a network and its parameters.
+
+    Attributes:
+        path: For example ``head.final_layer``.
+        params: Without those that only training runs.
+        frozen: Of these, those that take no gradient.
+        training_only: Beside these.
+        tables: Elements of fixed position tables, which are no parameters here.
+    """
+
+    path: str
+    params: int
+    frozen: int
+    training_only: int
+    tables: int
+
+
+def parts(net: nn.Module) -> list[Part]:
+    """Backbone and head, each followed by what it consists of where that is more than one part.
+
+    A wrapper around a single part counts as that part. Parameters that a part holds itself are under their own names.
+    """
+    rows = []
+    for path, module in net.named_children():
+        rows.append(_part(path, module))
+        while len(children := list(module.named_children())) == 1 and not list(module.parameters(recurse=False)):
+            path, module = f"{path}.{children[0][0]}", children[0][1]
+        inner = [_part(f"{path}.{name}", child) for name, child in children]
+        for name, p in module.named_parameters(recurse=False):
+            inner.append(Part(f"{path}.{name}", p.numel(), 0 if p.requires_grad else p.numel(), 0, 0))
+        for name, buffer in module.named_buffers(recurse=False):
+            if TABLE in name:
+                inner.append(Part(f"{path}.{name}", 0, 0, 0, buffer.numel()))
+        inner = [part for part in inner if part.params or part.training_only or part.tables]
+        rows += inner if len(inner) > 1 else []
+    return rows
+
+
+def _part(path: str, module: nn.Module) -> Part:
+    frozen = sum(p.numel() for p in module.parameters() if not p.requires_grad)
+    return Part(path, parameters(module), frozen, training_only(module), table_elements(module))

@@ -1,0 +1,93 @@
+"""`python -m poserep.cost`: what it prints and writes, from overrides and from runs, and what it refuses."""
+
+import json
+import re
+
+import pytest
+
+from poserep import cost
+from poserep.train import prepare
+
+
+def say(capsys, *words):
+    cost.main([*map(str, words)])
+    return capsys.readouterr().out
+
+
+def refuse(*words):
+    with pytest.raises(SystemExit) as exit:
+        cost.main([*map(str, words)])
+    return exit.value.code
+
+
+def test_overrides_are_enough(capsys, tmp_path):
+    path = tmp_path / "new" / "cost.json"
+    words = ["backbone=hrnet_w32", "representation=simcc", "size=256x192", "--json", path, "--batches", 1]
+    printed = say(capsys, *words)
+    # As in SimCC's table: 31.3 M parameters, 7.1 GFLOPs.
+    assert "31,289,521" in printed and "7.120" in printed and f"written: {path}" in printed
+    found = json.loads(path.read_text())
+    assert found["params"] == 31_289_521 and found["gflops"]["hrnet"] == pytest.approx(7.12, abs=0.005)
+    assert {"backbone", "backbone.trunk.stage4", "head.mlp_head_x"} <= {part["path"] for part in found["parts"]}
+    assert found["memory"][0]["training_bytes"] > found["memory"][0]["forward_bytes"] > 0
+    assert found["config"]["backbone"]["width"] == 32 and found["provenance"]["packages"]["torch"]
+
+
+def test_run_directory_and_its_overrides(capsys, configure):
+    run_dir = prepare(configure("representation=simcc"), "backbone")
+    plain = say(capsys, run_dir, "--batches", 1)
+    changed = say(capsys, run_dir, "representation.codec.k=4", "--batches", 1)
+    assert "AxisLinear (simcc), 64x64, 17 joints" in plain and plain != changed
+
+
+def test_neither_data_nor_weights_are_needed(capsys):
+    printed = say(capsys, "data=coco", "data.root=nowhere", "backbone.weights=nowhere.pth", "--batches", 1)
+    assert "GMACs" in printed
+
+
+def test_what_is_not_counted_is_told_apart(capsys):
+    printed = say(capsys, "backbone=resnet18_pyramid", "representation=srpose", "--batches", 1)
+    assert "training only: neither run nor counted when poses are predicted" in printed
+    printed = say(capsys, "backbone=tokenpose_s", "--batches", 1)
+    assert "tables: fixed positions" in printed and "training only" not in printed
+
+
+def test_times(capsys, tmp_path):
+    path = tmp_path / "cost.json"
+    words = ["--time", "--ways", "eager", "--threads", 1, "--batches", 1, 2, "--seconds", 0.01, "--json", path]
+    printed = say(capsys, *words)
+    assert "ms a batch" in printed and "with shift" in printed
+    found = json.loads(path.read_text())["time"]
+    assert [v["batch"] for v in found["variants"]] == [1, 2] and found["variants"][0]["images_s"] > 0
+
+
+def test_ways_that_are_not_available_say_why(capsys, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setitem(cost.WAYS, "compiled", broken)
+    words = ["--time", "--ways", "eager", "compiled", "--threads", 1, "--batches", 1, "--seconds", 0.01]
+    assert "compiled: not available: RuntimeError: no compiler" in say(capsys, *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["backbone=hrnet_w99"], "error: override not understood: .*hrnet_w99"),
+        (["trainer.epoch=3"], "error: override not understood: .*epoch"),
+        (["nowhere"], "error: nowhere is no run directory: it has no config.yaml"),
+        (["backbone=hrnet_w32", "input_size=100x100"], "error: input_size=100x100 does not suit backbone HRNet"),
+        (["representation=srpose"], "error: .*take one whose name ends in _pyramid"),
+        (["--batches", "0"], "error: --batches 0: give 1 or more images"),
+        (["--batches", "1", "--time", "--ways", "tensorrt"], "error: .*'tensorrt' is not one of eager, compiled, onnx"),
+    ],
+)
+def test_mistakes_are_one_line(words, message):
+    code = refuse(*words)
+    assert re.match(message, code) and "\n" not in code
+
+
+def test_help_explains(capsys):
+    with pytest.raises(SystemExit) as exit:
+        cost.main(["-h"])
+    assert exit.value.code == 0 and "flip test not included" in capsys.readouterr().out
