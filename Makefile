@@ -38,6 +38,10 @@ reproduce-%: sweeps/%.yaml install  ## Run a table of sweeps/ and report it; fin
 reproduce-quantisation: sweeps/quantisation.yaml install
 	@$(BIN)/python -m poserep.quantisation --config-dir sweeps --config-name quantisation $(ARGS)
 
+# Counted and timed, not trained.
+reproduce-cost: sweeps/cost.yaml install
+	@$(BIN)/python -m poserep.published_costs --config-dir sweeps --config-name cost $(ARGS)
+
 bench-%: benchmarks/%.py install  ## Speed, side by side: make bench-codecs, make bench-training ARGS="..."
 	@$(BIN)/python benchmarks/$*.py $(ARGS)
 

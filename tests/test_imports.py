@@ -41,14 +41,23 @@ ALLOWED = {
     "inspection": BASE | {"build", "data", "figures", "make", "results", "sets"},
     "report": {"figures", "protocol", "results", "rows"},
     "train": {"build", "fit", "launch", "report", "results"},
-    "evaluate": {"assess", "build", "fit", "launch", "models.checkpoints", "report", "results"},
+    "evaluate": {"assess", "build", "fit", "launch", "models.files", "module", "report", "results"},
+    "import_checkpoint": {"build", "fit", "models", "module", "report", "results", "sets", "train"},
+    "latency": set(),
+    "cost": {"build", "evaluate", "fit", "geometry", "latency", "models", "report", "results", "sets"},
     "calibrate": {"assess", "build", "evaluate", "fit", "metrics", "report", "results"},
+    "deploy.graph": {"codecs", "models"},
+    "deploy": BASE | {"assess", "build", "data", "evaluate", "models", "module", "sets"},
+    "export": {"deploy", "evaluate", "fit"},
+    "predict": {"deploy", "fit", "results"},
+    "published_costs": {"build", "figures", "geometry", "latency", "models", "report", "results", "sets"},
     "sweeper": set(),
     "quantisation": BASE | {"build", "codecs", "data", "figures", "make", "metrics", "results", "sets", "sweeper"},
 }
 TOP = {
-    "assess", "build", "calibrate", "data.__main__", "evaluate", "fit", "make", "quantisation.__main__", "report",
-    "sets", "stored", "sweeper", "train",
+    "assess", "build", "calibrate", "cost", "data.__main__", "deploy.crops", "deploy.restore", "evaluate", "export",
+    "fit", "import_checkpoint", "make", "published_costs.__main__", "quantisation.__main__", "report", "sets", "stored",
+    "sweeper", "train",
 }  # fmt: skip
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
 

@@ -1,0 +1,1 @@
+"""Every parameter count and GFLOPs figure that the papers print, beside ours."""

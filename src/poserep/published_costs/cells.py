@@ -1,0 +1,84 @@
+"""Printed numbers and how ours agree with them."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+GOOD = ("rounds", "truncates", "within 1 %")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs by our counts.
+
+    Attributes:
+        params: Parameters that the paper counts.
+        backbone: Those of them that it puts down to the backbone.
+        gflops: By the counting that the paper used, in its unit (10^9, or 2^30 for ``hrnet``).
+        gmacs: True multiply-accumulates, 10^9.
+    """
+
+    params: int
+    backbone: int
+    gflops: float
+    gmacs: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a paper's table: what is printed, and what we count.
+
+    Attributes:
+        table: For example ``simcc-1``.
+        network: Name of the network.
+        row: The scheme as the table calls it.
+        size: Of the input, ``height``x``width``.
+        counting: How the paper counted GFLOPs.
+        printed: ``params``, ``backbone`` and ``gflops`` as printed, those that are.
+        cost: Ours, or None if the network cannot be built.
+        excuses: Why a number differs, by its key; ``all`` if the network cannot be built.
+    """
+
+    table: str
+    network: str
+    row: str
+    size: str
+    counting: str
+    printed: dict[str, str]
+    cost: Cost | None
+    excuses: dict[str, str]
+
+    def verdicts(self) -> dict[str, str]:
+        """How every printed number agrees with ours: one of `GOOD`, ``differs``, or ``not built``."""
+        if self.cost is None:
+            return dict.fromkeys(self.printed, "not built")
+        ours = {"params": self.cost.params / 1e6, "backbone": self.cost.backbone / 1e6, "gflops": self.cost.gflops}
+        return {key: verdict(text, ours[key], 0.01 if key == "gflops" else 0.0) for key, text in self.printed.items()}
+
+    def unexplained(self) -> list[str]:
+        """The numbers that differ without an excuse."""
+        if "all" in self.excuses:
+            return []
+        return [key for key, found in self.verdicts().items() if found not in GOOD and key not in self.excuses]
+
+
+def verdict(printed: str, ours: float, tolerance: float = 0.0) -> str:
+    """``rounds`` or ``truncates`` if ours is printed so, ``within 1 %`` if it is near enough, else ``differs``."""
+    decimals = len(printed.partition(".")[2])
+    if f"{ours:.{decimals}f}" == printed:
+        return "rounds"
+    if f"{math.floor(ours * 10**decimals) / 10**decimals:.{decimals}f}" == printed:
+        return "truncates"
+    return "within 1 %" if tolerance and abs(ours / float(printed) - 1) <= tolerance else "differs"
+
+
+def printed_cells(node: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Table, row and numbers of every cell that a network of the sweep file stands for."""
+    numbers = {key: node["printed"][key] for key in ("params", "backbone", "gflops") if key in node["printed"]}
+    for places in (node["printed"], node.get("also") or {}):
+        for table in places.get("tables", ()):
+            # Only SRPose's first table tells the backbone's parameters apart.
+            kept = numbers if places is node["printed"] else {k: v for k, v in numbers.items() if k != "backbone"}
+            for row in places["rows"]:
+                yield table, row, kept

@@ -1,0 +1,89 @@
+"""Printed numbers beside ours: how they agree, what is excused, and what the page says of it."""
+
+import pytest
+import yaml
+
+from poserep.build import CONF
+from poserep.published_costs.cells import Cell, Cost, printed_cells, verdict
+from poserep.published_costs.page import excuses, merged, page, summary
+from poserep.published_costs.speed import Speed, summarised
+
+SWEEP = yaml.safe_load((CONF.parent / "sweeps/cost.yaml").read_text())["table"]
+
+
+@pytest.mark.parametrize(
+    ("printed", "ours", "tolerance", "expected"),
+    [
+        ("34.0", 33.9997, 0, "rounds"),
+        ("6.6", 6.6699, 0, "truncates"),
+        ("8.9", 8.9912, 0.01, "truncates"),
+        ("8.91", 8.8885, 0.01, "within 1 %"),
+        ("8.91", 8.8885, 0, "differs"),
+        ("25.1", 25.598, 0, "differs"),
+        ("5", 5.4, 0, "rounds"),
+    ],
+)
+def test_verdicts(printed, ours, tolerance, expected):
+    assert verdict(printed, ours, tolerance) == expected
+
+
+def cell(**changes) -> Cell:
+    options = {
+        "table": "dark-5",
+        "network": "Hourglass",
+        "row": "baseline",
+        "size": "128x96",
+        "counting": "hrnet",
+        "printed": {"params": "25.1", "gflops": "4.9"},
+        "cost": Cost(25_598_472, 25_000_000, 4.904, 5.27),
+        "excuses": {},
+    }
+    return Cell(**options | changes)
+
+
+def test_only_named_numbers_are_excused():
+    assert cell().unexplained() == ["params"]
+    assert cell(excuses={"params": "known"}).unexplained() == []
+    assert cell(excuses={"gflops": "known"}).unexplained() == ["params"]
+    assert cell(cost=None, excuses={"all": "no code"}).unexplained() == []
+    assert cell(cost=None).unexplained() == ["params", "gflops"]
+    assert excuses([cell(), cell()]) == ["Hourglass at 128x96, parameters: unexplained"]
+    assert excuses([cell(cost=None, excuses={"all": "no code"})]) == ["Hourglass at 128x96: no code"]
+    assert summary([cell(), cell(cost=None)]) == {
+        "parameters": {"differs": 1, "not built": 1},
+        "GFLOPs": {"rounds": 1, "not built": 1},
+    }
+
+
+def test_every_table_of_the_papers_is_there():
+    rows = [row for node in SWEEP["networks"] for row in printed_cells(node)]
+    assert {table for table, _, _ in rows} == {
+        *("simcc-1", "simcc-3", "simcc-4", "simdr-2", "simdr-3", "dark-4", "dark-5", "srpose-1", "srpose-3", "srpose-6")
+    }
+    # As the papers have them: rows of a table that print parameters or GFLOPs.
+    counts = {table: sum(t == table for t, _, _ in rows) for table in {t for t, _, _ in rows}}
+    assert counts == {
+        **{"simcc-1": 27, "simcc-3": 4, "simcc-4": 9, "simdr-2": 45, "simdr-3": 6},
+        **{"dark-4": 6, "dark-5": 14, "srpose-1": 16, "srpose-3": 4, "srpose-6": 3},
+    }
+    texts = [text for _, _, numbers in rows for text in numbers.values()]
+    # A number would have lost its last zero.
+    assert all(isinstance(text, str) for text in texts)
+
+
+def test_rows_that_differ_in_their_name_alone_share_a_line():
+    cells = [cell(), cell(row="DARK"), cell(size="64x64")]
+    assert [group.rows for group in merged(cells)] == [["baseline", "DARK"], ["baseline"]]
+
+
+def test_ratios_are_of_neighbouring_rounds():
+    found = summarised([0.2, 0.4, 0.2], [0.1, 0.2, 0.2])
+    assert found["ratio"] == 2 and found["low"] == 1.5 and found["high"] == 2 and found["turns"] == 3
+    assert found["first"] == 5 and found["second"] == 5
+
+
+def test_page_is_whole_and_says_what_differs():
+    speed = Speed("64x64", 1, 10, 14, 1.4, 1.3, 1.5, 20, "a processor", (34, 45), 1.32, 0.58, 0.25)
+    html = page("Costs", [cell(excuses={"params": "the code has 25.60 M"}), cell(cost=None)], [speed])
+    assert "the code has 25.60 M" in html and "+40 %" in html and "unexplained" in html
+    assert "http" not in html.replace("http://www.w3.org", "")
