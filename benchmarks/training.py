@@ -5,6 +5,9 @@ the representations take turns ``--rounds`` times, so that a drifting machine sh
 
 On a GPU:  python benchmarks/training.py --record
 On a CPU:  python benchmarks/training.py --trainer cpu --backbone resnet18_s8 --size 64x64 --steps 20
+
+With ``--steps-of`` networks alone are timed instead, each with channels_last, bfloat16 and compilation switched on one
+after the other:  python benchmarks/training.py --steps-of resnet50 hrnet_w32 hourglass --record
 """
 
 import argparse
@@ -20,7 +23,9 @@ import lightning
 import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
+from machine import processor, record
 from omegaconf import DictConfig
+from steps import ratios, table
 
 from poserep.build import CONF, build
 from poserep.callbacks import Progress
@@ -65,6 +70,20 @@ def measure(cfg: DictConfig, warmup: int, steps: int) -> dict[str, float]:
     return {**progress.summary(), "memory_gib": memory}
 
 
+def single_steps(options: argparse.Namespace) -> None:
+    """Ratios of training steps for each backbone."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rows = []
+    for backbone in options.steps_of:
+        kind = "srpose" if backbone.endswith("_pyramid") else "heatmap"
+        rows.append(ratios(backbone, kind, options.size, options.batch, device, options.rounds))
+        print(table(rows[-1:]), flush=True)
+    if options.record:
+        name = torch.cuda.get_device_name() if device == "cuda" else processor()
+        settings = {"size": options.size, "batch": options.batch, "rounds": options.rounds, "steps": options.steps_of}
+        print(f"written: {record('training', f'steps {name}', settings, {'rows': rows})}")
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -77,10 +96,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--persons", type=int, default=2000)
-    parser.add_argument("--record", action="store_true", help="write benchmarks/results/training-<device>.json")
+    parser.add_argument("--steps-of", nargs="+", metavar="BACKBONE", help="time single steps of these networks")
+    parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
     parser.add_argument("overrides", nargs="*", help="of the configuration, as for poserep.train")
     options = parser.parse_args()
     quiet()
+    if options.steps_of:
+        single_steps(options)
+        return
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in options.representations}
     for _ in range(options.rounds):
         for name in options.representations:
