@@ -104,8 +104,7 @@ class Axis(NamedTuple):
 
         0.5 everywhere but at the ends, where bins can stop short of the last pixel.
         """
-        ends = torch.tensor([-0.5, self.length - 0.5], dtype=torch.float64)
-        low, high = self.to_bin(ends).tolist()
+        low, high = (float(self.to_bin(end)) for end in (-0.5, self.length - 0.5))  # type: ignore[arg-type]
         return max(0.5, -low, high - (self.n - 1))
 
     def contains(self, x: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """One 1D heatmap for each axis, regressed instead of classified."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -80,10 +81,16 @@ class AxisHeatmap(Codec):
         position, px, py = self.readout(readout)(*(o.float() for o in out))
         if self.score == "published":
             return Points(self.to_px(position), torch.minimum(px, py))
-        squares = torch.tensor([self.x.reach() ** 2, self.y.reach() ** 2])
-        least = torch.exp(-squares / (2 * self.sigma**2)).tolist()
-        score = (px / least[0]).clamp(0, 1) * (py / least[1]).clamp(0, 1)
+        least_x, least_y = self.least_peaks
+        score = (px / least_x).clamp(0, 1) * (py / least_y).clamp(0, 1)
         return Points(self.to_px(position), self.contract_score(score))
+
+    @cached_property
+    def least_peaks(self) -> tuple[float, float]:
+        """The lowest maxima that a perfect target's axes can have, x and y."""
+        squares = torch.tensor([self.x.reach() ** 2, self.y.reach() ** 2])
+        x, y = torch.exp(-squares / (2 * self.sigma**2)).tolist()
+        return x, y
 
     def merge(self, out: Pair, mirrored: Pair, perm: Tensor) -> Pair:
         """Average of the heatmaps after un-mirroring."""

@@ -105,7 +105,7 @@ class Codec(nn.Module, ABC):
     def unmirror(self, maps: Tensor, perm: Tensor) -> Tensor:
         """A response (B, K, ..., n) to the mirrored image, as if to the image itself."""
         n = maps.shape[-1]
-        if not self.flip_shift.is_integer() or maps.requires_grad:
+        if not self.flip_shift.is_integer() or maps.requires_grad or torch.compiler.is_exporting():
             return shift_bins(maps.index_select(1, perm.to(maps.device)).flip(-1), self.flip_shift)
         # Swapping joints, turning round and moving in one pass over the values.
         rows = math.prod(maps.shape[2:-1])

@@ -1,6 +1,7 @@
 """2D Gaussian heatmaps, below, at and above input resolution."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -135,8 +136,9 @@ class Heatmap(Codec):
         position, value = self.readout(readout)(out.float())
         if self.score == "published":
             return Points(self.to_px(position), value)
-        return Points(self.to_px(position), self.contract_score(value / self.least_peak()))
+        return Points(self.to_px(position), self.contract_score(value / self.least_peak))
 
+    @cached_property
     def least_peak(self) -> float:
         """The lowest maximum that a perfect target of a joint inside the crop can have."""
         if self.quantise != "none" and self.grid == "bins":

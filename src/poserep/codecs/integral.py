@@ -1,6 +1,7 @@
 """Integral regression: coordinates are the mean position of a heatmap that nobody draws a target for."""
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -97,6 +98,7 @@ class Integral(Heatmap):
             loss = loss + self.divergence * (jensen_shannon(out.float(), target[1]) * weight).mean()
         return loss
 
+    @cached_property
     def least_peak(self) -> float:
         """The lowest maximum of a perfect output's distribution."""
         if not self.divergence:

@@ -195,6 +195,10 @@ class DARK:
         h, w = heatmap.shape[-2:]
         inside = ((xy > 1) & (xy < xy.new_tensor([w - 2, h - 2]))).all(-1)
         touched = (near < FLOOR).any((-2, -1)) & (value > 0) & inside
+        if torch.compiler.is_exporting():
+            # No part of an exported graph can be left out by what the values are.
+            factor = value / blur(heatmap, self.kernel).amax((-2, -1)).clamp_min(1e-30)
+            return near * torch.where(touched, factor, 1.0)[..., None, None]
         if touched.any():
             high = blur(heatmap[touched][None], self.kernel)[0].amax((-2, -1))
             near[touched] *= (value[touched] / high.clamp_min(1e-30))[..., None, None]

@@ -1,6 +1,7 @@
 """Coordinate classification: one distribution over the bins of each axis (Li et al., SimDR 2021, SimCC 2022)."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -101,8 +102,13 @@ class SimCC(Codec):
         if self.score == "published":
             join = torch.maximum if self.label.published_score == "max" else torch.minimum
             return Points(xy, join(px, py))
-        perfect_x, perfect_y = (self.label.least_peak(axis.reach()) for axis in (self.x, self.y))
-        return Points(xy, self.contract_score((px / perfect_x).clamp(0, 1) * (py / perfect_y).clamp(0, 1)))
+        least_x, least_y = self.least_peaks
+        return Points(xy, self.contract_score((px / least_x).clamp(0, 1) * (py / least_y).clamp(0, 1)))
+
+    @cached_property
+    def least_peaks(self) -> tuple[float, float]:
+        """The lowest maxima that a perfect target's axes can have, x and y."""
+        return self.label.least_peak(self.x.reach()), self.label.least_peak(self.y.reach())
 
     def merge(self, out: Pair, mirrored: Pair, perm: Tensor) -> Pair:
         """Average of the logits, or logits of the averaged probabilities."""

@@ -1,0 +1,1 @@
+"""Trained models outside a run: one graph from bytes to coordinates, and persons found in any image."""

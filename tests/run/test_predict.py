@@ -1,0 +1,292 @@
+"""People in images, from a run directory or a file, as evaluation finds them; and what is said of bad input."""
+
+import json
+import re
+import shutil
+import sys
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from hydra import compose, initialize_config_dir
+from onnx import TensorProto, helper
+from PIL import Image
+
+from conftest import TINY
+from poserep import evaluate, export, predict
+from poserep.build import CONF
+from poserep.deploy.boxes import read_boxes
+from poserep.deploy.drawing import LEFT, MIDDLE, RIGHT, colours, draw
+from poserep.deploy.estimators import open_model
+from poserep.deploy.persons import find
+from poserep.errors import InputError
+from poserep.fit import fit
+from poserep.skeleton import COCO
+from poserep.train import prepare
+
+
+@pytest.fixture(scope="module")
+def models(synthetic, tmp_path_factory):
+    """A run directory, and its file."""
+    folder = tmp_path_factory.mktemp("models")
+    overrides = ["representation=heatmap", "align=corner", "boxes=[gt]", f"data.root={synthetic}", f"runs={folder}"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        run_dir = prepare(compose("config", [*TINY, *overrides]), "backbone")
+    fit(run_dir)
+    return run_dir, export.export(run_dir, evaluate.configure(run_dir, []), folder / "model.onnx", "dark", 2)
+
+
+@pytest.fixture(scope="module")
+def data(synthetic):
+    return next(synthetic.glob("easy-8-6-*"))
+
+
+@pytest.fixture(scope="module")
+def images(data):
+    return sorted((data / "images" / "val").glob("*.jpg"))
+
+
+@pytest.fixture
+def go(tmp_path, capsys):
+    """The command: exit code, records, standard output and error."""
+
+    def call(*words):
+        out = tmp_path / "out"
+        try:
+            predict.main([*map(str, words), "--out", str(out)])
+            code = 0
+        except SystemExit as stop:
+            code = 1
+            print(stop.code, file=sys.stderr)
+        path = out / "keypoints.json"
+        said = capsys.readouterr()
+        return code, json.loads(path.read_text()) if path.is_file() else None, said.out, said.err
+
+    return call
+
+
+def points(records):
+    return np.array([r["keypoints"] for r in records]).reshape(len(records), -1, 3)
+
+
+def test_a_run_and_its_file_find_what_evaluation_found(models, data, images, go):
+    run_dir, file = models
+    annotations = data / "annotations" / "val.json"
+    code, records, out, _ = go(*images, "--model", run_dir, "--readout", "dark", "--boxes", annotations)
+    assert code == 0 and len(records) == 6 and f"{images[0].stem}-pose.jpg: 1 person\n" in out
+    code, same, _, _ = go(*images, "--model", file, "--boxes", annotations, "--batch", "2")
+    assert code == 0
+    np.testing.assert_allclose(points(same)[..., :2], points(records)[..., :2], atol=0.05)
+    np.testing.assert_allclose(points(same)[..., 2], points(records)[..., 2], atol=1e-3)
+
+    with np.load(run_dir / "predictions.npz") as file:
+        order = [list(file["gt/image_id"]).index(r["image_id"]) for r in records]
+        xy, score, box = (file[f"gt/{key}"][order] for key in ("dark/xy", "dark/score", "box"))
+    np.testing.assert_allclose(points(records)[..., :2], xy, atol=2e-3)
+    np.testing.assert_allclose(points(records)[..., 2], score, atol=2e-3)
+    np.testing.assert_allclose([r["bbox"] for r in records], box)
+    mean = [s[s > 0.2].mean() if (s > 0.2).any() else 0 for s in score]
+    np.testing.assert_allclose([r["score"] for r in records], mean, atol=1e-5)
+    assert {r["category_id"] for r in records} == {1} and records[0]["file_name"] == images[0].name
+
+
+def test_boxes_are_found_by_name_and_by_id(models, images, go, tmp_path):
+    assert images[3].stem == "000003"
+    results = [
+        {"image_id": 3, "bbox": [10, 10, 60, 120], "score": 0.5, "category_id": 1},
+        {"image_id": "000003", "bbox": [20, 10, 60, 120]},
+        {"image_id": 3, "bbox": [10, 10, 60, 120], "score": 0.1},
+        {"image_id": 3, "bbox": [10, 10, 60, 120], "category_id": 2},
+        {"image_id": 777, "bbox": [10, 10, 60, 120]},
+    ]
+    (tmp_path / "found.json").write_text(json.dumps(results))
+    words = [*images[3:5], "--model", models[1], "--boxes", tmp_path / "found.json", "--box-threshold", "0.3"]
+    code, records, out, err = go(*words)
+    assert code == 0 and [(r["image_id"], r["bbox"][0]) for r in records] == [(3, 10), (3, 20)]
+    assert f"0 persons; no box in {tmp_path / 'found.json'}" in out
+    assert "left out, of other categories than 1: 1" in err and "left out, of a score below 0.3: 1" in err
+
+    listed = {
+        "images": [{"id": 50, "file_name": f"val/{images[3].name}"}],
+        "annotations": [{"image_id": 50, "bbox": [10, 10, 60, 120]}, {"image_id": 3, "bbox": [10, 10, 60, 120]}],
+    }
+    (tmp_path / "listed.json").write_text(json.dumps(listed))
+    code, records, _, err = go(images[3], "--model", models[1], "--boxes", tmp_path / "listed.json")
+    assert [r["image_id"] for r in records] == [50] and "left out, on images that the file does not list: 1" in err
+
+
+def test_boxes_of_the_command_line_in_any_batch(models, images):
+    requests = read_boxes(["10,10,60,120", "20.5,10,60,120", "5,5,100,100"]).everywhere
+    model = open_model(models[1])
+    together, apart = (find(model, images[0], requests, batch) for batch in (32, 2))
+    assert together.xy.shape == (3, 17, 2)
+    np.testing.assert_allclose(apart.xy, together.xy, atol=0.05)
+
+
+def test_without_boxes_the_image_is_one(models, images, go):
+    code, (record,), _, _ = go(images[0], "--model", models[0])
+    height, width = cv2.imread(str(images[0])).shape[:2]
+    assert code == 0 and record["bbox"] == [0, 0, width, height] and record["image_id"] == 0
+
+
+BOX = "10,10,60,120"
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ("10,10,0,50", r"--boxes 10,10,0,50: .* has no area \(width 0, height 50\); leave it out"),
+        ("nan,10,5,50", "is no box of four finite numbers"),
+        ("5000,10,30,50", r"lies outside the image of \d+x\d+ px"),
+        ("-50,10,50,50", "lies outside the image"),
+    ],
+)
+def test_bad_boxes_are_named_and_the_others_are_done(models, images, go, box, message):
+    code, records, _, err = go(images[0], "--model", models[1], f"--boxes={BOX}")
+    assert code == 0 and len(records) == 1
+    code, records, _, err = go(images[0], "--model", models[1], "--boxes", BOX, " " + box)
+    assert code == 1 and len(records) == 1
+    assert re.search(message, err.replace(" " + box, box)) and "1 images or boxes could not be read" in err
+    assert "Traceback" not in err
+
+
+def test_bad_boxes_of_a_file_are_named_by_record(models, images, go, tmp_path):
+    rows = [[1, 2, 3], None, [float("nan"), 1, 2, 3], [10, 10, 50, 100]]
+    records = [{"image_id": 0, "bbox": row} for row in rows]
+    records.append({"image_id": 0, "bbox": rows[-1], "score": None})
+    (tmp_path / "b.json").write_text(json.dumps(records))
+    code, found, _, err = go(images[0], "--model", models[1], "--boxes", tmp_path / "b.json")
+    assert code == 1 and len(found) == 1
+    for number in (0, 1, 2, 4):
+        assert f"b.json, record {number}:" in err
+
+
+def test_bad_images_are_named_and_the_others_are_done(models, images, go, tmp_path):
+    (tmp_path / "cut.jpg").write_bytes(images[0].read_bytes()[:-500])
+    (tmp_path / "text.jpg").write_text("no image")
+    words = [tmp_path / "gone.jpg", tmp_path / "cut.jpg", images[1], tmp_path / "text.jpg", tmp_path]
+    code, records, _, err = go(*words, "--model", models[1])
+    assert code == 1 and [r["file_name"] for r in records] == [images[1].name]
+    for message in ("gone.jpg cannot be read", "cut.jpg is cut short", "text.jpg is not a readable image"):
+        assert message in err
+    assert "4 images or boxes could not be read" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "{run}", "--readout", "soft"], r"Heatmap has no readout 'soft'; it has \['shift'"),
+        (["--model", "{file}", "--readout", "shift"], "exported with readout 'dark' and has no 'shift'; export"),
+        (["--model", "{file}", "--checkpoint", "best"], "exported with checkpoint 'last' and has no 'best'"),
+        (["--model", "{run}", "--checkpoint", "none"], r"none\.ckpt do(es)? not exist"),
+        (["--model", "gone.onnx"], r"model gone\.onnx does not exist; export a run"),
+        (["--model", "{image}"], "neither a run directory nor a file whose name ends in"),
+        (["--model", "{bad}"], r"bad\.onnx cannot be read as ONNX: .*; export the run again"),
+        (["--model", "{other}"], r"other\.onnx does not say how to crop"),
+        (["--model", "{folder}"], "is no run directory: it has no config"),
+        (["--model", "{file}", "--boxes", "what"], "--boxes what: is neither a box nor a file"),
+        (["--model", "{file}", "--boxes", "gone.json"], r"--boxes gone\.json does not exist; give x,y"),
+        (["--model", "{file}", "--boxes", "{empty}"], r"empty\.json has no box on any of the 1 images; it names no"),
+        (["--model", "{file}", "--boxes", "{words}"], r"words\.json is no list of records"),
+        (["--model", "{file}", "--boxes", "{object}"], r"object\.json: an object needs the lists images and"),
+        (["--model", "{file}", "--batch", "0"], "--batch 0 is no number of crops"),
+    ],
+)
+def test_what_cannot_work_is_said_in_a_line(models, images, go, tmp_path, words, message):
+    files = {"run": models[0], "file": models[1], "image": images[0], "folder": tmp_path}
+    files |= {name: tmp_path / f"{name}.onnx" for name in ("bad", "other")}
+    files |= {name: tmp_path / f"{name}.json" for name in ("empty", "words", "object")}
+    files["bad"].write_bytes(b"no model")
+    value = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1])
+    result = helper.make_tensor_value_info("out", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Identity", ["image"], ["out"])], "other", [value], [result])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), files["other"])
+    files["empty"].write_text("[]")
+    files["words"].write_text('["a"]')
+    files["object"].write_text('{"a": []}')
+    code, _, _, err = go(images[0], *(word.format(**files) for word in words))
+    assert code == 1 and re.search(message, err) and "Traceback" not in err
+
+
+def test_weights_that_are_no_numbers_are_said(models, images):
+    model = open_model(models[1])
+    model.session = type("Session", (), {"run": lambda *_: (np.full((1, 17, 2), np.nan), np.ones((1, 17)))})()
+    found = find(model, images[0], None)
+    assert len(found.xy) == 0 and "weights are not finite" in found.errors[0]
+
+
+def test_images_of_one_name_get_two_pictures_and_turned_ones_a_note(models, images, go, tmp_path):
+    (tmp_path / "a").mkdir()
+    shutil.copy(images[0], tmp_path / "a" / images[1].name)
+    exif = Image.Exif()
+    exif[predict.ORIENTATION] = 6
+    Image.open(images[0]).save(tmp_path / "a" / "turned.jpg", exif=exif)
+    words = [images[1], tmp_path / "a" / images[1].name, tmp_path / "a" / "turned.jpg"]
+    code, records, out, _ = go(*words, "--model", models[1])
+    assert code == 0 and len(records) == 3 and out.count("EXIF") == 1
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    stem = images[1].stem
+    assert names == {"keypoints.json", f"{stem}-pose.jpg", f"{stem}-pose-2.jpg", "turned-pose.jpg"}
+
+
+def test_models_of_whole_images_take_no_boxes(models, images):
+    model = open_model(models[1])
+    object.__setattr__(model.card, "whole", True)
+    assert find(model, images[0], None).xy.shape == (1, 17, 2)
+    with pytest.raises(InputError, match="trained on whole images and takes no boxes"):
+        find(model, images[0], read_boxes([BOX]).everywhere)
+
+
+def test_limbs_have_the_colour_of_their_side():
+    limbs, joints = colours(COCO)
+    of = dict(zip(COCO.edges, limbs, strict=True))
+    assert of["left_ankle", "left_knee"] == LEFT and of["nose", "right_eye"] == RIGHT
+    assert of["left_hip", "right_hip"] == MIDDLE and joints[0] == MIDDLE and joints[1:3] == [LEFT, RIGHT]
+
+
+def test_drawn_joints_lie_where_they_were_found():
+    pixels = np.full((600, 800, 3), 90, np.uint8)
+    xy = np.stack([np.linspace(100, 700, 17), np.full(17, 300.0)], -1)[None]
+    xy[0, 0], box = (400, 100), np.array([[100, 100, 600, 300]])
+    score = np.ones((1, 17))
+    score[0, 9] = 0.2
+    found = draw(pixels, xy, score, COCO, 0.2, box)
+    assert found.shape == pixels.shape and (pixels == 90).all()
+    _, joints = colours(COCO)
+    x, y = xy[0].round().astype(int).T
+    for k in range(17):
+        if k == 9:
+            assert tuple(found[y[k], x[k]]) != joints[k], "hollow"
+        else:
+            assert np.abs(found[y[k], x[k]].astype(int) - joints[k]).max() < 3
+    ring = np.abs(found[y[9] - 12 : y[9] + 13, x[9] - 12 : x[9] + 13].astype(int) - joints[9]).max(-1)
+    assert (ring < 30).any()
+    assert draw(pixels, xy * 1e9, score, COCO, 0.2, box).shape == pixels.shape
+    assert draw(pixels[:60, :80], xy / 10, score, COCO, 0.2, box / 10).shape == (360, 480, 3)
+
+
+def test_the_page_s_ten_lines(models, images, tmp_path, monkeypatch, capsys):
+    page = (CONF.parent / "docs" / "deploy.md").read_text()
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+    assert "poserep" not in code.replace('["poserep"]', "") and len(code.strip().splitlines()) <= 13
+    run_dir, _ = models
+    cfg = evaluate.configure(run_dir, ["align=centre"])
+    path = export.export(run_dir, cfg, tmp_path / "model.onnx", "dark", 2)
+    shutil.copy(images[0], tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "page", "exec"), names := {})
+    found = find(open_model(path), images[0], read_boxes(["40,20,60,150"]).everywhere)
+    printed = eval(capsys.readouterr().out.splitlines()[-1])
+    assert list(printed) == list(COCO.names)
+    np.testing.assert_allclose(list(printed.values()), found.xy[0], atol=0.2)
+    np.testing.assert_allclose(names["score"], found.joint_score, atol=1e-2)
+
+
+def test_the_page_s_commands_parse():
+    page = (CONF.parent / "docs" / "deploy.md").read_text().replace("\\\n", "")
+    lines = [re.sub(r"\s+#.*", "", line).split()[2:] for line in page.splitlines() if line.startswith("python -m")]
+    assert len(lines) == 7
+    for program, *words in lines:
+        found = {"poserep.export": export, "poserep.predict": predict}[program]._arguments(words)
+        assert found
