@@ -19,7 +19,7 @@ install: .venv/installed  ## Install into .venv
 demo: reproduce-demo  ## Draw people, train three representations on them, compare (15 minutes on 2 cores)
 
 test: install  ## Run the tests; real photographs too, if POSEREP_REAL_DATA names their folder
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 lint: install  ## Style and types
 	@$(BIN)/ruff check .

@@ -10,11 +10,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from torch import Tensor
 
-from poserep.build import CONF, build_net
+from poserep.build import CONF
 from poserep.codecs import RLE, Codec
 from poserep.geometry import Size
 from poserep.make import make
 from poserep.models.heads.points import RealNVP
+from poserep.nets import build_net
 from poserep.skeleton import COCO
 
 GOAL = 0.03

@@ -10,9 +10,10 @@ from hydra import compose, initialize_config_dir
 from stopwatch import race
 from torch import nn
 
-from poserep.build import CONF, build_net
+from poserep.build import CONF
 from poserep.geometry import Size
 from poserep.models import Stacks
+from poserep.nets import build_net
 from poserep.sets import skeleton_of
 
 # What is switched on, one after the other.

@@ -118,6 +118,7 @@ def test_memory_leaves_the_network_as_it_was():
     assert [module.training for module in net.modules()] == modes
     assert all(torch.equal(state[key], value) for key, value in net.state_dict().items())
     assert all(p.grad is None for p in net.parameters())
+    assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -30,7 +30,8 @@ ALLOWED = {
     "callbacks": {"module"},
     "make": set(),
     "sets": BASE | {"data", "make", "metrics"},
-    "build": BASE | {"codecs", "models", "data", "make", "metrics", "module", "sets"},
+    "nets": {"geometry", "skeleton", "codecs", "make", "models"},
+    "build": BASE | {"data", "make", "metrics", "module", "nets", "sets"},
     "protocol": set(),
     "samples": {"build", "data", "module", "results"},
     "assess": {"build", "codecs", "metrics", "protocol", "results", "sets"},
@@ -42,22 +43,22 @@ ALLOWED = {
     "report": {"figures", "protocol", "results", "rows"},
     "train": {"build", "fit", "launch", "report", "results"},
     "evaluate": {"assess", "build", "fit", "launch", "models.files", "module", "report", "results"},
-    "import_checkpoint": {"build", "fit", "models", "module", "report", "results", "sets", "train"},
+    "import_checkpoint": {"build", "fit", "models", "module", "nets", "report", "results", "sets", "train"},
     "latency": set(),
-    "cost": {"build", "evaluate", "fit", "geometry", "latency", "models", "report", "results", "sets"},
+    "cost": {"build", "evaluate", "fit", "geometry", "latency", "models", "nets", "report", "results", "sets"},
     "calibrate": {"assess", "build", "evaluate", "fit", "metrics", "report", "results"},
     "deploy.graph": {"codecs", "models"},
-    "deploy": BASE | {"assess", "build", "data", "evaluate", "models", "module", "sets"},
+    "deploy": BASE | {"assess", "build", "data", "evaluate", "models", "module", "nets", "sets"},
     "export": {"deploy", "evaluate", "fit"},
     "predict": {"deploy", "fit", "results"},
-    "published_costs": {"build", "figures", "geometry", "latency", "models", "report", "results", "sets"},
+    "published_costs": {"build", "figures", "geometry", "latency", "models", "nets", "report", "results", "sets"},
     "sweeper": set(),
     "quantisation": BASE | {"build", "codecs", "data", "figures", "make", "metrics", "results", "sets", "sweeper"},
 }
 TOP = {
     "assess", "build", "calibrate", "cost", "data.__main__", "deploy.crops", "deploy.restore", "evaluate", "export",
-    "fit", "import_checkpoint", "make", "published_costs.__main__", "quantisation.__main__", "report", "sets", "stored",
-    "sweeper", "train",
+    "fit", "import_checkpoint", "make", "nets", "published_costs.__main__", "quantisation.__main__", "report", "sets",
+    "stored", "sweeper", "train",
 }  # fmt: skip
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
 

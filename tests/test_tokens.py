@@ -8,7 +8,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import nn
 
-from poserep.build import CONF, build_net
+from poserep.build import CONF
 from poserep.codecs import RLE, Codec, Heatmap, Integral, Regression, SimCC, SRHeatmap
 from poserep.errors import InputError
 from poserep.geometry import Size
@@ -34,6 +34,7 @@ from poserep.models.backbones import tokenpose, transpose
 from poserep.models.backbones.positions import sine_table
 from poserep.models.checkpoints import destination
 from poserep.models.cost import macs, parameters
+from poserep.nets import build_net
 from poserep.skeleton import COCO
 from reference.official import check_parity
 

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.table import Table
 
-from poserep.build import CONF, build_net
+from poserep.build import CONF
 from poserep.errors import InputError
 from poserep.evaluate import configure
 from poserep.fit import message
@@ -29,6 +29,7 @@ from poserep.geometry import Size
 from poserep.latency import WAYS, processor, timings
 from poserep.models import PoseNet
 from poserep.models.cost import COUNTINGS, activations, allocated, summary
+from poserep.nets import build_net
 from poserep.report import wide_console
 from poserep.results import provenance, write_json
 from poserep.sets import skeleton_of

@@ -22,13 +22,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.table import Table
 
-from poserep.build import CONF, parts
+from poserep.build import CONF
 from poserep.errors import InputError
 from poserep.fit import message, quiet
 from poserep.models.checkpoints import load_official
 from poserep.models.files import read_weights
 from poserep.models.recognise import Looks, look
 from poserep.module import PoseModule
+from poserep.nets import parts
 from poserep.report import wide_console
 from poserep.results import provenance, write_json
 from poserep.sets import skeleton_of

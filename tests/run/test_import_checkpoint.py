@@ -11,13 +11,14 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from layouts import mmpose0, mmpose1, papers, parallel
-from poserep.build import CONF, parts
+from poserep.build import CONF
 from poserep.errors import InputError
 from poserep.evaluate import configure as reconfigure
 from poserep.evaluate import reread, restore
 from poserep.fit import fit
 from poserep.geometry import Size
 from poserep.import_checkpoint import import_checkpoint
+from poserep.nets import parts
 from poserep.report import report
 from poserep.sets import skeleton_of
 from reference.official import check_output, official_state

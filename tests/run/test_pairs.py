@@ -6,11 +6,12 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from poserep.build import CONF, build_net, features_of, head_node, make_backbone
+from poserep.build import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.make import make
 from poserep.models import Stacks
+from poserep.nets import build_net, features_of, head_node, make_backbone
 from poserep.skeleton import COCO
 
 

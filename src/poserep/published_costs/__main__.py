@@ -19,10 +19,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.progress import track
 
-from poserep.build import CONF, parts
+from poserep.build import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import PoseNet, cost
+from poserep.nets import parts
 from poserep.published_costs.cells import Cell, Cost, printed_cells
 from poserep.published_costs.page import excuses, grouped, page, summary, terminal, write_csv, write_speeds
 from poserep.published_costs.speed import Speed, compared, here, summarised

@@ -39,8 +39,10 @@ def activations(
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with ExitStack() as stack:
         stack.enter_context(set_modes(net, training, training))
-        for context in (torch.inference_mode(False), torch.set_grad_enabled(training), mode):
-            stack.enter_context(context)
+        stack.enter_context(torch.inference_mode(False))
+        # It acts when it is made, not when it is entered: made any sooner it would outlast the other.
+        stack.enter_context(torch.set_grad_enabled(training))
+        stack.enter_context(mode)
         tensors = (*net.named_parameters(), *net.named_buffers())
         # Without gradients of an earlier pass, to which these would be added.
         own = {name: mode.from_tensor(t.detach()).requires_grad_(t.requires_grad) for name, t in tensors}
