@@ -7,7 +7,7 @@ On a GPU:  python benchmarks/training.py --record
 On a CPU:  python benchmarks/training.py --trainer cpu --backbone resnet18_s8 --size 64x64 --steps 20
 
 With ``--steps-of`` networks alone are timed instead, each with channels_last, bfloat16 and compilation switched on one
-after the other:  python benchmarks/training.py --steps-of resnet50 hrnet_w32 hourglass --record
+after the other:  python benchmarks/training.py --steps-of resnet50 hrnet_w32 hg4 --record
 """
 
 import argparse

@@ -42,7 +42,7 @@ ALLOWED = {
     "inspection": BASE | {"build", "data", "figures", "make", "results", "sets"},
     "report": {"figures", "protocol", "results", "rows"},
     "train": {"build", "fit", "launch", "report", "results"},
-    "evaluate": {"assess", "build", "fit", "launch", "models.files", "module", "report", "results"},
+    "evaluate": {"assess", "build", "fit", "geometry", "launch", "models", "module", "report", "results"},
     "import_checkpoint": {"build", "fit", "models", "module", "nets", "report", "results", "sets", "train"},
     "latency": set(),
     "cost": {"build", "evaluate", "fit", "geometry", "latency", "models", "nets", "report", "results", "sets"},

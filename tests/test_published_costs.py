@@ -1,9 +1,13 @@
 """Printed numbers beside ours: how they agree, what is excused, and what the page says of it."""
 
+import csv
+
 import pytest
 import yaml
 
 from poserep.build import CONF
+from poserep.errors import InputError
+from poserep.published_costs.__main__ import check, reproduce
 from poserep.published_costs.cells import Cell, Cost, printed_cells, verdict
 from poserep.published_costs.page import excuses, merged, page, summary
 from poserep.published_costs.speed import Speed, summarised
@@ -69,6 +73,52 @@ def test_every_table_of_the_papers_is_there():
     texts = [text for _, _, numbers in rows for text in numbers.values()]
     # A number would have lost its last zero.
     assert all(isinstance(text, str) for text in texts)
+
+
+def test_what_is_cut_off_is_listed():
+    cut = cell(printed={"gflops": "8.9"}, cost=Cost(1, 1, 8.991, 5.4))
+    assert excuses([cut]) == ["Hourglass at 128x96, GFLOPs: 8.9 is 8.991 cut off, not rounded"]
+
+
+def test_backbone_and_others_are_compared_apart():
+    apart = cell(printed={"backbone": "4.93", "other": "1.06"}, cost=Cost(5_985_105, 4_931_648, 8.9, 6.3))
+    assert apart.verdicts() == {"backbone": "rounds", "other": "differs"}
+    assert apart.shown() == ("4.93 + 1.06", "4.932 + 1.053")
+    assert cell(excuses={"gflops": "none needed"}).stale() == ["gflops"]
+
+
+@pytest.mark.parametrize(
+    ("table", "given", "message"),
+    [
+        (SWEEP, ["backbone=resnet18"], "backbone=resnet18: the networks are the papers'"),
+        (SWEEP, ["+size=64x64"], "only runs, study and"),
+        ({**SWEEP, "speed": {"rounds": 1, "calls": 5}}, [], "rounds=1"),
+        ({**SWEEP, "speed": {"rounds": 4, "calls": 0}}, [], "calls=0"),
+        ({"rows": []}, [], "no table.networks"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_counting(table, given, message):
+    with pytest.raises(InputError, match=message):
+        check(table, given)
+
+
+def test_networks_are_counted_and_timed(tmp_path, capsys):
+    sweep = yaml.safe_load((CONF.parent / "sweeps/cost.yaml").read_text())
+    sweep["table"]["networks"] = [
+        n for n in SWEEP["networks"] if n.get("size") or "backbone=resnet50" in n["overrides"]
+    ]
+    sweep["table"]["networks"] = sweep["table"]["networks"][:3]
+    speed = sweep["table"]["speed"]
+    sweep["table"]["speed"] = {**speed, "rounds": 2, "calls": 1, "threads": [1], "pairs": speed["pairs"][:1]}
+    (tmp_path / "cost.yaml").write_text(yaml.safe_dump(sweep))
+    assert reproduce(tmp_path, "cost", [f"runs={tmp_path}"]) == 0
+    with (tmp_path / "cost/table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["params_ours"] == "33.999697" and rows[0]["gflops_verdict"] == "rounds"
+    with (tmp_path / "cost/speed.csv").open() as file:
+        (timed,) = csv.DictReader(file)
+    assert float(timed["ratio"]) > 0 and float(timed["saved_true"]) == pytest.approx(0.25, abs=0.01)
+    assert "SimCC, table 1" in capsys.readouterr().out
 
 
 def test_rows_that_differ_in_their_name_alone_share_a_line():

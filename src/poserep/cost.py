@@ -8,7 +8,6 @@ are needed. Multiply-accumulates are for one image of one pass, flip test not in
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from poserep.errors import InputError
 from poserep.evaluate import configure
 from poserep.fit import message
 from poserep.geometry import Size
-from poserep.latency import WAYS, processor, timings
+from poserep.latency import WAYS, cores, processor, timings
 from poserep.models import PoseNet
 from poserep.models.cost import COUNTINGS, activations, allocated, summary
 from poserep.nets import build_net
@@ -67,7 +66,7 @@ def measure(cfg: DictConfig, batches: Sequence[int]) -> tuple[dict[str, Any], Po
         {
             "batch": batch,
             "forward_bytes": activations(net, batch, *shape, itemsize=itemsize),
-            "training_bytes": activations(net, batch, *shape, training=True, itemsize=itemsize),
+            "training_bytes": training_memory(net, batch, shape, itemsize),
         }
         for batch in batches
     ]
@@ -81,6 +80,14 @@ def measure(cfg: DictConfig, batches: Sequence[int]) -> tuple[dict[str, Any], Po
         "memory": memory,
     }
     return about, net, codec
+
+
+def training_memory(net: PoseNet, batch: int, shape: tuple[int, int, int], itemsize: int) -> int | None:
+    """Bytes alive in a training step, or None where a batch norm cannot train on so few values."""
+    try:
+        return activations(net, batch, *shape, training=True, itemsize=itemsize)
+    except ValueError:
+        return None
 
 
 def show(about: dict[str, Any]) -> None:
@@ -124,13 +131,15 @@ def show(about: dict[str, Any]) -> None:
     for heading, _ in kinds:
         table.add_column(heading, justify="right")
     for row in about["memory"]:
-        table.add_row(str(row["batch"]), *(f"{row[key] / MIB:.1f}" for _, key in kinds))
+        table.add_row(str(row["batch"]), *("-" if row[key] is None else f"{row[key] / MIB:.1f}" for _, key in kinds))
     console.print(table)
     console.print(
         f"tensors alive at once, counted in eager mode; beside them the parameters ({4 * about['params'] / MIB:.1f} "
         "MiB in float32; with Adam in training twice as much again) and what kernels take while they run",
         soft_wrap=True,
     )
+    if any(row["training_bytes"] is None for row in about["memory"]):
+        console.print("-: too few values for batch norms to train on at this size and batch", soft_wrap=True)
 
 
 def show_times(records: Sequence[dict[str, Any]], machine: str, readout: str) -> None:
@@ -190,7 +199,7 @@ def timed(net: PoseNet, codec: Any, cfg: DictConfig, options: argparse.Namespace
     machine = torch.cuda.get_device_name() if options.device == "cuda" else processor()
     records = [variant.record() for variant in variants]
     show_times(records, machine, readout)
-    return {"machine": machine, "cores": os.cpu_count(), "readout": readout, "variants": records}
+    return {"machine": machine, "cores": cores(), "readout": readout, "variants": records}
 
 
 def cost(options: argparse.Namespace) -> dict[str, Any]:
@@ -199,6 +208,13 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         InputError: If the network cannot be built, or an option makes no sense.
     """
+    given = [name for name in ("device", "seconds", "threads", "ways") if getattr(options, name) is not None]
+    if given and not options.time:
+        raise InputError(f"--{given[0]} is about timing: add --time, or leave it out")
+    for name, usual in (("device", "cpu"), ("seconds", 5.0), ("threads", [1, 0]), ("ways", list(WAYS))):
+        setattr(options, name, usual if getattr(options, name) is None else getattr(options, name))
+    if not 0 < options.seconds < float("inf"):
+        raise InputError(f"--seconds {options.seconds}: give a number above 0")
     if min(options.batches) < 1:
         raise InputError(f"--batches {min(options.batches)}: give 1 or more images")
     cfg = composed(options.words)
@@ -225,10 +241,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 32], help="images at a time (1 32)")
     parser.add_argument("--time", action="store_true", help="time it, in every way that is available here")
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), help=f"some of {', '.join(WAYS)} (all)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 0], help="of the CPU; 0: all (1 0)")
-    parser.add_argument("--device", default="cpu", help="to time on: cpu or cuda (cpu)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each way, batch and number of threads (5)")
+    parser.add_argument("--ways", nargs="+", help=f"some of {', '.join(WAYS)} (all)")
+    parser.add_argument("--threads", type=int, nargs="+", help="of the CPU; 0: all (1 0)")
+    parser.add_argument("--device", help="to time on: cpu or cuda (cpu)")
+    parser.add_argument("--seconds", type=float, help="for each way, batch and number of threads (5)")
     options = parser.parse_intermixed_args(argv)
     try:
         about = cost(options)

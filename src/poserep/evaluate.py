@@ -21,7 +21,9 @@ from poserep.assess import evaluate, save_predictions, save_submissions
 from poserep.build import CONF, Run, build
 from poserep.errors import InputError
 from poserep.fit import loaded, make_trainer, message, quiet, tallies
+from poserep.geometry import Size
 from poserep.launch import launch
+from poserep.models import cost
 from poserep.models.files import read_state
 from poserep.module import PoseModule
 from poserep.report import show_evaluation
@@ -94,7 +96,9 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
     config["contents"] = contents(config)
-    about = {"run": run_dir.name, "config": config, "provenance": provenance(), "loaded": loaded(run)}
+    size = Size.parse(cfg.input_size)
+    counted = cost.summary(run.module.net, size.height, size.width)
+    about = {"run": run_dir.name, "config": config, "cost": counted, "provenance": provenance(), "loaded": loaded(run)}
     result = {"id": identity(config), **about, **found}
     if trainer.is_global_zero:
         save_predictions(run, run_dir / f"evaluation-{result['id']}.npz")

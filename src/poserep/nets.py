@@ -11,7 +11,7 @@ from poserep.codecs import Codec
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.make import make
-from poserep.models import Head, PoseNet
+from poserep.models import UNREAD, Head, PoseNet
 from poserep.skeleton import Skeleton
 
 
@@ -22,6 +22,9 @@ def parts(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
         InputError: If backbone, head and size do not fit.
     """
     size = Size.parse(cfg.input_size)
+    # Which size a backbone takes is the better reason why a codec cannot have it.
+    if step := getattr(get_class(cfg.backbone._target_), "multiple", None):
+        _suits(cfg, size, step)
     codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align)
     pixels: Any = OmegaConf.to_container(cfg.data.pixels) if cfg.data.get("pixels") else {}
     backbone = make_backbone(cfg, size, skeleton.num_keypoints, len(pixels["mean"]) if pixels else 3)
@@ -37,9 +40,6 @@ def make_backbone(cfg: DictConfig, size: Size, num_keypoints: int, in_channels: 
     offered = {"size": size, "num_keypoints": num_keypoints, "in_channels": in_channels}
     target = get_class(cfg.backbone._target_)
     named = inspect.signature(target).parameters
-    step = getattr(target, "multiple", None)
-    if step is not None:
-        _suits(cfg, size, step)
     node = cfg.backbone.copy()
     OmegaConf.set_struct(node, False)
     node.pop("heads", None)
@@ -69,7 +69,8 @@ def head_node(cfg: DictConfig) -> DictConfig:
     if instead is None:
         return node
     defaults = {key: p.default for key, p in inspect.signature(get_class(node._target_)).parameters.items()}
-    changed = {key: value for key, value in node.items() if key in defaults and value != defaults[key]}
+    own = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
+    changed = {key: value for key, value in own.items() if key not in defaults or value != defaults[key]}
     if changed:
         backbone = cfg.backbone._target_.split(".")[-1]
         raise InputError(
@@ -88,6 +89,11 @@ def build_net(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
     """
     net, codec = parts(cfg, skeleton)
     head, backbone = net.head, net.backbone
+    if head.form == UNREAD:
+        raise InputError(
+            f"head {type(head).__name__} emits {head.form}: its network can be counted (poserep.cost, make "
+            "reproduce-cost) and imported, not trained or evaluated"
+        )
     if head.form != codec.form:
         raise InputError(
             f"head {type(head).__name__} emits {head.form!r}, but codec {type(codec).__name__} reads {codec.form!r}; "
@@ -120,8 +126,8 @@ def _try(head: Head, codec: Codec, features: list[torch.Tensor], perm: torch.Ten
             if getattr(head, "sigmoid", False) and (perfect.amin() < 0 or perfect.amax() > 1):
                 raise InputError(
                     f"head {type(head).__name__} squeezes its maps into (0, 1), which codec {type(codec).__name__} "
-                    "cannot use; set sigmoid=false in the head (backbone.heads.Deconv.sigmoid or "
-                    "representation.head.sigmoid), or take representation=heatmap"
+                    "cannot use; set sigmoid=false where the head is named (backbone.heads.Deconv.sigmoid, or "
+                    "representation.head.sigmoid if the backbone names none), or take representation=heatmap"
                 )
             codec.loss(perfect, target, weight)
             out = head.eval()(features)

@@ -52,6 +52,26 @@ def test_what_is_not_counted_is_told_apart(capsys):
     assert "tables: fixed positions" in printed and "training only" not in printed
 
 
+@pytest.mark.parametrize("representation", ["heatmap", "simcc"])
+def test_stacks_are_counted(capsys, tmp_path, representation):
+    path = tmp_path / "cost.json"
+    printed = say(capsys, "backbone=hg4", f"representation={representation}", "--batches", 1, 2, "--json", path)
+    one, two = json.loads(path.read_text())["memory"]
+    # At 64x64 the innermost map has one position: too little for a batch norm to train on with one image.
+    assert one["training_bytes"] is None and two["training_bytes"] > two["forward_bytes"] > one["forward_bytes"]
+    assert "-: too few values" in printed
+
+
+@pytest.mark.parametrize("option", [["--seconds", 3], ["--device", "cpu"], ["--threads", 1], ["--ways", "eager"]])
+def test_options_of_timing_are_refused_without_it(option):
+    assert "add --time" in refuse(*option)
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1"])
+def test_seconds_must_be_some(seconds):
+    assert "give a number above 0" in refuse("--time", "--seconds", seconds)
+
+
 def test_times(capsys, tmp_path):
     path = tmp_path / "cost.json"
     words = ["--time", "--ways", "eager", "--threads", 1, "--batches", 1, 2, "--seconds", 0.01, "--json", path]

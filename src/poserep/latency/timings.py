@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from poserep.errors import InputError
-from poserep.latency.turns import spread, undisturbed
+from poserep.latency.turns import cores, spread, undisturbed
 from poserep.latency.ways import WAYS
 
 # Calls of each variant at least, however slow it is: fewer have no quartiles.
@@ -84,7 +84,7 @@ def timings(
         shape: Of one image, (C, H, W).
         ways: Names from `WAYS`.
         batches: Images at a time.
-        threads: Of the CPU; 0 is as many as PyTorch is set to. Not asked for on a GPU.
+        threads: Of the CPU; 0 is as many as there are cores. Not asked for on a GPU.
         device: ``cpu`` or ``cuda``.
         seconds: About as long each variant runs; it is called 3 times at least.
         dtype: Of the images.
@@ -95,7 +95,7 @@ def timings(
     _check(ways, batches, threads, device, seconds)
     net = net.to(device).eval()
     given = torch.get_num_threads()
-    counts = list(dict.fromkeys(n or given for n in threads)) if device == "cpu" else [given]
+    counts = list(dict.fromkeys(n or cores() for n in threads)) if device == "cpu" else [given]
     name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
     variants, running = [], []
     try:

@@ -1,6 +1,7 @@
 """Timing by turns."""
 
 import gc
+import os
 import platform
 import re
 import statistics
@@ -54,3 +55,8 @@ def processor() -> str:
     found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else None
     name = found[1].strip() if found else platform.processor() or platform.machine()
     return re.sub(r"\((R|TM)\)", "", name)
+
+
+def cores() -> int:
+    """Of the CPU that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

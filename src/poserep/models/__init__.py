@@ -13,6 +13,7 @@ from poserep.models.backbones import (
     ViTPose,
 )
 from poserep.models.heads import (
+    UNREAD,
     AxisLinear,
     BottomUp,
     BottomUpSR,
@@ -36,6 +37,7 @@ from poserep.models.heads import (
 from poserep.models.model import Backbone, PoseNet
 
 __all__ = [
+    "UNREAD",
     "AxisLinear",
     "Backbone",
     "BottomUp",

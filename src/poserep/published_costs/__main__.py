@@ -6,7 +6,6 @@ Leaves table.csv, speed.csv and report.html in runs/cost. ``table.speed.rounds=0
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from rich.progress import track
 from poserep.build import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.latency import cores
 from poserep.models import PoseNet, cost
 from poserep.nets import parts
 from poserep.published_costs.cells import Cell, Cost, printed_cells
@@ -77,7 +77,7 @@ def timed(pair: dict[str, Any], threads: int, rounds: int, calls: int, configure
     cfgs = [configure(pair[which] + [f"size={pair['size']}"]) for which in ("first", "second")]
     nets, (size, _) = zip(*(network(cfg, "cpu") for cfg in cfgs), strict=True)
     image = torch.randint(0, 256, (1, 3, size.height, size.width), dtype=torch.uint8)
-    count = threads or os.cpu_count() or 1
+    count = threads or cores()
     seconds = compared(nets, image, rounds, calls, count)
     by_paper = [cost.counted(net, size.height, size.width, "hrnet") for net in nets]
     true = [cost.macs(net, size.height, size.width) for net in nets]
@@ -97,6 +97,25 @@ def timed(pair: dict[str, Any], threads: int, rounds: int, calls: int, configure
         saved_counted=1 - by_paper[1] / by_paper[0],
         saved=1 - true[1] / true[0],
     )
+
+
+def check(table: dict[str, Any], given: list[str]) -> None:
+    """See that a sweep file and the command line make sense, before anything is counted.
+
+    Raises:
+        InputError: If they do not.
+    """
+    for override in given:
+        key = override.lstrip("+").split("=")[0]
+        if key not in ("runs", "study") and not key.startswith("table.speed."):
+            raise InputError(f"{override}: the networks are the papers'; only runs, study and table.speed.* can change")
+    if "networks" not in table:
+        raise InputError("this sweep file has no table.networks to count; --config-name cost has")
+    rounds, calls = table["speed"]["rounds"], table["speed"]["calls"]
+    if rounds < 0 or rounds == 1 or calls < 1:
+        raise InputError(
+            f"table.speed.rounds={rounds}, calls={calls}: take 2 rounds or more, or 0 for no timing, and 1 call or more"
+        )
 
 
 def reproduce(directory: Path, name: str, given: list[str]) -> int:
@@ -119,6 +138,7 @@ def reproduce(directory: Path, name: str, given: list[str]) -> int:
 
         cfg = configure([])
         table: Any = OmegaConf.to_container(cfg.table, resolve=True)
+        check(table, given)
         cells = [c for node in track(table["networks"], "counting", transient=True) for c in cells_of(node, configure)]
         speed = table["speed"]
         turns = [(pair, threads) for pair in speed["pairs"] for threads in speed["threads"]] if speed["rounds"] else []
@@ -133,6 +153,9 @@ def reproduce(directory: Path, name: str, given: list[str]) -> int:
         console.print(terminal(key, rows))
     for kind, counts in summary(cells).items():
         console.print(f"{kind}: {', '.join(f'{n} {verdict}' for verdict, n in counts.items())}", soft_wrap=True)
+    for cell in cells:
+        for key in cell.stale():
+            console.print(f"  {cell.table}, {cell.network} at {cell.size}: {key} agrees and needs no excuse")
     for line in excuses(cells):
         console.print(f"  {line}", soft_wrap=True)
     for s in speeds:

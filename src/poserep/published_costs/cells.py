@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+KEYS = ("params", "backbone", "other", "gflops")
 GOOD = ("rounds", "truncates", "within 1 %")
 
 
@@ -35,7 +36,7 @@ class Cell:
         row: The scheme as the table calls it.
         size: Of the input, ``height``x``width``.
         counting: How the paper counted GFLOPs.
-        printed: ``params``, ``backbone`` and ``gflops`` as printed, those that are.
+        printed: ``params``, ``backbone``, ``other`` (than the backbone's) and ``gflops`` as printed, those that are.
         cost: Ours, or None if the network cannot be built.
         excuses: Why a number differs, by its key; ``all`` if the network cannot be built.
     """
@@ -49,12 +50,30 @@ class Cell:
     cost: Cost | None
     excuses: dict[str, str]
 
+    def ours(self) -> dict[str, float]:
+        """Our numbers by the same keys, in millions and in the counting's unit; none if the network is not built."""
+        if self.cost is None:
+            return {}
+        params, backbone = self.cost.params / 1e6, self.cost.backbone / 1e6
+        return {"params": params, "backbone": backbone, "other": params - backbone, "gflops": self.cost.gflops}
+
+    def shown(self) -> tuple[str, str]:
+        """Printed parameters and ours, as texts; backbone and others apart where the paper has them so."""
+        keys = [key for key in ("params", "backbone", "other") if key in self.printed]
+        ours = self.ours()
+        return " + ".join(self.printed[key] for key in keys), " + ".join(f"{ours[key]:.3f}" for key in keys if ours)
+
     def verdicts(self) -> dict[str, str]:
         """How every printed number agrees with ours: one of `GOOD`, ``differs``, or ``not built``."""
-        if self.cost is None:
+        ours = self.ours()
+        if not ours:
             return dict.fromkeys(self.printed, "not built")
-        ours = {"params": self.cost.params / 1e6, "backbone": self.cost.backbone / 1e6, "gflops": self.cost.gflops}
         return {key: verdict(text, ours[key], 0.01 if key == "gflops" else 0.0) for key, text in self.printed.items()}
+
+    def stale(self) -> list[str]:
+        """The excuses for numbers that agree."""
+        found = self.verdicts()
+        return [key for key in self.excuses if key != "all" and found.get(key) in (*GOOD, None)]
 
     def unexplained(self) -> list[str]:
         """The numbers that differ without an excuse."""
@@ -75,10 +94,8 @@ def verdict(printed: str, ours: float, tolerance: float = 0.0) -> str:
 
 def printed_cells(node: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Table, row and numbers of every cell that a network of the sweep file stands for."""
-    numbers = {key: node["printed"][key] for key in ("params", "backbone", "gflops") if key in node["printed"]}
+    numbers = {key: node["printed"][key] for key in KEYS if key in node["printed"]}
     for places in (node["printed"], node.get("also") or {}):
         for table in places.get("tables", ()):
-            # Only SRPose's first table tells the backbone's parameters apart.
-            kept = numbers if places is node["printed"] else {k: v for k, v in numbers.items() if k != "backbone"}
             for row in places["rows"]:
-                yield table, row, kept
+                yield table, row, numbers

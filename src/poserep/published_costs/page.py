@@ -17,7 +17,12 @@ from poserep.published_costs.cells import GOOD, Cell
 from poserep.published_costs.speed import Speed
 from poserep.results import provenance
 
-NAMES = {"params": "parameters", "backbone": "parameters of the backbone", "gflops": "GFLOPs"}
+NAMES = {
+    "params": "parameters",
+    "backbone": "parameters of the backbone",
+    "other": "other parameters",
+    "gflops": "GFLOPs",
+}
 PAPERS = {"simcc": "SimCC", "simdr": "SimDR", "dark": "DARK", "srpose": "SRPose"}
 VERDICTS = (*GOOD, "differs", "not built")
 
@@ -32,10 +37,13 @@ def summary(cells: Sequence[Cell]) -> dict[str, Counter[str]]:
 
 
 def excuses(cells: Sequence[Cell]) -> list[str]:
-    """Why numbers differ, once for each network and reason; those without a reason say so."""
+    """Why numbers differ, once for each network and reason; those without a reason say so. And which are cut off."""
     lines: dict[str, None] = {}
     for cell in cells:
         for key, verdict in cell.verdicts().items():
+            if verdict == "truncates":
+                cut = f"{cell.printed[key]} is {cell.ours()[key]:.3f} cut off, not rounded"
+                lines[f"{cell.network} at {cell.size}, {NAMES[key]}: {cut}"] = None
             if verdict in GOOD:
                 continue
             reason = cell.excuses.get("all") or cell.excuses.get(key) or "unexplained"
@@ -63,11 +71,6 @@ class Group:
 
     cell: Cell
     rows: list[str]
-
-    @property
-    def backbone(self) -> bool:
-        """Whether the backbone's parameters are printed."""
-        return "backbone" in self.cell.printed
 
 
 def merged(cells: Sequence[Cell]) -> list[Group]:
@@ -98,13 +101,13 @@ def terminal(table: str, cells: Sequence[Cell]) -> Table:
         shown.add_column(name)
     for cell in cells:
         cost, verdicts = cell.cost, cell.verdicts()
-        numbers = [f"{cost.params / 1e6:.3f}", f"{cost.gflops:.3f}", f"{cost.gmacs:.3f}"] if cost else ["-"] * 3
-        printed = [cell.printed.get("params", ""), cell.printed.get("gflops", "")]
+        printed, ours = cell.shown()
+        numbers = [f"{cost.gflops:.3f}", f"{cost.gmacs:.3f}"] if cost else ["-"] * 2
         said = ", ".join(dict.fromkeys(verdicts.values()))
         if set(verdicts.values()) - set(GOOD) and not cell.unexplained():
             said += " (known)"
-        about = (cell.network, cell.row, cell.size)
-        shown.add_row(*about, printed[0], numbers[0], printed[1], numbers[1], numbers[2], cell.counting, said)
+        about = (cell.network, cell.row, cell.size, printed, ours or "-")
+        shown.add_row(*about, cell.printed.get("gflops", ""), *numbers, cell.counting, said)
     return shown
 
 
@@ -116,10 +119,7 @@ def write_csv(path: Path, cells: Sequence[Cell]) -> None:
         writer.writerow(["table", "network", "row", "size", "counting", *kinds, "true_gmacs", "reason"])
         for cell in cells:
             verdicts = cell.verdicts()
-            ours = {}
-            if cell.cost:
-                ours = {"params": f"{cell.cost.params / 1e6:.6f}", "backbone": f"{cell.cost.backbone / 1e6:.6f}"}
-                ours["gflops"] = f"{cell.cost.gflops:.4f}"
+            ours = {key: f"{value:.{4 if key == 'gflops' else 6}f}" for key, value in cell.ours().items()}
             numbers = [
                 text
                 for key in NAMES

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from poserep.models.cost.record import set_modes
+from poserep.models.heads import Stacks
 from poserep.models.model import PoseNet
 
 
@@ -33,6 +34,9 @@ def activations(
         channels: Of the images.
         training: Forward and backward through everything that training runs.
         itemsize: Bytes per value of the images: 1, or 4 for depths.
+
+    Raises:
+        ValueError: If a batch norm would have a single value per channel in training.
     """
     kind = torch.uint8 if itemsize == 1 else torch.float32
     device = next(net.parameters()).device
@@ -50,7 +54,9 @@ def activations(
         image = torch.zeros(batch, channels, height, width, dtype=kind, device=device)
         out = functional_call(net, own, (image,))
         if training:
-            torch.stack([t.sum() for t in tree_iter(out) if isinstance(t, Tensor)]).sum().backward()
+            # Stacks are a leaf to PyTorch's trees.
+            outs = list(out) if isinstance(out, Stacks) else out
+            torch.stack([t.sum() for t in tree_iter(outs) if isinstance(t, Tensor)]).sum().backward()
     return alive.peak
 
 

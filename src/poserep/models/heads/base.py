@@ -39,8 +39,8 @@ class Head(nn.Module):
         raise NotImplementedError
 
 
-TOKENS = "take a heatmap, SimCC or integral representation without further options of its head, or another backbone"
-STACKS = "take a heatmap, SimCC or integral representation without further options of its head, or another backbone"
+TOKENS = "take a heatmap, SimCC, integral or regression representation, or a backbone that gives maps"
+STACKS = "take a heatmap, SimCC or integral representation, or a backbone that gives maps"
 
 
 def only_tokens(head: str, channels: Sequence[int], strides: Sequence[int]) -> int:

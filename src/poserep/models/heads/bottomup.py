@@ -15,7 +15,7 @@ from poserep.models.heads.deconv import Deconv
 from poserep.models.heads.sr import SRHead
 from poserep.models.init import small_normal
 
-FORM = "heatmaps and tags, which no codec reads"
+UNREAD = "heatmaps and tags, which no codec reads"
 
 
 class BottomUp(Deconv):
@@ -33,7 +33,7 @@ class BottomUp(Deconv):
         width: Channels of the deconvolutions.
     """
 
-    form = FORM
+    form = UNREAD
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class BottomUpSR(SRHead):
         width: Channels of the deconvolutions.
     """
 
-    form = FORM
+    form = UNREAD
 
     def __init__(
         self,

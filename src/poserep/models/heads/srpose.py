@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poserep.errors import InputError
-from poserep.models.heads.base import STACKS, AxisLike, Head, doublings
+from poserep.models.heads.base import STACKS, TOKENS, AxisLike, Head, doublings
 from poserep.models.heads.predictors import SRPredictor
 
 MakePredictor = Callable[[int, int, int, int], nn.Module]
@@ -53,6 +53,10 @@ class SRPose(Head):
     ) -> None:
         super().__init__()
         levels = len(channels)
+        if not strides:
+            raise InputError(
+                f"SRPose fuses maps of several resolutions, but the backbone gives keypoint tokens; {TOKENS}"
+            )
         if levels < 2:
             raise InputError(
                 f"SRPose fuses maps of several resolutions, but the backbone gives strides {list(strides)}; take one "
@@ -66,7 +70,8 @@ class SRPose(Head):
         if levels > len(widths) or len(supervise) != levels:
             raise InputError(
                 f"SRPose: the backbone gives {levels} maps, for which widths={list(widths)} and "
-                f"supervise={list(supervise)} must have {levels} entries"
+                f"supervise={list(supervise)} must have {levels} entries: representation.codec.supervise=[true, ...], "
+                "representation.codec.lr_stride the coarsest stride, +representation.head.widths=[...]"
             )
         if not supervise[-1]:
             raise InputError("SRPose: the last entry of supervise is the prediction itself and must be true")
