@@ -19,7 +19,8 @@ from torch import nn
 from model_cases import build, resnet
 from poserep.codecs import SimCC
 from poserep.errors import InputError
-from poserep.models import AxisLinear, HRNet, TimmFeatures
+from poserep.models import AxisLinear, HRNet, TimmFeatures, ViTPose
+from poserep.models.backbones.resized import load_resized
 from poserep.models.checkpoints import load_trunk
 from poserep.models.files import read_state, read_weights
 
@@ -155,6 +156,48 @@ def test_pictures_are_told(tmp_path):
         read_state(tmp_path / "p.pth")
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("hello, this is text", "this is text, which begins with 'hello, this is text'"),
+        ('{"a": 1}', "this is text, which begins with '{\"a\": 1}'"),
+        ("\nepoch 1\nloss é " + 300 * "é", "this is text, which begins with 'epoch 1'"),
+        (bytes([0x7B, 0xFF, 0]), "its bytes are not those of any file of weights known here"),
+    ],
+)
+def test_why_a_file_is_none_is_said_in_words(tmp_path, content, reason):
+    (tmp_path / "t.pth").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError) as refused:
+        read_state(tmp_path / "t.pth")
+    assert f"no checkpoint of PyTorch ({reason}); nothing of them was executed" in str(refused.value)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "bin", "safetensors"])
+@pytest.mark.parametrize("letters", range(1, 9))
+def test_safetensors_load_under_any_name(tmp_path, suffix, letters):
+    # Lengths of the header that begin as a web page's first character and as spaces do are among those of all writers.
+    header = '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'.ljust(0x3C + letters - 1)
+    file = tmp_path / f"s.{suffix}"
+    file.write_bytes(len(header).to_bytes(8, "little") + header.encode() + np.ones(2, np.float32).tobytes())
+    assert torch.equal(read_state(file)["a"], torch.ones(2))
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_scripts_are_told_with_a_way_out_that_works(tmp_path, monkeypatch, traced):
+    monkeypatch.chdir(tmp_path)
+    net = trunk().eval()
+    script = torch.jit.trace(net, torch.ones(1, 3, 2, 2)) if traced else torch.jit.script(net)
+    torch.jit.save(script, "net.pt")
+    with pytest.raises(InputError, match=r"this is a TorchScript archive.*Nothing of it was executed") as refused:
+        read_state("net.pt")
+    assert "damaged" not in str(refused.value)
+    snippet = "\n".join(s.strip() for s in str(refused.value).splitlines()[1:])
+    subprocess.run([sys.executable, "-W", "ignore", "-c", snippet], check=True)
+    found = read_state("net_tensors.pth")
+    assert found.keys() == net.state_dict().keys()
+    assert all(torch.equal(value, found[key]) for key, value in net.state_dict().items())
+
+
 def test_archives_that_unpack_to_more_are_refused_unread(tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", bytes(10**8))
@@ -244,6 +287,22 @@ def test_trunks_are_never_half_loaded(tmp_path, fault):
     with pytest.raises(InputError, match=r"1\.(running_mean|weight|3)"):
         load_trunk(target, tmp_path / "t.pth")
     assert all(torch.equal(value, before[key]) for key, value in target.state_dict().items())
+
+
+@pytest.mark.parametrize("fault", ["nan", "missing"])
+def test_tables_that_were_to_be_resized_are_left_as_they_were(tmp_path, fault):
+    net = ViTPose((64, 48), 32, 2, 4)
+    state = ViTPose((64, 64), 32, 2, 4).state_dict()
+    if fault == "nan":
+        state["trunk.norm.weight"] = torch.full((32,), float("nan"))
+    else:
+        del state["trunk.norm.weight"]
+    torch.save(state, tmp_path / "v.pth")
+    table, before = net.pos_embed, {key: value.clone() for key, value in net.state_dict().items()}
+    with pytest.raises(InputError, match=r"norm\.weight"):
+        load_resized(net, net, tmp_path / "v.pth", net.grid, net.extra)
+    assert net.pos_embed is table
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
 
 def saved(path: Path, state: dict[str, torch.Tensor]) -> Path:

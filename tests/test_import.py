@@ -7,7 +7,19 @@ from layouts import LAYOUTS, mmpose0, mmpose1, papers
 from model_cases import build, pyramid, resnet
 from poserep.codecs import Heatmap, MultiScale, SimCC, SRHeatmap
 from poserep.errors import InputError
-from poserep.models import AxisLinear, BottomUp, BottomUpSR, Deconv, HRNet, SRHead, SRPose
+from poserep.models import (
+    AxisLinear,
+    BottomUp,
+    BottomUpSR,
+    Deconv,
+    HRNet,
+    SRHead,
+    SRPose,
+    TokenMaps,
+    TokenPose,
+    TransPoseR,
+    ViTPose,
+)
 from poserep.models.checkpoints import destination, load_official
 from poserep.models.cost import parameters
 from poserep.models.recognise import look
@@ -95,6 +107,50 @@ def test_files_of_another_model_are_refused_with_what_would_suit(file, model, me
         load_official(net, papers(file()) if "sr" not in message else mmpose0(file()), "w.pth")
     assert "\n" not in str(refused.value)
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize("entry", [False, True])
+def test_files_with_or_without_a_class_entry_name_the_option(entry):
+    file, net = (small(backbone=ViTPose((64, 64), 32, 1, 4, class_entry=e)) for e in (entry, not entry))
+    with pytest.raises(InputError, match=r"pos_embed has shape .* the model .*: set backbone\.class_entry=") as refused:
+        load_official(net, mmpose1(file), "w.pth")
+    assert f"class_entry={str(entry).lower()} " in str(refused.value) and "size=" not in str(refused.value)
+    with pytest.raises(InputError, match=r"those of another input: change size="):
+        load_official(net, mmpose1(small(backbone=ViTPose((96, 64), 32, 1, 4))), "w.pth")
+    with pytest.raises(InputError, match=r"features are 48 wide, the model's 32: take another backbone"):
+        load_official(net, mmpose1(small(backbone=ViTPose((64, 64), 48, 1, 4))), "w.pth")
+
+
+TABLES = {
+    "tokenpose": lambda size: TokenPose(size, 17, patch=(2, 2), depths=(1,)),
+    "transpose": lambda size: TransPoseR(size, layers=1),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_fixed_tables_of_as_many_positions_must_be_those_of_the_size(name):
+    wide, tall = (TABLES[name](size) for size in ((64, 128), (128, 64)))
+    head = TokenMaps if name == "tokenpose" else Deconv
+    file, net = build(wide, head, Heatmap("64x128")), build(tall, head, Heatmap("64x128"))
+    state = papers(file)
+    assert state["pos_embedding"].shape == net.backbone.pos_embedding.shape
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    with pytest.raises(InputError, match=r"w\.pth: pos_embedding has as many .*input of another size.*change size="):
+        load_official(net, state, "w.pth")
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_fixed_tables_may_differ_by_rounding(name):
+    head = TokenMaps if name == "tokenpose" else Deconv
+    state = papers(build(TABLES[name]((128, 64)), head, Heatmap("64x128")))
+    table = state["pos_embedding"]
+    for near in (table + 5e-5, table.half(), table.bfloat16()):
+        net = build(TABLES[name]((128, 64)), head, Heatmap("64x128"))
+        load_official(net, state | {"pos_embedding": near}, "w.pth")
+    net = build(TABLES[name]((128, 64)), head, Heatmap("64x128"))
+    with pytest.raises(InputError, match=r"off by 0\.0002"):
+        load_official(net, state | {"pos_embedding": table + 2e-4}, "w.pth")
 
 
 def test_classifiers_and_own_runs_are_told():

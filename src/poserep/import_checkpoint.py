@@ -25,6 +25,7 @@ from rich.table import Table
 from poserep.build import CONF
 from poserep.errors import InputError
 from poserep.fit import message, quiet
+from poserep.models import cost
 from poserep.models.checkpoints import load_official
 from poserep.models.files import read_weights
 from poserep.models.recognise import Looks, look
@@ -91,6 +92,8 @@ def import_checkpoint(path: Path, overrides: list[str]) -> Path:
         "missing": imported.missing,
         "kept": sorted(key for key in state if not key.startswith(("net.backbone.", "net.head."))),
         "beside": found.beside,
+        "cautions": cautions(cfg, looks),
+        "cost": cost.summary(net, codec.y.length, codec.x.length),
         "provenance": provenance(),
     }
     # Weights are part of what a run is.
@@ -102,7 +105,7 @@ def import_checkpoint(path: Path, overrides: list[str]) -> Path:
     partial.replace(checkpoint)
     write_json(run_dir / "import.json", about)
     write_json(run_dir / "status.json", {"state": "imported", "since": time.time(), "error": "evaluated, not trained"})
-    show(cfg, run_dir, about, looks)
+    show(run_dir, about)
     if net.head.form != codec.form:
         print(f"note: head {type(net.head).__name__} emits {net.head.form}; there is nothing to evaluate")
     else:
@@ -110,7 +113,7 @@ def import_checkpoint(path: Path, overrides: list[str]) -> Path:
     return run_dir
 
 
-def show(cfg: DictConfig, run_dir: Path, about: dict[str, Any], looks: Looks) -> None:
+def show(run_dir: Path, about: dict[str, Any]) -> None:
     """Print what has been imported, and from what."""
     table = Table(title=f"{about['file']} -> {run_dir}", title_justify="left", show_header=False)
     rows = [("layout", about["layout"]), ("looks like", about["looks_like"]), ("entries mapped", str(about["mapped"]))]
@@ -121,12 +124,12 @@ def show(cfg: DictConfig, run_dir: Path, about: dict[str, Any], looks: Looks) ->
         if text:
             table.add_row(title, text)
     wide_console().print(table)
-    for text in cautions(cfg, looks):
+    for text in about["cautions"]:
         print(f"note: {text}")
 
 
 def cautions(cfg: DictConfig, looks: Looks) -> list[str]:
-    """What weights do not say of how their images were cut, where the configuration is not as published models need."""
+    """What weights do not say of how they were trained, where the configuration may not be what they need."""
     said = []
     if cfg.align == "centre":
         said.append(
@@ -138,6 +141,13 @@ def cautions(cfg: DictConfig, looks: Looks) -> list[str]:
         said.append(
             "the code of SimpleBaseline, SimCC and DARK trained its ResNets and hourglasses on images in BGR order; if "
             "this file is theirs, set data.crop.bgr=true"
+        )
+    if cfg.backbone.get("_target_", "").endswith(".HRFormer") and cfg.backbone.get("position_bias", True):
+        said.append(
+            "backbone.position_bias=true adds HRFormer's tables of relative positions to the attention, as mmpose 1.x "
+            "and HRFormer's classification code do; the pose code of HRFormer and SRPose has the same tables in its "
+            "files but does not add them, and nothing in the weights tells which it was: if this file is theirs, set "
+            "backbone.position_bias=false, or its outputs are wrong"
         )
     return said
 

@@ -18,6 +18,7 @@ from poserep.evaluate import reread, restore
 from poserep.fit import fit
 from poserep.geometry import Size
 from poserep.import_checkpoint import import_checkpoint
+from poserep.models import cost
 from poserep.nets import parts
 from poserep.report import report
 from poserep.sets import skeleton_of
@@ -81,11 +82,14 @@ def test_imported_models_give_their_own_outputs(given, tmp_path, name):
     torch.save(wrap(layout(source)), tmp_path / "published.pth")
     run_dir = import_checkpoint(tmp_path / "published.pth", [*given, *overrides])
     run = restore(run_dir, reconfigure(run_dir, []))
-    image = torch.randint(0, 256, (2, 3, *Size.parse(reconfigure(run_dir, []).input_size)), dtype=torch.uint8)
+    size = Size.parse(reconfigure(run_dir, []).input_size)
+    image = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
     ours, theirs = outputs(run.module.net, image), outputs(source, image)
     assert len(ours) == len(theirs) and all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     about = json.loads((run_dir / "import.json").read_text())
     assert about["mapped"] == len(layout(source)) and not about["missing"]
+    # As of any run of this network.
+    assert about["cost"] == cost.summary(source, size.height, size.width)
     assert about["sha256"] == hashlib.sha256((tmp_path / "published.pth").read_bytes()).hexdigest()
 
 
@@ -101,6 +105,8 @@ def test_an_imported_run_is_evaluated_and_is_no_trained_one(given, tmp_path, cap
     said = capsys.readouterr().out
     assert f"next: python -m poserep.evaluate {run_dir}" in said and "resnet18, SimCC, 17 joints" in said
     assert "note: align=centre" in said and "data.crop.bgr=true" in said
+    about = json.loads((run_dir / "import.json").read_text())
+    assert len(about["cautions"]) == 2 and all(f"note: {text}" in said for text in about["cautions"])
     assert json.loads((run_dir / "status.json").read_text())["state"] == "imported"
     with pytest.raises(InputError, match=r"holds no finished run\n.*imported evaluated, not trained"):
         report(run_dir.parent)
@@ -133,12 +139,26 @@ def test_everything_about_the_file_is_recorded(given, tmp_path, capsys):
     restore(run_dir, reconfigure(run_dir, []))
 
 
+def test_hrformers_whose_tables_may_not_be_theirs_to_add_are_noted(given, tmp_path, capsys):
+    overrides = [*given, "backbone=hrformer_s", "representation=heatmap"]
+    torch.save(papers(network(overrides)), tmp_path / "h.pth")
+    run_dir = import_checkpoint(tmp_path / "h.pth", overrides)
+    said = " ".join(capsys.readouterr().out.split())
+    (note,) = [n for n in json.loads((run_dir / "import.json").read_text())["cautions"] if "position_bias" in n]
+    assert f"note: {note}" in said
+    for part in ("mmpose 1.x", "classification code", "pose code of HRFormer and SRPose", "position_bias=false"):
+        assert part in note
+    run_dir = import_checkpoint(tmp_path / "h.pth", [*overrides, "backbone.position_bias=false"])
+    assert "position_bias" not in capsys.readouterr().out
+    assert not [n for n in json.loads((run_dir / "import.json").read_text())["cautions"] if "position_bias" in n]
+
+
 def test_what_no_codec_reads_is_imported_but_not_evaluated(given, tmp_path, capsys):
     overrides = [*given, "backbone=resnet18", "representation=bottomup"]
     torch.save(mmpose0(network(overrides)), tmp_path / "bu.pth")
     run_dir = import_checkpoint(tmp_path / "bu.pth", overrides)
     assert "there is nothing to evaluate" in capsys.readouterr().out
-    with pytest.raises(InputError, match="emits 'heatmaps and tags, which no codec reads'"):
+    with pytest.raises(InputError, match="emits heatmaps and tags, which no codec reads: its network can be"):
         restore(run_dir, reconfigure(run_dir, []))
 
 

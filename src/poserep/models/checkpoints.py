@@ -27,6 +27,8 @@ LEFTOVERS = {
     re.compile(r"ema_.*"): "moving average, kept beside the weights",
     re.compile(r"data_preprocessor\..*"): "normalisation, which the configuration sets",
 }
+# Fixed tables of positions, which follow from the input's size. They differ from the published ones by rounding alone.
+TABLE, ROUNDING = "pos_embedding", 1e-4
 # So many names appear in a message.
 SHOWN = 5
 
@@ -61,7 +63,8 @@ def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
 
     Raises:
         InputError: If a tensor is missing, has another shape, or is not finite, or if the file has more of a part that
-            the trunk has, as of a deeper network; the trunk is then unchanged.
+            the trunk has, as of a deeper network, or a fixed table of positions for another size; the trunk is then
+            unchanged.
     """
     state, own = read_state(path), trunk.state_dict()
     translate = getattr(trunk, "official", None)
@@ -126,7 +129,8 @@ def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> I
 
     Raises:
         InputError: If an entry finds no place and is no known leftover, if two find the same one, if a tensor is
-            missing, has another shape or is not finite; the model is then unchanged.
+            missing, has another shape or is not finite, or if a fixed table of positions is that of another size; the
+            model is then unchanged.
     """
     own = {key: value for key, value in net.state_dict().items() if key.startswith(("backbone.", "head."))}
     places = destinations(net, state)
@@ -189,6 +193,15 @@ def _assign(
     broken = [key for key, value in given.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if broken:
         raise InputError(f"{source}: {len(broken)} tensors hold numbers that are not finite, as {_some(broken)}")
+    fixed = {place for place, _ in module.named_buffers() if TABLE in place}
+    for key in (key for key, place in mapped.items() if place in fixed):
+        off = (given[key].float() - own[mapped[key]].float()).abs().max().item()
+        if off > max(ROUNDING, torch.finfo(given[key].dtype).eps):
+            raise InputError(
+                f"{source}: {key} has as many positions as the model, but others (off by {off:.2g}): most likely the "
+                "file is for an input of another size, as with height and width exchanged: change size=... (positions "
+                "that were learnt find no place here)"
+            )
     module.load_state_dict({mapped[key]: value for key, value in given.items()}, strict=False)
     kept = {*own} - {*mapped.values()}
     return {key: spare.get(key, "counter of batch norm, as in old files") for key in sorted(kept)}

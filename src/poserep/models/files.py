@@ -1,5 +1,6 @@
 """Files of weights: only tensors come out of them, and nothing in them is executed."""
 
+import codecs
 import re
 import warnings
 import zipfile
@@ -24,6 +25,8 @@ OTHERS = {
 }
 # Where a file's state dict may lie; its other entries are left alone.
 WRAPPERS = ("state_dict", "model_state_dict", "model")
+# What the restricted unpickler says of bytes that are no pickle: operations by number, a stack without entries.
+MERE_BYTES = re.compile(r"\d+|Unsupported operand \d+|.*empty list|.*index out of range")
 
 
 class _Inert:
@@ -91,11 +94,12 @@ def read_weights(path: str | Path) -> Weights:
     if not path.is_file():
         raise InputError(f"weights {path} do not exist; nothing is downloaded, so give the path of a local file")
     with path.open("rb") as file:
-        start = file.read(256).lstrip()
+        start = file.read(256)
+    safe = _is_safetensors(start)
     for magic, what in OTHERS.items():
-        if start.startswith(magic):
+        if not safe and start.lstrip().startswith(magic):
             raise InputError(f"weights {path} cannot be read as tensors: this is {what}")
-    found, beside = _load(path), list[str]()
+    found, beside = _load(path, start, safe or path.suffix == ".safetensors"), list[str]()
     for wrapper in WRAPPERS:
         if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
             beside += sorted(str(key) for key in found if key != wrapper)
@@ -115,11 +119,16 @@ def _plain(value: Any) -> bool:
     return isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_quantized or value.is_meta)
 
 
-def _load(path: Path) -> Any:
+def _is_safetensors(start: bytes) -> bool:
+    """Whether a file begins as safetensors do, whatever its name: a length, of 100 MB at most, and that much JSON."""
+    return start[8:10] == b'{"' and int.from_bytes(start[:8], "little") <= 10**8
+
+
+def _load(path: Path, start: bytes, safe: bool) -> Any:
     try:
-        if path.suffix == ".safetensors":
+        if safe:
             return load_file(path)
-        _bounded(path)
+        _checked(path)
         # PyTorch's warnings and messages propose to load without protection; ours say what is wrong with the file.
         with torch.serialization.safe_globals(INERT), warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -130,19 +139,39 @@ def _load(path: Path) -> Any:
         refused = re.search(r"GLOBAL ([\w.]+)", str(error))
         if refused:
             raise InputError(_untrusted(path, refused[1])) from error
-        reason = str(error).rsplit("WeightsUnpickler error: ", 1)[-1].strip().split("\n")[0].split(". ")[0]
         raise InputError(
             f"weights {path} cannot be read as tensors: they are damaged, or no checkpoint of PyTorch "
-            f"({reason or type(error).__name__}); nothing of them was executed"
+            f"({_reason(error, start)}); nothing of them was executed"
         ) from error
 
 
-def _bounded(path: Path) -> None:
-    """See that an archive is no bomb: PyTorch does not compress, so that its parts are never larger than the whole."""
+def _reason(error: Exception, start: bytes) -> str:
+    """Why a file was not read, on one line."""
+    try:
+        # A character may be cut in two at the end.
+        text = codecs.getincrementaldecoder("utf-8")().decode(start).strip()
+    except UnicodeDecodeError:
+        text = ""
+    if text and all(c.isprintable() or c.isspace() for c in text):
+        return f"this is text, which begins with {text.splitlines()[0][:40]!r}"
+    reason = str(error).rsplit("WeightsUnpickler error: ", 1)[-1].strip().split("\n")[0].split(". ")[0]
+    if MERE_BYTES.fullmatch(reason):
+        return "its bytes are not those of any file of weights known here"
+    return reason or type(error).__name__
+
+
+def _checked(path: Path) -> None:
+    """See that an archive holds no program, and is no bomb.
+
+    PyTorch does not compress tensors, so that the parts of a checkpoint are never larger than the whole.
+    """
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
         inside = sum(entry.file_size for entry in archive.infolist())
+        script = any(name.endswith("/constants.pkl") for name in archive.namelist())
+    if script:
+        raise InputError(_program(path))
     if inside > path.stat().st_size:
         raise InputError(
             f"weights {path} cannot be read as tensors: {path.stat().st_size:,} bytes would unpack to {inside:,}, and "
@@ -150,13 +179,26 @@ def _bounded(path: Path) -> None:
         )
 
 
+def _kept(path: Path) -> str:
+    return path.with_name(f"{path.stem}_tensors.pth").name
+
+
+def _program(path: Path) -> str:
+    return (
+        f"weights {path} cannot be read as tensors: this is a TorchScript archive, a program with its tensors. Nothing "
+        "of it was executed. Take the file of the state dict, or, if you trust whoever made this one, keep its tensors "
+        "alone:\n"
+        f'  import torch; net = torch.jit.load("{path.name}", map_location="cpu")\n'
+        f'  torch.save(dict(net.state_dict()), "{_kept(path)}")'
+    )
+
+
 def _untrusted(path: Path, name: str) -> str:
-    kept = path.with_name(f"{path.stem}_tensors.pth").name
     return (
         f"weights {path} cannot be read as tensors: beside these the file names {name}, which would have to be "
         "called. Nothing of it was executed. If you trust whoever made the file, keep its tensors alone, where that "
         "name is installed:\n"
         f'  import torch; found = torch.load("{path.name}", map_location="cpu", weights_only=False)\n'
         '  state = found.get("state_dict", found); torch.save({k: v for k, v in state.items() if torch.is_tensor(v)}, '
-        f'"{kept}")'
+        f'"{_kept(path)}")'
     )

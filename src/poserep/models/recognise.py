@@ -145,6 +145,16 @@ def shape_remedy(key: str, theirs: tuple[int, ...], ours: tuple[int, ...]) -> st
         )
     if len(theirs) == len(ours) == 4 and theirs[0] == ours[0] and theirs[1] == 3 and ours[1] == 1:
         return "the file is for images of 3 channels, the model for depths of 1; train depths without such weights"
+    if "pos" in key and len(theirs) == len(ours) == 3:
+        more = theirs[1] - ours[1]
+        if key.removeprefix("backbone.") == "pos_embed" and abs(more) == 1 and theirs[2] == ours[2]:
+            has, value = ("an", "true") if more > 0 else ("no", "false")
+            return (
+                f"the file's table has {has} entry for a class token: set backbone.class_entry={value} (ViTPose's code "
+                "has one, mmpose 1.x none)"
+            )
+        if theirs[2] != ours[2]:
+            return f"the file's features are {theirs[2]} wide, the model's {ours[2]}: take another backbone"
     if "pos" in key or "patch" in key:
         return "its positions are those of another input: change size=..."
     return ""

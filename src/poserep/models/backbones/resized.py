@@ -9,6 +9,7 @@ import torch
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
+from poserep.errors import InputError
 from poserep.models.checkpoints import load_trunk
 from poserep.models.files import read_state
 
@@ -29,7 +30,8 @@ def load_resized(trunk: nn.Module, owner: Any, path: str | Path, grid: Sequence[
         extra: Entries in front of the table that stand for no position, such as that of the class token.
 
     Raises:
-        InputError: As `load_trunk`; also if a table of another length is not that of a square.
+        InputError: As `load_trunk`; also if a table of another length is not that of a square. The trunk is
+            then unchanged.
     """
     table = owner.pos_embed
     found = {key.split(".")[-1]: value for key, value in read_state(path).items() if key.split(".")[-1] in ENTRIES}
@@ -39,7 +41,11 @@ def load_resized(trunk: nn.Module, owner: Any, path: str | Path, grid: Sequence[
     if resized:
         # In the file's shape for as long as it takes to load.
         owner.pos_embed = nn.Parameter(torch.empty(given.shape, dtype=table.dtype, device=table.device))
-    load_trunk(trunk, path)
+    try:
+        load_trunk(trunk, path)
+    except InputError:
+        owner.pos_embed = table
+        raise
     if resized:
         loaded = owner.pos_embed.detach()
         positions = resample_abs_pos_embed(loaded[:, theirs:], list(grid), num_prefix_tokens=0, antialias=False)
