@@ -1,7 +1,8 @@
-"""Every backbone with every representation: those that make sense are built, step and decode, the others say why not."""
+"""Every backbone with every representation: the sensible pairs are built, step and decode, the others say why not."""
 
 from copy import deepcopy
 from functools import cache
+from math import inf
 
 import pytest
 import torch
@@ -81,12 +82,20 @@ def refusal(backbone: str, representation: str) -> str | None:
     return None
 
 
-def configure(backbone: str, representation: str, *overrides: str):
-    depth = ["data=human4d", "data.root=x", "size=160x320"] if backbone in DEPTH else []
+@cache
+def composed(*overrides: str):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", [f"backbone={backbone}", f"representation={representation}", *depth, *overrides])
-        cfg.data.skeleton = COCO.name
-        return cfg
+        return compose("config", [*overrides])
+
+
+def configure(backbone: str, representation: str, *overrides: str):
+    """The configuration of a pair: its two groups set in one another's place, as composing each pair takes longer."""
+    depth = ["data=human4d", "data.root=x", "size=160x320"] if backbone in DEPTH else []
+    cfg = deepcopy(composed(*depth))
+    cfg.data.skeleton = COCO.name
+    cfg.backbone = composed(f"backbone={backbone}").backbone
+    cfg.representation = composed(f"representation={representation}", *overrides).representation
+    return cfg
 
 
 @cache
@@ -141,10 +150,12 @@ def learn(module: nn.Module, inputs, codec, size: Size) -> set[str]:
     loss = sum(codec.loss(stack, target, weight) for stack in (out if isinstance(out, Stacks) else (out,)))
     assert torch.isfinite(loss)
     loss.backward()
-    assert [name for name, p in named.items() if p.grad is None or not torch.isfinite(p.grad).all()] == []
+    assert [name for name, p in named.items() if p.grad is None] == []
     if named:
+        # No limit, so that this is only the greatest gradient.
+        assert torch.isfinite(nn.utils.clip_grad_norm_(named.values(), inf, norm_type=inf))
+        nn.utils.clip_grad_value_(named.values(), 1)
         torch.optim.SGD(named.values(), lr=1).step()
-    assert [name for name, p in named.items() if not torch.isfinite(p).all()] == []
     return {name.split(".")[0] for name, p in named.items() if not torch.equal(p, before[name])}
 
 
@@ -158,8 +169,8 @@ def learn_whole(net: nn.Module, codec, size: Size) -> None:
 
 def learn_head(backbone: str, net: nn.Module, codec, size: Size, features) -> None:
     """A step on features, which get gradients themselves, as far as they are supervised."""
-    head, given = deepcopy(net.head), [f.clone().requires_grad_() for f in features]
-    assert bool(learn(head, given, codec, size)) == bool(list(head.parameters()))
+    given = [f.clone().requires_grad_() for f in features]
+    assert bool(learn(net.head, given, codec, size)) == bool(list(net.head.parameters()))
     assert all(f.grad is not None and f.grad.any() for f in (given[-1:] if backbone in LAST_ONLY else given))
 
 
@@ -179,15 +190,14 @@ def test_backbones_give_what_they_say(backbone, built):
     size, pixels = Size.parse(cfg.input_size), cfg.data.get("pixels")
     network, image, features = cached(backbone, size, COCO.num_keypoints, len(pixels["mean"]) if pixels else 3)
     assert [f.shape[1:] for f in features] == [f.shape[1:] for f in features_of(network, size, COCO.num_keypoints)]
-    # Images do not mix, and neither do they take each other's place.
+    # Images do not mix, and neither do they take each other's place. In float64, where rounding does not grow to 1e-4.
+    exact, image = deepcopy(network).double(), image.double()
     with torch.no_grad():
-        alone = [network(image[i : i + 1]) for i in range(2)]
-    for k, together in enumerate(features):
-        greatest = together.abs().max()
-        assert (together[0] - together[1]).abs().max() > 1e-2 * greatest
-        torch.testing.assert_close(
-            together, torch.cat([maps[k] for maps in alone]), rtol=0, atol=1e-4 * float(greatest)
-        )
+        pair, alone = exact(image), [exact(image[i : i + 1]) for i in range(2)]
+    for k, maps in enumerate(pair):
+        greatest = maps.abs().max().item()
+        assert (maps[0] - maps[1]).abs().max() > 1e-2 * greatest
+        torch.testing.assert_close(maps, torch.cat([features[k] for features in alone]), rtol=0, atol=1e-4 * greatest)
 
 
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
@@ -199,15 +209,15 @@ def test_pair(backbone, representation, built):
             built(backbone, representation)
         return
     net, codec, size, features = built(backbone, representation)
+    decode(net, codec, features)
     if backbone in KINDS or representation in {"heatmap", "srpose"}:
         learn_whole(net, codec, size)
     else:
         learn_head(backbone, net, codec, size, features)
-    decode(net, codec, features)
 
 
 @pytest.mark.parametrize("backbone", SETTINGS)
 def test_pair_with_settings(backbone, built):
     net, codec, size, features = built(backbone, "srpose", *SETTINGS[backbone])
-    learn_whole(net, codec, size)
     decode(net, codec, features)
+    learn_whole(net, codec, size)
