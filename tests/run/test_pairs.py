@@ -1,7 +1,7 @@
 """Every backbone with every representation: the sensible pairs are built, step and decode, the others say why not."""
 
 from copy import deepcopy
-from functools import cache
+from functools import cache, lru_cache
 from math import inf
 
 import pytest
@@ -37,7 +37,6 @@ BACKBONES, REPRESENTATIONS = choices("backbone"), choices("representation")
 KINDS = {
     "resnet18",
     "hrnet_w18",
-    "hrformer_s",
     "vitpose_s",
     "tokenpose_s",
     "transpose_r",
@@ -98,7 +97,7 @@ def configure(backbone: str, representation: str, *overrides: str):
     return cfg
 
 
-@cache
+@lru_cache(maxsize=1)
 def cached(name: str, size: Size, num_keypoints: int, channels: int):
     """A backbone, images and the maps or tokens that it makes of them."""
     torch.manual_seed(0)
@@ -115,6 +114,12 @@ def cached(name: str, size: Size, num_keypoints: int, channels: int):
             norm.momentum = 0.1
         features = backbone.eval()(image[:2])
     return backbone, image[:2], features
+
+
+@pytest.fixture(scope="module", params=BACKBONES)
+def backbone(request):
+    """Each in turn through all tests: only one is in memory."""
+    return request.param
 
 
 @pytest.fixture
@@ -184,8 +189,7 @@ def decode(net: nn.Module, codec, features) -> None:
             assert ((points.score >= 0) & (points.score <= 1)).all()
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_backbones_give_what_they_say(backbone, built):
+def test_backbones_give_what_they_say(backbone):
     cfg = configure(backbone, "heatmap")
     size, pixels = Size.parse(cfg.input_size), cfg.data.get("pixels")
     network, image, features = cached(backbone, size, COCO.num_keypoints, len(pixels["mean"]) if pixels else 3)
@@ -201,7 +205,6 @@ def test_backbones_give_what_they_say(backbone, built):
 
 
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
-@pytest.mark.parametrize("backbone", BACKBONES)
 def test_pair(backbone, representation, built):
     why = refusal(backbone, representation)
     if why:
