@@ -85,7 +85,7 @@ def test_layouts_are_recognised():
     ("file", "model", "message"),
     [
         (NETS["simcc"], NETS["heatmap"], r"mlp_head_x.*looks like a SimCC checkpoint: representation=simcc_equal"),
-        (NETS["heatmap"], NETS["simcc"], r"are missing, as head\.mlp_head.*a heatmap checkpoint: representation=heatm"),
+        (NETS["heatmap"], NETS["simcc"], r"are missing \(head\.mlp_head.*a heatmap checkpoint: representation=heatm"),
         (NETS["simcc"], NETS["simcc_free"], r"deconv_layers.*it has deconvolutions, the model none"),
         (NETS["simcc_free"], NETS["simcc"], r"it has no deconvolutions, the model some"),
         (NETS["sr"], NETS["heatmap"], r"looks like an SR head checkpoint: representation=sr"),
@@ -219,7 +219,7 @@ def test_only_what_trains_may_be_missing_in_srpose():
     done = load_official(net, {key: value for key, value in whole.items() if key not in side}, "file.pth")
     assert set(done.missing.values()) == {"runs in training alone"} and len(done.missing) == len(side) == 12
     assert all(key.startswith("head.side.") for key in done.missing)
-    with pytest.raises(InputError, match=r"missing, as head\.main\.converge\.weight"):
+    with pytest.raises(InputError, match=r"missing \(head\.main\.converge\.weight"):
         load_official(net, {key: value for key, value in whole.items() if ".converge.3.conv.weight" not in key}, "f")
 
 

@@ -64,10 +64,24 @@ def restore(run_dir: Path, cfg: DictConfig) -> Run:
     """
     quiet()
     lightning.seed_everything(cfg.seed, verbose=False)
-    state = read_state(run_dir / "checkpoints" / f"{cfg.checkpoint}.ckpt")
+    state = read_state(checkpoint_of(run_dir, cfg.checkpoint))
     run = build(cfg, train=False)
     load(run.module, state, f"checkpoint {cfg.checkpoint} of {run_dir}")
     return run
+
+
+def checkpoint_of(run_dir: Path, name: str) -> Path:
+    """The file of a run's checkpoint.
+
+    Raises:
+        InputError: If the run has none of that name.
+    """
+    path = run_dir / "checkpoints" / f"{name}.ckpt"
+    if not path.is_file():
+        there = sorted(other.stem for other in path.parent.glob("*.ckpt"))
+        how = f"; python -m poserep.calibrate {run_dir} makes it" if name == "calibrated" else ""
+        raise InputError(f"checkpoint={name}: {run_dir} has {', '.join(there) or 'no checkpoint yet'}{how}")
+    return path
 
 
 def load(module: PoseModule, state: Mapping[str, Tensor], what: str) -> None:

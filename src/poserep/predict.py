@@ -81,7 +81,7 @@ def predict(
         note = "" if boxes != [] else f"; no box in {requests.source}"
         print(f"{picture}: {people} {'person' if people == 1 else 'persons'}{note}{_turned(path)}")
     write_json(out / "keypoints.json", records)
-    print(f"{out / 'keypoints.json'}: {len(records)} persons")
+    print(f"{out / 'keypoints.json'}: {len(records)} {'person' if len(records) == 1 else 'persons'}")
     return errors
 
 

@@ -20,6 +20,7 @@ from poserep.deploy.estimators import OnnxEstimator
 from poserep.deploy.graph import PoseGraph
 from poserep.deploy.restore import restore_graph
 from poserep.errors import InputError
+from poserep.evaluate import checkpoint_of
 from poserep.nets import build_net
 from poserep.sets import skeleton_of
 from poserep.skeleton import COCO
@@ -238,3 +239,10 @@ def test_other_cards_are_refused(tmp_path):
     for text in ("[]", "{", json.dumps({"format": 1}), json.dumps({"format": 99})):
         with pytest.raises(InputError, match="exported by another version of poserep"):
             Card.from_json(text, tmp_path)
+
+
+def test_checkpoints_that_are_not_there_are_told_with_those_that_are(run):
+    run_dir, _ = run("representation=heatmap", "boxes=[gt]", "flip_test=false")
+    for name, message in (("calibrated", "poserep.calibrate .* makes it"), ("typo", "checkpoint=typo: .* has .*last")):
+        with pytest.raises(InputError, match=message):
+            checkpoint_of(run_dir, name)

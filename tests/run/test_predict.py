@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -290,3 +291,17 @@ def test_the_page_s_commands_parse():
     for program, *words in lines:
         found = {"poserep.export": export, "poserep.predict": predict}[program]._arguments(words)
         assert found
+
+
+def test_results_go_to_the_images_of_the_annotations_beside_them(tmp_path):
+    # Ids begin at 1, file names at 0, as those of the drawn people do.
+    images = [{"id": 1, "file_name": "000000.jpg"}, {"id": 2, "file_name": "000001.jpg"}]
+    (tmp_path / "val.json").write_text(json.dumps({"images": images, "annotations": []}))
+    detections = [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]
+    for name, owner in (("val_detections", "000000.jpg"), ("others", "000001.jpg")):
+        (tmp_path / f"{name}.json").write_text(json.dumps(detections))
+        found = read_boxes([str(tmp_path / f"{name}.json")])
+        assert [len(found.of(Path(image["file_name"]))) for image in images] == [
+            int(image["file_name"] == owner) for image in images
+        ]
+        assert any("those of val.json" in note for note in found.notes) == (name == "val_detections")

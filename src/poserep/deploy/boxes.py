@@ -101,7 +101,8 @@ def read_boxes(words: Sequence[str], category: int = 1, least: float = 0.0) -> R
     """Read what the command line gives.
 
     Files hold COCO results, a list of records with ``bbox``, ``image_id`` and optionally ``score`` and ``category_id``;
-    without a list of images their ids are file names without ending. Or an object with ``images`` (``id``,
+    their images are listed by the annotations beside them (``val.json`` beside ``val_detections.json``), else ids are
+    file names without ending. Or an object with ``images`` (``id``,
     ``file_name``) and such records as ``annotations``.
 
     Args:
@@ -120,7 +121,7 @@ def read_boxes(words: Sequence[str], category: int = 1, least: float = 0.0) -> R
         elif word.endswith(".json"):
             _read(Path(word), category, least, found)
         else:
-            raise InputError(f"--boxes {word}: is neither a box nor a file whose name ends in .json; {HOW}")
+            raise InputError(f"--boxes {word} is neither a box nor a file whose name ends in .json; {HOW}")
     return found
 
 
@@ -144,6 +145,7 @@ def _read(path: Path, category: int, least: float, found: Requests) -> None:
         records = data["annotations"]
     else:
         records = data
+        named = _beside(path, found)
     if not isinstance(records, list) or not all(isinstance(r, Mapping) and "bbox" in r for r in records):
         raise InputError(f"--boxes {path} is no list of records with bbox and image_id; {HOW}")
     found.source = path
@@ -171,6 +173,17 @@ def _read(path: Path, category: int, least: float, found: Requests) -> None:
             found.ids.setdefault(name, record.get("image_id"))
         found.by_name.setdefault(name, []).append(Request(f"{path}, record {row}", record["bbox"], score))
     found.notes += [f"{path}: left out, {why}: {count}" for why, count in left.items()]
+
+
+def _beside(path: Path, found: Requests) -> dict[Any, str]:
+    """Image names by id, from the annotations that results are of: ``val.json`` beside ``val_detections.json``."""
+    for other in sorted(path.parent.glob("*.json")):
+        if path.stem.startswith(f"{other.stem}_"):
+            data = read_json(other, "annotation file")
+            if isinstance(data, dict) and isinstance(data.get("images"), list):
+                found.notes.append(f"{path}: its images are those of {other.name}")
+                return _listed(data["images"])
+    return {}
 
 
 def _listed(images: Sequence[Any]) -> dict[Any, str]:

@@ -9,7 +9,7 @@ from poserep.assess import score_threshold, temperature
 from poserep.deploy.card import READERS, Card, category_of
 from poserep.deploy.graph import PoseGraph
 from poserep.errors import InputError
-from poserep.evaluate import load
+from poserep.evaluate import checkpoint_of, load
 from poserep.geometry import Size
 from poserep.models.files import read_state
 from poserep.module import PoseModule
@@ -29,7 +29,7 @@ def restore_graph(run_dir: Path, cfg: DictConfig, readout: str | None = None) ->
         InputError: If the checkpoint is missing or does not fit, there is no such readout, or the run's images are
             neither photographs nor depths.
     """
-    state = read_state(run_dir / "checkpoints" / f"{cfg.checkpoint}.ckpt")
+    state = read_state(checkpoint_of(run_dir, cfg.checkpoint))
     cfg = cfg.copy()
     # The checkpoint has all weights: those that training began with may be gone.
     if cfg.backbone.get("weights"):

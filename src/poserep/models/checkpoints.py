@@ -82,7 +82,7 @@ def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
     source = f"weights {path}"
     if extra and not _lacking(own, mapped.values()):
         raise InputError(
-            f"{source}: {len(extra)} entries belong to parts of the trunk but fit nowhere, as {_some(extra)}; "
+            f"{source}: {len(extra)} entries belong to parts of the trunk but fit nowhere, for example {_some(extra)}; "
             f"{remedy(state, own, trunk=True) or 'this is another network'}"
         )
     missing = _assign(trunk, own, {key: state[key] for key in mapped}, mapped, source, remedy(state, own, trunk=True))
@@ -140,7 +140,7 @@ def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> I
     source = f"weights {source}"
     if unknown:
         raise InputError(
-            f"{source}: {len(unknown)} of {len(state)} entries fit nowhere in the model, as {_some(unknown)}; "
+            f"{source}: {len(unknown)} of {len(state)} entries fit nowhere in the model, for example {_some(unknown)}; "
             f"{remedy(state, own) or 'its parts have other names, or more layers, than backbone and head here'}"
         )
     spare = {
@@ -179,7 +179,7 @@ def _assign(
         raise InputError(f"{source}: {' and '.join(both)} are one entry of the model, {twice[0]}; remove one of them")
     lacking = _lacking(own, mapped.values(), spare)
     if lacking:
-        raise InputError(f"{source}: {len(lacking)} of {len(own)} tensors are missing, as {_some(lacking)}{advice}")
+        raise InputError(f"{source}: {len(lacking)} of {len(own)} tensors are missing ({_some(lacking)}){advice}")
     for key, value in given.items():
         place, wanted = mapped[key], own[mapped[key]]
         theirs, ours = tuple(value.shape), tuple(wanted.shape)
@@ -192,7 +192,7 @@ def _assign(
             raise InputError(f"{source}: {key} has numbers of type {value.dtype}, the model of {wanted.dtype}")
     broken = [key for key, value in given.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if broken:
-        raise InputError(f"{source}: {len(broken)} tensors hold numbers that are not finite, as {_some(broken)}")
+        raise InputError(f"{source}: {len(broken)} tensors hold numbers that are not finite ({_some(broken)})")
     fixed = {place for place, _ in module.named_buffers() if TABLE in place}
     for key in (key for key, place in mapped.items() if place in fixed):
         off = (given[key].float() - own[mapped[key]].float()).abs().max().item()
