@@ -1,7 +1,6 @@
 """What a measurement was made on, and its file."""
 
 import os
-import platform
 import re
 import sys
 from pathlib import Path
@@ -10,17 +9,10 @@ from typing import Any
 import cv2
 import torch
 
+from poserep.latency import processor
 from poserep.results import provenance, write_json
 
 RESULTS = Path(__file__).parent / "results"
-
-
-def processor() -> str:
-    """The processor's model, as far as the machine tells."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else None
-    name = found[1].strip() if found else platform.processor() or platform.machine()
-    return re.sub(r"\((R|TM)\)", "", name)
 
 
 def record(benchmark: str, device: str, settings: dict[str, Any], measured: dict[str, Any]) -> Path:

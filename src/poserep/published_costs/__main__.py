@@ -21,12 +21,12 @@ from rich.progress import track
 from poserep.build import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.latency import cores
+from poserep.latency import cores, processor
 from poserep.models import PoseNet, cost
 from poserep.nets import parts
 from poserep.published_costs.cells import Cell, Cost, printed_cells
 from poserep.published_costs.page import excuses, grouped, page, summary, terminal, write_csv, write_speeds
-from poserep.published_costs.speed import Speed, compared, here, summarised
+from poserep.published_costs.speed import Speed, compared, summarised
 from poserep.report import wide_console
 from poserep.sets import skeleton_of
 
@@ -79,8 +79,7 @@ def timed(pair: dict[str, Any], threads: int, rounds: int, calls: int, configure
     image = torch.randint(0, 256, (1, 3, size.height, size.width), dtype=torch.uint8)
     count = threads or cores()
     seconds = compared(nets, image, rounds, calls, count)
-    by_paper = [cost.counted(net, size.height, size.width, "hrnet") for net in nets]
-    true = [cost.macs(net, size.height, size.width) for net in nets]
+    first, second = (cost.countings(net, size.height, size.width) for net in nets)
     found = summarised(*seconds)
     return Speed(
         size=pair["size"],
@@ -91,11 +90,11 @@ def timed(pair: dict[str, Any], threads: int, rounds: int, calls: int, configure
         low=found["low"],
         high=found["high"],
         turns=int(found["turns"]),
-        machine=here(),
+        machine=processor(),
         printed_fps=tuple(pair["printed"]["fps"]),
         printed_ratio=pair["printed"]["ratio"],
-        saved_counted=1 - by_paper[1] / by_paper[0],
-        saved=1 - true[1] / true[0],
+        saved_counted=1 - second["hrnet"] / first["hrnet"],
+        saved=1 - second["true"] / first["true"],
     )
 
 

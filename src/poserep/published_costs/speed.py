@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from poserep.latency import processor, race
+from poserep.latency import race
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,3 @@ def summarised(first: Sequence[float], second: Sequence[float]) -> dict[str, flo
     low, ratio, high = statistics.quantiles(ratios, n=4, method="inclusive")
     fps = {"first": 1 / statistics.median(first), "second": 1 / statistics.median(second)}
     return {**fps, "ratio": ratio, "low": low, "high": high, "turns": len(ratios)}
-
-
-def here() -> str:
-    """The machine, in words."""
-    return processor()
