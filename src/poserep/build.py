@@ -77,12 +77,14 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
     root = root_of(cfg)
     tallies = {name: Tally() for name in (*(["train"] if train else []), *wanted)}
     evaluation = {
-        boxes: dataset_of(cfg, instances_of(cfg, "val", skeleton, root, boxes, tallies[boxes]), skeleton)
+        boxes: dataset_of(
+            cfg, instances_of(cfg, "val", skeleton, root, boxes, tallies[boxes])[: cfg.trainer.limit], skeleton
+        )
         for boxes in wanted
     }
     training = None
     if train:
-        persons = instances_of(cfg, "train", skeleton, root, tally=tallies["train"])
+        persons = instances_of(cfg, "train", skeleton, root, tally=tallies["train"])[: cfg.trainer.limit]
         training = dataset_of(cfg, persons, skeleton, make(cfg.augment))
     lr = effective_lr(cfg.optim, cfg.trainer.batch)
     module = PoseModule(

@@ -25,6 +25,7 @@ ELSEWHERE = (
     "data.root",
     "data.prepare.root",
     "backbone.weights",
+    "trainer.pretrained",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.workers",

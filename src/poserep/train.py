@@ -44,6 +44,8 @@ def prepare(cfg: DictConfig, backbone: str, imported: str | None = None) -> Path
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
     config.pop("table", None)
+    if not cfg.trainer.pretrained and "weights" in config["backbone"]:
+        config["backbone"]["weights"] = None
     config["names"] = {"backbone": backbone}
     config["contents"] = contents(config)
     if imported:

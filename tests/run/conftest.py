@@ -11,7 +11,8 @@ from poserep.data.synthetic import generate
 from poserep.fit import fit
 from poserep.train import prepare
 
-TINY = ["trainer=smoke", "data.prepare.train=8", "data.prepare.val=6"]
+SMOKE = ["trainer=smoke", "trainer.limit=null", "trainer.pretrained=true"]
+TINY = [*SMOKE, "data.prepare.train=8", "data.prepare.val=6"]
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +29,7 @@ def configure(synthetic: Path, tmp_path: Path) -> Callable[..., DictConfig]:
 
     def make(*overrides: str) -> DictConfig:
         # Other data are not drawn, and have no number of persons to set.
-        tiny = TINY[:1] if any(o.startswith("data=") for o in overrides) else TINY
+        tiny = SMOKE if any(o.startswith("data=") for o in overrides) else TINY
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return compose("config", [*tiny, f"data.root={synthetic}", f"runs={tmp_path}/runs", *overrides])
 
