@@ -1,8 +1,7 @@
 """Hydra sweeper that runs the rows of a table, whichever launcher is chosen."""
 
-import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hydra.core.config_store import ConfigStore
@@ -15,6 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from poserep.errors import InputError
+from poserep.tables import cells, read_table
 
 
 @dataclass
@@ -28,33 +28,25 @@ ConfigStore.instance().store("rows", RowSweeperConfig, group="hydra/sweeper", pr
 
 
 class RowSweeper(Sweeper):
-    """Runs every row of ``table.rows``, times the product of the sweeps on the command line.
-
-    A command-line override of a key replaces that key in the rows, and rows that become equal run once. A job that
-    fails does not stop the others; the sweep then ends with exit status 1. Finished cells are skipped by the job.
-    """
-
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
         from hydra.core.plugins import Plugins
 
         self.config = config
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
+        self.groups = hydra_context.config_loader.list_groups("")
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run all cells.
-
-        Raises:
-            InputError: If the configuration has no table.
-            SystemExit: With status 1 if a cell failed.
-        """
         assert self.config is not None
         if not OmegaConf.select(self.config, "table.rows"):
             raise InputError("this configuration has no table.rows; run a file of sweeps/, or drop hydra/sweeper=rows")
-        jobs = list(cells(self.config.table.rows, self.parser.parse_overrides(arguments)))
+        table = read_table(OmegaConf.to_container(self.config.table, resolve=False))
+        given = choices([o for o in self.parser.parse_overrides(arguments) if not o.get_key_element().startswith("table.")])
+        defaults = choices(self.parser.parse_overrides(list(table.arguments)))
+        jobs = [list(cell.overrides) for cell in cells(table, given, self.groups, defaults)]
         failed = []
         for job, returned in zip(jobs, self.launcher.launch(jobs, initial_job_idx=0), strict=True):
             assert isinstance(returned, JobReturn)
@@ -65,24 +57,16 @@ class RowSweeper(Sweeper):
             raise SystemExit(1)
 
 
-def cells(rows: Sequence[DictConfig], overrides: Sequence[Override]) -> Iterator[list[str]]:
-    """The overrides of every cell, without repetitions."""
-    choices: list[list[str]] = []
+def choices(overrides: Sequence[Override]) -> dict[str, list[str]]:
+    """What each key is set to in turn, as overrides."""
+    found = {}
     for override in overrides:
-        key = override.get_key_element()
+        key = override.input_line.split("=", 1)[0] if override.input_line else override.get_key_element()
         values = (
             override.sweep_string_iterator() if override.is_sweep_override() else [override.get_value_element_as_str()]
         )
-        choices.append([f"{key}={value}" for value in values])
-    given = {override.get_key_element() for override in overrides}
-    seen = set()
-    for row in rows:
-        own = [o for o in row.overrides if o.split("=")[0] not in given]
-        for chosen in itertools.product(*choices):
-            job = (*own, *chosen)
-            if job not in seen:
-                seen.add(job)
-                yield list(job)
+        found[key.lstrip("+~")] = [f"{key}={value}" for value in values]
+    return found
 
 
 def cause(returned: JobReturn) -> str:
