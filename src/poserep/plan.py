@@ -1,0 +1,82 @@
+"""Which runs a table has asked for, as files beside them: what is missing is known, and so is what a run stands for."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poserep.results import finished, write_json
+from poserep.tables import Cell
+
+FOLDER = "cells"
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a run stands for in a table.
+
+    Attributes:
+        mode: ``published`` or ``controlled``.
+        rows: Names of the rows.
+        arguments: What the command line changed of them.
+    """
+
+    mode: str
+    rows: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that a table has asked for.
+
+    Attributes:
+        name: Of its run directory.
+        overrides: That make it.
+        uses: What it stands for, in the order in which it was asked for.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+    uses: tuple[Use, ...]
+
+
+def remember(study: Path, name: str, cell: Cell) -> None:
+    """Note that a table wants a run; what it stood for before is kept."""
+    path = study / FOLDER / f"{name}.json"
+    use = Use(cell.mode, cell.rows, cell.arguments)
+    before = _read(path).uses if path.is_file() else ()
+    rows = {(u.mode, u.arguments): u.rows for u in before}
+    same = rows.get((use.mode, use.arguments), ())
+    rows[use.mode, use.arguments] = tuple(dict.fromkeys((*same, *use.rows)))
+    uses = [{"mode": m, "rows": list(r), "arguments": list(a)} for (m, a), r in rows.items()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"name": name, "overrides": list(cell.overrides), "uses": uses})
+
+
+def planned(study: Path) -> list[Planned]:
+    """All runs that have been asked for, by name."""
+    return [_read(path) for path in sorted((study / FOLDER).glob("*.json"))]
+
+
+def _read(path: Path) -> Planned:
+    found = json.loads(path.read_text())
+    uses = tuple(Use(u["mode"], tuple(u["rows"]), tuple(u["arguments"])) for u in found["uses"])
+    return Planned(found["name"], tuple(found["overrides"]), uses)
+
+
+def state_of(run_dir: Path) -> dict[str, Any]:
+    """How a run stands: ``state`` waiting, running, stopped, failed or finished, and what its record adds.
+
+    A run that died without a word still says ``running``; its lease tells, see `poserep.lease`.
+    """
+    path = run_dir / "status.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    return {**found, "state": "finished"} if finished(run_dir) else {"state": "waiting", **found}
+
+
+def count(states: Sequence[str]) -> str:
+    """As ``3 finished, 1 failed``."""
+    order = ("finished", "running", "stopped", "failed", "waiting")
+    return ", ".join(f"{states.count(s)} {s}" for s in order if s in states)
