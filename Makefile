@@ -31,7 +31,7 @@ report: install  ## Table and page of a study: make report STUDY=demo
 
 # The report follows even if a cell has failed: it says which, and why.
 reproduce-%: sweeps/%.yaml install  ## Run a table of sweeps/ and report it; finished cells are skipped
-	@$(BIN)/python -m poserep.train --config-dir sweeps --config-name $* $(ARGS); \
+	@$(BIN)/python -m poserep.sweep run $* $(ARGS); \
 	  code=$$?; $(BIN)/python -m poserep.report $* && exit $$code
 
 # Measured, not trained, and all in one process.

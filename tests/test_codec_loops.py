@@ -154,6 +154,14 @@ def test_unbounded_dark_steps(kernel, seed):
     same(DARK(kernel, max_step=None)(given), loops.dark(given.numpy(), kernel))
 
 
+@pytest.mark.parametrize("side", [(40, 80), (9, 7)])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_blur_of_the_reproduction_study(side, seed):
+    given = maps(*side, seed)
+    same(DARK(5, max_step=None, sigma=1, border="reflect")(given), loops.dark(given.numpy(), 5, None, 1.0, True))
+    same(DARK(5, max_step=None, sigma=1)(given), loops.dark(given.numpy(), 5, None, 1.0))
+
+
 @pytest.mark.parametrize("job", ["SimCC decoding", "heatmap DARK, kernel 11", "SRPose decoding, pooled search"])
 def test_the_benchmark_checks_what_it_times(job):
     from rivals import JOBS, Job

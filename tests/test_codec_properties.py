@@ -17,7 +17,7 @@ check = settings(deadline=None, max_examples=40, derandomize=True, database=None
 SMALL = [c for c in CASES if c.size == "64x64" and not c.name.endswith(("k2", "k3", "k4", "raw-k1", "rounded-k1"))]
 any_case = pytest.mark.parametrize("case", SMALL, ids=str)
 READOUTS = [Argmax(), Argmax(4), QuarterShift(), QuarterShift(3), SecondMax(), CentreOfMass(), SoftArgmax(), DARK(),
-            DARK(None), DARK(3, None), DARK(rescale="range")]  # fmt: skip
+            DARK(None), DARK(3, None), DARK(rescale="range"), DARK(5, sigma=1)]  # fmt: skip
 
 # Borders of the crop and of pixels, halves and quarters of them, and the neighbouring float32 numbers.
 special = st.sampled_from([v + d for v in (-0.5, 0, 0.5, 1.5, 3.5, 31.5, 32, 62.5, 63, 63.5) for d in (0, -4e-6, 4e-6)])

@@ -1,12 +1,65 @@
 """What a running training says about itself."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from poserep.interrupt import Request
 from poserep.module import PoseModule
+
+# Steps between two agreements of several processes on whether to stop.
+AGREE = 8
+
+
+class Stop(Callback):
+    """Ends training when asked: after the running step it saves a checkpoint that says how far its epoch was.
+
+    Asked during the evaluation that ends an epoch, or in the epoch's last step, nothing is saved, and that epoch is
+    trained again.
+
+    Args:
+        request: Who asks.
+        path: The checkpoint to resume from.
+    """
+
+    def __init__(self, request: Request, path: Path) -> None:
+        self.request, self.path = request, path
+        self._within: dict[str, int] | None = None
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look whether to stop; the processes of a run stop after the same step."""
+        asked, steps = bool(self.request.why), batch_idx + 1
+        if trainer.world_size > 1:
+            asked = steps % AGREE == 0 and trainer.strategy.reduce_boolean_decision(asked, all=False)
+        if asked and steps < trainer.num_training_batches:
+            self._within = {"epoch": trainer.current_epoch, "steps": steps}
+            trainer.save_checkpoint(self.path)
+            self.request.ask("another process was asked")
+            self.request.check()
+
+    def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
+        """Look whether to stop; what was trained has been saved, or was one epoch."""
+        self.request.check()
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Lightning has put its own handlers of signals in place of ours."""
+        self.request.catch_signals()
+
+    def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """As `on_fit_start`."""
+        self.request.catch_signals()
+
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Say how far the epoch was; nothing in a checkpoint from an epoch's end."""
+        if self._within:
+            checkpoint["within"] = self._within
 
 
 class Progress(Callback):

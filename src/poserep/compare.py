@@ -19,25 +19,9 @@ from poserep.errors import InputError
 from poserep.metrics.paired import Difference, Side, paired
 from poserep.report import wide_console
 from poserep.results import provenance, write_json
-from poserep.stored import Evaluation, read_side, rebuild
+from poserep.stored import Evaluation, check_protocols, read_side, rebuild
 
 LEVEL = 0.95
-# How predictions were made may be what is compared; whom they are held against, and by what, may not.
-MADE = {"flip_test", "readout", "score", "temperature", "score_threshold", "size", "align", "crop"}
-
-
-def check_protocols(a: Evaluation, b: Evaluation) -> list[str]:
-    """See that two evaluations are about the same; what else is not the same protocol, as ``entry (A's, B's)``.
-
-    Raises:
-        InputError: If they evaluate other persons or measure something else.
-    """
-    differ = {key: (getattr(a.protocol, key), getattr(b.protocol, key)) for key in a.protocol.differs(b.protocol)}
-    lines = {key: f"{key} ({mine}, {others})" for key, (mine, others) in differ.items()}
-    refused = [line for key, line in lines.items() if key not in MADE]
-    if refused:
-        raise InputError(f"{a.name} and {b.name} were not evaluated on the same: they differ in {', '.join(refused)}")
-    return list(lines.values())
 
 
 def compare(

@@ -3,6 +3,7 @@
 ``python -m poserep.fit RUN_DIR``; with several devices the launcher starts one such process for each.
 """
 
+import json
 import logging
 import os
 import sys
@@ -17,17 +18,20 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from omegaconf import DictConfig, OmegaConf
 
 from poserep.assess import evaluate, save_predictions
 from poserep.build import Run, build
-from poserep.callbacks import Progress
+from poserep.callbacks import Progress, Stop
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.interrupt import Request, Stopped
+from poserep.lease import Lease, holder
 from poserep.loggers import JsonlLogger, finish
 from poserep.make import make
 from poserep.models import cost
-from poserep.results import identity, provenance, write_json
+from poserep.results import finished, identity, provenance, write_json
 from poserep.samples import save_samples
 
 
@@ -66,6 +70,8 @@ def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
         enable_progress_bar=any(isinstance(c, TQDMProgressBar) for c in callbacks),
         enable_model_summary=False,
+        # Not SLURM's, whose handlers of signals requeue in their own way; the sweeper does that.
+        plugins=[TorchElasticEnvironment() if distributed else LightningEnvironment()],
         # Our samplers know their rank; Lightning's would repeat samples in training.
         use_distributed_sampler=False,
         deterministic="warn" if cfg.trainer.accelerator == "cpu" else False,
@@ -101,33 +107,63 @@ def fit(run_dir: Path) -> dict[str, Any]:
     """Train and evaluate what config.yaml describes; continue from the last checkpoint if there is one.
 
     Returns:
-        The result, as in result.json.
+        The result, as in result.json; of a run that has finished the one that is there.
+
+    Raises:
+        Stopped: If the run was asked to stop; its checkpoint tells where it goes on.
+        InputError: If another process is at work on it, or it cannot be run.
     """
     if "imported" in OmegaConf.load(run_dir / "config.yaml"):
         raise InputError(f"{run_dir} was imported and is not trained; evaluate it with python -m poserep.evaluate")
     main = int(os.environ.get("RANK", "0")) == 0
     quiet()
-    if main:
-        write_json(run_dir / "status.json", {"state": "running", "since": time.time()})
+    request = Request()
+    lease = Lease(run_dir, lost=lambda: request.ask("another process has taken the run over"))
+    if main and not lease.take():
+        raise InputError(f"{run_dir} is being run {by_whom(holder(run_dir))}; wait for it, or stop it")
     loggers: list[Logger] = [JsonlLogger(run_dir / "metrics.jsonl")]
-    try:
-        result = _fit(run_dir, loggers, main)
+    with lease:
+        if main and finished(run_dir):
+            return json.loads((run_dir / "result.json").read_text())
         if main:
-            write_json(run_dir / "result.json", result)
-            write_json(run_dir / "status.json", {"state": "finished", "since": time.time()})
-        return result
-    except BaseException as error:
-        if main:
+            write_json(run_dir / "status.json", {"state": "running", "since": time.time()})
+        try:
+            with request.listening():
+                result = _fit(run_dir, loggers, main, request)
+            if main:
+                write_json(run_dir / "result.json", result)
+                write_json(run_dir / "status.json", {"state": "finished", "since": time.time()})
+            return result
+        except (Stopped, KeyboardInterrupt) as error:
+            _record(run_dir, {"state": "stopped", "why": str(error) or "interrupted"})
+            raise Stopped(str(error) or "interrupted") from error
+        except BaseException as error:
+            # Lightning ends the process by itself when it is interrupted.
+            if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
+                _record(run_dir, {"state": "stopped", "why": "interrupted"})
+                raise Stopped("interrupted") from error
             reason = message(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-            failure = {"state": "failed", "since": time.time(), "error": reason, "traceback": traceback.format_exc()}
-            write_json(run_dir / "status.json", failure)
-        raise
-    finally:
-        for logger in loggers if main else ():
-            finish(logger)
+            mine = {"input": isinstance(error, InputError), "traceback": traceback.format_exc()}
+            _record(run_dir, {"state": "failed", "error": reason, **mine})
+            raise
+        finally:
+            for logger in loggers if main else ():
+                finish(logger)
 
 
-def _fit(run_dir: Path, loggers: list[Logger], main: bool) -> dict[str, Any]:
+def by_whom(found: dict[str, Any] | None) -> str:
+    """Of a lease's holder."""
+    return f"by process {found['pid']} on {found['host']}" if found else "by another process"
+
+
+def _record(run_dir: Path, status: dict[str, Any]) -> None:
+    """Why a run ended. What another process of it said first is the cause; what follows from that is not."""
+    path = run_dir / "status.json"
+    if not path.is_file() or json.loads(path.read_text())["state"] == "running":
+        write_json(path, {**status, "since": time.time()})
+
+
+def _fit(run_dir: Path, loggers: list[Logger], main: bool, request: Request) -> dict[str, Any]:
     began = time.time()
     cfg = OmegaConf.load(run_dir / "config.yaml")
     config = OmegaConf.to_container(cfg, resolve=True)
@@ -142,8 +178,10 @@ def _fit(run_dir: Path, loggers: list[Logger], main: bool) -> dict[str, Any]:
     metric = run.module.metric
     chief = metric.columns[0]
     progress = Progress()
+    last = checkpoints / "last.ckpt"
     callbacks: list[Callback] = [
         progress,
+        Stop(request, last),
         ModelCheckpoint(checkpoints, "last", enable_version_counter=False, save_on_train_epoch_end=True),
         ModelCheckpoint(
             checkpoints, "best", f"val/{chief}_{every_box[0]}", mode="min" if chief in metric.lower else "max",
@@ -158,11 +196,13 @@ def _fit(run_dir: Path, loggers: list[Logger], main: bool) -> dict[str, Any]:
         about_run = {"name": run_dir.name, "run_id": identifier, "group": cfg.study, "tags": tags, "config": config}
         loggers.append(make(cfg.logger, save_dir=run_dir, **about_run))
     trainer = make_trainer(cfg, loggers, callbacks)
-    last = checkpoints / "last.ckpt"
     if main:
         print("\n".join([start_line(cfg, about, last.is_file()), *tallies(run)]), flush=True)
     if last.is_file():
-        run.data.first_epoch = torch.load(last, map_location="cpu", weights_only=True)["epoch"] + 1
+        saved = torch.load(last, map_location="cpu", weights_only=True)
+        within = saved.get("within") or {"epoch": saved["epoch"] + 1, "steps": 0}
+        run.data.first_epoch, run.data.first_step = within["epoch"], within["steps"]
+    request.check()
     if cfg.trainer.compile:
         run.module.net.compile()
     trainer.fit(run.module, run.data, ckpt_path=last if last.is_file() else None, weights_only=True)
@@ -214,6 +254,10 @@ def main() -> None:
         fit(Path(sys.argv[1]))
     except InputError as error:
         sys.exit(f"error: {message(error)}")
+    except Stopped as why:
+        print(f"stopped ({why}); the same command goes on from the last checkpoint", file=sys.stderr, flush=True)
+        # As a service that is unavailable for now.
+        sys.exit(os.EX_TEMPFAIL)
 
 
 if __name__ == "__main__":

@@ -31,10 +31,10 @@ from poserep.models.files import read_weights
 from poserep.models.recognise import Looks, look
 from poserep.module import PoseModule
 from poserep.nets import parts
+from poserep.prepare import prepare
 from poserep.report import wide_console
 from poserep.results import provenance, write_json
 from poserep.sets import skeleton_of
-from poserep.train import prepare
 
 STUDY = "imported"
 

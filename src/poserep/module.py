@@ -84,9 +84,9 @@ class PoseModule(lightning.LightningModule):
         """As every module's; a checkpoint from before scores had a temperature leaves it at 1."""
         return super().load_state_dict({"codec.temperature": torch.tensor(1.0), **state_dict}, strict, assign)
 
-    def on_train_epoch_start(self) -> None:
-        """Make anything random in the network depend on (seed, epoch, rank) alone, so that resuming changes nothing."""
-        torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)) % 2**63)
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Let anything random in the network depend on (seed, epoch, step, rank) alone: resuming changes nothing."""
+        torch.manual_seed(hash((self.seed, self.current_epoch, batch_idx, self.global_rank)) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch."""

@@ -6,6 +6,8 @@ from typing import Any, Self
 
 # What may differ in one column of a table, as it is what tables compare.
 COMPARED = ("readout", "size")
+# How predictions were made may be what is compared; whom they are held against, and by what, may not.
+MADE = frozenset({"flip_test", "readout", "score", "temperature", "score_threshold", "size", "align", "crop"})
 NAMES = {
     "nms_threshold": "OKS-NMS",
     "clip": "boxes clipped",

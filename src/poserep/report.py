@@ -1,39 +1,31 @@
-"""Collect the runs of a study into a table, for the terminal and as one self-contained HTML page.
+"""Collect the runs of a study into tables: on the terminal, as text to paste, and as one self-contained HTML page.
 
-``python -m poserep.report STUDY [RUNS]`` reads RUNS/STUDY (RUNS is ``runs`` unless given) and nothing else.
+``python -m poserep.report TABLE [RUNS] [--format terminal|markdown|latex|csv]``
 """
 
-import csv
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
-import jinja2
-import yaml
 from rich.console import Console
 from rich.table import Table
 
+from poserep.comparison_sheets import comparison_csv, comparison_sheets
 from poserep.errors import InputError
+from poserep.intervals import with_gaps
+from poserep.line_sheets import sheets
+from poserep.lines import Line, join, strangers
+from poserep.outputs import around, latex, lines_csv, markdown, terminal
+from poserep.page import page
 from poserep.protocol import Protocol, line
 from poserep.results import load_results
-from poserep.rows import (
-    MEASURES,
-    Comparison,
-    Row,
-    best,
-    collect,
-    comparisons,
-    diagnoses,
-    is_best,
-    notes,
-    number,
-    recipe,
-    undefined,
-    unfinished,
-)
+from poserep.rows import MEASURES, Row, collect, notes, number, unfinished
+from poserep.sheet import Sheet
+from poserep.sweepfile import table_of, title_of
+from poserep.tables import Table as SweepTable
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 # More values than this are not shown in one row.
@@ -71,151 +63,132 @@ def show_evaluation(title: str, found: Mapping[str, Any]) -> None:
         console.print(f"protocol: {text}", soft_wrap=True)
 
 
-def study_table(title: str, comparison: Comparison) -> Table:
-    """The comparison, one column for each kind of boxes and metric."""
-    table = Table(title=title, title_justify="left")
-    varied = any(row.setting for row in comparison.rows)
-    several = any(comparison.letters.values())
-    for name in ("scheme", "readout", "size", *(["setting"] if varied else []), *(["protocol"] if several else [])):
-        table.add_column(name)
-    for name in ("params M", "GMACs", "seeds", *(f"{m}_{b}" for b, m in comparison.columns)):
-        table.add_column(name, justify="right")
-    for row in comparison.rows:
-        table.add_row(
-            row.name,
-            row.readout,
-            row.size,
-            *([row.setting] if varied else []),
-            *([comparison.letters[row.protocol]] if several else []),
-            f"{row.params:.2f}",
-            f"{row.gmacs:.3f}",
-            str(row.seeds),
-            *(row.cell(b, m) for b, m in comparison.columns),
-        )
-    return table
-
-
-def protocol_lines(comparison: Comparison) -> list[str]:
-    """The protocols that rows follow, and, if there are several, that their numbers do not compare."""
-    found = [f"protocol{' ' + letter if letter else ''}: {text}" for text, letter in comparison.letters.items()]
-    if len(found) > 1:
-        found.append(f"note: rows follow {len(found)} protocols; numbers compare only between rows of one letter")
-    return found
-
-
-def page(title: str, rows: Sequence[Row], results: Sequence[Mapping[str, Any]], missing: Any) -> str:
-    """The HTML page, everything inside it."""
-    # Every run prints a table; only pages need matplotlib.
-    from poserep import figures
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("poserep", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    lowest: dict[tuple[str, str, str], float] = {}
-    for row in rows:
-        # Scores of 0 throughout would err least on a network that finds nothing.
-        known = row.calibration if any(row.calibration.get("mean_score", ())) else {}
-        for measure, over_seeds in known.items():
-            where = (row.protocol, row.size, measure)
-            lowest[where] = min(lowest.get(where, 1.0), mean(over_seeds))
-    speed = [
-        {
-            "scheme": r["config"]["representation"]["title"],
-            "size": r["config"]["input_size"],
-            "seed": r["config"]["seed"],
-            "img_s": r["speed"]["img_s"],
-            "wait": r["speed"]["data_wait"],
-            "minutes": r["seconds"]["all"] / 60,
-            "device": f"{r['devices']} × {r['device']}",
-        }
-        for r in results
-    ]
-    return environment.get_template("report.html.j2").render(
-        title=title,
-        rows=rows,
-        varied=any(row.setting for row in rows),
-        comparisons=comparisons(rows),
-        protocol_lines=protocol_lines,
-        diagnoses=diagnoses,
-        is_best=partial(is_best, found=best(rows)),
-        measures=MEASURES,
-        lowest=lowest,
-        mean=mean,
-        missing=missing,
-        notes=notes(rows),
-        real=all(row.real for row in rows),
-        figures=figures.draw(results),
-        speed=speed,
-        recipes=sorted({recipe(r) for r in results}),
-        provenance=results[0]["provenance"],
-    )
-
-
 def wide_console() -> Console:
     """A console that does not squeeze tables on a narrow terminal or in a file; long lines wrap or scroll there."""
     return Console(width=max(Console().width, 160))
 
 
-def _mean(values: Sequence[float]) -> str:
-    return "" if not values or any(undefined(v) for v in values) else f"{mean(values):.3f}"
+@dataclass(frozen=True)
+class Report:
+    """What a study's records say, ready to be written.
+
+    Attributes:
+        title: Of the study.
+        results: Its records.
+        rows: The general comparison of all runs.
+        missing: Runs without a result, and why.
+        table: The sweep's table and its lines; None for a study whose rows have neither published values nor baselines.
+        of_lines: The table's sheets, one for each mode.
+        of_runs: The general comparison's; empty if the table shows every run.
+    """
+
+    title: str
+    results: Sequence[Mapping[str, Any]]
+    rows: Sequence[Row]
+    missing: Sequence[tuple[str, str]]
+    table: tuple[SweepTable, Sequence[Line]] | None
+    of_lines: Sequence[Sheet]
+    of_runs: Sequence[Sheet]
+
+    @property
+    def sheets(self) -> list[Sheet]:
+        """All that is shown where there is no page."""
+        return [*self.of_lines, *self.of_runs]
+
+    def csv(self) -> str:
+        """The table's lines, or the general comparison of a study without."""
+        return lines_csv(*self.table) if self.table else comparison_csv(self.rows)
+
+    def page(self) -> str:
+        """As HTML."""
+        return page(self.title, self.of_lines, self.rows, self.results, self.missing)
+
+    def show(self) -> None:
+        """Print it."""
+        console = wide_console()
+        for sheet in self.sheets:
+            console.print(terminal(sheet))
+            for text in around(sheet):
+                console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """One line per row of the table and kind of boxes, means over seeds; what a row does not measure stays empty."""
-    metrics = list(dict.fromkeys(m for row in rows for values in row.values.values() for m in values))
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        head = ["scheme", "readout", "size", "setting", "params_M", "GMACs", "boxes", "seeds", *metrics]
-        writer.writerow([*head, *(f"calibration_{key}" for _, key, _ in MEASURES), "protocol"])
-        for row in rows:
-            for boxes, values in row.values.items():
-                numbers = [_mean(values.get(m, ())) for m in metrics]
-                about = [row.name, row.readout, row.size, row.setting, f"{row.params:.4f}", f"{row.gmacs:.4f}"]
-                scores = row.calibration if boxes == "gt" else {}
-                numbers += [f"{mean(scores[key]):.4f}" if key in scores else "" for _, key, _ in MEASURES]
-                writer.writerow([*about, boxes, row.seeds, *numbers, row.protocol])
-
-
-def report(study: Path) -> Path:
-    """Print the table of a study and write it as a page and as CSV.
+def read(study: Path) -> Report:
+    """Collect what a study's folder says.
 
     Raises:
-        InputError: If nothing in the study has finished.
+        InputError: If nothing in the study has finished, and no table says what should have.
     """
     results = load_results(study)
     missing = unfinished(study)
-    if not results:
+    found = table_of(SWEEPS, study.name)
+    lined = found is not None and any(row.values or row.against for row in found.rows)
+    if not results and not lined:
         reasons = "".join(f"\n  {name}: {why}" for name, why in missing)
         raise InputError(f"{study} holds no finished run{reasons}")
-    sweep = SWEEPS / f"{study.name}.yaml"
-    title = yaml.safe_load(sweep.read_text())["table"]["title"] if sweep.is_file() else study.name
+    title = title_of(SWEEPS, study.name)
     rows = collect(results)
-    console = wide_console()
-    for comparison in comparisons(rows):
-        console.print(study_table(title, comparison))
-        for text in (*protocol_lines(comparison), *diagnoses(comparison.rows)):
-            console.print(text, soft_wrap=True)
-    for text in notes(rows):
-        console.print(text, soft_wrap=True)
+    told = notes(rows)
     if not all(row.real for row in rows):
-        console.print("data: drawn people, not photographs; compare rows with each other, not with published numbers")
-    for name, why in missing:
-        console.print(f"missing: {name}: {why}", soft_wrap=True)
-    path = study / "report.html"
-    path.write_text(page(title, rows, results, missing))
-    write_csv(study / "table.csv", rows)
-    print(f"page: {path}\ntable: {study / 'table.csv'}")
-    return path
+        told.append("data: drawn people, not photographs; compare rows with each other, not with published numbers")
+    told += [f"missing: {name}: {why}" for name, why in missing]
+    if found is None or not lined:
+        return Report(title, results, rows, missing, None, [], comparison_sheets(title, rows, told))
+    lines = with_gaps(join(found, study), study, found)
+    gone = [f"the table has no row {name!r} any more, which runs were asked for as" for name in strangers(found, study)]
+    # Of runs that nobody asked for as a row, as plain trainings into the study.
+    others = {r["path"].name for r in results} - {path.name for one in lines for path in one.runs.values()}
+    general = comparison_sheets(f"{title}: all runs", rows, told) if others else []
+    return Report(title, results, rows, missing, (found, lines), sheets(found, lines, gone), general)
+
+
+def report(study: Path) -> Path:
+    """Print the tables of a study and write them as ``report.html``, ``table.csv``, ``table.md`` and ``table.tex``.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: If nothing in the study has finished, and no table says what should have.
+    """
+    found = read(study)
+    found.show()
+    study.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "report.html": found.page(),
+        "table.csv": found.csv(),
+        "table.md": markdown(found.sheets),
+        "table.tex": latex(found.sheets),
+    }
+    if found.table and found.rows:
+        texts["comparison.csv"] = comparison_csv(found.rows)
+    for name, text in texts.items():
+        (study / name).write_text(text)
+    print(f"page: {study / 'report.html'}\ntable: {study / 'table.csv'}, also as .md and .tex")
+    return study / "report.html"
 
 
 def main() -> None:
     """Command line."""
-    if len(sys.argv) not in (2, 3) or sys.argv[1] in ("-h", "--help"):
-        sys.exit(f"usage: {__doc__}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", help="name of a sweep, or of any folder of runs")
+    parser.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder that holds it (runs)")
+    formats = ("terminal", "markdown", "latex", "csv")
+    parser.add_argument("--format", choices=formats, help="print the table so, and write no file")
+    options = parser.parse_args()
+    study = options.runs / options.table
     try:
-        report(Path(sys.argv[2] if len(sys.argv) == 3 else "runs") / sys.argv[1])
+        if options.format is None:
+            report(study)
+            return
+        found = read(study)
     except InputError as error:
         sys.exit(f"error: {error}")
+    if options.format == "terminal":
+        found.show()
+    elif options.format == "csv":
+        print(found.csv(), end="")
+    else:
+        print({"markdown": markdown, "latex": latex}[options.format](found.sheets), end="")
 
 
 if __name__ == "__main__":

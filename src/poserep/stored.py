@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from poserep.data import InstanceTable
 from poserep.errors import InputError
 from poserep.metrics.base import PoseMetric, Predictions
-from poserep.protocol import Protocol
+from poserep.protocol import MADE, Protocol
 from poserep.results import ELSEWHERE, file_hash, flatten
 from poserep.sets import files_of, instances_of, metric_of, root_of, skeleton_of
 
@@ -103,6 +103,20 @@ def _read(path: Path, readout: str, boxes: str | None) -> Evaluation:
     if readout not in result["protocol"][boxes]:
         raise InputError(f"{path} does not record each readout's protocol; evaluate it with poserep.evaluate first")
     return Evaluation(file, result, boxes, readout)
+
+
+def check_protocols(a: Evaluation, b: Evaluation) -> list[str]:
+    """See that two evaluations are about the same; what else is not the same protocol, as ``entry (A's, B's)``.
+
+    Raises:
+        InputError: If they evaluate other persons or measure something else.
+    """
+    differ = {key: (getattr(a.protocol, key), getattr(b.protocol, key)) for key in a.protocol.differs(b.protocol)}
+    lines = {key: f"{key} ({mine}, {others})" for key, (mine, others) in differ.items()}
+    refused = [line for key, line in lines.items() if key not in MADE]
+    if refused:
+        raise InputError(f"{a.name} and {b.name} were not evaluated on the same: they differ in {', '.join(refused)}")
+    return list(lines.values())
 
 
 def rebuild(evaluation: Evaluation) -> tuple[PoseMetric, Predictions]:

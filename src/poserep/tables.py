@@ -80,7 +80,7 @@ class Table:
             InputError: If a recipe is unknown.
         """
         named = row.published if self.mode == "published" else (*self.controlled, *row.controlled)
-        return {key_of(o): o for o in (*self._expanded(named), *row.overrides)}
+        return {key_of(o): o for o in self._expanded((*named, *row.overrides))}
 
     def _expanded(self, named: Sequence[str]) -> Iterator[str]:
         for word in named:
@@ -137,7 +137,9 @@ def read_table(node: Mapping[str, Any]) -> Table:
         if names.count(row.name) > 1:
             raise InputError(f"table.rows: two rows have the name {row.name!r}")
         if row.against is not None and row.against not in names:
-            raise InputError(f"row {row.name!r} is against {row.against!r}, which is no row{nearest(row.against, names)}")
+            raise InputError(
+                f"row {row.name!r} is against {row.against!r}, which is no row{nearest(row.against, names)}"
+            )
     if table.get("mode", "published") not in MODES:
         raise InputError(f"table.mode={table['mode']!r} is not one of {MODES}")
     return Table(**{**table, "rows": tuple(rows)})

@@ -7,98 +7,114 @@ import json
 import os
 import sys
 import time
-from dataclasses import fields
-from difflib import get_close_matches
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from poserep.build import CONF, RunSchema
+from poserep.build import CONF
+from poserep.devices import claim
 from poserep.errors import InputError
-from poserep.fit import fit, message
-from poserep.launch import launch
+from poserep.explain import ERRORS, explain, understood
+from poserep.fit import by_whom, fit, message
+from poserep.interrupt import Stopped, leave_the_rest, told_to_leave
+from poserep.launch import launch, start
+from poserep.lease import holder
+from poserep.plan import state_of
+from poserep.prepare import prepare
 from poserep.report import show_evaluation
-from poserep.results import contents, finished, identity, write_json
+from poserep.results import finished, write_json
 
 
-def prepare(cfg: DictConfig, backbone: str, imported: str | None = None) -> Path:
-    """Make the run directory of a configuration, with config.yaml in it; one that has finished is left as it is.
+def elsewhere(run_dir: Path) -> Path | None:
+    """The same run, finished for another table, to which the directory of one that has not begun then points."""
+    twin = next((p.parent for p in sorted(run_dir.parent.parent.glob(f"*/{run_dir.name}/result.json"))), None)
+    if twin is None or [path.name for path in run_dir.iterdir()] != ["config.yaml"]:
+        return None
+    (run_dir / "config.yaml").unlink()
+    run_dir.rmdir()
+    run_dir.symlink_to(Path("..", twin.parent.name, twin.name), target_is_directory=True)
+    return twin
+
+
+def run(cfg: DictConfig, alone: bool = True) -> Path:
+    """One run, unless it has been done or is in hand; its directory.
 
     Args:
         cfg: The composed configuration.
-        backbone: The name by which it was chosen.
-        imported: Hash of the file that the weights are from, for a run that is not trained.
+        alone: Run it in this process; False: in one of its own, on devices that no other cell here has.
 
     Raises:
-        InputError: If a key that must be given is not.
+        InputError: If it failed.
+        Stopped: If it was asked to stop.
     """
-    known = [field.name for field in fields(RunSchema)]
-    for key in (str(key) for key in cfg if key not in known):
-        near = get_close_matches(key, known, 1)
-        raise InputError(f"no key {key!r} in a run's configuration" + (f"; did you mean {near[0]!r}?" if near else ""))
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
-    config = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(config, dict)
-    config.pop("table", None)
-    if not cfg.trainer.pretrained and "weights" in config["backbone"]:
-        config["backbone"]["weights"] = None
-    config["names"] = {"backbone": backbone}
-    config["contents"] = contents(config)
-    if imported:
-        config["imported"] = imported
-    cell = "-".join([cfg.representation.name, backbone, cfg.data.name, str(cfg.input_size), f"s{cfg.seed}"])
-    run_dir = Path(cfg.runs) / cfg.study / f"{cell}-{identity(config)}"
-    if finished(run_dir):
-        return run_dir
-    run_dir.mkdir(parents=True, exist_ok=True)
-    partial = run_dir / f".config.{os.getpid()}"
-    OmegaConf.save(OmegaConf.create(config), partial)
-    partial.replace(run_dir / "config.yaml")
-    return run_dir
-
-
-def run(cfg: DictConfig) -> Path:
-    """One run, unless it has been done; its directory."""
     run_dir = prepare(cfg, HydraConfig.get().runtime.choices["backbone"])
     if finished(run_dir):
         print(f"finished before: {run_dir}", flush=True)
         return run_dir
+    if not alone and (twin := elsewhere(run_dir)):
+        print(f"finished before, as {twin}: {run_dir}", flush=True)
+        return run_dir
+    if not alone and (other := holder(run_dir)):
+        print(f"left {by_whom(other)}: {run_dir}", flush=True)
+        return run_dir
     print(f"run: {run_dir}", flush=True)
+    devices = cfg.trainer.devices
     try:
-        launch("poserep.fit", [str(run_dir)], cfg.trainer.devices, lambda: fit(run_dir))
+        if alone:
+            launch("poserep.fit", [str(run_dir)], devices, lambda: fit(run_dir))
+        else:
+            with claim(devices if cfg.trainer.accelerator == "gpu" else 0) as gpus:
+                start("poserep.fit", [str(run_dir)], devices, gpus or None)
     except InputError as error:
-        status = run_dir / "status.json"
-        # The launcher kills the other processes when one fails, the one that keeps the record among them.
-        if not status.is_file() or json.loads(status.read_text())["state"] == "running":
-            write_json(status, {"state": "failed", "since": time.time(), "error": str(error)})
+        status = state_of(run_dir)
+        if status["state"] == "stopped":
+            raise Stopped(status["why"]) from error
+        # What kills a process keeps it from saying why.
+        if status["state"] in ("running", "waiting"):
+            write_json(run_dir / "status.json", {"state": "failed", "since": time.time(), "error": str(error)})
         raise
     return run_dir
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> None:
-    """One run, alone or as part of a multirun."""
+    """One run, alone or as a cell of several."""
     several = HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN
+    if several and told_to_leave():
+        return
     try:
-        run_dir = run(cfg)
+        run_dir = run(cfg, alone=not several)
         # Of several runs a report shows all.
         if not several:
             show_evaluation(run_dir.name, json.loads((run_dir / "result.json").read_text()))
     except InputError as error:
         if several:
+            leave_the_rest()
             raise
         sys.exit(f"error: {message(error)}")
+    except Stopped as why:
+        if several:
+            raise
+        print(f"stopped ({why}); the same command goes on from the last checkpoint", file=sys.stderr, flush=True)
+        sys.exit(os.EX_TEMPFAIL)
 
 
 def main() -> None:
     """Command line."""
     if not CONF.is_dir():
         sys.exit("error: poserep runs from a checkout with its conf/ folder: pip install -e .")
-    job()
+    wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    # Without it Hydra prints what it has to say itself, and leaves.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        job()
+    except ERRORS as error:
+        if wanted or not (isinstance(error, InputError) or understood(error)):
+            raise
+        what = message(error) if isinstance(error, InputError) else explain(error, sys.argv[1:])
+        sys.exit(f"error: {what}")
 
 
 if __name__ == "__main__":

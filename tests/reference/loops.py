@@ -166,11 +166,14 @@ def srpose_decode(maps: np.ndarray, pool: int = 16) -> tuple[np.ndarray, np.ndar
     return _shifted(maps, np.where((value > 0).numpy()[..., None], start, 0)), value.numpy()
 
 
-def dark(maps: np.ndarray, kernel: int = 11, max_step: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+def dark(
+    maps: np.ndarray, kernel: int = 11, max_step: float | None = None, sigma: float = 0.0, reflect: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Zhang et al. 2020 (DARK): blurred (eq. 10) and scaled back to its maximum, then a Newton step on its logarithm.
 
     Worked on in float64. Without ``max_step`` every step is taken, as in the published code; with it both coordinates
-    of a step are cut to that many bins, and maps stay as they are where the logarithm has no maximum nearby.
+    of a step are cut to that many bins, and maps stay as they are where the logarithm has no maximum nearby. OpenCV
+    chooses a ``sigma`` of 0 itself; ``reflect`` is the blur of the reproduction study.
     """
     start, value = peaks(maps)
     height, width = maps.shape[2:]
@@ -179,7 +182,9 @@ def dark(maps: np.ndarray, kernel: int = 11, max_step: float | None = None) -> t
     for b, j in np.ndindex(value.shape):
         padded = np.zeros((height + 2 * margin, width + 2 * margin))
         padded[margin : margin + height, margin : margin + width] = maps[b, j]
-        smooth = cv2.GaussianBlur(padded, (kernel, kernel), 0)[margin : margin + height, margin : margin + width]
+        smooth = cv2.GaussianBlur(padded, (kernel, kernel), sigma)[margin : margin + height, margin : margin + width]
+        if reflect:
+            smooth = cv2.GaussianBlur(maps[b, j].astype(np.float64), (kernel, kernel), sigma)
         p = np.log(np.maximum(smooth * value[b, j] / smooth.max(), 1e-10))
         x, y = start[b, j]
         if 1 < x < width - 2 and 1 < y < height - 2:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from poserep.build import CONF
 from poserep.data.synthetic import generate
 from poserep.fit import fit
-from poserep.train import prepare
+from poserep.prepare import prepare
 
 SMOKE = ["trainer=smoke", "trainer.limit=null", "trainer.pretrained=true"]
 TINY = [*SMOKE, "data.prepare.train=8", "data.prepare.val=6"]

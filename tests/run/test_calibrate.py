@@ -12,8 +12,8 @@ from poserep import calibrate, evaluate
 from poserep.build import build
 from poserep.errors import InputError
 from poserep.fit import fit
+from poserep.prepare import prepare
 from poserep.report import report
-from poserep.train import prepare
 
 
 def read(run_dir, *overrides):

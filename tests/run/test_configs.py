@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from poserep.build import CONF
 from poserep.fit import fit
+from poserep.prepare import prepare
 from poserep.skeleton import COCO
-from poserep.train import prepare
 
 SWEEPS = CONF.parent / "sweeps"
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from poserep import cost
-from poserep.train import prepare
+from poserep.prepare import prepare
 
 
 def say(capsys, *words):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from poserep.fit import fit
-from poserep.train import prepare
+from poserep.prepare import prepare
 
 
 def evaluate(run_dir, devices):

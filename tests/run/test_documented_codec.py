@@ -15,7 +15,7 @@ from poserep.build import CONF
 from poserep.codecs import CentreOfMass
 from poserep.fit import fit
 from poserep.geometry import ALIGNMENTS
-from poserep.train import prepare
+from poserep.prepare import prepare
 
 PAGE = (CONF.parent / "docs" / "add-a-representation.md").read_text()
 

@@ -14,8 +14,8 @@ from poserep.data import load_coco, read_image
 from poserep.errors import InputError
 from poserep.fit import fit, make_trainer
 from poserep.losses import MSE
+from poserep.prepare import prepare
 from poserep.skeleton import COCO
-from poserep.train import prepare
 
 
 @pytest.fixture

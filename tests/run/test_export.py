@@ -22,9 +22,9 @@ from poserep.deploy.restore import restore_graph
 from poserep.errors import InputError
 from poserep.evaluate import checkpoint_of
 from poserep.nets import build_net
+from poserep.prepare import prepare
 from poserep.sets import skeleton_of
 from poserep.skeleton import COCO
-from poserep.train import prepare
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from poserep.deploy.estimators import open_model
 from poserep.deploy.persons import find
 from poserep.errors import InputError
 from poserep.fit import fit
+from poserep.prepare import prepare
 from poserep.skeleton import COCO
-from poserep.train import prepare
 
 
 @pytest.fixture(scope="module")

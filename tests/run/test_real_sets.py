@@ -7,7 +7,7 @@ import pytest
 from poserep.build import build
 from poserep.errors import InputError
 from poserep.fit import fit
-from poserep.train import prepare
+from poserep.prepare import prepare
 
 pytestmark = pytest.mark.real
 

@@ -11,10 +11,10 @@ import torch
 
 from poserep.fit import fit
 from poserep.module import PoseModule
+from poserep.prepare import prepare
 from poserep.protocol import Protocol
 from poserep.report import collect, report
 from poserep.results import read_curve
-from poserep.train import prepare
 
 
 def command(*arguments: object, cwd=None) -> subprocess.CompletedProcess:

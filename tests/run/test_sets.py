@@ -14,8 +14,8 @@ from poserep.errors import InputError
 from poserep.evaluate import configure as reconfigure
 from poserep.evaluate import reread
 from poserep.fit import fit
+from poserep.prepare import prepare
 from poserep.report import report
-from poserep.train import prepare
 
 MAKE = {
     "coco": lambda root: generate_coco(root, train=6, val=6),

@@ -68,10 +68,10 @@ def window(heatmap: Tensor, xy: Tensor, radius: int, outside: float | None = Non
     return torch.where(inside, found, outside)
 
 
-def gaussian_kernel(size: int) -> Tensor:
-    """The 1D kernel (size,) that OpenCV uses when no sigma is given, float64.
+def gaussian_kernel(size: int, sigma: float | None = None) -> Tensor:
+    """The 1D kernel (size,) of that sigma, of sum 1; without one that which OpenCV takes, float64.
 
-    sigma = 0.3 ((size - 1) / 2 - 1) + 0.8, but fixed binomial-like tables up to 7.
+    OpenCV's sigma = 0.3 ((size - 1) / 2 - 1) + 0.8, but fixed binomial-like tables up to 7.
     """
     tables = {
         1: [1.0],
@@ -79,17 +79,18 @@ def gaussian_kernel(size: int) -> Tensor:
         5: [0.0625, 0.25, 0.375, 0.25, 0.0625],
         7: [0.03125, 0.109375, 0.21875, 0.28125, 0.21875, 0.109375, 0.03125],
     }
-    if size in tables:
-        return torch.tensor(tables[size], dtype=torch.float64)
-    sigma = 0.3 * ((size - 1) / 2 - 1) + 0.8
+    if sigma is None:
+        if size in tables:
+            return torch.tensor(tables[size], dtype=torch.float64)
+        sigma = 0.3 * ((size - 1) / 2 - 1) + 0.8
     i = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     kernel = torch.exp(-i.square() / (2 * sigma**2))
     return kernel / kernel.sum()
 
 
-def blur(heatmap: Tensor, kernel: int) -> Tensor:
-    """Separable Gaussian blur of (B, K, h, w) with zero padding."""
-    weight = gaussian_kernel(kernel).to(heatmap)
+def blur(heatmap: Tensor, kernel: int, sigma: float | None = None) -> Tensor:
+    """Separable Gaussian blur of (B, K, h, w) with zero padding; see `gaussian_kernel`."""
+    weight = gaussian_kernel(kernel, sigma).to(heatmap)
     down, across = (_band(weight, n) for n in heatmap.shape[-2:])
     return down @ heatmap @ across.mT
 

@@ -139,11 +139,17 @@ class DARK:
             that is no maximum are not taken; None takes every step as the published code does.
         rescale: How the blurred map gets its old maximum back: ``ratio`` multiplies (the paper's code), ``range``
             first subtracts the minimum (eq. 11).
+        sigma: Of the blur, in bins; None takes what belongs to the kernel in OpenCV, see `gaussian_kernel`. The
+            reproduction study takes a kernel of 5 and a sigma of 1.
+        border: What lies beyond the map: ``zero``, or the map's mirror image, ``reflect``, whose axis is the outermost
+            bins (the reproduction study).
     """
 
     kernel: int | None = 11
     max_step: float | None = 1.0
     rescale: Literal["ratio", "range"] = "ratio"
+    sigma: float | None = None
+    border: Literal["zero", "reflect"] = "zero"
 
     def __post_init__(self) -> None:
         if self.kernel is not None and (not isinstance(self.kernel, int) or self.kernel < 1 or self.kernel % 2 == 0):
@@ -152,6 +158,10 @@ class DARK:
             raise InputError(f"DARK: rescale={self.rescale!r} is not one of ('ratio', 'range')")
         if self.max_step is not None and not self.max_step > 0:
             raise InputError(f"DARK: max_step={self.max_step} must be positive (bins), or null")
+        if self.sigma is not None and not 0 < self.sigma < float("inf"):
+            raise InputError(f"DARK: sigma={self.sigma} must be a positive number of bins, or null")
+        if self.border not in ("zero", "reflect"):
+            raise InputError(f"DARK: border={self.border!r} is not one of ('zero', 'reflect')")
 
     def __call__(self, heatmap: Tensor) -> Found:
         """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
@@ -182,13 +192,14 @@ class DARK:
         """
         if self.kernel is None:
             return window(heatmap, xy, 2).double()
-        kernel = gaussian_kernel(self.kernel).to(heatmap.device)
+        kernel = gaussian_kernel(self.kernel, self.sigma).to(heatmap.device)
         margin = self.kernel // 2
-        patch = window(heatmap, xy, 2 + margin, outside=0.0).double()
+        known, around = self._extended(heatmap)
+        patch = window(known, xy + around, 2 + margin, outside=0.0).double()
         rows = torch.stack([F.pad(kernel, (i, 4 - i)) for i in range(5)])
         near = rows @ patch @ rows.mT
         if self.rescale == "range":
-            smooth = blur(heatmap, self.kernel)
+            smooth = self._blurred(heatmap)
             low, high = smooth.amin((-2, -1)), smooth.amax((-2, -1))
             factor = value / (high - low).clamp_min(1e-30)
             return (near - low[..., None, None]) * factor[..., None, None]
@@ -197,12 +208,30 @@ class DARK:
         touched = (near < FLOOR).any((-2, -1)) & (value > 0) & inside
         if torch.compiler.is_exporting():
             # No part of an exported graph can be left out by what the values are.
-            factor = value / blur(heatmap, self.kernel).amax((-2, -1)).clamp_min(1e-30)
+            factor = value / self._blurred(heatmap).amax((-2, -1)).clamp_min(1e-30)
             return near * torch.where(touched, factor, 1.0)[..., None, None]
         if touched.any():
-            high = blur(heatmap[touched][None], self.kernel)[0].amax((-2, -1))
+            high = self._blurred(heatmap[touched][None])[0].amax((-2, -1))
             near[touched] *= (value[touched] / high.clamp_min(1e-30))[..., None, None]
         return near
+
+    def _extended(self, heatmap: Tensor) -> tuple[Tensor, int]:
+        """The map with as much of its surroundings as the blur reads, if there are any, and how many bins that is."""
+        margin = (self.kernel or 1) // 2
+        if self.border == "zero" or not margin:
+            return heatmap, 0
+        if min(heatmap.shape[-2:]) <= margin:
+            raise InputError(
+                f"DARK: a map of {heatmap.shape[-2]}x{heatmap.shape[-1]} bins is too small to be reflected for "
+                f"kernel={self.kernel}; take a smaller kernel, or border=zero"
+            )
+        return F.pad(heatmap, (margin,) * 4, mode="reflect"), margin
+
+    def _blurred(self, heatmap: Tensor) -> Tensor:
+        assert self.kernel is not None
+        known, around = self._extended(heatmap)
+        h, w = heatmap.shape[-2:]
+        return blur(known, self.kernel, self.sigma)[..., around : around + h, around : around + w]
 
 
 # Under the logarithm, as in the published code.

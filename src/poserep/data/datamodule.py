@@ -34,9 +34,9 @@ class PoseDataModule(lightning.LightningDataModule):
         super().__init__()
         self.train, self.evaluation = train, dict(evaluation)
         self.boxes = list(evaluation)
-        # The epoch that training starts with. Lightning makes the loader, whose workers fetch at once, before it
-        # restores a checkpoint and tells the sampler.
-        self.first_epoch = 0
+        # The epoch that training starts with, and the steps of it that are done. Lightning makes the loader, whose
+        # workers fetch at once, before it restores a checkpoint and tells the sampler.
+        self.first_epoch, self.first_step = 0, 0
         self.batch, self.seed, self.workers = batch, seed, workers
 
     def per_device(self) -> int:
@@ -58,7 +58,7 @@ class PoseDataModule(lightning.LightningDataModule):
         assert self.train is not None
         batch = self.per_device()
         sampler = EpochSampler(len(self.train), self.seed, *self._ranks())
-        sampler.set_epoch(self.first_epoch)
+        sampler.resume(self.first_epoch, self.first_step * batch)
         return self._loader(self.train, sampler, batch, drop_last=len(sampler) >= batch)
 
     def val_dataloader(self) -> list[DataLoader]:

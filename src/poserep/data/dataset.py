@@ -174,6 +174,11 @@ class EpochSampler(Sampler[tuple[int, int]]):
     def __init__(self, length: int, seed: int = 0, rank: int = 0, world: int = 1) -> None:
         self.length, self.seed, self.rank, self.world = length, seed, rank, world
         self.epoch = 0
+        self._done = (-1, 0)
+
+    def resume(self, epoch: int, done: int) -> None:
+        """Begin with this epoch, of which this rank has seen the first ``done`` samples; its length stays."""
+        self.epoch, self._done = epoch, (epoch, done)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer before each epoch."""
@@ -184,7 +189,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-        for index in order[self.rank :: self.world][: len(self)]:
+        epoch, done = self._done
+        for index in order[self.rank :: self.world][done if self.epoch == epoch else 0 : len(self)]:
             yield self.epoch, int(index)
 
 

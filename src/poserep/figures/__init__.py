@@ -12,13 +12,16 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from poserep.figures.calibration import reliability
+from poserep.figures.choices import over_k, over_smoothing
 from poserep.figures.crops import crops, views
 from poserep.figures.curves import accuracy, training
 from poserep.figures.joints import joints, taxonomy
+from poserep.figures.pareto import over_gmacs, over_size
 from poserep.figures.style import STYLE, Result
+from poserep.figures.worst import worst
 from poserep.results import columns
 
-VECTOR = ("accuracy", "training", "reliability", "taxonomy", "joints")
+VECTOR = ("accuracy", "size", "gmacs", "k", "smoothing", "training", "reliability", "taxonomy", "joints")
 
 
 def draw(results: Sequence[Result]) -> dict[str, str]:
@@ -28,10 +31,15 @@ def draw(results: Sequence[Result]) -> dict[str, str]:
     with plt.rc_context(STYLE):
         made = {
             "accuracy": accuracy(alike),
+            "size": over_size(results),
+            "gmacs": over_gmacs(results),
+            "k": over_k(results),
+            "smoothing": over_smoothing(results),
             "training": training(alike),
             "reliability": reliability(results),
             "taxonomy": taxonomy(results),
             "joints": joints(results),
+            "worst": worst(results),
             "crops": crops(results),
             "views": views(results),
         }

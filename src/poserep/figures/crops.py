@@ -9,27 +9,37 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from poserep.figures.points import area
 from poserep.figures.style import PALETTE, TRUTH, Result, schemes, title
 
 
-def load_samples(result: Result) -> dict[str, np.ndarray] | None:
-    """The evaluated crops that a run has kept."""
-    path = Path(result["path"]) / "samples.npz"
+def load_samples(result: Result, name: str = "samples.npz") -> dict[str, np.ndarray] | None:
+    """Crops that a run has kept: evenly spread over the evaluation set, or in ``worst.npz`` those of its worst."""
+    path = Path(result["path"]) / name
     if not path.is_file():
         return None
     with np.load(path) as file:
         return dict(file)
 
 
-def shown(results: Sequence[Result]) -> list[tuple[Result, dict[str, np.ndarray]]]:
-    """One run per scheme, the first seed of the largest size, with its crops; all of the same data set."""
+def largest(results: Sequence[Result]) -> list[Result]:
+    """One run per scheme, the first seed of the largest size."""
     chosen: dict[str, Result] = {}
     for result in results:
-        area = np.prod([int(n) for n in result["config"]["input_size"].split("x")])
         best = chosen.get(title(result))
-        if best is None or area > np.prod([int(n) for n in best["config"]["input_size"].split("x")]):
+        if best is None or area(result["config"]["input_size"]) > area(best["config"]["input_size"]):
             chosen[title(result)] = result
-    pairs = [(r, load_samples(r)) for r in chosen.values()]
+    return list(chosen.values())
+
+
+def default_readout(result: Result) -> str:
+    """Name of the readout that comes first."""
+    return next(iter(next(iter(result["metrics"].values()))))
+
+
+def shown(results: Sequence[Result]) -> list[tuple[Result, dict[str, np.ndarray]]]:
+    """The run of each scheme with its crops; all of the same data set."""
+    pairs = [(r, load_samples(r)) for r in largest(results)]
     kept = [(r, s) for r, s in pairs if s is not None]
     return [(r, s) for r, s in kept if np.array_equal(s["index"], kept[0][1]["index"])]
 
@@ -69,7 +79,7 @@ def crops(results: Sequence[Result], count: int = 8) -> Figure | None:
         show(axes[0, j], sample["image"][j])
         limbs(axes[0, j], sample["xy"][j], sample["weight"][j], sample["edges"], TRUTH)
         for i, (result, sample) in enumerate(rows, 1):
-            readout = next(iter(next(iter(result["metrics"].values()))))
+            readout = default_readout(result)
             show(axes[i, j], sample["image"][j])
             # Only joints that have a truth: the others are not scored, and clutter the picture.
             limbs(axes[i, j], sample[f"{readout}/xy"][j], sample["weight"][j], sample["edges"], colours[title(result)])
@@ -93,7 +103,7 @@ def views(results: Sequence[Result]) -> Figure | None:
     joints = [joints[i] for i in np.unique(np.linspace(0, len(joints) - 1, 4).round().astype(int))]
     figure = plt.figure(figsize=(4.3 * len(rows), 4.6))
     for panel, (result, sample) in zip(figure.subfigures(1, len(rows), squeeze=False)[0], rows, strict=True):
-        readout = next(iter(next(iter(result["metrics"].values()))))
+        readout = default_readout(result)
         if "density/map" in sample:
             _view_map(panel, sample, which, joints, f"{title(result)}: heatmaps of {len(joints)} joints")
         else:

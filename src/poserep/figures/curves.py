@@ -1,13 +1,17 @@
 """Accuracy and training: what came out, and how it got there."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from poserep.figures.panels import LINES, TEXT, Panel, mark, spread, stack
 from poserep.figures.style import MARKS, Result, labels, schemes, title
 from poserep.results import columns, read_curve, scheme
 
@@ -25,7 +29,7 @@ def accuracy(results: Sequence[Result]) -> Figure | None:
     for result, label in zip(results, labels(results), strict=True):
         for readout, values in result["metrics"].get(boxes, {}).items():
             by_size = points.setdefault((title(result), label, readout), {})
-            if values[chief] is not None:
+            if values[chief] not in (None, -1):
                 by_size.setdefault(scheme(result)[1], []).append(values[chief])
     points = {key: by_size for key, by_size in points.items() if by_size}
     sizes = sorted({s for by in points.values() for s in by}, key=lambda s: [int(n) for n in s.split("x")])
@@ -45,43 +49,70 @@ def accuracy(results: Sequence[Result]) -> Figure | None:
         )
         ax.grid(axis="y", visible=False)
         return figure
-    figure, ax = plt.subplots(figsize=(7.2, 4))
     drawn: dict[str, int] = {}
+    lines = []
     for (name, label, readout), by_size in points.items():
-        number = drawn[name] = drawn.get(name, -1) + 1
         x = [i for i, s in enumerate(sizes) if s in by_size]
-        y = [np.array(by_size[sizes[i]]) for i in x]
-        style: dict[str, Any] = {"color": colours[name], "marker": MARKS[number % len(MARKS)]}
-        style |= {"linestyle": ("-", "--", ":")[number % 3], "label": f"{label} · {readout}", "capsize": 3}
-        ax.errorbar(x, [v.mean() for v in y], [v.std() for v in y], **style)
-    ax.set_xticks(range(len(sizes)), sizes)
-    ax.set(xlabel="input size", ylabel=f"{chief}_{boxes}, {unit}", title="Accuracy against input size")
-    ax.legend(fontsize=8)
-    return figure
+        y = [(float(v.mean()), float(v.std(ddof=len(v) > 1))) for v in (np.array(by_size[sizes[i]]) for i in x)]
+        lines.append((x, y, _style(name, drawn, colours), textwrap.fill(f"{label} · {readout}", TEXT)))
+
+    def draw(ax: Axes) -> None:
+        for x, y, style, _ in lines:
+            spread(ax, x, y, style["color"])
+            ax.plot(x, [mean for mean, _ in y], markeredgecolor="white", **style)
+        ax.set_xticks(range(len(sizes)), sizes)
+        ax.set(xlabel="input size, height x width", ylabel=f"{chief}_{boxes}, {unit}")
+
+    legend = [(mark(s["color"], s["marker"], s["linestyle"]), text) for _, _, s, text in lines]
+    return stack([Panel(f"{chief} of every readout over input size", draw, legend)])
 
 
 def training(results: Sequence[Result]) -> Figure | None:
-    """Training loss relative to its first epoch, and the chief metric of the default readout, over epochs."""
+    """Training loss relative to its first epoch, and the chief metric of the default readout, over epochs.
+
+    Seeds are lines of one style.
+    """
     colours = schemes(results)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.4))
     key = f"val/{columns(results[0])[0]}_{next(iter(results[0]['metrics']))}"
     drawn: dict[str, int] = {}
+    styles: dict[tuple[str, str], dict[str, Any]] = {}
+    losses, metrics = [], []
     for result, label in zip(results, labels(results), strict=True):
+        called = (title(result), f"{label}, {scheme(result)[1]}")
+        style = styles[called] = styles.get(called) or _style(title(result), drawn, colours)
         # The last line is the evaluation after training, which belongs to no epoch.
         curve = [row for row in read_curve(Path(result["path"])) if row["epoch"] < result["epochs"]]
         loss = [(row["epoch"] + 1, row["train/loss"]) for row in curve if "train/loss" in row]
+        losses.append(([e for e, _ in loss], [v / loss[0][1] for _, v in loss], style))
         found = [(row["epoch"] + 1, row[key]) for row in curve if key in row]
-        number = drawn[title(result)] = drawn.get(title(result), -1) + 1
-        seed = f" seed {result['config']['seed']}" if result["config"]["seed"] else ""
-        style: dict[str, Any] = {"color": colours[title(result)], "marker": MARKS[number % len(MARKS)], "markersize": 4}
-        style |= {"linestyle": ("-", "--", ":")[number % 3], "label": f"{label} {scheme(result)[1]}{seed}"}
-        if loss:
-            left.plot([e for e, _ in loss], [v / loss[0][1] for _, v in loss], **style)
-        if found:
-            right.plot([e for e, _ in found], [v for _, v in found], **style)
-    left.set_yscale("log", nonpositive="mask")
-    left.set(xlabel="epoch", title="Training loss / first epoch's")
-    right.set(xlabel="epoch", title=f"{key.removeprefix('val/')} of the default readout", ylim=(0, None))
-    right.legend(fontsize=8)
-    figure.tight_layout(w_pad=3)
-    return figure
+        metrics.append(([e for e, _ in found], [v for _, v in found], style))
+
+    def plot(ax: Axes, lines: Sequence[tuple[list[int], list[float], dict[str, Any]]]) -> None:
+        for x, y, style in lines:
+            ax.plot(x, y, markersize=4, linewidth=1.2, **style)
+        ax.set_xlabel("epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+    def loss_panel(ax: Axes) -> None:
+        plot(ax, losses)
+        ax.set_yscale("log", nonpositive="mask")
+
+    def metric_panel(ax: Axes) -> None:
+        plot(ax, metrics)
+        ax.set_ylim(0, None)
+
+    legend = [
+        (mark(s["color"], s["marker"], s["linestyle"], 4), textwrap.fill(text, TEXT)) for (_, text), s in styles.items()
+    ]
+    # Runs that end with their first evaluation have no curve of it.
+    several = any(x for x, _, _ in metrics)
+    panels = [Panel("Training loss / first epoch's", loss_panel, () if several else legend)]
+    if several:
+        panels.append(Panel(f"{key.removeprefix('val/')} of the default readout", metric_panel, legend))
+    return stack(panels)
+
+
+def _style(name: str, drawn: dict[str, int], colours: Mapping[str, str]) -> dict[str, Any]:
+    """The scheme's colour, and marks and lines that its earlier ones have not."""
+    number = drawn[name] = drawn.get(name, -1) + 1
+    return {"color": colours[name], "marker": MARKS[number % len(MARKS)], "linestyle": LINES[number % len(LINES)]}

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from poserep.errors import InputError
+
 ABOUT = ("representation", "size", "align", "px_per_bin", "sigma", "encoding", "readout", "condition")
 NUMBERS = (
     *("joints", "mean_px", "median_px", "p95_px", "max_px", "bias_x_px", "bias_y_px", "bound_px"),
@@ -85,6 +87,38 @@ def write_csv(path: Path, rows: Iterable[Line]) -> None:
         for row in rows:
             values = (row.get(column) for column in columns)
             writer.writerow(["" if v is None else f"{v:.5g}" if isinstance(v, float) else v for v in values])
+
+
+def read_csv(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of `write_csv`, as `lines` gave them but for what a file does not hold: ``real``.
+
+    Raises:
+        InputError: If it is no such file.
+    """
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        lacking = [column for column in (*ABOUT, *NUMBERS, *DATA) if column not in (reader.fieldnames or ())]
+        if lacking:
+            raise InputError(f"{path} is no table of the quantisation study: it has no column {', '.join(lacking)}")
+        found = [{key: _value(key, text) for key, text in row.items() if text} for row in reader]
+    clean: dict[tuple[Any, ...], Line] = {}
+    moved = set()
+    for row in found:
+        # Labels are a title and what was changed, as key=value.
+        row["title"] = ", ".join(part for part in row["representation"].split(", ") if "=" not in part)
+        first = clean.setdefault(tuple(row[key] for key in ("representation", "size", "align", "readout")), row)
+        if any(row.get(name) != first.get(name) for name in NUMBERS if name != "AP"):
+            moved.add(row["condition"])
+    for row in found:
+        # Scores that are drawn at random move no joint.
+        row["disturbed"] = row["condition"] in moved
+    return found
+
+
+def _value(key: str, text: str) -> str | int | float:
+    if key in ("joints", "persons", "seed"):
+        return int(text)
+    return float(text) if key in (*NUMBERS, "px_per_bin", "sigma") else text
 
 
 def sizes(rows: Iterable[Line]) -> list[str]:

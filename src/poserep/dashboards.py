@@ -1,0 +1,304 @@
+"""Dashboards of a study as code: a workspace with its charts, and a report that compares its schemes, for W&B.
+
+``python -m poserep.dashboards STUDY [RUNS] [--project P] [--entity E] [--save | --json FILE]``
+
+Reads RUNS/STUDY (RUNS is ``runs`` unless given), of which `poserep.publish` has shown the runs. --json writes what would
+be saved, without a network; --save saves it, and what has been saved before is replaced. Otherwise the charts are listed.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poserep.entry import Entry, read_entry
+from poserep.errors import InputError
+from poserep.publish import arguments
+from poserep.results import load_results, write_json
+from poserep.rows import collect, comparisons, notes
+
+SAVED = "dashboards.json"
+# Of schemes, in their order; the eight are told apart by readers who see few colours (Okabe and Ito).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One panel, before W&B's package has made it.
+
+    Attributes:
+        title: Above it.
+        kind: ``scatter`` (a point for each run), ``bars`` (means over runs of a kind) or ``curves`` (by epoch).
+        y: Keys of the history for curves, of the summary otherwise.
+        x: Key of the configuration or the summary, or, for bars, the key of the configuration by which runs are joined.
+    """
+
+    title: str
+    kind: str
+    y: tuple[str, ...]
+    x: str = "epoch"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What its dashboards are made from.
+
+    Attributes:
+        name: Of its folder, and the group of its runs.
+        results: Of its finished runs.
+        entries: Of the same runs, as they are shown.
+    """
+
+    name: str
+    results: Sequence[Mapping[str, Any]]
+    entries: Sequence[Entry]
+
+    @property
+    def measured(self) -> list[tuple[str, str]]:
+        """Chief metric and kind of boxes of each kind of result."""
+        found = [(r["columns"][0], boxes) for r in self.results for boxes in r["metrics"]]
+        return list(dict.fromkeys(found))
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """By id of the run; runs of a scheme have one."""
+        schemes = list(dict.fromkeys(e.config["setting"]["scheme"] for e in self.entries))
+        return {e.id: COLOURS[schemes.index(e.config["setting"]["scheme"]) % len(COLOURS)] for e in self.entries}
+
+
+def read_study(folder: Path) -> Study:
+    """A study's finished runs.
+
+    Raises:
+        InputError: If there is none.
+    """
+    results = load_results(folder)
+    if not results:
+        raise InputError(f"{folder} holds no finished run")
+    return Study(folder.name, results, [read_entry(result["path"]) for result in results])
+
+
+def charts(study: Study) -> dict[str, list[Chart]]:
+    """By section; what only one value was tried of gets none."""
+    found: dict[str, list[Chart]] = {}
+    for metric, boxes in study.measured:
+        key, name = f"result/{metric}_{boxes}", f"{metric} ({boxes} boxes)"
+        over = [
+            Chart(f"{name} over input height, px", "scatter", (key,), "setting.height"),
+            Chart(f"{name} over k, bins per px", "scatter", (key,), "setting.k"),
+            Chart(f"{name} over sigma, bins", "scatter", (key,), "setting.sigma"),
+            Chart(f"{name} by smoothing", "bars", (key,), "setting.smoothing"),
+        ]
+        found[name] = [Chart(f"{name} by scheme", "bars", (key,), "setting.scheme")]
+        found[name] += [chart for chart in over if len(values(study, chart.x)) > 1]
+        found[name].append(Chart(f"{name} over GMACs", "scatter", (key,), "cost/GMACs"))
+        found[name].append(Chart(f"{name} over parameters, millions", "scatter", (key,), "cost/params_M"))
+    logged = {key for entry in study.entries for row in entry.history.values() for key in row}
+    chief = [f"val/{metric}_{boxes}" for metric, boxes in study.measured]
+    wanted = ["train/loss", *chief, "speed/img_s"]
+    curves = [Chart(key, "curves", (key,)) for key in wanted if key in logged]
+    found |= {"Training": curves} if curves else {}
+    scored = [m for m in ("result/ece_gt", "result/aurc_gt") if any(m in e.summary for e in study.entries)]
+    found |= {"Scores": [Chart(f"{m} by scheme", "bars", (m,), "setting.scheme") for m in scored]} if scored else {}
+    return found
+
+
+def values(study: Study, key: str) -> set[Any]:
+    """What a key of the configuration, dotted, is set to."""
+    found = set()
+    for entry in study.entries:
+        node: Any = entry.config
+        for part in key.split("."):
+            node = node[part]
+        found.add(node)
+    return found - {None}
+
+
+def panel(chart: Chart, number: int = 0) -> Any:
+    """W&B's panel of a chart, in the next place of a grid three panels wide."""
+    import wandb_workspaces.reports.v2 as wr
+
+    layout = wr.Layout(x=8 * (number % 3), y=6 * (number // 3), w=8, h=6)
+    scheme = wr.Config("setting.scheme")
+    if chart.kind == "scatter":
+        x = wr.Config(chart.x) if chart.x.startswith("setting.") else wr.SummaryMetric(chart.x)
+        return wr.ScatterPlot(title=chart.title, x=x, y=wr.SummaryMetric(chart.y[0]), layout=layout)
+    spread = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev", "layout": layout}
+    if chart.kind == "bars":
+        return wr.BarPlot(title=chart.title, metrics=list(chart.y), groupby=wr.Config(chart.x), **spread)
+    return wr.LinePlot(title=chart.title, x=chart.x, y=list(chart.y), groupby=scheme, **spread)
+
+
+def comparer(number: int = 0) -> Any:
+    """The panel that tells runs' settings apart."""
+    import wandb_workspaces.reports.v2 as wr
+
+    return wr.RunComparer(diff_only=True, layout=wr.Layout(x=0, y=6 * number, w=24, h=9))
+
+
+def filters(study: Study) -> str:
+    """The study's runs, in W&B's language."""
+    return f"Metric('Group') = '{study.name}'"
+
+
+def workspace(study: Study, project: str, entity: str) -> Any:
+    """The study's charts."""
+    import wandb_workspaces.workspaces as ws
+
+    sections = [
+        ws.Section(
+            name=name,
+            panels=[panel(chart, i) for i, chart in enumerate(members)],
+            is_open=True,
+            layout_settings=ws.SectionLayoutSettings(columns=3, rows=(len(members) + 2) // 3),
+        )
+        for name, members in charts(study).items()
+    ]
+    sections.append(ws.Section(name="Settings", panels=[comparer()], is_open=False))
+    columns = [f"summary:result/{metric}_{boxes}" for metric, boxes in study.measured]
+    runs = ws.RunsetSettings(
+        filters=filters(study),
+        run_settings={run: ws.RunSettings(color=colour) for run, colour in study.colours.items()},
+        pinned_columns=["run:displayName", "config:setting.value.scheme", *columns],
+    )
+    settings = ws.WorkspaceSettings(x_axis="epoch", max_runs=100)
+    name = f"{study.name}: schemes compared"
+    return ws.Workspace(
+        entity=entity, project=project, name=name, sections=sections, settings=settings, runset_settings=runs
+    )
+
+
+def report(study: Study, project: str, entity: str, local: bool = False) -> Any:
+    """The study's comparison with text.
+
+    Args:
+        study: What to compare.
+        project: Of W&B.
+        entity: Who owns it.
+        local: Name no project in the sets of runs, which W&B's package would ask the server about.
+    """
+    import wandb_workspaces.reports.v2 as wr
+
+    runset = wr.Runset(
+        entity="" if local else entity,
+        project="" if local else project,
+        name=study.name,
+        filters=filters(study),
+        run_settings={run: wr.RunSettings(color=colour) for run, colour in study.colours.items()},
+    )
+    blocks: list[Any] = [wr.TableOfContents(), wr.MarkdownBlock(text=caption(study)), wr.H2(text="Results")]
+    blocks.append(wr.MarkdownBlock(text=table(study)))
+    for name, members in charts(study).items():
+        panels = [panel(chart, i) for i, chart in enumerate(members)]
+        blocks += [wr.H2(text=name), wr.PanelGrid(runsets=[runset], panels=panels)]
+    blocks += [wr.H2(text="What sets runs apart"), wr.PanelGrid(runsets=[runset], panels=[comparer()])]
+    title = f"{study.name}: schemes compared"
+    return wr.Report(entity=entity, project=project, title=title, blocks=blocks, width="fluid")
+
+
+def caption(study: Study) -> str:
+    """What a reader must know before looking at numbers."""
+    rows = collect(study.results)
+    said = [f"{len(study.results)} finished runs. Bars and curves are means over runs with one standard deviation."]
+    if not all(row.real for row in rows):
+        said.append("**Drawn people, not photographs: compare rows with each other, not with published numbers.**")
+    protocols = list(dict.fromkeys(row.protocol for row in rows))
+    said += [f"Protocol: {text}" for text in protocols]
+    if len(protocols) > 1:
+        said.append(f"Rows follow {len(protocols)} protocols; numbers compare only within one.")
+    return "\n\n".join([*said, *notes(rows), "The local records are the source: `python -m poserep.report` reads them."])
+
+
+def table(study: Study) -> str:
+    """The rows as Markdown, mean and standard deviation over seeds."""
+    lines = []
+    for comparison in comparisons(collect(study.results)):
+        head = ["scheme", "readout", "size", "setting", "GMACs", "seeds", *(f"{m}_{b}" for b, m in comparison.columns)]
+        lines += ["", f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+        for row in comparison.rows:
+            about = [row.name, row.readout, row.size, row.setting, f"{row.gmacs:.3f}", str(row.seeds)]
+            lines.append(f"| {' | '.join([*about, *(row.cell(b, m) for b, m in comparison.columns)])} |")
+    return "\n".join(lines[1:])
+
+
+def specification(study: Study, project: str, entity: str) -> dict[str, Any]:
+    """What would be saved, as W&B keeps it; without a network, and the same every time."""
+    found = {"workspace": workspace(study, project, entity), "report": report(study, project, entity, local=True)}
+    return {name: steady(made._to_model().model_dump(mode="json", by_alias=True)) for name, made in found.items()}
+
+
+def steady(node: Any) -> Any:
+    """Without what W&B's package draws at random or takes from the clock."""
+    if isinstance(node, Mapping):
+        drawn = ("id", "__id__", "createdAt", "updatedAt")
+        return {key: steady(value) for key, value in node.items() if key not in drawn and value is not None}
+    return [steady(value) for value in node] if isinstance(node, list) else node
+
+
+def save(study: Study, folder: Path, project: str, entity: str | None) -> dict[str, str]:
+    """Save both, in the place of those that were saved before; their addresses.
+
+    Raises:
+        InputError: If the server does not take them.
+    """
+    import wandb
+    import wandb_workspaces.reports.v2 as wr
+    import wandb_workspaces.workspaces as ws
+
+    path = folder / SAVED
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    try:
+        owner = entity or wandb.Api().default_entity
+        views = workspace(study, project, owner)
+        if before.get("workspace"):
+            there = ws.Workspace.from_url(before["workspace"])
+            there.sections, there.settings = views.sections, views.settings
+            there.runset_settings = views.runset_settings
+            views = there
+        views.save()
+        text = report(study, project, owner)
+        if before.get("report"):
+            text.id = wr.Report.from_url(before["report"]).id
+        text.save()
+    except Exception as error:
+        # Errors of the package and of the server have no class in common.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"W&B does not take the dashboards: {reason}; with a key and a network, try again") from error
+    addresses = {"workspace": views.url, "report": text.url}
+    write_json(path, addresses)
+    return addresses
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m poserep.dashboards", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments(parser)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--save", action="store_true")
+    how.add_argument("--json", type=Path, metavar="FILE")
+    given = parser.parse_args()
+    os.environ.setdefault("WANDB_SILENT", "true")
+    folder = given.runs / given.study
+    try:
+        study = read_study(folder)
+        if given.save:
+            for name, address in save(study, folder, given.project, given.entity).items():
+                print(f"{name}: {address}")
+        elif given.json:
+            write_json(given.json, specification(study, given.project, given.entity or ""))
+            print(f"specification: {given.json}")
+        else:
+            for name, members in charts(study).items():
+                print("\n".join([name, *(f"  {chart.title}" for chart in members)]))
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

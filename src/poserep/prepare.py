@@ -1,0 +1,72 @@
+"""From a composed configuration to a run directory, which is all that a run reads."""
+
+import os
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from poserep.build import RunSchema
+from poserep.checks import check
+from poserep.errors import InputError
+from poserep.results import contents, finished, identity
+
+
+def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dict[str, Any]:
+    """The configuration of a run as its config.yaml holds it.
+
+    Args:
+        cfg: The composed configuration.
+        backbone: The name by which it was chosen.
+        imported: Hash of the file that the weights are from, for a run that is not trained.
+
+    Raises:
+        InputError: If a key is unknown, one that must be given is not, or a setting makes no sense (`poserep.checks`).
+    """
+    known = [field.name for field in fields(RunSchema)]
+    for key in (str(key) for key in cfg if key not in (*known, "hydra")):
+        near = get_close_matches(key, known, 1)
+        raise InputError(f"no key {key!r} in a run's configuration" + (f"; did you mean {near[0]!r}?" if near else ""))
+    plain = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    missing = sorted(OmegaConf.missing_keys(plain))
+    if missing:
+        raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
+    check(plain)
+    config = OmegaConf.to_container(plain, resolve=True)
+    assert isinstance(config, dict)
+    config.pop("table", None)
+    if not cfg.trainer.pretrained and "weights" in config["backbone"]:
+        config["backbone"]["weights"] = None
+    config["names"] = {"backbone": backbone}
+    config["contents"] = contents(config)
+    if imported:
+        config["imported"] = imported
+    return {str(key): value for key, value in config.items()}
+
+
+def name_of(cfg: DictConfig, backbone: str, imported: str | None = None) -> str:
+    """The name of a run's directory, as `resolved` makes its configuration."""
+    return _name(resolved(cfg, backbone, imported))
+
+
+def _name(config: dict[str, Any]) -> str:
+    about = [config["representation"]["name"], config["names"]["backbone"], config["data"]["name"]]
+    return "-".join([*about, str(config["input_size"]), f"s{config['seed']}", identity(config)])
+
+
+def prepare(cfg: DictConfig, backbone: str, imported: str | None = None) -> Path:
+    """Make the run directory of a configuration, with config.yaml in it; one that has finished is left as it is.
+
+    What `resolved` takes, and raises.
+    """
+    config = resolved(cfg, backbone, imported)
+    run_dir = Path(cfg.runs) / cfg.study / _name(config)
+    if finished(run_dir):
+        return run_dir
+    run_dir.mkdir(parents=True, exist_ok=True)
+    partial = run_dir / f".config.{os.getpid()}"
+    OmegaConf.save(OmegaConf.create(config), partial)
+    partial.replace(run_dir / "config.yaml")
+    return run_dir

@@ -1,0 +1,154 @@
+"""One process at a time on a run directory, and on a GPU."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from poserep import interrupt
+from poserep.devices import claim
+from poserep.interrupt import Request, Stopped
+from poserep.lease import Lease, holder
+
+
+def leases(folder):
+    return sorted(path.name for path in folder.glob("lease.*"))
+
+
+def elsewhere(folder, age):
+    """A lease that another machine took."""
+    path = folder / "lease.0"
+    path.write_text(json.dumps({"host": "another", "pid": 1, "began": "1", "since": 0}))
+    os.utime(path, (time.time() - age,) * 2)
+
+
+def test_one_has_it_and_nobody_else(tmp_path):
+    with Lease(tmp_path) as lease:
+        assert lease.take() and not Lease(tmp_path).take()
+        assert holder(tmp_path)["pid"] == os.getpid()
+    assert holder(tmp_path) is None and leases(tmp_path) == []
+
+
+def test_of_many_at_once_one_gets_it(tmp_path):
+    elsewhere(tmp_path, 1000)
+    start, taken = threading.Barrier(8), []
+
+    def go():
+        lease = Lease(tmp_path)
+        start.wait()
+        if lease.take():
+            taken.append(lease)
+
+    threads = [threading.Thread(target=go) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 1 and leases(tmp_path) == ["lease.0", "lease.1"]
+    taken[0].give_back()
+    assert leases(tmp_path) == []
+
+
+def test_a_process_that_was_killed_has_it_no_more(tmp_path):
+    code = "import sys, time, pathlib; from poserep.lease import Lease; Lease(pathlib.Path(sys.argv[1])).take()"
+    code += "; print('taken', flush=True); time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    assert child.stdout.readline() == b"taken\n"
+    assert holder(tmp_path)["pid"] == child.pid and not Lease(tmp_path).take()
+    child.kill()
+    # Not even while nobody has asked how it ended.
+    for _ in range(100):
+        if holder(tmp_path) is None:
+            break
+        time.sleep(0.05)
+    assert holder(tmp_path) is None
+    child.wait()
+    with Lease(tmp_path) as lease:
+        assert lease.take()
+
+
+def test_another_machine_counts_as_long_as_it_gives_signs_of_life(tmp_path):
+    elsewhere(tmp_path, 20)
+    assert holder(tmp_path, expire=60)["host"] == "another" and holder(tmp_path, expire=10) is None
+
+
+def test_a_number_that_another_process_has_now_is_not_the_holder(tmp_path):
+    about = {"host": socket.gethostname(), "pid": os.getpid(), "began": "before", "since": 0}
+    (tmp_path / "lease.0").write_text(json.dumps(about))
+    assert holder(tmp_path) is None
+
+
+def test_who_lost_it_is_told_and_takes_nothing_from_the_next(tmp_path):
+    lost = threading.Event()
+    lease = Lease(tmp_path, lost.set, beat=0.05)
+    assert lease.take()
+    (tmp_path / "lease.1").write_text((tmp_path / "lease.0").read_text())
+    assert lost.wait(5)
+    lease.give_back()
+    assert leases(tmp_path) == ["lease.1"]
+
+
+def test_signs_of_life_are_given(tmp_path):
+    with Lease(tmp_path, beat=0.05) as lease:
+        assert lease.take()
+        os.utime(lease.path, (0, 0))
+        time.sleep(0.3)
+        assert lease.path.stat().st_mtime > time.time() - 10
+
+
+def test_a_file_stops_those_who_listen(tmp_path, monkeypatch):
+    monkeypatch.setenv(interrupt.FILE, str(tmp_path / "stop"))
+    monkeypatch.setattr(interrupt, "POLL", 0.01)
+    request = Request()
+    with request.listening():
+        request.check()
+        (tmp_path / "stop").write_text("failed")
+        time.sleep(0.1)
+        request.check()
+        assert interrupt.told_to_leave(), "what has not begun is left"
+        (tmp_path / "stop").write_text("stop")
+        time.sleep(0.2)
+        with pytest.raises(Stopped, match="the sweep was stopped"):
+            request.check()
+
+
+def test_the_death_of_the_starter_stops_those_who_listen(monkeypatch):
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    monkeypatch.setenv(interrupt.PARENT, str(child.pid))
+    monkeypatch.setattr(interrupt, "POLL", 0.01)
+    request = Request()
+    with request.listening():
+        # Ended, and nobody has asked how.
+        time.sleep(1)
+        assert request.why == "the process that started it ended"
+    child.wait()
+
+
+def test_cells_do_not_share_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,5")
+    with claim(2, tmp_path) as first, claim(1, tmp_path) as second:
+        assert (first, second) == (["2", "3"], ["5"])
+        monkeypatch.setattr("poserep.devices.POLL", 0.01)
+        third: list[str] = []
+
+        def wait():
+            with claim(1, tmp_path) as names:
+                third.extend(names)
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        time.sleep(0.1)
+        assert third == [], "all are taken"
+    thread.join(5)
+    assert third == ["2"]
+
+
+def test_more_gpus_than_there_are_are_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with claim(2, tmp_path) as names:
+        assert names == ["0"]

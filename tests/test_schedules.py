@@ -1,0 +1,64 @@
+"""Learning rates over steps, as numbers."""
+
+import pytest
+import torch
+
+from poserep.errors import InputError
+from poserep.schedules import multi_step
+
+
+def optimizer() -> torch.optim.Optimizer:
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+
+
+def rates(steps: int, **options: float) -> list[float]:
+    """The LR of each step; milestones are 3 and 4 epochs of 2 steps."""
+    made = optimizer()
+    schedule = multi_step(made, steps, steps_per_epoch=2, milestones=[3, 4], **options)
+    found = []
+    for _ in range(steps):
+        found.append(made.param_groups[0]["lr"])
+        made.step()
+        schedule.step()
+    return found
+
+
+def test_steps_after_milestones():
+    assert rates(10) == pytest.approx([0.5] * 6 + [0.05] * 2 + [0.005] * 2)
+
+
+def test_warm_up_rises_along_a_line_from_its_share():
+    found = rates(10, warmup_steps=4, warmup_factor=0.2)
+    assert found == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.05, 0.05, 0.005, 0.005])
+
+
+def test_warm_up_as_mmpose_writes_it():
+    found = rates(501, warmup_steps=500)
+    last = [0.5, 0.05, 0.005]
+    wanted = [last[(i >= 6) + (i >= 8)] * (1 - (1 - min(i, 500) / 500) * (1 - 0.001)) for i in range(501)]
+    assert found == pytest.approx(wanted)
+    assert found[0] == pytest.approx(0.0005)
+
+
+def test_warm_up_resumes():
+    options = {"total_steps": 20, "steps_per_epoch": 2, "milestones": [3], "warmup_steps": 8}
+    whole, first, second = optimizer(), optimizer(), optimizer()
+    schedule, before = multi_step(whole, **options), multi_step(first, **options)
+    for _ in range(5):
+        for o, s in ((whole, schedule), (first, before)):
+            o.step()
+            s.step()
+    after = multi_step(second, **options)
+    second.load_state_dict(first.state_dict())
+    after.load_state_dict(before.state_dict())
+    for _ in range(7):
+        for o, s in ((whole, schedule), (second, after)):
+            o.step()
+            s.step()
+        assert second.param_groups[0]["lr"] == whole.param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize(("key", "value"), [("warmup_steps", -1), ("warmup_factor", 0), ("warmup_factor", 1.5)])
+def test_warm_up_that_makes_no_sense_is_refused(key, value):
+    with pytest.raises(InputError, match=f"{key}={value}"):
+        multi_step(optimizer(), 10, 2, [3], **{key: value})
