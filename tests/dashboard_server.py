@@ -53,7 +53,11 @@ class Server(ThreadingHTTPServer):
                 run = self.runs.setdefault(name, {"history": [], "summary": {}, "exit": None, "begun": 0})
                 run |= {key: value for key, value in given.items() if value is not None}
                 run["begun"] += 1
-                about = {"displayName": name, "config": run.get("config", "{}"), "historyLineCount": len(run["history"])}
+                about = {
+                    "displayName": name,
+                    "config": run.get("config", "{}"),
+                    "historyLineCount": len(run["history"]),
+                }
                 bucket = {"id": name, "name": name, "sweepName": None, "project": project, **about}
                 return {"upsertBucket": {"bucket": bucket, "inserted": inserted}}
             case "RunResumeStatus" if name in self.runs:

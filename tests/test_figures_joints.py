@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 
 from poserep.figures import encode
 from poserep.figures.joints import KINDS, joints, taxonomy
-from poserep.figures.style import PALETTE, STYLE
+from poserep.figures.style import KNOWN, PALETTE, STYLE
 from poserep.metrics import taxonomy as measured
 
 NAMES = ("nose", "left_eye", "right_eye", "left_up_leg", "right_up_leg")
@@ -69,8 +69,8 @@ def test_runs_from_before_errors_were_recorded_are_left_out():
     bare = {"config": run("SimCC")["config"]}
     assert not [t for t in texts(taxonomy([bare, run("Heatmap", dark=errors())])) if "SimCC" in t]
     found = joints([bare, run("Heatmap", dark=errors())])
-    # Colours are those of all figures of the report.
-    assert to_hex(found.axes[0].collections[1].get_facecolor()[0]) == PALETTE[1]
+    # Colours are those of all figures and pages.
+    assert to_hex(found.axes[0].collections[1].get_facecolor()[0]) == PALETTE[KNOWN.index("Heatmap")]
 
 
 def test_bars_are_shares_and_say_them():

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from poserep.build import CONF
 from poserep.errors import InputError
-from poserep.explain import suggestion
+from poserep.explain import keys, suggestion
 
 # Groups whose settings are read one by one, so that a wrong name goes unseen; those of the others are arguments.
 READ = ("data", "optim", "representation", "trainer")
@@ -24,8 +24,9 @@ def check(cfg: DictConfig) -> None:
     for group in READ:
         known = keys_of(group)
         for key in (str(key) for key in cfg[group] or () if key not in known):
-            near = suggestion(f"{group}.{key}", [f"{group}.{k}" for k in known], 1)
-            raise InputError(f"no key {group}.{key}{near or f'; {group} has ' + ', '.join(known)}")
+            asked = f"{group}.{key}"
+            near = suggestion(asked, [*(f"{group}.{k}" for k in known), *(k for k in keys(cfg) if k != asked)], 1)
+            raise InputError(f"no key {asked}{near or f'; {group} has ' + ', '.join(known)}")
     for key, (fits, what) in ALLOWED.items():
         value = OmegaConf.select(cfg, key)
         if not fits(value):

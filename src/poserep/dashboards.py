@@ -2,120 +2,25 @@
 
 ``python -m poserep.dashboards STUDY [RUNS] [--project P] [--entity E] [--save | --json FILE]``
 
-Reads RUNS/STUDY (RUNS is ``runs`` unless given), of which `poserep.publish` has shown the runs. --json writes what would
-be saved, without a network; --save saves it, and what has been saved before is replaced. Otherwise the charts are listed.
+Reads RUNS/STUDY (RUNS is ``runs`` unless given), whose runs `poserep.publish` shows. --json writes what would be saved,
+without a network; --save saves it, in the place of what was saved before. Otherwise the charts are listed.
 """
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from poserep.entry import Entry, read_entry
+from poserep.charts import Chart, Study, charts, read_study
 from poserep.errors import InputError
-from poserep.publish import arguments
-from poserep.results import load_results, write_json
+from poserep.publish import arguments, first_line
+from poserep.results import write_json
 from poserep.rows import collect, comparisons, notes
 
 SAVED = "dashboards.json"
-# Of schemes, in their order; the eight are told apart by readers who see few colours (Okabe and Ito).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One panel, before W&B's package has made it.
-
-    Attributes:
-        title: Above it.
-        kind: ``scatter`` (a point for each run), ``bars`` (means over runs of a kind) or ``curves`` (by epoch).
-        y: Keys of the history for curves, of the summary otherwise.
-        x: Key of the configuration or the summary, or, for bars, the key of the configuration by which runs are joined.
-    """
-
-    title: str
-    kind: str
-    y: tuple[str, ...]
-    x: str = "epoch"
-
-
-@dataclass(frozen=True)
-class Study:
-    """What its dashboards are made from.
-
-    Attributes:
-        name: Of its folder, and the group of its runs.
-        results: Of its finished runs.
-        entries: Of the same runs, as they are shown.
-    """
-
-    name: str
-    results: Sequence[Mapping[str, Any]]
-    entries: Sequence[Entry]
-
-    @property
-    def measured(self) -> list[tuple[str, str]]:
-        """Chief metric and kind of boxes of each kind of result."""
-        found = [(r["columns"][0], boxes) for r in self.results for boxes in r["metrics"]]
-        return list(dict.fromkeys(found))
-
-    @property
-    def colours(self) -> dict[str, str]:
-        """By id of the run; runs of a scheme have one."""
-        schemes = list(dict.fromkeys(e.config["setting"]["scheme"] for e in self.entries))
-        return {e.id: COLOURS[schemes.index(e.config["setting"]["scheme"]) % len(COLOURS)] for e in self.entries}
-
-
-def read_study(folder: Path) -> Study:
-    """A study's finished runs.
-
-    Raises:
-        InputError: If there is none.
-    """
-    results = load_results(folder)
-    if not results:
-        raise InputError(f"{folder} holds no finished run")
-    return Study(folder.name, results, [read_entry(result["path"]) for result in results])
-
-
-def charts(study: Study) -> dict[str, list[Chart]]:
-    """By section; what only one value was tried of gets none."""
-    found: dict[str, list[Chart]] = {}
-    for metric, boxes in study.measured:
-        key, name = f"result/{metric}_{boxes}", f"{metric} ({boxes} boxes)"
-        over = [
-            Chart(f"{name} over input height, px", "scatter", (key,), "setting.height"),
-            Chart(f"{name} over k, bins per px", "scatter", (key,), "setting.k"),
-            Chart(f"{name} over sigma, bins", "scatter", (key,), "setting.sigma"),
-            Chart(f"{name} by smoothing", "bars", (key,), "setting.smoothing"),
-        ]
-        found[name] = [Chart(f"{name} by scheme", "bars", (key,), "setting.scheme")]
-        found[name] += [chart for chart in over if len(values(study, chart.x)) > 1]
-        found[name].append(Chart(f"{name} over GMACs", "scatter", (key,), "cost/GMACs"))
-        found[name].append(Chart(f"{name} over parameters, millions", "scatter", (key,), "cost/params_M"))
-    logged = {key for entry in study.entries for row in entry.history.values() for key in row}
-    chief = [f"val/{metric}_{boxes}" for metric, boxes in study.measured]
-    wanted = ["train/loss", *chief, "speed/img_s"]
-    curves = [Chart(key, "curves", (key,)) for key in wanted if key in logged]
-    found |= {"Training": curves} if curves else {}
-    scored = [m for m in ("result/ece_gt", "result/aurc_gt") if any(m in e.summary for e in study.entries)]
-    found |= {"Scores": [Chart(f"{m} by scheme", "bars", (m,), "setting.scheme") for m in scored]} if scored else {}
-    return found
-
-
-def values(study: Study, key: str) -> set[Any]:
-    """What a key of the configuration, dotted, is set to."""
-    found = set()
-    for entry in study.entries:
-        node: Any = entry.config
-        for part in key.split("."):
-            node = node[part]
-        found.add(node)
-    return found - {None}
 
 
 def panel(chart: Chart, number: int = 0) -> Any:
@@ -127,7 +32,7 @@ def panel(chart: Chart, number: int = 0) -> Any:
     if chart.kind == "scatter":
         x = wr.Config(chart.x) if chart.x.startswith("setting.") else wr.SummaryMetric(chart.x)
         return wr.ScatterPlot(title=chart.title, x=x, y=wr.SummaryMetric(chart.y[0]), layout=layout)
-    spread = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev", "layout": layout}
+    spread: dict[str, Any] = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev", "layout": layout}
     if chart.kind == "bars":
         return wr.BarPlot(title=chart.title, metrics=list(chart.y), groupby=wr.Config(chart.x), **spread)
     return wr.LinePlot(title=chart.title, x=chart.x, y=list(chart.y), groupby=scheme, **spread)
@@ -142,7 +47,7 @@ def comparer(number: int = 0) -> Any:
 
 def filters(study: Study) -> str:
     """The study's runs, in W&B's language."""
-    return f"Metric('Group') = '{study.name}'"
+    return f"Metric('Group') = '{study.entries[0].group}'"
 
 
 def workspace(study: Study, project: str, entity: str) -> Any:
@@ -210,7 +115,9 @@ def caption(study: Study) -> str:
     said += [f"Protocol: {text}" for text in protocols]
     if len(protocols) > 1:
         said.append(f"Rows follow {len(protocols)} protocols; numbers compare only within one.")
-    return "\n\n".join([*said, *notes(rows), "The local records are the source: `python -m poserep.report` reads them."])
+    return "\n\n".join(
+        [*said, *notes(rows), "The local records are the source: `python -m poserep.report` reads them."]
+    )
 
 
 def table(study: Study) -> str:
@@ -252,7 +159,7 @@ def save(study: Study, folder: Path, project: str, entity: str | None) -> dict[s
     path = folder / SAVED
     before = json.loads(path.read_text()) if path.is_file() else {}
     try:
-        owner = entity or wandb.Api().default_entity
+        owner = entity or str(wandb.Api().default_entity)
         views = workspace(study, project, owner)
         if before.get("workspace"):
             there = ws.Workspace.from_url(before["workspace"])
@@ -266,8 +173,10 @@ def save(study: Study, folder: Path, project: str, entity: str | None) -> dict[s
         text.save()
     except Exception as error:
         # Errors of the package and of the server have no class in common.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"W&B does not take the dashboards: {reason}; with a key and a network, try again") from error
+        raise InputError(
+            f"W&B does not take the dashboards: {first_line(error)}; try again with a key and a network, and without "
+            f"{path} if what it names is gone"
+        ) from error
     addresses = {"workspace": views.url, "report": text.url}
     write_json(path, addresses)
     return addresses

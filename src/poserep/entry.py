@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,12 @@ def summary(result: Mapping[str, Any]) -> dict[str, Any]:
     """Flat numbers of a result: ``result/AP_gt`` is of the default readout, ``result/dark/AP_gt`` of that one.
 
     What could not be measured is left out.
+
+    Raises:
+        InputError: If it is no result of a run.
     """
+    if "metrics" not in result:
+        raise InputError(f"the result is no training run's: it has {', '.join(result)}, but no metrics")
     found: dict[str, Any] = {}
     for boxes, by_readout in result["metrics"].items():
         for i, (readout, values) in enumerate(by_readout.items()):
@@ -130,8 +135,3 @@ def summary(result: Mapping[str, Any]) -> dict[str, Any]:
     found |= {"cost/params_M": about["params"] / 1e6, "cost/GMACs": about["gmacs"]}
     found |= {"speed/img_s": result.get("speed", {}).get("img_s"), "seconds": result.get("seconds", {}).get("all")}
     return {key: value for key, value in found.items() if not undefined(value)}
-
-
-def chief(results: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """The first metric and kind of boxes of each result, none twice."""
-    yield from dict.fromkeys((r["columns"][0], next(iter(r["metrics"]))) for r in results)

@@ -104,8 +104,7 @@ def _unknown(asked: str, cause: BaseException | None, given: Sequence[str]) -> s
     plain = asked.lstrip("+~").split("@")[0]
     root = _root(cause)
     cfg = _composed(given, plain) if root is None else root
-    keys = list(_keys(cfg, hydra=plain.startswith("hydra")))
-    known = list(dict.fromkeys([*keys, *_groups()]))
+    known = list(dict.fromkeys([*keys(cfg, hydra=plain.startswith("hydra")), *_groups()]))
     line = f"no {'key' if '.' in plain else 'key or group'} {asked}"
     value = next((word.split("=", 1)[1] for word in given if key_of(word) == plain and "=" in word), "")
     if "." not in plain and (of := [group for group in _groups() if value in _choices(group)]):
@@ -143,17 +142,17 @@ def _composed(given: Sequence[str], but: str) -> DictConfig:
         GlobalHydra.instance().hydra = at_work
 
 
-def _keys(node: Container, prefix: str = "", hydra: bool = False) -> Iterator[str]:
+def keys(node: Container, prefix: str = "", hydra: bool = False) -> Iterator[str]:
+    """Dotted keys of a configuration, those of mappings before what is in them; Hydra's own only if asked for."""
     if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
         return
     for key in node:
         name = f"{prefix}{key}"
-        # Settings of Hydra itself are hundreds, and asked for by their full names.
         if prefix or hydra or key != "hydra":
             yield name
             child = node._get_node(key)
             if isinstance(child, DictConfig) and not child._is_interpolation():
-                yield from _keys(child, f"{name}.")
+                yield from keys(child, f"{name}.")
 
 
 def _missing(error: MissingConfigException) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from poserep.entry import read_entry
-from poserep.publish import Sender, Target, answers, default_mode, server
+from poserep.publish import Sender, Target, answers, default_mode, first_line, server
 from poserep.results import finished
 
 # Seconds between looks at the record, and between looks for a server that did not answer.
@@ -60,7 +60,7 @@ def follow(run_dir: Path, target: Target, over: Callable[[float], bool]) -> str:
         sender.log({epoch: entry.history[epoch] for epoch in shown})
         sender.close(entry)
     except Exception as error:
-        return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return first_line(error)
     return ""
 
 

@@ -37,8 +37,9 @@ def with_gaps(lines: Sequence[Line], study: Path, table: Table, samples: int = S
             continue
         try:
             found.append(replace(line, gap=_gap(line, _base(line, lines), study, sides, chief(table, [line]), samples)))
-        except InputError as error:
-            found.append(replace(line, why_not=str(error)))
+        except Exception as error:  # whatever is wrong with two runs is no reason to show no table
+            told = str(error).strip() or type(error).__name__
+            found.append(replace(line, why_not=told.splitlines()[0].rstrip(".")))
     return found
 
 

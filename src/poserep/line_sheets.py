@@ -6,11 +6,9 @@ from itertools import groupby
 from poserep.intervals import chief
 from poserep.lines import Line
 from poserep.rows import number
-from poserep.sheet import Entry, Heading, Sheet
+from poserep.sheet import MARK, Entry, Heading, Sheet
 from poserep.tables import Table
 
-# After the name of a row that did not run as it says.
-MARK = "‡"
 MODES = {
     "published": "published mode: rows as their papers made them",
     "controlled": "controlled mode: one recipe for all rows",
@@ -52,7 +50,8 @@ class _Writer:
         # Rows that say their size in their names need no column for it.
         self.sized = any(o.startswith("size=") for line in lines for o in line.variant)
         self.set = any(line.setting for line in lines)
-        self.marked = any(line.marks for line in lines)
+        # What all rows have in common stands above the table.
+        self.marked = len({line.marks for line in lines if line.marks}) > 1
 
     def sheet(self) -> Sheet:
         paper = f"{self.table.paper}: " if self.table.paper else ""
@@ -73,10 +72,9 @@ class _Writer:
                 yield Heading(text)
         for metric in self.metrics:
             if self.published:
-                yield Heading("paper", metric, True)
-            yield Heading("ours", metric, True)
-            if self.published:
-                yield Heading("Δ", metric, True)
+                yield from (Heading(text, metric, True) for text in ("paper", "ours", "Δ"))
+            else:
+                yield Heading(metric, numeric=True)
         yield Heading("seeds", numeric=True)
         if self.held:
             yield Heading(f"{self.chief} - baseline [95 %]", numeric=True)
@@ -86,8 +84,8 @@ class _Writer:
             yield Heading("not as the row says")
 
     def _cells(self, line: Line) -> Iterator[Entry]:
-        name = f"{line.row.name} {MARK}" if line.marks else line.row.name
-        yield Entry(name, refs=self._refs(f"undetermined: {line.row.undetermined}" if line.row.undetermined else ""))
+        refs = self._refs(f"undetermined: {line.row.undetermined}" if line.row.undetermined else "")
+        yield Entry(line.row.name, refs=refs, marked=bool(line.marks))
         if self.sized:
             yield Entry(line.size)
         if self.set:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from poserep.line_sheets import MARK, metrics
+from poserep.line_sheets import metrics
 from poserep.lines import Line
-from poserep.sheet import Entry, Heading, Sheet
+from poserep.sheet import MARK, Entry, Heading, Sheet
 from poserep.tables import Table
 
 # Metrics beside each other: more are stacked.
@@ -24,7 +24,7 @@ def terminal(sheet: Sheet) -> RichTable:
     for heading in shown.headings:
         table.add_column(Text(_flat(heading)), justify="right" if heading.numeric else "left")
     for row in shown.rows:
-        table.add_row(*(Text(f"{_whole(entry)}", overflow="fold") for entry in row))
+        table.add_row(*(Text(_whole(entry), overflow="fold") for entry in row))
     return table
 
 
@@ -43,7 +43,8 @@ def _flat(heading: Heading) -> str:
 
 
 def _whole(entry: Entry) -> str:
-    return entry.text + "".join(f" [{n}]" for n in entry.refs)
+    mark = f" {MARK}" if entry.marked else ""
+    return entry.text + mark + "".join(f" [{n}]" for n in entry.refs)
 
 
 def markdown(sheets: Sequence[Sheet]) -> str:
@@ -117,7 +118,7 @@ def _latex(sheet: Sheet) -> str:
 
 
 def _cell(entry: Entry) -> str:
-    text = _escape(entry.text)
+    text = _escape(f"{entry.text} {MARK}" if entry.marked else entry.text)
     if entry.value is not None:
         text = re.sub(r"-(?=\d)", "$-$", text)
     return text + "".join(rf"\textsuperscript{{{n}}}" for n in entry.refs)

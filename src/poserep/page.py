@@ -9,7 +9,7 @@ import jinja2
 
 from poserep.comparison_sheets import protocol_lines
 from poserep.rows import MEASURES, Row, best, comparisons, diagnoses, is_best, notes, recipe
-from poserep.sheet import Sheet
+from poserep.sheet import MARK, Sheet
 
 
 def page(
@@ -56,6 +56,7 @@ def page(
     return environment.get_template("report.html.j2").render(
         title=title,
         sheets=sheets,
+        mark=MARK,
         rows=rows,
         varied=any(row.setting for row in rows),
         comparisons=comparisons(rows),

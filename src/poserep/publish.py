@@ -103,10 +103,11 @@ class Sender:
             # Each of them would be a segment of the run when they are synchronised.
             for folder in self.run_dir.glob(f"wandb/offline-run-*-{entry.id}"):
                 shutil.rmtree(folder, ignore_errors=True)
+        mode: Any = self.target.mode
         self.run = wandb.init(
             project=self.target.project,
             entity=self.target.entity,
-            mode=self.target.mode,
+            mode=mode,
             dir=self.run_dir,
             id=entry.id,
             name=entry.name,
@@ -130,7 +131,7 @@ class Sender:
         new = {epoch: row for epoch, row in history.items() if str(epoch) not in self.ledger["rows"]}
         for epoch, row in new.items():
             if epoch >= self.run.starting_step:
-                self.run.log({key: value for key, value in row.items() if key != "step"}, step=epoch)
+                self.run.log({key: value for key, value in row.items() if key != "step"}, step=epoch, commit=True)
         if new:
             self.ledger["rows"] |= {str(epoch): digest(row) for epoch, row in new.items()}
             write_json(self.run_dir / LEDGER, self.ledger)
@@ -141,6 +142,8 @@ class Sender:
         Raises:
             TimeoutError: If the server has not taken everything in the time.
         """
+        # Another table may have asked for the run by now.
+        self.run.config.update(dict(entry.config), allow_val_change=True)
         self.run.summary.update(dict(entry.summary))
         self.run.finish(exit_code=0 if entry.summary else 1)
         sent = self.ledger["rows"] == {str(epoch): digest(row) for epoch, row in entry.history.items()}
@@ -164,10 +167,12 @@ def publish(study: Path, target: Target, again: bool = False) -> list[str]:
     """
     import wandb
 
+    if target.mode not in ("online", "offline"):
+        raise InputError(f"WANDB_MODE={target.mode} shows nothing; unset it, or take --offline")
     runs = [path.parent for path in sorted(study.glob("*/result.json"))]
     if not runs:
         raise InputError(f"{study} holds no finished run")
-    sent = []
+    sent: list[str] = []
     for run_dir in runs:
         entry = read_entry(run_dir)
         if read_ledger(run_dir, target)["record"] == entry.digest and not again:
@@ -180,13 +185,17 @@ def publish(study: Path, target: Target, again: bool = False) -> list[str]:
             sender.log(entry.history)
             sender.close(entry)
         except (wandb.Error, TimeoutError, OSError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise InputError(
-                f"{entry.id}: {reason}; {len(sent)} runs are there, and the same command goes on with the others"
+                f"{entry.id}: {first_line(error)}; {len(sent)} runs are there, the same command goes on with the others"
             ) from error
         sent.append(entry.id)
         print(f"{'recorded' if target.mode == 'offline' else 'sent'}: {entry.id} ({run_dir.name})", flush=True)
     return sent
+
+
+def first_line(error: Exception) -> str:
+    """What an error of W&B's package says, which may be a page long or nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def waiting(study: Path) -> int:

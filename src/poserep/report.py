@@ -1,6 +1,7 @@
 """Collect the runs of a study into tables: on the terminal, as text to paste, and as one self-contained HTML page.
 
 ``python -m poserep.report TABLE [RUNS] [--format terminal|markdown|latex|csv]``
+``python -m poserep.report diff RUN_A RUN_B [--all] [--json FILE]``: what differs between two runs.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from poserep import report_diff
 from poserep.comparison_sheets import comparison_csv, comparison_sheets
 from poserep.errors import InputError
 from poserep.intervals import with_gaps
@@ -169,6 +171,9 @@ def report(study: Path) -> Path:
 
 def main() -> None:
     """Command line."""
+    if sys.argv[1:2] == ["diff"]:
+        report_diff.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", help="name of a sweep, or of any folder of runs")
     parser.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder that holds it (runs)")

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+# After the name of a row that did not run as it says.
+MARK = "‡"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -12,11 +15,13 @@ class Entry:
         text: As shown.
         value: To sort by; None where there is no number.
         refs: Numbers of footnotes.
+        marked: Whether it carries `MARK`.
     """
 
     text: str = ""
     value: float | None = None
     refs: tuple[int, ...] = ()
+    marked: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ class Sheet:
 
     @property
     def groups(self) -> list[tuple[str, int]]:
-        """Groups of neighbouring columns, and how many columns each has."""
-        return [(name, len(list(members))) for name, members in groupby(h.group for h in self.headings)]
+        """Groups of neighbouring columns, and how many columns each has; the first column stands alone."""
+        return [("", 1), *((name, len(list(of))) for name, of in groupby(h.group for h in self.headings[1:]))]
 
     @property
     def grouped(self) -> bool:
@@ -76,7 +81,9 @@ class Sheet:
         headings = (*self.headings[:first], Heading("metric"), *own, *self.headings[last:])
         rows = []
         for row in self.rows:
-            for n, (group, members) in enumerate(zip(groups, columns, strict=True)):
+            # Of a row without any number one line is enough.
+            empty = all(row[i].value is None for members in columns for i in members)
+            for n, (group, members) in enumerate(zip(groups[: 1 if empty else None], columns, strict=False)):
                 about = row if n == 0 else (Entry(),) * len(row)
                 rows.append((*about[:first], Entry(group), *(row[i] for i in members), *about[last:]))
         return replace(self, headings=headings, rows=tuple(rows))

@@ -76,7 +76,8 @@ def marks(table: Table, run: Standing) -> Iterator[str]:
         yield f"{data}, not {table.data}"
     chosen = {choice for argument in table.arguments for choice in _choices(argument)}
     yield from (o for o in told(run.use) if o not in chosen and not (other and key_of(o) == "data"))
-    if _limit(run) is not None:
+    said = {key_of(o) for o in told(run.use)}
+    if _limit(run) is not None and not said & {"trainer", "trainer.limit"}:
         yield f"{_limit(run)} persons at most"
     named = value_of(run.plan.overrides, "backbone.weights") not in ("", "null")
     if named and run.config and run.config["backbone"].get("weights") is None:

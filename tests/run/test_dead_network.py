@@ -1,4 +1,4 @@
-"""A run that is shown on a dashboard: the network may be dead, slow or die, and the run is as without it."""
+"""A run that is shown on a dashboard ends as it would without one, though the network is dead."""
 
 import json
 import os
@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from dashboard_server import Server
 from poserep.publish import LEDGER
 
 pytestmark = pytest.mark.slow
@@ -35,60 +34,26 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-@pytest.fixture
-def at(monkeypatch, tmp_path):
-    """Sets a key, and the server that it is for."""
-
-    def go(url: str) -> None:
-        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-        monkeypatch.setenv("WANDB_BASE_URL", url)
-        monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
-        monkeypatch.setenv("HOME", str(tmp_path))
-        monkeypatch.delenv("WANDB_MODE", raising=False)
-
-    return go
-
-
 def timed(run, *overrides):
     began = time.monotonic()
     run_dir, result = run(*TINY, *overrides)
     return time.monotonic() - began, run_dir, result
 
 
-def test_a_dead_network_neither_stops_nor_slows_a_run(run, at, silent, capfd):
-    run(*TINY, "seed=9")
+def test_a_dead_network_neither_stops_nor_slows_a_run(run, silent, monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WANDB_MODE", raising=False)
     alone, _, expected = timed(run, "study=alone")
-    for name, url in (("closed", "http://127.0.0.1:9"), ("silent", silent)):
-        at(url)
-        took, run_dir, result = timed(run, f"study={name}", "logger=wandb")
-        print(f"{name}: {alone:.1f} s alone, {took:.1f} s with a dashboard")
-        assert took < alone + MORE
+    for study, url in (("closed", "http://127.0.0.1:9"), ("silent", silent)):
+        monkeypatch.setenv("WANDB_BASE_URL", url)
+        before = dict(os.environ)
+        took, run_dir, result = timed(run, f"study={study}", "logger=wandb")
+        assert took < alone + MORE, f"{alone:.1f} s alone, {took:.1f} s with a dashboard"
         assert result["metrics"] == expected["metrics"]
         assert json.loads((run_dir / "status.json").read_text())["state"] == "finished"
         notes = [line for line in capfd.readouterr().err.splitlines() if "W&B" in line]
-        assert len(notes) <= 1
-        assert all(url in note and f"python -m poserep.publish {name}" in note for note in notes)
+        assert len(notes) == 1 and url in notes[0] and f"python -m poserep.publish {study}" in notes[0]
         assert not (run_dir / LEDGER).exists()
-
-
-def test_a_network_that_dies_during_a_run_costs_seconds(run, at, capfd):
-    server = Server()
-    at(server.url)
-    alone, _, _ = timed(run, "study=alone")
-    took, run_dir, _ = timed(run, "study=lively", "logger=wandb")
-    assert len(server.runs) == 1 and json.loads((run_dir / LEDGER).read_text())["record"]
-    server.awake.clear()
-    took, run_dir, result = timed(run, "study=dying", "logger=wandb")
-    server.awake.set()
-    assert result["status"] == "finished" and took < alone + MORE
-    assert not (run_dir / LEDGER).exists() or not json.loads((run_dir / LEDGER).read_text())["record"]
-
-
-def test_nothing_of_the_dashboard_is_left_in_the_process(run, at):
-    at("http://127.0.0.1:9")
-    before = dict(os.environ)
-    run(*TINY, "logger=wandb")
-    assert {k: v for k, v in os.environ.items() if k.startswith("WANDB")} == {
-        k: v for k, v in before.items() if k.startswith("WANDB")
-    }
-    assert not [t for t in threading.enumerate() if "wandb" in t.name.lower()]
+        # Other runs of this process are shown, if they can be.
+        assert {k for k in os.environ if "WANDB" in k} == {k for k in before if "WANDB" in k}

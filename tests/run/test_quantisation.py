@@ -22,7 +22,7 @@ from poserep.quantisation.cell import ceiling
 from poserep.quantisation.figures import spread
 from poserep.quantisation.measure import Condition, bound, decode, disturb, errors
 from poserep.quantisation.poses import read_poses
-from poserep.quantisation.table import label
+from poserep.quantisation.table import NUMBERS, Entry, label, lines, read_csv, write_csv
 from poserep.skeleton import COCO, Skeleton
 
 SWEEPS = CONF.parent / "sweeps"
@@ -241,6 +241,33 @@ def test_labels_tell_what_a_row_changes():
         "SimCC, sigma=2, k=3"
     )
     assert label("Heatmap", ["representation.codec.readouts=${table.readouts}"]) == "Heatmap"
+
+
+def test_tables_are_read_back_as_they_were_written(annotations, tmp_path):
+    conditions = "+table.conditions={rough: {noise: 0.3}}"
+    rows = ["representation=heatmap", "align=centre,edge", "size=64x64", conditions]
+    assert study(SWEEPS, "quantisation", [*of(annotations), f"runs={tmp_path}/runs", *rows]) == 0
+    entries = [
+        Entry("Heatmap", "Heatmap, quantise=floor", json.loads(path.read_text()))
+        for path in sorted((tmp_path / "runs/quantisation").glob("*/result.json"))
+    ]
+    written = lines(entries)
+    write_csv(tmp_path / "table.csv", written)
+    found = read_csv(tmp_path / "table.csv")
+    assert len(found) == len(written) and {row["condition"] for row in found} == {"clean", "ranked", "rough"}
+    for row, was in zip(found, written, strict=True):
+        assert {"real", *row} == {key for key, value in was.items() if value is not None}
+        assert row == {key: pytest.approx(was[key], rel=1e-4) if key in NUMBERS else was[key] for key in row}
+    assert found[0]["title"] == "Heatmap" and isinstance(found[0]["joints"], int)
+
+
+def test_committed_numbers_are_read_and_others_refused(tmp_path):
+    found = read_csv(CONF.parent / "results/quantisation.csv")
+    assert {row["condition"] for row in found if row["disturbed"]} == {"noise 0.1", "noise 0.3", "second peak"}
+    assert {"Heatmap", "Heatmap, unbiased", "SimCC Gaussian", "SR head"} <= {row["title"] for row in found}
+    (tmp_path / "other.csv").write_text("representation,size\nHeatmap,64x64\n")
+    with pytest.raises(InputError, match=r"other\.csv is no table of the quantisation study: it has no column align, "):
+        read_csv(tmp_path / "other.csv")
 
 
 def test_labels_of_figures_keep_their_distance_and_order():

@@ -36,12 +36,13 @@ def accuracy(results: Sequence[Result]) -> Figure | None:
     if not sizes:
         return None
     if len(sizes) == 1:
-        figure, ax = plt.subplots(figsize=(7.2, 0.42 * len(points) + 1.0))
+        figure, ax = plt.subplots(figsize=(3.7, 0.42 * len(points) + 1.0))
         for i, ((name, _, _), by_size) in enumerate(reversed(points.items())):
             value = float(np.mean(by_size[sizes[0]]))
             ax.barh(i, value, 0.62, color=colours[name])
             ax.text(value + 0.8, i, f"{value:.1f}", va="center", color="#334155")
-        ax.set_yticks(range(len(points)), [f"{label} · {readout}" for _, label, readout in reversed(points)])
+        names = [textwrap.fill(f"{label} · {readout}", 34) for _, label, readout in reversed(points)]
+        ax.set_yticks(range(len(points)), names)
         ax.set(
             xlabel=f"{chief}_{boxes}, {unit}",
             xlim=(0, 100 if unit == "percent" else None),
@@ -90,7 +91,7 @@ def training(results: Sequence[Result]) -> Figure | None:
     def plot(ax: Axes, lines: Sequence[tuple[list[int], list[float], dict[str, Any]]]) -> None:
         for x, y, style in lines:
             ax.plot(x, y, markersize=4, linewidth=1.2, **style)
-        ax.set_xlabel("epoch")
+        ax.set(xlabel="epoch", xlim=(0, 1 + max((max(x) for x, _, _ in lines if x), default=1)))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     def loss_panel(ax: Axes) -> None:

@@ -64,7 +64,7 @@ def stack(panels: Sequence[Panel]) -> Figure | None:
     return figure
 
 
-def mark(colour: str, marker: str, line: str = "none", size: float = 6) -> Line2D:
+def mark(colour: str, marker: str, line: Any = "none", size: float = 6) -> Line2D:
     """What a legend shows of a series."""
     return Line2D([], [], color=colour, marker=marker, linestyle=line, markersize=size, markeredgecolor="white")
 
@@ -86,7 +86,7 @@ def number(ax: Axes, at: Sequence[tuple[float, float]], texts: Sequence[str], co
     unit = 72 / figure.dpi
     dots = ax.transData.transform(np.array(at, float)) * unit
     frame = ax.get_window_extent().get_points() * unit
-    taken = [np.array([d - 3.5, d + 3.5]) for d in dots]
+    taken = np.stack([dots - 3.5, dots + 3.5], 1)
     for i in sorted(range(len(at)), key=lambda i: (*dots[i].round(3), i)):
         half = np.array([0.31 * SMALL * len(texts[i]), 0.4 * SMALL])
         best, cost = (8.0, 0.0), np.inf
@@ -94,14 +94,16 @@ def number(ax: Axes, at: Sequence[tuple[float, float]], texts: Sequence[str], co
             for angle in (0, 180, 45, 135, 315, 225, 90, 270, 20, 160, 340, 200):
                 away = (radius + half[0] - 3) * np.cos(np.radians(angle)), radius * np.sin(np.radians(angle))
                 box = np.array([dots[i] + away - half, dots[i] + away + half])
-                over = sum(_shared(box, other) for other in taken)
+                over = _shared(box, taken)
                 outside = np.clip(frame[0] - box[0], 0, None).sum() + np.clip(box[1] - frame[1], 0, None).sum()
                 if over + 100 * outside < cost:
                     best, cost = away, over + 100 * outside
             if cost == 0:
                 break
-        taken.append(np.array([dots[i] + best - half, dots[i] + best + half]))
-        lines = {"arrowprops": {"arrowstyle": "-", "color": "#94a3b8", "linewidth": 0.7, "shrinkA": 1, "shrinkB": 2}}
+        taken = np.concatenate([taken, [[dots[i] + best - half, dots[i] + best + half]]])
+        lines: dict[str, Any] = {
+            "arrowprops": {"arrowstyle": "-", "color": "#94a3b8", "linewidth": 0.7, "shrinkA": 1, "shrinkB": 2}
+        }
         ax.annotate(
             texts[i], at[i], best, textcoords="offset points", ha="center", va="center", fontsize=SMALL, zorder=5,
             color=colours[i], path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
@@ -109,6 +111,7 @@ def number(ax: Axes, at: Sequence[tuple[float, float]], texts: Sequence[str], co
         )  # fmt: skip
 
 
-def _shared(a: np.ndarray, b: np.ndarray) -> float:
-    """Area that two boxes [[left, bottom], [right, top]] share."""
-    return float(np.clip(np.minimum(a[1], b[1]) - np.maximum(a[0], b[0]), 0, None).prod())
+def _shared(box: np.ndarray, others: np.ndarray) -> float:
+    """Area that a box [[left, bottom], [right, top]] shares with others (N, 2, 2), added up."""
+    common = np.minimum(box[1], others[:, 1]) - np.maximum(box[0], others[:, 0])
+    return float(np.clip(common, 0, None).prod(1).sum())

@@ -82,14 +82,14 @@ class Group(NamedTuple):
         settings = _settings([r for r, _ in members], [json.dumps(told) for _, told in members], untold)
         found: dict[str, Point] = {}
         for (result, told), setting in zip(members, settings, strict=True):
-            value = _default(result["metrics"][self.boxes])[self.metric]
+            value = _default(result["metrics"][self.boxes]).get(self.metric)
             if value is None or value != value or value == -1:
                 continue
             series = tuple({**{k: v for k, v in told.items() if k != x}, **setting}.items())
             size = result["config"]["input_size"]
             point = Point(series, told[x], title(result), size, result["cost"]["gmacs"], [])
-            # Figures may be about something else than size, which still keeps runs apart.
-            found.setdefault(json.dumps([series, told[x], size]), point).values.append(value)
+            # Figures may be about something else than scheme and size, which still keep runs apart.
+            found.setdefault(json.dumps([series, told[x], point.scheme, size]), point).values.append(value)
         return list(found.values())
 
 

@@ -7,6 +7,7 @@ that no row has is measured as it is. Cells that have been measured are skipped.
 """
 
 import argparse
+import itertools
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -30,7 +31,6 @@ from poserep.quantisation.measure import Condition
 from poserep.quantisation.poses import read_poses
 from poserep.quantisation.table import Entry, label, lines, show, sources, write_csv
 from poserep.sets import root_of, skeleton_of
-from poserep.sweeper import cells
 
 
 def listed(override: Override) -> list[str]:
@@ -63,7 +63,12 @@ def jobs(table: DictConfig, given: Sequence[str]) -> list[list[str]]:
         rows += [OmegaConf.create({"overrides": [f"representation={name}"]}) for name in alone]
         overrides = [o for o in overrides if o.get_key_element() != "representation"]
     cross = parser.parse_overrides([o for o in table.cross if o.split("=")[0] not in keys])
-    return list(cells(rows, [*cross, *overrides]))
+    choices = {o.get_key_element(): listed(o) for o in (*cross, *overrides)}
+    lists = [[f"{key}={value}" for value in values] for key, values in choices.items()]
+    own = [[o for o in row.overrides if o.split("=")[0] not in choices] for row in rows]
+    # Rows that become equal are measured once.
+    found = dict.fromkeys((*kept, *chosen) for kept in own for chosen in itertools.product(*lists))
+    return [list(job) for job in found]
 
 
 def measured(cfg: DictConfig, job: Sequence[str]) -> Entry:

@@ -1,0 +1,155 @@
+"""Dashboards as code: what they show is what runs record."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.workspaces as ws
+
+from poserep.charts import Study, charts, read_study
+from poserep.dashboards import SAVED, panel, report, save, specification, table, workspace
+from poserep.entry import read_entry
+from poserep.errors import InputError
+from run_records import config, line, write
+
+EQUAL = {"_target_": "poserep.codecs.Equal", "smoothing": 0.1}
+CELLS = (
+    ("Heatmap", {"stride": 4, "sigma": 2.0}, "64x64"),
+    ("SimCC", {"k": 2, "label": EQUAL}, "64x64"),
+    ("SimCC", {"k": 3, "label": EQUAL}, "256x192"),
+)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Two schemes, two sizes, three densities of bins."""
+    results, entries = [], []
+    for i, (title, codec, size) in enumerate(CELLS):
+        settings = config(codec=codec, size=size)
+        settings["representation"]["title"] = title
+        run_dir = write(tmp_path / "table", f"cell-{i:08d}", settings, [line(0, train__loss=1.0, val__AP_gt=2.0)])
+        results.append(json.loads((run_dir / "result.json").read_text()))
+        entries.append(read_entry(run_dir))
+    return Study("table", results, entries)
+
+
+def keys(study):
+    """Kind, x and y of all charts."""
+    return {(c.kind, c.x, y) for members in charts(study).values() for c in members for y in c.y}
+
+
+def test_the_asked_for_charts_are_there(study):
+    found = keys(study)
+    for boxes in ("gt", "det"):
+        ap = f"result/AP_{boxes}"
+        assert {
+            ("bars", "setting.scheme", ap),
+            ("scatter", "setting.height", ap),
+            ("scatter", "setting.k", ap),
+            ("bars", "setting.smoothing", ap),
+            ("scatter", "cost/GMACs", ap),
+            ("scatter", "cost/params_M", ap),
+        } <= found
+    assert {("curves", "epoch", "train/loss"), ("curves", "epoch", "val/AP_gt")} <= found
+    # One sigma was tried, and one is no curve; nothing was logged of a detector's boxes.
+    assert not any(x == "setting.sigma" or y == "val/AP_det" for _, x, y in found)
+
+
+def test_runs_of_a_scheme_have_one_colour(study):
+    colours = study.colours
+    assert colours["table-00000001"] == colours["table-00000002"] != colours["table-00000000"]
+    made = workspace(study, "poserep", "me")
+    assert {run: settings.color for run, settings in made.runset_settings.run_settings.items()} == colours
+    assert made.runset_settings.filters == "Metric('Group') = 'table'"
+
+
+def test_panels_name_keys_as_wandb_does(study):
+    for chart in (chart for members in charts(study).values() for chart in members):
+        made = panel(chart)._to_model().model_dump(by_alias=True)["config"]
+        assert made["chartTitle"] == chart.title
+        if chart.kind == "scatter":
+            x = chart.x.replace("setting.", "config:setting.value.") if "." in chart.x else f"summary:{chart.x}"
+            assert (made["xAxis"], made["yAxis"]) == (x, f"summary:{chart.y[0]}")
+        else:
+            group = chart.x if chart.kind == "bars" else "setting.scheme"
+            assert made["metrics"] == list(chart.y) and made["groupBy"] == group.replace(".", ".value.")
+
+
+def test_every_grid_of_a_report_is_of_the_studys_runs(study, monkeypatch):
+    monkeypatch.setattr("poserep.dashboards.caption", lambda study: "what to know")
+    monkeypatch.setattr("poserep.dashboards.table", lambda study: "| a |")
+    blocks = report(study, "poserep", "me", local=True)._to_model().model_dump(by_alias=True)["spec"]["blocks"]
+    assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == ["what to know", "| a |"]
+    grids = [block["metadata"] for block in blocks if block["type"] == "panel-grid"]
+    assert len(grids) == len(charts(study)) + 1
+    for grid in grids:
+        (runs,) = grid["runSets"]
+        assert runs["filters"]["filters"][0]["value"] == "table"
+        assert study.colours.items() <= grid["customRunColors"].items()
+
+
+def test_saving_again_replaces_what_was_saved(study, tmp_path, monkeypatch):
+    monkeypatch.setattr("poserep.dashboards.caption", lambda study: "what to know")
+    monkeypatch.setattr("poserep.dashboards.table", lambda study: "| a |")
+    saved = []
+    for kind in (ws.Workspace, wr.Report):
+        monkeypatch.setattr(kind, "url", property(lambda self: f"https://there/{type(self).__name__}"))
+        monkeypatch.setattr(kind, "save", lambda self: saved.append(self))
+    before = {}
+
+    def stored(kind):
+        def from_url(url):
+            assert url == f"https://there/{kind.__name__}"
+            return before[kind]
+
+        return from_url
+
+    for kind in (ws.Workspace, wr.Report):
+        monkeypatch.setattr(kind, "from_url", stored(kind))
+    addresses = save(study, tmp_path, "poserep", "me")
+    assert addresses == {"workspace": "https://there/Workspace", "report": "https://there/Report"}
+    assert json.loads((tmp_path / SAVED).read_text()) == addresses
+    before |= {ws.Workspace: saved[0], wr.Report: saved[1]}
+    before[ws.Workspace].sections, before[wr.Report].id = [], "17"
+    save(study, tmp_path, "poserep", "me")
+    assert saved[2] is saved[0] and len(saved[2].sections) == len(charts(study)) + 1
+    assert saved[3].id == "17"
+
+    def refuse(self):
+        raise ValueError("no such project\nand more")
+
+    monkeypatch.setattr(ws.Workspace, "save", refuse)
+    with pytest.raises(InputError, match="no such project; try again with a key"):
+        save(study, tmp_path, "poserep", "me")
+
+
+def test_a_study_without_results_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no finished run"):
+        read_study(tmp_path)
+
+
+@pytest.mark.slow
+def test_every_key_is_in_the_record_of_real_runs(run, tmp_path):
+    for overrides in (["representation=heatmap"], ["representation=simcc", "size=128x128"]):
+        run("study=real", *overrides)
+    folder = tmp_path / "runs" / "real"
+    found = read_study(folder)
+    assert {x for _, x, _ in keys(found)} >= {"setting.height", "setting.k", "setting.sigma", "setting.smoothing"}
+    for kind, x, y in keys(found):
+        for entry in found.entries:
+            known = {key for row in entry.history.values() for key in row} if kind == "curves" else set(entry.summary)
+            assert y in known
+            assert x.removeprefix("setting.") in entry.config["setting"] if "." in x else x in known
+    text = table(found)
+    assert "| Heatmap | dark | 64x64 |" in text and "| SimCC Gaussian | argmax | 128x128 |" in text
+    blocks = specification(found, "poserep", "me")["report"]["spec"]["blocks"]
+    said = [block["content"] for block in blocks if block["type"] == "markdown-block"]
+    assert "Drawn people, not photographs" in said[0] and said[1] == text
+    # The command, without a network and twice the same.
+    files = [tmp_path / f"{name}.json" for name in "ab"]
+    for file in files:
+        program = [sys.executable, "-m", "poserep.dashboards", "real", str(folder.parent), "--json", str(file)]
+        subprocess.run(program, check=True, capture_output=True, timeout=120)
+    assert files[0].read_bytes() == files[1].read_bytes()

@@ -1,0 +1,87 @@
+"""Joints one by one: as results record them, by the size of the person, and where two runs agree."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from poserep.errors import InputError
+from poserep.judge import Judged, agreement, by_size, judge
+from poserep.metrics.taxonomy import KINDS
+from poserep.stored import read_side, rebuild
+
+
+def judged(kind, error=0.5, size=None, person=None) -> Judged:
+    """Of persons (N, K), with -1 for joints that are not labelled."""
+    kind = np.array(kind)
+    n, k = kind.shape
+    errors = np.where(kind < 0, np.nan, error)
+    persons = np.arange(n) if person is None else np.array(person)
+    sizes = np.arange(1.0, n + 1) if size is None else np.array(size, float)
+    return Judged(tuple("abcdef"[:k]), persons, sizes, errors, kind)
+
+
+def test_joints_are_those_that_the_result_counts(run):
+    run_dir, result = run("representation=heatmap", "boxes=[gt]")
+    for readout in ("shift", "dark"):
+        (evaluation,) = read_side(f"{run_dir}:{readout}", "gt")
+        found, recorded = judge(evaluation), result["errors"]["gt"][readout]
+        assert found.kind.shape == found.error.shape == (recorded["persons"], 17)
+        assert found.names == tuple(recorded["joints"]) and (np.diff(found.person) > 0).all()
+        for name, kind, error in zip(found.names, found.kind.T, found.error.T, strict=True):
+            about = recorded["joints"][name]
+            assert [int((kind == i).sum()) for i in range(len(KINDS))] == list(about["taxonomy"]["count"].values())
+            assert np.isfinite(error).sum() == (kind >= 0).sum() == about["labelled"]
+            if about["labelled"]:
+                assert np.nanmean(error) == pytest.approx(about["mean_normalised"], rel=1e-6)
+    metric, _ = rebuild(evaluation)
+    area = {int(i): a for i, a in zip(metric.instances.id, metric.instances.area, strict=True)}
+    assert np.square(found.size) == pytest.approx([area[int(i)] for i in found.person])
+    both = agreement(found, judge(read_side(f"{run_dir}:shift", "gt")[0]))
+    total = both.both + both.first + both.second + both.neither
+    assert total.tolist() == [joint["labelled"] for joint in recorded["joints"].values()]
+
+
+def test_boxes_of_a_detector_are_refused(run):
+    run_dir, _ = run("representation=simcc")
+    (evaluation,) = read_side(str(run_dir), "gt")
+    with pytest.raises(InputError, match="boxes=det have no joints of their own"):
+        judge(replace(evaluation, boxes="det"))
+
+
+def test_parts_are_as_many_persons_each_from_small_to_large():
+    # Persons in the order of sizes 10, 20, 30, 40, 50.
+    run = judged([[4, -1], [1, 0], [0, 0], [2, -1], [3, 4]], size=[50, 20, 10, 40, 30])
+    run = run._replace(error=np.array([[0.9, np.nan], [0.3, 0.2], [0.1, 0.2], [0.6, np.nan], [0.5, 0.8]]))
+    small, large = by_size([run], 2)
+    assert (small.low, small.high, large.low, large.high) == (10, 30, 40, 50)
+    assert (small.labelled, large.labelled) == (6, 2)
+    assert small.share == pytest.approx(np.array([3, 1, 0, 1, 1]) / 6) and large.share.tolist() == [0, 0, 0.5, 0, 0.5]
+    assert small.error == pytest.approx(0.25) and large.error == pytest.approx(0.75)
+
+
+def test_seeds_are_taken_together_and_parts_are_never_empty():
+    a, b = judged([[0], [1]], error=0.1), judged([[4], [1]], error=0.3)
+    first, second = by_size([a, b], parts=9)
+    assert first.labelled == second.labelled == 2 and first.error == pytest.approx(0.2)
+    assert first.share.tolist() == [0.5, 0, 0, 0, 0.5] and second.share.tolist() == [0, 1, 0, 0, 0]
+
+
+def test_agreement_counts_labelled_joints():
+    a = judged([[0, 1, -1], [4, 0, 2]])
+    b = judged([[1, 4, -1], [3, 1, 0]])
+    found = agreement(a, b)
+    assert found.names == ("a", "b", "c")
+    assert [list(column) for column in found[1:]] == [[1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]]
+
+
+def test_other_persons_or_joints_are_refused():
+    one = judged([[0, 1]])
+    for other in (judged([[0, 1]], person=[7]), judged([[0, 1], [0, 1]]), judged([[0, 1, 2]])):
+        for compare in (agreement, lambda a, b: by_size([a, b])):
+            with pytest.raises(InputError, match="about other persons or joints"):
+                compare(one, other)
+    with pytest.raises(InputError, match="0 runs in 4 parts"):
+        by_size([])
+    with pytest.raises(InputError, match="1 runs in 0 parts"):
+        by_size([one], 0)

@@ -1,0 +1,143 @@
+"""Notebooks: they hold no outputs, read results only, and run, with a study and without one."""
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+import pytest
+from hydra import compose, initialize_config_dir
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec
+from nbclient import NotebookClient
+
+from poserep.build import CONF
+from poserep.comparison_sheets import comparison_csv
+from poserep.fit import fit
+from poserep.prepare import prepare
+from poserep.results import load_results
+from poserep.rows import collect
+
+NOTEBOOKS = sorted((CONF.parent / "notebooks").glob("*.ipynb"))
+ABOUT = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+TINY = ["trainer=smoke", "data.prepare.train=8", "data.prepare.val=6", "boxes=[gt]", "study=tiny"]
+RUNS = ("representation=heatmap", "representation=simcc", "representation=simcc seed=1")
+# What trains, evaluates or sends anything anywhere.
+MAKERS = "fit|train|prepare|launch|sweep|module|build|evaluate|calibrate|publish|loggers"
+
+
+class ThisPython(AsyncKernelManager):
+    """A kernel of the interpreter that runs the tests, whatever kernels are installed."""
+
+    @property
+    def kernel_spec(self):
+        return KernelSpec(argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.fixture(scope="module")
+def study(synthetic, tmp_path_factory):
+    """Run directories of two representations, one of them with two seeds."""
+    runs = tmp_path_factory.mktemp("runs")
+    for overrides in RUNS:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("config", [*TINY, f"data.root={synthetic}", f"runs={runs}", *overrides.split()])
+        fit(prepare(cfg, "backbone"))
+    return runs / "tiny"
+
+
+@pytest.fixture
+def execute(monkeypatch, tmp_path):
+    """Run a notebook's cells, as a session in its folder would: the cells by id."""
+
+    def go(notebook: nbformat.NotebookNode, study: Path) -> dict[str, nbformat.NotebookNode]:
+        # Paths of sockets must be short.
+        with tempfile.TemporaryDirectory(dir="/tmp") as short:
+            own = {"POSEREP_STUDY": study, "JUPYTER_RUNTIME_DIR": short, "OMP_NUM_THREADS": 1}
+            own |= {key: tmp_path / key for key in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR")}
+            for key, value in own.items():
+                monkeypatch.setenv(key, str(value))
+            folder = {"metadata": {"path": str(NOTEBOOKS[0].parent)}}
+            # Ports may be taken by others between being found and being used; sockets in a folder of one's own may not.
+            kernel = ThisPython(transport="ipc", ip=f"{short}/socket")
+            client = NotebookClient(notebook, timeout=300, km=kernel, resources=folder)
+            client.execute(cleanup_kc=True)
+        return {cell.id: cell for cell in notebook.cells}
+
+    return go
+
+
+def again(notebook: nbformat.NotebookNode, prefix: str, study: Path) -> list[nbformat.NotebookNode]:
+    """The code below a notebook's first cell once more, for another study; a kernel takes seconds to start."""
+    _, *code = (cell for cell in notebook.cells if cell.cell_type == "code")
+    copies = [nbformat.v4.new_code_cell(cell.source, id=f"{prefix}-{cell.id}") for cell in code]
+    return [nbformat.v4.new_code_cell(f"STUDY, SIZE = Path({str(study)!r}), None", id=prefix), *copies]
+
+
+def kinds(cell: nbformat.NotebookNode) -> set[str]:
+    shown = (o for o in cell.outputs if o.output_type in ("display_data", "execute_result"))
+    return {kind for output in shown for kind in output.data}
+
+
+def said(cell: nbformat.NotebookNode) -> str:
+    return "".join(o.text for o in cell.outputs if o.output_type == "stream")
+
+
+def files(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Size and time of all files below a folder."""
+    return {f: (f.stat().st_size, f.stat().st_mtime_ns) for f in folder.rglob("*") if f.is_file()}
+
+
+def test_there_are_notebooks():
+    assert [name(path) for path in NOTEBOOKS] == ["compare", "errors", "representations"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+def test_notebooks_are_stripped_and_tell_nothing_of_a_machine(path):
+    notebook = read(path)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert notebook.metadata == {**ABOUT, "language_info": {"name": "python"}}
+    for cell in notebook.cells:
+        assert not cell.metadata and not cell.get("outputs") and cell.get("execution_count") is None
+        assert re.fullmatch("[a-z]+(-[a-z]+)*", cell.id), "names that somebody gave, which stay as they are"
+    assert path.read_text() == nbformat.writes(notebook) + "\n", "as Jupyter writes it, so that saving changes nothing"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+def test_notebooks_import_nothing_that_makes_results(path):
+    code = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "code")
+    assert re.findall(rf"poserep(?:\.| import )(?:{MAKERS})\b", code) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+def test_notebooks_run_and_show_what_they_announce(path, study, execute, tmp_path):
+    notebook = read(path)
+    cells = list(notebook.cells)
+    if "load" in [cell.id for cell in cells]:
+        table = tmp_path / "table.csv"
+        table.write_text(comparison_csv(collect(load_results(study))))
+        notebook.cells += again(read(path), "table", table) + again(read(path), "none", tmp_path / "none")
+    before = files(study), files(path.parent)
+    found = execute(notebook, study)
+    assert (files(study), files(path.parent)) == before
+    announced = [cell.id for cell in cells if cell.id.endswith(("figure", "table")) and cell.cell_type == "code"]
+    for one in announced:
+        assert ("image/png" if one.endswith("figure") else "text/html") in kinds(found[one]), one
+    assert len(announced) >= 4
+    if "load" in found:
+        assert said(found["load"]) == f"{study}: 3 finished runs at 64x64\n" and not found["stand-in"].outputs
+        instead = found["table-stand-in"]
+        assert "make demo" in said(instead) and "table.csv stands in" in said(instead)
+        assert "SimCC Gaussian" in str(instead.outputs) and "text/html" in kinds(instead)
+        assert "0 finished runs" in said(found["none-load"]) and "make demo" in said(found["none-stand-in"])
+        for one in announced:
+            assert not kinds(found[f"table-{one}"]) | kinds(found[f"none-{one}"]), "nothing to show, and no error"

@@ -1,0 +1,257 @@
+"""The report of a table with published values, from tiny real runs: the same in every format, and marked in each."""
+
+import csv
+import functools
+import html
+import http.server
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+
+from poserep import report
+from poserep.build import CONF
+from poserep.fit import fit
+from poserep.plan import remember
+from poserep.prepare import prepare
+from poserep.results import write_json
+from poserep.tables import Cell
+
+SWEEP = """\
+# A paper, table 1: three rows.
+defaults: [config, override hydra/sweeper: rows, _self_]
+study: paper
+table:
+  title: Rows of a paper
+  paper: "Doe & Roe, table 1"
+  data: coco
+  boxes: det
+  columns: [AP, AR]
+  notes: ["Values have one decimal"]
+  rows:
+    - {name: "Heatmap, shift", overrides: [representation=heatmap], readout: shift, values: {AP: 70.4, AR: 76.3}}
+    - {name: "Heatmap, argmax", overrides: [representation=heatmap], readout: argmax, values: {AP: 68.0, AR: null},
+        against: "Heatmap, shift"}
+    - {name: "SimDR* k_2 <b>", overrides: [representation=simcc], values: {AP: 71.2}, against: "Heatmap, shift",
+        undetermined: "50 % of the recipe"}
+    - {name: IPR, overrides: [representation=ipr], values: {AP: 66.0}, against: "Heatmap, shift"}
+    - {name: "Mask R-CNN", quoted: quoted by the paper, values: {AP: 63.1}}
+hydra: {mode: MULTIRUN}
+"""
+FILES = ("report.html", "table.csv", "table.md", "table.tex")
+ROWS = {"heatmap": ("Heatmap, shift", "Heatmap, argmax"), "simcc": ("SimDR* k_2 <b>",)}
+ARGUMENTS = ("data=synthetic", "trainer=smoke")
+
+
+@pytest.fixture(scope="module")
+def made(synthetic, tmp_path_factory):
+    """A folder with sweeps/paper.yaml and two runs that stand for three of its rows."""
+    root = tmp_path_factory.mktemp("paper")
+    (root / "sweeps").mkdir()
+    (root / "sweeps" / "paper.yaml").write_text(SWEEP)
+    for scheme, rows in ROWS.items():
+        overrides = [f"representation={scheme}", "trainer=smoke", "data.prepare.train=8", "data.prepare.val=6"]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("config", [*overrides, f"data.root={synthetic}", f"runs={root}/runs", "study=paper"])
+        run_dir = prepare(cfg, "resnet18_s8")
+        remember(run_dir.parent, run_dir.name, Cell((f"representation={scheme}", *ARGUMENTS), rows, ARGUMENTS))
+        fit(run_dir)
+    return root
+
+
+@pytest.fixture
+def study(made, tmp_path, monkeypatch):
+    """A copy of the study, of which tests may change anything."""
+    monkeypatch.setattr(report, "SWEEPS", made / "sweeps")
+    # Where it lies is known to nobody, so that a copy is as good.
+    shutil.copytree(made / "runs" / "paper", tmp_path / "runs" / "paper")
+    return tmp_path / "runs" / "paper"
+
+
+def printed(monkeypatch, capsys, study, form):
+    monkeypatch.setattr(sys, "argv", ["report", study.name, str(study.parent), "--format", form])
+    report.main()
+    return capsys.readouterr().out
+
+
+def records(text):
+    return {row["row"]: row for row in csv.DictReader(io.StringIO(text))}
+
+
+def test_report_comes_out_the_same_twice_and_from_kept_intervals(study, capsys):
+    report.report(study)
+    first = {name: (study / name).read_bytes() for name in FILES}
+    kept = {path: path.stat().st_mtime_ns for path in (study / "intervals").iterdir()}
+    assert len(kept) == 2
+    out = capsys.readouterr().out
+    report.report(study)
+    assert {name: (study / name).read_bytes() for name in FILES} == first
+    assert {path: path.stat().st_mtime_ns for path in (study / "intervals").iterdir()} == kept
+    assert capsys.readouterr().out == out
+    for path in kept:
+        path.unlink()
+    assert report.read(study).csv().encode() == first["table.csv"]
+
+
+def test_every_format_shows_every_row_and_marks_those_on_other_data(study, monkeypatch, capsys):
+    report.report(study)
+    capsys.readouterr()
+    texts = {form: printed(monkeypatch, capsys, study, form) for form in ("terminal", "markdown", "latex", "csv")}
+    assert texts["markdown"] == (study / "table.md").read_text()
+    assert texts["latex"] == (study / "table.tex").read_text()
+    assert texts["csv"] == (study / "table.csv").read_text()
+    texts["html"] = (study / "report.html").read_text()
+    for form, text in texts.items():
+        assert all(name in text for name in ("Heatmap, shift", "Heatmap, argmax", "IPR", "Mask R-CNN")), form
+        assert text.count("not run") >= 1 and "quoted by the paper" in text and "70.4" in text, form
+        assert "synthetic-easy, not coco" in text and "trainer=smoke" in text, form
+    assert "│ Heatmap, argmax ‡" in texts["terminal"] and "│ IPR " in texts["terminal"]
+    assert "| Heatmap, argmax ‡ |" in texts["markdown"] and "| IPR |" in texts["markdown"]
+    assert r"Heatmap, argmax \textsuperscript{\ddag} &" in texts["latex"] and "\nIPR &" in texts["latex"]
+    assert '>Heatmap, argmax&nbsp;<b class="note">‡</b></th>' in texts["html"] and ">IPR</th>" in texts["html"]
+    assert "3 of 3 rows did not run as they say" in texts["terminal"]
+    assert r"| SimDR\* k\_2 \<b\> ‡ \[1\] |" in texts["markdown"]
+    assert r"SimDR* k\_2 \textless{}b\textgreater{} \textsuperscript{\ddag}\textsuperscript{1} &" in texts["latex"]
+    assert r"50 \% of the recipe" in texts["latex"] and r"Doe \& Roe" in texts["latex"]
+    assert 'SimDR* k_2 &lt;b&gt;&nbsp;<b class="note">‡</b><sup>1</sup>' in texts["html"]
+
+    found = records(texts["csv"])
+    assert [row["mark"] for row in found.values()] == ["‡", "‡", "‡", "", ""]
+    assert all(row["delta_AP"] == row["delta_AR"] == "" for row in found.values()), "no Δ to other data"
+    assert [row["status"] for row in found.values()] == ["done", "done", "done", "not run", "quoted"]
+    assert [row["paper_AP"] for row in found.values()] == ["70.4", "68", "71.2", "66", "63.1"]
+
+
+def test_ours_are_the_readout_and_the_boxes_of_the_row(study):
+    found = records(report.read(study).csv())
+    for scheme, rows in ROWS.items():
+        (path,) = study.glob(f"{scheme}-*/result.json")
+        metrics = json.loads(path.read_text())["metrics"]["det"]
+        for name in rows:
+            readout = {"Heatmap, shift": "shift", "Heatmap, argmax": "argmax"}.get(name, next(iter(metrics)))
+            assert float(found[name]["ours_AP"]) == pytest.approx(metrics[readout]["AP"], abs=1e-4)
+            assert found[name]["readout"] == readout and found[name]["boxes"] == "det"
+    (kept,) = (json.loads(p.read_text()) for p in (study / "intervals").iterdir() if "simcc" in p.read_text())
+    row = found["SimDR* k_2 <b>"]
+    assert kept["low"] <= kept["high"] and float(row["difference"]) == pytest.approx(kept["difference"], abs=1e-4)
+    assert kept["metric"] == row["baseline_metric"] == "AP" and kept["boxes"] == "det"
+
+
+def test_run_that_stands_for_no_row_is_in_the_comparison(study, capsys):
+    (run_dir,) = study.glob("simcc-*-s0-*")
+    plain = study / f"{run_dir.name[:-8]}00000000"
+    shutil.copytree(run_dir, plain)
+    result = json.loads((plain / "result.json").read_text())
+    result["config"]["representation"]["title"] = "Plainly trained"
+    write_json(plain / "result.json", result)
+    report.report(study)
+    assert "Plainly trained" in capsys.readouterr().out
+    assert "Plainly trained" in (study / "report.html").read_text()
+    assert "Plainly trained" not in (study / "table.csv").read_text()
+    assert "Plainly trained" in (study / "comparison.csv").read_text()
+
+
+def test_table_of_which_nothing_ran_says_so(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "SWEEPS", made / "sweeps")
+    report.report(tmp_path / "runs" / "paper")
+    found = records((tmp_path / "runs" / "paper" / "table.csv").read_text())
+    assert [row["status"] for row in found.values()] == ["not run"] * 4 + ["quoted"]
+    assert {row["mode"] for row in found.values()} == {"published"}
+    page = (tmp_path / "runs" / "paper" / "report.html").read_text()
+    assert page.count("not run") == 4 and "All runs" not in page
+
+
+def test_predictions_that_are_gone_leave_a_reason_in_the_row(study):
+    for path in study.glob("heatmap-*/predictions.npz"):
+        path.unlink()
+    shown = report.read(study)
+    found = records(shown.csv())
+    assert "predictions.npz does not exist" in found["Heatmap, argmax"]["no_difference_because"]
+    assert found["Heatmap, argmax"]["difference"] == "" and found["Heatmap, argmax"]["ours_AP"] != ""
+    assert any("no difference to the baseline" in text for text in shown.of_lines[0].footnotes)
+    assert found["IPR"]["no_difference_because"] == "", "a row without a run has nothing to tell"
+
+
+def test_page_asks_nobody_for_anything(study):
+    report.report(study)
+    page = (study / "report.html").read_text()
+    # Names of XML are no requests.
+    text = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
+    assert not re.search(r"""(src|href)\s*=\s*["'](?!data:|#)""", text)
+    assert not re.search(r"@import|url\((?!['\"]?data:)|fetch\(|XMLHttpRequest|WebSocket|sendBeacon|import\(", text)
+    assert page.count('<table class="sortable">') == 1 and page.count('data-value="70.4"') == 1
+
+
+def chromium(*arguments):
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium on PATH")
+    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run --hide-scrollbars"
+    with tempfile.TemporaryDirectory() as folder:
+        command = [found, *flags.split(), f"--user-data-dir={folder}", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+@pytest.mark.slow
+def test_clicking_a_heading_sorts(study, tmp_path):
+    report.report(study)
+    # Clicks as a reader would make them, and says what then stands first and last.
+    click = """<script>
+    const heads = [...document.querySelectorAll("table.sortable thead tr:last-child th")], said = [];
+    const rows = () => [...document.querySelectorAll("table.sortable tbody tr")];
+    const names = () => rows().map((row) => row.cells[0].textContent);
+    said.push(names());
+    for (let i = 0; i < 3; i++) { heads[1].querySelector("button").click(); said.push(names()); }
+    heads[4].querySelector("button").click(); said.push(names());
+    document.body.innerHTML = ""; document.body.append(JSON.stringify(said));
+    </script></body>"""
+    page = tmp_path / "clicked.html"
+    page.write_text((study / "report.html").read_text().replace("</body>", click))
+    dumped = chromium("--dump-dom", f"file://{page}")
+    said = json.loads(html.unescape(re.search(r"<body>(\[\[.*\]\])", dumped, re.DOTALL)[1]))
+    paper, up, down, again, missing_last = [[re.split("\\s*‡", name)[0] for name in names] for names in said]
+    assert paper == ["Heatmap, shift", "Heatmap, argmax", "SimDR* k_2 <b>", "IPR", "Mask R-CNN"]
+    assert up == ["Mask R-CNN", "IPR", "Heatmap, argmax", "Heatmap, shift", "SimDR* k_2 <b>"]
+    assert down == up[::-1] and again == paper
+    assert missing_last == paper, "of AR one value was published, and the others keep their order behind it"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_is_drawn_at_both_widths_without_a_request(study, tmp_path, width):
+    report.report(study)
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            super().do_GET()
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(study)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    picture = tmp_path / "page.png"
+    # Narrow windows are not: a frame of the page has the width of a telephone.
+    frame = tmp_path / "frame.html"
+    address = f"http://127.0.0.1:{server.server_port}/report.html"
+    frame.write_text(f'<body style="margin:0"><iframe src="{address}" style="border:0" width="{width}" height="900">')
+    chromium(f"--window-size={width},900", f"--screenshot={picture}", f"file://{frame}")
+    server.shutdown()
+    assert [path for path in asked if path != "/favicon.ico"] == ["/report.html"]
+    image = cv2.imread(str(picture))
+    assert image.shape[:2] == (900, width)
+    # The card of the table, white on the page's grey, with ink on it.
+    assert 0.2 < np.mean(image.min(-1) == 255) < 0.99 and (image.max(-1) < 60).sum() > 500
+    assert Path(picture).stat().st_size > 10_000

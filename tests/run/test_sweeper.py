@@ -1,0 +1,168 @@
+"""Sweeps that are killed, stopped, shared, or have cells that fail."""
+
+import json
+import random
+import signal
+import time
+
+import pytest
+import torch
+from sweeping import Sweep, kill
+
+from poserep import callbacks
+from poserep.fit import fit
+from poserep.interrupt import Stopped
+from poserep.lease import holder
+from poserep.prepare import prepare
+from poserep.results import read_curve
+
+SCHEMES = ["heatmap", "simcc", "sr", "ipr", "simcc_equal", "heatmap_unbiased"]
+
+
+@pytest.fixture
+def sweep(synthetic, tmp_path):
+    def make(*rows, **options):
+        return Sweep(tmp_path, synthetic, list(rows), **options)
+
+    return make
+
+
+@pytest.mark.slow
+def test_a_sweep_killed_ten_times_ends_as_one_that_was_not(synthetic, tmp_path):
+    rows = [f"representation={name}, readouts=null" for name in SCHEMES]
+    made = {}
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+        made[name] = Sweep(tmp_path / name, synthetic, rows, head="trainer: {limit: null, epochs: 4, batch: 2}")
+    done = made["whole"].run()
+    assert done.returncode == 0, done.stderr
+    draw = random.Random(0)
+    for _ in range(10):
+        process = made["killed"].begin()
+        # Anywhere from composing to the evaluation of the second cell.
+        time.sleep(draw.uniform(2, 16))
+        kill(process)
+    done = made["killed"].run()
+    assert done.returncode == 0, done.stderr
+    whole, killed = made["whole"], made["killed"]
+    assert len(whole.results()) == 6 and list(killed.results()) == list(whole.results()), "every cell once"
+    assert [r["metrics"] for r in killed.results().values()] == [r["metrics"] for r in whole.results().values()]
+    assert killed.predictions() == whole.predictions(), "byte for byte"
+    assert not list(killed.study.glob("*/lease.*")) and not list(killed.study.glob(".stop.*"))
+    assert {s["state"] for s in killed.states().values()} == {"finished"}
+
+
+@pytest.mark.slow
+def test_cells_that_fail_are_recorded_with_their_cause_and_the_others_finish(sweep):
+    mishaps = ("raises", "diverges", "exhausts", "is_killed", "fails_once")
+    rows = [f"'optim.schedule={{_target_:mishaps.{name},_partial_:true}}'" for name in mishaps]
+    tiny = sweep(*rows, "input_size=60x60", "representation=simcc")
+    done = tiny.run()
+    assert done.returncode == 1
+    causes = {
+        "raises": "RuntimeError: a bug of the cell",
+        "diverges": "loss is not finite in epoch 0",
+        "exhausts": "OutOfMemoryError: CUDA out of memory",
+        "is_killed": "killed by SIGKILL; was the machine out of memory?",
+    }
+    assert "5 of 7 cells failed" in done.stderr and "multiple of 8" in done.stderr
+    for cause in causes.values():
+        assert cause in done.stderr
+    assert len(tiny.results()) == 2, "the sound one, and the one that failed once"
+    shown = tiny.status()
+    assert shown.returncode == 1 and shown.stdout.endswith("7 cells, 2 finished, 5 failed\n")
+    lines = shown.stdout.splitlines()
+    for number, name in enumerate(causes):
+        (line,) = [line for line in lines if f"[row {number}]" in line]
+        assert line.startswith("failed") and causes[name] in line
+    # Bad input is not tried again, what may have been bad luck is, once.
+    assert done.stdout.count("60x60-s0") == 1 and done.stderr.count("a bug of the cell") >= 2
+
+
+@pytest.mark.slow
+def test_fail_fast_begins_nothing_more(sweep):
+    tiny = sweep("input_size=60x60", "representation=simcc")
+    done = tiny.run("hydra.sweeper.fail_fast=true")
+    assert done.returncode == 1 and "1 of 2 cells failed" in done.stderr
+    assert tiny.results() == {} and "1 failed, 1 waiting" in tiny.status().stdout
+
+
+@pytest.mark.slow
+def test_two_launchers_share_a_table(sweep):
+    tiny = sweep(*[f"representation={name}, readouts=null" for name in SCHEMES[:3]])
+    both = [tiny.begin() for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert len(tiny.results()) == 3
+    trained = sum(text.count("3 finished") for text in said)
+    assert trained == 2 and sum(text.count("epoch 1/1") for text in said) == 3, "each cell was trained by one"
+
+
+@pytest.mark.slow
+def test_a_cell_of_another_table_is_not_run_again(sweep):
+    first, second = sweep("representation=simcc", name="first"), sweep("representation=simcc", name="second")
+    assert first.run().returncode == 0
+    done = second.run()
+    assert done.returncode == 0 and "finished before, as runs/first/simcc" in done.stdout
+    assert list(second.results().values()) == list(first.results().values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_sweep_that_is_asked_to_stop_saves_and_goes_on_later(sweep, tmp_path, name):
+    tiny = sweep("representation=simcc", "representation=sr", head="trainer: {limit: null, epochs: 400}")
+    # A scheduler that notes what it is told.
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "scontrol").write_text(f"#!/bin/sh\necho $@ > {tmp_path}/told\n")
+    (tmp_path / "bin" / "scontrol").chmod(0o755)
+    path = f"{tmp_path / 'bin'}:{tiny.environment['PATH']}"
+    process = tiny.begin(SLURM_JOB_ID="77", PATH=path)
+    for line in process.stdout:
+        if "epoch 2/400" in line:
+            break
+    process.send_signal(getattr(signal, name))
+    said = process.communicate()[0]
+    assert process.returncode == 75, said
+    assert f"stopped by {name}; the same command goes on" in said
+    (status,) = tiny.states().values()
+    assert status["state"] == "stopped" and status["why"] in (name, "the sweep was stopped")
+    assert "1 stopped, 1 waiting" in tiny.status().stdout
+    assert len(list(tiny.study.glob("*/checkpoints/last.ckpt"))) == 1
+    # A time limit is near: the same job is to run again. Being ended is not.
+    assert (tmp_path / "told").exists() == (name == "SIGUSR1")
+    if name == "SIGUSR1":
+        assert (tmp_path / "told").read_text() == "requeue 77\n"
+
+
+def weights(run_dir):
+    return torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_run_stopped_within_an_epoch_goes_on_there(configure, monkeypatch, tmp_path, workers):
+    # Layers that are left out at random: what is random follows from the step, not from what ran before.
+    overrides = ["+backbone.options={drop_path_rate:0.2}", "representation=simcc", "trainer.epochs=3"]
+    overrides += ["trainer.batch=2", f"trainer.workers={workers}", "boxes=[gt]"]
+    whole = prepare(configure(*overrides, f"runs={tmp_path}/whole"), "backbone")
+    expected = fit(whole)
+    stopped = prepare(configure(*overrides, f"runs={tmp_path}/stopped"), "backbone")
+    steps = []
+    end = callbacks.Stop.on_train_batch_end
+
+    def asked_in_the_sixth(self, *arguments):
+        steps.append(arguments[-1])
+        if len(steps) == 6:
+            self.request.ask("SIGTERM")
+        end(self, *arguments)
+
+    monkeypatch.setattr(callbacks.Stop, "on_train_batch_end", asked_in_the_sixth)
+    with pytest.raises(Stopped):
+        fit(stopped)
+    assert json.loads((stopped / "status.json").read_text())["state"] == "stopped" and holder(stopped) is None
+    found = fit(stopped)
+    # Four steps an epoch: the second of the second epoch was the sixth of all.
+    assert steps == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]
+    assert found["metrics"] == expected["metrics"]
+    a, b = weights(whole), weights(stopped)
+    assert all((a[key] == b[key]).all() for key in a)
+    assert [row["epoch"] for row in read_curve(stopped)] == [row["epoch"] for row in read_curve(whole)]

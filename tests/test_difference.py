@@ -1,0 +1,155 @@
+"""What differs between two results, as a structure and as printed."""
+
+import copy
+import json
+import sys
+
+import pytest
+
+from poserep import report
+from poserep.difference import ABSENT, difference, pairs
+from poserep.report_diff import main
+
+
+def result(**changes) -> dict:
+    found = {
+        "name": "run-a",
+        "config": {
+            "seed": 0, "optim": {"lr": 0.1, "milestones": [1, 2]}, "augment": None, "runs": "runs",
+            "trainer": {"epochs": 2, "devices": 1}, "contents": {"train": "aaa", "val": "bbb"},
+        },
+        "metrics": {
+            "gt": {"shift": {"AP": 50.0, "AP_L": -1.0, "AR": 60.0}, "dark": {"AP": 52.0, "AP_L": -1.0, "AR": 61.0}},
+        },
+        "columns": ["AP", "AR"],
+        "protocol": {
+            "gt": {"shift": {"data": "coco", "hashes": {"annotations": "bbb"}, "crop": {"padding": 1.25}}},
+        },
+        "provenance": {"poserep": "0.1.0", "commit": "abc", "dirty": False, "packages": {"torch": "2.0"}},
+        "device": "cpu", "devices": 1, "epochs": 2, "checkpoint": "last",
+        "seconds": {"fit": 1.5, "all": 2.0}, "speed": {"img_s": 100.0}, "cost": {"lr": 0.1, "parts": [{"path": "x"}]},
+        "loaded": {"train": {"taken": 6, "left_out": {}}},
+    }  # fmt: skip
+    for dotted, value in changes.items():
+        *parents, last = dotted.split("__")
+        node = found
+        for key in parents:
+            node = node[key]
+        node[last] = value
+    return found
+
+
+def test_equal_results_differ_in_nothing():
+    found = difference(result(), copy.deepcopy(result()))
+    assert not any(part["differ"] for name, part in found.items() if name != "metrics")
+    assert {row["difference"] for row in found["metrics"]} == {0, None}
+    assert found["data"]["equal"] == {"contents.train": "aaa", "contents.val": "bbb", "gt.annotations": "bbb"}
+
+
+def test_what_differs_has_its_part():
+    other = result(
+        config__seed=1, config__optim={"lr": 0.1, "milestones": [1, 3], "beta": None}, config__runs="elsewhere",
+        config__contents={"train": "ccc", "val": "bbb"}, provenance__packages={"torch": "2.1", "timm": "1"},
+        device="H100", seconds={"fit": 3.0, "all": 2.0}, speed={"img_s": 50.0}, cost={"lr": 0.1, "parts": []},
+    )  # fmt: skip
+    other["protocol"]["gt"]["shift"]["crop"] = {"padding": 1.5}
+    found = difference(result(), other)
+    assert {name: found[name]["differ"] for name in found if name != "metrics"} == {
+        "configuration": {"seed": [0, 1], "optim.milestones": [[1, 2], [1, 3]], "optim.beta": [ABSENT, None]},
+        "elsewhere": {"runs": ["runs", "elsewhere"]},
+        "data": {"contents.train": ["aaa", "ccc"]},
+        "protocol": {"gt.crop.padding": [1.25, 1.5]},
+        "versions": {"torch": ["2.0", "2.1"], "timm": [ABSENT, "1"], "device": ["1 x cpu", "1 x H100"]},
+        "training": {"seconds.fit": [1.5, 3.0], "speed.img_s": [100.0, 50.0]},
+    }
+    assert found["configuration"]["equal"] == {"optim.lr": 0.1, "augment": None, "trainer.epochs": 2}
+
+
+def test_a_value_of_null_is_not_an_absent_one():
+    a, b = result(), result()
+    del b["config"]["augment"]
+    assert difference(a, b)["configuration"]["differ"] == {"augment": [None, ABSENT]}
+
+
+def test_metrics_stand_side_by_side():
+    found = difference(result(), result(metrics={"gt": {"shift": {"AP": 47.5, "AP_L": 3.0, "EPE": 2.0}}}))["metrics"]
+    rows = {(row["readout"][0], row["metric"]): (row["a"], row["b"], row["difference"]) for row in found}
+    assert rows["shift", "AP"] == (50.0, 47.5, -2.5)
+    assert rows["shift", "AP_L"] == (-1.0, 3.0, None) and rows["shift", "AR"] == (60.0, None, None)
+    assert rows["shift", "EPE"] == (None, 2.0, None) and rows["dark", "AP"] == (52.0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        (["shift", "dark"], ["shift", "dark"], [("shift", "shift"), ("dark", "dark")]),
+        (["shift", "argmax"], ["argmax"], [("shift", "argmax"), ("argmax", None)]),
+        (["dark", "shift", "x"], ["shift", "x", "y"], [("dark", "shift"), ("x", "x"), ("shift", None), (None, "y")]),
+    ],
+)
+def test_default_readouts_are_held_against_each_other(a, b, expected):
+    assert pairs(dict.fromkeys(a), dict.fromkeys(b)) == expected
+
+
+def test_boxes_of_one_side_are_shown_as_such():
+    other = result()
+    other["metrics"] = {"det": {"shift": {"AP": 40.0}}}
+    other["protocol"] = {"det": other["protocol"]["gt"]}
+    found = difference(result(), other)
+    assert found["protocol"] == {"differ": {}, "equal": {}}
+    assert found["data"]["differ"] == {"gt.annotations": ["bbb", ABSENT], "det.annotations": [ABSENT, "bbb"]}
+    assert [(r["boxes"], r["readout"]) for r in found["metrics"]][-1] == ("det", [None, "shift"])
+    assert all(row["difference"] is None for row in found["metrics"])
+
+
+def stored(folder, **changes):
+    folder.mkdir()
+    (folder / "result.json").write_text(json.dumps(result(name=folder.name, **changes)))
+    return str(folder)
+
+
+def test_the_command_prints_tables_and_says_what_is_equal(tmp_path, monkeypatch, capsys):
+    runs = stored(tmp_path / "a"), stored(tmp_path / "[b]", config__seed=1, metrics={"gt": {"shift": {"AP": 51.0}}})
+    monkeypatch.setattr(sys, "argv", ["report", "diff", *runs, "--json", str(tmp_path / "x" / "d.json")])
+    report.main()
+    out = capsys.readouterr().out
+    assert "B: [b]" in out and "Configuration; 4 more are equal" in out and "+1.00" in out
+    assert "AP_L" not in out
+    assert "Files, first digits of their SHA-256: equal: contents.train aaa" in out
+    assert "Versions and device: equal: poserep 0.1.0, commit abc" in out
+    found = json.loads((tmp_path / "x" / "d.json").read_text())
+    assert found["configuration"]["differ"] == {"seed": [0, 1]} and found["b"] == runs[1]
+    main([*runs, "--all"])
+    assert "AP_L" in capsys.readouterr().out
+
+
+def test_evaluations_are_results_as_well(tmp_path, capsys):
+    a = stored(tmp_path / "a")
+    found = {k: v for k, v in result(run="a").items() if k not in ("name", "device", "devices", "seconds", "speed")}
+    (tmp_path / "a" / "evaluation-x.json").write_text(json.dumps(found))
+    main([a, f"{a}/evaluation-x.json"])
+    out = capsys.readouterr().out
+    assert "1 x cpu" in out and "seconds.fit" in out
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (None, "there is no such run directory"),
+        ({}, "it is no run directory"),
+        ({"config.yaml": "x: 1"}, "it has not been started"),
+        ({"config.yaml": "x: 1", "status.json": '{"state": "failed", "error": "memory"}'}, "is failed, memory"),
+        ({"result.json": "{"}, "is no result"),
+        ({"result.json": '{"metrics": {}}'}, "it has no config, protocol"),
+        ({"result.json": "[]"}, "it has no config"),
+    ],
+)  # fmt: skip
+def test_runs_without_a_result_are_one_clear_error(tmp_path, files, expected):
+    for name, text in (files or {}).items():
+        (tmp_path / "b").mkdir(exist_ok=True)
+        (tmp_path / "b" / name).write_text(text)
+    if files == {}:
+        (tmp_path / "b").mkdir()
+    with pytest.raises(SystemExit) as error:
+        main([stored(tmp_path / "a"), str(tmp_path / "b")])
+    assert str(error.value).startswith("error: ") and expected in str(error.value) and "b" in str(error.value)

@@ -1,0 +1,306 @@
+"""Figures of a table: which points they show, which of them nothing dominates, and that they can be read."""
+
+import itertools
+from pathlib import Path
+from statistics import stdev
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import yaml
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+
+from poserep.build import CONF
+from poserep.figures import encode
+from poserep.figures.choices import over_k, over_smoothing, smoothing
+from poserep.figures.crops import load_samples
+from poserep.figures.panels import LINES
+from poserep.figures.pareto import front, over_gmacs, over_size
+from poserep.figures.points import groups, names, network
+from poserep.figures.style import KNOWN, PALETTE, STYLE, TRUTH, colours, short, title
+from poserep.figures.worst import worst
+
+LABEL = "poserep.codecs."
+
+
+@pytest.fixture(autouse=True)
+def style():
+    with plt.rc_context(STYLE):
+        yield
+    plt.close("all")
+
+
+def run(
+    name: str = "SimCC Gaussian", value: float | None = 50.0, size: str = "64x64", seed: int = 0, gmacs: float = 1.0,
+    k: int | None = 2, label: dict | None = None, net: str = "resnet", protocol: dict | None = None, lower=(), **more,
+):  # fmt: skip
+    codec = {"_target_": "poserep.codecs.SimCC", "k": k, "label": label or {"_target_": f"{LABEL}Gaussian", "sigma": 4}}
+    config = {
+        "representation": {"name": name.lower(), "title": name, "codec": codec if k else {"stride": 4}},
+        "input_size": size, "seed": seed, "names": {"backbone": net}, "backbone": {"layers": len(net)}, **more,
+    }  # fmt: skip
+    followed = {"data": "coco", "metric": {"nms": 0.9}, "loader": {"clip": "exact"}, "size": size, "align": "centre"}
+    return {
+        "config": config,
+        "cost": {"gmacs": gmacs},
+        "columns": ["AP", "AR"],
+        "lower": list(lower),
+        "metrics": {"gt": {"soft": {"AP": value, "AR": 1.0}, "argmax": {"AP": 99.0, "AR": 1.0}}},
+        "protocol": {"gt": {"soft": {**followed, **(protocol or {})}, "argmax": {**followed, "data": "none"}}},
+    }
+
+
+def marks(figure, panel: int = 0) -> list[tuple[float, float, str]]:
+    found = [c for c in figure.axes[panel].collections if isinstance(c, PathCollection)]
+    return [(*map(float, c.get_offsets()[0]), to_hex(c.get_facecolor()[0])) for c in found]
+
+
+def texts(figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(plt.Text) if text.get_text()]
+
+
+def test_colours_belong_to_schemes_whatever_else_is_shown():
+    assert colours(["SRPose", "Heatmap"]) == {"SRPose": PALETTE[KNOWN.index("SRPose")], "Heatmap": PALETTE[0]}
+    assert colours(["Mine", "Heatmap", "A"])["Mine"] == PALETTE[len(KNOWN) + 1] == colours(["A", "Mine"])["Mine"]
+    assert len({*PALETTE, TRUTH}) == len(PALETTE) + 1
+
+
+def test_every_scheme_of_the_suite_has_its_colour():
+    found = [yaml.safe_load(file.read_text())["title"] for file in (CONF / "representation").glob("*.yaml")]
+    assert sorted(found) == sorted(KNOWN) and len(PALETTE) > len(KNOWN)
+
+
+def test_settings_are_said_by_the_last_part_of_their_keys_if_that_is_clear():
+    assert short("representation.codec.k=4, augment=none") == "k=4, augment=none"
+    assert short("a.b.sigma=1, a.c.sigma=2") == "a.b.sigma=1, a.c.sigma=2"
+    assert short("data.crop.padding=1.25, milestones=[1, 2]") == "padding=1.25, milestones=[1, 2]"
+
+
+@pytest.mark.parametrize(
+    ("cost", "value", "lower", "expected"),
+    [
+        ([1, 2, 3], [1, 2, 3], False, [0, 1, 2]),
+        ([1, 2, 3], [3, 2, 1], False, [0]),
+        ([1, 2, 3], [3, 2, 1], True, [0, 1, 2]),
+        ([3, 1, 1], [5, 4, 2], False, [1, 0]),
+        ([1, 1, 2], [4, 4, 4], False, [0, 1]),
+        ([1, 2], [4, 4], True, [0]),
+    ],
+)
+def test_the_front_is_what_nothing_dominates(cost, value, lower, expected):
+    assert front(cost, value, lower) == expected
+
+
+def test_the_front_against_its_definition():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        cost, value = rng.integers(0, 6, (2, 12))
+        better = [
+            any(
+                c <= cost[i] and v >= value[i] and (c, v) != (cost[i], value[i])
+                for c, v in zip(cost, value, strict=True)
+            )
+            for i in range(12)
+        ]
+        assert sorted(front(cost.tolist(), value.tolist(), lower=False)) == np.flatnonzero(~np.array(better)).tolist()
+
+
+def test_seeds_are_one_point_and_what_is_unknown_is_none():
+    results = [run(value=v, seed=i) for i, v in enumerate((50.0, 53.0))]
+    results += [run(value=None, size="128x128"), run(value=-1.0, size="96x96")]
+    (group,) = groups(results)
+    (point,) = group.points(lambda r: {"scheme": title(r), "size": r["config"]["input_size"]}, "size")
+    assert (point.mean, point.sd, point.x) == (51.5, pytest.approx(stdev((50, 53))), "64x64")
+    assert group.axis == "AP_gt, percent"
+
+
+def test_only_numbers_that_compare_share_a_panel():
+    assert len(groups([run(), run(protocol={"align": "corner", "loader": {"clip": "hrnet"}})])) == 1
+    apart = groups([run(), run(protocol={"data": "synthetic", "metric": {"nms": None}})])
+    assert [g.name for g in apart] == ["data coco", "data synthetic"]
+    assert [g.name for g in groups([run(), run(protocol={"metric": {"nms": None}})])] == ["nms 0.9", "nms None"]
+    results = [
+        run(size=size, gmacs=g, protocol={"data": data})
+        for (size, g), data in itertools.product((("64x64", 1), ("128x128", 4)), ("coco", "mpii"))
+    ]
+    figure = over_size(results)
+    assert len(figure.axes) == 2
+    assert [t for t in texts(figure) if t.startswith("AP over")] == [
+        f"AP over input size: data {data}" for data in ("coco", "mpii")
+    ]
+
+
+def test_networks_and_settings_set_series_apart():
+    results = [run(net="a"), run(net="bb"), run(net="a", augment="all"), run(net="bb", seed=1)]
+    (group,) = groups(results)
+    points = group.points(
+        lambda r: {"scheme": title(r), "network": network(r), "size": r["config"]["input_size"]}, "size"
+    )
+    assert list(names(points, ("scheme",), 60).values()) == [
+        "SimCC Gaussian, a",
+        "SimCC Gaussian, bb",
+        "SimCC Gaussian, a, augment=all",
+    ]
+    assert [len(p.values) for p in points] == [1, 2, 1]
+
+
+def test_there_is_no_figure_of_one_place():
+    for draw in (over_size, over_gmacs, over_k, over_smoothing):
+        assert draw([run(seed=seed) for seed in range(3)]) is None
+    assert over_k([run("Heatmap", k=None), run("Heatmap", k=None, seed=1)]) is None
+
+
+def test_the_front_is_joined_over_size():
+    results = [
+        run("Heatmap", 40.0, "64x64", k=None), run("SRPose", 45.0, "64x64", k=None),
+        run("Heatmap", 60.0, "256x192", k=None), run("SRPose", 44.0, "128x128", k=None),
+    ]  # fmt: skip
+    figure = over_size(results)
+    (joined,) = [line for line in figure.axes[0].lines if line.get_linewidth() == 6]
+    assert joined.get_ydata().tolist() == [45, 60]
+    assert {label.get_text() for label in figure.axes[0].get_xticklabels()} == {"64x64", "128x128", "256x192"}
+    assert {(y, colour) for _, y, colour in marks(figure)} == {
+        (40, PALETTE[0]), (60, PALETTE[0]), (45, PALETTE[4]), (44, PALETTE[4]),
+    }  # fmt: skip
+    # Every point has the number of its entry in the legend.
+    assert sorted(t.get_text() for t in figure.axes[0].texts) == ["1", "1", "2", "2"]
+
+
+def test_less_is_better_for_errors():
+    results = [run(value=v, gmacs=g, size=s, lower=["AP"]) for v, g, s in ((9.0, 1, "64x64"), (5.0, 2, "128x128"))]
+    figure = over_gmacs(results)
+    (joined,) = [line for line in figure.axes[0].lines if line.get_linewidth() == 6]
+    assert joined.get_ydata().tolist() == [9, 5]
+    assert figure.axes[0].get_ylabel() == "AP_gt, image px"
+
+
+@pytest.mark.parametrize(("most", "scale"), [(4.0, "linear"), (4.1, "log")])
+def test_the_axis_of_costs_is_logarithmic_if_they_span_much(most, scale):
+    figure = over_gmacs([run(gmacs=1.0), run(gmacs=most, size="128x128")])
+    assert figure.axes[0].get_xscale() == scale
+    assert [x for x, _, _ in marks(figure)] == [1.0, most]
+
+
+def test_lines_over_k_are_by_scheme_network_and_size():
+    tuned = {1: 2, 2: 4, 3: 6}
+    results = [
+        run(value=40.0 + k + 2 * seed, size=size, k=k, seed=seed, simcc_sigma=tuned[k])
+        for size, k, seed in itertools.product(("128x128", "64x64"), (3, 1, 2), (0, 1))
+    ]
+    # A width that follows k splits no line; a lone k is none.
+    results += [run("SimCC equal", k=2), run("Heatmap", k=None)]
+    figure = over_k(results)
+    lines = [line for line in figure.axes[0].lines if line.get_linestyle() != "None" and len(line.get_xdata()) == 3]
+    assert [line.get_xdata().tolist() for line in lines] == [[1, 2, 3]] * 2
+    assert lines[0].get_ydata().tolist() == [42, 43, 44]
+    assert [line.get_linestyle() for line in lines] == list(LINES[:2])
+    named = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
+    assert named == ["SimCC Gaussian, resnet, 64x64", "SimCC Gaussian, resnet, 128x128"]
+
+
+def test_shapes_of_labels():
+    def of(kind: str, **more):
+        return smoothing(run(label={"_target_": f"{LABEL}{kind}", **more}))
+
+    assert [of("Equal", smoothing=0), of("Equal", smoothing=0.1), of("Gaussian"), of("Laplace"), of("Mine")] == [
+        "none", "equal", "Gaussian", "Laplace", "Mine",
+    ]  # fmt: skip
+    assert smoothing(run(k=None)) is None
+
+
+def test_smoothing_is_compared_at_one_k_whatever_the_paper_set_beside_it():
+    shapes = {
+        "SimCC Laplace": {"_target_": f"{LABEL}Laplace", "sigma": 4},
+        "SimCC one-hot": {"_target_": f"{LABEL}Equal", "smoothing": 0},
+        "SimCC equal": {"_target_": f"{LABEL}Equal", "smoothing": 0.1},
+    }
+    results = [run(name, value, label=label) for value, (name, label) in enumerate(shapes.items(), 50)]
+    results += [run(k=k, merge_on="logits") for k in (1, 2, 3)]
+    figure = over_smoothing(results)
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["none", "equal", "Gaussian", "Laplace"]
+    assert [(x, y) for x, y, _ in marks(figure)] == [(0, 51), (1, 52), (2, 50), (3, 50)]
+    assert marks(figure)[2][2] == PALETTE[KNOWN.index("SimCC Gaussian")]
+    assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == ["resnet, 64x64, k=2"]
+
+
+def many() -> list[dict]:
+    titles = ("Heatmap", "SimCC Gaussian", "SRPose", "A scheme with a long name that has a second line of its own")
+    sizes = (("64x64", 0.5), ("128x128", 2.0), ("256x192", 6.0))
+    shapes = ({"_target_": f"{LABEL}Equal", "smoothing": 0}, {"_target_": f"{LABEL}Gaussian", "sigma": 4})
+    rng = np.random.default_rng(0)
+    return [
+        run(
+            name,
+            50 + 4 * g + rng.uniform(0, 6),
+            size,
+            seed,
+            g * (1 + 0.01 * k),
+            k,
+            label=shapes[titles.index(name) % 2],
+        )
+        for name, (size, g), k, seed in itertools.product(titles, sizes, (1, 2, 3), (0, 1))
+    ]
+
+
+FIGURES = [over_size, over_gmacs, over_k, over_smoothing]
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+def test_they_can_be_read_on_a_telephone(draw):
+    figure = draw(many())
+    figure.canvas.draw()
+    shown = [t for t in figure.findobj(plt.Text) if t.get_text() and t.get_visible()]
+    numbers = {t for ax in figure.axes for t in ax.texts}
+    boxes = {t: t.get_window_extent().shrunk(0.98, 0.85) for t in shown if t not in numbers}
+    over = [(a.get_text(), b.get_text()) for a, b in itertools.combinations(boxes, 2) if boxes[a].overlaps(boxes[b])]
+    assert not over
+    width = figure.get_tightbbox().width
+    assert width < 5.6 and all(310 * text.get_fontsize() / 72 / width >= 7 for text in shown)
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+def test_they_are_the_same_every_time(draw):
+    first, second = (encode(draw(many()), vector=True) for _ in range(2))
+    assert first == second and first.startswith("data:image/svg+xml;base64,")
+
+
+def failed(folder: Path, title: str, size: str) -> dict:
+    folder.mkdir()
+    height, width = (int(n) for n in size.split("x"))
+    rng = np.random.default_rng(0)
+    np.savez(
+        folder / "worst.npz", index=np.arange(2), image=np.zeros((2, height, width, 3), np.uint8),
+        xy=rng.uniform(0, width, (2, 3, 2)), weight=np.ones((2, 3)), edges=np.array([[0, 1]]),
+        names=np.array(["nose", "left_wrist", "right_hip"]), oks=np.array([0.123, 0.5]), joint=np.array([1, 2]),
+        kind=np.array([[0, 4, 0], [0, 0, 2]]), kinds=np.array(["good", "jitter", "inversion", "swap", "miss"]),
+        **{"soft/xy": rng.uniform(0, width, (2, 3, 2))},
+    )  # fmt: skip
+    return {**run(title, size=size), "path": folder}
+
+
+def test_the_worst_persons_say_why(tmp_path):
+    results = [failed(tmp_path / "a", "Heatmap", "64x64"), failed(tmp_path / "b", "Heatmap", "96x64")]
+    results += [{**run("SRPose"), "path": tmp_path}]
+    figure = worst(results)
+    # One scheme has kept them; of it, the largest size.
+    assert texts(figure)[0] == "Heatmap · soft, 96x64" and len(figure.axes) == 2
+    assert {"OKS 0.12\nl. wrist: miss", "OKS 0.50\nr. hip: inversion"} <= set(texts(figure))
+    assert worst(results[2:]) is None and load_samples(results[2], "worst.npz") is None
+    assert encode(worst(results), vector=False) == encode(worst(results), vector=False)
+
+
+@pytest.mark.parametrize("draw", FIGURES[:2])
+def test_numbers_of_points_lie_on_no_other(draw):
+    figure = draw(many())
+    figure.canvas.draw()
+    # Arrows belong to the extent of what they lead from.
+    boxes = [
+        t.get_window_extent() if not t.arrow_patch else plt.Text.get_window_extent(t) for t in figure.axes[0].texts
+    ]
+    over = [(a, b) for a, b in itertools.combinations(boxes, 2) if a.shrunk(0.8, 0.6).overlaps(b.shrunk(0.8, 0.6))]
+    assert len(boxes) == 36 and not over

@@ -1,0 +1,325 @@
+"""Rows of a table joined with made-up runs: every status and mark, Δ, seeds, and what is written of them."""
+
+import json
+
+import pytest
+
+from poserep.errors import InputError
+from poserep.intervals import chief, with_gaps
+from poserep.line_sheets import sheets
+from poserep.lines import join, strangers
+from poserep.outputs import around, latex, lines_csv, markdown
+from poserep.plan import remember
+from poserep.protocol import Protocol
+from poserep.results import write_json
+from poserep.sheet import Entry, Heading, Sheet
+from poserep.sweepfile import read_sweep, table_of, title_of
+from poserep.tables import Cell, read_table
+
+WEIGHTS = "backbone.weights=weights/r50.pth"
+
+
+def table(**changes):
+    overrides = ["representation=heatmap", "size=64x64"]
+    row = {"name": "A", "overrides": overrides, "readout": "shift", "values": {"AP": 70.4}}
+    rows = [row, {**row, "name": "B", "against": "A"}]
+    return read_table({"title": "T", "paper": "P", "data": "coco", "columns": ["AP"], "rows": rows} | changes)
+
+
+def config(seed=0, data="coco", limit=None, weights=None, size="64x64", **more):
+    trainer = {"limit": limit, "workers": seed}
+    about = {"seed": seed, "input_size": size, "data": {"name": data}, "trainer": trainer}
+    return {**about, "backbone": {"weights": weights}, "representation": {"title": "S"}, **more}
+
+
+def result(cfg, ap, readouts=("argmax", "shift"), boxes="gt", instances=6352, lower=()):
+    protocol = Protocol(
+        cfg["data"]["name"], True, "val.json", boxes, {}, instances, True, "shift", "contract", 1.0, 0.2, {}, "mask",
+        "64x64", "centre",
+    )  # fmt: skip
+    values = {"argmax": {"AP": ap - 10, "AR": 1.0}, "shift": {"AP": ap, "AR": 2.0}}
+    return {
+        "config": cfg,
+        "metrics": {boxes: {name: values[name] for name in readouts}},
+        "protocol": {boxes: {name: protocol.record() for name in readouts}},
+        "columns": ["AP", "AR"],
+        "lower": list(lower),
+    }
+
+
+def plan(study, name, rows=("A", "B"), arguments=(), mode="published", overrides=(), **about):
+    """Ask for a run, and give it what ``about`` says: ``ap`` for a result, ``state`` for a status, ``cfg`` for both."""
+    remember(study, name, Cell(("size=64x64", *overrides, *arguments), tuple(rows), tuple(arguments), mode))
+    run_dir = study / name
+    cfg = about.get("cfg")
+    if cfg or "state" in about:
+        run_dir.mkdir(parents=True)
+        write_json(run_dir / "config.yaml", cfg or config())
+    if "state" in about:
+        write_json(run_dir / "status.json", about["state"])
+    if "ap" in about:
+        write_json(run_dir / "result.json", result(cfg, about["ap"], **about.get("kept", {})))
+
+
+def first(study, **changes):
+    return join(table(**changes), study)[0]
+
+
+def test_row_without_a_run_says_so(tmp_path):
+    lines = join(table(), tmp_path)
+    assert [(line.row.name, line.status, line.mode, line.size) for line in lines] == [
+        ("A", "not run", "published", "64x64"),
+        ("B", "not run", "published", "64x64"),
+    ]
+    assert lines[0].mean("AP") is None and lines[0].delta("AP") is None and not lines[0].marks
+    assert join(table(mode="controlled"), tmp_path)[0].mode == "controlled"
+
+
+def test_seeds_are_joined_and_held_against_the_paper(tmp_path):
+    for seed, ap in ((1, 72.0), (0, 70.0)):
+        plan(tmp_path, f"run-{seed}", cfg=config(seed), ap=ap)
+    line = first(tmp_path)
+    assert line.status == "done" and list(line.runs) == [0, 1] and line.values["AP"] == (70.0, 72.0)
+    assert line.mean("AP") == 71 and line.sd("AP") == pytest.approx(2**0.5)
+    assert line.delta("AP") == pytest.approx(0.6) and not line.marks
+    assert line.delta("AR") is None, "the paper has no AR"
+    assert line.readout == "shift"
+    one = first(tmp_path, rows=[{"name": "A", "overrides": []}])
+    assert one.values["AP"] == (60.0, 62.0) and one.readout == "argmax", "the representation's default readout"
+
+
+STATES = {
+    "waiting": [None],
+    "running": [{"state": "running"}],
+    "stopped": [{"state": "stopped"}],
+    "failed: no weights there": [{"state": "failed", "error": "no  weights there\nTraceback"}],
+    "running; failed: x": [{"state": "failed", "error": "x"}, {"state": "running"}],
+    "failed: x; failed: y": [{"state": "failed", "error": "x"}, {"state": "failed", "error": "y"}],
+    "failed: x": [{"state": "failed", "error": "x"}, {"state": "failed", "error": "x"}, None],
+    "1 of 3 seeds": ["done", None, {"state": "stopped"}],
+    "1 of 2 seeds; failed: x": ["done", {"state": "failed", "error": "x"}],
+    "done": ["done", "done"],
+}
+
+
+@pytest.mark.parametrize("said", STATES)
+def test_status(tmp_path, monkeypatch, said):
+    monkeypatch.setattr("poserep.standing.holder", lambda folder: {"host": "here"})
+    for seed, state in enumerate(STATES[said]):
+        about = {} if state is None else {"cfg": config(seed), "ap": 70.0} if state == "done" else {"state": state}
+        if "state" in about:
+            about["cfg"] = config(seed)
+        plan(tmp_path, f"run-{seed}", **about)
+    assert first(tmp_path).status == said
+
+
+def test_run_that_died_without_a_word_is_stopped(tmp_path):
+    plan(tmp_path, "run", state={"state": "running"})
+    assert first(tmp_path).status == "stopped"
+
+
+def test_causes_are_cut_to_a_line(tmp_path):
+    plan(tmp_path, "run", state={"state": "failed", "error": "x" * 500})
+    status = first(tmp_path).status
+    assert status.endswith("...") and len(status) < 140
+
+
+MARKS = [
+    ({}, {}, ()),
+    ({"data": "synthetic-easy"}, {"arguments": ["data=synthetic"]}, ("synthetic-easy, not coco",)),
+    ({}, {"arguments": ["trainer.epochs=2"]}, ("trainer.epochs=2",)),
+    ({"limit": 8}, {"arguments": ["trainer=smoke"]}, ("trainer=smoke",)),
+    ({"limit": 8}, {}, ("8 persons at most",)),
+    ({}, {"overrides": [WEIGHTS]}, ("random initial weights",)),
+    ({"weights": "weights/r50.pth"}, {"overrides": [WEIGHTS]}, ()),
+    ({}, {"arguments": ["backbone.weights=null"]}, ("backbone.weights=null",)),
+    ({}, {"arguments": ["data.root=/a", "trainer.workers=3", "logger=wandb", "runs=x"]}, ()),
+    ({}, {"kept": {"instances": 25}}, ("only 25 gt boxes",)),
+    ({}, {"kept": {"readouts": ["argmax"]}}, ("no readout shift",)),
+    ({}, {"kept": {"boxes": "det"}}, ("not evaluated with gt boxes",)),
+]
+
+
+@pytest.mark.parametrize(("about", "asked", "marks"), MARKS)
+def test_marks(tmp_path, about, asked, marks):
+    plan(tmp_path, "run", cfg=config(**about), ap=70.0, **asked)
+    line = first(tmp_path)
+    assert line.marks == marks
+    other = {"synthetic-easy, not coco", "trainer=smoke", "8 persons at most", "only 25 gt boxes"}
+    known = not other & {*marks} and not any("readout" in m or "boxes" in m for m in marks)
+    assert (line.delta("AP") is not None) == known
+    (sheet,) = sheets(table(), [line])
+    assert sheet.rows[0][0].marked == bool(marks) and bool(sheet.warning) == bool(marks)
+
+
+def test_run_that_has_not_begun_is_marked_by_its_arguments(tmp_path):
+    plan(tmp_path, "run", arguments=["data=synthetic", "trainer=smoke"])
+    assert first(tmp_path).marks == ("synthetic, not coco", "trainer=smoke")
+
+
+def test_other_arguments_are_other_lines_and_those_that_change_nothing_are_none(tmp_path):
+    plan(tmp_path, "full", cfg=config(), ap=70.0)
+    plan(tmp_path, "again", arguments=["data.root=/a"], cfg=config(1), ap=72.0)
+    plan(tmp_path, "smoke", arguments=["trainer=smoke"], cfg=config(limit=8), ap=10.0)
+    remember(tmp_path, "full", Cell(("size=64x64", "trainer=gpu"), ("A",), ("trainer=gpu",)))
+    lines = [line for line in join(table(), tmp_path) if line.row.name == "A"]
+    assert [(line.mean("AP"), line.marks) for line in lines] == [(71.0, ()), (10.0, ("trainer=smoke",))]
+
+
+def test_modes_that_were_asked_for_are_shown_published_first(tmp_path):
+    plan(tmp_path, "c", mode="controlled", cfg=config(), ap=60.0)
+    assert {line.mode for line in join(table(), tmp_path)} == {"controlled"}
+    plan(tmp_path, "p", rows=["A"], cfg=config(), ap=70.0)
+    lines = join(table(), tmp_path)
+    assert [(line.mode, line.row.name, line.status) for line in lines] == [
+        ("published", "A", "done"),
+        ("published", "B", "not run"),
+        ("controlled", "A", "done"),
+        ("controlled", "B", "done"),
+    ]
+    assert [sheet.title.split("; ")[1].split(":")[0] for sheet in sheets(table(), lines)] == [
+        "published mode",
+        "controlled mode",
+    ]
+
+
+def test_sizes_of_the_table_are_lines_of_their_own(tmp_path):
+    rows = [{"name": "A", "overrides": ["representation=heatmap"], "readout": "shift"}]
+    swept = {"rows": rows, "data": "", "arguments": ["size=64x64,128x128,256x192", "seed=0,1"]}
+    plan(tmp_path, "big", rows=["A"], overrides=["size=256x192"], cfg=config(size="256x192"), ap=70.0)
+    plan(tmp_path, "small", rows=["A"], arguments=["size=64x64"], cfg=config(), ap=60.0)
+    lines = join(table(**swept), tmp_path)
+    assert [(line.size, line.status, line.marks) for line in lines] == [
+        ("64x64", "done", ()),
+        ("128x128", "not run", ()),
+        ("256x192", "done", ()),
+    ]
+    (sheet,) = sheets(table(**swept), lines)
+    assert [h.text for h in sheet.headings] == ["row", "size", "AP", "seeds", "status"], "nobody published anything"
+
+
+def test_runs_from_before_a_row_was_changed_are_not_joined_with_those_after(tmp_path):
+    plan(tmp_path, "old", cfg=config(0, codec={"k": 2}), ap=60.0)
+    plan(tmp_path, "new", cfg=config(1, codec={"k": 3}), ap=70.0)
+    lines = [line for line in join(table(), tmp_path) if line.row.name == "A"]
+    assert [(line.setting, line.mean("AP")) for line in lines] == [("codec.k=2", 60.0), ("codec.k=3", 70.0)]
+
+
+def test_quoted_rows_and_rows_that_are_gone(tmp_path):
+    quoted = table(rows=[{"name": "Q", "quoted": "from the authors", "values": {"AP": 63.1}}])
+    plan(tmp_path, "run", rows=["old name"])
+    (line,) = join(quoted, tmp_path)
+    assert line.status == "quoted" and strangers(quoted, tmp_path) == ["old name"]
+    (sheet,) = sheets(quoted, [line], ["note"])
+    assert sheet.footnotes == ("from the authors",) and sheet.notes[-1] == "note"
+    assert [entry.text for entry in sheet.rows[0]] == ["Q", "63.1", "–", "–", "–", "quoted"]
+
+
+def test_cells_read_as_in_papers(tmp_path):
+    for seed, ap in ((0, 70.0), (1, 72.0)):
+        plan(tmp_path, f"run-{seed}", cfg=config(seed), ap=ap)
+    (sheet,) = sheets(table(), with_gaps(join(table(), tmp_path), tmp_path, table()))
+    texts = [entry.text for entry in sheet.rows[1]]
+    assert texts == ["B", "70.4", "71.0 ± 1.4", "+0.6", "2", "–", "A", "done"]
+    values = [entry.value for entry in sheet.rows[1]]
+    assert values[1:5] == [70.4, 71.0, pytest.approx(0.6), 2]
+    assert [(h.group, h.text) for h in sheet.headings][1:4] == [("AP", "paper"), ("AP", "ours"), ("AP", "Δ")]
+    two = table(rows=[{"name": "A", "overrides": [], "values": {"AP": 70.43}}])
+    (sheet,) = sheets(two, join(two, tmp_path))
+    assert sheet.rows[0][2].text == "61.00 ± 1.41", "as many decimals as the paper has"
+
+
+def test_missing_sides_of_a_difference_are_said(tmp_path):
+    plan(tmp_path, "b", rows=["B"], cfg=config(1), ap=70.0)
+    (b,) = with_gaps(join(table(), tmp_path), tmp_path, table())[1:]
+    assert b.gap is None and b.why_not == "'A' has no finished run with the same arguments"
+    plan(tmp_path, "a", rows=["A"], cfg=config(0), ap=60.0)
+    (b,) = with_gaps(join(table(), tmp_path), tmp_path, table())[1:]
+    assert b.why_not == "no finished run of 'A' has an equal seed"
+    plan(tmp_path, "a1", rows=["A"], cfg=config(1), ap=60.0)
+    (b,) = with_gaps(join(table(), tmp_path), tmp_path, table())[1:]
+    assert b.gap is None and "prepare" in b.why_not, "what is wrong with the runs is no reason to show nothing"
+    assert (
+        b.why_not in lines_csv(table(), [b])
+        and f"no difference to the baseline: {b.why_not}" in around(sheets(table(), [b])[0])[0]
+    )
+
+
+def test_differences_are_kept_until_runs_find_something_else(tmp_path, monkeypatch):
+    for name, row, seed, ap in (("a0", "A", 0, 60.0), ("a1", "A", 1, 61.0), ("b1", "B", 1, 70.0), ("b2", "B", 2, 70.0)):
+        plan(tmp_path, name, rows=[row], cfg=config(seed), ap=ap)
+    asked = []
+
+    def difference(self, line, base, seeds, name, samples):
+        asked.append((line.row.name, base.row.name, seeds, name, samples))
+        return {"difference": 9.0, "low": -1.0, "high": 19.25, "images": 5}
+
+    monkeypatch.setattr("poserep.intervals._Sides.difference", difference)
+    for _ in range(2):
+        lines = with_gaps(join(table(), tmp_path), tmp_path, table())
+        assert lines[1].gap == (9.0, -1.0, 19.25, (1,), "AP") and lines[0].gap is None
+    assert asked == [("B", "A", [1], "AP", 1000)]
+    assert [entry.text for entry in sheets(table(), lines)[0].rows[1]][5] == "+9.0 [-1.0, +19.2]"
+    write_json(tmp_path / "b1" / "result.json", result(config(1), 71.0))
+    with_gaps(join(table(), tmp_path), tmp_path, table())
+    with_gaps(join(table(), tmp_path), tmp_path, table(), samples=50)
+    assert len(asked) == 3 and len(list((tmp_path / "intervals").iterdir())) == 3
+
+
+def test_the_chief_metric_is_the_results_own():
+    from poserep.lines import Line
+
+    mpii = table(columns=["Head@0.5", "PCKh@0.5"])
+    line = Line(mpii.rows[0], "published", shown=("PCKh@0.5", "PCKh@0.1"))
+    assert chief(mpii, [line]) == "PCKh@0.5" and chief(mpii, []) == "Head@0.5"
+
+
+def many(count):
+    heads = [Heading("row"), *(Heading(t, f"M{i}", True) for i in range(count) for t in ("paper", "ours"))]
+    cells = [Entry("A_1 & | <x>", refs=(1,)), *(Entry(f"{i}.0", i) for i in range(2 * count))]
+    return Sheet("T", (*heads, Heading("status")), ((*cells, Entry("done")),), "‡ w", ("why",), ("n",))
+
+
+def test_metrics_are_stacked_where_width_is_dear():
+    sheet = many(2)
+    stacked = sheet.stacked()
+    assert [h.text for h in stacked.headings] == ["row", "metric", "paper", "ours", "status"]
+    assert [[e.text for e in row] for row in stacked.rows] == [
+        ["A_1 & | <x>", "M0", "0.0", "1.0", "done"],
+        ["", "M1", "2.0", "3.0", ""],
+    ]
+    assert many(1).stacked() == many(1) and sheet.groups == [("", 1), ("M0", 2), ("M1", 2), ("", 1)]
+
+
+def test_texts_escape_what_their_format_reads_as_marks():
+    assert r"| A\_1 & \| \<x\> \[1\] | 0.0 |" in markdown([many(1)])
+    text = latex([many(2)])
+    assert r"A\_1 \& \textbar{} \textless{}x\textgreater{}\textsuperscript{1} & 0.0 & 1.0 & 2.0 & 3.0 & done \\" in text
+    assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5}" in text and text.count(r"\multicolumn{2}{c}") == 2
+    assert r"\par\textbf{\textsuperscript{\ddag} w}" in text
+    assert around(many(1)) == ["‡ w", "[1] why", "n"]
+
+
+def test_included_files_are_merged(tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        "defaults: [config, {override hydra/sweeper: rows}, _self_]\nx: {y: 1, z: 2}\n"
+        "table: {title: A, data: coco, rows: [{name: r, overrides: [b=1]}]}\n"
+    )
+    (tmp_path / "b.yaml").write_text("defaults: [a, _self_]\nx: {y: 3}\ntable: {title: B}\n")
+    found = read_sweep(tmp_path, "b")
+    assert found["x"] == {"y": 3, "z": 2} and title_of(tmp_path, "b") == "B" and title_of(tmp_path, "none") == "none"
+    assert table_of(tmp_path, "b").data == "coco" and table_of(tmp_path, "none") is None
+    (tmp_path / "a.yaml").write_text("defaults: [b, _self_]\n")
+    with pytest.raises(InputError, match="includes itself: b -> a -> b"):
+        read_sweep(tmp_path, "b")
+    (tmp_path / "c.yaml").write_text("table: {title: a: b}\n")
+    with pytest.raises(InputError, match="is not YAML"):
+        read_sweep(tmp_path, "c")
+
+
+def test_records_are_read_and_never_written(tmp_path):
+    plan(tmp_path, "run", cfg=config(), ap=70.0)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert json.loads(before[tmp_path / "cells" / "run.json"])["name"] == "run"
+    join(table(), tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

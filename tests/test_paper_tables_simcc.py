@@ -1,0 +1,254 @@
+"""The tables of SimCC and SimDR as sweeps: what the papers print, and what their code did row by row. No Hydra."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from poserep.build import CONF
+from poserep.metrics.coco import NAMES as COCO_NAMES
+from poserep.metrics.crowdpose import NAMES as CROWD_NAMES
+from poserep.metrics.crowdpose import PARTS
+from poserep.metrics.pckh import GROUPS
+from poserep.tables import Row, Table, cells, read_table
+
+SWEEPS = CONF.parent / "sweeps"
+RECIPES = yaml.safe_load((CONF / "recipes/papers.yaml").read_text())
+# Rows, rows that are run, runs that these share in the published mode.
+COUNTS = {
+    "simcc-table1": (27, 27, 18),
+    "simcc-table2": (29, 3, 3),
+    "simcc-table3": (4, 4, 3),
+    "simcc-table4": (9, 9, 9),
+    "simcc-table5": (4, 4, 4),
+    "simcc-table6": (4, 4, 4),
+    "simcc-table7": (5, 5, 5),
+    "simcc-fig3": (24, 24, 24),
+    "simcc-fig4": (24, 24, 24),
+    "simdr-table2": (45, 45, 30),
+    "simdr-table3": (6, 6, 6),
+    "simdr-table4": (6, 0, 0),
+    "simdr-table5": (30, 3, 3),
+    "simdr-table6": (6, 6, 6),
+    "simdr-table7": (4, 4, 4),
+    "simdr-table8": (5, 5, 5),
+    "simdr-fig3": (24, 24, 24),
+}
+MEASURED = {
+    "coco": COCO_NAMES,
+    "coco-test-dev": COCO_NAMES,
+    "crowdpose": (*CROWD_NAMES, *PARTS),
+    "mpii": [f"{name}@{t}" for name in ("PCKh", *GROUPS) for t in ("0.5", "0.1")],
+    "": ("FPS",),
+}
+CODEC = "representation.codec"
+LOSS = f"{CODEC}.criterion.reduction"
+SUM, MEAN = {LOSS: "sum"}, {LOSS: "mean"}
+K, E, SIGMA, ABOVE = (f"{CODEC}.{key}" for key in ("k", "label.smoothing", "label.sigma", "score_threshold"))
+
+
+def node(name: str) -> dict[str, Any]:
+    """A sweep file; what it takes over from another comes first, as in Hydra."""
+    own = yaml.safe_load((SWEEPS / f"{name}.yaml").read_text())
+    bases = [node(d) for d in own["defaults"] if isinstance(d, str) and d in COUNTS]
+    table = {key: value for part in (*bases, own) for key, value in part["table"].items()}
+    return {**own, "table": table}
+
+
+def read(name: str, mode: str = "published") -> Table:
+    return replace(read_table({**node(name)["table"], "recipes": RECIPES}), mode=mode)
+
+
+def row(table: str, name: str) -> Row:
+    (found,) = [r for r in read(table).rows if r.name == name]
+    return found
+
+
+def settings(table: Table, wanted: Row) -> dict[str, str]:
+    return {key: override.split("=", 1)[1] for key, override in table.settings(wanted).items()}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_tables_are_whole(name):
+    table = read(name)
+    assert (len(table.rows), len(table.runnable), len(cells(table, {}))) == COUNTS[name]
+    assert node(name)["study"] == name
+    paper = {"simcc": "SimCC (Li et al., 2022)", "simdr": "SimDR (Li et al., 2021)"}[name[:5]]
+    where = name[6:].replace("table", "table ").replace("fig", "figure ")
+    assert table.paper == f"{paper}, {where}"
+    assert set(table.columns) <= set(MEASURED[table.data])
+    for r in table.rows:
+        assert set(r.values) == set(table.columns), r.name
+        assert r.undetermined or any(value is not None for value in r.values.values()), r.name
+        assert all(value is None or 0 < value < 100 for value in r.values.values()), r.name
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("mode", ["published", "controlled"])
+def test_rows_are_held_against_others_of_the_same_network_and_size(name, mode):
+    table = read(name, mode)
+    rows = {r.name: r for r in table.runnable}
+    for r in rows.values():
+        mine = settings(table, r)
+        assert {"backbone", "representation", "size"} <= mine.keys()
+        if r.against is None:
+            continue
+        other = settings(table, rows[r.against])
+        assert [mine[key] for key in ("backbone", "size")] == [other[key] for key in ("backbone", "size")]
+        assert rows[r.against].against is None and r.against != r.name
+
+
+def test_readouts_are_what_rows_say():
+    for name in COUNTS:
+        for r in read(name).runnable:
+            if "heatmap" in r.name and "1D" not in r.name:
+                expected = "shift" if "+ shift" in r.name else "dark" if "+ DARK" in r.name else "argmax"
+                assert r.readout == expected, (name, r.name)
+
+
+SPOTS = [
+    ("simcc-table1", "TokenPose-S 128x128, SimCC", {"AP": 70.4, "AR": 76.4}),
+    ("simcc-table1", "SimBa-R50 64x64, SimCC, no deconv", {"AP": 39.3, "AR": 48.4}),
+    ("simcc-table1", "HRNet-W48 64x64, heatmap", {"AP": 36.9, "AR": 47.8}),
+    ("simdr-table2", "SimBa-R50 64x64, SimDR", {"AP": 40.8, "AR": 49.6}),
+    ("simdr-table2", "SimBa-R101 256x192, heatmap + shift", {"AP": 71.4, "AR": 77.1}),
+    ("simdr-table2", "HRNet-W32 256x192, SimDR", {"AP": 75.3, "AR": 80.8}),
+    ("simcc-table2", "RLE, W48", {"AP": 75.7, "AP_L": 81.3, "AR": None}),
+    ("simdr-table5", "DEKR, W48 640x640", {"AP": 72.3, "AR": 77.7}),
+    ("simdr-table5", "HRNet-W48 384x288, SimDR, Gaussian", {"AP": 76.0, "AP75": 83.5, "AR": 81.1}),
+    ("simcc-table3", "SimBa-R50 256x256, 1D heatmap", {"AP": 68.5}),
+    ("simcc-table4", "SimBa-R50 256x192, SimCC, no deconv", {"AP": 70.8}),
+    ("simcc-table5", "SimBa-R50 384x288, Laplace smoothing", {"AP": 73.0, "AP_M": 69.3, "AR": 78.4}),
+    ("simdr-table3", "HRNet-W48 384x288, SimDR", {"AP": 69.9, "AP50": 84.7, "AR": 78.1}),
+    ("simdr-table4", "SimBa-R50 64x64, SimDR, no deconv", {"FPS": 45}),
+    ("simdr-table6", "SimBa-R152 384x288, SimDR", {"AP": 74.9, "AP75": 81.5, "AR": 80.4}),
+    ("simdr-table7", "HRNet-W32 64x64, SimCC", {"AP": 46.5, "AP_E": 56.0, "AP_H": 34.7}),
+    ("simdr-table8", "HRNet-W32 64x64, SimCC", {"Head@0.5": 93.5, "PCKh@0.5": 78.7, "Ankle@0.1": 12.8}),
+    ("simcc-table7", "HRNet-W32 256x256, heatmap + shift", {"Wrist@0.5": 86.4, "Hip@0.1": 15.1, "PCKh@0.1": 33.1}),
+]
+
+
+@pytest.mark.parametrize(("table", "name", "values"), SPOTS)
+def test_values_are_as_printed(table, name, values):
+    assert {key: row(table, name).values[key] for key in values} == values
+
+
+def test_numbers_that_tables_share_are_the_same():
+    def values(name: str, key: str = "AP") -> dict[str, float | None]:
+        renamed = {r.name.replace("SimDR*", "SimDR, Gaussian").replace("SimDR", "SimCC"): r for r in read(name).rows}
+        return {who: r.values[key] for who, r in renamed.items()}
+
+    main = values("simdr-table2") | values("simcc-table1")
+    for name in ("simcc-table1", "simcc-table4", "simdr-table3", "simcc-fig3"):
+        shared = values(name).keys() & main.keys()
+        assert len(shared) >= 2 and all(values(name)[who] == main[who] for who in shared), name
+    assert len(values("simcc-table4").keys() & main.keys()) == 9
+    dev, earlier = values("simcc-table2"), values("simdr-table5")
+    assert dev.keys() ^ earlier.keys() == {"RLE, W48", "PersonLab, R101", "DEKR, W48 640x640"}
+    assert all(dev[who] == earlier[who] for who in dev.keys() & earlier.keys())
+    equal = row("simcc-table5", "SimBa-R50 384x288, equal smoothing")
+    assert equal.values == row("simdr-table6", "SimBa-R50 384x288, SimDR").values
+    assert read("simcc-fig4").rows == read("simdr-fig3").rows
+    assert read("simcc-table6").rows == read("simdr-table7").rows
+    assert read("simcc-table7").rows == read("simdr-table8").rows
+
+
+# What the code's configurations say of rows: bins a px, loss, label, score above which joints count.
+CODE = [
+    ("simdr-table2", "HRNet-W32 64x64, SimDR", {K: "3", **SUM, ABOVE: "0.02"}),
+    ("simdr-table2", "HRNet-W32 128x128, SimDR", {K: "2", **SUM, E: "0.2", ABOVE: "0.02"}),
+    ("simdr-table2", "HRNet-W32 256x192, SimDR", {K: "2", **SUM, ABOVE: "0.01"}),
+    ("simcc-table1", "HRNet-W48 64x64, SimCC", {K: "3", **SUM, ABOVE: "0.02"}),
+    ("simcc-table1", "HRNet-W48 128x128, SimCC", {K: "2", **SUM, ABOVE: "0.02"}),
+    ("simcc-table1", "HRNet-W48 256x192, SimCC", {K: "2", **SUM, ABOVE: "0.01"}),
+    ("simdr-table3", "HRNet-W48 256x192, SimDR*", {**MEAN, SIGMA: "4", ABOVE: "0.01"}),
+    ("simdr-table3", "HRNet-W48 384x288, SimDR*", {K: "1.5", **MEAN, SIGMA: "4", ABOVE: "0.005"}),
+    ("simdr-table3", "HRNet-W48 384x288, SimDR", {K: "1.5", **SUM, ABOVE: "0.01"}),
+    ("simdr-table2", "SimBa-R50 64x64, SimDR", {K: "3", **SUM, ABOVE: "0.02"}),
+    ("simdr-table2", "SimBa-R50 128x128, SimDR", {K: "3", **SUM, ABOVE: "0.02"}),
+    ("simdr-table2", "SimBa-R50 256x192, SimDR", {K: "2", **SUM, ABOVE: "0.01"}),
+    ("simdr-table6", "SimBa-R50 384x288, SimDR", {K: "2", **SUM, ABOVE: "0.01"}),
+    ("simcc-table5", "SimBa-R50 384x288, Gaussian smoothing", {**MEAN, SIGMA: "6", ABOVE: "0.005"}),
+    ("simdr-table2", "SimBa-R101 64x64, SimDR", {K: "3", **SUM, ABOVE: "0.02"}),
+    ("simdr-table2", "SimBa-R101 128x128, SimDR", {K: "2", **SUM, E: "0.2", ABOVE: "0.02"}),
+    ("simdr-table2", "SimBa-R101 256x192, SimDR", {K: "2", **SUM, E: "0.4", ABOVE: "0.01"}),
+    ("simdr-table6", "SimBa-R101 384x288, SimDR", {K: "2", **MEAN, ABOVE: "0.01"}),
+    ("simdr-table6", "SimBa-R152 384x288, SimDR", {K: "2", **MEAN, ABOVE: "0.01"}),
+    ("simcc-table4", "SimBa-R50 64x64, SimCC, no deconv", {K: "3", **SUM, ABOVE: "0.02"}),
+    ("simcc-table1", "SimBa-R50 128x128, SimCC, no deconv", {K: "3", **SUM, ABOVE: "0.02"}),
+    ("simcc-table1", "SimBa-R50 256x192, SimCC, no deconv", {K: "2", **SUM, ABOVE: "0.01"}),
+    ("simcc-table3", "SimBa-R50 256x256, SimCC, no deconv", {K: "2", **SUM, ABOVE: "0.01"}),
+    ("simcc-table7", "HRNet-W32 64x64, SimCC", {K: "3", **MEAN, E: "0.2"}),
+    ("simcc-table7", "HRNet-W32 256x256, SimCC", {K: "2", **MEAN, E: "0.2"}),
+    ("simcc-table7", "HRNet-W32 256x256, SimCC, Gaussian", {K: "2", **MEAN, SIGMA: "6"}),
+]
+
+
+@pytest.mark.parametrize(("table", "name", "code"), CODE)
+def test_published_rows_follow_the_code(table, name, code):
+    made = settings(read(table), row(table, name))
+    assert {key: made.get(key) for key in (K, LOSS, E, SIGMA, ABOVE)} == {
+        key: code.get(key) for key in (K, LOSS, E, SIGMA, ABOVE)
+    }
+    resnet = "SimBa" in name
+    free = "no deconv" in name
+    maps = {"64x64": "32", "128x128": "32"}.get(made["size"], "28") if free else None
+    assert made.get("representation.head.channels_per_joint") == maps
+    assert made.get("data.crop.bgr") == ("true" if resnet else None)
+    assert made["optim.schedule.milestones"] == ("[89,119]" if resnet else "[169,199]")
+    assert (made["trainer.epochs"], made["trainer.batch"]) == ("140" if resnet else "210", "128")
+    assert (made["align"], made[f"{CODEC}.flip_shift"], made[f"{CODEC}.score"]) == ("corner", "-1", "published")
+    gaussian = SIGMA in code
+    assert made.get(f"{CODEC}.merge_on") == ("logits" if gaussian else None)
+    assert made.get(f"{CODEC}.label.renormalise") == ("false" if gaussian else None)
+
+
+def test_released_models_are_made_as_their_authors_did():
+    for table, name, milestones, batch in (
+        ("simcc-table1", "HRNet-W48 256x192, heatmap + shift", "[170,200]", "128"),
+        ("simdr-table3", "HRNet-W48 384x288, heatmap + shift", "[170,200]", "96"),
+        ("simcc-table7", "HRNet-W32 256x256, heatmap + shift", "[170,200]", "128"),
+        ("simdr-table6", "SimBa-R152 384x288, heatmap + shift", "[90,120]", "128"),
+        ("simcc-table1", "HRNet-W48 64x64, heatmap + shift", "[169,199]", "128"),
+        ("simcc-table1", "SimBa-R50 128x128, heatmap + shift", "[89,119]", "128"),
+        ("simcc-table1", "TokenPose-S 256x192, heatmap + DARK", "[200,260]", "128"),
+    ):
+        made = settings(read(table), row(table, name))
+        assert (made["optim.schedule.milestones"], made["trainer.batch"]) == (milestones, batch), name
+        # LRs are stated for the batch that they are used with.
+        assert made["optim.lr"] == "1e-3" and made.get("optim.reference_batch", "128") == batch
+
+
+def test_curves_over_k_have_every_k_in_both_modes():
+    for mode in ("published", "controlled"):
+        table = read("simcc-fig4", mode)
+        found = {tuple(settings(table, r)[key] for key in ("backbone", "size", K)) for r in table.runnable}
+        sizes, networks = ("64x64", "128x128", "256x192"), ("resnet50", "hrnet_w32")
+        assert found == {(n, s, k) for n in networks for s in sizes for k in "1234"}
+
+
+@pytest.mark.parametrize("name", [n for n, (_, runnable, _) in COUNTS.items() if runnable])
+def test_controlled_rows_have_one_recipe(name):
+    table = read(name, "controlled")
+    common = []
+    for r in table.runnable:
+        made = settings(table, r)
+        common.append(
+            {key: v for key, v in made.items() if key.split(".")[0] in ("data", "augment", "optim", "trainer")}
+        )
+        assert made["align"] == "centre" and "data.crop.bgr" not in made and "published" not in made.values()
+        tuned = {key for key in made if key.startswith(f"{CODEC}.")}
+        assert tuned <= ({K} if name.endswith(("fig4", "simdr-fig3")) else set())
+    assert all(c == common[0] for c in common)
+
+
+def test_test_dev_and_latency_tables_say_what_they_are():
+    for name in ("simcc-table2", "simdr-table5"):
+        table = read(name)
+        assert table.data == "coco-test-dev" and {"override data": "coco"} in node(name)["defaults"]
+        assert any("data=coco_testdev" in note for note in table.notes)
+        assert all(bool(r.quoted) != bool(r.overrides) for r in table.rows)
+    speed = yaml.safe_load((SWEEPS / "cost.yaml").read_text())["table"]["speed"]["pairs"]
+    assert [r.values["FPS"] for r in read("simdr-table4").rows] == [f for pair in speed for f in pair["printed"]["fps"]]
+    assert "\nreproduce-simdr-table4: reproduce-cost ;\n" in (CONF.parent / "Makefile").read_text()

@@ -1,0 +1,187 @@
+"""The tables of SRPose as sweeps: published values as printed, rows as its code made them, and figure 7's timing."""
+
+import sys
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from poserep import search_speed
+from poserep.build import CONF
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.tables import Table, read_table
+
+SWEEPS = CONF.parent / "sweeps"
+TABLES = {  # rows, and those of them that run
+    "table1": (28, 24), "table2": (24, 2), "table3": (4, 4), "table4": (5, 5), "table5": (4, 4), "table6": (3, 3),
+    "table7": (9, 4), "table8": (5, 4), "fig6": (4, 4),
+}  # fmt: skip
+SEARCH = f"hydra.searchpath=[file://{CONF}]"
+
+
+def composed(name: str, *overrides: str):
+    with initialize_config_dir(str(SWEEPS), version_base="1.3"):
+        return compose(f"srpose-{name}", [SEARCH, *overrides])
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, Table]:
+    return {name: read_table(OmegaConf.to_container(composed(name).table)) for name in TABLES}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_rows(tables, name):
+    table = tables[name]
+    assert (len(table.rows), len(table.runnable)) == TABLES[name]
+    assert composed(name).study == f"srpose-{name}"
+    assert all(set(table.columns) <= set(row.values) for row in table.rows)
+    # A difference is one between runs.
+    runs = {row.name for row in table.runnable}
+    assert all(row.against is None or row.against in runs for row in table.rows)
+    assert {row.readout for row in table.runnable} <= {"shift", "argmax"}
+
+
+VALUES = [
+    ("table1", "ResNet-50, Simple", {"AP": 71.7, "AR": 77.3, "gflops": 5.46, "backbone": 23.51, "other": 10.49}),
+    ("table1", "HRNet-W32, SR head, w/o post", {"AP": 75.4, "AR": 80.5}),
+    ("table1", "TransPose-R-A4, SRPose", {"AP": 73.5, "AR": 78.9, "gflops": 6.26, "backbone": 4.93, "other": 0.55}),
+    ("table1", "HRFormer-S, SRPose, w/o post", {"AP": 75.5, "AR": 80.6}),
+    ("table1", "Bottom-up ResNet-50, SR head", {"AP": 48.4, "AR": 56.6, "gflops": 30.86, "backbone": 23.51, "other": 10.6}),
+    ("table2", "SRPose, HRFormer-B 384x288", {"AP": 76.9, "AR": 81.8, "gflops": 30.4}),
+    ("table2", "HRNet-W32 512x512, bottom-up", {"AP": 64.1, "AR": None, "gflops": 38.9}),
+    ("table2", "TFPose", {"AP": 72.2, "AR": None, "gflops": 20.4}),
+    ("table3", "k = 2", {"AP": 73.2, "AR": 78.6, "params": 25.06, "gflops": 5.43}),
+    ("table4", "SRPose, M2", {"AP": 72.6, "AR": 78.1}),
+    ("table5", "Inter, SR", {"AP": 72.8, "AR": 78.3, "params": 24.80}),
+    ("table6", "kernels 3-3-3-3", {"AP": 73.1, "AR": 78.6, "params": 24.72}),
+    ("table7", "SRPose, HRNet-W32", {"PCKh@0.5": 90.5}),
+    ("table8", "SRPose, ResNet-50", {"AP": 64.7, "AP_E": 74.9, "AP_M": 65.8, "AP_H": 52.3}),
+    ("fig6", "H/2", {"AP": None, "AR": None}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "name", "values"), VALUES)
+def test_values_are_those_printed(tables, table, name, values):
+    (row,) = [row for row in tables[table].rows if row.name == name]
+    assert row.values == values
+
+
+def test_costs_are_those_that_are_counted(tables):
+    networks = OmegaConf.load(SWEEPS / "cost.yaml").table.networks
+    printed = [n.printed for n in networks if any(t.startswith("srpose") for t in n.printed.tables)]
+    assert len(printed) == 23
+    for node in printed:
+        wanted = {key: float(node[key]) for key in ("params", "backbone", "other", "gflops") if key in node}
+        name = node.tables[0].removeprefix("srpose-")
+        assert any(wanted.items() <= row.values.items() for row in tables[f"table{name}"].rows), node
+
+
+def composed_row(tables: dict[str, Table], name: str, row: str, mode: str = "published"):
+    table = Table(**{**vars(tables[name]), "mode": mode})
+    (found,) = [r for r in table.runnable if r.name == row]
+    return composed(name, *table.settings(found).values())
+
+
+@pytest.fixture(scope="module")
+def configs(tables):
+    """By table and row, what the published mode composes; rows that differ by their readout once."""
+    return {(name, row.name): composed_row(tables, name, row.name) for name in TABLES for row in tables[name].runnable
+            if row.readout == "shift"}  # fmt: skip
+
+
+def test_published_rows_train_as_the_code_does(configs):
+    assert len(configs) == sum(runs for _, runs in TABLES.values()) - 12
+    for (_, row), cfg in configs.items():
+        schedule = cfg.optim.schedule
+        assert (schedule.milestones, cfg.trainer.epochs, cfg.trainer.batch) == ([170, 200], 210, 128)
+        former = "HRFormer" in row
+        assert (cfg.optim.lr, schedule.warmup_steps, schedule.warmup_factor) == (5e-4, 500, 1e-3)
+        assert cfg.optim.optimizer._target_ == f"torch.optim.Adam{'W' if former else ''}"
+        assert cfg.optim.optimizer.get("weight_decay") == (0.01 if former else None)
+        # Frozen where they are not added, so that nothing decays them.
+        assert not former or cfg.backbone.position_bias is False
+        assert (cfg.augment.scale, cfg.augment.rotation, cfg.augment.upper_prob) == (0.5, 40, 0.6915)
+        assert cfg.backbone.weights and not cfg.data.crop.bgr
+        codec = cfg.representation.codec
+        assert (cfg.align, codec.flip_shift, codec.score, codec.bounds) == ("corner", 1, "published", "published")
+        # SRPose's codec has no half in its criterion unless told.
+        assert cfg.representation.name == "srpose" or codec.criterion.factor == 1
+        assert cfg.representation.name != "srpose" or (codec.targets, codec.lr_weight) == ("pooled", 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [("table1", "HRFormer-S, SRPose"), ("table7", "SRPose, HRNet-W32"), ("table8", "SRPose, ResNet-50")],
+)
+def test_controlled_rows_have_none_of_the_quirks(tables, name, row):
+    cfg = composed_row(tables, name, row, "controlled")
+    assert (cfg.align, cfg.optim.schedule.warmup_steps, cfg.optim.lr) == ("centre", 0, 1e-3)
+    assert "flip_shift" not in cfg.representation.codec and cfg.augment.get("upper_prob", 0.5) == 0.5
+    assert cfg.optim.optimizer._target_ == "torch.optim.Adam"
+    assert cfg.backbone.weights and cfg.backbone.get("position_bias", True)
+
+
+def test_persons_of_each_set(configs):
+    found = {name: configs[name, row] for name, row in configs}
+    half = {name: (cfg.augment.half_body, cfg.augment.half_body_min) for name, cfg in found.items()}
+    assert half["table1"] == (0.3, 8) and half["table8"] == (0.3, 6) and half["table7"][0] == 0
+    jitter = {name: cfg.augment.jitter_once and cfg.augment.jitter_prob for name, cfg in found.items()}
+    assert jitter["table1"] == jitter["table8"] == 0.3 and jitter["table7"] == 0
+    boxes = {name: cfg.data.detections for name, cfg in found.items()}
+    assert "AP_H_56" in boxes["table1"] and "det_for_crowd" in boxes["table8"] and boxes["table7"] is None
+
+
+def test_what_ablations_change(configs):
+    def rows(table, *keys):
+        return [
+            [OmegaConf.select(cfg, key) for key in keys] for k, cfg in configs.items() if k[:2] == (table, MODES[0])
+        ]
+
+    codec, head = "representation.codec", "representation.head"
+    assert rows("table3", f"{codec}.scale") == [[0.25], [0.5], [1], [2]]
+    assert rows("fig6", f"{codec}.mid_stride") == [[8], [4], [2], [1]]
+    flags = [[bool(int(f)) for f in text] for text in ("1111", "0111", "0011", "0001")]
+    assert rows("table4", f"{codec}.supervise") == [[None], *([f] for f in flags)]
+    predictors = rows("table5", f"{head}.side._target_", f"{head}.main._target_", f"{codec}.scale")
+    inter, simple, sr = (f"poserep.models.{kind}Predictor" for kind in ("Inter", "Simple", "SR"))
+    assert predictors == [[inter, simple, 0.25], [sr, simple, 0.25], [inter, sr, 1], [sr, sr, 1]]
+    kernels = rows("table6", f"{head}.side.kernels", f"{head}.main.kernels")
+    assert kernels == [[[1] * 4] * 2, [[3] * 4] * 2, [None, None]]
+
+
+@pytest.mark.parametrize("size", ["64x48", "40x24"])
+def test_all_searches_find_the_same(size):
+    maps = search_speed.heatmaps(Size.parse(size), 2, "cpu")
+    assert maps.shape[:2] == (2, 17)
+    functions = search_speed.searches(maps, [1, 2, 4, 8, 16, 32])
+    assert list(functions) == ["rows", "1", "2", "4", "8", "16", "32"]
+    assert all(torch.equal(f()[0][0], functions["rows"]()[0][0]) for f in functions.values())
+
+
+def test_search_speed_command(tmp_path, monkeypatch, capsys):
+    options = ["table.sizes=[32x32]", "table.kernels=[1,4]", "table.rounds=2", "table.calls=1", "table.threads=[1]"]
+    monkeypatch.setattr(sys, "argv", ["search_speed", f"runs={tmp_path}", *options])
+    before = torch.get_num_threads()
+    search_speed.main()
+    assert torch.get_num_threads() == before
+    lines = (tmp_path / "srpose-fig7" / "srpose-fig7.csv").read_text().splitlines()
+    assert lines[0] == "device,threads,size,batch,search,ms,p25,p75,times"
+    assert [line.split(",")[1:5] for line in lines[1:]] == [["1", "32x32", "8", s] for s in ("rows", "1", "4")]
+    assert "table:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kernels": [2]}, "must hold 1"),
+        ({"kernels": [1, 0]}, "pool=0"),
+        ({"rounds": 1}, "rounds=1"),
+        ({"device": "tpu"}, "device=tpu"),
+    ],
+)
+def test_search_speed_refuses(change, message):
+    table = {"sizes": ["16x16"], "kernels": [1], "batch": 1, "rounds": 2, "calls": 1, "device": "cpu", "threads": [1]}
+    with pytest.raises(InputError, match=message):
+        list(search_speed.measure({**table, **change}))

@@ -1,0 +1,268 @@
+"""Runs on a dashboard are their records: one run each, whatever happened to either before."""
+
+import json
+import subprocess
+import sys
+import time
+import types
+
+import pytest
+
+from dashboard_server import Server
+from poserep import loggers
+from poserep.entry import read_entry, setting
+from poserep.errors import InputError
+from poserep.loggers import Dashboard
+from poserep.plan import remember
+from poserep.publish import LEDGER, Target, answers, default_mode, has_key, publish
+from poserep.tables import Cell
+from run_records import SIMCC, config, line, write
+
+NAME = "simcc-resnet18_s8-synthetic-easy-64x64-s0-0123abcd"
+ID = "table-0123abcd"
+LINES = [line(0, train__loss=3.0), line(1, train__loss=2.0), line(1, val__AP_gt=40.0)]
+OFFLINE = Target("poserep", mode="offline")
+
+
+class FakeRun:
+    """What `publish` uses of a run; keeps W&B's rule that steps only rise."""
+
+    def __init__(self, kept, given):
+        self.kept, self.given = kept, given
+        self.config = self.summary = self
+        self.starting_step = len(kept["lines"]) if given["resume"] == "allow" and given["mode"] == "online" else 0
+
+    def update(self, values, **how):
+        self.kept["said"] |= values
+
+    def define_metric(self, *names, **how):
+        pass
+
+    def log(self, row, step, commit):
+        assert commit
+        assert step not in self.kept["lines"] or self.given["resume"] is None
+        self.kept["lines"][step] = row
+
+    def finish(self, exit_code):
+        self.kept["exit"] = exit_code
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """A module in the place of wandb; runs by id, and every call of ``init``."""
+    module = types.ModuleType("wandb")
+    module.runs, module.inits, module.Error, module.Settings = {}, [], type("Error", (Exception,), {}), dict
+
+    def init(**given):
+        module.inits.append(given)
+        return FakeRun(module.runs.setdefault(given["id"], {"lines": {}, "said": {}, "exit": None}), given)
+
+    module.init = init
+    module.setup = lambda: types.SimpleNamespace(settings=types.SimpleNamespace(base_url="http://127.0.0.1:9"))
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    monkeypatch.setattr("poserep.publish.answers", lambda url: True)
+    return module
+
+
+def test_an_entry_says_the_same_of_every_scheme(tmp_path):
+    run_dir = write(tmp_path / "table", NAME, config(), LINES)
+    remember(tmp_path / "table", NAME, Cell((), ("row a", "row b"), ("data=synthetic",), "controlled"))
+    entry = read_entry(run_dir)
+    assert (entry.id, entry.group, entry.name) == (ID, "table", NAME)
+    assert entry.tags == ("simcc", "resnet18_s8", "synthetic-easy", "64x64")
+    assert entry.config["table"] == {
+        "modes": ["controlled"],
+        "rows": ["row a", "row b"],
+        "arguments": ["data=synthetic"],
+    }
+    assert entry.history == {
+        0: {"step": 1, "train/loss": 3.0, "epoch": 0},
+        1: {"step": 3, "train/loss": 2.0, "val/AP_gt": 40.0, "epoch": 1},
+    }
+    assert entry.summary == {
+        "result/AP_gt": 50.0, "result/argmax/AP_gt": 50.0, "result/dark/AP_gt": 51.0,
+        "result/AP_det": 50.0, "result/argmax/AP_det": 50.0, "result/dark/AP_det": 51.0,
+        "result/ece_gt": 0.25, "result/argmax/ece_gt": 0.25, "result/dark/ece_gt": 0.125,
+        "result/aurc_gt": 0.5, "result/argmax/aurc_gt": 0.5, "result/dark/aurc_gt": 0.5,
+        "cost/params_M": 1.5, "cost/GMACs": 0.25, "speed/img_s": 100.0, "seconds": 60.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("codec", "k", "sigma", "smoothing"),
+    [
+        (SIMCC, 2, 4.0, "gaussian, sigma 4"),
+        ({"k": 3, "label": {"_target_": "poserep.codecs.Laplace", "sigma": 6.0}}, 3, 6.0, "laplace, sigma 6"),
+        ({"k": 1, "label": {"_target_": "poserep.codecs.Equal", "smoothing": 0.1}}, 1, None, "equal, 0.1"),
+        ({"k": 1, "label": {"_target_": "poserep.codecs.Equal", "smoothing": 0}}, 1, None, "one-hot"),
+        ({"stride": 4, "sigma": 2.0}, 0.25, 2.0, "gaussian map, sigma 2"),
+        ({"scale": 1, "base_sigma": 2.0}, 1, 2.0, "gaussian map, sigma 2"),
+        ({"stride": 4}, 0.25, None, "none"),
+        ({}, None, None, "none"),
+    ],
+)
+def test_what_schemes_are_compared_over(codec, k, sigma, smoothing):
+    found = setting(config(codec=codec, size="256x192"))
+    assert (found["k"], found["sigma"], found["smoothing"]) == (k, sigma, smoothing)
+    assert (found["height"], found["width"]) == (256, 192)
+
+
+def test_publishing_twice_makes_one_run(fake, tmp_path, capsys):
+    run_dir = write(tmp_path / "table", NAME, config(), LINES)
+    write(tmp_path / "table", f"{NAME[:-8]}89abcdef", config(), LINES[:1], ap=None)
+    online = Target("poserep", "me")
+    assert publish(tmp_path / "table", online) == [ID]
+    assert publish(tmp_path / "table", online) == []
+    assert len(fake.inits) == 1 and list(fake.runs) == [ID]
+    given, run = fake.inits[0], fake.runs[ID]
+    assert {key: given[key] for key in ("id", "group", "name", "project", "entity", "resume", "mode")} == {
+        "id": ID, "group": "table", "name": NAME, "project": "poserep", "entity": "me", "resume": "allow",
+        "mode": "online",
+    }  # fmt: skip
+    assert {step: row.get("train/loss") for step, row in run["lines"].items()} == {0: 3.0, 1: 2.0}
+    assert run["exit"] == 0 and run["said"]["result/AP_gt"] == 50.0 and run["said"]["setting"]["k"] == 2
+    assert publish(tmp_path / "table", online, again=True) == [ID]
+    assert publish(tmp_path / "table", Target("elsewhere", "me")) == [ID]
+    assert json.loads((run_dir / LEDGER).read_text())["project"] == "elsewhere"
+
+
+def test_a_changed_record_is_published_again_under_its_id(fake, tmp_path):
+    study, online = tmp_path / "table", Target("poserep")
+    write(study, NAME, config(), LINES)
+    publish(study, online)
+    write(study, NAME, config(), LINES, ap=60.0)
+    assert publish(study, online) == [ID] and fake.runs[ID]["said"]["result/AP_gt"] == 60.0
+    # Nothing that was sent has changed: the run goes on.
+    write(study, NAME, config(), [*LINES, line(2, train__loss=1.0)], ap=60.0)
+    assert publish(study, online) == [ID] and sorted(fake.runs[ID]["lines"]) == [0, 1, 2]
+    assert [given["resume"] for given in fake.inits] == ["allow"] * 3
+    # The run was trained anew: so is its curve.
+    write(study, NAME, config(), [line(0, train__loss=9.0)], ap=60.0)
+    assert publish(study, online) == [ID]
+    assert fake.inits[-1]["resume"] is None and fake.runs[ID]["lines"][0]["train/loss"] == 9.0
+    assert publish(study, online) == []
+
+
+def test_refusals(fake, tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="no finished run"):
+        publish(tmp_path, OFFLINE)
+    with pytest.raises(InputError, match="WANDB_MODE=disabled shows nothing"):
+        publish(tmp_path, Target("poserep", mode="disabled"))
+    write(tmp_path / "table", NAME, config(), LINES)
+    monkeypatch.setattr("poserep.publish.answers", lambda url: False)
+    with pytest.raises(InputError, match=r"127\.0\.0\.1:9 does not answer.*--offline"):
+        publish(tmp_path / "table", Target("poserep"))
+    monkeypatch.setattr("poserep.publish.answers", lambda url: True)
+
+    def refuse(**given):
+        raise fake.Error("permission denied\nand a long story")
+
+    fake.init = refuse
+    with pytest.raises(InputError, match=f"{ID}: permission denied; 0 runs are there"):
+        publish(tmp_path / "table", Target("poserep"))
+    assert not (tmp_path / "table" / NAME / LEDGER).exists()
+    (tmp_path / "table" / NAME / "result.json").write_text('{"codec": "SimCC"}')
+    with pytest.raises(InputError, match="it has codec, but no metrics"):
+        publish(tmp_path / "table", Target("poserep"))
+    with pytest.raises(InputError, match=r"no config\.yaml"):
+        read_entry(tmp_path)
+
+
+def test_the_mode_follows_key_and_environment(monkeypatch, tmp_path):
+    for key in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE", "NETRC"):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert not has_key() and default_mode() == "offline"
+    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password secret\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    assert has_key() and default_mode() == "online"
+    monkeypatch.setenv("WANDB_MODE", "dryrun")
+    assert default_mode() == "offline"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert default_mode() == "disabled"
+
+
+def test_a_dead_server_is_known_at_once():
+    assert not answers("http://127.0.0.1:9") and not answers("nonsense")
+    assert answers(Server().url)
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """W&B's own client, with a key, and a server that it talks to."""
+    found = Server()
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", found.url)
+    # Its client sends every 15 s.
+    monkeypatch.setenv("WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL", "1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    yield found
+    found.shutdown()
+
+
+def command(*arguments, **environment):
+    program = [sys.executable, "-m", "poserep.publish", *map(str, arguments)]
+    return subprocess.run(program, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.slow
+def test_the_command_with_wandbs_own_client(server, tmp_path):
+    study = tmp_path / "table"
+    run_dir = write(study, NAME, config(), LINES)
+    first = command("table", tmp_path)
+    assert first.returncode == 0 and f"sent: {ID}" in first.stdout, first.stderr
+    run = server.runs[ID]
+    assert server.steps(ID, "train/loss") == [(0, 3), (1, 2)] and run["exit"] == 0
+    assert run["groupName"] == "table" and run["displayName"] == NAME
+    assert run["summary"]["result/AP_gt"] == 50 and json.loads(run["config"])["setting"]["value"]["k"] == 2
+    # Without a ledger, as in a copy of the study, the server knows what it has.
+    (run_dir / LEDGER).unlink()
+    write(study, NAME, config(), [*LINES, line(2, train__loss=1.0)], ap=70.0)
+    assert command("table", tmp_path).returncode == 0
+    assert server.steps(ID, "train/loss") == [(0, 3), (1, 2), (2, 1)] and list(server.runs) == [ID]
+    assert run["summary"]["result/AP_gt"] == 70
+    offline = command("table", tmp_path, "--offline")
+    assert "wandb sync" in offline.stdout
+    command("table", tmp_path, "--offline", "--again")
+    assert len(list(run_dir.glob(f"wandb/offline-run-*-{ID}/*.wandb"))) == 1
+
+
+def until(condition):
+    ends = time.monotonic() + 60
+    while not condition() and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert condition()
+
+
+@pytest.mark.slow
+def test_segments_of_a_run_that_is_followed_are_one_curve(server, tmp_path):
+    study = tmp_path / "table"
+    run_dir = write(study, NAME, config(), LINES[:2], ap=None)
+    killed = Dashboard(run_dir, "poserep")
+    until(lambda: server.runs.get(ID, {}).get("history"))
+    # Of the last epoch more may come, so it is not sent.
+    killed.finish()
+    assert server.steps(ID, "train/loss") == [(0, 3)] and server.runs[ID]["exit"] == 1
+    write(study, NAME, config(), LINES, ap=50.0)
+    Dashboard(run_dir, "poserep").finish()
+    assert server.steps(ID, "train/loss") == [(0, 3), (1, 2)] and server.steps(ID, "val/AP_gt") == [(1, 40)]
+    assert server.runs[ID]["exit"] == 0 and list(server.runs) == [ID]
+    assert "0 sent, 1 were there" in command("table", tmp_path).stdout
+
+
+@pytest.mark.slow
+def test_a_server_that_falls_silent_costs_seconds(server, tmp_path, capfd):
+    run_dir = write(tmp_path / "table", NAME, config(), LINES, ap=None)
+    dashboard = Dashboard(run_dir, "poserep")
+    until(lambda: server.runs.get(ID, {}).get("history"))
+    server.awake.clear()
+    write(tmp_path / "table", NAME, config(), LINES)
+    began = time.monotonic()
+    dashboard.finish()
+    assert time.monotonic() - began < loggers.PATIENCE["online"] + 3
+    server.awake.set()
+    assert f"python -m poserep.publish table {tmp_path} shows the run" in capfd.readouterr().err
+    assert not json.loads((run_dir / LEDGER).read_text())["record"]
+    assert f"sent: {ID}" in command("table", tmp_path).stdout
+    assert server.steps(ID, "train/loss") == [(0, 3), (1, 2)]
