@@ -4,43 +4,35 @@ import sys
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from poserep import search_speed
-from poserep.build import CONF
+from poserep.codecs.peaks import peak
+from poserep.compositions import SWEEPS, compositions, table
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.tables import Table, read_table
+from poserep.tables import Table
 
-SWEEPS = CONF.parent / "sweeps"
 TABLES = {  # rows, and those of them that run
     "table1": (28, 24), "table2": (24, 2), "table3": (4, 4), "table4": (5, 5), "table5": (4, 4), "table6": (3, 3),
     "table7": (9, 4), "table8": (5, 4), "fig6": (4, 4),
 }  # fmt: skip
-SEARCH = f"hydra.searchpath=[file://{CONF}]"
-
-
-def composed(name: str, *overrides: str):
-    with initialize_config_dir(str(SWEEPS), version_base="1.3"):
-        return compose(f"srpose-{name}", [SEARCH, *overrides])
 
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, Table]:
-    return {name: read_table(OmegaConf.to_container(composed(name).table)) for name in TABLES}
+    return {name: table(f"srpose-{name}") for name in TABLES}
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_rows(tables, name):
-    table = tables[name]
-    assert (len(table.rows), len(table.runnable)) == TABLES[name]
-    assert composed(name).study == f"srpose-{name}"
-    assert all(set(table.columns) <= set(row.values) for row in table.rows)
+    found = tables[name]
+    assert (len(found.rows), len(found.runnable)) == TABLES[name]
+    assert all(set(found.columns) <= set(row.values) for row in found.rows)
     # A difference is one between runs.
-    runs = {row.name for row in table.runnable}
-    assert all(row.against is None or row.against in runs for row in table.rows)
-    assert {row.readout for row in table.runnable} <= {"shift", "argmax"}
+    runs = {row.name for row in found.runnable}
+    assert all(row.against is None or row.against in runs for row in found.rows)
+    assert {row.readout for row in found.runnable} <= {"shift", "argmax"}
 
 
 VALUES = [
@@ -48,7 +40,11 @@ VALUES = [
     ("table1", "HRNet-W32, SR head, w/o post", {"AP": 75.4, "AR": 80.5}),
     ("table1", "TransPose-R-A4, SRPose", {"AP": 73.5, "AR": 78.9, "gflops": 6.26, "backbone": 4.93, "other": 0.55}),
     ("table1", "HRFormer-S, SRPose, w/o post", {"AP": 75.5, "AR": 80.6}),
-    ("table1", "Bottom-up ResNet-50, SR head", {"AP": 48.4, "AR": 56.6, "gflops": 30.86, "backbone": 23.51, "other": 10.6}),
+    (
+        "table1",
+        "Bottom-up ResNet-50, SR head",
+        {"AP": 48.4, "AR": 56.6, "gflops": 30.86, "backbone": 23.51, "other": 10.6},
+    ),
     ("table2", "SRPose, HRFormer-B 384x288", {"AP": 76.9, "AR": 81.8, "gflops": 30.4}),
     ("table2", "HRNet-W32 512x512, bottom-up", {"AP": 64.1, "AR": None, "gflops": 38.9}),
     ("table2", "TFPose", {"AP": 72.2, "AR": None, "gflops": 20.4}),
@@ -59,12 +55,12 @@ VALUES = [
     ("table7", "SRPose, HRNet-W32", {"PCKh@0.5": 90.5}),
     ("table8", "SRPose, ResNet-50", {"AP": 64.7, "AP_E": 74.9, "AP_M": 65.8, "AP_H": 52.3}),
     ("fig6", "H/2", {"AP": None, "AR": None}),
-]  # fmt: skip
+]
 
 
-@pytest.mark.parametrize(("table", "name", "values"), VALUES)
-def test_values_are_those_printed(tables, table, name, values):
-    (row,) = [row for row in tables[table].rows if row.name == name]
+@pytest.mark.parametrize(("name", "row", "values"), VALUES)
+def test_values_are_those_printed(tables, name, row, values):
+    (row,) = [r for r in tables[name].rows if r.name == row]
     assert row.values == values
 
 
@@ -78,17 +74,15 @@ def test_costs_are_those_that_are_counted(tables):
         assert any(wanted.items() <= row.values.items() for row in tables[f"table{name}"].rows), node
 
 
-def composed_row(tables: dict[str, Table], name: str, row: str, mode: str = "published"):
-    table = Table(**{**vars(tables[name]), "mode": mode})
-    (found,) = [r for r in table.runnable if r.name == row]
-    return composed(name, *table.settings(found).values())
-
-
 @pytest.fixture(scope="module")
 def configs(tables):
     """By table and row, what the published mode composes; rows that differ by their readout once."""
-    return {(name, row.name): composed_row(tables, name, row.name) for name in TABLES for row in tables[name].runnable
-            if row.readout == "shift"}  # fmt: skip
+    found = {}
+    for name in TABLES:
+        rows = [row for row in tables[name].runnable if row.readout == "shift"]
+        made = compositions(f"srpose-{name}", [list(tables[name].settings(row).values()) for row in rows])
+        found |= {(name, row.name): cfg for row, cfg in zip(rows, made, strict=True)}
+    return found
 
 
 def test_published_rows_train_as_the_code_does(configs):
@@ -115,8 +109,10 @@ def test_published_rows_train_as_the_code_does(configs):
     ("name", "row"),
     [("table1", "HRFormer-S, SRPose"), ("table7", "SRPose, HRNet-W32"), ("table8", "SRPose, ResNet-50")],
 )
-def test_controlled_rows_have_none_of_the_quirks(tables, name, row):
-    cfg = composed_row(tables, name, row, "controlled")
+def test_controlled_rows_have_none_of_the_quirks(name, row):
+    controlled = table(f"srpose-{name}", "controlled")
+    (found,) = [r for r in controlled.runnable if r.name == row]
+    (cfg,) = compositions(f"srpose-{name}", [list(controlled.settings(found).values())])
     assert (cfg.align, cfg.optim.schedule.warmup_steps, cfg.optim.lr) == ("centre", 0, 1e-3)
     assert "flip_shift" not in cfg.representation.codec and cfg.augment.get("upper_prob", 0.5) == 0.5
     assert cfg.optim.optimizer._target_ == "torch.optim.Adam"
@@ -135,9 +131,7 @@ def test_persons_of_each_set(configs):
 
 def test_what_ablations_change(configs):
     def rows(table, *keys):
-        return [
-            [OmegaConf.select(cfg, key) for key in keys] for k, cfg in configs.items() if k[:2] == (table, MODES[0])
-        ]
+        return [[OmegaConf.select(cfg, key) for key in keys] for (name, _), cfg in configs.items() if name == table]
 
     codec, head = "representation.codec", "representation.head"
     assert rows("table3", f"{codec}.scale") == [[0.25], [0.5], [1], [2]]
@@ -157,7 +151,13 @@ def test_all_searches_find_the_same(size):
     assert maps.shape[:2] == (2, 17)
     functions = search_speed.searches(maps, [1, 2, 4, 8, 16, 32])
     assert list(functions) == ["rows", "1", "2", "4", "8", "16", "32"]
-    assert all(torch.equal(f()[0][0], functions["rows"]()[0][0]) for f in functions.values())
+    assert len({function() for function in functions.values()}) == 1
+
+
+def test_a_search_that_finds_other_joints_is_not_timed(monkeypatch):
+    monkeypatch.setattr("poserep.codecs.readouts.pooled_peak", lambda maps, kernel: peak(maps.roll(kernel, -1)))
+    with pytest.raises(InputError, match="kernel 2 finds other maxima"):
+        search_speed.searches(search_speed.heatmaps(Size(16, 16), 1, "cpu"), [2])
 
 
 def test_search_speed_command(tmp_path, monkeypatch, capsys):

@@ -59,7 +59,7 @@ def heatmaps(size: Size, batch: int, device: str) -> torch.Tensor:
 
 
 def searches(maps: torch.Tensor, kernels: Sequence[int]) -> dict[str, Callable[[], Any]]:
-    """By name what finds joints in the maps, with quarter shift; on a GPU each waits until it has.
+    """By name what finds joints in the maps, with quarter shift, and reads a score: a GPU must have finished by then.
 
     Raises:
         InputError: If a kernel makes no sense, or finds other joints than the search by rows does.
@@ -71,7 +71,7 @@ def searches(maps: torch.Tensor, kernels: Sequence[int]) -> dict[str, Callable[[
             raise InputError(f"kernel {name} finds other maxima than the search by rows; it is not timed")
 
     def timed(readout: QuarterShift) -> Callable[[], Any]:
-        return lambda: (readout(maps), maps.is_cuda and torch.cuda.synchronize())
+        return lambda: readout(maps)[1][0, 0].item()
 
     return {name: timed(readout) for name, readout in readouts.items()}
 
@@ -99,8 +99,9 @@ def measure(table: dict[str, Any]) -> Iterator[Timed]:
                 with torch.inference_mode():
                     found = {name: spread(s) for name, s in race(functions, rounds, calls).items()}
                 for name, ms in found.items():
-                    each = [ms[key] / batch for key in ("median", "p25", "p75")]
-                    yield Timed(named, threads, text, batch, name, *each, times=found["1"]["median"] / ms["median"])
+                    each, low, high = (ms[key] / batch for key in ("median", "p25", "p75"))
+                    times = found["1"]["median"] / ms["median"]
+                    yield Timed(named, threads, text, batch, name, each, low, high, times)
     finally:
         torch.set_num_threads(before)
 
@@ -142,8 +143,7 @@ def main() -> None:
     except (InputError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"error: {error}")
     wide_console().print(show(table["title"], rows))
-    path = (CONF.parent / "results" if given.record else Path(cfg.runs) / cfg.study) / f"{cfg.study}.csv"
-    write(path, rows)
+    write(path := (CONF.parent / "results" if given.record else Path(cfg.runs) / cfg.study) / f"{cfg.study}.csv", rows)
     print(f"table: {path}")
 
 

@@ -248,8 +248,8 @@ def test_tables_are_read_back_as_they_were_written(annotations, tmp_path):
     rows = ["representation=heatmap", "align=centre,edge", "size=64x64", conditions]
     assert study(SWEEPS, "quantisation", [*of(annotations), f"runs={tmp_path}/runs", *rows]) == 0
     entries = [
-        Entry("Heatmap", "Heatmap, quantise=floor", json.loads(path.read_text()))
-        for path in sorted((tmp_path / "runs/quantisation").glob("*/result.json"))
+        Entry("Heatmap", f"Heatmap, cell={i}", json.loads(path.read_text()))
+        for i, path in enumerate(sorted((tmp_path / "runs/quantisation").glob("*/result.json")))
     ]
     written = lines(entries)
     write_csv(tmp_path / "table.csv", written)

@@ -78,6 +78,16 @@ def study(made, tmp_path, monkeypatch):
     return tmp_path / "runs" / "paper"
 
 
+@pytest.fixture(scope="module")
+def page(made, tmp_path_factory):
+    """The page of the study as it was made."""
+    folder = tmp_path_factory.mktemp("page") / "paper"
+    shutil.copytree(made / "runs" / "paper", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "SWEEPS", made / "sweeps")
+        return report.report(folder)
+
+
 def printed(monkeypatch, capsys, study, form):
     monkeypatch.setattr(sys, "argv", ["report", study.name, str(study.parent), "--format", form])
     report.main()
@@ -182,14 +192,12 @@ def test_predictions_that_are_gone_leave_a_reason_in_the_row(study):
     assert found["IPR"]["no_difference_because"] == "", "a row without a run has nothing to tell"
 
 
-def test_page_asks_nobody_for_anything(study):
-    report.report(study)
-    page = (study / "report.html").read_text()
+def test_page_asks_nobody_for_anything(page):
     # Names of XML are no requests.
-    text = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
+    text = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page.read_text())
     assert not re.search(r"""(src|href)\s*=\s*["'](?!data:|#)""", text)
     assert not re.search(r"@import|url\((?!['\"]?data:)|fetch\(|XMLHttpRequest|WebSocket|sendBeacon|import\(", text)
-    assert page.count('<table class="sortable">') == 1 and page.count('data-value="70.4"') == 1
+    assert text.count('<table class="sortable">') == 1 and text.count('data-value="70.4"') == 1
 
 
 def chromium(*arguments):
@@ -203,8 +211,7 @@ def chromium(*arguments):
 
 
 @pytest.mark.slow
-def test_clicking_a_heading_sorts(study, tmp_path):
-    report.report(study)
+def test_clicking_a_heading_sorts(page, tmp_path):
     # Clicks as a reader would make them, and says what then stands first and last.
     click = """<script>
     const heads = [...document.querySelectorAll("table.sortable thead tr:last-child th")], said = [];
@@ -215,9 +222,9 @@ def test_clicking_a_heading_sorts(study, tmp_path):
     heads[4].querySelector("button").click(); said.push(names());
     document.body.innerHTML = ""; document.body.append(JSON.stringify(said));
     </script></body>"""
-    page = tmp_path / "clicked.html"
-    page.write_text((study / "report.html").read_text().replace("</body>", click))
-    dumped = chromium("--dump-dom", f"file://{page}")
+    clicked = tmp_path / "clicked.html"
+    clicked.write_text(page.read_text().replace("</body>", click))
+    dumped = chromium("--dump-dom", f"file://{clicked}")
     said = json.loads(html.unescape(re.search(r"<body>(\[\[.*\]\])", dumped, re.DOTALL)[1]))
     paper, up, down, again, missing_last = [[re.split("\\s*‡", name)[0] for name in names] for names in said]
     assert paper == ["Heatmap, shift", "Heatmap, argmax", "SimDR* k_2 <b>", "IPR", "Mask R-CNN"]
@@ -228,8 +235,7 @@ def test_clicking_a_heading_sorts(study, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
-def test_page_is_drawn_at_both_widths_without_a_request(study, tmp_path, width):
-    report.report(study)
+def test_page_is_drawn_at_both_widths_without_a_request(page, tmp_path, width):
     asked = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -240,12 +246,12 @@ def test_page_is_drawn_at_both_widths_without_a_request(study, tmp_path, width):
         def log_message(self, *arguments):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(study)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(page.parent)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     picture = tmp_path / "page.png"
     # Narrow windows are not: a frame of the page has the width of a telephone.
     frame = tmp_path / "frame.html"
-    address = f"http://127.0.0.1:{server.server_port}/report.html"
+    address = f"http://127.0.0.1:{server.server_port}/{page.name}"
     frame.write_text(f'<body style="margin:0"><iframe src="{address}" style="border:0" width="{width}" height="900">')
     chromium(f"--window-size={width},900", f"--screenshot={picture}", f"file://{frame}")
     server.shutdown()

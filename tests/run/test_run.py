@@ -56,7 +56,7 @@ def test_train_evaluate_report(synthetic, tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert "SimCC Gaussian" in shown.stdout and "AP_gt" in shown.stdout and "not photographs" in shown.stdout
     page = (tmp_path / "runs" / "table" / "report.html").read_text()
-    assert page.count("<img") == 7 and 'src="http' not in page and "SimCC Gaussian" in page
+    assert page.count("<img") == 8 and 'src="http' not in page and "SimCC Gaussian" in page
 
 
 def test_evaluation_reads_what_training_reported(run):

@@ -100,7 +100,7 @@ def read_csv(path: Path) -> list[dict[str, Any]]:
         lacking = [column for column in (*ABOUT, *NUMBERS, *DATA) if column not in (reader.fieldnames or ())]
         if lacking:
             raise InputError(f"{path} is no table of the quantisation study: it has no column {', '.join(lacking)}")
-        found = [{key: _value(key, text) for key, text in row.items() if text} for row in reader]
+        found: list[dict[str, Any]] = [{k: _value(k, text) for k, text in row.items() if text} for row in reader]
     clean: dict[tuple[Any, ...], Line] = {}
     moved = set()
     for row in found:
