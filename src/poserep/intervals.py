@@ -108,8 +108,8 @@ class _Sides:
         a, b = (read_side(_argument(side, seeds), self.boxes) for side in (line, base))
         for run in (*a, *b):
             check_protocols(a[0], run)
-        resamplers = [[self._opened(run.path, run.readout, name) for run in side] for side in (a, b)]
-        found = paired(*resamplers, name, samples, level=LEVEL)
+        ours, theirs = ([self._opened(run.path, run.readout, name) for run in side] for side in (a, b))
+        found = paired(ours, theirs, name, samples, level=LEVEL)
         for run, value in zip((*a, *b), found.a.values + found.b.values, strict=True):
             if abs(value - run.values[name]) > 1e-6 * max(1, abs(value)):
                 was = f"{run.values[name]:.6g} when it was evaluated"

@@ -1,4 +1,4 @@
-"""Sweep files as they stand, without composing a run: what a study's table says, its title, and which file says it."""
+"""Sweep files as they stand, without composing a run: the table of a study, and its title."""
 
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,9 @@
 """Every row of every sweep, in both modes: it composes, its network is built, learns and decodes.
 
-Networks are stepped in two parts. Every head takes two steps on the features that its backbone makes of two images,
-at the row's own size. Whole networks take two steps at the row's own size if that is at most 128x96, else at 64x64,
-once for each backbone. A dozen rows go all the way through training and evaluation, on drawn people.
+Codecs encode, score and decode what a perfect head would say. Every head takes two steps on the features that its
+backbone makes of two images, and decodes, at the row's own size. Whole networks take two steps once for each backbone,
+at the row's own size if that is at most 128x96, else at 64x64. About twenty rows, one of every kind, go all the way
+through training and evaluation on drawn people at 64x64.
 """
 
 from collections import defaultdict
@@ -31,18 +32,10 @@ from poserep.tables import MODES, Cell, key_of
 
 # Nothing is read.
 NOWHERE = "data.root=nowhere"
-# What networks and codecs follow from.
-ABOUT_NETS = (
-    "align",
-    "backbone",
-    "dark_kernel",
-    "heatmap_sigma",
-    "input_size",
-    "representation",
-    "simcc_sigma",
-    "size",
-)
 GROUPS = ("backbone", "data", "representation", "size")
+# What about a codec no head sees.
+CODEC = "representation.codec."
+UNSEEN = {"bounds", "criterion", "flip_shift", "label", "merge_on", "quantise", "readouts", "score", "score_threshold"}
 LARGE = 128 * 96
 NAMES = names()
 
@@ -53,29 +46,65 @@ def cells(name: str, mode: str) -> list[Cell]:
     return cells_of(table(name, mode), {"seed": ["seed=0"]})
 
 
+@cache
+def defaults(name: str) -> dict[str, str]:
+    return {g: v for g, v in read_sweep(SWEEPS, name)["overridden"].items() if g in GROUPS}
+
+
 def chosen(name: str, cell: Cell) -> dict[str, str]:
     """The groups of a cell, those of the sweep where its rows say nothing."""
-    defaults = {g: v for g, v in read_sweep(SWEEPS, name)["overridden"].items() if g in GROUPS}
     said = {key_of(o): o.split("=", 1)[1] for o in cell.overrides}
-    return {**defaults, **{g: v for g, v in said.items() if g in GROUPS}}
+    return {**defaults(name), **{g: v for g, v in said.items() if g in GROUPS}}
 
 
-def all_nets() -> dict[str, dict[tuple[str, ...], set[str | None]]]:
-    """By backbone, the overrides that make a network and its codec, with the readouts that rows ask of them."""
-    found: dict[str, dict[tuple[str, ...], set[str | None]]] = defaultdict(lambda: defaultdict(set))
+def makes_a_net(override: str) -> bool:
+    key = key_of(override)
+    if key.startswith(CODEC):
+        return key.removeprefix(CODEC).split(".")[0] not in UNSEEN
+    return key == "input_size" or (key.startswith(("backbone.", "representation.")) and key != "backbone.weights")
+
+
+def all_nets() -> dict[str, list[tuple[str, ...]]]:
+    """By backbone, the overrides that make a network, those of small images first."""
+    found: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for name in NAMES:
-        readouts = {row.name: row.readout for row in table(name).rows}
         for mode in MODES:
             for cell in cells(name, mode):
                 groups = chosen(name, cell)
-                rest = [o for o in cell.overrides if key_of(o).split(".")[0] in ABOUT_NETS and key_of(o) not in GROUPS]
-                rest = [o for o in rest if key_of(o) != "backbone.weights"]
-                overrides = (*sorted(f"{g}={v}" for g, v in groups.items()), *sorted(rest))
-                found[groups.get("backbone", "default")][overrides] |= {readouts[row] for row in cell.rows}
-    return found
+                rest = sorted(o for o in cell.overrides if makes_a_net(o))
+                found[groups.get("backbone", "default")].add((*sorted(f"{g}={v}" for g, v in groups.items()), *rest))
+    return {backbone: sorted(nets, key=area) for backbone, nets in found.items()}
+
+
+def area(overrides: tuple[str, ...]) -> int:
+    size = next((o.split("=")[1] for o in overrides if o.startswith(("size=", "input_size="))), "64x64")
+    return int(size.split("x")[0]) * int(size.split("x")[1])
 
 
 NETS = all_nets()
+TRIED: set[str] = set()
+
+
+def try_codec(cfg: DictConfig, readouts: set[str]) -> None:
+    """Everything that is done with an output of a network, done with a perfect one."""
+    node = OmegaConf.to_yaml(
+        OmegaConf.create({"codec": cfg.representation.codec, "of": cfg.data.skeleton}), resolve=True
+    )
+    skeleton, size = skeleton_of(cfg), Size.parse(cfg.input_size)
+    codec = make(cfg.representation.codec, size=size, align=cfg.align)
+    assert readouts <= set(codec.readouts)
+    if (what := f"{node}{size}{cfg.align}") in TRIED:
+        return
+    TRIED.add(what)
+    target, weight = codec.encode(
+        torch.full((1, skeleton.num_keypoints, 2), 8.0), torch.ones(1, skeleton.num_keypoints)
+    )
+    perfect = codec.oracle(target)
+    assert torch.isfinite(codec.loss(perfect, target, weight))
+    for readout in codec.readouts:
+        points = codec.decode(perfect, readout)
+        assert (points.xy - 8).abs().max() < 4 and ((points.score >= 0) & (points.score <= 1)).all()
+        codec.decode(codec.merge(perfect, perfect, skeleton.flip_perm()), readout)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -83,10 +112,11 @@ NETS = all_nets()
 def test_rows_compose(name, mode):
     about = table(name, mode)
     wanted = [[*cell.overrides, NOWHERE] for cell in cells(name, mode)]
-    for overrides, cfg in zip(wanted, compositions(name, wanted), strict=True):
+    readouts = {row.name: row.readout for row in about.rows}
+    for cell, cfg in zip(cells(name, mode), compositions(name, wanted), strict=True):
         # Unknown keys and settings of no use are refused there.
         resolved(cfg, "backbone")
-        assert cfg.study == name and about.data in ("", cfg.data.name), overrides
+        assert cfg.study == name and about.data in ("", cfg.data.name), cell
         optimizer = make(cfg.optim.optimizer, lr=effective_lr(cfg.optim, cfg.trainer.batch))(
             [nn.Parameter(torch.ones(1))]
         )
@@ -94,8 +124,9 @@ def test_rows_compose(name, mode):
         optimizer.step()
         schedule.step()
         assert 0 < optimizer.param_groups[0]["lr"] <= cfg.optim.lr * 10
-        assert all(m < cfg.trainer.epochs for m in cfg.optim.schedule.get("milestones", [])), overrides
+        assert all(m < cfg.trainer.epochs for m in cfg.optim.schedule.get("milestones", [])), cell
         make(cfg.augment)
+        try_codec(cfg, {readouts[row] for row in cell.rows} - {None})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,13 +150,12 @@ def random_images(cfg: DictConfig, size: Size, n: int) -> torch.Tensor:
 
 @lru_cache(maxsize=4)
 def backbone_of(node: str, size: Size, num_keypoints: int, channels: int) -> tuple[nn.Module, list[torch.Tensor]]:
-    """A backbone from its configuration in YAML, and what it makes of two images."""
+    """A backbone by its configuration as YAML, and what it makes of two images; once for all heads on it."""
     torch.manual_seed(0)
     cfg = OmegaConf.create({"backbone": OmegaConf.create(node), "input_size": str(size)})
     backbone = make_backbone(cfg, size, num_keypoints, channels)
     with torch.no_grad():
         features = backbone.train()(torch.randn(2, channels, *size))
-    # No map is made again by another image, so norms may keep what they saw.
     return backbone, [f.detach() for f in features]
 
 
@@ -149,25 +179,15 @@ def step(module: nn.Module, inputs, codec, cfg: DictConfig, size: Size, num_keyp
 
 
 @pytest.mark.parametrize("backbone", sorted(NETS))
-def test_networks(backbone, monkeypatch):
-    seen, smallest = set(), None
-    for overrides, readouts in sorted(NETS[backbone].items(), key=lambda item: area(item[0])):
+def test_networks_learn_and_decode(backbone, monkeypatch):
+    def instead(cfg: DictConfig, size: Size, num_keypoints: int, channels: int) -> nn.Module:
+        return backbone_of(OmegaConf.to_yaml(cfg.backbone, resolve=True), size, num_keypoints, channels)[0]
+
+    monkeypatch.setattr(nets, "make_backbone", instead)
+    for overrides in NETS[backbone]:
         cfg = composed(*overrides)
         skeleton, size = skeleton_of(cfg), Size.parse(cfg.input_size)
-
-        def instead(cfg, size, num_keypoints, channels):
-            node = OmegaConf.to_yaml(cfg.backbone, resolve=True)
-            return backbone_of(node, size, num_keypoints, channels)[0]
-
-        monkeypatch.setattr(nets, "make_backbone", instead)
         net, codec = build_net(cfg, skeleton)
-        assert {r for r in readouts if r} <= set(codec.readouts), overrides
-        what = OmegaConf.to_yaml(
-            OmegaConf.create([cfg.representation, cfg.backbone, str(size), cfg.align]), resolve=False
-        )
-        if what in seen:
-            continue
-        seen.add(what)
         node = OmegaConf.to_yaml(cfg.backbone, resolve=True)
         _, features = backbone_of(node, size, skeleton.num_keypoints, net.channels)
         step(net.head, features, codec, cfg, size, skeleton.num_keypoints)
@@ -176,16 +196,8 @@ def test_networks(backbone, monkeypatch):
             for readout in codec.readouts:
                 points = codec.decode(codec.merge(out, out, skeleton.flip_perm()), readout)
                 assert points.xy.shape == (2, skeleton.num_keypoints, 2) and points.xy.isfinite().all()
-        smallest = smallest or cfg
     monkeypatch.undo()
-    assert smallest is not None
-    learn_whole(smallest)
-
-
-def area(overrides: tuple[str, ...]) -> int:
-    size = next((o.split("=")[1] for o in overrides if o.startswith(("size=", "input_size="))), "64x64")
-    height, width = size.split("x")
-    return int(height) * int(width)
+    learn_whole(composed(*NETS[backbone][0]))
 
 
 def learn_whole(cfg: DictConfig) -> None:
