@@ -29,7 +29,7 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     for key in (str(key) for key in cfg if key not in (*known, "hydra")):
         near = get_close_matches(key, known, 1)
         raise InputError(f"no key {key!r} in a run's configuration" + (f"; did you mean {near[0]!r}?" if near else ""))
-    plain = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     missing = sorted(OmegaConf.missing_keys(plain))
     if missing:
         raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")

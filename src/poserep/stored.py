@@ -137,7 +137,8 @@ def rebuild(evaluation: Evaluation) -> tuple[PoseMetric, Predictions]:
                 "bring back the file, or evaluate again with poserep.evaluate"
             )
     skeleton = skeleton_of(cfg)
-    instances = InstanceTable.of(instances_of(cfg, "val", skeleton, root, evaluation.boxes))
+    persons = instances_of(cfg, "val", skeleton, root, evaluation.boxes)[: cfg.trainer.get("limit")]
+    instances = InstanceTable.of(persons)
     if not evaluation.npz.is_file():
         raise InputError(f"{evaluation.npz} does not exist; predictions are read from there")
     with np.load(evaluation.npz) as stored:

@@ -37,7 +37,7 @@ def fails_once(optimizer, **_):
 class Sweep:
     """A sweep file of rows in a folder of its own, run with real commands."""
 
-    def __init__(self, folder: Path, data: Path, rows: list[str], name: str = "tiny", head: str = "") -> None:
+    def __init__(self, folder: Path, data: Path, rows: list[str], name: str = "tiny", trainer: str = "") -> None:
         self.folder, self.name = folder, name
         (folder / "sweeps").mkdir(exist_ok=True)
         (folder / "mishaps.py").write_text(MISHAPS)
@@ -46,7 +46,7 @@ class Sweep:
             f"# Tiny.\ndefaults: [config, override trainer: smoke, override hydra/sweeper: rows, _self_]\n"
             f"study: {name}\nboxes: [gt]\nflip_test: false\nreadouts: [argmax]\n"
             f"data: {{root: {data}, prepare: {{train: 8, val: 6}}}}\n"
-            f"trainer: {{limit: null}}\n{head}\ntable:\n  title: Tiny\n  rows:\n{lines}\nhydra: {{mode: MULTIRUN}}\n"
+            f"trainer: {{limit: null, {trainer}}}\ntable:\n  title: Tiny\n  rows:\n{lines}\nhydra: {{mode: MULTIRUN}}\n"
         )
         self.study = folder / "runs" / name
         path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])

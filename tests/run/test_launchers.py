@@ -13,12 +13,10 @@ ROWS = ["representation=heatmap", "representation=simcc"]
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_launchers_run_the_same_table(synthetic, tmp_path, launcher):
     several = "hydra.launcher.n_jobs=2" if launcher == "joblib" else "hydra.launcher.timeout_min=10"
-    tiny = Sweep(tmp_path, synthetic, [*ROWS, "input_size=60x60"])
-    done = tiny.run(f"hydra/launcher={launcher}", several, "hydra.sweeper.retries=0")
-    assert done.returncode == 1 and "1 of 3 cells failed" in done.stderr and "multiple of 8" in done.stderr
-    assert len(tiny.results()) == 2 and "3 cells, 2 finished, 1 failed" in tiny.status().stdout
-    again = tiny.run("input_size=64x64")
-    assert again.returncode == 0 and "2 cells, 2 finished" in again.stdout, "what one launcher has done another skips"
+    tiny = Sweep(tmp_path, synthetic, ["representation=simcc", "input_size=60x60"])
+    done = tiny.run(f"hydra/launcher={launcher}", several)
+    assert done.returncode == 1 and "1 of 2 cells failed" in done.stderr and "multiple of 8" in done.stderr
+    assert len(tiny.results()) == 1 and done.stdout.endswith(": 1 finished, 1 failed\n"), done.stdout
 
 
 @pytest.mark.slow

@@ -1,0 +1,136 @@
+"""docs/tables.md and the README: every table is named, what is counted and linked is so, and what is run composes."""
+
+import re
+import shlex
+from functools import cache
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from poserep.build import CONF
+from poserep.compositions import cells_of, names, table
+from poserep.sweepfile import read_sweep
+from poserep.tables import MODES
+
+ROOT = CONF.parent
+PAGE = (ROOT / "docs" / "tables.md").read_text()
+README = (ROOT / "README.md").read_text()
+WEIGHTS = {
+    "resnet50-19c8e357": "R50", "resnet101-5d3b4d8f": "R101", "resnet152-b121ed2d": "R152", "hrnet_w32-36af842e": "W32",
+    "hrnet_w48-8ef0771d": "W48", "hrt_small": "HS", "hrt_base": "HB",
+}  # fmt: skip
+DATA = {
+    "coco": "COCO",
+    "coco-test-dev": "COCO test-dev",
+    "crowdpose": "CrowdPose",
+    "mpii": "MPII",
+    "human4d": "HUMAN4D",
+}
+
+
+def rows(name):
+    """The rows of a table of the page, by the sweep that each names."""
+    (found,) = re.findall(rf"<!-- table: {name} -->\n\n((?:\|.*\n)+)", PAGE)
+    cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in found.splitlines()[2:]]
+    linked = {re.search(r"\[([\w-]+)\]\(\.\./sweeps/\1\.yaml\)", " ".join(row)).group(1): row for row in cells}
+    assert len(linked) == len(cells)
+    return linked
+
+
+@cache
+def runs(name, mode):
+    return cells_of(table(name, mode))
+
+
+def test_every_sweep_with_rows_stands_in_the_table_it_belongs_to():
+    papers = {name for name in names() if table(name).paper}
+    assert set(rows("sweeps")) == papers and set(rows("studies")) == {*names()} - papers
+    for path in (ROOT / "sweeps").glob("*.yaml"):
+        assert re.search(rf"\b{path.stem}\b", PAGE), path.stem
+
+
+@pytest.mark.parametrize("name", rows("sweeps"))
+def test_rows_runs_data_and_weights_are_counted_right(name):
+    about, (_, _, count, quoted, number, data, weights, _) = table(name), rows("sweeps")[name]
+    assert (int(count), int(quoted)) == (len(about.rows), len(about.rows) - len(about.runnable))
+    assert {int(number)} == {len(runs(name, mode)) for mode in MODES}, "the same in either mode"
+    assert data == DATA.get(about.data, "")
+    said = " ".join(o for cell in runs(name, "published") for o in cell.overrides)
+    needed = {label for file, label in WEIGHTS.items() if f"weights/{file}.pth" in said}
+    assert said.count(".pth") == sum(said.count(f"weights/{file}.pth") for file in WEIGHTS)
+    assert weights == (", ".join(label for label in WEIGHTS.values() if label in needed) or "–")
+
+
+def test_titles_are_those_of_the_papers():
+    words = {
+        "SimCC": "SimCC (",
+        "SimDR": "SimDR (",
+        "DARK": "DARK (",
+        "SRPose": "SRPose (",
+        "Reproduction": "The repro",
+    }
+    for name, row in rows("sweeps").items():
+        *paper, number = row[0].split()
+        assert table(name).paper.startswith(words[paper[0]])
+        assert table(name).paper.endswith(f"{'figure' if 'figure' in paper else 'table'} {number}")
+
+
+def test_undetermined_settings_are_told_where_rows_have_them():
+    for name, row in rows("sweeps").items():
+        assert row[-1] or not any(r.undetermined or r.quoted for r in table(name).rows), name
+
+
+def test_our_own_studies_are_counted_right():
+    for name, (_, count, number, _) in rows("studies").items():
+        assert (int(count), int(number)) == (len(table(name).rows), len(runs(name, table(name).mode)))
+
+
+def test_totals():
+    papers = list(rows("sweeps"))
+    (total,) = re.findall(r"Together they are (\d+), of which more than a hundred repeat", PAGE)
+    assert int(total) == sum(len(runs(name, "published")) for name in papers)
+    different = {(table(name).data, frozenset(cell.overrides)) for name in papers for cell in runs(name, "published")}
+    assert int(total) - len(different) > 100
+
+
+def test_files_and_places_that_are_linked_exist():
+    for page, folder in ((PAGE, ROOT / "docs"), (README, ROOT)):
+        for target in re.findall(r"\]\(([^)\s]+)\)", page):
+            file, _, place = target.partition("#")
+            path = (folder / file) if file else folder / "tables.md"
+            assert path.exists(), target
+            assert not place or place in places(path.read_text()), target
+
+
+def places(text):
+    """The anchors of a page's headings."""
+    heads = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower().replace("*", "")).replace(" ", "-") for head in heads}
+
+
+def test_files_that_are_needed_are_those_of_the_recipes():
+    files = set(re.findall(r"weights/[\w-]+\.pth", PAGE))
+    assert files == set(re.findall(r"weights/[\w-]+\.pth", (CONF / "recipes" / "papers.yaml").read_text()))
+    recipes = table("simcc-table1").recipes
+    for group in ("val_boxes", "crowdpose_boxes"):
+        assert f"`{recipes[group][0].split('=')[1]}`" in PAGE
+
+
+LINES = [line.split("  #")[0] for line in [*PAGE.splitlines(), *README.splitlines()]]
+MAKE = [line for line in LINES if line.startswith("make reproduce-")]
+LAUNCHERS = re.findall(r"\| `(hydra/launcher=[^`]+|trainer\.devices=4)` \|", PAGE)
+
+
+@pytest.mark.parametrize("line", sorted({*MAKE, *(f"make reproduce-dark-table1 ARGS='{one}'" for one in LAUNCHERS)}))
+def test_commands_compose(line):
+    assert len(LAUNCHERS) == 5
+    _, target, *rest = shlex.split(line)
+    name = target.removeprefix("reproduce-")
+    given = [word for one in rest for word in one.removeprefix("ARGS=").split()]
+    if read_sweep(ROOT / "sweeps", name)["overridden"].get("hydra/sweeper") != "rows":
+        given = [word for word in given if not word.startswith("--")]
+    # What several runs take in turn is no value of one.
+    single = [re.sub(r"=(\w+),[\w,]+$", r"=\1", word) for word in given if "launcher=ray" not in word]
+    with initialize_config_dir(str(ROOT / "sweeps"), version_base="1.3"):
+        cfg = compose(name, [f"hydra.searchpath=[file://{CONF}]", *single], return_hydra_config=True)
+    assert cfg.study == name
