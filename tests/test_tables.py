@@ -106,3 +106,14 @@ def test_what_a_run_stands_for_is_added_up(tmp_path):
         ("published", ("a", "b"), ()),
         ("controlled", ("a",), ("data=synthetic",)),
     ]
+
+
+def test_a_run_that_other_files_renamed_is_wanted_no_more(tmp_path):
+    remember(tmp_path, "before", Cell(("x=1",), ("a",)))
+    remember(tmp_path, "other", Cell(("x=2",), ("b",)))
+    remember(tmp_path, "after", Cell(("x=1",), ("a",)))
+    assert [found.name for found in planned(tmp_path)] == ["after", "other"]
+    (tmp_path / "after").mkdir()
+    (tmp_path / "after" / "result.json").touch()
+    remember(tmp_path, "again", Cell(("x=1",), ("a",)))
+    assert [found.name for found in planned(tmp_path)] == ["after", "again", "other"], "what has finished counts"

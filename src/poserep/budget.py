@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -130,20 +131,27 @@ def lines(cost: Budget, records: Sequence[Record], tflops: float) -> list[str]:
     head = f"{cost.name} ({cost.mode}): {cost.runs} runs"
     if cost.images is None:
         return [f"{head}; how many persons, data.root says"]
+    if not cost.runs:
+        return [f"{head}: all of its rows are quoted"]
     found = [
-        f"{head}, {cost.images / 1e6:,.4g} million persons x epochs",
-        f"  training work: {cost.flops / 1e18:,.3g} exaFLOPs; evaluation and data are not counted",
+        f"{head}, {short(cost.images / 1e6)} million persons x epochs",
+        f"  training work: {short(cost.flops / 1e18)} exaFLOPs; evaluation and data are not counted",
     ]
-    for record in records if cost.runs else ():
+    for record in records:
         by = " and ".join(cost.by[record.device])
-        taken = "{:,.3g} hours" if record.gpu else "{:,.3g} days"
-        time = taken.format(cost.hours[record.device] / (1 if record.gpu else 24))
+        hours = cost.hours[record.device]
+        time = f"{short(hours)} hours" if record.gpu or hours < 48 else f"{short(hours / 24)} days"
         of = f"{cost.scaled[record.device]} of {cost.runs} runs scaled by multiply-accumulates"
         found.append(f"  on one {record.device}: {time}, by the measured steps of {by}, {of}")
     if not any(record.gpu for record in records):
         rate = f"{tflops:g} TFLOP/s, which is assumed: no GPU was measured (--tflops)"
-        found.append(f"  on one GPU: {_hours(cost.flops, tflops):,.3g} hours at {rate}")
+        found.append(f"  on one GPU: {short(_hours(cost.flops, tflops))} hours at {rate}")
     return found
+
+
+def short(value: float) -> str:
+    """Three digits that count, never with an exponent."""
+    return format(Decimal(f"{value:.3g}"), "f")
 
 
 def _hours(flops: float, tflops: float) -> float:
@@ -159,8 +167,8 @@ def write(path: Path, found: Sequence[Budget], records: Sequence[Record], tflops
         sheet.writerow(COLUMNS)
         for cost in sorted(found, key=lambda cost: cost.name):
             hours = cost.hours.get(gpu, 0) if gpu else _hours(cost.flops, tflops)
-            about = [cost.images, f"{cost.flops / 1e18:.3g}", gpu or f"assumed {tflops:g} TFLOP/s", f"{hours:.3g}"]
-            about += [cpu, f"{cost.hours.get(cpu, 0) / 24:.3g}"]
+            about = [cost.images, short(cost.flops / 1e18), gpu or f"assumed {tflops:g} TFLOP/s", short(hours)]
+            about += [cpu, short(cost.hours.get(cpu, 0) / 24)]
             sheet.writerow([cost.name, cost.mode, cost.runs, *(about if cost.images is not None else [""] * 6)])
 
 

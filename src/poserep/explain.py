@@ -146,7 +146,7 @@ def keys(node: Container, prefix: str = "", hydra: bool = False) -> Iterator[str
     """Dotted keys of a configuration, those of mappings before what is in them; Hydra's own only if asked for."""
     if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
         return
-    for key in node:
+    for key in map(str, node):
         name = f"{prefix}{key}"
         if prefix or hydra or key != "hydra":
             yield name

@@ -43,7 +43,11 @@ class Planned:
 
 
 def remember(study: Path, name: str, cell: Cell) -> None:
-    """Note that a table wants a run; what it stood for before is kept."""
+    """Note that a table wants a run; what it stood for before is kept.
+
+    A run of the same overrides under another name, which files that have changed since gave it, is no longer wanted
+    unless it has finished.
+    """
     path = study / FOLDER / f"{name}.json"
     use = Use(cell.mode, cell.rows, cell.arguments)
     before = _read(path).uses if path.is_file() else ()
@@ -53,6 +57,9 @@ def remember(study: Path, name: str, cell: Cell) -> None:
     uses = [{"mode": m, "rows": list(r), "arguments": list(a)} for (m, a), r in rows.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"name": name, "overrides": list(cell.overrides), "uses": uses})
+    for other in planned(study):
+        if other.overrides == cell.overrides and other.name != name and not finished(study / other.name):
+            (study / FOLDER / f"{other.name}.json").unlink(missing_ok=True)
 
 
 def planned(study: Path) -> list[Planned]:

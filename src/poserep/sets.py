@@ -31,8 +31,12 @@ def skeleton_of(cfg: DictConfig) -> Skeleton:
 
 
 def root_of(cfg: DictConfig) -> Path:
-    """The folder of the data, which are made first if the configuration says how."""
-    return Path(make(cfg.data.prepare) if cfg.data.prepare else cfg.data.root)
+    """The folder of the data, which are made first if the configuration says how, no more than the run takes."""
+    if not cfg.data.prepare:
+        return Path(cfg.data.root)
+    limit = cfg.trainer.get("limit")
+    fewer = {split: min(cfg.data.prepare[split], limit) for split in ("train", "val")} if limit else {}
+    return Path(make(cfg.data.prepare, **fewer))
 
 
 def files_of(cfg: DictConfig, root: Path, split: str = "val") -> dict[str, Path]:

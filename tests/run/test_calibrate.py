@@ -129,10 +129,10 @@ def test_a_page_shows_calibration_and_still_takes_results_without(run):
     del result["calibration"]
     path.write_text(json.dumps(result))
     page = report(old.parent).read_text()
-    assert "AURC" not in page and page.count("<img") == 6
+    assert "AURC" not in page and page.count("<img") == 7
 
     run("representation=simcc", "boxes=[gt]")
     page = report(old.parent).read_text()
-    assert "<th>AURC</th>" in page and page.count("<img") == 7 and page.count("<td>–</td>") >= 4
+    assert "<th>AURC</th>" in page and page.count("<img") == 9 and page.count("<td>–</td>") >= 4
     head, *lines = (old.parent / "table.csv").read_text().splitlines()
     assert "calibration_ece" in head and sum(",,,," in line for line in lines) == 3

@@ -158,6 +158,14 @@ def test_predictions_of_other_boxes_are_refused(simcc, monkeypatch):
     assert "predictions.npz does not exist" in refuse(monkeypatch, simcc, simcc)
 
 
+def test_a_run_on_some_of_the_persons_is_compared_on_those(run, synthetic):
+    (data,) = synthetic.glob("easy-8-6-*")
+    run_dir, result = run("representation=simcc", "data.prepare=null", f"data.root={data}", "trainer.limit=4")
+    metric, predictions = rebuild(read_side(str(run_dir), "gt")[0])
+    assert len(metric.instances) == 4
+    assert metric.evaluate(predictions)["AP"] == result["metrics"]["gt"]["argmax"]["AP"]
+
+
 def test_numbers_that_cannot_be_reproduced_are_noted(simcc, monkeypatch, capsys):
     good = another(simcc, 1, 0.3)
     record(good, lambda result: result["metrics"]["gt"]["argmax"].update(AP=12.5))

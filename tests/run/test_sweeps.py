@@ -11,6 +11,7 @@ import inspect
 import json
 from collections import defaultdict
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache, lru_cache
 
 import pytest
@@ -27,7 +28,7 @@ from poserep.compositions import SWEEPS, cells_of, compositions, names, table
 from poserep.fit import fit
 from poserep.geometry import Size
 from poserep.make import make
-from poserep.models import Stacks
+from poserep.models import Stacks, TimmFeatures
 from poserep.nets import build_net, make_backbone
 from poserep.prepare import prepare, resolved
 from poserep.sets import skeleton_of
@@ -45,8 +46,13 @@ NAMES = names()
 
 
 @cache
+def read(name: str) -> Table:
+    return table(name)
+
+
+@cache
 def about(name: str, mode: str) -> Table:
-    return table(name, mode)
+    return replace(read(name), mode=mode)
 
 
 @cache
@@ -174,8 +180,9 @@ def one_backbone(node: str, size: Size | None, num_keypoints: int, channels: int
 
 
 def instead(cfg: DictConfig, size: Size, num_keypoints: int, channels: int) -> nn.Module:
-    """In place of `make_backbone`; few backbones depend on the size."""
-    sized = "size" in inspect.signature(get_class(cfg.backbone._target_)).parameters
+    """In place of `make_backbone`; few backbones depend on the size, and timm's are only tried at it."""
+    target = get_class(cfg.backbone._target_)
+    sized = target is not TimmFeatures and "size" in inspect.signature(target).parameters
     node = OmegaConf.to_yaml(cfg.backbone, resolve=True)
     return one_backbone(node, size if sized else None, num_keypoints, channels)
 
