@@ -57,6 +57,7 @@ help:  ## This list
 	@echo "tables (make reproduce-NAME, with ARGS=\"key=value ...\" to change them), their runs and GPU-hours:"
 	@awk -F, 'FILENAME == ARGV[1] {runs[$$1] = $$3; hours[$$1] = $$7; if ($$6 != "") by = $$6; next} \
 	  FNR == 1 {name = FILENAME; gsub(/.*\/|\.yaml/, "", name); h = hours[name]; \
-	    printf "  %-14s %4s %7s  %s\n", name, runs[name] > 0 ? runs[name] : "-", \
-	      h + 0 == 0 ? "-" : h < 0.1 ? "<0.1 h" : h " h", substr($$0, 3)} \
-	  END {print "GPU-hours of training, by " by "; python -m poserep.budget NAME says more"}' results/budget.csv sweeps/*.yaml
+	    printf "  %-14s %4s %7s  %s\n", name, (runs[name] > 0 ? runs[name] : "-"), \
+	      (h + 0 == 0 ? "-" : (h < 0.1 ? "<0.1 h" : h " h")), substr($$0, 3)} \
+	  END {print "GPU-hours of training " (by ~ /^assumed/ ? "at an " by ": no GPU was measured" : "on one " by) \
+	    "; operations, and days on a CPU: python -m poserep.budget NAME"}' results/budget.csv sweeps/*.yaml
