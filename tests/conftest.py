@@ -19,3 +19,8 @@ def real_data() -> Path:
     if not Path(folder).is_dir():
         pytest.skip("POSEREP_REAL_DATA names no folder: no real photographs")
     return Path(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no worker waits at the end for another's last test."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

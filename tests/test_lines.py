@@ -46,7 +46,9 @@ def result(cfg, ap, readouts=("argmax", "shift"), boxes="gt", instances=6352, lo
 
 def plan(study, name, rows=("A", "B"), arguments=(), mode="published", overrides=(), **about):
     """Ask for a run, and give it what ``about`` says: ``ap`` for a result, ``state`` for a status, ``cfg`` for both."""
-    remember(study, name, Cell(("size=64x64", *overrides, *arguments), tuple(rows), tuple(arguments), mode))
+    remember(
+        study, name, Cell((f"seed={name}", "size=64x64", *overrides, *arguments), tuple(rows), tuple(arguments), mode)
+    )
     run_dir = study / name
     cfg = about.get("cfg")
     if cfg or "state" in about:

@@ -1,11 +1,15 @@
 """Sweeps of tiny runs for tests: a sweep file, and the commands on it."""
 
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from poserep.sweep import show_status
 
 # What goes wrong in a cell, as schedules that a row names: they are made when training begins.
 MISHAPS = """
@@ -75,9 +79,12 @@ class Sweep:
             text=True,
         )
 
-    def status(self) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "poserep.sweep", "status", self.name]
-        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+    def status(self) -> tuple[int, str]:
+        """How many cells have failed, and what the command prints."""
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            failed = show_status(self.study)
+        return failed, said.getvalue()
 
     def results(self) -> dict[str, dict]:
         """By the name of the run directory."""
