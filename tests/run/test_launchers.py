@@ -19,7 +19,7 @@ def test_launchers_run_the_same_table(synthetic, tmp_path, launcher):
     assert len(tiny.results()) == 1 and done.stdout.endswith(": 1 finished, 1 failed\n"), done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ray_runs_the_same_table(synthetic, tmp_path):
     pytest.importorskip("ray", reason="ray is an extra: pip install -e .[ray]")
     pytest.importorskip("hydra_plugins.hydra_ray_launcher")
@@ -41,7 +41,7 @@ def test_two_processes_in_each_of_three_jobs_make_three_records(synthetic, tmp_p
     assert done.stdout.count("batch 4 on 2 cpu") == 3, "each cell is begun once, whatever the number of processes"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_plain_multirun_makes_a_record_for_every_job_too(synthetic, tmp_path):
     command = [sys.executable, "-m", "poserep.train", "-m", "trainer=smoke", "representation=simcc,sr", "boxes=[gt]"]
     command += ["data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}", "study=plain"]

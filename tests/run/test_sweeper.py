@@ -27,7 +27,7 @@ def sweep(synthetic, tmp_path):
     return make
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_killed_ten_times_ends_as_one_that_was_not(synthetic, tmp_path):
     rows = [f"representation={name}, readouts=null" for name in SCHEMES]
     made = {}
@@ -87,7 +87,7 @@ def test_fail_fast_begins_nothing_more(sweep):
     assert tiny.results() == {} and "1 failed, 1 waiting" in tiny.status()[1]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_launchers_share_a_table(sweep):
     tiny = sweep(*[f"representation={name}, readouts=null" for name in SCHEMES[:2]])
     both = [tiny.begin() for _ in range(2)]
@@ -98,7 +98,7 @@ def test_two_launchers_share_a_table(sweep):
     assert sum(text.count("epoch 1/1") for text in said) == 2, "each cell was trained by one"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_cell_of_another_table_is_not_run_again(sweep):
     first, second = sweep("representation=simcc", name="first"), sweep("representation=simcc", name="second")
     assert first.run().returncode == 0
