@@ -3,7 +3,7 @@
 import pytest
 
 from poserep.errors import InputError
-from poserep.plan import planned, remember
+from poserep.plan import forget, planned, remember
 from poserep.tables import Cell, cells, key_of, read_table
 
 GROUPS = ["data", "trainer", "size"]
@@ -109,11 +109,13 @@ def test_what_a_run_stands_for_is_added_up(tmp_path):
 
 
 def test_a_run_that_other_files_renamed_is_wanted_no_more(tmp_path):
-    remember(tmp_path, "before", Cell(("x=1",), ("a",)))
-    remember(tmp_path, "other", Cell(("x=2",), ("b",)))
-    remember(tmp_path, "after", Cell(("x=1",), ("a",)))
+    wanted = Cell(("x=1",), ("a",))
+    for name, cell in (("before", wanted), ("other", Cell(("x=2",), ("b",))), ("after", wanted)):
+        remember(tmp_path, name, cell)
+    forget(tmp_path, {"after": wanted})
     assert [found.name for found in planned(tmp_path)] == ["after", "other"]
     (tmp_path / "after").mkdir()
     (tmp_path / "after" / "result.json").touch()
-    remember(tmp_path, "again", Cell(("x=1",), ("a",)))
+    remember(tmp_path, "again", wanted)
+    forget(tmp_path, {"again": wanted})
     assert [found.name for found in planned(tmp_path)] == ["after", "again", "other"], "what has finished counts"

@@ -12,10 +12,9 @@ from omegaconf import DictConfig
 
 from poserep.build import CONF
 from poserep.sweeper import choices
-from poserep.sweepfile import read_sweep, table_of
+from poserep.sweepfile import SWEEPS, read_sweep, table_of
 from poserep.tables import Cell, Table, cells
 
-SWEEPS = CONF.parent / "sweeps"
 RECIPES = "recipes@table.recipes"
 
 

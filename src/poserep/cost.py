@@ -15,14 +15,13 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.table import Table
 
 from poserep.build import CONF
 from poserep.errors import InputError
 from poserep.evaluate import configure
+from poserep.explain import ERRORS, explain
 from poserep.fit import message
 from poserep.geometry import Size
 from poserep.latency import WAYS, cores, processor, timings
@@ -48,8 +47,8 @@ def composed(words: Sequence[str]) -> DictConfig:
         try:
             with initialize_config_dir(str(CONF), version_base="1.3"):
                 cfg = compose("config", list(words))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(f"override not understood: {str(error).splitlines()[0]}") from error
+        except ERRORS as error:
+            raise InputError(explain(error, words)) from error
     if cfg.backbone.get("weights"):
         cfg.backbone.weights = None
     return cfg

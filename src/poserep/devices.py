@@ -29,8 +29,8 @@ def claim(count: int, folder: Path | None = None) -> Iterator[list[str]]:
     The kernel gives them free when the process ends, however it ends. With fewer than ``count`` visible nothing is
     claimed: what needs them says so.
     """
-    names = visible()
-    if len(names) < count:
+    names = visible() if count else []
+    if count == 0 or len(names) < count:
         yield names
         return
     folder = folder or Path(tempfile.gettempdir()) / f"poserep-devices-{os.getuid()}"

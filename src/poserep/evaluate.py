@@ -20,6 +20,7 @@ from torch import Tensor
 from poserep.assess import evaluate, save_predictions, save_submissions
 from poserep.build import CONF, Run, build
 from poserep.errors import InputError
+from poserep.explain import explain
 from poserep.fit import loaded, make_trainer, message, quiet, tallies
 from poserep.geometry import Size
 from poserep.launch import launch
@@ -52,7 +53,7 @@ def configure(run_dir: Path, overrides: list[str]) -> DictConfig:
             else:
                 OmegaConf.update(cfg, key, value, force_add=override.is_add())
     except (OmegaConfBaseException, HydraException) as error:
-        raise InputError(f"override not understood: {str(error).splitlines()[0]}") from error
+        raise InputError(explain(error, overrides)) from error
     return cfg
 
 

@@ -8,12 +8,19 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException, SearchPathException
 from omegaconf import Container, DictConfig
-from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException, ValidationError
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationKeyError,
+    OmegaConfBaseException,
+    ValidationError,
+)
 
 from poserep.build import CONF
+from poserep.errors import InputError
+from poserep.sweepfile import SWEEPS
 from poserep.tables import key_of
 
-SWEEPS = CONF.parent / "sweeps"
 # What composing a configuration raises; Hydra 1.3 has no class of its own for a group whose choice is no word.
 ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 NEAR = 0.6
@@ -29,7 +36,7 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     """What is wrong with a command line, and what to write instead.
 
     Args:
-        error: One of `ERRORS`, as composing raised it.
+        error: One of `ERRORS`, as composing raised it, or one of ours, which says it already.
         overrides: What was composed, as ``key=value``; options of the command line among them are passed over.
 
     Returns:
@@ -37,6 +44,10 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     """
     given = [word for word in overrides if not word.startswith("-")]
     text = str(error)
+    if isinstance(error, InputError):
+        return text
+    if isinstance(error, ConfigAttributeError | ConfigKeyError):
+        return _unknown(str(error.full_key), error, given)
     if isinstance(error, MissingConfigException):
         return _missing(error)
     if isinstance(error, OverrideParseException):
@@ -67,7 +78,7 @@ def _first(error: BaseException | None) -> str:
 
 
 def _groups() -> list[str]:
-    return sorted(path.name for path in CONF.iterdir() if path.is_dir())
+    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("hydra", "recipes"))
 
 
 def _choices(group: str) -> list[str]:
@@ -107,7 +118,8 @@ def _unknown(asked: str, cause: BaseException | None, given: Sequence[str]) -> s
     known = list(dict.fromkeys([*keys(cfg, hydra=plain.startswith("hydra")), *_groups()]))
     line = f"no {'key' if '.' in plain else 'key or group'} {asked}"
     value = next((word.split("=", 1)[1] for word in given if key_of(word) == plain and "=" in word), "")
-    if "." not in plain and (of := [group for group in _groups() if value in _choices(group)]):
+    misspelt = any(_similar(plain, key) > 0.8 for key in known if "." not in key)
+    if "." not in plain and not misspelt and (of := [group for group in _groups() if value in _choices(group)]):
         return f"{line}; did you mean {of[0]}={value}?"
     if found := suggestion(plain, known):
         return line + found

@@ -17,13 +17,12 @@ from typing import Any
 import lightning
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.table import Table
 
 from poserep.build import CONF
 from poserep.errors import InputError
+from poserep.explain import ERRORS, explain
 from poserep.fit import message, quiet
 from poserep.models import cost
 from poserep.models.checkpoints import load_official
@@ -51,8 +50,8 @@ def composed(overrides: list[str]) -> tuple[DictConfig, str]:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             cfg = compose("config", [f"study={STUDY}", *overrides], return_hydra_config=True)
             backbone = cfg.hydra.runtime.choices["backbone"]
-    except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(f"override not understood: {str(error).strip()}") from error
+    except ERRORS as error:
+        raise InputError(explain(error, overrides)) from error
     OmegaConf.set_struct(cfg, False)
     cfg.pop("hydra")
     OmegaConf.set_struct(cfg, True)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from poserep.processes import lives
+
 # Given to the processes of a sweep: who started them; a file by which its cells are told to stop, or to leave what has
 # not begun; whether a cell that fails is to tell the others so.
 PARENT, FILE, FAIL_FAST = "POSEREP_PARENT", "POSEREP_STOP", "POSEREP_FAIL_FAST"
@@ -69,7 +71,7 @@ class Request:
         while not ended.wait(POLL):
             if file and stops(Path(file)):
                 self.ask("the sweep was stopped")
-            if parent and not _lives(int(parent)):
+            if parent and not lives(int(parent)):
                 self.ask("the process that started it ended")
 
 
@@ -88,17 +90,3 @@ def leave_the_rest() -> None:
     """Let the sweep begin no more cells, if it is to end with the first that fails."""
     if os.environ.get(FAIL_FAST) and not told_to_leave():
         Path(os.environ[FILE]).write_text("failed")
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    try:
-        # One that has ended and that nobody has asked about.
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return True

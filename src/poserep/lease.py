@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from poserep.processes import began, lives
+
 # Seconds between signs of life, and without one until a holder on another machine counts as dead.
 BEAT, EXPIRE = 10.0, 120.0
 
@@ -59,7 +61,7 @@ class Lease:
             return False
         newest = _newest(self.folder)
         path = self.folder / f"lease.{_number(newest) + 1 if newest else 0}"
-        about = {"host": socket.gethostname(), "pid": os.getpid(), "began": _began(os.getpid()), "since": time.time()}
+        about = {"host": socket.gethostname(), "pid": os.getpid(), "began": began(os.getpid()), "since": time.time()}
         # A file appears under its name with its content or not at all.
         partial = self.folder / f".lease.{socket.gethostname()}.{os.getpid()}"
         partial.write_text(json.dumps(about))
@@ -110,20 +112,5 @@ def _newest(folder: Path) -> Path | None:
 
 
 def _alive(found: dict[str, Any]) -> bool:
-    try:
-        os.kill(found["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
     # Another process may have got the number since.
-    return found["began"] == _began(found["pid"])
-
-
-def _began(pid: int) -> str | None:
-    """When a process was started, in the kernel's own count; None where that is not told, or it is a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except OSError:
-        return None
-    return "dead" if fields[0] in "ZX" else fields[19]
+    return lives(found["pid"]) and found["began"] in (None, began(found["pid"]))

@@ -1,11 +1,12 @@
 """Which runs a table has asked for, as files beside them: what is missing is known, and so is what a run stands for."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poserep.lease import holder
 from poserep.results import finished, write_json
 from poserep.tables import Cell
 
@@ -43,11 +44,7 @@ class Planned:
 
 
 def remember(study: Path, name: str, cell: Cell) -> None:
-    """Note that a table wants a run; what it stood for before is kept.
-
-    A run of the same overrides under another name, which files that have changed since gave it, is no longer wanted
-    unless it has finished.
-    """
+    """Note that a table wants a run; what it stood for before is kept."""
     path = study / FOLDER / f"{name}.json"
     use = Use(cell.mode, cell.rows, cell.arguments)
     before = _read(path).uses if path.is_file() else ()
@@ -57,8 +54,16 @@ def remember(study: Path, name: str, cell: Cell) -> None:
     uses = [{"mode": m, "rows": list(r), "arguments": list(a)} for (m, a), r in rows.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"name": name, "overrides": list(cell.overrides), "uses": uses})
+
+
+def forget(study: Path, wanted: Mapping[str, Cell]) -> None:
+    """Drop what has the overrides of a wanted run under another name, which files that have changed since gave it.
+
+    Those that have finished stay.
+    """
+    names = {cell.overrides: name for name, cell in wanted.items()}
     for other in planned(study):
-        if other.overrides == cell.overrides and other.name != name and not finished(study / other.name):
+        if names.get(other.overrides, other.name) != other.name and not finished(study / other.name):
             (study / FOLDER / f"{other.name}.json").unlink(missing_ok=True)
 
 
@@ -76,11 +81,19 @@ def _read(path: Path) -> Planned:
 def state_of(run_dir: Path) -> dict[str, Any]:
     """How a run stands: ``state`` waiting, running, stopped, failed or finished, and what its record adds.
 
-    A run that died without a word still says ``running``; its lease tells, see `poserep.lease`.
+    A run that died without a word still says ``running``; see `seen`.
     """
     path = run_dir / "status.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     return {**found, "state": "finished"} if finished(run_dir) else {"state": "waiting", **found}
+
+
+def seen(run_dir: Path) -> dict[str, Any]:
+    """As `state_of`, for one who looks on: what says that it runs while nobody holds its lease has stopped."""
+    found = state_of(run_dir)
+    if found["state"] != "finished" and (by := holder(run_dir)):
+        return {"state": "running", "by": by}
+    return {"state": "stopped", "why": "died without a word"} if found["state"] == "running" else found
 
 
 def count(states: Sequence[str]) -> str:

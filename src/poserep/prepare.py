@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from poserep.build import RunSchema
 from poserep.checks import check
 from poserep.errors import InputError
+from poserep.explain import suggestion
 from poserep.results import contents, finished, identity
 
 
@@ -27,8 +27,7 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     """
     known = [field.name for field in fields(RunSchema)]
     for key in (str(key) for key in cfg if key not in (*known, "hydra")):
-        near = get_close_matches(key, known, 1)
-        raise InputError(f"no key {key!r} in a run's configuration" + (f"; did you mean {near[0]!r}?" if near else ""))
+        raise InputError(f"no key {key!r} in a run's configuration{suggestion(key, known, 1)}")
     plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     missing = sorted(OmegaConf.missing_keys(plain))
     if missing:

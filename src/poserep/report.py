@@ -26,10 +26,9 @@ from poserep.protocol import Protocol, line
 from poserep.results import load_results
 from poserep.rows import MEASURES, Row, collect, notes, number, unfinished
 from poserep.sheet import Sheet
-from poserep.sweepfile import table_of, title_of
+from poserep.sweepfile import SWEEPS, table_of, title_of
 from poserep.tables import Table as SweepTable
 
-SWEEPS = Path(__file__).parents[2] / "sweeps"
 # More values than this are not shown in one row.
 WIDE = 12
 

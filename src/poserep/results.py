@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,13 @@ def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
 
 def file_hash(path: Path) -> str:
     """First 12 hex digits of a file's SHA-256."""
+    about = path.stat()
+    return _hash(path.absolute(), about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(1000)
+def _hash(path: Path, size: int, changed: int) -> str:
+    """Of a file as it is at a time; the cells of a table name the same large files again and again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 

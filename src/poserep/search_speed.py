@@ -22,11 +22,13 @@ from rich.table import Table
 from poserep.build import CONF
 from poserep.codecs import QuarterShift, SRHeatmap
 from poserep.errors import InputError
+from poserep.explain import explain
 from poserep.geometry import Size
 from poserep.latency import cores, processor, race
 from poserep.latency.turns import spread
 from poserep.report import wide_console
 from poserep.skeleton import COCO
+from poserep.sweepfile import SWEEPS
 
 
 class Timed(NamedTuple):
@@ -130,7 +132,7 @@ def show(title: str, rows: Sequence[Timed]) -> Table:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m poserep.search_speed", description=__doc__)
-    parser.add_argument("--config-dir", type=Path, default=CONF.parent / "sweeps")
+    parser.add_argument("--config-dir", type=Path, default=SWEEPS)
     parser.add_argument("--config-name", default="srpose-fig7", help="the sweep file, without .yaml")
     parser.add_argument("--record", action="store_true", help="write to results/ in place of runs/")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
@@ -141,7 +143,7 @@ def main() -> None:
         table: Any = OmegaConf.to_container(cfg.table, resolve=True)
         rows = list(measure(table))
     except (InputError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {explain(error, given.overrides)}")
     wide_console().print(show(table["title"], rows))
     write(path := (CONF.parent / "results" if given.record else Path(cfg.runs) / cfg.study) / f"{cfg.study}.csv", rows)
     print(f"table: {path}")

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from poserep.lease import holder
-from poserep.plan import Planned, Use, state_of
+from poserep.plan import Planned, Use, seen
 from poserep.results import ELSEWHERE
 from poserep.tables import Table, key_of
 
@@ -37,15 +36,13 @@ class Standing(NamedTuple):
 
 
 def stands(study: Path, plan: Planned, use: Use) -> Standing:
-    """Read how a run stands; one that says it runs and holds no lease has died without a word, and is stopped."""
+    """Read how a run stands, and what it found."""
     path = study / plan.name
     if (path / "result.json").is_file():
         result = json.loads((path / "result.json").read_text())
         return Standing(plan, use, path, result["config"], result, {"state": "finished"})
     config = yaml.safe_load((path / "config.yaml").read_text()) if (path / "config.yaml").is_file() else {}
-    state = state_of(path)
-    dead = state["state"] == "running" and holder(path) is None
-    return Standing(plan, use, path, config, None, {"state": "stopped"} if dead else state)
+    return Standing(plan, use, path, config, None, seen(path))
 
 
 def told(use: Use) -> tuple[str, ...]:

@@ -14,28 +14,20 @@ from typing import Any
 
 import yaml
 
-from poserep.build import CONF
 from poserep.errors import InputError
 from poserep.fit import by_whom
-from poserep.lease import holder
-from poserep.plan import Planned, count, planned, state_of
+from poserep.plan import Planned, count, planned, seen
 from poserep.results import read_curve
+from poserep.sweepfile import SWEEPS
 from poserep.tables import nearest
-
-SWEEPS = CONF.parent / "sweeps"
 
 
 def cell_state(run_dir: Path) -> tuple[str, str]:
     """How a cell stands, in a word, and what there is to add."""
-    found = state_of(run_dir)
+    found = seen(run_dir)
     state = found["state"]
-    other = holder(run_dir)
-    if state == "finished":
-        return state, ""
-    if other is not None:
-        return "running", f"{by_whom(other)} since {_ago(other['since'])}, {_progress(run_dir)}"
     if state == "running":
-        return "stopped", f"died without a word, {_progress(run_dir)}; run again, it goes on"
+        return state, f"{by_whom(found['by'])} since {_ago(found['by']['since'])}, {_progress(run_dir)}"
     if state == "stopped":
         return state, f"{found['why']}, {_progress(run_dir)}; run again, it goes on"
     return state, str(found.get("error", ""))

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from poserep import interrupt
 from poserep.errors import InputError
 from poserep.lease import holder
-from poserep.plan import count, remember, state_of
+from poserep.plan import count, forget, remember, state_of
 from poserep.tables import Cell, cells, read_table
 
 # Seconds between looks at cells that others are running.
@@ -125,6 +125,7 @@ class RowSweeper(Sweeper):
                 raise InputError(f"row {cell.rows[0]!r}: {explain(error, overrides)}") from error
             found.setdefault(name, (cell, overrides))
             remember(study, name, cell)
+        forget(study, {name: cell for name, (cell, _) in found.items()})
         return {name: overrides for name, (_, overrides) in found.items()}
 
     def _run(self, study: Path, wanted: dict[str, list[str]], file: Path) -> dict[str, str]:

@@ -8,6 +8,9 @@ import yaml
 from poserep.errors import InputError
 from poserep.tables import Table, read_table
 
+# In the checkout from which poserep runs.
+SWEEPS = Path(__file__).parents[2] / "sweeps"
+
 
 def read_sweep(folder: Path, name: str) -> dict[str, Any]:
     """The mapping of ``folder/name.yaml``, with the files of that folder that its defaults list names merged into it.

@@ -93,8 +93,8 @@ def test_ways_that_are_not_available_say_why(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["backbone=hrnet_w99"], "error: override not understood: .*hrnet_w99"),
-        (["trainer.epoch=3"], "error: override not understood: .*epoch"),
+        (["backbone=hrnet_w99"], "error: no backbone .hrnet_w99.; did you mean hrnet_w18"),
+        (["trainer.epoch=3"], "error: no key trainer.epoch; did you mean trainer.epochs"),
         (["nowhere"], "error: nowhere is no run directory: it has no config.yaml"),
         (["backbone=hrnet_w32", "input_size=100x100"], "error: input_size=100x100 does not suit backbone HRNet"),
         (["representation=srpose"], "error: .*take one whose name ends in _pyramid"),

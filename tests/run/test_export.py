@@ -221,7 +221,7 @@ def test_equal_bins_are_ties_and_others_are_not(margin, ties):
         (["a.onnx", "b.onnx"], r"expected one file to write, got a\.onnx, b\.onnx"),
         (["--check", "1"], "--check 1 is too few"),
         (["checkpoint=none"], r"checkpoint=none: .* has best, last"),
-        (["readot=dark"], "override not understood"),
+        (["readot=dark"], "no key or group readot; did you mean readouts"),
     ],
 )
 def test_what_cannot_be_exported_is_said_in_a_line(run, monkeypatch, words, message):

@@ -20,6 +20,7 @@ from rich.progress import track
 
 from poserep.build import CONF
 from poserep.errors import InputError
+from poserep.explain import explain
 from poserep.geometry import Size
 from poserep.latency import cores, processor
 from poserep.models import PoseNet, cost
@@ -29,6 +30,7 @@ from poserep.published_costs.page import excuses, grouped, page, summary, termin
 from poserep.published_costs.speed import Speed, compared, summarised
 from poserep.report import wide_console
 from poserep.sets import skeleton_of
+from poserep.sweepfile import SWEEPS
 
 
 def network(cfg: DictConfig, device: str) -> tuple[PoseNet, Size]:
@@ -175,14 +177,14 @@ def reproduce(directory: Path, name: str, given: list[str]) -> int:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m poserep.published_costs", description=__doc__)
-    parser.add_argument("--config-dir", type=Path, default=CONF.parent / "sweeps", help="folder of the sweep file")
+    parser.add_argument("--config-dir", type=Path, default=SWEEPS, help="folder of the sweep file")
     parser.add_argument("--config-name", default="cost", help="the sweep file, without .yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     arguments = parser.parse_intermixed_args()
     try:
         unexplained = reproduce(arguments.config_dir, arguments.config_name, arguments.overrides)
     except (InputError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {explain(error, arguments.overrides)}")
     sys.exit(1 if unexplained else 0)
 
 

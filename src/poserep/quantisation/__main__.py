@@ -23,6 +23,7 @@ from rich.progress import track
 
 from poserep.build import CONF
 from poserep.errors import InputError
+from poserep.explain import explain
 from poserep.geometry import Size
 from poserep.make import make
 from poserep.quantisation.cell import settle
@@ -31,6 +32,7 @@ from poserep.quantisation.measure import Condition
 from poserep.quantisation.poses import read_poses
 from poserep.quantisation.table import Entry, label, lines, show, sources, write_csv
 from poserep.sets import root_of, skeleton_of
+from poserep.sweepfile import SWEEPS
 
 
 def listed(override: Override) -> list[str]:
@@ -151,14 +153,14 @@ def study(directory: Path, name: str, given: Sequence[str]) -> int:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m poserep.quantisation", description=__doc__)
-    parser.add_argument("--config-dir", type=Path, default=CONF.parent / "sweeps", help="folder of the table")
+    parser.add_argument("--config-dir", type=Path, default=SWEEPS, help="folder of the table")
     parser.add_argument("--config-name", default="quantisation", help="the table, without .yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     arguments = parser.parse_intermixed_args()
     try:
         failures = study(arguments.config_dir, arguments.config_name, arguments.overrides)
     except (InputError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {explain(error, arguments.overrides)}")
     sys.exit(1 if failures else 0)
 
 
