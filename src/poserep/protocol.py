@@ -84,6 +84,13 @@ class Protocol:
         return [name for name in mine if name not in COMPARED and mine[name] != others[name]]
 
 
+def judged(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a protocol's record that say whom predictions are held against, and by what."""
+    kept = {name: entry for name, entry in record.items() if name not in MADE}
+    # Clipping moves the boxes that crops are cut from, and no label.
+    return {**kept, "loader": {name: entry for name, entry in record.get("loader", {}).items() if name != "clip"}}
+
+
 def line(protocols: Sequence[Protocol]) -> str:
     """What makes numbers comparable, on one line for the kinds of boxes of a run; equal lines, equal protocols."""
     first = protocols[0]

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from poserep.data import InstanceTable
 from poserep.errors import InputError
 from poserep.metrics.base import PoseMetric, Predictions
-from poserep.protocol import MADE, Protocol
+from poserep.protocol import Protocol, judged
 from poserep.results import ELSEWHERE, file_hash, flatten
 from poserep.sets import files_of, instances_of, metric_of, root_of, skeleton_of
 
@@ -113,7 +113,8 @@ def check_protocols(a: Evaluation, b: Evaluation) -> list[str]:
     """
     differ = {key: (getattr(a.protocol, key), getattr(b.protocol, key)) for key in a.protocol.differs(b.protocol)}
     lines = {key: f"{key} ({mine}, {others})" for key, (mine, others) in differ.items()}
-    refused = [line for key, line in lines.items() if key not in MADE]
+    mine, others = judged(a.protocol.record()), judged(b.protocol.record())
+    refused = [line for key, line in lines.items() if mine.get(key) != others.get(key)]
     if refused:
         raise InputError(f"{a.name} and {b.name} were not evaluated on the same: they differ in {', '.join(refused)}")
     return list(lines.values())

@@ -131,6 +131,12 @@ def test_runs_that_evaluate_other_things_are_refused(simcc, monkeypatch):
     assert "were not evaluated on the same: they differ in instances (" in said and "Other" in said
 
 
+def test_boxes_that_were_clipped_otherwise_are_the_same_persons(simcc, monkeypatch, capsys):
+    found = evaluate.reread(simcc, evaluate.configure(simcc, ["data.clip=dark", "align=edge"]))
+    out = say(monkeypatch, capsys, simcc, simcc / f"evaluation-{found['id']}.json", "--samples", 5).out
+    assert "align (centre, edge)" in out and "'clip': 'dark'" in out and "95% interval" in out
+
+
 def test_runs_of_a_side_differ_in_seed_and_nothing_else(simcc, monkeypatch):
     twin = simcc.with_name("twin")
     shutil.copytree(simcc, twin)

@@ -8,7 +8,7 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from poserep.figures.style import Result, title
-from poserep.protocol import MADE
+from poserep.protocol import judged
 from poserep.results import ELSEWHERE, columns, flatten
 
 # Told by their names, or decided by what they are.
@@ -99,10 +99,7 @@ def groups(results: Sequence[Result]) -> list[Group]:
     found: dict[str, tuple[dict[str, Any], list[Result]]] = {}
     for result in results:
         if boxes in result["metrics"] and columns(result) == shown:
-            protocol = _default(result["protocol"][boxes])
-            kept = flatten({key: value for key, value in protocol.items() if key not in MADE})
-            # Moves crops, not labels.
-            kept.pop("loader.clip", None)
+            kept = flatten(judged(_default(result["protocol"][boxes])))
             found.setdefault(json.dumps(kept, sort_keys=True), (kept, []))[1].append(result)
     known = [kept for kept, _ in found.values()]
     differ = [key for key in {k: 0 for kept in known for k in kept} if len({json.dumps(k.get(key)) for k in known}) > 1]
