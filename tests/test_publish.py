@@ -14,7 +14,7 @@ from poserep.entry import read_entry, setting
 from poserep.errors import InputError
 from poserep.loggers import Dashboard
 from poserep.plan import remember
-from poserep.publish import LEDGER, Target, answers, default_mode, has_key, publish
+from poserep.publish import Target, answers, default_mode, has_key, ledger, publish
 from poserep.tables import Cell
 from run_records import SIMCC, config, line, write
 
@@ -123,7 +123,23 @@ def test_publishing_twice_makes_one_run(fake, tmp_path, capsys):
     assert run["exit"] == 0 and run["said"]["result/AP_gt"] == 50.0 and run["said"]["setting"]["k"] == 2
     assert publish(tmp_path / "table", online, again=True) == [ID]
     assert publish(tmp_path / "table", Target("elsewhere", "me")) == [ID]
-    assert json.loads((run_dir / LEDGER).read_text())["project"] == "elsewhere"
+    assert json.loads(ledger(run_dir).read_text())["project"] == "elsewhere"
+
+
+def test_a_run_of_two_tables_is_shown_in_both(fake, tmp_path):
+    run_dir = write(tmp_path / "table", NAME, config(), LINES)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / NAME).symlink_to(run_dir)
+    remember(tmp_path / "other", NAME, Cell((), ("its row",)))
+    target = Target("poserep")
+    assert publish(tmp_path / "table", target) == [ID]
+    assert publish(tmp_path / "other", target) == ["other-0123abcd"]
+    assert publish(tmp_path / "table", target) == publish(tmp_path / "other", target) == []
+    assert [given["group"] for given in fake.inits] == ["table", "other"]
+    shown = fake.runs["other-0123abcd"]["said"]
+    assert (
+        shown["study"] == "other" and shown["table"]["rows"] == ["its row"] and shown["setting"]["mode"] == "published"
+    )
 
 
 def test_a_changed_record_is_published_again_under_its_id(fake, tmp_path):
@@ -160,7 +176,7 @@ def test_refusals(fake, tmp_path, monkeypatch):
     fake.init = refuse
     with pytest.raises(InputError, match=f"{ID}: permission denied; 0 runs are there"):
         publish(tmp_path / "table", Target("poserep"))
-    assert not (tmp_path / "table" / NAME / LEDGER).exists()
+    assert not ledger(tmp_path / "table" / NAME).exists()
     (tmp_path / "table" / NAME / "result.json").write_text('{"codec": "SimCC"}')
     with pytest.raises(InputError, match="it has codec, but no metrics"):
         publish(tmp_path / "table", Target("poserep"))
@@ -169,13 +185,17 @@ def test_refusals(fake, tmp_path, monkeypatch):
 
 
 def test_the_mode_follows_key_and_environment(monkeypatch, tmp_path):
-    for key in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE", "NETRC"):
+    for key in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE", "WANDB_BASE_URL", "NETRC"):
         monkeypatch.delenv(key, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert not has_key() and default_mode() == "offline"
     (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password secret\n")
     (tmp_path / ".netrc").chmod(0o600)
     assert has_key() and default_mode() == "online"
+    (tmp_path / ".netrc").write_text("machine ours.example login user password secret\n")
+    assert not has_key()
+    monkeypatch.setenv("WANDB_BASE_URL", "https://ours.example:8080")
+    assert has_key()
     monkeypatch.setenv("WANDB_MODE", "dryrun")
     assert default_mode() == "offline"
     monkeypatch.setenv("WANDB_MODE", "disabled")
@@ -217,7 +237,7 @@ def test_the_command_with_wandbs_own_client(server, tmp_path):
     assert run["groupName"] == "table" and run["displayName"] == NAME
     assert run["summary"]["result/AP_gt"] == 50 and json.loads(run["config"])["setting"]["value"]["k"] == 2
     # Without a ledger, as in a copy of the study, the server knows what it has.
-    (run_dir / LEDGER).unlink()
+    ledger(run_dir).unlink()
     write(study, NAME, config(), [*LINES, line(2, train__loss=1.0)], ap=70.0)
     assert command("table", tmp_path).returncode == 0
     assert server.steps(ID, "train/loss") == [(0, 3), (1, 2), (2, 1)] and list(server.runs) == [ID]
@@ -263,6 +283,6 @@ def test_a_server_that_falls_silent_costs_seconds(server, tmp_path, capfd):
     assert time.monotonic() - began < loggers.PATIENCE["online"] + 3
     server.awake.set()
     assert f"python -m poserep.publish table {tmp_path} shows the run" in capfd.readouterr().err
-    assert not json.loads((run_dir / LEDGER).read_text())["record"]
+    assert not json.loads(ledger(run_dir).read_text())["record"]
     assert f"sent: {ID}" in command("table", tmp_path).stdout
     assert server.steps(ID, "train/loss") == [(0, 3), (1, 2)]

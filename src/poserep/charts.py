@@ -7,10 +7,8 @@ from typing import Any
 
 from poserep.entry import Entry, read_entry
 from poserep.errors import InputError
+from poserep.figures.style import colours
 from poserep.results import load_results
-
-# Of schemes, in their order; the eight are told apart by readers who see few colours (Okabe and Ito).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 
 
 @dataclass(frozen=True)
@@ -19,15 +17,18 @@ class Chart:
 
     Attributes:
         title: Above it.
-        kind: ``scatter`` (a point for each run), ``bars`` (means over runs of a kind) or ``curves`` (by epoch).
+        kind: ``scatter`` (a point for each run), ``front`` (points, and the best so far from left to right), ``bars``
+            (means over the runs of a kind) or ``curves`` (by epoch, means over the runs of a kind).
         y: Keys of the history for curves, of the summary otherwise.
         x: Key of the configuration or the summary, or, for bars, the key of the configuration by which runs are joined.
+        lower: Whether the best is the lowest.
     """
 
     title: str
     kind: str
     y: tuple[str, ...]
     x: str = "epoch"
+    lower: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,10 @@ class Study:
 
     @property
     def colours(self) -> dict[str, str]:
-        """By id of the run; runs of a scheme have one."""
-        schemes = list(dict.fromkeys(e.config["setting"]["scheme"] for e in self.entries))
-        return {e.id: COLOURS[schemes.index(e.config["setting"]["scheme"]) % len(COLOURS)] for e in self.entries}
+        """By id of the run; runs of a scheme have one, the same as on the report's page."""
+        of = {entry.id: entry.config["setting"]["scheme"] for entry in self.entries}
+        found = colours(list(of.values()))
+        return {run: found[scheme] for run, scheme in of.items()}
 
 
 def read_study(folder: Path) -> Study:
@@ -74,23 +76,28 @@ def charts(study: Study) -> dict[str, list[Chart]]:
     found: dict[str, list[Chart]] = {}
     for metric, boxes in study.measured:
         key, name = f"result/{metric}_{boxes}", f"{metric} ({boxes} boxes)"
+        # Points are runs, and means are over seeds: a mean over sizes or modes would be of nothing.
         over = [
             Chart(f"{name} over input height, px", "scatter", (key,), "setting.height"),
             Chart(f"{name} over k, bins per px", "scatter", (key,), "setting.k"),
             Chart(f"{name} over sigma, bins", "scatter", (key,), "setting.sigma"),
-            Chart(f"{name} by smoothing", "bars", (key,), "setting.smoothing"),
+            Chart(f"{name} over epsilon, the mass that smoothing spreads", "scatter", (key,), "setting.epsilon"),
         ]
-        found[name] = [Chart(f"{name} by scheme", "bars", (key,), "setting.scheme")]
+        found[name] = [Chart(f"{name}, mean over seeds", "bars", (key,), "setting.kind")]
         found[name] += [chart for chart in over if len(values(study, chart.x)) > 1]
-        found[name].append(Chart(f"{name} over GMACs", "scatter", (key,), "cost/GMACs"))
-        found[name].append(Chart(f"{name} over parameters, millions", "scatter", (key,), "cost/params_M"))
+        less = any(metric in result["lower"] for result in study.results)
+        found[name] += [
+            Chart(f"{name} over {what}, with the front", "front", (key,), f"cost/{cost}", less)
+            for what, cost in (("GMACs", "GMACs"), ("parameters, millions", "params_M"))
+        ]
     logged = {key for entry in study.entries for row in entry.history.values() for key in row}
     chief = [f"val/{metric}_{boxes}" for metric, boxes in study.measured]
     wanted = ["train/loss", *chief, "speed/img_s"]
     curves = [Chart(key, "curves", (key,)) for key in wanted if key in logged]
     found |= {"Training": curves} if curves else {}
     scored = [m for m in ("result/ece_gt", "result/aurc_gt") if any(m in e.summary for e in study.entries)]
-    found |= {"Scores": [Chart(f"{m} by scheme", "bars", (m,), "setting.scheme") for m in scored]} if scored else {}
+    bars = [Chart(f"{m}, mean over seeds", "bars", (m,), "setting.kind") for m in scored]
+    found |= {"Scores": bars} if bars else {}
     return found
 
 

@@ -28,14 +28,22 @@ def panel(chart: Chart, number: int = 0) -> Any:
     import wandb_workspaces.reports.v2 as wr
 
     layout = wr.Layout(x=8 * (number % 3), y=6 * (number // 3), w=8, h=6)
-    scheme = wr.Config("setting.scheme")
-    if chart.kind == "scatter":
+    if chart.kind in ("scatter", "front"):
         x = wr.Config(chart.x) if chart.x.startswith("setting.") else wr.SummaryMetric(chart.x)
-        return wr.ScatterPlot(title=chart.title, x=x, y=wr.SummaryMetric(chart.y[0]), layout=layout)
+        front = chart.kind == "front"
+        return wr.ScatterPlot(
+            title=chart.title,
+            x=x,
+            y=wr.SummaryMetric(chart.y[0]),
+            running_ymin=front and chart.lower,
+            running_ymax=front and not chart.lower,
+            layout=layout,
+        )
     spread: dict[str, Any] = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev", "layout": layout}
     if chart.kind == "bars":
         return wr.BarPlot(title=chart.title, metrics=list(chart.y), groupby=wr.Config(chart.x), **spread)
-    return wr.LinePlot(title=chart.title, x=chart.x, y=list(chart.y), groupby=scheme, **spread)
+    kind = wr.Config("setting.kind")
+    return wr.LinePlot(title=chart.title, x=chart.x, y=list(chart.y), groupby=kind, **spread)
 
 
 def comparer(number: int = 0) -> Any:
@@ -47,7 +55,7 @@ def comparer(number: int = 0) -> Any:
 
 def filters(study: Study) -> str:
     """The study's runs, in W&B's language."""
-    return f"Metric('Group') = '{study.entries[0].group}'"
+    return f"Metric('Group') = '{study.name}'"
 
 
 def workspace(study: Study, project: str, entity: str) -> Any:
@@ -70,7 +78,7 @@ def workspace(study: Study, project: str, entity: str) -> Any:
         run_settings={run: ws.RunSettings(color=colour) for run, colour in study.colours.items()},
         pinned_columns=["run:displayName", "config:setting.value.scheme", *columns],
     )
-    settings = ws.WorkspaceSettings(x_axis="epoch", max_runs=100)
+    settings = ws.WorkspaceSettings(x_axis="epoch", max_runs=max(10, len(study.entries)))
     name = f"{study.name}: schemes compared"
     return ws.Workspace(
         entity=entity, project=project, name=name, sections=sections, settings=settings, runset_settings=runs
@@ -108,7 +116,7 @@ def report(study: Study, project: str, entity: str, local: bool = False) -> Any:
 def caption(study: Study) -> str:
     """What a reader must know before looking at numbers."""
     rows = collect(study.results)
-    said = [f"{len(study.results)} finished runs. Bars and curves are means over runs with one standard deviation."]
+    said = [f"{len(study.results)} finished runs. Bars and curves are means over seeds with one standard deviation."]
     if not all(row.real for row in rows):
         said.append("**Drawn people, not photographs: compare rows with each other, not with published numbers.**")
     protocols = list(dict.fromkeys(row.protocol for row in rows))

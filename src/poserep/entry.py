@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,23 +59,30 @@ def read_entry(run_dir: Path) -> Entry:
         raise InputError(f"{run_dir} is no run directory: it has no config.yaml")
     config = yaml.safe_load(path.read_text())
     result = json.loads((run_dir / "result.json").read_text()) if finished(run_dir) else None
-    study, backbone = config["study"], config["names"]["backbone"]
+    table = place(run_dir)
+    # A run that was made for another table is a run of this one too.
+    study, backbone = run_dir.absolute().parent.name, config["names"]["backbone"]
     return Entry(
         id=f"{study}-{run_dir.name[-8:]}",
         name=run_dir.name,
         group=study,
         tags=(config["representation"]["name"], backbone, config["data"]["name"], config["input_size"]),
-        config={**config, "setting": setting(config), "table": place(run_dir)},
+        config={**config, "study": study, "setting": setting(config, table["modes"]), "table": table},
         history={row["epoch"]: dict(sorted(row.items())) for row in read_curve(run_dir)},
         summary=summary(result) if result else {},
     )
 
 
-def setting(config: Mapping[str, Any]) -> dict[str, Any]:
+def setting(config: Mapping[str, Any], modes: Sequence[str] = ()) -> dict[str, Any]:
     """What schemes are compared over, by the same name for all; None where a scheme has no such thing.
 
     ``k`` is bins per input px: SimCC's k, the scale of a super-resolution head, one over a heatmap's stride. ``sigma``
-    is in bins, ``epsilon`` is the mass that equal smoothing spreads.
+    is in bins, ``epsilon`` is the mass that equal smoothing spreads. ``kind`` is the same for runs that are seeds of
+    each other, or nearly: means are taken over those.
+
+    Args:
+        config: Of the run.
+        modes: Those of the table in which it stands.
     """
     scheme, codec = config["representation"], config["representation"]["codec"]
     height, width = (int(n) for n in config["input_size"].split("x"))
@@ -83,15 +90,20 @@ def setting(config: Mapping[str, Any]) -> dict[str, Any]:
     k = codec.get("k", codec.get("scale", 1 / codec["stride"] if "stride" in codec else None))
     sigma = label.get("sigma", codec.get("sigma", codec.get("base_sigma")))
     epsilon = label.get("smoothing")
+    smoothing = _smoothing(label, sigma, epsilon)
+    mode, backbone = " and ".join(modes), config["names"]["backbone"]
+    about = [scheme["title"], f"k = {k:g}" if k else "", smoothing, backbone, config["data"]["name"]]
     return {
+        "kind": ", ".join(filter(None, [*about, config["input_size"], mode])),
+        "mode": mode,
         "scheme": scheme["title"],
         "height": height,
         "width": width,
         "k": k,
-        "smoothing": _smoothing(label, sigma, epsilon),
+        "smoothing": smoothing,
         "sigma": sigma,
         "epsilon": epsilon,
-        "backbone": config["names"]["backbone"],
+        "backbone": backbone,
         "data": config["data"]["name"],
         "real": config["data"]["real"],
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from poserep.entry import read_entry
 from poserep.publish import Sender, Target, answers, default_mode, first_line, server
-from poserep.results import finished
+from poserep.results import finished, read_curve
 
 # Seconds between looks at the record, and between looks for a server that did not answer.
 PAUSE, RETRY = 2.0, 30.0
@@ -51,9 +51,8 @@ def follow(run_dir: Path, target: Target, over: Callable[[float], bool]) -> str:
     try:
         sender.open(read_entry(run_dir), END)
         while not over(PAUSE):
-            history = read_entry(run_dir).history
             # What the last epoch says may not be all of it.
-            sender.log({epoch: history[epoch] for epoch in list(history)[:-1]})
+            sender.log({row["epoch"]: dict(sorted(row.items())) for row in read_curve(run_dir)[:-1]})
         entry = read_entry(run_dir)
         # Nor is it all if the run was stopped: it goes on from there.
         shown = list(entry.history) if finished(run_dir) else list(entry.history)[:-1]

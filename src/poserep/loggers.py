@@ -106,14 +106,13 @@ class Dashboard(Logger):
         self._child = None
 
 
-def wandb_logger(project: str, save_dir: Path, entity: str | None = None, **about: Any) -> Logger:
+def wandb_logger(project: str, save_dir: Path, entity: str | None = None) -> Logger:
     """Shows the run in a folder on Weights & Biases; offline unless a key is set.
 
     Args:
         project: Of Weights & Biases.
         save_dir: The run directory.
         entity: Who owns the project; None: the key's.
-        about: What other loggers need to be told; here the run directory says it.
     """
     return Dashboard(save_dir, project, entity)
 

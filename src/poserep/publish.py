@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,7 +24,6 @@ from poserep.entry import Entry, digest, read_entry
 from poserep.errors import InputError
 from poserep.results import finished, write_json
 
-LEDGER = "published.json"
 # Seconds: to see whether a server answers at all, to begin a run there, and to end it.
 ANSWER, BEGIN, END = 3.0, 30.0, 120.0
 
@@ -53,8 +53,9 @@ def has_key() -> bool:
     """Whether the environment or the user's netrc file holds a key."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
+    own = urllib.parse.urlparse(os.environ.get("WANDB_BASE_URL", "")).hostname
     try:
-        return any("wandb" in host for host in netrc(os.environ.get("NETRC")).hosts)
+        return any("wandb" in host or host == own for host in netrc(os.environ.get("NETRC")).hosts)
     except (OSError, NetrcParseError):
         return False
 
@@ -134,7 +135,7 @@ class Sender:
                 self.run.log({key: value for key, value in row.items() if key != "step"}, step=epoch, commit=True)
         if new:
             self.ledger["rows"] |= {str(epoch): digest(row) for epoch, row in new.items()}
-            write_json(self.run_dir / LEDGER, self.ledger)
+            write_json(ledger(self.run_dir), self.ledger)
 
     def close(self, entry: Entry) -> None:
         """End the run; one that has finished is complete with this, and the ledger says so.
@@ -147,12 +148,17 @@ class Sender:
         self.run.summary.update(dict(entry.summary))
         self.run.finish(exit_code=0 if entry.summary else 1)
         sent = self.ledger["rows"] == {str(epoch): digest(row) for epoch, row in entry.history.items()}
-        write_json(self.run_dir / LEDGER, {**self.ledger, "record": entry.digest if entry.summary and sent else None})
+        write_json(ledger(self.run_dir), {**self.ledger, "record": entry.digest if entry.summary and sent else None})
+
+
+def ledger(run_dir: Path) -> Path:
+    """Where it is written what has been sent; a run that stands in several studies is shown in each of them."""
+    return run_dir / f"published-{run_dir.absolute().parent.name}.json"
 
 
 def read_ledger(run_dir: Path, target: Target) -> dict[str, Any]:
     """What has been sent of a run to a target: ``rows``, digests by epoch, and ``record``, of all if it is complete."""
-    path = run_dir / LEDGER
+    path = ledger(run_dir)
     found = json.loads(path.read_text()) if path.is_file() else {}
     if all(found.get(key) == value for key, value in asdict(target).items()):
         return dict(found)

@@ -45,12 +45,11 @@ def test_the_asked_for_charts_are_there(study):
     for boxes in ("gt", "det"):
         ap = f"result/AP_{boxes}"
         assert {
-            ("bars", "setting.scheme", ap),
+            ("bars", "setting.kind", ap),
             ("scatter", "setting.height", ap),
             ("scatter", "setting.k", ap),
-            ("bars", "setting.smoothing", ap),
-            ("scatter", "cost/GMACs", ap),
-            ("scatter", "cost/params_M", ap),
+            ("front", "cost/GMACs", ap),
+            ("front", "cost/params_M", ap),
         } <= found
     assert {("curves", "epoch", "train/loss"), ("curves", "epoch", "val/AP_gt")} <= found
     # One sigma was tried, and one is no curve; nothing was logged of a detector's boxes.
@@ -69,12 +68,12 @@ def test_panels_name_keys_as_wandb_does(study):
     for chart in (chart for members in charts(study).values() for chart in members):
         made = panel(chart)._to_model().model_dump(by_alias=True)["config"]
         assert made["chartTitle"] == chart.title
-        if chart.kind == "scatter":
+        if chart.kind in ("scatter", "front"):
             x = chart.x.replace("setting.", "config:setting.value.") if "." in chart.x else f"summary:{chart.x}"
             assert (made["xAxis"], made["yAxis"]) == (x, f"summary:{chart.y[0]}")
+            assert bool(made.get("showMaxYAxisLine")) == (chart.kind == "front")
         else:
-            group = chart.x if chart.kind == "bars" else "setting.scheme"
-            assert made["metrics"] == list(chart.y) and made["groupBy"] == group.replace(".", ".value.")
+            assert made["metrics"] == list(chart.y) and made["groupBy"] == "setting.value.kind"
 
 
 def test_every_grid_of_a_report_is_of_the_studys_runs(study, monkeypatch):
@@ -136,7 +135,7 @@ def test_every_key_is_in_the_record_of_real_runs(run, tmp_path):
         run("study=real", *overrides)
     folder = tmp_path / "runs" / "real"
     found = read_study(folder)
-    assert {x for _, x, _ in keys(found)} >= {"setting.height", "setting.k", "setting.sigma", "setting.smoothing"}
+    assert {x for _, x, _ in keys(found)} >= {"setting.height", "setting.k", "setting.sigma", "setting.kind"}
     for kind, x, y in keys(found):
         for entry in found.entries:
             known = {key for row in entry.history.values() for key in row} if kind == "curves" else set(entry.summary)
