@@ -11,6 +11,7 @@ import time
 import pytest
 
 from poserep import interrupt
+from poserep.callbacks import Stop
 from poserep.devices import claim
 from poserep.interrupt import Request, Stopped
 from poserep.lease import Lease, holder
@@ -152,3 +153,32 @@ def test_more_gpus_than_there_are_are_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with claim(2, tmp_path) as names:
         assert names == ["0"]
+
+
+def test_gpus_are_known_by_what_they_are(tmp_path, monkeypatch):
+    """Jobs to which a scheduler shows different GPUs call all of them 0."""
+    program = tmp_path / "nvidia-smi"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    for uuid in ("GPU-a", "GPU-b"):
+        program.write_text(f"#!/bin/sh\necho '0, {uuid}'\n")
+        program.chmod(0o755)
+        with claim(1, tmp_path / "locks") as mine:
+            assert mine == ["0"]
+            assert sorted(path.name for path in (tmp_path / "locks").iterdir())[-1] == f"{uuid}.lock"
+
+
+def test_waiting_for_a_gpu_ends_with_the_sweep(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    monkeypatch.setenv(interrupt.FILE, str(tmp_path / "stop"))
+    (tmp_path / "stop").write_text("stop")
+    with claim(1, tmp_path / "locks"), pytest.raises(Stopped), claim(1, tmp_path / "locks"):
+        pass
+
+
+def test_a_run_that_was_lost_saves_nothing(tmp_path):
+    request = Request()
+    request.lose()
+    stop = Stop(request, tmp_path / "last.ckpt")
+    with pytest.raises(Stopped, match="another process has taken"):
+        stop.on_train_batch_end(None, None, None, None, 0)

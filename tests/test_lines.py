@@ -103,7 +103,11 @@ STATES = {
 
 @pytest.mark.parametrize("said", STATES)
 def test_status(tmp_path, monkeypatch, said):
-    monkeypatch.setattr("poserep.standing.holder", lambda folder: {"host": "here"})
+    def holder(folder):
+        path = folder / "status.json"
+        return {"host": "here"} if path.is_file() and "running" in path.read_text() else None
+
+    monkeypatch.setattr("poserep.plan.holder", holder)
     for seed, state in enumerate(STATES[said]):
         about = {} if state is None else {"cfg": config(seed), "ap": 70.0} if state == "done" else {"state": state}
         if "state" in about:

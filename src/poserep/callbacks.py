@@ -10,15 +10,15 @@ from lightning.pytorch.callbacks import Callback
 from poserep.interrupt import Request
 from poserep.module import PoseModule
 
-# Steps between two agreements of several processes on whether to stop.
+# Steps between two agreements of several processes on whether to stop, at most.
 AGREE = 8
 
 
 class Stop(Callback):
     """Ends training when asked: after the running step it saves a checkpoint that says how far its epoch was.
 
-    Asked during the evaluation that ends an epoch, or in the epoch's last step, nothing is saved, and that epoch is
-    trained again.
+    Asked in an epoch's last step, it stops before the next one. Asked during the evaluation that ends an epoch, nothing
+    is saved, and that epoch is trained again; several processes end that evaluation first, and lose nothing.
 
     Args:
         request: Who asks.
@@ -33,18 +33,36 @@ class Stop(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Look whether to stop; the processes of a run stop after the same step."""
-        asked, steps = bool(self.request.why), batch_idx + 1
-        if trainer.world_size > 1:
-            asked = steps % AGREE == 0 and trainer.strategy.reduce_boolean_decision(asked, all=False)
-        if asked and steps < trainer.num_training_batches:
+        if self.request.lost:
+            self.request.check()
+        steps = batch_idx + 1
+        # In a short epoch there is an agreement too; at its last step the next epoch's beginning has it.
+        often = min(AGREE, max(1, int(trainer.num_training_batches) // 2))
+        if steps < trainer.num_training_batches and self._asked(trainer, steps % often == 0):
             self._within = {"epoch": trainer.current_epoch, "steps": steps}
             trainer.save_checkpoint(self.path)
             self.request.ask("another process was asked")
             self.request.check()
 
-    def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
-        """Look whether to stop; what was trained has been saved, or was one epoch."""
-        self.request.check()
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Look whether to stop; the epoch before has been saved."""
+        if self._asked(trainer, True):
+            self.request.ask("another process was asked")
+            self.request.check()
+
+    def _asked(self, trainer: lightning.Trainer, agree: bool) -> bool:
+        asked = bool(self.request.why)
+        if trainer.world_size == 1:
+            return asked
+        return agree and bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
+
+    def on_validation_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
+        """Look whether to stop; what was trained has been saved, or was one epoch.
+
+        Several processes go on to the end: the others would wait for what one that stops does not send.
+        """
+        if trainer.world_size == 1:
+            self.request.check()
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Lightning has put its own handlers of signals in place of ours."""

@@ -27,7 +27,7 @@ from poserep.callbacks import Progress, Stop
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.interrupt import Request, Stopped
-from poserep.lease import Lease, holder
+from poserep.lease import Lease, holder, ours
 from poserep.loggers import JsonlLogger, finish
 from poserep.make import make
 from poserep.models import cost
@@ -118,7 +118,7 @@ def fit(run_dir: Path) -> dict[str, Any]:
     main = int(os.environ.get("RANK", "0")) == 0
     quiet()
     request = Request()
-    lease = Lease(run_dir, lost=lambda: request.ask("another process has taken the run over"))
+    lease = Lease(run_dir, lost=request.lose)
     if main and not lease.take():
         raise InputError(f"{run_dir} is being run {by_whom(holder(run_dir))}; wait for it, or stop it")
     loggers: list[Logger] = [JsonlLogger(run_dir / "metrics.jsonl")]
@@ -157,9 +157,12 @@ def by_whom(found: dict[str, Any] | None) -> str:
 
 
 def _record(run_dir: Path, status: dict[str, Any]) -> None:
-    """Why a run ended. What another process of it said first is the cause; what follows from that is not."""
+    """Why a run ended. What another process of it said first is the cause; what follows from that is not.
+
+    Whoever does not have the run, or has it no more, says nothing.
+    """
     path = run_dir / "status.json"
-    if not path.is_file() or json.loads(path.read_text())["state"] == "running":
+    if ours(run_dir) and (not path.is_file() or json.loads(path.read_text())["state"] == "running"):
         write_json(path, {**status, "since": time.time()})
 
 
@@ -191,10 +194,7 @@ def _fit(run_dir: Path, loggers: list[Logger], main: bool, request: Request) -> 
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=5))
     if cfg.logger and main:
-        tags = [cfg.representation.name, cfg.names.backbone, cfg.data.name, cfg.input_size]
-        identifier = f"{cfg.study}-{run_dir.name[-8:]}"
-        about_run = {"name": run_dir.name, "run_id": identifier, "group": cfg.study, "tags": tags, "config": config}
-        loggers.append(make(cfg.logger, save_dir=run_dir, **about_run))
+        loggers.append(make(cfg.logger, save_dir=run_dir))
     trainer = make_trainer(cfg, loggers, callbacks)
     if main:
         print("\n".join([start_line(cfg, about, last.is_file()), *tallies(run)]), flush=True)

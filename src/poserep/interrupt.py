@@ -13,6 +13,8 @@ from poserep.processes import lives
 # Given to the processes of a sweep: who started them; a file by which its cells are told to stop, or to leave what has
 # not begun; whether a cell that fails is to tell the others so.
 PARENT, FILE, FAIL_FAST = "POSEREP_PARENT", "POSEREP_STOP", "POSEREP_FAIL_FAST"
+# Several such files, of which each may say so; for the processes of a distributed run, beside the sweep's their own.
+FILES = "POSEREP_STOPS"
 SIGNALS = ("SIGTERM", "SIGUSR1", "SIGUSR2")
 POLL = 1.0
 
@@ -26,14 +28,20 @@ class Request:
 
     Attributes:
         why: What asked; empty while nothing has.
+        lost: Whether another process has taken the run over, so that nothing may be saved any more.
     """
 
     def __init__(self) -> None:
-        self.why = ""
+        self.why, self.lost = "", False
 
     def ask(self, why: str) -> None:
         """Stop at the next opportunity."""
         self.why = self.why or why
+
+    def lose(self) -> None:
+        """Stop and leave everything as it is."""
+        self.lost = True
+        self.ask("another process has taken the run over")
 
     def check(self) -> None:
         """Raise `Stopped` if asked."""
@@ -67,10 +75,11 @@ class Request:
                 signal.signal(getattr(signal, name), handler)
 
     def _watch(self, ended: threading.Event) -> None:
-        parent, file = os.environ.get(PARENT), os.environ.get(FILE)
+        parent, named = os.environ.get(PARENT), os.environ.get(FILES) or os.environ.get(FILE, "")
+        files = [Path(file) for file in named.split(os.pathsep) if file]
         while not ended.wait(POLL):
-            if file and stops(Path(file)):
-                self.ask("the sweep was stopped")
+            if any(stops(file) for file in files):
+                self.ask("whoever started it was told to stop")
             if parent and not lives(int(parent)):
                 self.ask("the process that started it ended")
 

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,14 @@ BEAT, EXPIRE = 10.0, 120.0
 def holder(folder: Path, expire: float = EXPIRE) -> dict[str, Any] | None:
     """Who holds a folder's lease: ``host``, ``pid`` and ``since`` (Unix time), or None if nobody alive does."""
     newest = _newest(folder)
-    if newest is None:
-        return None
-    try:
-        found: dict[str, Any] = json.loads(newest.read_text())
-        age = time.time() - newest.stat().st_mtime
-    except FileNotFoundError:
-        return None
-    if found["host"] == socket.gethostname():
-        return found if _alive(found) else None
-    return found if age < expire else None
+    return _living(newest, expire) if newest else None
+
+
+def ours(folder: Path) -> bool:
+    """Whether the process that has the lease, or had it when it died, was started together with this one."""
+    newest = _newest(folder)
+    found = _read(newest) if newest else None
+    return found is not None and found["launch"] == _launch()
 
 
 class Lease:
@@ -57,13 +56,20 @@ class Lease:
 
     def take(self) -> bool:
         """Take it unless somebody alive has it; says whether that worked."""
-        if holder(self.folder, self.expire) is not None:
-            return False
+        # Judged and outnumbered is the same one: a lease that is taken in between has the number that this one wants.
         newest = _newest(self.folder)
+        if newest is not None and _living(newest, self.expire) is not None:
+            return False
         path = self.folder / f"lease.{_number(newest) + 1 if newest else 0}"
-        about = {"host": socket.gethostname(), "pid": os.getpid(), "began": began(os.getpid()), "since": time.time()}
+        about = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "began": began(os.getpid()),
+            "since": time.time(),
+            "launch": _launch(),
+        }
         # A file appears under its name with its content or not at all.
-        partial = self.folder / f".lease.{socket.gethostname()}.{os.getpid()}"
+        partial = self.folder / f".lease.{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}"
         partial.write_text(json.dumps(about))
         try:
             os.link(partial, path)
@@ -94,7 +100,9 @@ class Lease:
             if _newest(self.folder) != self.path:
                 self.lost()
                 return
-            os.utime(self.path)
+            # Shared files may be out of reach for a while.
+            with suppress(OSError):
+                os.utime(self.path)
 
     def __enter__(self) -> "Lease":
         return self
@@ -109,6 +117,33 @@ def _number(path: Path) -> int:
 
 def _newest(folder: Path) -> Path | None:
     return max(folder.glob("lease.*"), key=_number, default=None)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def _living(path: Path, expire: float) -> dict[str, Any] | None:
+    """What a lease says, if its holder is alive."""
+    found = _read(path)
+    if found is None:
+        return None
+    if found["host"] == socket.gethostname():
+        return found if _alive(found) else None
+    try:
+        age = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    return found if age < expire else None
+
+
+def _launch() -> str:
+    """The same for all processes of a distributed run, and for no others."""
+    return os.environ.get("TORCHELASTIC_RUN_ID") or f"{socket.gethostname()}.{os.getpid()}"
 
 
 def _alive(found: dict[str, Any]) -> bool:

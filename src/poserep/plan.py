@@ -1,7 +1,9 @@
 """Which runs a table has asked for, as files beside them: what is missing is known, and so is what a run stands for."""
 
+import fcntl
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,14 +48,13 @@ class Planned:
 def remember(study: Path, name: str, cell: Cell) -> None:
     """Note that a table wants a run; what it stood for before is kept."""
     path = study / FOLDER / f"{name}.json"
-    use = Use(cell.mode, cell.rows, cell.arguments)
-    before = _read(path).uses if path.is_file() else ()
-    rows = {(u.mode, u.arguments): u.rows for u in before}
-    same = rows.get((use.mode, use.arguments), ())
-    rows[use.mode, use.arguments] = tuple(dict.fromkeys((*same, *use.rows)))
-    uses = [{"mode": m, "rows": list(r), "arguments": list(a)} for (m, a), r in rows.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"name": name, "overrides": list(cell.overrides), "uses": uses})
+    with _alone(path.parent):
+        rows = {(use.mode, use.arguments): use.rows for use in _read(path).uses} if path.is_file() else {}
+        same = rows.get((cell.mode, cell.arguments), ())
+        rows[cell.mode, cell.arguments] = tuple(dict.fromkeys((*same, *cell.rows)))
+        uses = [{"mode": m, "rows": list(r), "arguments": list(a)} for (m, a), r in rows.items()]
+        write_json(path, {"name": name, "overrides": list(cell.overrides), "uses": uses})
 
 
 def forget(study: Path, wanted: Mapping[str, Cell]) -> None:
@@ -62,14 +63,28 @@ def forget(study: Path, wanted: Mapping[str, Cell]) -> None:
     Those that have finished stay.
     """
     names = {cell.overrides: name for name, cell in wanted.items()}
-    for other in planned(study):
-        if names.get(other.overrides, other.name) != other.name and not finished(study / other.name):
-            (study / FOLDER / f"{other.name}.json").unlink(missing_ok=True)
+    with _alone(study / FOLDER):
+        for other in planned(study):
+            if names.get(other.overrides, other.name) != other.name and not finished(study / other.name):
+                (study / FOLDER / f"{other.name}.json").unlink()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Not while another launcher notes what it wants of the same table."""
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def planned(study: Path) -> list[Planned]:
     """All runs that have been asked for, by name."""
-    return [_read(path) for path in sorted((study / FOLDER).glob("*.json"))]
+    found = []
+    for path in sorted((study / FOLDER).glob("*.json")):
+        # A launcher may forget one at any time.
+        with suppress(FileNotFoundError):
+            found.append(_read(path))
+    return found
 
 
 def _read(path: Path) -> Planned:
@@ -94,6 +109,12 @@ def seen(run_dir: Path) -> dict[str, Any]:
     if found["state"] != "finished" and (by := holder(run_dir)):
         return {"state": "running", "by": by}
     return {"state": "stopped", "why": "died without a word"} if found["state"] == "running" else found
+
+
+def brief(error: str, length: int = 120) -> str:
+    """The beginning of what went wrong, in a line of so many characters at most."""
+    first = " ".join(error.strip().split("\n")[0].split())
+    return f"{first[: length - 3]}..." if len(first) > length else first
 
 
 def count(states: Sequence[str]) -> str:

@@ -64,6 +64,9 @@ def prepare(cfg: DictConfig, backbone: str, imported: str | None = None) -> Path
     run_dir = Path(cfg.runs) / cfg.study / _name(config)
     if finished(run_dir):
         return run_dir
+    # What it pointed to, another table's run, has been deleted since.
+    if run_dir.is_symlink():
+        run_dir.unlink()
     run_dir.mkdir(parents=True, exist_ok=True)
     partial = run_dir / f".config.{os.getpid()}"
     OmegaConf.save(OmegaConf.create(config), partial)

@@ -24,7 +24,7 @@ def began(pid: int) -> str | None:
     The number of one that has ended may be given to another, which began at another time.
     """
     fields = _fields(pid)
-    return fields and fields[19]
+    return fields[19] if fields else None
 
 
 def _fields(pid: int) -> list[str] | None:

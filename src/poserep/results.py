@@ -53,7 +53,8 @@ def identity(config: Mapping[Any, Any]) -> str:
 def contents(config: Mapping[Any, Any]) -> dict[str, str]:
     """Hashes of the files that a resolved configuration names, so that they are part of its identity.
 
-    Data that the run prepares itself follow from its configuration. Missing files are left to those who read them.
+    Data that the run prepares itself follow from its configuration. Missing files are left to those who read them, but
+    initial weights that are missing are not the same as none.
     """
     data = config["data"]
     files = {"weights": config["backbone"].get("weights")}
@@ -65,7 +66,8 @@ def contents(config: Mapping[Any, Any]) -> dict[str, str]:
         files |= {"detections": root / data["detections"]} if data["detections"] else {}
     if isinstance(data["skeleton"], str):
         files["skeleton"] = data["skeleton"]
-    return {name: file_hash(Path(path)) for name, path in files.items() if path and Path(path).is_file()}
+    found = {name: file_hash(Path(path)) for name, path in files.items() if path and Path(path).is_file()}
+    return {**found, "weights": "missing"} if files["weights"] and "weights" not in found else found
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

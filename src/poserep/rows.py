@@ -1,12 +1,12 @@
 """Results of a study as comparable rows: what may be joined, what must be told apart, what is missing."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
+from poserep.plan import brief, seen
 from poserep.protocol import Protocol, line
 from poserep.results import calibration, columns, scheme, settings
 
@@ -194,9 +194,8 @@ def unfinished(study: Path) -> list[tuple[str, str]]:
     """Cells without a result, and why."""
     missing = []
     for folder in sorted(p.parent for p in study.glob("*/config.yaml") if not (p.parent / "result.json").exists()):
-        path = folder / "status.json"
-        status = json.loads(path.read_text()) if path.exists() else {"state": "not started"}
-        missing.append((folder.name, f"{status['state']} {status.get('error', '')}".strip()))
+        status = seen(folder)
+        missing.append((folder.name, f"{status['state']} {brief(str(status.get('error', '')))}".strip()))
     return missing
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from poserep.plan import Planned, Use, seen
+from poserep.plan import Planned, Use, brief, seen
 from poserep.results import ELSEWHERE
 from poserep.tables import Table, key_of
 
@@ -102,15 +102,10 @@ def status(runs: Sequence[Standing]) -> str:
     if finished == len(states):
         return "done"
     errors = [str(run.state.get("error", "")) for run in runs if run.state["state"] == "failed"]
-    causes = [f"failed: {_short(error)}" for error in dict.fromkeys(errors)]
+    causes = [f"failed: {brief(error)}" for error in dict.fromkeys(errors)]
     state = next((s for s in ("running", "stopped", "waiting") if s in states), "")
     if finished:
         state = f"{finished} of {len(states)} seeds"
     elif causes and state != "running":
         state = ""
     return "; ".join([*([state] if state else []), *causes])
-
-
-def _short(error: str) -> str:
-    first = " ".join(error.strip().split("\n")[0].split())
-    return f"{first[:117]}..." if len(first) > 120 else first

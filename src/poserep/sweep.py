@@ -16,7 +16,7 @@ import yaml
 
 from poserep.errors import InputError
 from poserep.fit import by_whom
-from poserep.plan import Planned, count, planned, seen
+from poserep.plan import Planned, brief, count, planned, seen
 from poserep.results import read_curve
 from poserep.sweepfile import SWEEPS
 from poserep.tables import nearest
@@ -30,7 +30,7 @@ def cell_state(run_dir: Path) -> tuple[str, str]:
         return state, f"{by_whom(found['by'])} since {_ago(found['by']['since'])}, {_progress(run_dir)}"
     if state == "stopped":
         return state, f"{found['why']}, {_progress(run_dir)}; run again, it goes on"
-    return state, str(found.get("error", ""))
+    return state, brief(str(found.get("error", "")), 400)
 
 
 def _ago(since: float) -> str:

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -22,6 +24,7 @@ from poserep import interrupt
 from poserep.errors import InputError
 from poserep.lease import holder
 from poserep.plan import count, forget, remember, state_of
+from poserep.results import write_json
 from poserep.tables import Cell, cells, read_table
 
 # Seconds between looks at cells that others are running.
@@ -75,7 +78,7 @@ class RowSweeper(Sweeper):
 
         Raises:
             InputError: If the configuration has no table, or a cell does not compose; nothing has run then.
-            SystemExit: With status 1 if a cell failed, 75 if the sweep was asked to stop.
+            SystemExit: With status 1 unless every cell has finished, 75 if the sweep was asked to stop.
         """
         assert self.config is not None
         if not OmegaConf.select(self.config, "table.rows"):
@@ -84,7 +87,7 @@ class RowSweeper(Sweeper):
         found = self._plan(study, self._cells(arguments))
         states = [state_of(study / name)["state"] for name in found]
         print(f"{study}: {len(found)} cells, {count(states)}", flush=True)
-        file = study / f".stop.{os.getpid()}"
+        file = study / f".stop.{uuid.uuid4().hex}"
         before = {name: signal.signal(getattr(signal, name), self._on_signal(file)) for name in interrupt.SIGNALS}
         try:
             failed = self._run(study, found, file)
@@ -131,7 +134,7 @@ class RowSweeper(Sweeper):
     def _run(self, study: Path, wanted: dict[str, list[str]], file: Path) -> dict[str, str]:
         """Launch until every cell has an end; the causes of those that failed."""
         failed: dict[str, str] = {}
-        begun = dict.fromkeys(wanted, 0)
+        tries = dict.fromkeys(wanted, 0)
         told = [f"+hydra.job.env_set.{interrupt.FILE}='{file.absolute()}'"]
         told += [f"+hydra.job.env_set.{interrupt.FAIL_FAST}='1'"] if self.fail_fast else []
         while not self.stopped_by:
@@ -142,20 +145,38 @@ class RowSweeper(Sweeper):
             if not ready:
                 time.sleep(POLL)
                 continue
-            try:
-                self.launcher.launch([[*wanted[name], *told] for name in ready], initial_job_idx=0)
-            except Exception as error:
-                # A launcher whose worker was killed; the records below say which cells have an end.
-                print(f"{type(self.launcher).__name__}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            for name in ready:
-                state = state_of(study / name)
-                unbegun = file.is_file() and state["state"] == "waiting"
+            before = {name: state_of(study / name) for name in ready}
+            causes = self._launch({name: [*wanted[name], *told] for name in ready})
+            after = {name: state_of(study / name) for name in ready}
+            begun = {name for name in ready if after[name] != before[name] or name in causes}
+            # If a launcher breaks down before any of them has begun, all of them have had their try.
+            for name in begun or ready:
+                state = after[name] if after[name] != before[name] else {"state": "waiting"}
+                unbegun = file.is_file() and name not in begun
                 if state["state"] in ("finished", "stopped") or unbegun or holder(study / name) is not None:
                     continue
-                begun[name] += 1
-                if state.get("input") or self.fail_fast or begun[name] > self.retries:
+                if name in causes and state["state"] != "failed":
+                    # Before or after the run itself, which would have said so.
+                    state = {"state": "failed", "since": time.time(), "error": causes[name]}
+                    (study / name).mkdir(parents=True, exist_ok=True)
+                    write_json(study / name / "status.json", state)
+                tries[name] += 1
+                if state.get("input") or self.fail_fast or tries[name] > self.retries:
                     failed[name] = state.get("error", "ended without a word")
+            if failed and self.fail_fast and not file.is_file():
+                file.write_text("failed")
         return failed
+
+    def _launch(self, cells: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Run cells once; what went wrong, for those whose job says so."""
+        try:
+            jobs = self.launcher.launch([list(overrides) for overrides in cells.values()], initial_job_idx=0)
+        except Exception as error:
+            # A launcher whose worker was killed; the cells' records say which of them have an end.
+            print(f"{type(self.launcher).__name__}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            return {}
+        causes = {name: _cause(job) for name, job in zip(cells, jobs, strict=True)}
+        return {name: cause for name, cause in causes.items() if cause}
 
     def _on_signal(self, file: Path) -> Any:
         def stop(number: int, frame: Any) -> None:
@@ -166,7 +187,8 @@ class RowSweeper(Sweeper):
         return stop
 
     def _end(self, study: Path, names: Sequence[str], failed: dict[str, str]) -> None:
-        print(f"{study}: {count([state_of(study / name)['state'] for name in names])}", flush=True)
+        states = [state_of(study / name)["state"] for name in names]
+        print(f"{study}: {count(states)}", flush=True)
         if failed:
             lines = [f"  {name}: {cause}" for name, cause in failed.items()]
             print(f"{len(failed)} of {len(names)} cells failed:\n" + "\n".join(lines), file=sys.stderr, flush=True)
@@ -175,8 +197,21 @@ class RowSweeper(Sweeper):
             if self.stopped_by in WARNINGS and "SLURM_JOB_ID" in os.environ:
                 subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
             raise SystemExit(os.EX_TEMPFAIL)
-        if failed:
+        if failed or set(states) != {"finished"}:
             raise SystemExit(1)
+
+
+def _cause(job: JobReturn) -> str:
+    """Why a job failed; empty if it did not, or was asked to stop."""
+    if job.status != JobStatus.FAILED:
+        return ""
+    try:
+        # Raises what the job did.
+        return str(job.return_value)
+    except interrupt.Stopped:
+        return ""
+    except Exception as error:
+        return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
 
 
 def choices(overrides: Sequence[Override]) -> dict[str, list[str]]:

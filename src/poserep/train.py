@@ -63,11 +63,16 @@ def run(cfg: DictConfig, alone: bool = True) -> Path:
     devices = cfg.trainer.devices
     try:
         if alone:
-            launch("poserep.fit", [str(run_dir)], devices, lambda: fit(run_dir))
+            launch("poserep.fit", [str(run_dir)], devices, lambda: fit(run_dir), saves=True)
         else:
             with claim(devices if cfg.trainer.accelerator == "gpu" else 0) as gpus:
-                start("poserep.fit", [str(run_dir)], devices, gpus or None)
+                start("poserep.fit", [str(run_dir)], devices, gpus or None, saves=True)
     except InputError as error:
+        # Two launchers may begin a cell at once; one of them gets it.
+        other = holder(run_dir)
+        if not alone and (other or finished(run_dir)):
+            print(f"left {by_whom(other)}: {run_dir}", flush=True)
+            return run_dir
         status = state_of(run_dir)
         if status["state"] == "stopped":
             raise Stopped(status["why"]) from error

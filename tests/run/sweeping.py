@@ -77,6 +77,7 @@ class Sweep:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
 
     def status(self) -> tuple[int, str]:
@@ -98,5 +99,6 @@ class Sweep:
 
 
 def kill(process: subprocess.Popen) -> None:
-    process.send_signal(signal.SIGKILL)
+    """The launcher and the cells that it has begun, all at once."""
+    os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

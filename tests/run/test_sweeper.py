@@ -1,12 +1,15 @@
 """Sweeps that are killed, stopped, shared, or have cells that fail."""
 
 import json
+import os
 import random
+import shutil
 import signal
 import time
 
 import pytest
 import torch
+from hydra.core.utils import JobReturn, JobStatus
 from sweeping import Sweep, kill
 
 from poserep import callbacks
@@ -15,6 +18,7 @@ from poserep.interrupt import Stopped
 from poserep.lease import holder
 from poserep.prepare import prepare
 from poserep.results import read_curve
+from poserep.sweeper import RowSweeper
 
 SCHEMES = ["heatmap", "simcc", "sr", "ipr", "simcc_equal", "heatmap_unbiased"]
 
@@ -80,6 +84,79 @@ def test_cells_that_fail_are_recorded_with_their_cause_and_the_others_finish(swe
 
 
 @pytest.mark.slow
+def test_a_sweep_that_is_killed_goes_on(synthetic, tmp_path):
+    """The test of ten kills in small: while the first cell trains, and once more."""
+    made = {}
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+        made[name] = Sweep(tmp_path / name, synthetic, ["representation=simcc"], trainer="epochs: 6, batch: 2")
+    whole, killed = made["whole"], made["killed"]
+    assert whole.run().returncode == 0
+    for epoch in (2, 4):
+        process = killed.begin()
+        for line in process.stdout:
+            if f"epoch {epoch}/6" in line:
+                break
+        kill(process)
+        assert "died without a word" in killed.status()[1] and not killed.results()
+    done = killed.run()
+    assert done.returncode == 0 and "resumed" in done.stdout, done.stderr
+    assert "epoch 2/6" not in done.stdout, "it goes on from the last whole epoch"
+    ((_, a),), ((_, b),) = whole.results().items(), killed.results().items()
+    assert a["metrics"] == b["metrics"] and whole.predictions() == killed.predictions()
+
+
+@pytest.mark.slow
+def test_processes_of_a_cell_save_when_a_scheduler_says_that_time_is_up(sweep):
+    tiny = sweep("representation=simcc", trainer="epochs: 400, devices: 2, batch: 4")
+    process = tiny.begin()
+    for line in process.stdout:
+        if "epoch 2/400" in line:
+            break
+    # As SLURM does: every process of the job hears of it.
+    os.killpg(process.pid, signal.SIGUSR2)
+    said = process.communicate()[0]
+    assert process.returncode == 75, said
+    (status,) = tiny.states().values()
+    assert status["state"] == "stopped" and len(list(tiny.study.glob("*/checkpoints/last.ckpt"))) == 1
+    assert not list(tiny.study.glob("*/lease.*")), "nobody is left behind"
+
+
+def broken(tmp_path, jobs):
+    """A sweeper whose launcher does as it is told, and what `_run` says of two cells."""
+    sweeper = RowSweeper(retries=1)
+    begun = []
+
+    class Launcher:
+        def launch(self, overrides, initial_job_idx):
+            begun.append(len(overrides))
+            return jobs()
+
+    sweeper.launcher = Launcher()
+    return sweeper._run(tmp_path, {"a": [], "b": []}, tmp_path / "stop"), begun
+
+
+def failed(error):
+    job = JobReturn()
+    job.status, job.return_value = JobStatus.FAILED, error
+    return job
+
+
+def test_what_goes_wrong_around_a_run_is_its_cause(tmp_path):
+    causes, begun = broken(tmp_path, lambda: [failed(OSError("disk full"))] * 2)
+    assert causes == {"a": "OSError: disk full", "b": "OSError: disk full"} and begun == [2, 2]
+    assert json.loads((tmp_path / "a" / "status.json").read_text())["error"] == "OSError: disk full"
+
+
+def test_a_launcher_that_breaks_down_is_not_asked_for_ever(tmp_path):
+    def down():
+        raise RuntimeError("no workers")
+
+    causes, begun = broken(tmp_path, down)
+    assert causes == dict.fromkeys("ab", "ended without a word") and begun == [2, 2]
+
+
+@pytest.mark.slow
 def test_fail_fast_begins_nothing_more(sweep):
     tiny = sweep("input_size=60x60", "representation=simcc")
     done = tiny.run("hydra.sweeper.fail_fast=true")
@@ -98,13 +175,17 @@ def test_two_launchers_share_a_table(sweep):
     assert sum(text.count("epoch 1/1") for text in said) == 2, "each cell was trained by one"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_cell_of_another_table_is_not_run_again(sweep):
     first, second = sweep("representation=simcc", name="first"), sweep("representation=simcc", name="second")
     assert first.run().returncode == 0
     done = second.run()
     assert done.returncode == 0 and "finished before, as runs/first/simcc" in done.stdout
     assert list(second.results().values()) == list(first.results().values())
+    # Without the other table it is a run like any other.
+    shutil.rmtree(first.study)
+    assert "1 waiting" in second.status()[1]
+    assert second.run().returncode == 0 and len(second.results()) == 1
 
 
 @pytest.mark.slow
@@ -124,7 +205,7 @@ def test_a_sweep_whose_time_is_up_saves_and_is_queued_again(sweep, tmp_path):
     assert process.returncode == 75, said
     assert "stopped by SIGUSR1; the same command goes on" in said
     (status,) = tiny.states().values()
-    assert status["state"] == "stopped" and status["why"] in ("SIGUSR1", "the sweep was stopped")
+    assert status["state"] == "stopped" and status["why"] in ("SIGUSR1", "whoever started it was told to stop")
     assert "1 stopped, 1 waiting" in tiny.status()[1]
     assert len(list(tiny.study.glob("*/checkpoints/last.ckpt"))) == 1
     assert (tmp_path / "told").read_text() == "requeue 77\n"

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 
@@ -49,6 +50,7 @@ def draw(results: Sequence[Result]) -> dict[str, str]:
 def encode(figure: Figure, vector: bool) -> str:
     """A data URI; closes the figure."""
     buffer = io.BytesIO()
+    options: dict[str, Any]
     if vector:
         # The date would make every page differ from the last.
         options = {"format": "svg", "metadata": {"Date": None}}
