@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDY ?= demo
 ARGS ?=
 
-.PHONY: install demo test lint report help
+.PHONY: install demo test test-long lint report help
 .SECONDARY:
 
 install: .venv/installed  ## Install into .venv
@@ -20,6 +20,9 @@ demo: reproduce-demo  ## Draw people, train three representations on them, compa
 
 test: install  ## Run the tests; real photographs too, if POSEREP_REAL_DATA names their folder
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+test-long: install  ## The tests that take minutes each: a sweep killed ten times, Ray, ...
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 lint: install  ## Style and types
 	@$(BIN)/ruff check .

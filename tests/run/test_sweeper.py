@@ -164,7 +164,7 @@ def test_fail_fast_begins_nothing_more(sweep):
     assert tiny.results() == {} and "1 failed, 1 waiting" in tiny.status()[1]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_two_launchers_share_a_table(sweep):
     tiny = sweep(*[f"representation={name}, readouts=null" for name in SCHEMES[:2]])
     both = [tiny.begin() for _ in range(2)]
