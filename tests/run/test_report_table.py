@@ -234,6 +234,24 @@ def test_clicking_a_heading_sorts(page, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_browser_itself_says_that_the_page_asks_for_nothing(page, tmp_path):
+    # A picture of elsewhere proves that what is asked for would be seen, also if nobody answers.
+    elsewhere = "http://127.0.0.1:9/picture.png"
+    said = {}
+    for name, more in (("as it is", ""), ("asking", f"<img src={elsewhere}>")):
+        report = """<script>window.onload = () => {
+        const asked = performance.getEntriesByType("resource").map((entry) => entry.name);
+        const outside = asked.filter((name) => !name.startsWith("data:"));
+        document.body.innerHTML = ""; document.body.append(JSON.stringify(outside));
+        }</script></body>"""
+        copy = tmp_path / f"{name}.html"
+        copy.write_text(page.read_text().replace("</body>", more + report))
+        dumped = chromium("--dump-dom", f"file://{copy}")
+        said[name] = json.loads(html.unescape(re.search(r"<body>(\[.*\])</body>", dumped, re.DOTALL)[1]))
+    assert said == {"as it is": [], "asking": [elsewhere]}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
 def test_page_is_drawn_at_both_widths_without_a_request(page, tmp_path, width):
     asked = []
