@@ -28,9 +28,9 @@ from omegaconf import DictConfig
 from steps import ratios, table
 
 from poserep.build import CONF, build
-from poserep.callbacks import Progress
 from poserep.fit import make_trainer, quiet
 from poserep.results import provenance
+from poserep.running.callbacks import Progress
 
 
 class Window(Callback):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from poserep.committed import committed
+from poserep.compare.committed import committed
 from poserep.errors import InputError
 
 COMPARISON = "scheme,readout,size,setting,params_M,GMACs,boxes,seeds,AP,AP_L,protocol\n"

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from poserep import report
-from poserep.difference import ABSENT, difference, pairs
-from poserep.report_diff import main
+from poserep.report import __main__ as report
+from poserep.report.diff_command import main
+from poserep.report.difference import ABSENT, difference, pairs
 
 
 def result(**changes) -> dict:

@@ -8,9 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from poserep.build import CONF
-from poserep.compositions import cells_of, names, table
-from poserep.sweepfile import read_sweep
-from poserep.tables import MODES
+from poserep.sweep.compositions import cells_of, names, table
+from poserep.tables.files import read_sweep
+from poserep.tables.table import MODES
 
 ROOT = CONF.parent
 PAGE = (ROOT / "docs" / "tables.md").read_text()

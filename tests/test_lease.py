@@ -10,11 +10,11 @@ import time
 
 import pytest
 
-from poserep import interrupt
-from poserep.callbacks import Stop
-from poserep.devices import claim
-from poserep.interrupt import Request, Stopped
-from poserep.lease import Lease, holder
+from poserep.running import interrupt
+from poserep.running.callbacks import Stop
+from poserep.running.devices import claim
+from poserep.running.interrupt import Request, Stopped
+from poserep.running.lease import Lease, holder
 
 
 def leases(folder):
@@ -56,7 +56,7 @@ def test_of_many_at_once_one_gets_it(tmp_path):
 
 
 def test_a_process_that_was_killed_has_it_no_more(tmp_path):
-    code = "import sys, time, pathlib; from poserep.lease import Lease; Lease(pathlib.Path(sys.argv[1])).take()"
+    code = "import sys, time, pathlib; from poserep.running.lease import Lease; Lease(pathlib.Path(sys.argv[1])).take()"
     code += "; print('taken', flush=True); time.sleep(60)"
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert child.stdout.readline() == b"taken\n"
@@ -134,7 +134,7 @@ def test_cells_do_not_share_a_gpu(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,5")
     with claim(2, tmp_path) as first, claim(1, tmp_path) as second:
         assert (first, second) == (["2", "3"], ["5"])
-        monkeypatch.setattr("poserep.devices.POLL", 0.01)
+        monkeypatch.setattr("poserep.running.devices.POLL", 0.01)
         third: list[str] = []
 
         def wait():

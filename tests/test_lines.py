@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from poserep.intervals import chief, with_gaps
-from poserep.line_sheets import sheets
-from poserep.lines import Line, join, strangers
-from poserep.outputs import around, lines_csv
-from poserep.plan import remember
 from poserep.protocol import Protocol
+from poserep.report.intervals import chief, with_gaps
+from poserep.report.line_sheets import sheets
+from poserep.report.lines import Line, join, strangers
+from poserep.report.outputs import around, lines_csv
 from poserep.results import write_json
-from poserep.tables import Cell, read_table
+from poserep.tables.plan import remember
+from poserep.tables.table import Cell, read_table
 
 WEIGHTS = "backbone.weights=weights/r50.pth"
 
@@ -107,7 +107,7 @@ def test_status(tmp_path, monkeypatch, said):
         path = folder / "status.json"
         return {"host": "here"} if path.is_file() and "running" in path.read_text() else None
 
-    monkeypatch.setattr("poserep.plan.holder", holder)
+    monkeypatch.setattr("poserep.tables.plan.holder", holder)
     for seed, state in enumerate(STATES[said]):
         about = {} if state is None else {"cfg": config(seed), "ap": 70.0} if state == "done" else {"state": state}
         if "state" in about:
@@ -257,7 +257,7 @@ def test_differences_are_kept_until_runs_find_something_else(tmp_path, monkeypat
         asked.append((line.row.name, base.row.name, seeds, name, samples))
         return {"difference": 9.0, "low": -1.0, "high": 19.25, "images": 5}
 
-    monkeypatch.setattr("poserep.intervals._Sides.difference", difference)
+    monkeypatch.setattr("poserep.report.intervals._Sides.difference", difference)
     for _ in range(2):
         lines = with_gaps(join(table(), tmp_path), tmp_path, table())
         assert lines[1].gap == (9.0, -1.0, 19.25, (1,), "AP") and lines[0].gap is None

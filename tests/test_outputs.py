@@ -3,9 +3,9 @@
 import pytest
 
 from poserep.errors import InputError
-from poserep.outputs import around, latex, markdown
-from poserep.sheet import Entry, Heading, Sheet
-from poserep.sweepfile import read_sweep, table_of, title_of
+from poserep.report.outputs import around, latex, markdown
+from poserep.report.sheet import Entry, Heading, Sheet
+from poserep.tables.files import read_sweep, table_of, title_of
 
 
 def many(count):

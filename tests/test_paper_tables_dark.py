@@ -14,7 +14,7 @@ from poserep.geometry import Size
 from poserep.metrics import Human4DError, PCKh
 from poserep.metrics.coco import NAMES
 from poserep.skeleton import HUMAN4D, MPII
-from poserep.tables import Row, Table, read_table
+from poserep.tables.table import Row, Table, read_table
 
 REPOSITORY = Path(__file__).parents[1]
 RECIPES = yaml.safe_load((REPOSITORY / "conf" / "recipes" / "papers.yaml").read_text())

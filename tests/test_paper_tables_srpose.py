@@ -8,10 +8,10 @@ from omegaconf import OmegaConf
 
 from poserep import search_speed
 from poserep.codecs.peaks import peak
-from poserep.compositions import SWEEPS, compositions, table
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.tables import Table
+from poserep.sweep.compositions import SWEEPS, compositions, table
+from poserep.tables.table import Table
 
 TABLES = {  # rows, and those of them that run
     "table1": (28, 24), "table2": (24, 2), "table3": (4, 4), "table4": (5, 5), "table5": (4, 4), "table6": (3, 3),

@@ -10,12 +10,14 @@ import pytest
 
 from dashboard_server import Server
 from poserep import loggers
-from poserep.entry import read_entry, setting
+from poserep.dashboards.entry import read_entry, setting
+from poserep.dashboards.sender import ledger
+from poserep.dashboards.target import Target, answers, default_mode, has_key
 from poserep.errors import InputError
 from poserep.loggers import Dashboard
-from poserep.plan import remember
-from poserep.publish import Target, answers, default_mode, has_key, ledger, publish
-from poserep.tables import Cell
+from poserep.publish import publish
+from poserep.tables.plan import remember
+from poserep.tables.table import Cell
 from run_records import SIMCC, config, line, write
 
 NAME = "simcc-resnet18_s8-synthetic-easy-64x64-s0-0123abcd"

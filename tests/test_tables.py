@@ -3,8 +3,8 @@
 import pytest
 
 from poserep.errors import InputError
-from poserep.plan import forget, planned, remember
-from poserep.tables import Cell, cells, key_of, read_table
+from poserep.tables.plan import forget, planned, remember
+from poserep.tables.table import Cell, cells, key_of, read_table
 
 GROUPS = ["data", "trainer", "size"]
 RECIPES = {"paper": ["base", "optim.lr=1e-3"], "base": ["align=corner", "trainer.epochs=210", "optim.lr=1"]}

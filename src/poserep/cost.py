@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
 from poserep.build import CONF
+from poserep.console import wide_console
 from poserep.errors import InputError
 from poserep.evaluate import configure
 from poserep.explain import ERRORS, explain
@@ -28,7 +29,6 @@ from poserep.latency import WAYS, cores, processor, timings
 from poserep.models import PoseNet
 from poserep.models.cost import COUNTINGS, activations, allocated, summary
 from poserep.nets import build_net
-from poserep.report import wide_console
 from poserep.results import provenance, write_json
 from poserep.sets import skeleton_of
 

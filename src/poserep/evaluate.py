@@ -23,12 +23,12 @@ from poserep.errors import InputError
 from poserep.explain import explain
 from poserep.fit import loaded, make_trainer, message, quiet, tallies
 from poserep.geometry import Size
-from poserep.launch import launch
 from poserep.models import cost
 from poserep.models.files import read_state
 from poserep.module import PoseModule
-from poserep.report import show_evaluation
+from poserep.report.evaluation import show_evaluation
 from poserep.results import contents, identity, provenance, write_json
+from poserep.running.launch import launch
 
 
 def configure(run_dir: Path, overrides: list[str]) -> DictConfig:

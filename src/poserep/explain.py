@@ -18,8 +18,8 @@ from omegaconf.errors import (
 
 from poserep.build import CONF
 from poserep.errors import InputError
-from poserep.sweepfile import SWEEPS
-from poserep.tables import key_of
+from poserep.tables.files import SWEEPS
+from poserep.tables.table import key_of
 
 # What composing a configuration raises; Hydra 1.3 has no class of its own for a group whose choice is no word.
 ERRORS = (HydraException, OmegaConfBaseException, ValueError)

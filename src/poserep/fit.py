@@ -23,15 +23,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from poserep.assess import evaluate, save_predictions
 from poserep.build import Run, build
-from poserep.callbacks import Progress, Stop
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.interrupt import Request, Stopped
-from poserep.lease import Lease, holder, ours
 from poserep.loggers import JsonlLogger, finish
 from poserep.make import make
 from poserep.models import cost
 from poserep.results import finished, identity, provenance, write_json
+from poserep.running.callbacks import Progress, Stop
+from poserep.running.interrupt import Request, Stopped
+from poserep.running.lease import Lease, holder, ours
 from poserep.samples import save_samples
 
 

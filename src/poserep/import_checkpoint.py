@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
 from poserep.build import CONF
+from poserep.console import wide_console
 from poserep.errors import InputError
 from poserep.explain import ERRORS, explain
 from poserep.fit import message, quiet
@@ -31,7 +32,6 @@ from poserep.models.recognise import Looks, look
 from poserep.module import PoseModule
 from poserep.nets import parts
 from poserep.prepare import prepare
-from poserep.report import wide_console
 from poserep.results import provenance, write_json
 from poserep.sets import skeleton_of
 

@@ -11,8 +11,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from poserep.follow import END, remedy, say
-from poserep.publish import default_mode
+from poserep.dashboards.follow import END, remedy, say
+from poserep.dashboards.target import default_mode
 
 # Seconds that a run which has ended waits to be shown in full: with a network, and without, where nothing can hang.
 PATIENCE = {"online": END + 2, "offline": 60.0}
@@ -48,7 +48,7 @@ class JsonlLogger(Logger):
 
 
 class Dashboard(Logger):
-    """Shows a run on Weights & Biases through a process that follows the run's files, see `poserep.follow`.
+    """Shows a run on Weights & Biases through a process that follows the run's files, see `poserep.dashboards.follow`.
 
     Nothing that happens there, to the network or in the package, stops, slows or changes the training.
     """
@@ -56,7 +56,7 @@ class Dashboard(Logger):
     def __init__(self, run_dir: Path, project: str, entity: str | None = None) -> None:
         super().__init__()
         self.run_dir = run_dir
-        command = [sys.executable, "-m", "poserep.follow", str(run_dir), f"--project={project}"]
+        command = [sys.executable, "-m", "poserep.dashboards.follow", str(run_dir), f"--project={project}"]
         command += [f"--entity={entity}"] if entity else []
         self._child: subprocess.Popen | None = None
         try:

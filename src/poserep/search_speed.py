@@ -21,14 +21,14 @@ from rich.table import Table
 
 from poserep.build import CONF
 from poserep.codecs import QuarterShift, SRHeatmap
+from poserep.console import wide_console
 from poserep.errors import InputError
 from poserep.explain import explain
 from poserep.geometry import Size
 from poserep.latency import cores, processor, race
 from poserep.latency.turns import spread
-from poserep.report import wide_console
 from poserep.skeleton import COCO
-from poserep.sweepfile import SWEEPS
+from poserep.tables.files import SWEEPS
 
 
 class Timed(NamedTuple):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from poserep.sweep import show_status
+from poserep.sweep.__main__ import show_status
 
 # What goes wrong in a cell, as schedules that a row names: they are made when training begins.
 MISHAPS = """

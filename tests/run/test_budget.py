@@ -6,13 +6,13 @@ import subprocess
 
 import pytest
 
-from poserep import budget
+from poserep.budget import __main__ as budget
+from poserep.budget.speeds import Measured, Record, macs_of, read_records, seconds
 from poserep.build import CONF
-from poserep.compositions import cells_of, names, table
 from poserep.models.cost import macs
 from poserep.nets import build_net
 from poserep.skeleton import COCO
-from poserep.speeds import Measured, Record, macs_of, read_records, seconds
+from poserep.sweep.compositions import cells_of, names, table
 
 
 @pytest.fixture(scope="module")

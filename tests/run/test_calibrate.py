@@ -13,7 +13,7 @@ from poserep.build import build
 from poserep.errors import InputError
 from poserep.fit import fit
 from poserep.prepare import prepare
-from poserep.report import report
+from poserep.report.collect import report
 
 
 def read(run_dir, *overrides):

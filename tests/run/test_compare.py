@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from poserep import compare, evaluate
+from poserep import evaluate
+from poserep.compare import __main__ as compare
+from poserep.compare.stored import read_side, rebuild
 from poserep.errors import InputError
 from poserep.results import write_json, write_npz
-from poserep.stored import read_side, rebuild
 
 
 def truth(run_dir):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from poserep.report import report
+from poserep.report.collect import report
 
 
 def names(count):

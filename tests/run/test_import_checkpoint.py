@@ -20,7 +20,7 @@ from poserep.geometry import Size
 from poserep.import_checkpoint import import_checkpoint
 from poserep.models import cost
 from poserep.nets import parts
-from poserep.report import report
+from poserep.report.collect import report
 from poserep.sets import skeleton_of
 from reference.official import check_output, official_state
 from run.conftest import TINY

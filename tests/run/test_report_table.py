@@ -19,13 +19,14 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from poserep import report
 from poserep.build import CONF
 from poserep.fit import fit
-from poserep.plan import remember
 from poserep.prepare import prepare
+from poserep.report import __main__ as command
+from poserep.report import collect as report
 from poserep.results import write_json
-from poserep.tables import Cell
+from poserep.tables.plan import remember
+from poserep.tables.table import Cell
 
 SWEEP = """\
 # A paper, table 1: three rows.
@@ -90,7 +91,7 @@ def page(made, tmp_path_factory):
 
 def printed(monkeypatch, capsys, study, form):
     monkeypatch.setattr(sys, "argv", ["report", study.name, str(study.parent), "--format", form])
-    report.main()
+    command.main()
     return capsys.readouterr().out
 
 

@@ -13,7 +13,7 @@ from poserep.fit import fit
 from poserep.module import PoseModule
 from poserep.prepare import prepare
 from poserep.protocol import Protocol
-from poserep.report import collect, report
+from poserep.report.collect import collect, report
 from poserep.results import read_curve
 
 

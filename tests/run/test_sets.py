@@ -15,7 +15,7 @@ from poserep.evaluate import configure as reconfigure
 from poserep.evaluate import reread
 from poserep.fit import fit
 from poserep.prepare import prepare
-from poserep.report import report
+from poserep.report.collect import report
 
 MAKE = {
     "coco": lambda root: generate_coco(root, train=6, val=6),

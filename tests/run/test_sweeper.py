@@ -12,13 +12,13 @@ import torch
 from hydra.core.utils import JobReturn, JobStatus
 from sweeping import Sweep, kill
 
-from poserep import callbacks
 from poserep.fit import fit
-from poserep.interrupt import Stopped
-from poserep.lease import holder
 from poserep.prepare import prepare
 from poserep.results import read_curve
-from poserep.sweeper import RowSweeper
+from poserep.running import callbacks
+from poserep.running.interrupt import Stopped
+from poserep.running.lease import holder
+from poserep.sweep.sweeper import RowSweeper
 
 SCHEMES = ["heatmap", "simcc", "sr", "ipr", "simcc_equal", "heatmap_unbiased"]
 

@@ -24,7 +24,6 @@ from torch import nn
 
 from poserep import nets
 from poserep.build import CONF, effective_lr
-from poserep.compositions import SWEEPS, cells_of, compositions, names, table
 from poserep.fit import fit
 from poserep.geometry import Size
 from poserep.make import make
@@ -32,8 +31,9 @@ from poserep.models import Stacks, TimmFeatures
 from poserep.nets import build_net, make_backbone
 from poserep.prepare import prepare, resolved
 from poserep.sets import skeleton_of
-from poserep.sweepfile import read_sweep
-from poserep.tables import MODES, Cell, Table, key_of
+from poserep.sweep.compositions import SWEEPS, cells_of, compositions, names, table
+from poserep.tables.files import read_sweep
+from poserep.tables.table import MODES, Cell, Table, key_of
 
 # Nothing is read.
 NOWHERE = "data.root=nowhere"

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from poserep.build import build
+from poserep.compare.stored import read_side, rebuild
 from poserep.data.synthetic import generate_human4d, generate_mpii
 from poserep.metrics import Predictions
 from poserep.samples import save_worst
-from poserep.stored import read_side, rebuild
 
 SETS = {
     "mpii": (lambda root: generate_mpii(root, train=6, val=6), []),

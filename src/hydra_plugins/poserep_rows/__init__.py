@@ -1,7 +1,7 @@
-"""Makes `poserep.sweeper.RowSweeper` known to Hydra as ``hydra/sweeper: rows``."""
+"""Makes `poserep.sweep.sweeper.RowSweeper` known to Hydra as ``hydra/sweeper: rows``."""
 
-import poserep.sweeper
+import poserep.sweep.sweeper
 
 
-class RowSweeper(poserep.sweeper.RowSweeper):
+class RowSweeper(poserep.sweep.sweeper.RowSweeper):
     """Hydra takes plugins only from classes defined in this namespace."""

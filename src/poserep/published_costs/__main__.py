@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.progress import track
 
 from poserep.build import CONF
+from poserep.console import wide_console
 from poserep.errors import InputError
 from poserep.explain import explain
 from poserep.geometry import Size
@@ -28,9 +29,8 @@ from poserep.nets import parts
 from poserep.published_costs.cells import Cell, Cost, printed_cells
 from poserep.published_costs.page import excuses, grouped, page, summary, terminal, write_csv, write_speeds
 from poserep.published_costs.speed import Speed, compared, summarised
-from poserep.report import wide_console
 from poserep.sets import skeleton_of
-from poserep.sweepfile import SWEEPS
+from poserep.tables.files import SWEEPS
 
 
 def network(cfg: DictConfig, device: str) -> tuple[PoseNet, Size]:

@@ -32,7 +32,7 @@ from poserep.quantisation.measure import Condition
 from poserep.quantisation.poses import read_poses
 from poserep.quantisation.table import Entry, label, lines, show, sources, write_csv
 from poserep.sets import root_of, skeleton_of
-from poserep.sweepfile import SWEEPS
+from poserep.tables.files import SWEEPS
 
 
 def listed(override: Override) -> list[str]:

@@ -1,0 +1,1 @@
+"""What a table costs to run: ``python -m poserep.budget``."""

@@ -1,0 +1,1 @@
+"""Runs on Weights & Biases: what is shown, from where, and the charts: ``python -m poserep.dashboards``."""

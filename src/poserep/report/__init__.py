@@ -1,0 +1,1 @@
+"""Tables and pages of a study: ``python -m poserep.report``."""

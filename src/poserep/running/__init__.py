@@ -1,0 +1,1 @@
+"""Processes that train: how they are started, told to stop, and kept apart."""

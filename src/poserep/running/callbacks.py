@@ -1,0 +1,160 @@
+"""What a running training says about itself."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+from poserep.module import PoseModule
+from poserep.running.interrupt import Request
+
+# Steps between two agreements of several processes on whether to stop, at most.
+AGREE = 8
+
+
+class Stop(Callback):
+    """Ends training when asked: after the running step it saves a checkpoint that says how far its epoch was.
+
+    Asked in an epoch's last step, it stops before the next one. Asked during the evaluation that ends an epoch, nothing
+    is saved, and that epoch is trained again; several processes end that evaluation first, and lose nothing.
+
+    Args:
+        request: Who asks.
+        path: The checkpoint to resume from.
+    """
+
+    def __init__(self, request: Request, path: Path) -> None:
+        self.request, self.path = request, path
+        self._within: dict[str, int] | None = None
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look whether to stop; the processes of a run stop after the same step."""
+        if self.request.lost:
+            self.request.check()
+        steps = batch_idx + 1
+        # In a short epoch there is an agreement too; at its last step the next epoch's beginning has it.
+        often = min(AGREE, max(1, int(trainer.num_training_batches) // 2))
+        if steps < trainer.num_training_batches and self._asked(trainer, steps % often == 0):
+            self._within = {"epoch": trainer.current_epoch, "steps": steps}
+            trainer.save_checkpoint(self.path)
+            self.request.ask("another process was asked")
+            self.request.check()
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Look whether to stop; the epoch before has been saved."""
+        if self._asked(trainer, True):
+            self.request.ask("another process was asked")
+            self.request.check()
+
+    def _asked(self, trainer: lightning.Trainer, agree: bool) -> bool:
+        asked = bool(self.request.why)
+        if trainer.world_size == 1:
+            return asked
+        return agree and bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
+
+    def on_validation_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
+        """Look whether to stop; what was trained has been saved, or was one epoch.
+
+        Several processes go on to the end: the others would wait for what one that stops does not send.
+        """
+        if trainer.world_size == 1:
+            self.request.check()
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Lightning has put its own handlers of signals in place of ours."""
+        self.request.catch_signals()
+
+    def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """As `on_fit_start`."""
+        self.request.catch_signals()
+
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Say how far the epoch was; nothing in a checkpoint from an epoch's end."""
+        if self._within:
+            checkpoint["within"] = self._within
+
+
+class Progress(Callback):
+    """Speed and the share of time spent waiting for data, in the bar, in the logs and as a line per epoch.
+
+    Args:
+        verbose: Print a line per epoch.
+    """
+
+    def __init__(self, verbose: bool = True) -> None:
+        self.verbose = verbose
+        self.images, self.waited, self.spent = 0, 0.0, 0.0
+        self._epoch = [0, 0.0, 0.0]
+        self._mark = 0.0
+
+    def summary(self) -> dict[str, float]:
+        """Over the whole run: images per second and the share of time spent waiting for data."""
+        spent = max(self.spent, 1e-9)
+        return {"img_s": self.images / spent, "data_wait": self.waited / spent}
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._epoch = [0, 0.0, 0.0]
+        self._mark = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """The data are there: what passed since the last step was waiting."""
+        self._add(waiting=True)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """The step is done."""
+        self._add(waiting=False)
+        self._epoch[0] += len(batch.index) * trainer.world_size
+        self.images += len(batch.index) * trainer.world_size
+        images, waited, spent = self._epoch
+        pl_module.log_dict(
+            {"img_s": images / spent, "data_wait": waited / spent},
+            prog_bar=True, logger=False, on_step=True, on_epoch=False, batch_size=1,
+        )  # fmt: skip
+
+    def tick(self) -> None:
+        """Put what has passed since the last mark into the step that has just ended."""
+        self._add(waiting=False)
+
+    def _add(self, waiting: bool) -> None:
+        now = time.perf_counter()
+        passed, self._mark = now - self._mark, now
+        self.spent += passed
+        self._epoch[2] += passed
+        if waiting:
+            self.waited += passed
+            self._epoch[1] += passed
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Log the epoch's speed; print a line with loss, accuracy of every readout, speed."""
+        images, waited, spent = self._epoch
+        speed = {"speed/img_s": images / max(spent, 1e-9), "speed/data_wait": waited / max(spent, 1e-9)}
+        pl_module.log_dict(speed, rank_zero_only=True)
+        if self.verbose and trainer.is_global_zero:
+            self._line(trainer, pl_module)
+
+    def _line(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        assert isinstance(pl_module, PoseModule)
+        images, waited, spent = self._epoch
+        loss = trainer.callback_metrics.get("train/loss")
+        chief = pl_module.metric.columns[0]
+        found = [f"{name} {values[chief]:.1f}" for by in pl_module.results.values() for name, values in by.items()]
+        spent = max(spent, 1e-9)
+        print(
+            f"  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            + (f"  loss {float(loss):.3g}" if loss is not None else "")
+            + (f"  {chief}_{pl_module.boxes[0]} " + ", ".join(found) if found else "")
+            + f"  {images / spent:.0f} img/s  {waited / spent:.0%} waiting for data",
+            flush=True,
+        )
+        pl_module.results = {}

@@ -1,0 +1,1 @@
+"""Run a table: ``python -m poserep.sweep``."""

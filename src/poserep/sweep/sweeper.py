@@ -1,0 +1,226 @@
+"""Hydra sweeper that runs the cells of a table, whichever launcher is chosen, until all have an end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from poserep.errors import InputError
+from poserep.results import write_json
+from poserep.running import interrupt
+from poserep.running.lease import holder
+from poserep.tables.plan import count, forget, remember, state_of
+from poserep.tables.table import Cell, cells, read_table
+
+# Seconds between looks at cells that others are running.
+POLL = 5.0
+# Signals that a scheduler sends when the time of a job is nearly up.
+WARNINGS = ("SIGUSR1", "SIGUSR2")
+
+
+@dataclass
+class RowSweeperConfig:
+    """``override hydra/sweeper: rows``; set with ``hydra.sweeper.retries=2`` and the like."""
+
+    _target_: str = "hydra_plugins.poserep_rows.RowSweeper"
+    retries: int = 1  # how often a cell that failed is begun again, unless its input is at fault
+    fail_fast: bool = False  # begin nothing more after a cell has failed
+
+
+ConfigStore.instance().store("rows", RowSweeperConfig, group="hydra/sweeper", provider="poserep")
+
+
+class RowSweeper(Sweeper):
+    """Runs every row of ``table.rows``, times the product of the sweeps on the command line.
+
+    All cells are composed before the first one runs. A command-line override of a key replaces that key in the rows,
+    one of a group everything in the group, and rows that become equal run once. Cells that have finished are left
+    alone, cells that another process has in hand are left to it, and waited for; should it die, they are taken over.
+    A cell that fails does not stop the others, and is begun again ``retries`` times; the sweep then ends with exit
+    status 1. SIGTERM, SIGUSR1 and SIGUSR2 let every running cell save a checkpoint and stop.
+
+    Args:
+        retries: How often a cell that failed is begun again, unless its input is at fault.
+        fail_fast: Begin nothing more after a cell has failed, nor that cell again.
+    """
+
+    def __init__(self, retries: int = 1, fail_fast: bool = False) -> None:
+        self.retries, self.fail_fast = retries, fail_fast
+        self.stopped_by = ""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra before `sweep`."""
+        from hydra.core.plugins import Plugins
+
+        self.config, self.hydra_context = config, hydra_context
+        self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Run all cells.
+
+        Raises:
+            InputError: If the configuration has no table, or a cell does not compose; nothing has run then.
+            SystemExit: With status 1 unless every cell has finished, 75 if the sweep was asked to stop.
+        """
+        assert self.config is not None
+        if not OmegaConf.select(self.config, "table.rows"):
+            raise InputError("this configuration has no table.rows; run a file of sweeps/, or drop hydra/sweeper=rows")
+        study = Path(self.config.runs) / self.config.study
+        found = self._plan(study, self._cells(arguments))
+        states = [state_of(study / name)["state"] for name in found]
+        print(f"{study}: {len(found)} cells, {count(states)}", flush=True)
+        file = study / f".stop.{uuid.uuid4().hex}"
+        before = {name: signal.signal(getattr(signal, name), self._on_signal(file)) for name in interrupt.SIGNALS}
+        try:
+            failed = self._run(study, found, file)
+        finally:
+            file.unlink(missing_ok=True)
+            for name, handler in before.items():
+                signal.signal(getattr(signal, name), handler)
+        self._end(study, list(found), failed)
+
+    def _cells(self, arguments: Sequence[str]) -> list[Cell]:
+        assert self.config is not None and self.hydra_context is not None
+        node = OmegaConf.to_container(self.config.table, resolve=False)
+        assert isinstance(node, dict)
+        table = read_table({str(key): value for key, value in node.items()})
+        # The table itself is the sweep's business; Hydra has applied what was said of it.
+        parsed = self.parser.parse_overrides(list(arguments))
+        given = [o for o in parsed if not o.get_key_element().startswith("table.")]
+        defaults = self.parser.parse_overrides(list(table.arguments))
+        groups = self.hydra_context.config_loader.list_groups("")
+        return cells(table, choices(given), groups, choices(defaults))
+
+    def _plan(self, study: Path, wanted: Sequence[Cell]) -> dict[str, list[str]]:
+        """The overrides of every cell by the name of its run directory, all composed and noted down."""
+        # What a run is made of takes seconds to import, and other commands load this plugin too.
+        from poserep.explain import explain
+        from poserep.prepare import name_of
+
+        assert self.config is not None and self.hydra_context is not None
+        found: dict[str, tuple[Cell, list[str]]] = {}
+        for cell in wanted:
+            overrides = list(cell.overrides)
+            try:
+                cfg = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+                name = name_of(cfg, cfg.hydra.runtime.choices["backbone"])
+            except InputError as error:
+                raise InputError(f"row {cell.rows[0]!r}: {error}") from error
+            except Exception as error:
+                raise InputError(f"row {cell.rows[0]!r}: {explain(error, overrides)}") from error
+            found.setdefault(name, (cell, overrides))
+            remember(study, name, cell)
+        forget(study, {name: cell for name, (cell, _) in found.items()})
+        return {name: overrides for name, (_, overrides) in found.items()}
+
+    def _run(self, study: Path, wanted: dict[str, list[str]], file: Path) -> dict[str, str]:
+        """Launch until every cell has an end; the causes of those that failed."""
+        failed: dict[str, str] = {}
+        tries = dict.fromkeys(wanted, 0)
+        told = [f"+hydra.job.env_set.{interrupt.FILE}='{file.absolute()}'"]
+        told += [f"+hydra.job.env_set.{interrupt.FAIL_FAST}='1'"] if self.fail_fast else []
+        while not self.stopped_by:
+            left = [n for n in wanted if n not in failed and state_of(study / n)["state"] != "finished"]
+            ready = [n for n in left if holder(study / n) is None]
+            if not left or file.is_file():
+                break
+            if not ready:
+                time.sleep(POLL)
+                continue
+            before = {name: state_of(study / name) for name in ready}
+            causes = self._launch({name: [*wanted[name], *told] for name in ready})
+            after = {name: state_of(study / name) for name in ready}
+            begun = {name for name in ready if after[name] != before[name] or name in causes}
+            # If a launcher breaks down before any of them has begun, all of them have had their try.
+            for name in begun or ready:
+                state = after[name] if after[name] != before[name] else {"state": "waiting"}
+                unbegun = file.is_file() and name not in begun
+                if state["state"] in ("finished", "stopped") or unbegun or holder(study / name) is not None:
+                    continue
+                if name in causes and state["state"] != "failed":
+                    # Before or after the run itself, which would have said so.
+                    state = {"state": "failed", "since": time.time(), "error": causes[name]}
+                    (study / name).mkdir(parents=True, exist_ok=True)
+                    write_json(study / name / "status.json", state)
+                tries[name] += 1
+                if state.get("input") or self.fail_fast or tries[name] > self.retries:
+                    failed[name] = state.get("error", "ended without a word")
+            if failed and self.fail_fast and not file.is_file():
+                file.write_text("failed")
+        return failed
+
+    def _launch(self, cells: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Run cells once; what went wrong, for those whose job says so."""
+        try:
+            jobs = self.launcher.launch([list(overrides) for overrides in cells.values()], initial_job_idx=0)
+        except Exception as error:
+            # A launcher whose worker was killed; the cells' records say which of them have an end.
+            print(f"{type(self.launcher).__name__}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            return {}
+        causes = {name: _cause(job) for name, job in zip(cells, jobs, strict=True)}
+        return {name: cause for name, cause in causes.items() if cause}
+
+    def _on_signal(self, file: Path) -> Any:
+        def stop(number: int, frame: Any) -> None:
+            # Cells look for this file, on whatever machine they are.
+            file.write_text("stop")
+            self.stopped_by = signal.Signals(number).name
+
+        return stop
+
+    def _end(self, study: Path, names: Sequence[str], failed: dict[str, str]) -> None:
+        states = [state_of(study / name)["state"] for name in names]
+        print(f"{study}: {count(states)}", flush=True)
+        if failed:
+            lines = [f"  {name}: {cause}" for name, cause in failed.items()]
+            print(f"{len(failed)} of {len(names)} cells failed:\n" + "\n".join(lines), file=sys.stderr, flush=True)
+        if self.stopped_by:
+            print(f"stopped by {self.stopped_by}; the same command goes on", file=sys.stderr, flush=True)
+            if self.stopped_by in WARNINGS and "SLURM_JOB_ID" in os.environ:
+                subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
+            raise SystemExit(os.EX_TEMPFAIL)
+        if failed or set(states) != {"finished"}:
+            raise SystemExit(1)
+
+
+def _cause(job: JobReturn) -> str:
+    """Why a job failed; empty if it did not, or was asked to stop."""
+    if job.status != JobStatus.FAILED:
+        return ""
+    try:
+        # Raises what the job did.
+        return str(job.return_value)
+    except interrupt.Stopped:
+        return ""
+    except Exception as error:
+        return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+
+
+def choices(overrides: Sequence[Override]) -> dict[str, list[str]]:
+    """What each key is set to in turn, as overrides."""
+    found = {}
+    for override in overrides:
+        key = override.input_line.split("=", 1)[0] if override.input_line else override.get_key_element()
+        values = (
+            override.sweep_string_iterator() if override.is_sweep_override() else [override.get_value_element_as_str()]
+        )
+        found[key.lstrip("+~")] = [f"{key}={value}" for value in values]
+    return found
