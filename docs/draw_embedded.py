@@ -1,9 +1,12 @@
-"""Draw the picture of embedded.md from results/embedded.csv.
+"""Put the numbers of the embedded benchmark into embedded.md: its table, and its picture embedded.png.
 
-``python docs/draw_embedded.py [CSV [FOLDER]]`` writes embedded.png into the folder, by default the one of this file.
+``python docs/draw_embedded.py`` reads results/embedded.csv; ``python docs/draw_embedded.py runs/embedded/table.csv``
+keeps the table of a report there first.
 """
 
 import csv
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from matplotlib.figure import Figure
 from poserep.figures.style import PALETTE, STYLE
 
 HERE = Path(__file__).parent
+KEPT, PAGE = HERE.parent / "results" / "embedded.csv", HERE / "embedded.md"
+TABLE = re.compile(r"(<!-- table: results -->\n\n)(?:\|.*\n)*")
 COLOURS = {"controlled": PALETTE[0], "published": PALETTE[3]}
 
 
@@ -20,6 +25,28 @@ def read(path: Path) -> list[dict[str, str]]:
     """The lines of a report's table that have a number."""
     with path.open(newline="") as file:
         return [line for line in csv.DictReader(file) if line["ours_AP"]]
+
+
+def table(lines: list[dict[str, str]]) -> str:
+    """AP of every row, mean and standard deviation over seeds, and its difference to the baseline, as Markdown."""
+    rows = list(dict.fromkeys((line["row"], line["size"]) for line in lines))
+    found = {(line["mode"], line["row"], line["size"]): line for line in lines}
+    modes = [mode for mode in COLOURS if any(line["mode"] == mode for line in lines)]
+    head = ["", "size", *(text for mode in modes for text in (f"{mode}: AP", "seeds", "- baseline [95 %]"))]
+    text = [f"| {' | '.join(head)} |", "| --- | --- |" + " ---: | ---: | ---: |" * len(modes)]
+    for row, size in rows:
+        cells = [cell for mode in modes for cell in _cells(found.get((mode, row, size)))]
+        text.append(f"| {' | '.join([row, size, *cells])} |")
+    return "\n".join(text) + "\n"
+
+
+def _cells(line: dict[str, str] | None) -> tuple[str, str, str]:
+    if line is None:
+        return "not run", "", ""
+    spread = f" ± {float(line['sd_AP']):.1f}" if line["sd_AP"] else ""
+    low, middle, high = (float(line[key] or "nan") for key in ("low", "difference", "high"))
+    difference = f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]" if line["difference"] else ""
+    return f"{float(line['ours_AP']):.1f}{spread}", line["seeds"], difference
 
 
 def draw(lines: list[dict[str, str]]) -> Figure:
@@ -53,11 +80,13 @@ def draw(lines: list[dict[str, str]]) -> Figure:
 
 def main() -> None:
     """Command line."""
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent / "results" / "embedded.csv"
-    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else HERE
+    if sys.argv[1:]:
+        shutil.copyfile(sys.argv[1], KEPT)
+    lines = read(KEPT)
+    PAGE.write_text(TABLE.sub(lambda found: found[1] + table(lines), PAGE.read_text()))
     with rc_context(STYLE):
-        draw(read(path)).savefig(folder / "embedded.png", dpi=110, metadata={"Software": None})
-    print(f"written: {folder / 'embedded.png'}")
+        draw(lines).savefig(HERE / "embedded.png", dpi=110, metadata={"Software": None})
+    print(f"written: {PAGE}, {HERE / 'embedded.png'}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """docs/tables.md and the README: every table is named, what is counted and linked is so, and what is run composes."""
 
+import importlib.util
 import re
 import shlex
 from functools import cache
@@ -139,3 +140,14 @@ def test_every_table_of_a_paper_can_be_told_its_mode():
     # Hydra refuses `table.mode=controlled` where the file has no such key.
     for name in rows("sweeps"):
         assert read_sweep(ROOT / "sweeps", name)["table"].get("mode") == "published" or not table(name).runnable, name
+
+
+def test_the_findings_show_the_numbers_that_are_kept():
+    spec = importlib.util.spec_from_file_location("draw_embedded", ROOT / "docs" / "draw_embedded.py")
+    drawn = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawn)
+    lines = drawn.read(drawn.KEPT)
+    assert f"<!-- table: results -->\n\n{drawn.table(lines)}\n" in drawn.PAGE.read_text(), "run docs/draw_embedded.py"
+    assert {line["mode"] for line in lines} == {"controlled", "published"} and {line["seeds"] for line in lines} == {
+        "3"
+    }

@@ -114,7 +114,7 @@ def test_a_file_stops_those_who_listen(tmp_path, monkeypatch):
         assert interrupt.told_to_leave(), "what has not begun is left"
         (tmp_path / "stop").write_text("stop")
         time.sleep(0.2)
-        with pytest.raises(Stopped, match="the sweep was stopped"):
+        with pytest.raises(Stopped, match="whoever started it was told to stop"):
             request.check()
 
 

@@ -118,8 +118,9 @@ def _unknown(asked: str, cause: BaseException | None, given: Sequence[str]) -> s
     known = list(dict.fromkeys([*keys(cfg, hydra=plain.startswith("hydra")), *_groups()]))
     line = f"no {'key' if '.' in plain else 'key or group'} {asked}"
     value = next((word.split("=", 1)[1] for word in given if key_of(word) == plain and "=" in word), "")
-    misspelt = any(_similar(plain, key) > 0.8 for key in known if "." not in key)
-    if "." not in plain and not misspelt and (of := [group for group in _groups() if value in _choices(group)]):
+    of = [group for group in _groups() if value in _choices(group)]
+    misspelt = any(_similar(plain, key) > 0.8 for key in known if "." not in key and key not in of)
+    if of and "." not in plain and not misspelt:
         return f"{line}; did you mean {of[0]}={value}?"
     if found := suggestion(plain, known):
         return line + found
