@@ -6,7 +6,7 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -78,6 +78,11 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def beneath(key: str, parents: Iterable[str]) -> bool:
+    """Whether a dotted key is one of the parents, or within one."""
+    return any(key == parent or key.startswith(f"{parent}.") for parent in parents)
+
+
 def scheme(result: Mapping[str, Any]) -> tuple[str, str]:
     """Title of the representation, and input size."""
     return result["config"]["representation"]["title"], result["config"]["input_size"]
@@ -100,7 +105,7 @@ def settings(results: Sequence[Mapping[str, Any]]) -> list[str]:
     for i, result in enumerate(results):
         members = [j for j, other in enumerate(results) if scheme(other) == scheme(result)]
         keys = sorted({key for j in members for key in flat[j]} - {"seed"})
-        keys = [k for k in keys if not any(k == e or k.startswith(f"{e}.") for e in ELSEWHERE)]
+        keys = [k for k in keys if not beneath(k, ELSEWHERE)]
         differ = [k for k in keys if len({json.dumps(flat[j].get(k)) for j in members}) > 1]
         if "data.name" in differ:
             # Another data set: that all of its entries are others needs no saying.

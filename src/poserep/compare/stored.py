@@ -12,7 +12,7 @@ from poserep.data import InstanceTable
 from poserep.errors import InputError
 from poserep.metrics.base import PoseMetric, Predictions
 from poserep.protocol import Protocol, judged
-from poserep.results import ELSEWHERE, file_hash, flatten
+from poserep.results import ELSEWHERE, beneath, file_hash, flatten
 from poserep.sets import files_of, instances_of, metric_of, root_of, skeleton_of
 
 
@@ -58,7 +58,7 @@ class Evaluation:
     def settings(self) -> dict[str, Any]:
         """The configuration by dotted keys, without the seed and what changes nothing."""
         flat = flatten(self.result["config"])
-        kept = (k for k in flat if not any(k == e or k.startswith(f"{e}.") for e in (*ELSEWHERE, "seed")))
+        kept = (k for k in flat if not beneath(k, (*ELSEWHERE, "seed")))
         return {key: flat[key] for key in kept}
 
 

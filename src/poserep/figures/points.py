@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from poserep.figures.style import Result, title
 from poserep.protocol import judged
-from poserep.results import ELSEWHERE, columns, flatten
+from poserep.results import ELSEWHERE, beneath, columns, flatten
 
 # Told by their names, or decided by what they are.
 UNTOLD = ("seed", "representation.name", "representation.title", "representation.note")
@@ -157,10 +157,7 @@ def _default(by_readout: Mapping[str, Any]) -> Any:
 def _settings(results: Sequence[Result], alike: Sequence[str], untold: Sequence[str]) -> list[dict[str, Any]]:
     """Of each result the keys in which any that are ``alike`` differ."""
     hidden = (*ELSEWHERE, *UNTOLD, *untold)
-    flat = [
-        {k: v for k, v in flatten(r["config"]).items() if not any(k == h or k.startswith(f"{h}.") for h in hidden)}
-        for r in results
-    ]
+    flat = [{k: v for k, v in flatten(r["config"]).items() if not beneath(k, hidden)} for r in results]
     differ: dict[str, None] = {}
     for which in dict.fromkeys(alike):
         members = [f for f, group in zip(flat, alike, strict=True) if group == which]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from poserep.results import ELSEWHERE, flatten
+from poserep.results import ELSEWHERE, beneath, flatten
 
 # What stands for a value where a side has none; null is a value.
 ABSENT = "(absent)"
@@ -29,11 +29,11 @@ def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = [flatten(r["config"]) for r in (a, b)]
     hashes = [
-        {key: value for key, value in flat.items() if _below(key, ("contents",))} | _hashes(result)
+        {key: value for key, value in flat.items() if beneath(key, ("contents",))} | _hashes(result)
         for flat, result in zip(config, (a, b), strict=True)
     ]
-    run = [{k: v for k, v in flat.items() if not _below(k, ("contents", *ELSEWHERE))} for flat in config]
-    place = [{k: v for k, v in flat.items() if _below(k, ELSEWHERE)} for flat in config]
+    run = [{k: v for k, v in flat.items() if not beneath(k, ("contents", *ELSEWHERE))} for flat in config]
+    place = [{k: v for k, v in flat.items() if beneath(k, ELSEWHERE)} for flat in config]
     return {
         "configuration": _side_by_side(*run),
         "elsewhere": _side_by_side(*place),
@@ -64,10 +64,6 @@ def _side_by_side(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
         "differ": {key: both for key, both in found.items() if both[0] != both[1]},
         "equal": {key: both[0] for key, both in found.items() if both[0] == both[1]},
     }
-
-
-def _below(key: str, prefixes: tuple[str, ...]) -> bool:
-    return any(key == prefix or key.startswith(f"{prefix}.") for prefix in prefixes)
 
 
 def _default(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from poserep.protocol import Protocol, line
 from poserep.report import standing
 from poserep.report.rows import undefined
-from poserep.report.standing import Standing, elsewhere, stands, told, value_of
-from poserep.results import columns, flatten
+from poserep.report.standing import Standing, stands, told, value_of
+from poserep.results import ELSEWHERE, beneath, columns, flatten
 from poserep.tables.plan import Planned, planned
 from poserep.tables.table import MODES, Row, Table, key_of
 
@@ -148,7 +148,7 @@ def _area(size: str) -> tuple[int, str]:
 
 def _lines(table: Table, blank: Line, members: Sequence[Standing]) -> Iterator[Line]:
     """One line, or several if the runs do not differ in their seeds alone, as after a change of the row."""
-    flat = [{k: v for k, v in flatten(m.config).items() if k != "seed" and not elsewhere(k)} for m in members]
+    flat = [{k: v for k, v in flatten(m.config).items() if k != "seed" and not beneath(k, ELSEWHERE)} for m in members]
     begun = [f for f in flat if f]
     keys = sorted({key for f in begun for key in f})
     differ = [k for k in keys if len({json.dumps(f.get(k)) for f in begun}) > 1]

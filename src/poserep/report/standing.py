@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from poserep.results import ELSEWHERE
+from poserep.results import ELSEWHERE, beneath
 from poserep.tables.plan import Planned, Use, brief, seen
 from poserep.tables.table import Table, key_of
 
@@ -47,12 +47,7 @@ def stands(study: Path, plan: Planned, use: Use) -> Standing:
 
 def told(use: Use) -> tuple[str, ...]:
     """The arguments of the command line that change what a run is."""
-    return tuple(o for o in use.arguments if key_of(o) in TELLING or not elsewhere(key_of(o)))
-
-
-def elsewhere(key: str) -> bool:
-    """Whether a key says only where a run happens, or what watches it."""
-    return any(key == e or key.startswith(f"{e}.") for e in ELSEWHERE)
+    return tuple(o for o in use.arguments if key_of(o) in TELLING or not beneath(key_of(o), ELSEWHERE))
 
 
 def value_of(overrides: Sequence[str], *keys: str) -> str:
