@@ -28,9 +28,9 @@ from omegaconf import DictConfig
 from steps import ratios, table
 
 from poserep.build import CONF, build
-from poserep.fit import make_trainer, quiet
 from poserep.results import provenance
-from poserep.running.callbacks import Progress
+from poserep.running.progress import Progress
+from poserep.running.trainer import make_trainer, quiet
 
 
 class Window(Callback):

@@ -11,10 +11,10 @@ import time
 import pytest
 
 from poserep.running import interrupt
-from poserep.running.callbacks import Stop
 from poserep.running.devices import claim
 from poserep.running.interrupt import Request, Stopped
 from poserep.running.lease import Lease, holder
+from poserep.running.stop import Stop
 
 
 def leases(folder):

@@ -23,11 +23,11 @@ from rich.table import Table
 from poserep.assess import ANNOTATED, evaluate, judged_joints
 from poserep.build import Run
 from poserep.console import wide_console
-from poserep.errors import InputError
+from poserep.errors import InputError, message
 from poserep.evaluate import configure, restore
-from poserep.fit import make_trainer, message
 from poserep.metrics.calibration import TEMPERATURES, Joints, fit_temperature, summary, temper
 from poserep.results import provenance, write_json
+from poserep.running.trainer import make_trainer
 
 
 def first_half(image_id: np.ndarray) -> np.ndarray:

@@ -20,10 +20,9 @@ from rich.table import Table
 
 from poserep.build import CONF
 from poserep.console import wide_console
-from poserep.errors import InputError
+from poserep.errors import InputError, message
 from poserep.evaluate import configure
 from poserep.explain import ERRORS, explain
-from poserep.fit import message
 from poserep.geometry import Size
 from poserep.latency import WAYS, cores, processor, timings
 from poserep.models import PoseNet

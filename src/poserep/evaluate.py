@@ -19,9 +19,9 @@ from torch import Tensor
 
 from poserep.assess import evaluate, save_predictions, save_submissions
 from poserep.build import CONF, Run, build
-from poserep.errors import InputError
+from poserep.errors import InputError, message
 from poserep.explain import explain
-from poserep.fit import loaded, make_trainer, message, quiet, tallies
+from poserep.fit import loaded, tallies
 from poserep.geometry import Size
 from poserep.models import cost
 from poserep.models.files import read_state
@@ -29,6 +29,7 @@ from poserep.module import PoseModule
 from poserep.report.evaluation import show_evaluation
 from poserep.results import contents, identity, provenance, write_json
 from poserep.running.launch import launch
+from poserep.running.trainer import make_trainer, quiet
 
 
 def configure(run_dir: Path, overrides: list[str]) -> DictConfig:

@@ -27,9 +27,9 @@ from poserep.deploy.estimators import OnnxEstimator, TorchEstimator
 from poserep.deploy.graph import PoseGraph
 from poserep.deploy.parity import PX, RARE, SCORE, compare, equally_good
 from poserep.deploy.restore import restore_graph
-from poserep.errors import InputError
+from poserep.errors import InputError, message
 from poserep.evaluate import configure
-from poserep.fit import message, quiet
+from poserep.running.trainer import quiet
 
 # The first that PyTorch's exporter writes without converting, and that every ONNX Runtime since 2023 reads.
 OPSET = 18

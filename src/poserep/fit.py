@@ -4,13 +4,10 @@
 """
 
 import json
-import logging
 import os
 import sys
 import time
 import traceback
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,66 +15,22 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from omegaconf import DictConfig, OmegaConf
 
 from poserep.assess import evaluate, save_predictions
 from poserep.build import Run, build
-from poserep.errors import InputError
+from poserep.errors import InputError, message
 from poserep.geometry import Size
 from poserep.loggers import JsonlLogger, finish
 from poserep.make import make
 from poserep.models import cost
 from poserep.results import finished, identity, provenance, write_json
-from poserep.running.callbacks import Progress, Stop
 from poserep.running.interrupt import Request, Stopped
-from poserep.running.lease import Lease, holder, ours
+from poserep.running.lease import Lease, by_whom, holder, ours
+from poserep.running.progress import Progress
+from poserep.running.stop import Stop
+from poserep.running.trainer import make_trainer, quiet
 from poserep.samples import save_samples
-
-
-def quiet() -> None:
-    """Keep to ourselves what Lightning says about devices, products and internals."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for text in (".*treespec.*", ".*logging interval.*", ".*does not have many workers.*", ".*estimate number of.*"):
-        warnings.filterwarnings("ignore", text)
-    for text in (
-        ".*when logging on epoch level in distributed.*",
-        ".*exists and is not empty.*",
-        ".*lr_scheduler.step.*",
-    ):
-        warnings.filterwarnings("ignore", text)
-
-
-def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence[Callback]) -> lightning.Trainer:
-    """Lightning's trainer for a configuration."""
-    distributed = cfg.trainer.devices > 1
-    visible = torch.cuda.device_count()
-    if cfg.trainer.accelerator == "gpu" and cfg.trainer.devices > visible:
-        raise InputError(
-            f"trainer.devices={cfg.trainer.devices} on gpu, but {visible} GPUs are visible; take trainer=cpu, or fewer"
-        )
-    return lightning.Trainer(
-        accelerator=cfg.trainer.accelerator,
-        devices=cfg.trainer.devices,
-        strategy="ddp" if distributed else "auto",
-        precision=cfg.trainer.precision,
-        max_epochs=cfg.trainer.epochs,
-        check_val_every_n_epoch=cfg.trainer.evaluate_every,
-        num_sanity_val_steps=0,
-        logger=list(loggers),
-        log_every_n_steps=1_000_000,
-        callbacks=list(callbacks),
-        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
-        enable_progress_bar=any(isinstance(c, TQDMProgressBar) for c in callbacks),
-        enable_model_summary=False,
-        # Not SLURM's, whose handlers of signals requeue in their own way; the sweeper does that.
-        plugins=[TorchElasticEnvironment() if distributed else LightningEnvironment()],
-        # Our samplers know their rank; Lightning's would repeat samples in training.
-        use_distributed_sampler=False,
-        deterministic="warn" if cfg.trainer.accelerator == "cpu" else False,
-        benchmark=cfg.trainer.accelerator != "cpu",
-        inference_mode=True,
-    )
 
 
 def describe(cfg: DictConfig, run: Run) -> dict[str, Any]:
@@ -149,11 +102,6 @@ def fit(run_dir: Path) -> dict[str, Any]:
         finally:
             for logger in loggers if main else ():
                 finish(logger)
-
-
-def by_whom(found: dict[str, Any] | None) -> str:
-    """Of a lease's holder."""
-    return f"by process {found['pid']} on {found['host']}" if found else "by another process"
 
 
 def _record(run_dir: Path, status: dict[str, Any]) -> None:
@@ -239,11 +187,6 @@ def start_line(cfg: DictConfig, about: dict[str, Any], resumed: bool) -> str:
     size = f"{about['params'] / 1e6:.2f} M parameters, {about['gmacs']:.3f} GMACs"
     work = f"{about['train_instances']} persons x {cfg.trainer.epochs} epochs" + (", resumed" if resumed else "")
     return f"{what}: {where}, {size}, {work}"
-
-
-def message(error: InputError) -> str:
-    """What it says; errors from loader processes arrive with a traceback in front."""
-    return str(error).rsplit("poserep.errors.InputError: ", 1)[-1].strip()
 
 
 def main() -> None:

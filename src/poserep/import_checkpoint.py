@@ -22,9 +22,8 @@ from rich.table import Table
 
 from poserep.build import CONF
 from poserep.console import wide_console
-from poserep.errors import InputError
+from poserep.errors import InputError, message
 from poserep.explain import ERRORS, explain
-from poserep.fit import message, quiet
 from poserep.models import cost
 from poserep.models.checkpoints import load_official
 from poserep.models.files import read_weights
@@ -33,6 +32,7 @@ from poserep.module import PoseModule
 from poserep.nets import parts
 from poserep.prepare import prepare
 from poserep.results import provenance, write_json
+from poserep.running.trainer import quiet
 from poserep.sets import skeleton_of
 
 STUDY = "imported"

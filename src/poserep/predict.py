@@ -20,9 +20,9 @@ from poserep.deploy.boxes import Requests, read_boxes
 from poserep.deploy.drawing import draw
 from poserep.deploy.estimators import Estimator, open_model
 from poserep.deploy.persons import Persons, find
-from poserep.errors import InputError
-from poserep.fit import message, quiet
+from poserep.errors import InputError, message
 from poserep.results import write_json
+from poserep.running.trainer import quiet
 
 ORIENTATION = 0x0112
 

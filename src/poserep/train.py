@@ -14,16 +14,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from poserep.build import CONF
-from poserep.errors import InputError
+from poserep.errors import InputError, message
 from poserep.explain import ERRORS, explain, understood
-from poserep.fit import by_whom, fit, message
+from poserep.fit import fit
 from poserep.prepare import prepare
 from poserep.report.evaluation import show_evaluation
 from poserep.results import finished, write_json
 from poserep.running.devices import claim
 from poserep.running.interrupt import Stopped, leave_the_rest, told_to_leave
 from poserep.running.launch import launch, start
-from poserep.running.lease import holder
+from poserep.running.lease import by_whom, holder
 from poserep.tables.plan import state_of
 
 

@@ -12,9 +12,10 @@ import torch
 from poserep.build import build
 from poserep.data import load_coco, read_image
 from poserep.errors import InputError
-from poserep.fit import fit, make_trainer
+from poserep.fit import fit
 from poserep.losses import MSE
 from poserep.prepare import prepare
+from poserep.running.trainer import make_trainer
 from poserep.skeleton import COCO
 
 

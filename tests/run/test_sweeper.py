@@ -15,9 +15,9 @@ from sweeping import Sweep, kill
 from poserep.fit import fit
 from poserep.prepare import prepare
 from poserep.results import read_curve
-from poserep.running import callbacks
 from poserep.running.interrupt import Stopped
 from poserep.running.lease import holder
+from poserep.running.stop import Stop
 from poserep.sweep.sweeper import RowSweeper
 
 SCHEMES = ["heatmap", "simcc", "sr", "ipr", "simcc_equal", "heatmap_unbiased"]
@@ -224,7 +224,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_there(configure, monkeypatch, tmp
     expected = fit(whole)
     stopped = prepare(configure(*overrides, f"runs={tmp_path}/stopped"), "backbone")
     steps = []
-    end = callbacks.Stop.on_train_batch_end
+    end = Stop.on_train_batch_end
 
     def asked_in_the_sixth(self, *arguments):
         steps.append(arguments[-1])
@@ -232,7 +232,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_there(configure, monkeypatch, tmp
             self.request.ask("SIGTERM")
         end(self, *arguments)
 
-    monkeypatch.setattr(callbacks.Stop, "on_train_batch_end", asked_in_the_sixth)
+    monkeypatch.setattr(Stop, "on_train_batch_end", asked_in_the_sixth)
     with pytest.raises(Stopped):
         fit(stopped)
     assert json.loads((stopped / "status.json").read_text())["state"] == "stopped" and holder(stopped) is None

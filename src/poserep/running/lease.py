@@ -22,6 +22,11 @@ def holder(folder: Path, expire: float = EXPIRE) -> dict[str, Any] | None:
     return _living(newest, expire) if newest else None
 
 
+def by_whom(found: dict[str, Any] | None) -> str:
+    """Of a lease's holder."""
+    return f"by process {found['pid']} on {found['host']}" if found else "by another process"
+
+
 def ours(folder: Path) -> bool:
     """Whether the process that has the lease, or had it when it died, was started together with this one."""
     newest = _newest(folder)

@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from poserep.errors import InputError
-from poserep.fit import by_whom
 from poserep.results import read_curve
+from poserep.running.lease import by_whom
 from poserep.tables.files import SWEEPS
 from poserep.tables.plan import Planned, brief, count, planned, seen
 from poserep.tables.table import nearest

@@ -1,0 +1,59 @@
+"""Lightning's trainer as every command has it."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from omegaconf import DictConfig
+
+from poserep.errors import InputError
+
+
+def quiet() -> None:
+    """Keep to ourselves what Lightning says about devices, products and internals."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for text in (".*treespec.*", ".*logging interval.*", ".*does not have many workers.*", ".*estimate number of.*"):
+        warnings.filterwarnings("ignore", text)
+    for text in (
+        ".*when logging on epoch level in distributed.*",
+        ".*exists and is not empty.*",
+        ".*lr_scheduler.step.*",
+    ):
+        warnings.filterwarnings("ignore", text)
+
+
+def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence[Callback]) -> lightning.Trainer:
+    """Lightning's trainer for a configuration."""
+    distributed = cfg.trainer.devices > 1
+    visible = torch.cuda.device_count()
+    if cfg.trainer.accelerator == "gpu" and cfg.trainer.devices > visible:
+        raise InputError(
+            f"trainer.devices={cfg.trainer.devices} on gpu, but {visible} GPUs are visible; take trainer=cpu, or fewer"
+        )
+    return lightning.Trainer(
+        accelerator=cfg.trainer.accelerator,
+        devices=cfg.trainer.devices,
+        strategy="ddp" if distributed else "auto",
+        precision=cfg.trainer.precision,
+        max_epochs=cfg.trainer.epochs,
+        check_val_every_n_epoch=cfg.trainer.evaluate_every,
+        num_sanity_val_steps=0,
+        logger=list(loggers),
+        log_every_n_steps=1_000_000,
+        callbacks=list(callbacks),
+        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
+        enable_progress_bar=any(isinstance(c, TQDMProgressBar) for c in callbacks),
+        enable_model_summary=False,
+        # Not SLURM's, whose handlers of signals requeue in their own way; the sweeper does that.
+        plugins=[TorchElasticEnvironment() if distributed else LightningEnvironment()],
+        # Our samplers know their rank; Lightning's would repeat samples in training.
+        use_distributed_sampler=False,
+        deterministic="warn" if cfg.trainer.accelerator == "cpu" else False,
+        benchmark=cfg.trainer.accelerator != "cpu",
+        inference_mode=True,
+    )
