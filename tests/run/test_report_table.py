@@ -215,22 +215,26 @@ def chromium(*arguments):
 def test_clicking_a_heading_sorts(page, tmp_path):
     # Clicks as a reader would make them, and says what then stands first and last.
     click = """<script>
-    const heads = [...document.querySelectorAll("table.sortable thead tr:last-child th")], said = [];
-    const rows = () => [...document.querySelectorAll("table.sortable tbody tr")];
+    const heads = [...document.querySelectorAll(".lines table.sortable thead tr:last-child th")], said = [];
+    const rows = () => [...document.querySelectorAll(".lines table.sortable tbody tr")];
     const names = () => rows().map((row) => row.cells[0].textContent);
     said.push(names());
     for (let i = 0; i < 3; i++) { heads[1].querySelector("button").click(); said.push(names()); }
     heads[4].querySelector("button").click(); said.push(names());
+    const ap = [...document.querySelectorAll("#results th")].findIndex((head) => head.textContent.startsWith("AP"));
+    document.querySelectorAll("#results th")[ap].querySelector("button").click();
+    said.push([...document.querySelectorAll("#results tbody tr")].map((row) => row.cells[ap].textContent));
     document.body.innerHTML = ""; document.body.append(JSON.stringify(said));
     </script></body>"""
     clicked = tmp_path / "clicked.html"
     clicked.write_text(page.read_text().replace("</body>", click))
     dumped = chromium("--dump-dom", f"file://{clicked}")
     said = json.loads(html.unescape(re.search(r"<body>(\[\[.*\]\])", dumped, re.DOTALL)[1]))
-    paper, up, down, again, missing_last = [[re.split("\\s*‡", name)[0] for name in names] for names in said]
+    paper, up, down, again, missing_last, runs = [[re.split("\\s*‡", name)[0] for name in names] for names in said]
     assert paper == ["Heatmap, shift", "Heatmap, argmax", "SimDR* k_2 <b>", "IPR", "Mask R-CNN"]
     assert up == ["Mask R-CNN", "IPR", "Heatmap, argmax", "Heatmap, shift", "SimDR* k_2 <b>"]
     assert down == up[::-1] and again == paper
+    assert len(runs) > 1 and runs == sorted(runs, key=lambda cell: float(cell.split()[0])), "any other table too"
     assert missing_last == paper, "of AR one value was published, and the others keep their order behind it"
 
 

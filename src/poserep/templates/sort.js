@@ -3,9 +3,11 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0], heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
   const original = [...body.rows];
   const key = (row, i) => {
-    const cell = row.cells[i], numeric = !heads[i].classList.contains("left");
-    if (numeric) return cell.dataset.value === undefined ? null : Number(cell.dataset.value);
-    return cell.textContent.trim() || null;
+    const cell = row.cells[i], text = cell.textContent.trim();
+    if (heads[i].classList.contains("left") || "text" in heads[i].dataset) return text || null;
+    // "52.4 ± 0.3" sorts as 52.4, "-" as nothing.
+    const value = Number(cell.dataset.value ?? parseFloat(text));
+    return Number.isNaN(value) ? null : value;
   };
   heads.forEach((head, i) => {
     const button = document.createElement("button");
