@@ -32,10 +32,10 @@ lint: install  ## Style and types
 report: install  ## Table and page of a study: make report STUDY=demo
 	@$(BIN)/python -m poserep.report $(STUDY)
 
-# The report follows even if a cell has failed: it says which, and why.
+# The report follows even if a cell has failed: it says which, and why. Not if the table was refused.
 reproduce-%: sweeps/%.yaml install  ## Run a table of sweeps/ and report it; finished cells are skipped
 	@$(BIN)/python -m poserep.sweep run $* $(ARGS); \
-	  code=$$?; $(BIN)/python -m poserep.report $* && exit $$code
+	  code=$$?; test $$code -ne 2 || exit 2; $(BIN)/python -m poserep.report $* && exit $$code
 
 # Measured, not trained, and all in one process.
 reproduce-quantisation: sweeps/quantisation.yaml install

@@ -27,6 +27,10 @@ def check(cfg: DictConfig) -> None:
             asked = f"{group}.{key}"
             near = suggestion(asked, [*(f"{group}.{k}" for k in known), *(k for k in keys(cfg) if k != asked)], 1)
             raise InputError(f"no key {asked}{near or f'; {group} has ' + ', '.join(known)}")
+    if cfg.data.get("prepare") is not None and "_target_" not in cfg.data.prepare:
+        raise InputError(
+            f"data.prepare={dict(cfg.data.prepare)}: data={cfg.data.name} is not drawn, set no data.prepare"
+        )
     for key, (fits, what) in ALLOWED.items():
         value = OmegaConf.select(cfg, key)
         if not fits(value):

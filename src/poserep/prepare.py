@@ -11,7 +11,7 @@ from poserep.build import RunSchema
 from poserep.checks import check
 from poserep.errors import InputError
 from poserep.explain import suggestion
-from poserep.results import contents, finished, identity
+from poserep.results import contents, files_of, finished, identity
 
 
 def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dict[str, Any]:
@@ -45,14 +45,18 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     return {str(key): value for key, value in config.items()}
 
 
-def name_of(cfg: DictConfig, backbone: str, imported: str | None = None) -> str:
-    """The name of a run's directory, as `resolved` makes its configuration."""
-    return _name(resolved(cfg, backbone, imported))
-
-
-def _name(config: dict[str, Any]) -> str:
+def name_of(config: dict[str, Any]) -> str:
+    """The name of a run's directory, of its resolved configuration."""
     about = [config["representation"]["name"], config["names"]["backbone"], config["data"]["name"]]
     return "-".join([*about, str(config["input_size"]), f"s{config['seed']}", identity(config)])
+
+
+def missing(config: dict[str, Any]) -> list[Path]:
+    """The files without which a run cannot begin."""
+    files = files_of(config)
+    boxes = config["boxes"]
+    needed = [name for name in files if name != "skeleton" and (name != "detections" or not boxes or "det" in boxes)]
+    return [files[name] for name in needed if not files[name].exists()]
 
 
 def prepare(cfg: DictConfig, backbone: str, imported: str | None = None) -> Path:
@@ -61,7 +65,7 @@ def prepare(cfg: DictConfig, backbone: str, imported: str | None = None) -> Path
     What `resolved` takes, and raises.
     """
     config = resolved(cfg, backbone, imported)
-    run_dir = Path(cfg.runs) / cfg.study / _name(config)
+    run_dir = Path(cfg.runs) / cfg.study / name_of(config)
     if finished(run_dir):
         return run_dir
     # What it pointed to, another table's run, has been deleted since.

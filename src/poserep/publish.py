@@ -74,7 +74,8 @@ def main() -> None:
     except InputError as error:
         sys.exit(f"error: {error}")
     there = len(list(study.glob("*/result.json"))) - len(sent)
-    print(f"{len(sent)} sent, {there} were there, {waiting(study)} not finished")
+    done = "recorded" if target.mode == "offline" else "sent"
+    print(f"{len(sent)} {done}, {there} were there, {waiting(study)} not finished")
     if sent and target.mode == "offline":
         print(f"no network was used; to send the records: wandb sync {study}/*/wandb/offline-run-*")
 

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,10 @@ def identity(config: Mapping[Any, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def contents(config: Mapping[Any, Any]) -> dict[str, str]:
-    """Hashes of the files that a resolved configuration names, so that they are part of its identity.
-
-    Data that the run prepares itself follow from its configuration. Missing files are left to those who read them, but
-    initial weights that are missing are not the same as none.
-    """
-    data = config["data"]
-    files = {"weights": config["backbone"].get("weights")}
+def files_of(config: Mapping[Any, Any]) -> dict[str, Path]:
+    """The files that a resolved configuration names, by what they are; data that a run prepares itself are none."""
+    data, weights = config["data"], config["backbone"].get("weights")
+    files = {"weights": Path(weights)} if weights else {}
     if not data["prepare"]:
         root = Path(data["root"])
         files |= {split: root / data[split]["annotations"] for split in ("train", "val")}
@@ -65,9 +62,19 @@ def contents(config: Mapping[Any, Any]) -> dict[str, str]:
         files |= {name: root / file for name, file in heads.items() if file}
         files |= {"detections": root / data["detections"]} if data["detections"] else {}
     if isinstance(data["skeleton"], str):
-        files["skeleton"] = data["skeleton"]
-    found = {name: file_hash(Path(path)) for name, path in files.items() if path and Path(path).is_file()}
-    return {**found, "weights": "missing"} if files["weights"] and "weights" not in found else found
+        files["skeleton"] = Path(data["skeleton"])
+    return files
+
+
+def contents(config: Mapping[Any, Any]) -> dict[str, str]:
+    """Hashes of the files that a resolved configuration names, so that they are part of its identity.
+
+    Data that the run prepares itself follow from its configuration. Missing files are left to those who read them, but
+    initial weights that are missing are not the same as none.
+    """
+    files = files_of(config)
+    found = {name: file_hash(path) for name, path in files.items() if path.is_file()}
+    return {**found, "weights": "missing"} if "weights" in files and "weights" not in found else found
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -99,7 +106,37 @@ def calibration(result: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
 
 
 def settings(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """For each run, the keys in which runs of its scheme and size differ, seeds aside, as ``key=value``."""
+    """For each run what sets it apart from others of its scheme and size, seeds aside; empty if nothing does.
+
+    It is named by the rows of the table that it stands for, which a result may hold as ``rows`` with ``of`` (their mode
+    and the like) behind them, as far as these tell runs apart, or else by keys as ``key=value``.
+    """
+    differ = _differing(results)
+    of = [(scheme(result), text) for result, text in zip(results, differ, strict=True)]
+    found = list(differ)
+    alike = {where: {text for other, text in of if other == where} for where, _ in of}
+    # The longer names first, so that the shorter ones have the last word.
+    for name in (lambda rows: " | ".join(rows), _beginning):
+        # Sizes are told beside the setting, and curves over size join what is called the same.
+        rows = [[row.replace(f" {scheme(r)[1]}", "") for row in r.get("rows", ())] for r in results]
+        names = [f"{name(mine)}{r['of']}" if mine else "" for mine, r in zip(rows, results, strict=True)]
+        meant: dict[tuple[Any, str], set[Any]] = {}
+        for one, about in zip(names, of, strict=True):
+            meant.setdefault((about[0], one), set()).add(about)
+        for i, one in enumerate(names):
+            if one and len(alike[of[i][0]]) > 1 and len(meant[of[i][0], one]) == 1:
+                found[i] = one
+    return found
+
+
+def _beginning(rows: Sequence[str]) -> str:
+    """What the names of several rows begin with: those of readouts of a run do not differ before its end."""
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*rows, strict=False))
+    common = "".join(letters[0] for letters in same).rstrip(" ,+|(-")
+    return common if len(common) > 2 else rows[0]
+
+
+def _differing(results: Sequence[Mapping[str, Any]]) -> list[str]:
     flat = [flatten(r["config"]) for r in results]
     lines = []
     for i, result in enumerate(results):

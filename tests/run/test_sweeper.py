@@ -156,6 +156,37 @@ def test_a_launcher_that_breaks_down_is_not_asked_for_ever(tmp_path):
     assert causes == dict.fromkeys("ab", "ended without a word") and begun == [2, 2]
 
 
+def test_a_table_without_its_files_says_so_at_once(sweep, tmp_path):
+    wanted = tmp_path / "resnet18.pth"
+    rows = [f"backbone.weights={wanted}, trainer.pretrained=true, trainer.batch={n}" for n in (2, 4)]
+    tiny = sweep(*rows)
+    done = tiny.run()
+    assert done.returncode == 1 and "run: " not in done.stdout
+    assert f"missing: {wanted}, which 2 of 2 cells need\n" in done.stderr and "docs/tables.md" in done.stderr
+    failed, shown = tiny.status()
+    assert failed == 2 and shown.count(f"there is no {wanted}") == 2
+
+
+def test_a_table_that_is_refused_asks_for_nothing(sweep):
+    tiny = sweep("representation=simcc", "representation=simc")
+    done = tiny.run()
+    assert done.returncode == 1 and "row 'row 1': no representation 'simc'; did you mean simcc?" in done.stderr
+    assert not tiny.study.exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_interrupted_says_no_more_than_that(sweep):
+    tiny = sweep("representation=simcc", trainer="epochs: 400")
+    process = tiny.begin()
+    for line in process.stdout:
+        if "epoch 2/400" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate()[0]
+    assert process.returncode == 75 and "Traceback" not in said, said
+    assert "stopped by Ctrl-C; the same command goes on" in said and "1 stopped" in tiny.status()[1]
+
+
 @pytest.mark.slow
 def test_fail_fast_begins_nothing_more(sweep):
     tiny = sweep("input_size=60x60", "representation=simcc")

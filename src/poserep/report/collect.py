@@ -17,6 +17,7 @@ from poserep.report.rows import Row, collect, notes, unfinished
 from poserep.report.sheet import Sheet
 from poserep.results import load_results
 from poserep.tables.files import SWEEPS, table_of, title_of
+from poserep.tables.plan import planned
 from poserep.tables.table import Table
 
 
@@ -70,7 +71,7 @@ def read(study: Path) -> Report:
     Raises:
         InputError: If nothing in the study has finished, and no table says what should have.
     """
-    results = load_results(study)
+    results = _named(load_results(study), study)
     missing = unfinished(study)
     found = table_of(SWEEPS, study.name)
     lined = found is not None and any(row.values or row.against for row in found.rows)
@@ -91,6 +92,20 @@ def read(study: Path) -> Report:
     others = {r["path"].name for r in results} - {path.name for one in lines for path in one.runs.values()}
     general = comparison_sheets(f"{title}: all runs", rows, told) if others else []
     return Report(title, results, rows, missing, (found, lines), sheets(found, lines, gone), general)
+
+
+def _named(results: Sequence[Mapping[str, Any]], study: Path) -> list[dict[str, Any]]:
+    """Results with the rows that they stand for, as `poserep.results.settings` takes them."""
+    uses = {plan.name: plan.uses for plan in planned(study)}
+    of = [uses.get(result["path"].name, ()) for result in results]
+    modes, arguments = ({getattr(use, key) for found in of for use in found} for key in ("mode", "arguments"))
+    named = []
+    for result, found in zip(results, of, strict=True):
+        about = [" and ".join(dict.fromkeys(use.mode for use in found))] if len(modes) > 1 else []
+        about += [" or ".join(dict.fromkeys(" ".join(use.arguments) for use in found))] if len(arguments) > 1 else []
+        told = f" ({', '.join(filter(None, about))})" if any(about) else ""
+        named.append({**result, "rows": tuple(dict.fromkeys(r for use in found for r in use.rows)), "of": told})
+    return named
 
 
 def report(study: Path) -> Path:

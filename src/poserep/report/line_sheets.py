@@ -140,7 +140,7 @@ class _Writer:
             if line.protocol:
                 followed.setdefault(line.protocol, []).append(line.row.name)
         for protocol, names in followed.items():
-            whose = "" if len(followed) == 1 else f" of {', '.join(dict.fromkeys(names))}"
+            whose = "" if len(followed) == 1 else f" of {'; '.join(dict.fromkeys(names))}"
             yield f"protocol{whose}: {protocol}"
         if any(line.gap for line in self.lines):
             yield (

@@ -84,7 +84,14 @@ def run_table(table: str, retries: int | None, fail_fast: bool, overrides: Seque
     sys.argv = ["poserep.train", "--config-dir", str(SWEEPS), "--config-name", table, *overrides]
     sys.argv += [f"hydra.sweeper.retries={retries}"] if retries is not None else []
     sys.argv += ["hydra.sweeper.fail_fast=true"] if fail_fast else []
-    train.main()
+    try:
+        train.main()
+    except SystemExit as error:
+        if not isinstance(error.code, str):
+            raise
+        # Nothing has run, and a report would hide why.
+        print(error.code, file=sys.stderr)
+        sys.exit(2)
 
 
 def main() -> None:
@@ -107,7 +114,8 @@ def main() -> None:
             sys.exit(1 if show_status(options.runs / options.table) else 0)
         run_table(options.table, options.retries, options.fail_fast, rest)
     except InputError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

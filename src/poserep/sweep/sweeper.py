@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from poserep.tables.table import Cell, cells, read_table
 
 # Seconds between looks at cells that others are running.
 POLL = 5.0
+FAILED = {"state": "failed", "input": True}
 # Signals that a scheduler sends when the time of a job is nearly up.
 WARNINGS = ("SIGUSR1", "SIGUSR2")
 
@@ -62,6 +63,8 @@ class RowSweeper(Sweeper):
     def __init__(self, retries: int = 1, fail_fast: bool = False) -> None:
         self.retries, self.fail_fast = retries, fail_fast
         self.stopped_by = ""
+        # Files that are not there, by the cell that needs them.
+        self.lacking: dict[str, list[Path]] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
@@ -91,6 +94,10 @@ class RowSweeper(Sweeper):
         before = {name: signal.signal(getattr(signal, name), self._on_signal(file)) for name in interrupt.SIGNALS}
         try:
             failed = self._run(study, found, file)
+        except KeyboardInterrupt:
+            # The terminal has told the cells too.
+            file.write_text("stop")
+            self.stopped_by, failed = "Ctrl-C", {}
         finally:
             file.unlink(missing_ok=True)
             for name, handler in before.items():
@@ -113,27 +120,34 @@ class RowSweeper(Sweeper):
         """The overrides of every cell by the name of its run directory, all composed and noted down."""
         # What a run is made of takes seconds to import, and other commands load this plugin too.
         from poserep.explain import explain
-        from poserep.prepare import name_of
+        from poserep.prepare import missing, name_of, resolved
 
         assert self.config is not None and self.hydra_context is not None
-        found: dict[str, tuple[Cell, list[str]]] = {}
+        found: dict[str, list[Cell]] = {}
         for cell in wanted:
             overrides = list(cell.overrides)
             try:
                 cfg = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
-                name = name_of(cfg, cfg.hydra.runtime.choices["backbone"])
+                config = resolved(cfg, cfg.hydra.runtime.choices["backbone"])
             except InputError as error:
                 raise InputError(f"row {cell.rows[0]!r}: {error}") from error
             except Exception as error:
                 raise InputError(f"row {cell.rows[0]!r}: {explain(error, overrides)}") from error
-            found.setdefault(name, (cell, overrides))
-            remember(study, name, cell)
-        forget(study, {name: cell for name, (cell, _) in found.items()})
-        return {name: overrides for name, (_, overrides) in found.items()}
+            name = name_of(config)
+            found.setdefault(name, []).append(cell)
+            self.lacking[name] = missing(config)
+        # A table that does not compose asks for nothing.
+        for name, asking in found.items():
+            for cell in asking:
+                remember(study, name, cell)
+        forget(study, {name: asking[-1] for name, asking in found.items()})
+        return {name: list(asking[0].overrides) for name, asking in found.items()}
 
     def _run(self, study: Path, wanted: dict[str, list[str]], file: Path) -> dict[str, str]:
         """Launch until every cell has an end; the causes of those that failed."""
-        failed: dict[str, str] = {}
+        failed = self._without_files(study, wanted)
+        if failed and self.fail_fast:
+            return failed
         tries = dict.fromkeys(wanted, 0)
         told = [f"+hydra.job.env_set.{interrupt.FILE}='{file.absolute()}'"]
         told += [f"+hydra.job.env_set.{interrupt.FAIL_FAST}='1'"] if self.fail_fast else []
@@ -167,6 +181,23 @@ class RowSweeper(Sweeper):
                 file.write_text("failed")
         return failed
 
+    def _without_files(self, study: Path, wanted: Iterable[str]) -> dict[str, str]:
+        """The cells that cannot begin, which is said at once and once."""
+        failed = {}
+        for name in wanted:
+            gone = self.lacking.get(name)
+            # A run that another table has finished is linked.
+            if gone and holder(study / name) is None and not any(study.parent.glob(f"*/{name}/result.json")):
+                failed[name] = f"there is no {', '.join(str(path) for path in gone)}"
+                (study / name).mkdir(parents=True, exist_ok=True)
+                write_json(study / name / "status.json", {**FAILED, "since": time.time(), "error": failed[name]})
+        paths = [path for name in failed for path in self.lacking[name]]
+        for path in dict.fromkeys(paths):
+            print(f"missing: {path}, which {paths.count(path)} of {len(self.lacking)} cells need", file=sys.stderr)
+        if failed:
+            print("docs/tables.md says what they are; data.root=... says where data lie", file=sys.stderr, flush=True)
+        return failed
+
     def _launch(self, cells: Mapping[str, Sequence[str]]) -> dict[str, str]:
         """Run cells once; what went wrong, for those whose job says so."""
         try:
@@ -190,7 +221,7 @@ class RowSweeper(Sweeper):
         states = [state_of(study / name)["state"] for name in names]
         print(f"{study}: {count(states)}", flush=True)
         if failed:
-            lines = [f"  {name}: {cause}" for name, cause in failed.items()]
+            lines = [f"  {name}: {failed[name]}" for name in names if name in failed]
             print(f"{len(failed)} of {len(names)} cells failed:\n" + "\n".join(lines), file=sys.stderr, flush=True)
         if self.stopped_by:
             print(f"stopped by {self.stopped_by}; the same command goes on", file=sys.stderr, flush=True)

@@ -141,7 +141,7 @@ def read_table(node: Mapping[str, Any]) -> Table:
                 f"row {row.name!r} is against {row.against!r}, which is no row{nearest(row.against, names)}"
             )
     if table.get("mode", "published") not in MODES:
-        raise InputError(f"table.mode={table['mode']!r} is not one of {MODES}")
+        raise InputError(f"no table.mode {table['mode']!r}{nearest(str(table['mode']), MODES)}")
     return Table(**{**table, "rows": tuple(rows)})
 
 
