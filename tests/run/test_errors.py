@@ -226,7 +226,7 @@ def test_failure_before_training_is_recorded(configure):
 
 
 def test_key_that_no_run_has(configure):
-    with pytest.raises(InputError, match="no key 'aligm' in a run's configuration; did you mean 'align'"):
+    with pytest.raises(InputError, match="no key 'aligm' in a run's configuration; did you mean align\\?"):
         prepare(configure("+aligm=corner"), "backbone")
 
 
