@@ -89,18 +89,18 @@ def test_a_sweep_that_is_killed_goes_on(synthetic, tmp_path):
     made = {}
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-        made[name] = Sweep(tmp_path / name, synthetic, ["representation=simcc"], trainer="epochs: 4, batch: 2")
+        made[name] = Sweep(tmp_path / name, synthetic, ["representation=simcc"], trainer="epochs: 16, batch: 2")
     whole, killed = made["whole"], made["killed"]
     assert whole.run().returncode == 0
     process = killed.begin()
     for line in process.stdout:
-        if "epoch 2/4" in line:
+        if "epoch 3/16" in line:
             break
     kill(process)
     assert "died without a word" in killed.status()[1] and not killed.results()
     done = killed.run()
     assert done.returncode == 0 and "resumed" in done.stdout, done.stderr
-    assert "epoch 2/4" not in done.stdout, "it goes on from the last whole epoch"
+    assert "epoch 2/16" not in done.stdout, "it goes on from the last whole epoch"
     ((_, a),), ((_, b),) = whole.results().items(), killed.results().items()
     assert a["metrics"] == b["metrics"] and whole.predictions() == killed.predictions()
 
