@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from poserep.sweep.__main__ import show_status
@@ -102,3 +103,5 @@ def kill(process: subprocess.Popen) -> None:
     """The launcher and the cells that it has begun, all at once."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    # What has closed its pipe has not quite ended.
+    time.sleep(0.5)
