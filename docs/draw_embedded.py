@@ -17,7 +17,7 @@ from poserep.figures.style import PALETTE, STYLE
 
 HERE = Path(__file__).parent
 KEPT, PAGE = HERE.parent / "results" / "embedded.csv", HERE / "embedded.md"
-TABLE = re.compile(r"(<!-- table: results -->\n\n)(?:\|.*\n)*")
+TABLE = re.compile(r"(<!-- table: results -->\n\n)(?:\|.*\n)*\n?")
 COLOURS = {"controlled": PALETTE[0], "published": PALETTE[3]}
 
 
@@ -83,7 +83,7 @@ def main() -> None:
     if sys.argv[1:]:
         shutil.copyfile(sys.argv[1], KEPT)
     lines = read(KEPT)
-    PAGE.write_text(TABLE.sub(lambda found: found[1] + table(lines), PAGE.read_text()))
+    PAGE.write_text(TABLE.sub(lambda found: f"{found[1]}{table(lines)}\n", PAGE.read_text()))
     with rc_context(STYLE):
         draw(lines).savefig(HERE / "embedded.png", dpi=110, metadata={"Software": None})
     print(f"written: {PAGE}, {HERE / 'embedded.png'}")
