@@ -148,6 +148,4 @@ def test_the_findings_show_the_numbers_that_are_kept():
     spec.loader.exec_module(drawn)
     lines = drawn.read(drawn.KEPT)
     assert f"<!-- table: results -->\n\n{drawn.table(lines)}\n" in drawn.PAGE.read_text(), "run docs/draw_embedded.py"
-    assert {line["mode"] for line in lines} == {"controlled", "published"} and {line["seeds"] for line in lines} == {
-        "3"
-    }
+    assert {line["mode"] for line in lines} == {"controlled", "published"}
