@@ -115,10 +115,10 @@ def settings(results: Sequence[Mapping[str, Any]]) -> list[str]:
     of = [(scheme(result), text) for result, text in zip(results, differ, strict=True)]
     found = list(differ)
     alike = {where: {text for other, text in of if other == where} for where, _ in of}
+    # Sizes are told beside the setting, and curves over size join what is called the same.
+    rows = [[row.replace(f" {scheme(r)[1]}", "") for row in r.get("rows", ())] for r in results]
     # The longer names first, so that the shorter ones have the last word.
-    for name in (lambda rows: " | ".join(rows), _beginning):
-        # Sizes are told beside the setting, and curves over size join what is called the same.
-        rows = [[row.replace(f" {scheme(r)[1]}", "") for row in r.get("rows", ())] for r in results]
+    for name in (" | ".join, _beginning):
         names = [f"{name(mine)}{r['of']}" if mine else "" for mine, r in zip(rows, results, strict=True)]
         meant: dict[tuple[Any, str], set[Any]] = {}
         for one, about in zip(names, of, strict=True):

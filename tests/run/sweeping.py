@@ -105,3 +105,11 @@ def kill(process: subprocess.Popen) -> None:
     process.communicate()
     # What has closed its pipe has not quite ended.
     time.sleep(0.5)
+
+
+def until(process: subprocess.Popen, text: str) -> None:
+    """Wait for a line that holds the text."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return

@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 from hydra.core.utils import JobReturn, JobStatus
-from sweeping import Sweep, kill
+from sweeping import Sweep, kill, until
 
 from poserep.fit import fit
 from poserep.prepare import prepare
@@ -93,9 +93,7 @@ def test_a_sweep_that_is_killed_goes_on(synthetic, tmp_path):
     whole, killed = made["whole"], made["killed"]
     assert whole.run().returncode == 0
     process = killed.begin()
-    for line in process.stdout:
-        if "epoch 3/16" in line:
-            break
+    until(process, "epoch 3/16")
     kill(process)
     assert "died without a word" in killed.status()[1] and not killed.results()
     done = killed.run()
@@ -109,9 +107,7 @@ def test_a_sweep_that_is_killed_goes_on(synthetic, tmp_path):
 def test_processes_of_a_cell_save_when_a_scheduler_says_that_time_is_up(sweep):
     tiny = sweep("representation=simcc", trainer="epochs: 400, devices: 2, batch: 4")
     process = tiny.begin()
-    for line in process.stdout:
-        if "epoch 2/400" in line:
-            break
+    until(process, "epoch 2/400")
     # As SLURM does: every process of the job hears of it.
     os.killpg(process.pid, signal.SIGUSR2)
     said = process.communicate()[0]
@@ -177,9 +173,7 @@ def test_a_table_that_is_refused_asks_for_nothing(sweep):
 def test_a_sweep_that_is_interrupted_says_no_more_than_that(sweep):
     tiny = sweep("representation=simcc", trainer="epochs: 400")
     process = tiny.begin()
-    for line in process.stdout:
-        if "epoch 2/400" in line:
-            break
+    until(process, "epoch 2/400")
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate()[0]
     assert process.returncode == 75 and "Traceback" not in said, said
@@ -227,9 +221,7 @@ def test_a_sweep_whose_time_is_up_saves_and_is_queued_again(sweep, tmp_path):
     (tmp_path / "bin" / "scontrol").chmod(0o755)
     path = f"{tmp_path / 'bin'}:{tiny.environment['PATH']}"
     process = tiny.begin(SLURM_JOB_ID="77", PATH=path)
-    for line in process.stdout:
-        if "epoch 2/400" in line:
-            break
+    until(process, "epoch 2/400")
     process.send_signal(signal.SIGUSR1)
     said = process.communicate()[0]
     assert process.returncode == 75, said

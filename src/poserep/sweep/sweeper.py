@@ -29,7 +29,6 @@ from poserep.tables.table import Cell, cells, read_table
 
 # Seconds between looks at cells that others are running.
 POLL = 5.0
-FAILED = {"state": "failed", "input": True}
 # Signals that a scheduler sends when the time of a job is nearly up.
 WARNINGS = ("SIGUSR1", "SIGUSR2")
 
@@ -190,7 +189,8 @@ class RowSweeper(Sweeper):
             if gone and holder(study / name) is None and not any(study.parent.glob(f"*/{name}/result.json")):
                 failed[name] = f"there is no {', '.join(str(path) for path in gone)}"
                 (study / name).mkdir(parents=True, exist_ok=True)
-                write_json(study / name / "status.json", {**FAILED, "since": time.time(), "error": failed[name]})
+                state = {"state": "failed", "input": True, "since": time.time(), "error": failed[name]}
+                write_json(study / name / "status.json", state)
         paths = [path for name in failed for path in self.lacking[name]]
         for path in dict.fromkeys(paths):
             print(f"missing: {path}, which {paths.count(path)} of {len(self.lacking)} cells need", file=sys.stderr)
