@@ -1,10 +1,12 @@
 """Rows of sweep files, and the runs that they ask for."""
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from poserep.errors import InputError
+from poserep.sweep.__main__ import quoted
 from poserep.tables.plan import forget, planned, remember
-from poserep.tables.table import Cell, cells, key_of, read_table
+from poserep.tables.table import Cell, cells, chosen, key_of, read_table
 
 GROUPS = ["data", "trainer", "size"]
 RECIPES = {"paper": ["base", "optim.lr=1e-3"], "base": ["align=corner", "trainer.epochs=210", "optim.lr=1"]}
@@ -119,3 +121,18 @@ def test_a_run_that_other_files_renamed_is_wanted_no_more(tmp_path):
     remember(tmp_path, "again", wanted)
     forget(tmp_path, {"again": wanted})
     assert [found.name for found in planned(tmp_path)] == ["after", "again", "other"], "what has finished counts"
+
+
+def test_rows_are_chosen_by_name_or_pattern():
+    names = ["SimCC, k = 2", "SimCC's own [32]", "Heatmap"]
+    rows = [{"name": name} for name in names]
+    table = read_table({"title": "Some", "rows": [*rows, {"name": "Mask R-CNN", "quoted": "there"}]})
+    assert chosen(table, []) == set(names)
+    assert chosen(table, ["SimCC*"]) == set(names[:2])
+    for name in names:
+        (override,) = OverridesParser.create().parse_overrides([f"rows=[{quoted(name)}]"])
+        assert chosen(table, override.value()) == {name}, "as the command line hands it on"
+    with pytest.raises(InputError, match="no row 'heatmap' that can run; did you mean 'Heatmap'"):
+        chosen(table, ["heatmap"])
+    with pytest.raises(InputError, match="no row 'Mask R-CNN' that can run"):
+        chosen(table, ["Mask R-CNN"])

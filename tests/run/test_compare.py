@@ -82,6 +82,8 @@ def test_readouts_of_a_run_are_compared_from_its_files(run, monkeypatch, capsys,
             [result["metrics"][boxes][r]["AR50"] for r in ("dark", "argmax")], abs=1e-9
         )
         assert found["metric"] == "AR50" and found["boxes"] == boxes and found["images"] == 6
+        assert found["data"] == "synthetic-easy" and found["drawn"]
+        assert "6 images of synthetic-easy (drawn people)" in out
         assert found["a"]["sd"] is None and found["a"]["seeds"] == [0] and found["samples"] + found["left_out"] == 50
         assert found["low"] <= found["difference"] <= found["high"]
         assert "dark" in out and "95% interval" in out and found["verdict"] in out and f"written: {file}" in out

@@ -56,6 +56,8 @@ def compare(
             print(f"{note}; was it evaluated by another version?", file=sys.stderr)
     record = {
         "metric": name,
+        "data": a[0].protocol.data,
+        "drawn": not a[0].protocol.real,
         "boxes": a[0].boxes,
         "a": _record(a, found.a),
         "b": _record(b, found.b),
@@ -95,8 +97,9 @@ def verdict(found: Difference, lower: bool) -> str:
 
 def show(record: dict[str, Any]) -> None:
     """Print what `compare` found."""
-    name = record["metric"]
-    table = Table(title=f"{name}, {record['boxes']} boxes, {record['images']} images", title_justify="left")
+    name, drawn = record["metric"], " (drawn people)" if record["drawn"] else ""
+    title = f"{name}, {record['boxes']} boxes, {record['images']} images of {record['data']}{drawn}"
+    table = Table(title=title, title_justify="left")
     for heading in ("side", "run", "readout"):
         table.add_column(heading)
     for heading in ("seeds", name):

@@ -1,8 +1,8 @@
 """Run a table, or see how its cells stand.
 
-``python -m poserep.sweep run TABLE [--retries N] [--fail-fast] [KEY=VALUE ...]`` runs sweeps/TABLE.yaml; every
-KEY=VALUE is one of Hydra's, ``hydra/launcher=joblib`` among them. ``python -m poserep.sweep status TABLE [--runs DIR]``
-prints one line for each cell that has been asked for.
+``python -m poserep.sweep run TABLE [--rows NAME] [--retries N] [--fail-fast] [KEY=VALUE ...]`` runs sweeps/TABLE.yaml;
+every KEY=VALUE is one of Hydra's, ``hydra/launcher=joblib`` among them. ``python -m poserep.sweep status TABLE
+[--runs DIR]`` prints one line for each cell that has been asked for.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def _rows(cell: Planned) -> str:
     return f"[{'; '.join(words)}]"
 
 
-def run_table(table: str, retries: int | None, fail_fast: bool, overrides: Sequence[str]) -> None:
+def run_table(table: str, retries: int | None, fail_fast: bool, rows: Sequence[str], overrides: Sequence[str]) -> None:
     """Run a sweep file through Hydra, as `poserep.train` does.
 
     Raises:
@@ -84,6 +84,7 @@ def run_table(table: str, retries: int | None, fail_fast: bool, overrides: Seque
     sys.argv = ["poserep.train", "--config-dir", str(SWEEPS), "--config-name", table, *overrides]
     sys.argv += [f"hydra.sweeper.retries={retries}"] if retries is not None else []
     sys.argv += ["hydra.sweeper.fail_fast=true"] if fail_fast else []
+    sys.argv += [f"hydra.sweeper.rows=[{','.join(map(quoted, rows))}]"] if rows else []
     try:
         train.main()
     except SystemExit as error:
@@ -94,12 +95,18 @@ def run_table(table: str, retries: int | None, fail_fast: bool, overrides: Seque
         sys.exit(2)
 
 
+def quoted(text: str) -> str:
+    """As Hydra reads a text in which anything may stand."""
+    return "'" + text.replace("'", r"\'") + "'"
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run what has not finished")
     run.add_argument("table", help="a file of sweeps/, without .yaml")
+    run.add_argument("--rows", action="append", default=[], help="only such rows: a name, or a pattern as 'SimCC*'")
     run.add_argument("--retries", type=int, help="how often a cell that failed is begun again; 1 unless given")
     run.add_argument("--fail-fast", action="store_true", help="begin nothing more after a cell has failed")
     status = commands.add_parser("status", help="a line for each cell; exit status 1 if one has failed")
@@ -112,7 +119,7 @@ def main() -> None:
             if rest:
                 parser.error(f"unrecognized arguments: {' '.join(rest)}")
             sys.exit(1 if show_status(options.runs / options.table) else 0)
-        run_table(options.table, options.retries, options.fail_fast, rest)
+        run_table(options.table, options.retries, options.fail_fast, options.rows, rest)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

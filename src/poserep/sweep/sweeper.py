@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from poserep.results import write_json
 from poserep.running import interrupt
 from poserep.running.lease import holder
 from poserep.tables.plan import count, forget, remember, state_of
-from poserep.tables.table import Cell, cells, read_table
+from poserep.tables.table import Cell, cells, chosen, read_table
 
 # Seconds between looks at cells that others are running.
 POLL = 5.0
@@ -40,6 +40,7 @@ class RowSweeperConfig:
     _target_: str = "hydra_plugins.poserep_rows.RowSweeper"
     retries: int = 1  # how often a cell that failed is begun again, unless its input is at fault
     fail_fast: bool = False  # begin nothing more after a cell has failed
+    rows: list[str] = field(default_factory=list)  # names of rows, or patterns with *, if not all are to run
 
 
 ConfigStore.instance().store("rows", RowSweeperConfig, group="hydra/sweeper", provider="poserep")
@@ -57,10 +58,11 @@ class RowSweeper(Sweeper):
     Args:
         retries: How often a cell that failed is begun again, unless its input is at fault.
         fail_fast: Begin nothing more after a cell has failed, nor that cell again.
+        rows: Names of the rows to run, or patterns as a shell has them for files; all unless given.
     """
 
-    def __init__(self, retries: int = 1, fail_fast: bool = False) -> None:
-        self.retries, self.fail_fast = retries, fail_fast
+    def __init__(self, retries: int = 1, fail_fast: bool = False, rows: Sequence[str] = ()) -> None:
+        self.retries, self.fail_fast, self.rows = retries, fail_fast, rows
         self.stopped_by = ""
         # Files that are not there, by the cell that needs them.
         self.lacking: dict[str, list[Path]] = {}
@@ -79,7 +81,7 @@ class RowSweeper(Sweeper):
         """Run all cells.
 
         Raises:
-            InputError: If the configuration has no table, or a cell does not compose; nothing has run then.
+            InputError: If the configuration has no table or no such row, or a cell does not compose; nothing has run.
             SystemExit: With status 1 unless every cell has finished, 75 if the sweep was asked to stop.
         """
         assert self.config is not None
@@ -113,7 +115,9 @@ class RowSweeper(Sweeper):
         given = [o for o in parsed if not o.get_key_element().startswith("table.")]
         defaults = self.parser.parse_overrides(list(table.arguments))
         groups = self.hydra_context.config_loader.list_groups("")
-        return cells(table, choices(given), groups, choices(defaults))
+        wanted = chosen(table, self.rows)
+        # A run keeps the names of all rows that it stands for.
+        return [c for c in cells(table, choices(given), groups, choices(defaults)) if wanted.intersection(c.rows)]
 
     def _plan(self, study: Path, wanted: Sequence[Cell]) -> dict[str, list[str]]:
         """The overrides of every cell by the name of its run directory, all composed and noted down."""

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any
 
 from poserep.errors import InputError
@@ -154,6 +155,27 @@ def _checked(kind: type, node: dict[str, Any], where: str) -> dict[str, Any]:
         if name not in node and about.default is MISSING and about.default_factory is MISSING:
             raise InputError(f"{where} needs {name}")
     return {key: tuple(value) if isinstance(value, list) else value for key, value in node.items()}
+
+
+def chosen(table: Table, patterns: Sequence[str]) -> set[str]:
+    """Names of the rows that can run and are meant by any of the patterns; all without patterns.
+
+    Args:
+        table: Whose rows.
+        patterns: Names, or patterns as a shell has them for files: ``SimCC*``.
+
+    Raises:
+        InputError: If one means none of them.
+    """
+    names = [row.name for row in table.runnable]
+    wanted: set[str] = set()
+    for pattern in patterns or ["*"]:
+        # Names may hold what means something in a pattern.
+        found = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+        if not found and patterns:
+            raise InputError(f"no row {pattern!r} that can run{nearest(pattern, names)}")
+        wanted.update(found)
+    return wanted
 
 
 def cells(
