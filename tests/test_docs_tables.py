@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from poserep.build import CONF
 from poserep.sweep.compositions import cells_of, names, table
 from poserep.tables.files import read_sweep
-from poserep.tables.table import MODES
+from poserep.tables.table import MODES, chosen
 
 ROOT = CONF.parent
 PAGE = (ROOT / "docs" / "tables.md").read_text()
@@ -127,7 +127,11 @@ LAUNCHERS = re.findall(r"\| `((?:hydra/launcher|trainer\.devices)=[^`]+)` \|", P
 def test_commands_compose(line):
     assert len(MAKE) > 3 and len(LAUNCHERS) == 5
     _, target, *rest = shlex.split(line)
-    given = [word for one in rest for word in one.removeprefix("ARGS=").replace("...", "1").split()]
+    given = [word for one in rest for word in shlex.split(one.removeprefix("ARGS=").replace("...", "1"))]
+    if "--rows" in given:
+        where = given.index("--rows")
+        assert chosen(table(target.removeprefix("reproduce-")), [given[where + 1]])
+        del given[where : where + 2]
     # What several runs take in turn is no value of one, and Ray is an extra.
     single = [re.sub(r"=(\w+),[\w,]+$", r"=\1", word) for word in given if word != "hydra/launcher=ray"]
     name = target.removeprefix("reproduce-")

@@ -237,7 +237,8 @@ def test_controlled_rows_have_one_recipe(name):
             {key: v for key, v in made.items() if key.split(".")[0] in ("data", "augment", "optim", "trainer")}
         )
         assert made["align"] == "centre" and "data.crop.bgr" not in made and "published" not in made.values()
-        tuned = {key for key in made if key.startswith(f"{CODEC}.")}
+        assert made.get(f"{CODEC}.score_threshold", "0") == "0"
+        tuned = {key for key in made if key.startswith(f"{CODEC}.")} - {f"{CODEC}.score_threshold"}
         assert tuned <= ({K} if name.endswith(("fig4", "simdr-fig3")) else set())
     assert all(c == common[0] for c in common)
 

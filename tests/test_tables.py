@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from poserep.errors import InputError
-from poserep.sweep.__main__ import quoted
+from poserep.sweep.__main__ import quoted, run_table
 from poserep.tables.plan import forget, planned, remember
 from poserep.tables.table import Cell, cells, chosen, key_of, read_table
 
@@ -136,3 +136,9 @@ def test_rows_are_chosen_by_name_or_pattern():
         chosen(table, ["heatmap"])
     with pytest.raises(InputError, match="no row 'Mask R-CNN' that can run"):
         chosen(table, ["Mask R-CNN"])
+
+
+@pytest.mark.parametrize("name", ["srpose-fig7", "cost", "simdr-table4"])
+def test_what_is_no_table_of_runs_is_not_trained(name):
+    with pytest.raises(InputError, match=f"no row of sweeps/{name}.yaml is a run; make reproduce-{name} does"):
+        run_table(name, None, False, [], [])

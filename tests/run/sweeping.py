@@ -99,12 +99,13 @@ class Sweep:
         return {p.parent.name: p.read_bytes() for p in sorted(self.study.glob("*/predictions.npz"))}
 
 
-def kill(process: subprocess.Popen) -> None:
-    """The launcher and the cells that it has begun, all at once."""
+def kill(process: subprocess.Popen) -> str:
+    """The launcher and the cells that it has begun, all at once; what they had said."""
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    said = process.communicate()[0]
     # What has closed its pipe has not quite ended.
     time.sleep(0.5)
+    return said
 
 
 def until(process: subprocess.Popen, text: str) -> None:

@@ -40,14 +40,15 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_not(synthetic, tmp_path):
         made[name] = Sweep(tmp_path / name, synthetic, rows, trainer="epochs: 4, batch: 2")
     done = made["whole"].run()
     assert done.returncode == 0, done.stderr
-    draw = random.Random(0)
+    draw, said = random.Random(0), ""
     for _ in range(10):
         process = made["killed"].begin()
         # Anywhere from composing to the evaluation of the second cell.
         time.sleep(draw.uniform(2, 16))
-        kill(process)
+        said += kill(process)
     done = made["killed"].run()
     assert done.returncode == 0, done.stderr
+    assert "resumed" in said + done.stdout, "not all of them came before anything had been saved"
     whole, killed = made["whole"], made["killed"]
     assert len(whole.results()) == 6 and list(killed.results()) == list(whole.results()), "every cell once"
     assert [r["metrics"] for r in killed.results().values()] == [r["metrics"] for r in whole.results().values()]
@@ -178,6 +179,8 @@ def test_a_sweep_that_is_interrupted_says_no_more_than_that(sweep):
     said = process.communicate()[0]
     assert process.returncode == 75 and "Traceback" not in said, said
     assert "stopped by Ctrl-C; the same command goes on" in said and "1 stopped" in tiny.status()[1]
+    (file,) = tiny.study.glob(".stop.*")
+    assert file.read_text(), "cells that a scheduler has yet to begin find it"
 
 
 @pytest.mark.slow

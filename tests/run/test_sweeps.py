@@ -67,6 +67,8 @@ STATED = {
 }  # fmt: skip
 # Of rows as their papers made them, by representation.
 AXES = {f"{CODEC}k", f"{CODEC}criterion.reduction"}
+# Of a network.
+PARTS = ("backbone", "representation.head", "size")
 CODES = {
     "simcc": AXES,
     "simcc_laplace": AXES,
@@ -88,8 +90,29 @@ def test_rows_state_their_recipe_in_full(name, mode):
         if mode == "published":
             wanted |= CODES.get(said["representation"], set())
         if said["data"] in ("coco", "coco_testdev", "crowdpose"):
-            wanted |= {"data.detections", "data.metric.nms_threshold"}
+            wanted |= {"data.detections", "data.metric.nms_threshold", f"{CODEC}score_threshold"}
         assert wanted <= set(said), f"{row.name}: {wanted - set(said)}"
+
+
+def test_sizes_state_their_part_of_the_recipe():
+    """Sigma in bins of a heatmap and of SimCC, and the bins of DARK's blur."""
+    found = {path.stem: yaml.safe_load(path.read_text()) for path in (CONF / "size").glob("*.yaml")}
+    parts = ("heatmap_sigma", "simcc_sigma", "dark_kernel")
+    assert {name: tuple(size[part] for part in parts) for name, size in found.items()} == {
+        "64x64": (1, 4, 3), "128x96": (1, 4, 3), "128x128": (1, 4, 3), "256x192": (2, 6, 11), "256x256": (2, 6, 11),
+        "384x288": (3, 6, 11), "160x320": (1.79, 6, 5),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if read(name).data != "human4d"])
+def test_a_row_is_the_same_network_in_both_modes(name):
+    """HUMAN4D's code fuses branches in turn; its controlled mode does not."""
+    nets = [
+        {row.name: {o for key, o in about(name, mode).settings(row).items() if key.startswith(PARTS)} for row in rows}
+        for mode in MODES
+        for rows in [about(name, mode).runnable]
+    ]
+    assert nets[0] == nets[1]
 
 
 def owned() -> dict[tuple[str, str], list[Cell]]:
@@ -278,6 +301,22 @@ def learn_whole(cfg: DictConfig) -> None:
     skeleton = skeleton_of(cfg)
     net, codec = build_net(cfg, skeleton)
     step(net, torch.randn(2, net.channels, *size), codec, size, skeleton.num_keypoints)
+
+
+SMOKE = {key: [f"{key}={value}"] for key, value in (("data", "synthetic"), ("trainer", "smoke"), ("seed", "0"))}
+STEPPED: set[str] = set()
+
+
+@pytest.mark.parametrize(("name", "mode"), [key for key in OWNED if cells(*key)])
+def test_a_smoke_run_of_every_sweep_takes_steps(name, mode):
+    """The first row as it runs on drawn people; once for what composes to the same."""
+    cell = cells_of(about(name, mode), SMOKE)[0]
+    (cfg,) = compositions(name, [[*cell.overrides, NOWHERE]])
+    config = resolved(cfg, "backbone")
+    assert cfg.data.name.startswith("synthetic") and cfg.trainer.limit and cfg.study == name
+    if (net := json.dumps([config[part] for part in ("backbone", "representation", "input_size")])) not in STEPPED:
+        STEPPED.add(net)
+        learn_whole(OmegaConf.create(config))
 
 
 def representatives() -> list[tuple[str, int]]:

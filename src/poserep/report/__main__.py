@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("table", help="name of a sweep, or of any folder of runs")
     parser.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder that holds it (runs)")
     formats = ("terminal", "markdown", "latex", "csv")
-    parser.add_argument("--format", choices=formats, help="print the table so, and write no file")
+    parser.add_argument("--format", choices=formats, help="only print the table, so")
     options = parser.parse_args()
     study = options.runs / options.table
     try:

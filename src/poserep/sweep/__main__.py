@@ -17,7 +17,7 @@ import yaml
 from poserep.errors import InputError
 from poserep.results import read_curve
 from poserep.running.lease import by_whom
-from poserep.tables.files import SWEEPS
+from poserep.tables.files import SWEEPS, table_of
 from poserep.tables.plan import Planned, brief, count, planned, seen
 from poserep.tables.table import nearest
 
@@ -74,13 +74,16 @@ def run_table(table: str, retries: int | None, fail_fast: bool, rows: Sequence[s
     """Run a sweep file through Hydra, as `poserep.train` does.
 
     Raises:
-        InputError: If there is no such file.
+        InputError: If there is no such file, or none of its rows is a run.
     """
     from poserep import train
 
     if not (SWEEPS / f"{table}.yaml").is_file():
         known = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
         raise InputError(f"there is no sweeps/{table}.yaml{nearest(table, known)}")
+    found = table_of(SWEEPS, table)
+    if found is None or not found.runnable:
+        raise InputError(f"no row of sweeps/{table}.yaml is a run; make reproduce-{table} does what it is for")
     sys.argv = ["poserep.train", "--config-dir", str(SWEEPS), "--config-name", table, *overrides]
     sys.argv += [f"hydra.sweeper.retries={retries}"] if retries is not None else []
     sys.argv += ["hydra.sweeper.fail_fast=true"] if fail_fast else []

@@ -7,6 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from poserep.tables.table import Cell, cells, chosen, read_table
 
 # Seconds between looks at cells that others are running.
 POLL = 5.0
+# Files by which sweeps tell their cells to stop, and the days after which no cell can still have to read one.
+STOP, KEPT = ".stop.", 30
 # Signals that a scheduler sends when the time of a job is nearly up.
 WARNINGS = ("SIGUSR1", "SIGUSR2")
 
@@ -88,19 +91,23 @@ class RowSweeper(Sweeper):
         if not OmegaConf.select(self.config, "table.rows"):
             raise InputError("this configuration has no table.rows; run a file of sweeps/, or drop hydra/sweeper=rows")
         study = Path(self.config.runs) / self.config.study
-        found = self._plan(study, self._cells(arguments))
+        wanted = self._cells(arguments)
+        if not wanted:
+            raise InputError("no row of this table is a run: all of them are quoted")
+        found = self._plan(study, wanted)
         states = [state_of(study / name)["state"] for name in found]
         print(f"{study}: {len(found)} cells, {count(states)}", flush=True)
-        file = study / f".stop.{uuid.uuid4().hex}"
+        _forget_old(study)
+        file = study / f"{STOP}{uuid.uuid4().hex}"
         before = {name: signal.signal(getattr(signal, name), self._on_signal(file)) for name in interrupt.SIGNALS}
         try:
             failed = self._run(study, found, file)
+            file.unlink(missing_ok=True)
         except KeyboardInterrupt:
-            # The terminal has told the cells too.
+            # The terminal tells the cells here; those elsewhere, or yet to begin, are not waited for and find the file.
             file.write_text("stop")
             self.stopped_by, failed = "Ctrl-C", {}
         finally:
-            file.unlink(missing_ok=True)
             for name, handler in before.items():
                 signal.signal(getattr(signal, name), handler)
         self._end(study, list(found), failed)
@@ -234,6 +241,13 @@ class RowSweeper(Sweeper):
             raise SystemExit(os.EX_TEMPFAIL)
         if failed or set(states) != {"finished"}:
             raise SystemExit(1)
+
+
+def _forget_old(study: Path) -> None:
+    for path in study.glob(f"{STOP}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > KEPT * 86400:
+                path.unlink()
 
 
 def _cause(job: JobReturn) -> str:
