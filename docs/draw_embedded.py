@@ -1,24 +1,35 @@
-"""Put the numbers of the embedded benchmark into embedded.md: its table, and its picture embedded.png.
+"""Put the numbers of the embedded benchmark into embedded.md: its tables, and its picture embedded.png.
 
-``python docs/draw_embedded.py`` reads results/embedded.csv; ``python docs/draw_embedded.py runs/embedded/table.csv``
-keeps the table of a report there first.
+``python docs/draw_embedded.py`` reads results/embedded*.csv; with ``runs/embedded``, reported before, it takes them
+from there first, and with a second folder also those of the same study on photographs.
 """
 
 import csv
+import io
+import json
 import re
 import shutil
 import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from poserep.compare.__main__ import compare
+from poserep.compare.stored import Evaluation, read_side, rebuild
 from poserep.figures.style import PALETTE, STYLE
 
 HERE = Path(__file__).parent
-KEPT, PAGE = HERE.parent / "results" / "embedded.csv", HERE / "embedded.md"
-TABLE = re.compile(r"(<!-- table: results -->\n\n)(?:\|.*\n)*\n?")
+RESULTS, PAGE = HERE.parent / "results", HERE / "embedded.md"
+# Numbers of drawn people and of photographs, AP over the threshold, and what the runs were made with.
+KEPT, PHOTOGRAPHS = RESULTS / "embedded.csv", RESULTS / "embedded-lspet.csv"
+SCORES, MADE = RESULTS / "embedded-thresholds.csv", RESULTS / "embedded-provenance.json"
 COLOURS = {"controlled": PALETTE[0], "published": PALETTE[3]}
+THRESHOLDS = (0, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -44,9 +55,14 @@ def _cells(line: dict[str, str] | None) -> tuple[str, str, str]:
     if line is None:
         return "not run", "", ""
     spread = f" ± {float(line['sd_AP']):.1f}" if line["sd_AP"] else ""
-    low, middle, high = (float(line[key] or "nan") for key in ("low", "difference", "high"))
-    difference = f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]" if line["difference"] else ""
-    return f"{float(line['ours_AP']):.1f}{spread}", line["seeds"], difference
+    return f"{float(line['ours_AP']):.1f}{spread}", line["seeds"], _difference(line)
+
+
+def _difference(line: dict[str, str]) -> str:
+    if not line["difference"]:
+        return ""
+    low, middle, high = (float(line[key]) for key in ("low", "difference", "high"))
+    return f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def draw(lines: list[dict[str, str]]) -> Figure:
@@ -78,12 +94,96 @@ def draw(lines: list[dict[str, str]]) -> Figure:
     return figure
 
 
+def above(study: Path, lines: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """AP by the threshold above which joints count, mean over seeds, and the difference to the baseline if all do.
+
+    From stored predictions, as a threshold decides only how persons are ranked.
+    """
+    sides = {(line["mode"], line["row"], line["size"]): _side(study, line) for line in lines}
+    found = []
+    for line in lines:
+        side, base = (sides.get((line["mode"], line[key], line["size"])) for key in ("row", "baseline"))
+        by_seed = np.array([_by_threshold(run) for run in side])
+        means = by_seed.mean(0)
+        row = {key: line[key] for key in ("mode", "row", "size", "readout", "seeds")}
+        row |= {f"AP_{threshold:g}": f"{value:.4f}" for threshold, value in zip(THRESHOLDS, means, strict=True)}
+        row["sd_0"] = f"{by_seed[:, 0].std(ddof=1):.4f}" if len(side) > 1 else ""
+        gap = dict.fromkeys(("difference", "low", "high"), "")
+        if base:
+            with redirect_stdout(io.StringIO()):
+                record = compare(side, base, "AP", score_threshold=0)
+            gap = {key: f"{record[key]:.4f}" for key in gap}
+        found.append({**row, **gap})
+    return found
+
+
+def _side(study: Path, line: dict[str, str]) -> list[Evaluation]:
+    runs = ",".join(str(study / run) for run in line["runs"].split())
+    return read_side(f"{runs}:{line['readout']}", "gt")
+
+
+def _by_threshold(run: Evaluation) -> list[float]:
+    metric, predictions = rebuild(run)
+    values = []
+    for metric.score_threshold in THRESHOLDS:
+        values.append(metric.evaluate(predictions)["AP"])
+    return values
+
+
+def scores(lines: Sequence[dict[str, str]], mode: str = "controlled") -> str:
+    """`above` of a mode as Markdown."""
+    text = [f"| AP of joints above | {' | '.join(f'{t:g}' for t in THRESHOLDS)} | all joints: - baseline [95 %] |"]
+    text.append("| --- |" + " ---: |" * (len(THRESHOLDS) + 1))
+    for line in (line for line in lines if line["mode"] == mode):
+        values = [f"{float(line[f'AP_{threshold:g}']):.1f}" for threshold in THRESHOLDS]
+        values[0] += f" ± {float(line['sd_0']):.1f}" if line["sd_0"] else ""
+        text.append(f"| {' | '.join([line['row'], *values, _difference(line)])} |")
+    return "\n".join(text) + "\n"
+
+
+def made(study: Path, lines: Sequence[dict[str, str]]) -> dict[str, dict[str, int]]:
+    """What the runs of a table were made with: how many by each."""
+    runs = sorted({run for line in lines for run in line["runs"].split()})
+    results = [json.loads((study / run / "result.json").read_text()) for run in runs]
+    found = [result["provenance"] for result in results]
+    said = {
+        "device": [result["device"] for result in results],
+        "commit": [f"{p['commit']}{' with changes' if p['dirty'] else ''}" for p in found],
+        "python": [p["python"] for p in found],
+        **{name: [p["packages"][name] for p in found] for name in found[0]["packages"]},
+    }
+    return {key: dict(sorted(Counter(values).items())) for key, values in said.items()}
+
+
+def written(text: str, name: str, table: str) -> str:
+    """A page with one of its tables replaced."""
+    return re.sub(rf"(<!-- table: {name} -->\n\n)(?:\|.*\n)*", lambda found: f"{found[1]}{table}", text)
+
+
+def keep(study: Path, photographs: Path | None) -> None:
+    """Take the numbers of a study into results/."""
+    shutil.copyfile(study / "table.csv", KEPT)
+    provenance = {"drawn people": made(study, read(KEPT))}
+    with SCORES.open("w", newline="") as file:
+        rows = above(study, read(KEPT))
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    if photographs:
+        shutil.copyfile(photographs / "table.csv", PHOTOGRAPHS)
+        provenance["photographs"] = made(photographs, read(PHOTOGRAPHS))
+    MADE.write_text(json.dumps(provenance, indent=2) + "\n")
+
+
 def main() -> None:
     """Command line."""
     if sys.argv[1:]:
-        shutil.copyfile(sys.argv[1], KEPT)
+        keep(Path(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2:] else None)
     lines = read(KEPT)
-    PAGE.write_text(TABLE.sub(lambda found: f"{found[1]}{table(lines)}\n", PAGE.read_text()))
+    with SCORES.open(newline="") as file:
+        page = written(PAGE.read_text(), "thresholds", scores(list(csv.DictReader(file))))
+    page = written(page, "results", table(lines))
+    PAGE.write_text(written(page, "photographs", table(read(PHOTOGRAPHS))))
     with rc_context(STYLE):
         draw(lines).savefig(HERE / "embedded.png", dpi=110, metadata={"Software": None})
     print(f"written: {PAGE}, {HERE / 'embedded.png'}")

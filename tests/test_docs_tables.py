@@ -1,5 +1,6 @@
 """docs/tables.md and the README: every table is named, what is counted and linked is so, and what is run composes."""
 
+import csv
 import importlib.util
 import re
 import shlex
@@ -153,3 +154,7 @@ def test_the_findings_show_the_numbers_that_are_kept():
     lines = drawn.read(drawn.KEPT)
     assert f"<!-- table: results -->\n\n{drawn.table(lines)}\n" in drawn.PAGE.read_text(), "run docs/draw_embedded.py"
     assert {line["mode"] for line in lines} == {"controlled", "published"}
+    page = drawn.PAGE.read_text()
+    with drawn.SCORES.open(newline="") as file:
+        assert f"<!-- table: thresholds -->\n\n{drawn.scores(list(csv.DictReader(file)))}\n" in page
+    assert f"<!-- table: photographs -->\n\n{drawn.table(drawn.read(drawn.PHOTOGRAPHS))}\n" in page

@@ -108,6 +108,19 @@ def test_the_better_run_is_named_and_seeds_are_averaged(simcc, monkeypatch, caps
     assert "+0.00, 95% interval [+0.00, +0.00]: within noise" in same
 
 
+def test_both_sides_are_scored_above_another_threshold(simcc, monkeypatch, capsys, tmp_path):
+    a, b = another(simcc, 1, 3.0), another(simcc, 2, 3.0)
+    file = tmp_path / "it.json"
+    out, err = say(monkeypatch, capsys, a, b, "--score-threshold", 0.95, "--samples", 20, "--json", file)
+    found = json.loads(file.read_text())
+    for run, side in ((a, found["a"]), (b, found["b"])):
+        metric, predictions = rebuild(read_side(str(run), "gt")[0])
+        usual = metric.evaluate(predictions)["AP"]
+        metric.score_threshold = 0.95
+        assert side["mean"] == pytest.approx(metric.evaluate(predictions)["AP"]) and side["mean"] != usual
+    assert "joints above 0.95" in out and not err and "protocol" not in out
+
+
 def test_less_is_better_where_the_metric_says_so(simcc, monkeypatch, capsys):
     good, bad = another(simcc, 1, 0.3), another(simcc, 1, 3.0, "bad")
     monkeypatch.setattr("poserep.metrics.CocoAP.lower", frozenset({"AP"}))

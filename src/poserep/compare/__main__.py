@@ -1,6 +1,7 @@
 """Whether two runs or readouts differ by more than the choice of images explains, from their stored predictions.
 
-``python -m poserep.compare A[:READOUT] B[:READOUT] [--metric AP] [--boxes gt] [--samples 1000] [--json FILE]``
+``python -m poserep.compare A[:READOUT] B[:READOUT] [--metric AP] [--boxes gt] [--score-threshold 0] [--samples 1000]
+[--json FILE]``
 
 A and B are run directories, ``evaluation-*.json`` files of ``poserep.evaluate``, or several of them joined by commas
 that differ in their seed only. Images are drawn anew with replacement, the same for both sides, and the difference of
@@ -25,7 +26,12 @@ LEVEL = 0.95
 
 
 def compare(
-    a: Sequence[Evaluation], b: Sequence[Evaluation], name: str | None = None, samples: int = 1000, seed: int = 0
+    a: Sequence[Evaluation],
+    b: Sequence[Evaluation],
+    name: str | None = None,
+    samples: int = 1000,
+    seed: int = 0,
+    score_threshold: float | None = None,
 ) -> dict[str, Any]:
     """The difference of a metric between two sides, printed, and as a record.
 
@@ -35,6 +41,8 @@ def compare(
         name: Of the metric; the one by which checkpoints are chosen unless given.
         samples: Resamples of the images.
         seed: Of the draw.
+        score_threshold: Of both sides, in place of those that they were evaluated with: joints of lower score do not
+            count in a person's.
 
     Raises:
         InputError: If the sides cannot be compared, or the metric is unknown.
@@ -47,11 +55,16 @@ def compare(
     sides, lower = [], False
     for side in (a, b):
         metrics = [rebuild(run) for run in side]
+        if score_threshold is not None:
+            for metric, _ in metrics:
+                metric.score_threshold = score_threshold
         lower = name in metrics[0][0].lower
         sides.append([metric.resampler(predictions, [name]) for metric, predictions in metrics])
     found = paired(sides[0], sides[1], name, samples, seed, LEVEL)
+    if score_threshold is not None:
+        differences = [line for line in differences if not line.startswith("score_threshold")]
     for run, value in zip((*a, *b), found.a.values + found.b.values, strict=True):
-        if abs(value - run.values[name]) > 1e-6 * max(1, abs(value)):
+        if score_threshold is None and abs(value - run.values[name]) > 1e-6 * max(1, abs(value)):
             note = f"note: {name} of {run.name} is {value:.6g} here and {run.values[name]:.6g} in {run.path.name}"
             print(f"{note}; was it evaluated by another version?", file=sys.stderr)
     record = {
@@ -59,6 +72,7 @@ def compare(
         "data": a[0].protocol.data,
         "drawn": not a[0].protocol.real,
         "boxes": a[0].boxes,
+        "score_threshold": score_threshold,
         "a": _record(a, found.a),
         "b": _record(b, found.b),
         **{key: getattr(found, key) for key in ("difference", "low", "high", "within_noise", "share")},
@@ -99,6 +113,8 @@ def show(record: dict[str, Any]) -> None:
     """Print what `compare` found."""
     name, drawn = record["metric"], " (drawn people)" if record["drawn"] else ""
     title = f"{name}, {record['boxes']} boxes, {record['images']} images of {record['data']}{drawn}"
+    if record["score_threshold"] is not None:
+        title += f", joints above {record['score_threshold']:g}"
     table = Table(title=title, title_justify="left")
     for heading in ("side", "run", "readout"):
         table.add_column(heading)
@@ -130,6 +146,8 @@ def main() -> None:
     parser.add_argument("b", help="B[:READOUT]")
     parser.add_argument("--metric", help="one of the result's; its chief one unless given")
     parser.add_argument("--boxes", choices=["gt", "det"], help="the first that A was evaluated with unless given")
+    text = "count joints above this, and not above what the sides were evaluated with; 0 counts all"
+    parser.add_argument("--score-threshold", type=float, help=text)
     parser.add_argument("--samples", type=int, default=1000, help="resamples of the images")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--json", type=Path, help="write everything there as well")
@@ -137,7 +155,7 @@ def main() -> None:
     try:
         a = read_side(options.a, options.boxes)
         b = read_side(options.b, options.boxes or a[0].boxes)
-        record = compare(a, b, options.metric, options.samples, options.seed)
+        record = compare(a, b, options.metric, options.samples, options.seed, options.score_threshold)
     except InputError as error:
         sys.exit(f"error: {error}")
     if options.json:
