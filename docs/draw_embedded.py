@@ -157,7 +157,7 @@ def made(study: Path, lines: Sequence[dict[str, str]]) -> dict[str, dict[str, in
 
 def written(text: str, name: str, table: str) -> str:
     """A page with one of its tables replaced."""
-    return re.sub(rf"(<!-- table: {name} -->\n\n)(?:\|.*\n)*", lambda found: f"{found[1]}{table}", text)
+    return re.sub(rf"(<!-- table: {name} -->\n\n)(?:\|.*\n)*\n?", lambda found: f"{found[1]}{table}\n", text)
 
 
 def keep(study: Path, photographs: Path | None) -> None:
