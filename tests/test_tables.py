@@ -132,7 +132,7 @@ def test_rows_are_chosen_by_name_or_pattern():
     for name in names:
         (override,) = OverridesParser.create().parse_overrides([f"rows=[{quoted(name)}]"])
         assert chosen(table, override.value()) == {name}, "as the command line hands it on"
-    with pytest.raises(InputError, match="no row 'heatmap' that can run; did you mean 'Heatmap'"):
+    with pytest.raises(InputError, match="no row 'heatmap' that can run; there are 3, among them 'Heatmap'"):
         chosen(table, ["heatmap"])
     with pytest.raises(InputError, match="no row 'Mask R-CNN' that can run"):
         chosen(table, ["Mask R-CNN"])

@@ -141,12 +141,14 @@ def show(record: dict[str, Any]) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m poserep.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("a", help="A[:READOUT]")
     parser.add_argument("b", help="B[:READOUT]")
     parser.add_argument("--metric", help="one of the result's; its chief one unless given")
     parser.add_argument("--boxes", choices=["gt", "det"], help="the first that A was evaluated with unless given")
-    text = "count joints above this, and not above what the sides were evaluated with; 0 counts all"
+    text = "joints above it count in both sides, whatever they were evaluated with; 0 counts all"
     parser.add_argument("--score-threshold", type=float, help=text)
     parser.add_argument("--samples", type=int, default=1000, help="resamples of the images")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")

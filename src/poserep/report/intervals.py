@@ -36,7 +36,9 @@ def with_gaps(lines: Sequence[Line], study: Path, table: Table, samples: int = S
             found.append(line)
             continue
         try:
-            found.append(replace(line, gap=_gap(line, _base(line, lines), study, sides, chief(table, [line]), samples)))
+            base = _base(line, lines)
+            gap = _gap(line, base, study, sides, chief(table, [line]), samples)
+            found.append(replace(line, gap=gap, across=line.protocol != base.protocol))
         except Exception as error:  # whatever is wrong with two runs is no reason to show no table
             told = str(error).strip() or type(error).__name__
             found.append(replace(line, why_not=told.splitlines()[0].rstrip(".")))

@@ -113,7 +113,8 @@ class _Writer:
             return Entry(NONE, refs=self._refs(why))
         places = digits(self.table, self.lines, self.chief)
         difference, low, high = (f"{v:+.{places}f}" for v in line.gap[:3])
-        return Entry(f"{difference} [{low}, {high}]", line.gap.difference)
+        refs = self._refs("held against a row of another protocol; both stand below") if line.across else ()
+        return Entry(f"{difference} [{low}, {high}]", line.gap.difference, refs=refs)
 
     def _refs(self, text: str) -> tuple[int, ...]:
         if not text:
@@ -129,6 +130,7 @@ class _Writer:
         ran = sum(line.status not in ("not run", "quoted") for line in self.lines)
         left = "; no Δ, as the published values are of other data" if any(line.foreign for line in marked) else ""
         told = dict.fromkeys(mark for line in marked for mark in line.marks)
+        left += "; smoke runs are no results" if "trainer=smoke" in told else ""
         return f"{MARK} {len(marked)} of {ran} rows did not run as they say ({'; '.join(told)}){left}"
 
     def _notes(self) -> Iterator[str]:

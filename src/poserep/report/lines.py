@@ -58,6 +58,7 @@ class Line:
         protocol: What else its numbers depend on.
         gap: To the row that it is held against.
         why_not: Why there is no gap where one is asked for.
+        across: Whether the gap is to a row of another protocol.
     """
 
     row: Row
@@ -76,6 +77,7 @@ class Line:
     protocol: str = ""
     gap: Gap | None = None
     why_not: str = ""
+    across: bool = False
 
     def mean(self, metric: str) -> float | None:
         """Over the finished runs; None where there is nothing."""

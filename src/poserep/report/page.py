@@ -10,6 +10,7 @@ import jinja2
 from poserep.report.comparison_sheets import protocol_lines
 from poserep.report.rows import MEASURES, Row, best, comparisons, diagnoses, is_best, notes, recipe
 from poserep.report.sheet import MARK, Sheet
+from poserep.results import settings
 
 
 def page(
@@ -44,6 +45,7 @@ def page(
     speed = [
         {
             "scheme": r["config"]["representation"]["title"],
+            "setting": setting,
             "size": r["config"]["input_size"],
             "seed": r["config"]["seed"],
             "img_s": r["speed"]["img_s"],
@@ -51,7 +53,7 @@ def page(
             "minutes": r["seconds"]["all"] / 60,
             "device": f"{r['devices']} × {r['device']}",
         }
-        for r in results
+        for r, setting in zip(results, settings(results), strict=True)
     ]
     return environment.get_template("report.html.j2").render(
         title=title,
@@ -69,6 +71,7 @@ def page(
         missing=missing,
         notes=notes(rows),
         real=all(row.real for row in rows),
+        smoke=any(r["config"]["trainer"].get("limit") for r in results),
         figures=figures.draw(results) if results else {},
         speed=speed,
         recipes=sorted({recipe(r) for r in results}),

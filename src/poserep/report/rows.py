@@ -151,16 +151,17 @@ def comparisons(rows: Sequence[Row]) -> list[Comparison]:
 
 
 def best(rows: Sequence[Row]) -> dict[tuple[str, str, str, str], float]:
-    """The best mean of what may be compared: by protocol, size, kind of boxes and metric."""
-    found: dict[tuple[str, str, str, str], float] = {}
+    """The best mean of what may be compared, unless all are the same: by protocol, size, kind of boxes and metric."""
+    means: dict[tuple[str, str, str, str], list[float]] = {}
+    lower: set[str] = set()
     for row in rows:
+        lower |= row.lower
         for boxes, values in row.values.items():
             for metric in row.columns:
                 key, over_seeds = (row.protocol, row.size, boxes, metric), values[metric]
                 if not any(undefined(v) for v in over_seeds):
-                    choose = min if metric in row.lower else max
-                    found[key] = choose(found.get(key, mean(over_seeds)), mean(over_seeds))
-    return found
+                    means.setdefault(key, []).append(mean(over_seeds))
+    return {key: (min if key[-1] in lower else max)(found) for key, found in means.items() if len({*found}) > 1}
 
 
 def diagnoses(rows: Sequence[Row]) -> list[str]:
@@ -168,7 +169,8 @@ def diagnoses(rows: Sequence[Row]) -> list[str]:
     said: dict[str, dict[str, list[str]]] = {}
     for row in rows:
         for boxes, why in row.diagnosis.items():
-            said.setdefault(why, {}).setdefault(f"{row.scheme} {row.readout} {row.size}", []).append(boxes)
+            name = " ".join(part for part in (row.scheme, row.readout, row.size, row.setting) if part)
+            said.setdefault(why, {}).setdefault(name, []).append(boxes)
     lines = []
     for why, by_row in said.items():
         everywhere = sum(map(len, by_row.values())) == sum(len(row.values) for row in rows)
@@ -181,7 +183,7 @@ def is_best(row: Row, found: Mapping[tuple[str, str, str, str], float], boxes: s
     """Whether a row's cell is the best of what may be compared."""
     values = row.values.get(boxes, {}).get(metric, ())
     known = values and not any(undefined(v) for v in values)
-    return bool(known) and mean(values) == found[row.protocol, row.size, boxes, metric]
+    return bool(known) and mean(values) == found.get((row.protocol, row.size, boxes, metric))
 
 
 def notes(rows: Sequence[Row]) -> list[str]:

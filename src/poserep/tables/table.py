@@ -173,7 +173,9 @@ def chosen(table: Table, patterns: Sequence[str]) -> set[str]:
         # Names may hold what means something in a pattern.
         found = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
         if not found and patterns:
-            raise InputError(f"no row {pattern!r} that can run{nearest(pattern, names)}")
+            near = get_close_matches(pattern.strip("*"), names, 3, 0.3)
+            told = f", among them {', '.join(map(repr, near))}" if near else ""
+            raise InputError(f"no row {pattern!r} that can run; there are {len(names)}{told}")
         wanted.update(found)
     return wanted
 
