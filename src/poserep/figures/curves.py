@@ -41,8 +41,10 @@ def accuracy(results: Sequence[Result]) -> Figure | None:
             value = float(np.mean(by_size[sizes[0]]))
             ax.barh(i, value, 0.62, color=colours[name])
             ax.text(value + 0.8, i, f"{value:.1f}", va="center", color="#334155")
-        names = [textwrap.fill(f"{label} · {readout}", 34) for _, label, readout in reversed(points)]
-        ax.set_yticks(range(len(points)), names)
+        names = [f"{label} · {readout}" for _, label, readout in reversed(points)]
+        # A bar has room for two lines.
+        width = max(34, max(map(len, names)) // 2 + 8)
+        ax.set_yticks(range(len(points)), [textwrap.fill(name, width) for name in names])
         ax.set(
             xlabel=f"{chief}_{boxes}, {unit}",
             xlim=(0, 100 if unit == "percent" else None),
