@@ -5,14 +5,12 @@ from there first, and with a second folder also those of the same study on photo
 """
 
 import csv
-import io
 import json
 import re
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -110,8 +108,7 @@ def above(study: Path, lines: Sequence[dict[str, str]]) -> list[dict[str, str]]:
         row["sd_0"] = f"{by_seed[:, 0].std(ddof=1):.4f}" if len(side) > 1 else ""
         gap = dict.fromkeys(("difference", "low", "high"), "")
         if base:
-            with redirect_stdout(io.StringIO()):
-                record = compare(side, base, "AP", score_threshold=0)
+            record = compare(side, base, "AP", score_threshold=0)
             gap = {key: f"{record[key]:.4f}" for key in gap}
         found.append({**row, **gap})
     return found

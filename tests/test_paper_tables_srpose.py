@@ -116,7 +116,7 @@ def test_controlled_rows_have_none_of_the_quirks(name, row):
     assert (cfg.align, cfg.optim.schedule.warmup_steps, cfg.optim.lr) == ("centre", 0, 1e-3)
     assert "flip_shift" not in cfg.representation.codec and cfg.augment.get("upper_prob", 0.5) == 0.5
     assert cfg.optim.optimizer._target_ == "torch.optim.Adam"
-    assert cfg.backbone.weights
+    assert cfg.backbone.weights and not cfg.backbone.get("position_bias", False)
 
 
 def test_persons_of_each_set(configs):

@@ -33,7 +33,7 @@ def compare(
     seed: int = 0,
     score_threshold: float | None = None,
 ) -> dict[str, Any]:
-    """The difference of a metric between two sides, printed, and as a record.
+    """The difference of a metric between two sides, as a record.
 
     Args:
         a: Runs of the first side, which differ in their seed only.
@@ -85,7 +85,6 @@ def compare(
         "protocol_differs": differences,
         "provenance": provenance(),
     }
-    show(record)
     return record
 
 
@@ -160,6 +159,7 @@ def main() -> None:
         record = compare(a, b, options.metric, options.samples, options.seed, options.score_threshold)
     except InputError as error:
         sys.exit(f"error: {error}")
+    show(record)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         write_json(options.json, record)
