@@ -24,8 +24,9 @@ class Batch(NamedTuple):
 
     Attributes:
         image: (B, C, H, W) uint8, RGB (BGR if asked for); float32 for depths.
-        xy: (B, K, 2) float32, input px; anything where ``weight`` is 0.
-        weight: (B, K) float32, 0 for joints that are unlabelled or outside the crop, else 1.
+        xy: (B, K, 2) float32, input px, outside the crop too; anything where ``weight`` is 0.
+        weight: (B, K) float32, 0 for unlabelled joints, else 1. Which labelled joints can be learnt, those that the crop
+            does not show among them, is for codecs to say.
         crop: Image px to input px.
         index: (B,) int64, position in the data set's list of instances.
     """

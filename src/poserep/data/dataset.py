@@ -73,7 +73,6 @@ class PoseDataset(Dataset):
             )
         self.perm, self.upper = skeleton.flip_perm().numpy(), skeleton.upper_mask()
         self.recolour = augment.recolour() if augment else None
-        self.border = np.array([size.width, size.height]) - 0.5
 
     def __len__(self) -> int:
         return len(self.instances)
@@ -95,11 +94,10 @@ class PoseDataset(Dataset):
         if view.flip:
             xy, weight = xy[self.perm], weight[self.perm]
         xy = (xy @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
-        inside = ((xy >= -0.5) & (xy < self.border)).all(1)
         return Batch(
             torch.from_numpy(self._planes(crop)),
             torch.from_numpy(xy),
-            torch.from_numpy(weight * inside),
+            torch.from_numpy(weight),
             Crop(torch.from_numpy(matrix)),
             torch.tensor(index),
         )
