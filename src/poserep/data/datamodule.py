@@ -26,10 +26,18 @@ class PoseDataModule(lightning.LightningDataModule):
         batch: Training samples per step over all devices; evaluation takes as many on every device.
         seed: Of the order of training samples.
         workers: Loader processes per device.
+        drop_last: Leave out the last training batch of an epoch if it is not full, unless it is the only one. The code
+            of HRNet, DarkPose, SimCC and mmpose trains on it.
     """
 
     def __init__(
-        self, train: PoseDataset | None, evaluation: Mapping[str, PoseDataset], batch: int, seed: int, workers: int
+        self,
+        train: PoseDataset | None,
+        evaluation: Mapping[str, PoseDataset],
+        batch: int,
+        seed: int,
+        workers: int,
+        drop_last: bool = True,
     ) -> None:
         super().__init__()
         self.train, self.evaluation = train, dict(evaluation)
@@ -37,7 +45,7 @@ class PoseDataModule(lightning.LightningDataModule):
         # The epoch that training starts with, and the steps of it that are done. Lightning makes the loader, whose
         # workers fetch at once, before it restores a checkpoint and tells the sampler.
         self.first_epoch, self.first_step = 0, 0
-        self.batch, self.seed, self.workers = batch, seed, workers
+        self.batch, self.seed, self.workers, self.drop_last = batch, seed, workers, drop_last
 
     def per_device(self) -> int:
         """Samples per step on one device.
@@ -54,12 +62,12 @@ class PoseDataModule(lightning.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled; a last batch that is not full is dropped unless it is the only one."""
+        """Shuffled; see ``drop_last``."""
         assert self.train is not None
         batch = self.per_device()
         sampler = EpochSampler(len(self.train), self.seed, *self._ranks())
         sampler.resume(self.first_epoch, self.first_step * batch)
-        return self._loader(self.train, sampler, batch, drop_last=len(sampler) >= batch)
+        return self._loader(self.train, sampler, batch, self.drop_last and len(sampler) >= batch)
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader for each kind of boxes that ``boxes`` names."""
