@@ -124,7 +124,7 @@ def test_heatmap_flip_merge(shift, grad):
 
 def test_exact_flip_merge_needs_no_shift_where_pixels_line_up():
     out, mirrored = maps(16, 12), maps(16, 12, seed=1)
-    for align in ("centre", "edge"):
+    for align in ("centre", "edge", "dark"):
         merged = Heatmap(SIZE, align=align).merge(out, mirrored, PERM)
         same((merged,), (loops.heatmap_merge(out.numpy(), mirrored.numpy(), PAIRS),))
 

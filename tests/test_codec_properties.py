@@ -194,7 +194,7 @@ def test_mirror_shifts_put_bins_on_bins(length, per_px):
     shown = axis.to_bin(length - 1 - axis.to_px(i) + px)
     torch.testing.assert_close(axis.n - 1 - shown + bins, i)
     assert abs(px) + abs(bins) / per_px <= max(1 / per_px, 2 * per_px)
-    for align in ("centre", "edge"):
+    for align in ("centre", "edge", "dark"):
         assert Axis(length, axis.n, align).mirror_shifts() == (0, 0)
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Axis, Crop, Size, crop_matrix, fit_aspect, shift_bins
 
-axes = st.builds(Axis, st.integers(8, 512), st.integers(2, 2048), st.sampled_from(ALIGNMENTS))
+scales = st.none() | st.floats(0.1, 4)
+axes = st.builds(Axis, st.integers(8, 512), st.integers(2, 2048), st.sampled_from(ALIGNMENTS), scales)
 parts = st.floats(0, 1)
 settings.register_profile("poserep", deadline=None, max_examples=60, derandomize=True, database=None)
 settings.load_profile("poserep")
@@ -41,7 +42,7 @@ def test_reach_bounds_the_distance_to_the_nearest_bin(axis, part):
     assert abs(inner - nearest) <= axis.reach() + 1e-9
 
 
-@pytest.mark.parametrize(("align", "shift"), [("centre", 0.0), ("corner", -0.75), ("edge", 0.0)])
+@pytest.mark.parametrize(("align", "shift"), [("centre", 0.0), ("corner", -0.75), ("edge", 0.0), ("dark", 0.0)])
 def test_flip_shift_of_stride_four(align, shift):
     assert Axis(192, 48, align).flip_shift() == shift
 
@@ -98,7 +99,7 @@ def test_a_flipped_crop_is_the_mirror_image(region):
 def test_crops_are_isotropic_and_put_the_centre_in_the_middle(region):
     centre, width, size, align, *_ = region
     matrix = region_matrix(region, flip=False)
-    scale = (size.width - 1) / (width - 1) if align == "edge" else size.width / width
+    scale = (size.width - 1) / (width - 1) if align in ("edge", "dark") else size.width / width
     np.testing.assert_allclose(matrix[:, :2] @ matrix[:, :2].T, scale**2 * np.eye(2), atol=1e-9 * scale**2)
     middle = np.array([size.width, size.height]) / 2 - (0.5 if align != "corner" else 0)
     np.testing.assert_allclose(matrix @ [*centre, 1], middle, atol=1e-8)

@@ -149,11 +149,11 @@ def test_the_same_model_has_the_same_values_in_every_table():
     ("name", "title", "expected"),
     [
         ("dark-table1", "DARK", {"align": "corner", "augment.upper_prob": "0.6915", "trainer.epochs": "210"}),
-        ("dark-table4", "HRNet-W32 384x288, DARK", {"align": "edge", "data.clip": "dark", "trainer.batch": "112"}),
+        ("dark-table4", "HRNet-W32 384x288, DARK", {"align": "dark", "data.clip": "dark", "trainer.batch": "112"}),
         ("dark-table5", "Hourglass, 4 stacks, DARK", {"optim.lr": "2.5e-4", "trainer.batch": "8", "dark_kernel": "11",
             "data.crop.bgr": "true", "optim.schedule.milestones": "[90,120]", "optim.reference_batch": "8"}),
         ("dark-table5", "Hourglass, 8 stacks, DARK", {"heatmap_sigma": "2", "trainer.epochs": "140"}),
-        ("dark-table5", "HRNet-W48, DARK", {"dark_kernel": "11", "align": "edge", "augment": "dark"}),
+        ("dark-table5", "HRNet-W48, DARK", {"dark_kernel": "11", "align": "dark", "augment": "dark"}),
         ("dark-table7", "HRNet-W48 384x288, DARK", {"trainer.batch": "72", "optim.reference_batch": "72"}),
         ("dark-table8", "HRNet-W32", {"augment": "mpii", "representation.codec.flip_shift": "1"}),
         ("repro-table2", "SH_4S, with quantisation, DARK", {"trainer.batch": "24",

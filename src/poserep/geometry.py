@@ -15,8 +15,10 @@ from torch import Tensor
 
 from poserep.errors import InputError
 
-Align = Literal["centre", "corner", "edge"]
-ALIGNMENTS: tuple[Align, ...] = ("centre", "corner", "edge")
+Align = Literal["centre", "corner", "edge", "dark"]
+ALIGNMENTS: tuple[Align, ...] = ("centre", "corner", "edge", "dark")
+# Alignments under which lengths are measured between the centres of the outer pixels, in crops too.
+BETWEEN_CENTRES: tuple[Align, ...] = ("edge", "dark")
 
 
 class Size(NamedTuple):
@@ -48,12 +50,18 @@ class Axis(NamedTuple):
 
     - ``centre``: bin = (x + 0.5) n / length - 0.5. Exact: bin ``i`` is the mean position of the pixels it covers.
     - ``corner``: bin = x n / length, as in the code of HRNet, SimCC and SRPose.
-    - ``edge``: bin = x (n - 1) / (length - 1), as in the code of DarkPose, TokenPose and TransPose ("UDP").
+    - ``edge``: bin = x (n - 1) / (length - 1): the outer bins lie on the outer pixels ("UDP").
+    - ``dark``: bin = (x - (length - 1) / 2) per_px + (n - 1) / 2 with the horizontal axis' per_px = (w - 1) / (W - 1)
+      on both axes, as in the code of DarkPose, TokenPose and TransPose. It is ``edge`` horizontally; vertically only if
+      the input is square, else the outer bins lie up to a part of a bin beside the outer pixels.
+
+    ``per_px`` is that number of bins per px, for ``dark`` alone; None takes the axis' own (n - 1) / (length - 1).
     """
 
     length: int
     n: int
     align: Align = "centre"
+    per_px: float | None = None
 
     def to_bin(self, x: Tensor) -> Tensor:
         """Input px to fractional bins, any shape."""
@@ -61,7 +69,9 @@ class Axis(NamedTuple):
             return (x + 0.5) * (self.n / self.length) - 0.5
         if self.align == "corner":
             return x * (self.n / self.length)
-        return x * ((self.n - 1) / (self.length - 1))
+        if self.align == "edge":
+            return x * ((self.n - 1) / (self.length - 1))
+        return x * self._per_px() + self._first()
 
     def to_px(self, i: Tensor) -> Tensor:
         """Fractional bins to input px, any shape; the inverse of `to_bin`."""
@@ -69,12 +79,22 @@ class Axis(NamedTuple):
             return (i + 0.5) * (self.length / self.n) - 0.5
         if self.align == "corner":
             return i * (self.length / self.n)
-        return i * ((self.length - 1) / (self.n - 1))
+        if self.align == "edge":
+            return i * ((self.length - 1) / (self.n - 1))
+        return (i - self._first()) * (1 / self._per_px())
+
+    def _per_px(self) -> float:
+        own = self.align == "edge" or self.per_px is None
+        return (self.n - 1) / (self.length - 1) if own else self.per_px  # type: ignore[return-value]
+
+    def _first(self) -> float:
+        """The bin of the first pixel under ``dark``: the middles of pixels and of bins coincide."""
+        return ((self.n - 1) - (self.length - 1) * self._per_px()) / 2
 
     def flip_shift(self) -> float:
         """Bins by which the un-mirrored response to a mirrored image lies too far to the right.
 
-        n / length - 1 under ``corner`` (-0.75 at stride 4, k - 1 for SimCC), 0 under the other two.
+        n / length - 1 under ``corner`` (-0.75 at stride 4, k - 1 for SimCC), 0 under the others.
         """
         return self.n / self.length - 1 if self.align == "corner" else 0.0
 
@@ -85,7 +105,7 @@ class Axis(NamedTuple):
         map can be moved by without blurring it. But images move by whole px without loss, and a px is n / length
         bins: the mirrored image moves by ``px``, then its un-mirrored response by ``bins``, and all bins coincide.
         Of all such pairs this one moves least content out of sight. (-3, 0) at stride 4, (0, 1 - k) for a whole
-        number k of bins a px, (1, 1) for k = 1.5; (0, 0) under the other two alignments.
+        number k of bins a px, (1, 1) for k = 1.5; (0, 0) under the other alignments.
         """
         if self.align != "corner":
             return 0, 0
@@ -97,7 +117,7 @@ class Axis(NamedTuple):
 
     def px_per_bin(self) -> float:
         """Input px between two neighbouring bins."""
-        return (self.length - 1) / (self.n - 1) if self.align == "edge" else self.length / self.n
+        return 1 / self._per_px() if self.align in BETWEEN_CENTRES else self.length / self.n
 
     def reach(self) -> float:
         """The greatest distance, in bins, of a point inside the crop from its nearest bin.
@@ -145,14 +165,14 @@ def box_to_region(
         align: Of the crop.
         padding: Factor on both sides.
         inclusive: Whether a box ends with the pixel x + w - 1 and its centre is x + (w - 1) / 2, as for DarkPose; else
-            the centre is x + w / 2. None is what the alignment's authors do: True under ``edge`` alone.
+            the centre is x + w / 2. None is what the alignment's authors do: True under ``edge`` and ``dark``.
 
     Returns:
         centre (..., 2) and extent (..., 2), the region's width and height, in image px, float64.
     """
     box = np.asarray(box, dtype=np.float64)
     wh = box[..., 2:]
-    counted = align == "edge" if inclusive is None else inclusive
+    counted = align in BETWEEN_CENTRES if inclusive is None else inclusive
     centre = box[..., :2] + (wh - 1 if counted else wh) / 2
     return centre, fit_aspect(wh, size) * padding
 
@@ -175,8 +195,8 @@ def crop_matrix(
     """Affine map from image px to input px: scale, rotate about the region's centre, mirror.
 
     The scale follows the region's width alone, so crops are never anisotropic. The centre goes to the middle of the
-    input's pixels, (W - 1) / 2, under ``centre`` and ``edge``, and to W / 2 under ``corner`` (HRNet); ``edge`` also
-    measures lengths between the outer pixels' centres (DarkPose).
+    input's pixels, (W - 1) / 2, and to W / 2 under ``corner`` (HRNet); ``edge`` and ``dark`` also measure lengths
+    between the outer pixels' centres (DarkPose).
 
     Args:
         centre: (..., 2) image px.
@@ -190,7 +210,7 @@ def crop_matrix(
         (..., 2, 3) float64.
     """
     centre, extent = np.asarray(centre, np.float64), np.asarray(extent, np.float64)
-    scale = (size.width - 1) / (extent[..., 0] - 1) if align == "edge" else size.width / extent[..., 0]
+    scale = (size.width - 1) / (extent[..., 0] - 1) if align in BETWEEN_CENTRES else size.width / extent[..., 0]
     offset = 0.0 if align == "corner" else 1.0
     middle = np.array([(size.width - offset) / 2, (size.height - offset) / 2])
     angle = np.deg2rad(np.asarray(rotation, np.float64))

@@ -130,10 +130,10 @@ def show(run_dir: Path, about: dict[str, Any]) -> None:
 def cautions(cfg: DictConfig, looks: Looks) -> list[str]:
     """What weights do not say of how they were trained, where the configuration may not be what they need."""
     said = []
-    if cfg.align == "centre":
+    if cfg.align not in ("corner", "dark"):
         said.append(
-            "align=centre; published models were trained with align=corner (HRNet, SimCC, SRPose) or align=edge (DARK, "
-            "TokenPose, TransPose), and are off by a part of a bin with another"
+            f"align={cfg.align}; published models were trained with align=corner (HRNet, SimCC, SRPose) or align=dark "
+            "(DARK, TokenPose, TransPose), and are off by a part of a bin with another"
         )
     plain = looks.backbone.startswith(("resnet", "hourglass")) and "mmpose" not in looks.layout
     if plain and not (cfg.data.get("crop") or {}).get("bgr"):

@@ -16,11 +16,20 @@ from torch.nn import functional as F
 Pair = tuple[np.ndarray, np.ndarray]
 
 
-def to_bin(x: float, length: int, n: int, align: str) -> float:
-    """Input px to bins: ``centre`` (exact), ``corner`` (HRNet's code) or ``edge`` (DarkPose's)."""
-    if align == "edge":
-        return x * (n - 1) / (length - 1)
-    return x * n / length if align == "corner" else (x + 0.5) * n / length - 0.5
+def to_bins(point: np.ndarray, lengths: tuple[int, int], counts: tuple[int, int], align: str) -> list[float]:
+    """A point in input px to bins: ``centre`` (exact), ``corner`` (HRNet's code), ``edge`` or ``dark`` (DarkPose's).
+
+    Lengths, counts of bins and the point are (x, y).
+    """
+    found = []
+    for x, length, n in zip(point, lengths, counts, strict=True):
+        if align == "dark":
+            found.append((x - (length - 1) / 2) * (counts[0] - 1) / (lengths[0] - 1) + (n - 1) / 2)
+        elif align == "edge":
+            found.append(x * (n - 1) / (length - 1))
+        else:
+            found.append(x * n / length if align == "corner" else (x + 0.5) * n / length - 0.5)
+    return found
 
 
 def learnt(xy: np.ndarray, weight: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -37,14 +46,13 @@ def simcc_targets(
 ) -> tuple[Pair, np.ndarray]:
     """Li et al. 2022 (SimCC), 3.2, Gaussian smoothing: exp(-(i - mu)^2 / (2 sigma^2)) over its sum, for x and for y."""
     lengths = size[::-1]
-    counts = [round(length * k) for length in lengths]
+    counts = tuple(round(length * k) for length in lengths)
     targets = [np.zeros((*xy.shape[:2], n), np.float32) for n in counts]
     weight = learnt(xy, weight, size)
     for b, j in np.ndindex(weight.shape):
         if weight[b, j] == 0:
             continue
-        for axis, (length, n) in enumerate(zip(lengths, counts, strict=True)):
-            mu = to_bin(xy[b, j, axis], length, n, align)
+        for axis, (mu, n) in enumerate(zip(to_bins(xy[b, j], lengths, counts, align), counts, strict=True)):
             label = np.exp(-((np.arange(n) - mu) ** 2) / (2 * sigma**2))
             targets[axis][b, j] = label / label.sum()
     return (targets[0], targets[1]), weight
@@ -102,8 +110,8 @@ def heatmap_targets(
         if weight[b, j] == 0:
             continue
         patch = np.exp(-(grid[:, None] ** 2 + grid**2) / (2 * sigma**2))
-        x = min(max(int(to_bin(xy[b, j, 0], size[1], width, align) + 0.5), 0), width - 1)
-        y = min(max(int(to_bin(xy[b, j, 1], size[0], height, align) + 0.5), 0), height - 1)
+        bins = to_bins(xy[b, j], size[::-1], (width, height), align)
+        x, y = (min(max(int(mu + 0.5), 0), n - 1) for mu, n in zip(bins, (width, height), strict=True))
         left, right = max(0, x - radius), min(width, x + radius + 1)
         top, bottom = max(0, y - radius), min(height, y + radius + 1)
         dx, dy = radius - x, radius - y
