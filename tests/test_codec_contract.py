@@ -137,6 +137,57 @@ def test_the_mirrored_image_shows_what_merge_expects(case):
     assert shown[..., 5, width - 1 - 20 + codec.mirror_px] == 255
 
 
+def kept_by_published_code(codec, xy):
+    """One joint (x, y) of the published code's rule, in its own words: whole numbers are cut toward zero."""
+    axes = (codec.x, codec.y)
+    bins = [float(axis.to_bin(torch.tensor(v, dtype=torch.float64))) for axis, v in zip(axes, xy, strict=True)]
+    label = getattr(codec, "label", None)
+    if isinstance(label, Equal):
+        return all(0 <= round(b) < axis.n for b, axis in zip(bins, axes, strict=True))
+    if label is not None:  # sigma, in bins, is taken for px
+        px, reach = [b / codec.k for b in bins], 3 * label.sigma
+        ends = [axis.n / codec.k for axis in axes]
+        return all(int(p - reach) < end and int(p + reach + 1) >= 0 for p, end in zip(px, ends, strict=True))
+    centre = codec.quantised(torch.tensor([[xy]], dtype=torch.float64))[0, 0].tolist()
+    reach = 3 * codec.sigma
+    return all(int(c - reach) < axis.n and int(c + reach + 1) >= 0 for c, axis in zip(centre, axes, strict=True))
+
+
+@few_cases
+@pytest.mark.parametrize("bounds", ["crop", "published"])
+def test_which_joints_beside_the_crop_are_learnt(case, bounds):
+    codec = case(bounds=bounds)
+    ends = (codec.x.length, codec.y.length)
+    beyond = [-0.5, -0.51, -0.9, -1.1, *(-3.03 * i for i in range(1, 14))]
+    along = [v for b in beyond for v in (b, ends[0] - 1 - b)] + [0.0, ends[0] - 0.51]
+    points = [(v, 20.3) for v in along] + [(20.3, v) for v in along] + [(v, v) for v in along]
+    xy = torch.tensor(points, dtype=torch.float64)[:, None]
+    target, weight = codec.encode(xy, torch.ones(len(points), 1))
+    inside = [all(-0.5 <= v < end - 0.5 for v, end in zip(p, ends, strict=True)) for p in points]
+    # Numbers without bins, and 1D heatmaps, have no published rule.
+    own = bounds == "published" and isinstance(codec, Heatmap | SimCC)
+    expected = [kept_by_published_code(codec, p) for p in points] if own else inside
+    assert (weight[:, 0] > 0).tolist() == expected
+    assert any(expected) and not all(expected)
+    equal = isinstance(getattr(codec, "label", None), Equal)
+    assert not own or equal or sum(expected) > sum(inside) + 10
+    # What is learnt of them is made of numbers, and so is what follows from it.
+    out = each(codec.oracle(target), lambda o: torch.zeros_like(o).requires_grad_())
+    if isinstance(codec, Heatmap | SimCC):
+        codec.loss(out, target, weight).backward()
+        assert all(torch.isfinite(t).all() for t in (*leaves(target), *(o.grad for o in leaves(out))))
+
+
+def test_sa_simdr_trains_the_axis_that_is_still_inside():
+    label = Gaussian(4.0, renormalise=False)
+    codec = SimCC("64x64", k=2, label=label, align="corner", bounds="published")
+    beside, inside = torch.tensor([[[70.0, 20.0]]]), torch.tensor([[[30.0, 20.0]]])
+    (x, y), weight = codec.encode(beside, torch.ones(1, 1))
+    assert weight.item() == 1 and torch.equal(y, codec.encode(inside, torch.ones(1, 1))[0][1])
+    # The tail that reaches the map: far less than a whole label, and most of it in the last bin.
+    assert 0 < x.sum() < 0.01 and x.argmax() == codec.x.n - 1
+
+
 @all_cases
 def test_joints_outside_or_unlabelled_cannot_change_loss_or_gradient(case):
     codec, xy, given = case(), points(case.size, seed=3), torch.ones(2, 5)

@@ -22,8 +22,8 @@ def arrays(file: str | Path) -> dict[str, np.ndarray]:
 
 
 def tensors(file: str | Path) -> dict[str, Tensor]:
-    """All arrays of a file as tensors."""
-    return {key: torch.from_numpy(np.asarray(value)) for key, value in arrays(file).items()}
+    """All arrays of a file as tensors, but those of names."""
+    return {key: torch.from_numpy(np.asarray(a)) for key, a in arrays(file).items() if a.dtype.kind != "U"}
 
 
 def like(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
