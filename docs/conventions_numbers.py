@@ -83,7 +83,7 @@ def flip_errors() -> list[FlipError]:
 
     return [
         flip_error("HRNet, stride 4", lambda s: Heatmap(SIZE, align="corner", flip_shift=s, **WHOLE), 1),
-        flip_error("DarkPose, stride 4", lambda s: Heatmap(SIZE, align="edge", flip_shift=s, **WHOLE), 0),
+        flip_error("DarkPose, stride 4", lambda s: Heatmap(SIZE, align="dark", flip_shift=s, **WHOLE), 0),
         flip_error("SRPose, stride 1", lambda s: SRHeatmap(SIZE, align="corner", flip_shift=s, **WHOLE), 1),
         *(flip_error(f"SimCC, k = {k:g}", simcc(k), -1) for k in (1, 1.5, 2, 3, 4)),
     ]

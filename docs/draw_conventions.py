@@ -26,7 +26,7 @@ OURS, THEIRS = COLOURS["centre"], COLOURS["corner"]
 USED_BY = {
     "centre": "poserep's default",
     "corner": "HRNet, SimCC, SRPose",
-    "edge": "DarkPose, TokenPose,\nTransPose",
+    "edge": "UDP; along x\nalso DarkPose (dark)",
 }
 
 
@@ -56,7 +56,7 @@ def pixels(ax: Axes, n: int, y: float, height: float, numbers: bool = True) -> N
 
 
 def alignments() -> Figure:
-    """Where bins lie under the three alignments, below and above input resolution."""
+    """Where bins lie under the alignments of a single axis, below and above input resolution."""
     figure, axes = canvas(5.3, 2)
     length = 16
     for ax, n, head in zip(axes, (4, 32), ("4 bins: stride 4", "32 bins: k = 2"), strict=True):
@@ -67,7 +67,7 @@ def alignments() -> Figure:
         for edge in (-0.5, length - 0.5):
             ax.plot([edge, edge], [-4.75, 1.2], color="#94a3b8", linewidth=0.8, dashes=(3, 2))
             ax.text(edge, 1.35, f"{edge:g}".replace("-", "−"), ha="center", va="bottom", fontsize=8.5, color=GREY)
-        for row, align in enumerate(ALIGNMENTS):
+        for row, align in enumerate(USED_BY):
             lane(ax, Axis(length, n, align), -1.1 - 1.55 * row)
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.99, hspace=0.03)
     return figure

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from codec_cases import each
 from poserep.build import CONF
 from poserep.codecs import DARK, Gaussian, Heatmap, QuarterShift, SimCC
+from poserep.codecs.base import axes
 from poserep.geometry import Axis, mirror_image
 from poserep.make import make
 
@@ -61,6 +62,16 @@ def test_reach():
             axis = Axis(192, round(192 * number(per_px)), align)
             assert axis.reach() * axis.px_per_bin() == pytest.approx(number(cell), abs=places(cell))
     assert Axis(192, 48, "edge").px_per_bin() == pytest.approx(4.064, abs=5e-4)
+
+
+def test_rows_of_darkposes_heatmaps_lie_beside_the_outer_pixels():
+    for text, both, own, above in table("dark"):
+        size, _, per_px = text.partition(", ")
+        dark, edge = (axes(size, number(per_px), align) for align in ("dark", "edge"))
+        assert dark[0].px_per_bin() == dark[1].px_per_bin() == pytest.approx(number(both), abs=places(both))
+        assert edge[1].px_per_bin() == pytest.approx(number(own), abs=places(own))
+        first = dark[1].to_px(torch.zeros((), dtype=torch.float64)).item()
+        assert -first == pytest.approx(number(above), abs=places(above))
 
 
 def test_mirror_shifts():

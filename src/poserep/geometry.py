@@ -84,8 +84,7 @@ class Axis(NamedTuple):
         return (i - self._first()) * (1 / self._per_px())
 
     def _per_px(self) -> float:
-        own = self.align == "edge" or self.per_px is None
-        return (self.n - 1) / (self.length - 1) if own else self.per_px  # type: ignore[return-value]
+        return self.per_px if self.per_px and self.align == "dark" else (self.n - 1) / (self.length - 1)
 
     def _first(self) -> float:
         """The bin of the first pixel under ``dark``: the middles of pixels and of bins coincide."""
@@ -117,7 +116,9 @@ class Axis(NamedTuple):
 
     def px_per_bin(self) -> float:
         """Input px between two neighbouring bins."""
-        return 1 / self._per_px() if self.align in BETWEEN_CENTRES else self.length / self.n
+        if self.align not in BETWEEN_CENTRES:
+            return self.length / self.n
+        return 1 / self.per_px if self.per_px and self.align == "dark" else (self.length - 1) / (self.n - 1)
 
     def reach(self) -> float:
         """The greatest distance, in bins, of a point inside the crop from its nearest bin.

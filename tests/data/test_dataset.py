@@ -159,6 +159,18 @@ def test_workers_make_the_pixels_that_one_process_makes(instances, noisy, worker
     assert_same(epoch(workers), epoch(0))
 
 
+@pytest.mark.parametrize(
+    ("batch", "drop_last", "sizes"), [(4, True, [4]), (4, False, [4, 2]), (3, False, [3, 3]), (8, True, [6])]
+)
+def test_the_last_batch_of_an_epoch_can_be_kept(instances, batch, drop_last, sizes):
+    module = PoseDataModule(dataset(instances), {}, batch, 0, 0, drop_last)
+    whole = [found.index.tolist() for found in module.train_dataloader()]
+    assert [len(index) for index in whole] == sizes and len(module.train_dataloader()) == len(sizes)
+    # An epoch that is gone on with ends as it would have.
+    module.first_step = 1
+    assert [found.index.tolist() for found in module.train_dataloader()] == whole[1:]
+
+
 def test_two_ranks_make_the_pixels_that_one_makes(instances, noisy):
     def epoch(seed, number, rank=0, world=1):
         sampler = EpochSampler(len(instances), seed, rank, world)
