@@ -15,7 +15,7 @@ import torch
 from poserep.build import CONF
 from poserep.codecs import Heatmap, SimCC
 from poserep.errors import InputError
-from poserep.geometry import Crop, Size
+from poserep.geometry import ALIGNMENTS, Crop, Size
 from poserep.quantisation import cell
 from poserep.quantisation.__main__ import jobs, study
 from poserep.quantisation.cell import ceiling
@@ -79,7 +79,7 @@ def spoil(file: Path, **changes) -> None:
 
 def test_every_row_stays_within_the_bound_of_its_bins(measure):
     failed, lines = measure("size=64x64,128x96")
-    assert not failed and {line["align"] for line in lines} == {"centre", "corner", "edge"}
+    assert not failed and {line["align"] for line in lines} == set(ALIGNMENTS)
     for line in lines:
         # Means over maps that the crop cuts, and steps to a second maximum, may leave the bin.
         if line["readout"] in ("argmax", "shift", "dark") and line["bound_px"]:
@@ -233,7 +233,7 @@ def test_the_command_line_crosses_and_chooses_rows():
     assert [o for job in chosen for o in job if o.startswith("representation=")] == ["representation=sr"] * 4 + [
         "representation=srpose"
     ] * 2
-    assert all("align=centre" in job and not {"align=edge", "align=corner"} & set(job) for job in chosen)
+    assert all("align=centre" in job and not {"align=edge", "align=corner", "align=dark"} & set(job) for job in chosen)
 
 
 def test_labels_tell_what_a_row_changes():

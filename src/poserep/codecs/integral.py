@@ -33,7 +33,7 @@ class Integral(Heatmap):
         divergence: Factor of the Jensen-Shannon divergence between softmax and Gaussian; 0 leaves it out.
         criterion: `poserep.losses.Distance`.
         align: See `Axis`.
-        bounds: As for `Heatmap`.
+        bounds: ``crop`` keeps joints inside the crop; there is no published rule, ``published`` means the same.
         score: ``contract`` is the peak probability over the least peak of a perfect output, ``published`` the peak.
         flip_shift: As for `Heatmap`; logits are un-mirrored and probabilities averaged.
         score_threshold: Belongs to the score.
@@ -75,7 +75,8 @@ class Integral(Heatmap):
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Pair, Tensor]:  # type: ignore[override]
         """Positions (B, K, 2) in bins and the distributions of a perfect output (B, K, h, w), and weights (B, K)."""
-        centre, weight = self.centres(xy, weight)
+        # No mean position lies outside the map, so that there is nothing to learn of joints that do.
+        centre, weight = self.centres(xy, weight * self.in_crop(xy.float()))
         limit = centre.new_tensor([self.x.n - 1, self.y.n - 1])
         centre = centre.clamp_min(0).minimum(limit)
         gx, gy = self.profiles(centre, weight) if self.divergence else self._split(centre)

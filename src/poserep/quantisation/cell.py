@@ -34,7 +34,8 @@ def ceiling(
 ) -> float:
     """The AP, percent, of the decoded poses.
 
-    Joints that the codec does not represent, outside the crop, are put where they are, so that it alone is judged.
+    Joints that the codec does not represent, those outside the crop as a rule, are put where they are, so that it alone
+    is judged.
     There is no NMS, for some persons are annotated twice.
 
     Args:

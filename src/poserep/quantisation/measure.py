@@ -61,7 +61,7 @@ class Decoded:
 
     Attributes:
         points: (N, K), input px.
-        usable: (N, K) bool, joints that the codec represents: labelled and inside the crop.
+        usable: (N, K) bool, joints that the codec represents: labelled and within its bounds.
         counted: (N, K) bool, joints whose errors are told.
     """
 
