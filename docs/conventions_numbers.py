@@ -1,12 +1,20 @@
 """The numbers of conventions.md and its pictures, measured with poserep's own axes and codecs."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from poserep.codecs import DARK, Argmax, Codec, Equal, Gaussian, Heatmap, SimCC, SRHeatmap
+from poserep.data import PoseDataset, load_coco
+from poserep.geometry import Size
+from poserep.make import make
+from poserep.skeleton import COCO
+from poserep.sweep.compositions import cells_of, compositions, table
 
 WHOLE = {"quantise": "none", "truncate": None}
 SIZE = "256x192"
@@ -157,13 +165,55 @@ def peaks() -> dict[str, Peaks]:
         "SimCC, Gaussian, σ 6": lambda **o: SimCC(SIZE, label=Gaussian(6.0), **o),
     }
     found = {}
-    for name, make in makers.items():
-        codec = make(score="published")
+    for name, of in makers.items():
+        codec = of(score="published")
         # Every eighth of a bin over one bin on both axes, far from the border.
         part = torch.arange(9) / 8
         bins = torch.cartesian_prod(part + codec.x.n // 2, part + codec.y.n // 2)
         xy = codec.to_px(bins)[None]
         out = codec.oracle(codec.encode(xy, torch.ones(xy.shape[:2]))[0])
-        raw, ours = codec.decode(out).score, make(score="contract").decode(out).score
+        raw, ours = codec.decode(out).score, of(score="contract").decode(out).score
         found[name] = Peaks(float(raw.min()), float(raw.max()), float(ours.min()))
     return found
+
+
+# Published rows, with the sweep that each is of.
+LEARNT = {
+    "HRNet-W32 64x64, heatmap + shift": "simdr-table2",
+    "HRNet-W32 128x96, DARK": "dark-table4",
+    "SimBa-R50 64x64, heatmap + shift": "simcc-table1",
+    "HRNet-W48 256x192, SimDR*": "simdr-table3",
+    "HRNet-W32 64x64, SimDR": "simdr-table2",
+}
+
+
+def learnt(annotations: Path, epochs: int = 20) -> dict[str, tuple[float, float]]:
+    """The share of labelled joints that published rows learn, percent: by the code's bounds, and inside the crop.
+
+    Args:
+        annotations: COCO-format file of persons; their photographs are not read.
+        epochs: Of each row's augmentation.
+    """
+    found = {}
+    for row, sweep in LEARNT.items():
+        cell = next(c for c in cells_of(table(sweep, "published"), {"seed": ["seed=0"]}) if row in c.rows)
+        cfg = next(compositions(sweep, [cell.overrides]))
+        size = Size.parse(cfg.input_size)
+        codec = make(cfg.representation.codec, size=size, align=cfg.align)
+        persons = load_coco(annotations, annotations.parent, COCO, clip=cfg.data.clip)
+        data = PoseDataset(persons, COCO, size, cfg.align, make(cfg.augment), read=_black)
+        samples = [data[epoch, i] for epoch in range(epochs) for i in range(len(data))]
+        xy, weight = (torch.stack([getattr(sample, key) for sample in samples]) for key in ("xy", "weight"))
+        kept = torch.cat([codec.encode(*part)[1] for part in zip(xy.split(64), weight.split(64), strict=True)])
+        shown = weight * codec.in_crop(xy)
+        found[row] = tuple(100 * float((of > 0).sum() / weight.sum()) for of in (kept, shown))
+    return found
+
+
+def _black(path: Path) -> np.ndarray:
+    return np.zeros((8, 8, 3), np.uint8)
+
+
+if __name__ == "__main__":
+    for name, (published, crop) in learnt(Path(sys.argv[1])).items():
+        print(f"| {name} | {LEARNT[name]} | {published:.1f} | {crop:.1f} |")

@@ -26,7 +26,7 @@ OURS, THEIRS = COLOURS["centre"], COLOURS["corner"]
 USED_BY = {
     "centre": "poserep's default",
     "corner": "HRNet, SimCC, SRPose",
-    "edge": "UDP; along x\nalso DarkPose (dark)",
+    "edge": "bins of UDP; along x\nalso DarkPose (dark)",
 }
 
 
@@ -206,7 +206,7 @@ def flips() -> Figure:
     ax.set(ylabel="off to the right, input px", xlim=(-0.5, len(found) - 0.35), ylim=(-3.35, 1.35))
     ax.spines["bottom"].set_visible(False)
     keys = [
-        Line2D([], [], color=OURS, linewidth=2, label="exact: centre, edge, or corner as poserep mirrors it"),
+        Line2D([], [], color=OURS, linewidth=2, label="exact: centre, edge, dark, or corner as poserep mirrors it"),
         dot(GREY, "without a shift", markerfacecolor="white", markeredgewidth=1.4),
         dot(THEIRS, "as published"),
     ]

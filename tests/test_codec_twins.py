@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as random_arrays
 
 from poserep.codecs import DARK, Argmax, Gaussian, Heatmap, MultiScale, QuarterShift, SimCC
+from poserep.geometry import ALIGNMENTS
 from poserep.losses import KL, MSE
 from reference import twins
 
@@ -17,7 +18,7 @@ maps = random_arrays(np.float64, (7, 9), elements=st.floats(0.01, 1), unique=Tru
 check = settings(deadline=None, max_examples=80, derandomize=True, database=None)
 
 
-@pytest.mark.parametrize("align", ["centre", "corner", "edge"])
+@pytest.mark.parametrize("align", ALIGNMENTS)
 def test_unbiased_target_is_the_papers_gaussian(align):
     codec = Heatmap("64x48", sigma=1.5, quantise="none", truncate=None, align=align)
     xy = torch.tensor([[[11.3, 50.9], [0.0, 0.0], [47.0, 63.0]]])
@@ -117,7 +118,7 @@ def test_ceiling_in_pixels_draws_the_studys_gaussian(x):
 
 
 @pytest.mark.parametrize("point", [(210.0, 100.0), (214.5, 30.0), (100.0, 277.0), (-20.0, 60.0), (80.0, 60.0)])
-@pytest.mark.parametrize("align", ["centre", "corner", "edge"])
+@pytest.mark.parametrize("align", ALIGNMENTS)
 def test_drawn_targets_of_joints_beside_the_crop_lie_on_their_side(point, align):
     codec = MultiScale("256x192", targets="drawn", align=align, bounds="published", truncate=None)
     targets, weight = codec.encode(torch.tensor([[point]]), torch.ones(1, 1))

@@ -74,6 +74,24 @@ def test_rows_of_darkposes_heatmaps_lie_beside_the_outer_pixels():
         assert -first == pytest.approx(number(above), abs=places(above))
 
 
+def test_taking_edge_for_dark_moves_targets():
+    for size, sigma, shown in (("128x96", 1.0, 0.07), ("256x192", 2.0, 0.04)):
+        dark, edge = (Heatmap(size, sigma=sigma, align=align, **numbers.WHOLE) for align in ("dark", "edge"))
+        y = torch.arange(-0.5, dark.y.length - 0.5, 0.125)
+        xy = torch.stack([torch.full_like(y, 40.0), y], -1)[:, None]
+        targets = (codec.encode(xy, torch.ones(len(y), 1))[0] for codec in (dark, edge))
+        assert (next(targets) - next(targets)).abs().max() == pytest.approx(shown, abs=0.005)
+
+
+@pytest.mark.real
+def test_share_of_labelled_joints_that_are_learnt(real_data):
+    found = numbers.learnt(real_data / "coco_mini/annotations/person_keypoints_train2017.json")
+    rows = {name: (sweep, float(published), float(crop)) for name, sweep, published, crop in table("learnt")}
+    assert {name: sweep for name, (sweep, *_) in rows.items()} == numbers.LEARNT
+    for name, (_, published, crop) in rows.items():
+        assert found[name] == pytest.approx((published, crop), abs=0.051)
+
+
 def test_mirror_shifts():
     for per_px, offset, px, bins in table("mirror_shifts"):
         axis = Axis(192, round(192 * number(per_px)), "corner")

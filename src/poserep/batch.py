@@ -25,8 +25,8 @@ class Batch(NamedTuple):
     Attributes:
         image: (B, C, H, W) uint8, RGB (BGR if asked for); float32 for depths.
         xy: (B, K, 2) float32, input px, outside the crop too; anything where ``weight`` is 0.
-        weight: (B, K) float32, 0 for unlabelled joints, else 1. Which of the labelled ones can be learnt, in the crop
-            or beside it, codecs decide.
+        weight: (B, K) float32, 0 for unlabelled joints, else 1. Codecs decide which labelled joints are learnt; these
+            may lie outside the crop.
         crop: Image px to input px.
         index: (B,) int64, position in the data set's list of instances.
     """

@@ -101,7 +101,7 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
         cfg.flip_test,
         cfg.seed,
     )
-    # Configurations of runs from before the key was there lack it.
+    # Configurations written before this key existed lack it.
     drop_last = cfg.trainer.get("drop_last", True)
     data = PoseDataModule(training, evaluation, cfg.trainer.batch, cfg.seed, cfg.trainer.workers, drop_last)
     return Run(module, data, skeleton, files_of(cfg, root), tallies, lr)

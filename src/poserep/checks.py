@@ -68,6 +68,7 @@ ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "trainer.devices": _whole(1),
     "trainer.workers": _whole(0),
     "trainer.limit": _whole(1, none=True),
+    "trainer.drop_last": (lambda value: value in (True, False, None), "true or false"),
     "trainer.precision": _one_of(*PRECISIONS),
     "trainer.accelerator": _one_of("cpu", "gpu"),
     "optim.lr": (_positive, "a number above 0"),

@@ -50,12 +50,12 @@ class Axis(NamedTuple):
 
     - ``centre``: bin = (x + 0.5) n / length - 0.5. Exact: bin ``i`` is the mean position of the pixels it covers.
     - ``corner``: bin = x n / length, as in the code of HRNet, SimCC and SRPose.
-    - ``edge``: bin = x (n - 1) / (length - 1): the outer bins lie on the outer pixels ("UDP").
+    - ``edge``: bin = x (n - 1) / (length - 1): the outer bins lie on the outer pixels, as UDP lays them.
     - ``dark``: bin = (x - (length - 1) / 2) per_px + (n - 1) / 2 with the horizontal axis' per_px = (w - 1) / (W - 1)
-      on both axes, as in the code of DarkPose, TokenPose and TransPose. It is ``edge`` horizontally; vertically only if
-      the input is square, else the outer bins lie up to a part of a bin beside the outer pixels.
+      on both axes, as in the code of DarkPose, TokenPose and TransPose. It equals ``edge`` horizontally, and
+      vertically if the input is square; otherwise the outer bins lie a fraction of a bin off the outer pixels.
 
-    ``per_px`` is that number of bins per px, for ``dark`` alone; None takes the axis' own (n - 1) / (length - 1).
+    ``per_px`` is that number of bins per px, which ``dark`` alone needs.
     """
 
     length: int
@@ -71,7 +71,7 @@ class Axis(NamedTuple):
             return x * (self.n / self.length)
         if self.align == "edge":
             return x * ((self.n - 1) / (self.length - 1))
-        return x * self._per_px() + self._first()
+        return x * self._scale() + self._first()
 
     def to_px(self, i: Tensor) -> Tensor:
         """Fractional bins to input px, any shape; the inverse of `to_bin`."""
@@ -81,14 +81,16 @@ class Axis(NamedTuple):
             return i * (self.length / self.n)
         if self.align == "edge":
             return i * ((self.length - 1) / (self.n - 1))
-        return (i - self._first()) * (1 / self._per_px())
+        return (i - self._first()) / self._scale()
 
-    def _per_px(self) -> float:
-        return self.per_px if self.per_px and self.align == "dark" else (self.n - 1) / (self.length - 1)
+    def _scale(self) -> float:
+        if self.per_px is None:
+            raise InputError("an axis of align=dark needs per_px, the bins per px of the input's horizontal axis")
+        return self.per_px
 
     def _first(self) -> float:
-        """The bin of the first pixel under ``dark``: the middles of pixels and of bins coincide."""
-        return ((self.n - 1) - (self.length - 1) * self._per_px()) / 2
+        # The bin of the first pixel under `dark`: the middles of pixels and of bins coincide.
+        return ((self.n - 1) - (self.length - 1) * self._scale()) / 2
 
     def flip_shift(self) -> float:
         """Bins by which the un-mirrored response to a mirrored image lies too far to the right.
@@ -116,9 +118,9 @@ class Axis(NamedTuple):
 
     def px_per_bin(self) -> float:
         """Input px between two neighbouring bins."""
-        if self.align not in BETWEEN_CENTRES:
-            return self.length / self.n
-        return 1 / self.per_px if self.per_px and self.align == "dark" else (self.length - 1) / (self.n - 1)
+        if self.align == "dark":
+            return 1 / self._scale()
+        return (self.length - 1) / (self.n - 1) if self.align == "edge" else self.length / self.n
 
     def reach(self) -> float:
         """The greatest distance, in bins, of a point inside the crop from its nearest bin.
@@ -166,7 +168,7 @@ def box_to_region(
         align: Of the crop.
         padding: Factor on both sides.
         inclusive: Whether a box ends with the pixel x + w - 1 and its centre is x + (w - 1) / 2, as for DarkPose; else
-            the centre is x + w / 2. None is what the alignment's authors do: True under ``edge`` and ``dark``.
+            the centre is x + w / 2. None: True under ``dark``, as in DarkPose's code, and under ``edge``.
 
     Returns:
         centre (..., 2) and extent (..., 2), the region's width and height, in image px, float64.

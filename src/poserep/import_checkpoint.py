@@ -130,10 +130,20 @@ def show(run_dir: Path, about: dict[str, Any]) -> None:
 def cautions(cfg: DictConfig, looks: Looks) -> list[str]:
     """What weights do not say of how they were trained, where the configuration may not be what they need."""
     said = []
-    if cfg.align not in ("corner", "dark"):
+    if looks.backbone in ("tokenpose", "transpose") and "mmpose" not in looks.layout and cfg.align != "dark":
         said.append(
-            f"align={cfg.align}; published models were trained with align=corner (HRNet, SimCC, SRPose) or align=dark "
-            "(DARK, TokenPose, TransPose), and are off by a part of a bin with another"
+            f"align={cfg.align}; the code of TokenPose and TransPose trained with align=dark, and its models are off "
+            "by a part of a bin with another"
+        )
+    elif cfg.align == "centre":
+        said.append(
+            "align=centre; published models were trained with align=corner (HRNet, SimCC, SRPose) or align=dark (DARK, "
+            "TokenPose, TransPose), and are off by a part of a bin with another"
+        )
+    elif cfg.align == "edge":
+        said.append(
+            "align=edge; the models of DARK, TokenPose and TransPose were trained with align=dark, which differs where "
+            "the input is not square"
         )
     plain = looks.backbone.startswith(("resnet", "hourglass")) and "mmpose" not in looks.layout
     if plain and not (cfg.data.get("crop") or {}).get("bgr"):

@@ -130,7 +130,7 @@ def _crops(run: Run, dataset: PoseDataset, index: Sequence[int] | np.ndarray) ->
         "index": np.asarray(index),
         "image": np.stack([picture(crop) for crop in images.numpy()]),
         "xy": batch.xy.numpy(),
-        # Of joints that the crop does not show there is nothing to draw.
+        # Joints that the crop does not show are not drawn.
         "weight": (batch.weight * run.module.codec.in_crop(batch.xy)).numpy(),
         "edges": np.array(run.skeleton.edge_indices()).reshape(-1, 2),
         "names": np.array(run.skeleton.names),

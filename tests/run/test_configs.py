@@ -99,7 +99,7 @@ def test_wandb_logs_every_run_of_a_process_offline(run, monkeypatch, tmp_path):
         assert record.stem.endswith(run_dir.name[-8:])
 
 
-@pytest.mark.parametrize("align", ["centre", "corner", "edge"])
+@pytest.mark.parametrize("align", ["centre", "corner", "dark"])
 def test_alignment_trains(run, align):
     run(f"align={align}", "representation=simcc", "boxes=[gt]")
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from layouts import mmpose0, mmpose1, papers, parallel
 from poserep.build import CONF
@@ -17,8 +18,9 @@ from poserep.evaluate import configure as reconfigure
 from poserep.evaluate import reread, restore
 from poserep.fit import fit
 from poserep.geometry import Size
-from poserep.import_checkpoint import import_checkpoint
+from poserep.import_checkpoint import cautions, import_checkpoint
 from poserep.models import cost
+from poserep.models.recognise import Looks
 from poserep.nets import parts
 from poserep.report.collect import report
 from poserep.sets import skeleton_of
@@ -91,6 +93,24 @@ def test_imported_models_give_their_own_outputs(given, tmp_path, name):
     # As of any run of this network.
     assert about["cost"] == cost.summary(source, size.height, size.width)
     assert about["sha256"] == hashlib.sha256((tmp_path / "published.pth").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layout", "align", "named"),
+    [
+        ("hrnet_w32", "the papers' own code", "centre", "align=dark (DARK, TokenPose"),
+        ("hrnet_w32", "the papers' own code", "corner", None),
+        ("hrnet_w32", "the papers' own code", "dark", None),
+        ("hrnet_w32", "the papers' own code", "edge", "differs where the input is not square"),
+        ("tokenpose", "the papers' own code", "corner", "trained with align=dark"),
+        ("tokenpose", "the papers' own code", "dark", None),
+        ("transpose", "mmpose 0.x", "corner", None),
+    ],
+)
+def test_alignments_that_published_models_were_not_trained_with(backbone, layout, align, named):
+    cfg = OmegaConf.create({"align": align, "data": {}, "backbone": {}})
+    texts = cautions(cfg, Looks(layout, backbone, "", False, 17))
+    assert [named in text for text in texts] == [True] if named else not texts
 
 
 def test_an_imported_run_is_evaluated_and_is_no_trained_one(given, tmp_path, capsys):

@@ -9,7 +9,7 @@ import torch
 from poserep.batch import Points
 from poserep.codecs import DARK, Heatmap, SimCC, SRHeatmap
 from poserep.data import load_coco
-from poserep.geometry import Crop, Size, box_to_region, crop_matrix
+from poserep.geometry import ALIGNMENTS, Crop, Size, box_to_region, crop_matrix
 from poserep.metrics import CocoAP
 from poserep.skeleton import COCO
 
@@ -54,7 +54,7 @@ def through(codec, instances, xy, weight):
     return crop.to_image(found), score, (found - there)[keep].abs(), keep
 
 
-@pytest.mark.parametrize("align", ["centre", "corner", "edge"])
+@pytest.mark.parametrize("align", ALIGNMENTS)
 @pytest.mark.parametrize("name", ["argmax", "dark", "simcc", "sr"])
 def test_error_stays_within_the_bound_of_the_axis(synthetic, align, name):
     folder = next(synthetic.glob("easy-8-6-*"))

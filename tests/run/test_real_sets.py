@@ -24,7 +24,7 @@ SETS = {
         "augment=hrnet", "data.skip_invalid=true",
     ],
     "coco_mini": [
-        "data=coco", "data.train.annotations=annotations/person_keypoints_train2017.json", "augment=dark", "align=edge",
+        "data=coco", "data.train.annotations=annotations/person_keypoints_train2017.json", "augment=dark", "align=dark",
         "data.val.annotations=annotations/person_keypoints_val2017.json", "data.clip=dark",
     ],
     "crowdpose": [

@@ -31,7 +31,7 @@ DETECTIONS = {
 WORDS = {
     "coco": ["augment=hrnet", "data.clip=hrnet", "data.crop.bgr=true", "align=corner"],
     "crowdpose": ["augment=srpose", "augment.half_body_min=6"],
-    "mpii": ["augment=mpii", "align=edge"],
+    "mpii": ["augment=mpii", "align=dark"],
     "human4d": ["augment=none", "flip_test=false", "input_size=80x160", "representation.head.joint_channels=null"],
 }
 CHIEF = {"coco": "AP", "crowdpose": "AP", "mpii": "PCKh@0.5", "human4d": "PCKh-0.5"}

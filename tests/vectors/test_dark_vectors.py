@@ -9,7 +9,7 @@ from poserep.geometry import Axis, Crop, Size, crop_matrix
 from poserep.skeleton import COCO
 from reference.vectors import files, tensors
 
-# What float32, in which targets are made, can tell of a position of 60 bins whose Gaussian has a sigma of one.
+# Targets are float32; this is its rounding of positions up to 60 bins at sigma 1.
 TARGET = 1e-5
 
 
@@ -24,7 +24,7 @@ def heatmap(v: dict[str, Tensor], align: str = "dark", **options) -> Heatmap:
 
 
 def crop(v: dict[str, Tensor], centre: str, scale: str, rotation: Tensor | float = 0.0) -> Crop:
-    """Regions of float32 images as the dataset crops them."""
+    """Crops of regions that are stored in float32."""
     region = v[centre].double().numpy(), v[scale].double().numpy() * 200
     return Crop(torch.from_numpy(crop_matrix(*region, size(v), "dark", rotation)))
 

@@ -79,7 +79,7 @@ def test_dark_steps_are_darkposes(file):
         det = v[f"dark{kernel}_hess_det"].abs()[~sane]
         assert (error[~sane] <= 24e-6 * (1 + 2 * step[~sane]) / det).all()
         if f"dark{kernel}_image_px" in v:
-            image = in_image(v, ours, map_size(v), "edge")
+            image = in_image(v, ours, map_size(v), "dark")
             same_image_position(image[sane], v[f"dark{kernel}_image_px"][sane])
 
 

@@ -7,7 +7,7 @@ import torch
 from poserep.geometry import Align, Crop, Size, box_to_region, crop_matrix
 from reference.vectors import arrays, full
 
-OFFICIAL: list[tuple[str, Align]] = [("hrnet", "corner"), ("dark", "edge")]
+OFFICIAL: list[tuple[str, Align]] = [("hrnet", "corner"), ("dark", "dark")]
 
 
 @pytest.mark.parametrize(("code", "align"), OFFICIAL)

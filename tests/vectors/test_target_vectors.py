@@ -59,7 +59,7 @@ def test_quantised_heatmaps_and_weights_are_hrnets(file):
 @pytest.mark.parametrize("file", files("enc_dark_*"))
 def test_unbiased_heatmaps_and_weights_are_darkposes(file):
     v = tensors(file)
-    codec = Heatmap(size(v), sigma=float(v["sigma"]), quantise="none", truncate=None, align="edge", bounds="published")
+    codec = Heatmap(size(v), sigma=float(v["sigma"]), quantise="none", truncate=None, align="dark", bounds="published")
     joints = v["joints_heatmap"][..., :2]
     target, weight = codec.encode(codec.to_px(joints), v["vis"][..., 0].float())
     sure = settled(joints, 3 * codec.sigma, torch.tensor([codec.x.n, codec.y.n]))

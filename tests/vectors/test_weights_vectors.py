@@ -87,9 +87,9 @@ def test_the_same_joints_count_as_in_the_official_dataset(file, mode, representa
     theirs = torch.from_numpy(v[f"{family}_{mode}_joints"]).float()
     torch.testing.assert_close(xy[labelled], theirs[labelled], atol=1e-3, rtol=2e-5)
     target, kept = ours.encode(xy, weight)
-    official = torch.from_numpy(v[f"{representation}_{mode}_weight"].reshape(weight.shape))
-    assert torch.equal(kept > 0, official > 0)
-    # SimDR keeps next to none of the joints beside the crop, the others most of them.
+    official = torch.from_numpy(v[f"{representation}_{mode}_weight"].reshape(weight.shape)).float()
+    assert torch.equal(kept, official)
+    # SimDR keeps next to none of the joints outside the crop, the others most of them.
     assert representation == "simdr" or ((kept > 0) & ~ours.in_crop(xy)).sum() >= 4
     if representation == "simdr":
         label = torch.stack([part.argmax(-1) for part in target], -1)

@@ -157,7 +157,7 @@ def axes(size: Size | str, bins_per_px: float, align: Align) -> tuple[Axis, Axis
     size = Size.parse(size)
     width, height = round(size.width * bins_per_px), round(size.height * bins_per_px)
     # DarkPose's code makes bins as it makes crops, with one scale for both axes, the width's.
-    per_px = (width - 1) / (size.width - 1) if align == "dark" and size.width > 1 else None
+    per_px = (width - 1) / max(1, size.width - 1) if align == "dark" else None
     x, y = Axis(size.width, width, align, per_px), Axis(size.height, height, align, per_px)
     if min(x.n, y.n) < 2:
         raise InputError(f"size {size} leaves {y.n}x{x.n} bins at {bins_per_px:g} bins a pixel; need at least 2x2")

@@ -85,9 +85,9 @@ class Gaussian:
     Attributes:
         sigma: In bins; published: 4 or 6.
         rounded: Around the nearest bin instead, ties to the even one (SimDR, eqs. 6 and 7; mmpose).
-        renormalise: Make each target sum to one; those of joints off the crop, which published bounds keep, to no more
-            than twice the mass that they have on the axis. The published code divides by sigma sqrt(2 pi) instead, so
-            that joints at the border weigh less.
+        renormalise: Make each target sum to one. Joints outside the crop, which published bounds keep, get no more than
+            twice the mass that they have on the axis. The published code divides by sigma sqrt(2 pi) instead, so that
+            joints at the border weigh less.
     """
 
     sigma: float = 6.0
@@ -105,8 +105,8 @@ class Gaussian:
             centre = centre.round().clamp(0, n - 1) if shown else centre.round()
         target = self._profile(centre, n)
         if self.renormalise:
-            # A joint at the end of the axis has half of its mass on it. One farther out leaves only a tail, which must not
-            # become a whole label of the last bin.
+            # A joint at the end of the axis has half of its mass on it. One farther out leaves only a tail, which must
+            # not become a whole label of the last bin.
             least = FLOOR if shown else self._mass() / 2
             return target.div_(target.sum(-1, keepdim=True).clamp_min(least))
         return target.div_(self._mass())

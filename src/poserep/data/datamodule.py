@@ -27,7 +27,8 @@ class PoseDataModule(lightning.LightningDataModule):
         seed: Of the order of training samples.
         workers: Loader processes per device.
         drop_last: Leave out the last training batch of an epoch if it is not full, unless it is the only one. The code
-            of HRNet, DarkPose, SimCC and mmpose trains on it.
+            of HRNet, DarkPose, SimCC and mmpose trains on it. On several devices those few persons that would give some
+            of them more than others are left out in either case, see `EpochSampler`.
     """
 
     def __init__(
