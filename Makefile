@@ -30,12 +30,12 @@ lint: install  ## Style and types
 	@$(BIN)/mypy
 
 report: install  ## Table and page of a study: make report STUDY=demo
-	@$(BIN)/python -m poserep.report $(STUDY)
+	@$(BIN)/poserep report $(STUDY)
 
 # The report follows even if a cell has failed: it says which, and why. Not if the table was refused.
 reproduce-%: sweeps/%.yaml install  ## Run a table of sweeps/ and report it; finished cells are skipped
-	@$(BIN)/python -m poserep.sweep run $* $(ARGS); \
-	  code=$$?; test $$code -ne 2 || exit 2; $(BIN)/python -m poserep.report $* && exit $$code
+	@$(BIN)/poserep sweep run $* $(ARGS); \
+	  code=$$?; test $$code -ne 2 || exit 2; $(BIN)/poserep report $* && exit $$code
 
 # Measured, not trained, and all in one process.
 reproduce-quantisation: sweeps/quantisation.yaml install
@@ -63,4 +63,4 @@ help:  ## This list
 	    printf "  %-14s %4s %7s  %s\n", name, (runs[name] > 0 ? runs[name] : "-"), \
 	      (h + 0 == 0 ? "-" : (h < 0.1 ? "<0.1 h" : h " h")), substr($$0, 3)} \
 	  END {print "GPU-hours of training " (by ~ /^assumed/ ? "at an " by ": no GPU was measured" : "on one " by) \
-	    "; operations, and days on a CPU: python -m poserep.budget NAME"}' results/budget.csv sweeps/*.yaml
+	    "; operations, and days on a CPU: poserep sweep budget NAME"}' results/budget.csv sweeps/*.yaml

@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--persons", type=int, default=2000)
     parser.add_argument("--steps-of", nargs="+", metavar="BACKBONE", help="time single steps of these networks")
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
-    parser.add_argument("overrides", nargs="*", help="of the configuration, as for poserep.train")
+    parser.add_argument("overrides", nargs="*", help="of the configuration, as for poserep train")
     options = parser.parse_args()
     quiet()
     if options.steps_of:

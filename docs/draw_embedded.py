@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from poserep.compare.__main__ import compare
+from poserep.compare.command import compare
 from poserep.compare.stored import Evaluation, read_side, rebuild
 from poserep.figures.style import PALETTE, STYLE
 

@@ -2,12 +2,10 @@
 
 import copy
 import json
-import sys
 
 import pytest
 
-from poserep.report import __main__ as report
-from poserep.report.diff_command import main
+from poserep import cli
 from poserep.report.difference import ABSENT, difference, pairs
 
 
@@ -108,10 +106,9 @@ def stored(folder, **changes):
     return str(folder)
 
 
-def test_the_command_prints_tables_and_says_what_is_equal(tmp_path, monkeypatch, capsys):
+def test_the_command_prints_tables_and_says_what_is_equal(tmp_path, capsys):
     runs = stored(tmp_path / "a"), stored(tmp_path / "[b]", config__seed=1, metrics={"gt": {"shift": {"AP": 51.0}}})
-    monkeypatch.setattr(sys, "argv", ["report", "diff", *runs, "--json", str(tmp_path / "x" / "d.json")])
-    report.main()
+    assert cli.main(["diff", *runs, "--json", str(tmp_path / "x" / "d.json")]) == 0
     out = capsys.readouterr().out
     assert "B: [b]" in out and "Configuration; 4 more are equal" in out and "+1.00" in out
     assert "AP_L" not in out
@@ -119,7 +116,7 @@ def test_the_command_prints_tables_and_says_what_is_equal(tmp_path, monkeypatch,
     assert "Versions and device: equal: poserep 0.1.0, commit abc" in out
     found = json.loads((tmp_path / "x" / "d.json").read_text())
     assert found["configuration"]["differ"] == {"seed": [0, 1]} and found["b"] == runs[1]
-    main([*runs, "--all"])
+    assert cli.main(["diff", *runs, "--all"]) == 0
     assert "AP_L" in capsys.readouterr().out
 
 
@@ -127,7 +124,7 @@ def test_evaluations_are_results_as_well(tmp_path, capsys):
     a = stored(tmp_path / "a")
     found = {k: v for k, v in result(run="a").items() if k not in ("name", "device", "devices", "seconds", "speed")}
     (tmp_path / "a" / "evaluation-x.json").write_text(json.dumps(found))
-    main([a, f"{a}/evaluation-x.json"])
+    assert cli.main(["diff", a, f"{a}/evaluation-x.json"]) == 0
     out = capsys.readouterr().out
     assert "1 x cpu" in out and "seconds.fit" in out
 
@@ -144,12 +141,12 @@ def test_evaluations_are_results_as_well(tmp_path, capsys):
         ({"result.json": "[]"}, "it has no config"),
     ],
 )  # fmt: skip
-def test_runs_without_a_result_are_one_clear_error(tmp_path, files, expected):
+def test_runs_without_a_result_are_one_clear_error(tmp_path, capsys, files, expected):
     for name, text in (files or {}).items():
         (tmp_path / "b").mkdir(exist_ok=True)
         (tmp_path / "b" / name).write_text(text)
     if files == {}:
         (tmp_path / "b").mkdir()
-    with pytest.raises(SystemExit) as error:
-        main([stored(tmp_path / "a"), str(tmp_path / "b")])
-    assert str(error.value).startswith("error: ") and expected in str(error.value) and "b" in str(error.value)
+    assert cli.main(["diff", stored(tmp_path / "a"), str(tmp_path / "b")]) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("error: ") and text.count("\n") == 1 and expected in text and "b" in text

@@ -199,7 +199,7 @@ def test_examples():
 
 
 LINES = PAGE.replace("\\\n", "").splitlines()
-COMMANDS = [shlex.split(line)[3:] for line in LINES if line.startswith("python -m poserep.train")]
+COMMANDS = [shlex.split(line)[2:] for line in LINES if line.startswith("poserep train")]
 
 
 @pytest.mark.parametrize("overrides", COMMANDS, ids=lambda o: o[0])

@@ -224,7 +224,7 @@ def server(monkeypatch, tmp_path):
 
 
 def command(*arguments, **environment):
-    program = [sys.executable, "-m", "poserep.publish", *map(str, arguments)]
+    program = [sys.executable, "-m", "poserep", "wandb", "push", *map(str, arguments)]
     return subprocess.run(program, capture_output=True, text=True, timeout=120)
 
 
@@ -284,7 +284,7 @@ def test_a_server_that_falls_silent_costs_seconds(server, tmp_path, capfd):
     dashboard.finish()
     assert time.monotonic() - began < loggers.PATIENCE["online"] + 3
     server.awake.set()
-    assert f"python -m poserep.publish table {tmp_path} shows the run" in capfd.readouterr().err
+    assert f"poserep wandb push table {tmp_path} shows the run" in capfd.readouterr().err
     assert not json.loads(ledger(run_dir).read_text())["record"]
     assert f"sent: {ID}" in command("table", tmp_path).stdout
     assert server.steps(ID, "train/loss") == [(0, 3), (1, 2)]

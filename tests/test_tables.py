@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from poserep.errors import InputError
-from poserep.sweep.__main__ import quoted, run_table
+from poserep.sweep.command import quoted, run_table
 from poserep.tables.plan import forget, planned, remember
 from poserep.tables.table import Cell, cells, chosen, key_of, read_table
 

@@ -1,17 +1,17 @@
-"""Make a run's scores say how good its joints are: fit one temperature on half of the images, judge it on the others.
+"""Make a run's scores say how good its joints are: fit a temperature on half of the images, judge it on the others.
 
-``python -m poserep.calibrate RUN_DIR [checkpoint=last] [key=value ...]``
+Overrides are written as for poserep evaluate. Leaves calibration.json with the numbers, and in checkpoints/
+calibrated.ckpt, the same weights with the temperature, which poserep evaluate RUN_DIR checkpoint=calibrated reads. The
+temperature is fitted on annotated boxes with the default readout and serves every readout; one device does the work,
+however many the run had. It is fitted anew if the checkpoint has one already.
 
-Overrides are written as for ``poserep.evaluate``. Leaves ``calibration.json`` with the numbers, and
-``checkpoints/calibrated.ckpt``, the same weights with the temperature, which
-``python -m poserep.evaluate RUN_DIR checkpoint=calibrated`` reads. The temperature is fitted on annotated boxes with
-the default readout and serves every readout; one device does the work, however many the run had. It is fitted anew
-if the checkpoint has one already.
+example: poserep calibrate runs/demo/simcc-... checkpoint=best
 """
 
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from rich.table import Table
 from poserep.assess import ANNOTATED, evaluate, judged_joints
 from poserep.build import Run
 from poserep.console import wide_console
-from poserep.errors import InputError, message
-from poserep.evaluate import configure, restore
+from poserep.errors import InputError
+from poserep.evaluate import configure, restore, run_and_overrides
 from poserep.metrics.calibration import TEMPERATURES, Joints, fit_temperature, summary, temper
 from poserep.results import provenance, write_json
 from poserep.running.trainer import make_trainer
@@ -147,16 +147,7 @@ def show(run_dir: Path, result: dict[str, Any]) -> None:
     print(f"written: {run_dir / 'calibration.json'}, {run_dir / 'checkpoints' / 'calibrated.ckpt'}")
 
 
-def main() -> None:
-    """Command line."""
-    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
-        sys.exit(f"usage: {__doc__}")
-    run_dir = Path(sys.argv[1])
-    try:
-        calibrate(run_dir, configure(run_dir, sys.argv[2:]))
-    except InputError as error:
-        sys.exit(f"error: {message(error)}")
-
-
-if __name__ == "__main__":
-    main()
+def main(arguments: Sequence[str]) -> None:
+    """The command ``poserep calibrate``."""
+    run_dir, overrides = run_and_overrides("calibrate", __doc__, arguments)
+    calibrate(run_dir, configure(run_dir, overrides))

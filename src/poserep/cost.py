@@ -1,14 +1,13 @@
 """What a network costs: parameters by part, multiply-accumulates by every counting, memory, and if asked time.
 
-``python -m poserep.cost backbone=hrnet_w32 representation=simcc size=256x192 [key=value ...] [--time] [--json FILE]``
-``python -m poserep.cost RUN_DIR [key=value ...] [--time] [--json FILE]``
+Overrides are written as for training, or after a run directory as for poserep evaluate. Neither data nor weights are
+needed. Multiply-accumulates are for one image of one pass, flip test not included.
 
-Overrides are written as for training, or after a run directory as for ``poserep.evaluate``. Neither data nor weights
-are needed. Multiply-accumulates are for one image of one pass, flip test not included.
+example: poserep cost backbone=hrnet_w32 representation=simcc size=256x192 --time
+         poserep cost runs/demo/heatmap-... --json cost.json
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
 from poserep.build import CONF
-from poserep.console import wide_console
-from poserep.errors import InputError, message
+from poserep.console import parser_of, wide_console
+from poserep.errors import InputError
 from poserep.evaluate import configure
 from poserep.explain import ERRORS, explain
 from poserep.geometry import Size
@@ -230,11 +229,9 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
     return about
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m poserep.cost", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(arguments: Sequence[str]) -> None:
+    """The command ``poserep cost``."""
+    parser = parser_of("cost", __doc__)
     parser.add_argument("words", nargs="*", metavar="RUN_DIR | key=value")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 32], help="images at a time (1 32)")
@@ -243,16 +240,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, nargs="+", help="of the CPU; 0: all (1 0)")
     parser.add_argument("--device", help="to time on: cpu or cuda (cpu)")
     parser.add_argument("--seconds", type=float, help="for each way, batch and number of threads (5)")
-    options = parser.parse_intermixed_args(argv)
-    try:
-        about = cost(options)
-    except InputError as error:
-        sys.exit(f"error: {message(error)}")
+    options = parser.parse_intermixed_args(arguments)
+    about = cost(options)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         write_json(options.json, about)
         print(f"written: {options.json}")
-
-
-if __name__ == "__main__":
-    main()

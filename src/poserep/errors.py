@@ -1,8 +1,12 @@
-"""The one exception for input that a user can put right."""
+"""The exceptions that become one line and an exit code, see `poserep.cli`."""
 
 
 class InputError(ValueError):
     """Bad input: the message names the file or value and says what to do about it."""
+
+
+class Failed(InputError):
+    """Something that had begun has failed; what was done before is kept."""
 
 
 def message(error: InputError) -> str:

@@ -1,12 +1,12 @@
-"""Re-read a checkpoint with other readouts, boxes, scores or data.
+"""Evaluate a checkpoint of a run again, with other readouts, boxes, scores or data.
 
-``python -m poserep.evaluate RUN_DIR [checkpoint=best] [flip_test=false] [boxes=[det]] [data=coco] [data.root=...] ...``
+Overrides are written as for training; +key=value adds, for example a readout. Leaves evaluation-ID.json and .npz beside
+the result of the run.
 
-Overrides are written as for training; ``+key=value`` adds, for example a readout.
+example: poserep evaluate runs/demo/heatmap-... checkpoint=best flip_test=false 'boxes=[det]'
 """
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from torch import Tensor
 
 from poserep.assess import evaluate, save_predictions, save_submissions
 from poserep.build import CONF, Run, build
-from poserep.errors import InputError, message
+from poserep.console import parser_of
+from poserep.errors import InputError
 from poserep.explain import explain
 from poserep.fit import loaded, tallies
 from poserep.geometry import Size
@@ -81,7 +82,7 @@ def checkpoint_of(run_dir: Path, name: str) -> Path:
     path = run_dir / "checkpoints" / f"{name}.ckpt"
     if not path.is_file():
         there = sorted(other.stem for other in path.parent.glob("*.ckpt"))
-        how = f"; python -m poserep.calibrate {run_dir} makes it" if name == "calibrated" else ""
+        how = f"; poserep calibrate {run_dir} makes it" if name == "calibrated" else ""
         raise InputError(f"checkpoint={name}: {run_dir} has {', '.join(there) or 'no checkpoint yet'}{how}")
     return path
 
@@ -127,17 +128,17 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     return result
 
 
-def main() -> None:
-    """Command line."""
-    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
-        sys.exit(f"usage: {__doc__}")
-    run_dir = Path(sys.argv[1])
-    try:
-        cfg = configure(run_dir, sys.argv[2:])
-        launch("poserep.evaluate", sys.argv[1:], cfg.trainer.devices, lambda: reread(run_dir, cfg))
-    except InputError as error:
-        sys.exit(f"error: {message(error)}")
+def run_and_overrides(command: str, about: str | None, arguments: Sequence[str]) -> tuple[Path, list[str]]:
+    """The arguments of a command that takes a run directory and overrides."""
+    parser = parser_of(command, about)
+    parser.add_argument("run", type=Path, metavar="RUN_DIR")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    given = parser.parse_intermixed_args(arguments)
+    return given.run, given.overrides
 
 
-if __name__ == "__main__":
-    main()
+def main(arguments: Sequence[str]) -> None:
+    """The command ``poserep evaluate``."""
+    run_dir, overrides = run_and_overrides("evaluate", __doc__, arguments)
+    cfg = configure(run_dir, overrides)
+    launch("poserep", ["evaluate", *arguments], cfg.trainer.devices, lambda: reread(run_dir, cfg))

@@ -1,18 +1,16 @@
 """Write a run's network, flip test and readout as one ONNX file, from bytes to coordinates, and check it.
 
-``python -m poserep.export RUN_DIR [FILE.onnx] [readout=dark] [checkpoint=calibrated] [flip_test=false] [--check 500]``
+Overrides are written as for poserep evaluate. The file takes image (B, 3, height, width), uint8, RGB, any B, and gives
+xy (B, K, 2) in input px and score (B, K). PyTorch and ONNX Runtime then read the same crops, the run's own evaluation
+crops if its data are there, else drawn people; if they differ by more than 0.05 px or 0.001 in score, no file is left.
 
-Overrides are written as for ``poserep.evaluate``. The file takes ``image`` (B, 3, height, width), uint8, RGB, any B,
-and gives ``xy`` (B, K, 2) in input px and ``score`` (B, K). PyTorch and ONNX Runtime then read the same crops, the
-run's own evaluation crops if its data are there, else drawn people; if they differ by more than 0.05 px or 0.001 in
-score, no file is left.
+example: poserep export runs/demo/heatmap-... dark.onnx readout=dark checkpoint=calibrated flip_test=false --check 500
 """
 
 import argparse
 import functools
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,13 +19,14 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
+from poserep.console import parser_of
 from poserep.deploy.card import KEY, Card
 from poserep.deploy.crops import crops
 from poserep.deploy.estimators import OnnxEstimator, TorchEstimator
 from poserep.deploy.graph import PoseGraph
 from poserep.deploy.parity import PX, RARE, SCORE, compare, equally_good
 from poserep.deploy.restore import restore_graph
-from poserep.errors import InputError, message
+from poserep.errors import Failed, InputError
 from poserep.evaluate import configure
 from poserep.running.trainer import quiet
 
@@ -120,7 +119,7 @@ def export(
         if found.ties:
             told += f", but for {found.ties} where two places are equal to single precision"
         if found.apart or found.ties > max(1, RARE * found.joints):
-            raise InputError(
+            raise Failed(
                 f"{told}, {found.apart} joints by more than {PX} px or {SCORE}; {path} is not written. Take another "
                 "readout or checkpoint: maps without a clear maximum fall on either side of a tie"
             )
@@ -135,32 +134,23 @@ def export(
     return path
 
 
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m poserep.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser() -> argparse.ArgumentParser:
+    """Of the arguments of ``poserep export``."""
+    parser = parser_of("export", __doc__)
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     parser.add_argument("words", nargs="*", metavar="FILE.onnx | key=value")
     parser.add_argument("--check", type=int, default=16, metavar="N", help="crops to compare on (16)")
-    return parser.parse_intermixed_args(argv)
+    return parser
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Command line."""
-    arguments = _arguments(sys.argv[1:] if argv is None else argv)
-    files: list[Path | None] = [Path(word) for word in arguments.words if "=" not in word]
-    overrides = [word for word in arguments.words if "=" in word]
+def main(arguments: Sequence[str]) -> None:
+    """The command ``poserep export``."""
+    given = parser().parse_intermixed_args(arguments)
+    files: list[Path | None] = [Path(word) for word in given.words if "=" not in word]
+    overrides = [word for word in given.words if "=" in word]
     readouts: list[str | None] = [word.removeprefix("readout=") for word in overrides if word.startswith("readout=")]
     quiet()
-    try:
-        if len(files) > 1:
-            raise InputError(f"expected one file to write, got {', '.join(map(str, files))}")
-        cfg = configure(arguments.run, [word for word in overrides if not word.startswith("readout=")])
-        path, readout = (files or [None])[0], (readouts or [None])[-1]
-        export(arguments.run, cfg, path, readout, arguments.check)
-    except (InputError, OSError) as error:
-        sys.exit(f"error: {message(error) if isinstance(error, InputError) else error}")
-
-
-if __name__ == "__main__":
-    main()
+    if len(files) > 1:
+        raise InputError(f"expected one file to write, got {', '.join(map(str, files))}")
+    cfg = configure(given.run, [word for word in overrides if not word.startswith("readout=")])
+    export(given.run, cfg, (files or [None])[0], (readouts or [None])[-1], given.check)

@@ -67,7 +67,7 @@ def fit(run_dir: Path) -> dict[str, Any]:
         InputError: If another process is at work on it, or it cannot be run.
     """
     if "imported" in OmegaConf.load(run_dir / "config.yaml"):
-        raise InputError(f"{run_dir} was imported and is not trained; evaluate it with python -m poserep.evaluate")
+        raise InputError(f"{run_dir} was imported and is not trained; evaluate it with poserep evaluate")
     main = int(os.environ.get("RANK", "0")) == 0
     quiet()
     request = Request()

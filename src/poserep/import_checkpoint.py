@@ -1,16 +1,16 @@
 """Take a published pose model's weights over as a run that can be evaluated.
 
-``python -m poserep.import_checkpoint FILE backbone=hrnet_w32 representation=heatmap size=256x192 data=coco ...``
-
 Overrides are written as for training, and say which network and data the file is of. Nothing is downloaded, and
 nothing in the file is executed; every entry of it finds its place, or the import fails and leaves nothing behind.
+
+example: poserep import pose_hrnet_w32_256x192.pth backbone=hrnet_w32 representation=heatmap size=256x192 align=corner
 """
 
 import hashlib
 import os
-import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
 from poserep.build import CONF
-from poserep.console import wide_console
-from poserep.errors import InputError, message
+from poserep.console import parser_of, wide_console
+from poserep.errors import InputError
 from poserep.explain import ERRORS, explain
 from poserep.models import cost
 from poserep.models.checkpoints import load_official
@@ -108,7 +108,7 @@ def import_checkpoint(path: Path, overrides: list[str]) -> Path:
     if net.head.form != codec.form:
         print(f"note: head {type(net.head).__name__} emits {net.head.form}; there is nothing to evaluate")
     else:
-        print(f"next: python -m poserep.evaluate {run_dir}")
+        print(f"next: poserep evaluate {run_dir}")
     return run_dir
 
 
@@ -161,17 +161,12 @@ def cautions(cfg: DictConfig, looks: Looks) -> list[str]:
     return said
 
 
-def main() -> None:
-    """Command line."""
-    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
-        sys.exit(f"usage: {__doc__}")
+def main(arguments: Sequence[str]) -> None:
+    """The command ``poserep import``."""
+    parser = parser_of("import", __doc__)
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    given = parser.parse_intermixed_args(arguments)
     if not CONF.is_dir():
-        sys.exit("error: poserep runs from a checkout with its conf/ folder: pip install -e .")
-    try:
-        import_checkpoint(Path(sys.argv[1]), sys.argv[2:])
-    except InputError as error:
-        sys.exit(f"error: {message(error)}")
-
-
-if __name__ == "__main__":
-    main()
+        raise InputError("poserep runs from a checkout with its conf/ folder: pip install -e .")
+    import_checkpoint(given.file, given.overrides)

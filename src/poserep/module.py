@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from poserep.batch import Batch
 from poserep.codecs import Codec
-from poserep.errors import InputError
+from poserep.errors import Failed
 from poserep.metrics import PoseMetric
 from poserep.models import PoseNet, Stacks
 
@@ -107,7 +107,7 @@ class PoseModule(lightning.LightningModule):
         self._stop_if_diverged()
         bad = [name for name, p in self.net.named_parameters() if not torch.isfinite(p).all()]
         if bad:
-            raise InputError(
+            raise Failed(
                 f"weights are not finite after epoch {self.current_epoch}, as {bad[0]}; the run stops and its last "
                 "checkpoint, of the epoch before, stays. Lower optim.lr"
             )
@@ -118,7 +118,7 @@ class PoseModule(lightning.LightningModule):
         finite, batch_idx, index = self._last_step
         self._last_step = None
         if not finite():
-            raise InputError(
+            raise Failed(
                 f"loss is not finite in epoch {self.current_epoch}, batch {batch_idx} (instances "
                 f"{index[:8].tolist()}{'...' if len(index) > 8 else ''}); the run stops and its last checkpoint, of "
                 "the epoch before, stays. Lower optim.lr, or look at these samples"

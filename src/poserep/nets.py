@@ -91,7 +91,7 @@ def build_net(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
     head, backbone = net.head, net.backbone
     if head.form == UNREAD:
         raise InputError(
-            f"head {type(head).__name__} emits {head.form}: its network can be counted (poserep.cost, make "
+            f"head {type(head).__name__} emits {head.form}: its network can be counted (poserep cost, make "
             "reproduce-cost) and imported, not trained or evaluated"
         )
     if head.form != codec.form:

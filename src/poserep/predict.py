@@ -1,10 +1,10 @@
 """Find the joints of people in images, and draw them.
 
-``python -m poserep.predict IMAGE... --model RUN_DIR|FILE.onnx [--boxes FILE.json|x,y,width,height ...] [--out DIR]``
+Without boxes each image is one person's. Files of boxes are COCO results (image_id is the image's name without ending),
+or objects with images and annotations. Leaves one picture for each image, and keypoints.json in COCO's result format.
+Images are read as annotations see them, without EXIF orientation.
 
-Without boxes each image is one person's. Files of boxes are COCO results (``image_id`` is the image's name without
-ending), or objects with ``images`` and ``annotations``. Leaves one picture for each image, and ``keypoints.json`` in
-COCO's result format. Images are read as annotations see them, without EXIF orientation.
+example: poserep predict photo.jpg --model dark.onnx --boxes 40,20,120,300
 """
 
 import argparse
@@ -16,11 +16,12 @@ from typing import Any
 import cv2
 from PIL import Image
 
+from poserep.console import parser_of
 from poserep.deploy.boxes import Requests, read_boxes
 from poserep.deploy.drawing import draw
 from poserep.deploy.estimators import Estimator, open_model
 from poserep.deploy.persons import Persons, find
-from poserep.errors import InputError, message
+from poserep.errors import Failed, InputError, message
 from poserep.results import write_json
 from poserep.running.trainer import quiet
 
@@ -113,10 +114,9 @@ def _turned(path: Path) -> str:
     return "; its EXIF orientation is ignored: turn the pixels if people lie on their side" if turned else ""
 
 
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m poserep.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser() -> argparse.ArgumentParser:
+    """Of the arguments of ``poserep predict``."""
+    parser = parser_of("predict", __doc__)
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     parser.add_argument("--model", type=Path, required=True, metavar="RUN_DIR|FILE.onnx")
     parser.add_argument("--boxes", nargs="+", default=[], metavar="FILE.json|x,y,w,h", help="whole image if left out")
@@ -128,34 +128,19 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--box-threshold", type=float, default=0.0, metavar="S", help="least score of a box (0)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(cpu)")
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="crops at a time (32)")
-    return parser.parse_args(argv)
+    return parser
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; the exit code is 1 if an image or a box could not be read."""
-    arguments = _arguments(sys.argv[1:] if argv is None else argv)
+def main(arguments: Sequence[str]) -> None:
+    """The command ``poserep predict``; fails if an image or a box could not be read."""
+    given = parser().parse_args(arguments)
     quiet()
-    try:
-        if arguments.batch < 1:
-            raise InputError(f"--batch {arguments.batch} is no number of crops: give at least 1")
-        requests = read_boxes(arguments.boxes, arguments.category, arguments.box_threshold)
-        for note in requests.notes:
-            print(f"note: {note}", file=sys.stderr)
-        model = open_model(arguments.model, arguments.readout, arguments.checkpoint, arguments.device)
-        errors = predict(
-            model,
-            arguments.images,
-            requests,
-            arguments.out,
-            arguments.score_threshold,
-            arguments.category,
-            arguments.batch,
-        )
-    except (InputError, OSError) as error:
-        sys.exit(f"error: {message(error) if isinstance(error, InputError) else error}")
+    if given.batch < 1:
+        raise InputError(f"--batch {given.batch} is no number of crops: give at least 1")
+    requests = read_boxes(given.boxes, given.category, given.box_threshold)
+    for note in requests.notes:
+        print(f"note: {note}", file=sys.stderr)
+    model = open_model(given.model, given.readout, given.checkpoint, given.device)
+    errors = predict(model, given.images, requests, given.out, given.score_threshold, given.category, given.batch)
     if errors:
-        sys.exit(f"error: {len(errors)} images or boxes could not be read; the others are done")
-
-
-if __name__ == "__main__":
-    main()
+        raise Failed(f"{len(errors)} images or boxes could not be read; the others are done")

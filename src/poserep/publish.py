@@ -1,16 +1,16 @@
 """Show finished runs on Weights & Biases, from their records; what is shown already is not sent again.
 
-``python -m poserep.publish STUDY [RUNS] [--project P] [--entity E] [--offline] [--again]``
+Reads RUNS/STUDY (RUNS is runs/ unless given). Without a key, or with --offline, each run leaves a record for wandb sync
+in its folder. --again sends what has been sent.
 
-Reads RUNS/STUDY (RUNS is ``runs`` unless given). Without a key, or with --offline, each run leaves a record for
-``wandb sync`` in its folder. --again sends what has been sent.
+example: poserep wandb push simcc-table1 --project keypoints
 """
 
-import argparse
 import os
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from poserep.console import parser_of
 from poserep.dashboards.entry import read_entry
 from poserep.dashboards.sender import Sender, read_ledger
 from poserep.dashboards.target import Target, answers, arguments, default_mode, first_line, server
@@ -57,28 +57,19 @@ def waiting(study: Path) -> int:
     return sum(not finished(path.parent) for path in study.glob("*/config.yaml"))
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m poserep.publish", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(words: Sequence[str]) -> None:
+    """The command ``poserep wandb push``."""
+    parser = parser_of("wandb push", __doc__)
     arguments(parser)
-    parser.add_argument("--offline", action="store_true")
-    parser.add_argument("--again", action="store_true")
-    given = parser.parse_args()
+    parser.add_argument("--offline", action="store_true", help="record, to be sent later")
+    parser.add_argument("--again", action="store_true", help="send what has been sent, too")
+    given = parser.parse_args(words)
     os.environ.setdefault("WANDB_SILENT", "true")
     study = given.runs / given.study
     target = Target(given.project, given.entity, "offline" if given.offline else default_mode())
-    try:
-        sent = publish(study, target, given.again)
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    sent = publish(study, target, given.again)
     there = len(list(study.glob("*/result.json"))) - len(sent)
     done = "recorded" if target.mode == "offline" else "sent"
     print(f"{len(sent)} {done}, {there} were there, {waiting(study)} not finished")
     if sent and target.mode == "offline":
         print(f"no network was used; to send the records: wandb sync {study}/*/wandb/offline-run-*")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,12 +1,10 @@
-"""Compose a configuration, give it a run directory, run it.
-
-``python -m poserep.train data=coco backbone=hrnet_w32 representation=simcc size=256x192``
-"""
+"""Compose a configuration, give it a run directory, train and evaluate it there."""
 
 import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -14,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from poserep.build import CONF
-from poserep.errors import InputError, message
+from poserep.errors import Failed, InputError, message
 from poserep.explain import ERRORS, explain, understood
 from poserep.fit import fit
 from poserep.prepare import prepare
@@ -25,6 +23,20 @@ from poserep.running.interrupt import Stopped, leave_the_rest, told_to_leave
 from poserep.running.launch import launch, start
 from poserep.running.lease import by_whom, holder
 from poserep.tables.plan import state_of
+
+HELP = """usage: poserep train [-m] [key=value ...] [--config-dir DIR] [--config-name NAME]
+
+Compose a configuration, give it a run directory, train and evaluate it there. A run that was interrupted goes on from
+its last checkpoint, and one that has finished is left as it is.
+
+  key=value     a setting, or a file of conf/ by its group, as in backbone=resnet50
+  -m            run every combination of listed values, as in size=64x64,128x128
+  --cfg job     print the configuration and run nothing
+  --config-dir, --config-name
+                a folder and one of its files to start from in place of conf/config.yaml
+  --hydra-help  all options of Hydra
+
+example: poserep train data=coco backbone=hrnet_w32 representation=simcc size=256x192"""
 
 
 def elsewhere(run_dir: Path) -> Path | None:
@@ -46,7 +58,8 @@ def run(cfg: DictConfig, alone: bool = True) -> Path:
         alone: Run it in this process; False: in one of its own, on devices that no other cell here has.
 
     Raises:
-        InputError: If it failed.
+        InputError: If the configuration makes no run.
+        Failed: If the run failed.
         Stopped: If it was asked to stop.
     """
     run_dir = prepare(cfg, HydraConfig.get().runtime.choices["backbone"])
@@ -79,7 +92,7 @@ def run(cfg: DictConfig, alone: bool = True) -> Path:
         # What kills a process keeps it from saying why.
         if status["state"] in ("running", "waiting"):
             write_json(run_dir / "status.json", {"state": "failed", "since": time.time(), "error": str(error)})
-        raise
+        raise Failed(message(error)) from error
     return run_dir
 
 
@@ -91,36 +104,29 @@ def job(cfg: DictConfig) -> None:
         return
     try:
         run_dir = run(cfg, alone=not several)
-        # Of several runs a report shows all.
-        if not several:
-            show_evaluation(run_dir.name, json.loads((run_dir / "result.json").read_text()))
-    except InputError as error:
+    except InputError:
         if several:
             leave_the_rest()
-            raise
-        sys.exit(f"error: {message(error)}")
-    except Stopped as why:
-        if several:
-            raise
-        print(f"stopped ({why}); the same command goes on from the last checkpoint", file=sys.stderr, flush=True)
-        sys.exit(os.EX_TEMPFAIL)
+        raise
+    # Of several runs a report shows all.
+    if not several:
+        show_evaluation(run_dir.name, json.loads((run_dir / "result.json").read_text()))
 
 
-def main() -> None:
-    """Command line."""
+def main(arguments: Sequence[str]) -> None:
+    """The command ``poserep train``, through Hydra."""
+    if any(word in ("-h", "--help") for word in arguments):
+        print(HELP)
+        return
     if not CONF.is_dir():
-        sys.exit("error: poserep runs from a checkout with its conf/ folder: pip install -e .")
+        raise InputError("poserep runs from a checkout with its conf/ folder: pip install -e .")
     wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Without it Hydra prints what it has to say itself, and leaves.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = ["poserep train", *arguments]
     try:
         job()
     except ERRORS as error:
-        if wanted or not (isinstance(error, InputError) or understood(error)):
+        if wanted or isinstance(error, InputError) or not understood(error):
             raise
-        what = message(error) if isinstance(error, InputError) else explain(error, sys.argv[1:])
-        sys.exit(f"error: {what}")
-
-
-if __name__ == "__main__":
-    main()
+        raise InputError(explain(error, arguments)) from error

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from poserep.sweep.__main__ import show_status
+from poserep.sweep.command import show_status
 
 # What goes wrong in a cell, as schedules that a row names: they are made when training begins.
 MISHAPS = """
@@ -58,7 +58,7 @@ class Sweep:
         self.environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
     def command(self, *arguments: str) -> list[str]:
-        start = [sys.executable, "-m", "poserep.train", "--config-dir", str(self.folder / "sweeps")]
+        start = [sys.executable, "-m", "poserep", "train", "--config-dir", str(self.folder / "sweeps")]
         return [*start, "--config-name", self.name, *arguments]
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:

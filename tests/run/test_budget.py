@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from poserep.budget import __main__ as budget
+from poserep import cli
+from poserep.budget import command as budget
 from poserep.budget.speeds import Measured, Record, macs_of, read_records, seconds
 from poserep.build import CONF
 from poserep.models.cost import macs
@@ -98,7 +99,7 @@ def test_record_is_read_back(tmp_path, counts):
 
 def test_what_help_reads_is_not_stale():
     rows = {row["table"]: row for row in csv.DictReader(budget.RECORD.open())}
-    remedy = "run python -m poserep.budget --record"
+    remedy = "run poserep sweep budget --record"
     assert list(rows) == sorted(names()), remedy
     assert {name: int(row["runs"]) for name, row in rows.items()} == {n: len(cells_of(table(n))) for n in rows}, remedy
     assert {name: row["mode"] for name, row in rows.items()} == {n: table(n).mode for n in rows}, remedy
@@ -122,6 +123,6 @@ def test_help_lists_every_sweep():
         (["demo", "--record"], "--record is of all tables as they are"),
     ],
 )
-def test_refusals(words, message):
-    with pytest.raises(SystemExit, match=message):
-        budget.main(words)
+def test_refusals(capsys, words, message):
+    assert cli.main(["sweep", "budget", *words]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")

@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
 import torch
 
-from poserep import calibrate, evaluate
+from poserep import calibrate, cli, evaluate
 from poserep.build import build
 from poserep.errors import InputError
 from poserep.fit import fit
@@ -48,8 +47,7 @@ def test_detected_boxes_alone_have_no_calibration(run):
 
 def test_a_calibrated_checkpoint_tempers_scores_and_nothing_else(run, monkeypatch, capsys):
     run_dir, _ = run("representation=simcc", "boxes=[gt]")
-    monkeypatch.setattr(sys, "argv", ["calibrate", str(run_dir), "flip_test=false"])
-    calibrate.main()
+    assert cli.main(["calibrate", str(run_dir), "flip_test=false"]) == 0
     assert "ECE before" in capsys.readouterr().out
     found = json.loads((run_dir / "calibration.json").read_text())
     temperature = found["temperature"]

@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
 
-from poserep import evaluate
-from poserep.compare import __main__ as compare
+from poserep import cli, evaluate
+from poserep.compare.command import compare
 from poserep.compare.stored import read_side, rebuild
 from poserep.errors import InputError
 from poserep.results import write_json, write_npz
@@ -50,17 +49,14 @@ def another(run_dir, seed, noise, name=None):
     return copy
 
 
-def say(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["compare", *map(str, arguments)])
-    compare.main()
+def say(capsys, *arguments):
+    assert cli.main(["compare", *map(str, arguments)]) == 0
     return capsys.readouterr()
 
 
-def refuse(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["compare", *map(str, arguments)])
-    with pytest.raises(SystemExit) as exit:
-        compare.main()
-    return str(exit.value)
+def refuse(capsys, *arguments):
+    assert cli.main(["compare", *map(str, arguments)]) == 2
+    return capsys.readouterr().err
 
 
 @pytest.fixture
@@ -68,13 +64,13 @@ def simcc(run):
     return run("representation=simcc", "boxes=[gt]")[0]
 
 
-def test_readouts_of_a_run_are_compared_from_its_files(run, monkeypatch, capsys, tmp_path):
+def test_readouts_of_a_run_are_compared_from_its_files(run, capsys, tmp_path):
     run_dir, result = run("representation=heatmap")
     capsys.readouterr()
     for boxes in ("gt", "det"):
         file = tmp_path / f"{boxes}.json"
         out, err = say(
-            monkeypatch, capsys, f"{run_dir}:dark", f"{run_dir}:argmax",
+            capsys, f"{run_dir}:dark", f"{run_dir}:argmax",
             "--boxes", boxes, "--metric", "AR50", "--samples", 50, "--json", file,
         )  # fmt: skip
         found = json.loads(file.read_text())
@@ -90,11 +86,11 @@ def test_readouts_of_a_run_are_compared_from_its_files(run, monkeypatch, capsys,
         assert "note" not in out + err, "one run has one protocol, and its own numbers"
 
 
-def test_the_better_run_is_named_and_seeds_are_averaged(simcc, monkeypatch, capsys, tmp_path):
+def test_the_better_run_is_named_and_seeds_are_averaged(simcc, capsys, tmp_path):
     good = [another(simcc, seed, 0.3) for seed in (1, 2, 3)]
     bad = [another(simcc, seed, 3.0, f"bad-{seed}") for seed in (1, 2)]
     join = [",".join(map(str, runs)) for runs in (good, bad)]
-    out, err = say(monkeypatch, capsys, *join, "--samples", 100, "--json", tmp_path / "it.json")
+    out, err = say(capsys, *join, "--samples", 100, "--json", tmp_path / "it.json")
     found = json.loads((tmp_path / "it.json").read_text())
     assert found["metric"] == "AP" and found["verdict"] == "A better" and "A better" in out and not err
     assert found["a"]["runs"] == ["seed-1", "seed-2", "seed-3"] and found["b"]["seeds"] == [1, 2]
@@ -103,15 +99,15 @@ def test_the_better_run_is_named_and_seeds_are_averaged(simcc, monkeypatch, caps
         assert found[side]["sd"] == pytest.approx(np.std(found[side]["values"], ddof=1))
     assert found["difference"] == pytest.approx(found["a"]["mean"] - found["b"]["mean"])
     assert "± " in out and "the interval is about the choice of images" in out
-    assert "B better" in say(monkeypatch, capsys, *reversed(join), "--samples", 100).out
-    same = say(monkeypatch, capsys, good[0], good[0], "--samples", 20).out
+    assert "B better" in say(capsys, *reversed(join), "--samples", 100).out
+    same = say(capsys, good[0], good[0], "--samples", 20).out
     assert "+0.00, 95% interval [+0.00, +0.00]: within noise" in same
 
 
-def test_both_sides_are_scored_above_another_threshold(simcc, monkeypatch, capsys, tmp_path):
+def test_both_sides_are_scored_above_another_threshold(simcc, capsys, tmp_path):
     a, b = another(simcc, 1, 3.0), another(simcc, 2, 3.0)
     file = tmp_path / "it.json"
-    out, err = say(monkeypatch, capsys, a, b, "--score-threshold", 0.95, "--samples", 20, "--json", file)
+    out, err = say(capsys, a, b, "--score-threshold", 0.95, "--samples", 20, "--json", file)
     found = json.loads(file.read_text())
     for run, side in ((a, found["a"]), (b, found["b"])):
         metric, predictions = rebuild(read_side(str(run), "gt")[0])
@@ -124,60 +120,60 @@ def test_both_sides_are_scored_above_another_threshold(simcc, monkeypatch, capsy
 def test_less_is_better_where_the_metric_says_so(simcc, monkeypatch, capsys):
     good, bad = another(simcc, 1, 0.3), another(simcc, 1, 3.0, "bad")
     monkeypatch.setattr("poserep.metrics.CocoAP.lower", frozenset({"AP"}))
-    assert "B better" in say(monkeypatch, capsys, good, bad, "--samples", 50).out
+    assert "B better" in say(capsys, good, bad, "--samples", 50).out
 
 
-def test_what_was_made_otherwise_is_said_and_another_evaluation_of_a_run_is_a_side(simcc, monkeypatch, capsys):
+def test_what_was_made_otherwise_is_said_and_another_evaluation_of_a_run_is_a_side(simcc, capsys):
     found = evaluate.reread(simcc, evaluate.configure(simcc, ["flip_test=false"]))
     capsys.readouterr()
     other = simcc / f"evaluation-{found['id']}.json"
-    out = say(monkeypatch, capsys, simcc, other, "--samples", 5, "--metric", "AR").out
+    out = say(capsys, simcc, other, "--samples", 5, "--metric", "AR").out
     assert "not the same protocol in: flip_test (True, False)" in out and f"evaluation-{found['id']}" in out
-    assert "differ in checkpoint, flip_test; compare them as A and B" in refuse(monkeypatch, f"{simcc},{other}", other)
+    assert "differ in checkpoint, flip_test; compare them as A and B" in refuse(capsys, f"{simcc},{other}", other)
 
 
-def test_runs_that_evaluate_other_things_are_refused(simcc, monkeypatch):
+def test_runs_that_evaluate_other_things_are_refused(simcc, capsys):
     other = another(simcc, 1, 1.0)
 
     def change(result):
         result["protocol"]["gt"]["argmax"] |= {"instances": 7, "metric": {"_target_": "Other"}}
 
     record(other, change)
-    said = refuse(monkeypatch, simcc, other)
+    said = refuse(capsys, simcc, other)
     assert "were not evaluated on the same: they differ in instances (" in said and "Other" in said
 
 
-def test_boxes_that_were_clipped_otherwise_are_the_same_persons(simcc, monkeypatch, capsys):
+def test_boxes_that_were_clipped_otherwise_are_the_same_persons(simcc, capsys):
     found = evaluate.reread(simcc, evaluate.configure(simcc, ["data.clip=dark", "align=edge"]))
-    out = say(monkeypatch, capsys, simcc, simcc / f"evaluation-{found['id']}.json", "--samples", 5).out
+    out = say(capsys, simcc, simcc / f"evaluation-{found['id']}.json", "--samples", 5).out
     assert "align (centre, edge)" in out and "'clip': 'dark'" in out and "95% interval" in out
 
 
-def test_runs_of_a_side_differ_in_seed_and_nothing_else(simcc, monkeypatch):
+def test_runs_of_a_side_differ_in_seed_and_nothing_else(simcc, capsys):
     twin = simcc.with_name("twin")
     shutil.copytree(simcc, twin)
-    assert f"{simcc.name} and twin have the same seed" in refuse(monkeypatch, f"{simcc},{twin}", simcc)
+    assert f"{simcc.name} and twin have the same seed" in refuse(capsys, f"{simcc},{twin}", simcc)
     record(twin, lambda result: result["config"].update(seed=1, align="edge"))
-    assert "may differ in their seed only" in refuse(monkeypatch, f"{simcc},{twin}", simcc)
-    assert "differ in align; compare them as A and B" in refuse(monkeypatch, f"{simcc},{twin}", simcc)
+    assert "may differ in their seed only" in refuse(capsys, f"{simcc},{twin}", simcc)
+    assert "differ in align; compare them as A and B" in refuse(capsys, f"{simcc},{twin}", simcc)
 
 
-def test_files_that_have_changed_since_are_refused_by_name(simcc, monkeypatch):
+def test_files_that_have_changed_since_are_refused_by_name(simcc, capsys):
     def change(result):
         result["protocol"]["gt"]["argmax"]["hashes"]["annotations"] = "0123456789ab"
 
     record(simcc, change)
-    said = refuse(monkeypatch, simcc, simcc)
+    said = refuse(capsys, simcc, simcc)
     assert "val.json with SHA-256 0123456789ab, but there is" in said and "bring back the file" in said
 
 
-def test_predictions_of_other_boxes_are_refused(simcc, monkeypatch):
+def test_predictions_of_other_boxes_are_refused(simcc, capsys):
     path = simcc / "predictions.npz"
     with np.load(path) as file:
         write_npz(path, {**file, "gt/id": file["gt/id"] + 1})
-    assert "predictions of other boxes" in refuse(monkeypatch, simcc, simcc)
+    assert "predictions of other boxes" in refuse(capsys, simcc, simcc)
     path.unlink()
-    assert "predictions.npz does not exist" in refuse(monkeypatch, simcc, simcc)
+    assert "predictions.npz does not exist" in refuse(capsys, simcc, simcc)
 
 
 def test_a_run_on_some_of_the_persons_is_compared_on_those(run, synthetic):
@@ -188,10 +184,10 @@ def test_a_run_on_some_of_the_persons_is_compared_on_those(run, synthetic):
     assert metric.evaluate(predictions)["AP"] == result["metrics"]["gt"]["argmax"]["AP"]
 
 
-def test_numbers_that_cannot_be_reproduced_are_noted(simcc, monkeypatch, capsys):
+def test_numbers_that_cannot_be_reproduced_are_noted(simcc, capsys):
     good = another(simcc, 1, 0.3)
     record(good, lambda result: result["metrics"]["gt"]["argmax"].update(AP=12.5))
-    err = say(monkeypatch, capsys, good, good, "--samples", 5).err
+    err = say(capsys, good, good, "--samples", 5).err
     assert "note: AP of seed-1 is" in err and "12.5 in result.json; was it evaluated by another version?" in err
 
 
@@ -209,7 +205,7 @@ def test_what_a_run_does_not_have_is_said(simcc, arguments, message):
         a, b, *rest = (text.format(run=simcc) for text in arguments)
         options = dict(zip(rest[::2], rest[1::2], strict=True))
         sides = [read_side(side, options.get("--boxes")) for side in (a, b)]
-        compare.compare(*sides, options.get("--metric"))
+        compare(*sides, options.get("--metric"))
 
     with pytest.raises(InputError, match=message):
         go()

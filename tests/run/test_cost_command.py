@@ -1,23 +1,22 @@
-"""`python -m poserep.cost`: what it prints and writes, from overrides and from runs, and what it refuses."""
+"""`poserep cost`: what it prints and writes, from overrides and from runs, and what it refuses."""
 
 import json
 import re
 
 import pytest
 
-from poserep import cost
+from poserep import cli, cost
 from poserep.prepare import prepare
 
 
 def say(capsys, *words):
-    cost.main([*map(str, words)])
+    assert cli.main(["cost", *map(str, words)]) == 0
     return capsys.readouterr().out
 
 
-def refuse(*words):
-    with pytest.raises(SystemExit) as exit:
-        cost.main([*map(str, words)])
-    return exit.value.code
+def refuse(capsys, *words):
+    assert cli.main(["cost", *map(str, words)]) == 2
+    return capsys.readouterr().err.removesuffix("\n")
 
 
 def test_overrides_are_enough(capsys, tmp_path):
@@ -63,13 +62,13 @@ def test_stacks_are_counted(capsys, tmp_path, representation):
 
 
 @pytest.mark.parametrize("option", [["--seconds", 3], ["--device", "cpu"], ["--threads", 1], ["--ways", "eager"]])
-def test_options_of_timing_are_refused_without_it(option):
-    assert "add --time" in refuse(*option)
+def test_options_of_timing_are_refused_without_it(capsys, option):
+    assert "add --time" in refuse(capsys, *option)
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1"])
-def test_seconds_must_be_some(seconds):
-    assert "give a number above 0" in refuse("--time", "--seconds", seconds)
+def test_seconds_must_be_some(capsys, seconds):
+    assert "give a number above 0" in refuse(capsys, "--time", "--seconds", seconds)
 
 
 def test_times(capsys, tmp_path):
@@ -102,12 +101,10 @@ def test_ways_that_are_not_available_say_why(capsys, monkeypatch):
         (["--batches", "1", "--time", "--ways", "tensorrt"], "error: .*'tensorrt' is not one of eager, compiled, onnx"),
     ],
 )
-def test_mistakes_are_one_line(words, message):
-    code = refuse(*words)
+def test_mistakes_are_one_line(capsys, words, message):
+    code = refuse(capsys, *words)
     assert re.match(message, code) and "\n" not in code
 
 
 def test_help_explains(capsys):
-    with pytest.raises(SystemExit) as exit:
-        cost.main(["-h"])
-    assert exit.value.code == 0 and "flip test not included" in capsys.readouterr().out
+    assert cli.main(["cost", "-h"]) == 0 and "flip test not included" in capsys.readouterr().out

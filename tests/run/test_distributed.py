@@ -13,7 +13,7 @@ from poserep.prepare import prepare
 
 
 def evaluate(run_dir, devices):
-    command = [sys.executable, "-m", "poserep.evaluate", str(run_dir), f"trainer.devices={devices}"]
+    command = [sys.executable, "-m", "poserep", "evaluate", str(run_dir), f"trainer.devices={devices}"]
     # A sum over several threads differs in its last bit from one over one thread, which is all that ranks here get.
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr

@@ -186,16 +186,16 @@ def test_weights_that_are_not_there(configure):
 
 
 def test_unknown_override_is_one_line(tmp_path):
-    command = [sys.executable, "-m", "poserep.train", "trainer.epoch=3"]
+    command = [sys.executable, "-m", "poserep", "train", "trainer.epoch=3"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 1 and done.stderr == "error: no key trainer.epoch; did you mean trainer.epochs?\n"
+    assert done.returncode == 2 and done.stderr == "error: no key trainer.epoch; did you mean trainer.epochs?\n"
 
 
 def test_evaluate_refuses_unknown_override(run):
     run_dir, _ = run("boxes=[gt]")
-    command = [sys.executable, "-m", "poserep.evaluate", str(run_dir), "flip=false"]
+    command = [sys.executable, "-m", "poserep", "evaluate", str(run_dir), "flip=false"]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr == "error: no key or group flip; did you mean flip_test?\n"
+    assert done.returncode == 2 and done.stderr == "error: no key or group flip; did you mean flip_test?\n"
 
 
 def test_diverged_loss_keeps_the_last_good_checkpoint(configure, monkeypatch):
@@ -237,9 +237,9 @@ def test_key_that_must_be_given(configure):
 
 def test_report_without_results(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "poserep.report", "none"], capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-m", "poserep", "report", "none"], capture_output=True, text=True, cwd=tmp_path
     )
-    assert done.returncode == 1 and "runs/none holds no finished run" in done.stderr
+    assert done.returncode == 2 and "runs/none holds no finished run" in done.stderr
 
 
 def test_gpu_that_is_not_there(configure, monkeypatch):

@@ -183,15 +183,15 @@ def test_every_file_of_a_group_passes(configure, group, key):
 
 def command(*words: str, **env: str) -> tuple[int, list[str]]:
     done = subprocess.run(
-        [sys.executable, "-m", "poserep.train", *words], capture_output=True, text=True, env={**os.environ, **env}
+        [sys.executable, "-m", "poserep", "train", *words], capture_output=True, text=True, env={**os.environ, **env}
     )
     return done.returncode, done.stderr.strip().splitlines()
 
 
 def test_command_says_one_line(tmp_path):
-    assert command("trainer.epoch=1") == (1, ["error: no key trainer.epoch; did you mean trainer.epochs?"])
+    assert command("trainer.epoch=1") == (2, ["error: no key trainer.epoch; did you mean trainer.epochs?"])
     code, lines = command("trainer.batch=0", f"runs={tmp_path}")
-    assert (code, lines[-1]) == (1, "error: trainer.batch=0 is not a whole number of 1 or more")
+    assert (code, lines[-1]) == (2, "error: trainer.batch=0 is not a whole number of 1 or more")
     assert not any(line.startswith("Traceback") for line in lines)
 
 

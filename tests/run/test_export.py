@@ -2,7 +2,7 @@
 
 import functools
 import json
-import sys
+import re
 
 import numpy as np
 import onnx
@@ -11,7 +11,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from poserep import evaluate, export
+from poserep import cli, evaluate, export
 from poserep.codecs import Heatmap
 from poserep.deploy import parity
 from poserep.deploy.card import KEY, Card
@@ -99,8 +99,7 @@ def test_flip_test_and_name_follow_the_overrides(run, monkeypatch):
     run_dir, _ = run("boxes=[gt]", "representation=regression")
     found = []
     for words in (["flip_test=false"], [], ["readout=point", "--check", "2", "checkpoint=best"]):
-        monkeypatch.setattr(sys, "argv", ["export", str(run_dir), *words])
-        export.main()
+        assert cli.main(["export", str(run_dir), *words]) == 0
     for name in ("last-point", "last-point-flip", "best-point-flip"):
         model = OnnxEstimator(run_dir / f"{name}.onnx")
         found.append(model.card.flip_test)
@@ -224,15 +223,17 @@ def test_equal_bins_are_ties_and_others_are_not(margin, ties):
         (["readot=dark"], "no key or group readot; did you mean readouts"),
     ],
 )
-def test_what_cannot_be_exported_is_said_in_a_line(run, monkeypatch, words, message):
+def test_what_cannot_be_exported_is_said_in_a_line(run, capsys, words, message):
     run_dir, _ = run("boxes=[gt]")
-    with pytest.raises(SystemExit, match=message):
-        export.main([str(run_dir), *words])
+    capsys.readouterr()
+    assert cli.main(["export", str(run_dir), *words]) == 2
+    text = capsys.readouterr().err
+    assert re.match(f"error: .*{message}", text) and text.count("\n") == 1
 
 
-def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(SystemExit, match="is no run directory"):
-        export.main([str(tmp_path)])
+def test_a_folder_that_is_no_run(tmp_path, capsys):
+    assert cli.main(["export", str(tmp_path)]) == 2
+    assert "is no run directory" in capsys.readouterr().err
 
 
 def test_other_cards_are_refused(tmp_path):
@@ -243,6 +244,6 @@ def test_other_cards_are_refused(tmp_path):
 
 def test_checkpoints_that_are_not_there_are_told_with_those_that_are(run):
     run_dir, _ = run("representation=heatmap", "boxes=[gt]", "flip_test=false")
-    for name, message in (("calibrated", "poserep.calibrate .* makes it"), ("typo", "checkpoint=typo: .* has .*last")):
+    for name, message in (("calibrated", "poserep calibrate .* makes it"), ("typo", "checkpoint=typo: .* has .*last")):
         with pytest.raises(InputError, match=message):
             checkpoint_of(run_dir, name)

@@ -123,7 +123,7 @@ def test_an_imported_run_is_evaluated_and_is_no_trained_one(given, tmp_path, cap
         "checkpoints/last.ckpt", "config.yaml", "import.json", "status.json",
     ]  # fmt: skip
     said = capsys.readouterr().out
-    assert f"next: python -m poserep.evaluate {run_dir}" in said and "resnet18, SimCC, 17 joints" in said
+    assert f"next: poserep evaluate {run_dir}" in said and "resnet18, SimCC, 17 joints" in said
     assert "note: align=centre" in said and "data.crop.bgr=true" in said
     about = json.loads((run_dir / "import.json").read_text())
     assert len(about["cautions"]) == 2 and all(f"note: {text}" in said for text in about["cautions"])
@@ -203,15 +203,15 @@ def test_refusals_leave_no_run(given, tmp_path, overrides, message):
 
 
 def test_command_line(given, tmp_path):
-    command = [sys.executable, "-m", "poserep.import_checkpoint"]
+    command = [sys.executable, "-m", "poserep", "import"]
     overrides = [*given, "backbone=resnet18"]
     torch.save(papers(network(overrides)), tmp_path / "published.pth")
     done = subprocess.run([*command, "published.pth", *overrides], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "next: python -m poserep.evaluate" in done.stdout and not done.stderr
+    assert "next: poserep evaluate" in done.stdout and not done.stderr
     (tmp_path / "page.pth").write_text("<html>")
     done = subprocess.run([*command, "page.pth", *overrides], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 1 and done.stderr.startswith("error: weights page.pth cannot be read as tensors: this is")
+    assert done.returncode == 2 and done.stderr.startswith("error: weights page.pth cannot be read as tensors: this is")
     assert "Traceback" not in done.stderr
 
 

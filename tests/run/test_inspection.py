@@ -1,10 +1,8 @@
-"""``python -m poserep.data``: each defect breaks its own rule and no other; sound sets break none."""
+"""``poserep data``: each defect breaks its own rule and no other; sound sets break none."""
 
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,8 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 
-from poserep.data.__main__ import configure, main
+from poserep import cli
+from poserep.data.command import configure
 from poserep.data.synthetic import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
 from poserep.errors import InputError
 from poserep.inspection import check, detection_rules, image_rules, person_rules, persons
@@ -295,9 +294,7 @@ def test_the_embedded_set_breaks_no_rule(configure, synthetic):
 
 
 def run(*words: str) -> Any:
-    with pytest.raises(SystemExit) as end:
-        main([str(w) for w in words])
-    return end.value.code
+    return cli.main(["data", *map(str, words)])
 
 
 def test_check_prints_rules_examples_remedies_and_counts(tiny, tmp_path, capsys):
@@ -418,7 +415,8 @@ def test_sets_without_labels_have_detections_only(tiny, tmp_path, capsys):
     assert run("overlap", *words) == 0
     assert "one split only" in capsys.readouterr().out
     assert run("preview", *words, "--split", "val", "--out", tmp_path / "sheet.png") == 0
-    assert "no annotated persons to train on" in run("preview", *words)
+    assert run("preview", *words) == 2
+    assert "no annotated persons to train on" in capsys.readouterr().err
     assert list(stats(configure(words)[0])) == ["detections"]
 
 
@@ -441,7 +439,8 @@ def test_convert_writes_the_published_records(tiny, tmp_path, capsys):
     assert run("convert", "mpii", mat, target) == 0
     assert f"{target}: " in capsys.readouterr().out
     assert len(json.loads(target.read_text())) >= 12
-    assert "exists; remove it" in run("convert", "mpii", mat, target)
+    assert run("convert", "mpii", mat, target) == 2
+    assert "exists; remove it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -454,30 +453,32 @@ def test_convert_writes_the_published_records(tiny, tmp_path, capsys):
         (["data=coco", "data"], "Error parsing override 'data'"),
     ],
 )
-def test_overrides_that_are_none_are_told_with_the_nearest(words, says):
+def test_overrides_that_are_none_are_told_with_the_nearest(capsys, words, says):
     with pytest.raises(Exception) as error:
         configure(words)
     assert says in str(error.value)
-    code = run("check", *words)
-    assert code.startswith("error: ") and says in code and "\n" not in code
+    assert run("check", *words) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("error: ") and says in text and text.count("\n") == 1
 
 
-def test_split_that_cannot_be_read_is_one_line(tiny):
-    code = run("stats", *tiny["coco"][1], "data.val.annotations=gone.json")
-    assert code.startswith("error: annotation file ") and "gone.json does not exist" in code
-    assert run("preview", *tiny["coco"][1], "--epoch", "-1") == "error: epoch=-1 is no epoch: they count from 0"
+def test_split_that_cannot_be_read_is_one_line(tiny, capsys):
+    assert run("stats", *tiny["coco"][1], "data.val.annotations=gone.json") == 2
+    text = capsys.readouterr().err
+    assert text.startswith("error: annotation file ") and "gone.json does not exist" in text
+    assert run("preview", *tiny["coco"][1], "--epoch", "-1") == 2
+    assert capsys.readouterr().err == "error: epoch=-1 is no epoch: they count from 0\n"
     with pytest.raises(InputError, match="no number of persons"):
         rows(configure(tiny["coco"][1])[0], "train", 0, 0)
 
 
 def test_usage_and_exit_codes_of_the_command(tiny, capsys):
     assert run("-h") == 0
-    assert "python -m poserep.data overlap" in capsys.readouterr().out
+    assert "data overlap" in capsys.readouterr().out
     assert run("overlap", "-h") == 0
     assert "--pixels" in capsys.readouterr().out
     assert run("chek") == 2
-    assert run("check", "data=coco", "--", "data=mpii") == 2
-    assert "only overlap takes a second set" in capsys.readouterr().err
-    command = [sys.executable, "-m", "poserep.data", "overlap", *tiny["coco"][1], "data.train=${data.val}"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and "are in coco val" in done.stdout and not done.stderr
+    assert "did you mean 'data check'?" in capsys.readouterr().err
+    assert run("overlap", *tiny["coco"][1], "data.train=${data.val}") == 1
+    said = capsys.readouterr()
+    assert "are in coco val" in said.out and not said.err

@@ -43,7 +43,7 @@ def test_two_processes_in_each_of_three_jobs_make_three_records(synthetic, tmp_p
 
 @pytest.mark.long
 def test_a_plain_multirun_makes_a_record_for_every_job_too(synthetic, tmp_path):
-    command = [sys.executable, "-m", "poserep.train", "-m", "trainer=smoke", "representation=simcc,sr", "boxes=[gt]"]
+    command = [sys.executable, "-m", "poserep", "train", "-m", "trainer=smoke", "representation=simcc,sr", "boxes=[gt]"]
     command += ["data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}", "study=plain"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

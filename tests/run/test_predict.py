@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import cv2
@@ -15,7 +14,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from conftest import TINY
-from poserep import evaluate, export, predict
+from poserep import cli, evaluate, export, predict
 from poserep.build import CONF
 from poserep.deploy.boxes import read_boxes
 from poserep.deploy.drawing import LEFT, MIDDLE, RIGHT, colours, draw
@@ -54,12 +53,7 @@ def go(tmp_path, capsys):
 
     def call(*words):
         out = tmp_path / "out"
-        try:
-            predict.main([*map(str, words), "--out", str(out)])
-            code = 0
-        except SystemExit as stop:
-            code = 1
-            print(stop.code, file=sys.stderr)
+        code = cli.main(["predict", *map(str, words), "--out", str(out)])
         path = out / "keypoints.json"
         said = capsys.readouterr()
         return code, json.loads(path.read_text()) if path.is_file() else None, said.out, said.err
@@ -207,7 +201,7 @@ def test_what_cannot_work_is_said_in_a_line(models, images, go, tmp_path, words,
     files["words"].write_text('["a"]')
     files["object"].write_text('{"a": []}')
     code, _, _, err = go(images[0], *(word.format(**files) for word in words))
-    assert code == 1 and re.search(message, err) and "Traceback" not in err
+    assert code == 2 and re.search(message, err) and "Traceback" not in err
 
 
 def test_weights_that_are_no_numbers_are_said(models, images):
@@ -286,11 +280,10 @@ def test_the_page_s_ten_lines(models, images, tmp_path, monkeypatch, capsys):
 
 def test_the_page_s_commands_parse():
     page = (CONF.parent / "docs" / "deploy.md").read_text().replace("\\\n", "")
-    lines = [re.sub(r"\s+#.*", "", line).split()[2:] for line in page.splitlines() if line.startswith("python -m")]
+    lines = [re.sub(r"\s+#.*", "", line).split()[1:] for line in page.splitlines() if line.startswith("poserep ")]
     assert len(lines) == 7
     for program, *words in lines:
-        found = {"poserep.export": export, "poserep.predict": predict}[program]._arguments(words)
-        assert found
+        assert {"export": export, "predict": predict}[program].parser().parse_intermixed_args(words)
 
 
 def test_results_go_to_the_images_of_the_annotations_beside_them(tmp_path):

@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -19,10 +18,10 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
+from poserep import cli
 from poserep.build import CONF
 from poserep.fit import fit
 from poserep.prepare import prepare
-from poserep.report import __main__ as command
 from poserep.report import collect as report
 from poserep.results import write_json
 from poserep.tables.plan import remember
@@ -89,9 +88,8 @@ def page(made, tmp_path_factory):
         return report.report(folder)
 
 
-def printed(monkeypatch, capsys, study, form):
-    monkeypatch.setattr(sys, "argv", ["report", study.name, str(study.parent), "--format", form])
-    command.main()
+def printed(capsys, study, form):
+    assert cli.main(["report", study.name, str(study.parent), "--format", form]) == 0
     return capsys.readouterr().out
 
 
@@ -117,7 +115,7 @@ def test_report_comes_out_the_same_twice_and_from_kept_intervals(study, capsys):
 def test_every_format_shows_every_row_and_marks_those_on_other_data(study, monkeypatch, capsys):
     report.report(study)
     capsys.readouterr()
-    texts = {form: printed(monkeypatch, capsys, study, form) for form in ("terminal", "markdown", "latex", "csv")}
+    texts = {form: printed(capsys, study, form) for form in ("terminal", "markdown", "latex", "csv")}
     assert texts["markdown"] == (study / "table.md").read_text()
     assert texts["latex"] == (study / "table.tex").read_text()
     assert texts["csv"] == (study / "table.csv").read_text()

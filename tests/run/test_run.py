@@ -18,7 +18,8 @@ from poserep.results import read_curve
 
 
 def command(*arguments: object, cwd=None) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", *map(str, arguments)], capture_output=True, text=True, cwd=cwd)
+    program = [sys.executable, "-m", "poserep", *map(str, arguments)]
+    return subprocess.run(program, capture_output=True, text=True, cwd=cwd)
 
 
 def weights(run_dir):
@@ -27,7 +28,7 @@ def weights(run_dir):
 
 def test_train_evaluate_report(synthetic, tmp_path):
     tiny = ["trainer=smoke", "data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}", "study=table"]
-    done = command("poserep.train", *tiny, "representation=simcc", cwd=tmp_path)
+    done = command("train", *tiny, "representation=simcc", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "batch 4 on 1 cpu" in done.stdout and "GMACs" in done.stdout and "img/s" in done.stdout
     (run_dir,) = (tmp_path / "runs" / "table").iterdir()
@@ -40,10 +41,10 @@ def test_train_evaluate_report(synthetic, tmp_path):
     protocol = result["protocol"]
     assert protocol["gt"]["argmax"]["boxes"] == "gt" and protocol["det"]["argmax"]["hashes"].keys() >= {"detections"}
 
-    again = command("poserep.train", *tiny, "representation=simcc", cwd=tmp_path)
+    again = command("train", *tiny, "representation=simcc", cwd=tmp_path)
     assert "finished before" in again.stdout
 
-    read = command("poserep.evaluate", run_dir, "checkpoint=best", "boxes=[gt]", "flip_test=false")
+    read = command("evaluate", run_dir, "checkpoint=best", "boxes=[gt]", "flip_test=false")
     assert read.returncode == 0, read.stderr
     row = next(line for line in read.stdout.splitlines() if line.startswith("│ gt"))
     ece, aurc = (float(cell) for cell in row.split("│")[-3:-1])
@@ -52,7 +53,7 @@ def test_train_evaluate_report(synthetic, tmp_path):
     evaluation = json.loads(path.read_text())
     assert list(evaluation["metrics"]) == ["gt"] and evaluation["protocol"]["gt"]["argmax"]["flip_test"] is False
 
-    shown = command("poserep.report", "table", cwd=tmp_path)
+    shown = command("report", "table", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "SimCC Gaussian" in shown.stdout and "AP_gt" in shown.stdout and "not photographs" in shown.stdout
     page = (tmp_path / "runs" / "table" / "report.html").read_text()
@@ -61,7 +62,7 @@ def test_train_evaluate_report(synthetic, tmp_path):
 
 def test_evaluation_reads_what_training_reported(run):
     run_dir, result = run("representation=heatmap")
-    done = command("poserep.evaluate", run_dir)
+    done = command("evaluate", run_dir)
     assert done.returncode == 0, done.stderr
     (path,) = run_dir.glob("evaluation-*.json")
     assert json.loads(path.read_text())["metrics"] == result["metrics"]
@@ -70,7 +71,7 @@ def test_evaluation_reads_what_training_reported(run):
 def test_trained_checkpoint_is_read_with_a_new_readout(run):
     run_dir, result = run("representation=heatmap", "boxes=[gt]")
     readout = "+representation.codec.readouts.wide={_target_:poserep.codecs.DARK,kernel:7}"
-    done = command("poserep.evaluate", run_dir, readout, "readouts=[wide,argmax]")
+    done = command("evaluate", run_dir, readout, "readouts=[wide,argmax]")
     assert done.returncode == 0, done.stderr
     (path,) = run_dir.glob("evaluation-*.json")
     found = json.loads(path.read_text())["metrics"]["gt"]
@@ -124,7 +125,7 @@ def test_curves_have_the_same_keys_for_every_representation(run):
 
 def test_precision_of_training_does_not_touch_evaluation(run):
     run_dir, _ = run("representation=simcc", "trainer.precision=bf16-mixed", "boxes=[gt]")
-    done = command("poserep.evaluate", run_dir, "trainer.precision=32-true")
+    done = command("evaluate", run_dir, "trainer.precision=32-true")
     assert done.returncode == 0, done.stderr
     (path,) = run_dir.glob("evaluation-*.npz")
     with np.load(path) as single, np.load(run_dir / "predictions.npz") as mixed:
@@ -188,13 +189,13 @@ def test_failed_row_does_not_stop_a_sweep(synthetic, tmp_path):
         f"table: {{title: Two, rows: {rows}}}\nhydra: {{mode: MULTIRUN}}\n"
     )
     done = command(
-        "poserep.train", "--config-dir", tmp_path / "sweeps", "--config-name", "two", "trainer=smoke",
+        "train", "--config-dir", tmp_path / "sweeps", "--config-name", "two", "trainer=smoke",
         "data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}", "seed=0,1", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 1
     assert "2 of 4 cells failed" in done.stderr and "multiple of 8" in done.stderr
     assert len(list((tmp_path / "runs" / "two").glob("*/result.json"))) == 2
-    shown = command("poserep.report", "two", cwd=tmp_path)
+    shown = command("report", "two", cwd=tmp_path)
     assert "missing" in shown.stdout and "60x60" in shown.stdout
 
 

@@ -166,7 +166,7 @@ def test_a_table_without_its_files_says_so_at_once(sweep, tmp_path):
 def test_a_table_that_is_refused_asks_for_nothing(sweep):
     tiny = sweep("representation=simcc", "representation=simc")
     done = tiny.run()
-    assert done.returncode == 1 and "row 'row 1': no representation 'simc'; did you mean simcc?" in done.stderr
+    assert done.returncode == 2 and "row 'row 1': no representation 'simc'; did you mean simcc?" in done.stderr
     assert not tiny.study.exists()
 
 

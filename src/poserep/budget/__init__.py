@@ -1,1 +1,1 @@
-"""What a table costs to run: ``python -m poserep.budget``."""
+"""What a table costs to run: ``poserep sweep budget``."""

@@ -1,1 +1,1 @@
-"""Runs held against each other, from what they left behind: ``python -m poserep.compare``."""
+"""Runs held against each other, from what they left behind: ``poserep compare``."""

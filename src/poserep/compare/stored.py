@@ -101,7 +101,7 @@ def _read(path: Path, readout: str, boxes: str | None) -> Evaluation:
     if readout not in readouts:
         raise InputError(f"{path} has no readout {readout!r}; it has {', '.join(readouts)}")
     if readout not in result["protocol"][boxes]:
-        raise InputError(f"{path} does not record each readout's protocol; evaluate it with poserep.evaluate first")
+        raise InputError(f"{path} does not record each readout's protocol; evaluate it with poserep evaluate first")
     return Evaluation(file, result, boxes, readout)
 
 
@@ -135,7 +135,7 @@ def rebuild(evaluation: Evaluation) -> tuple[PoseMetric, Predictions]:
         if found != recorded:
             raise InputError(
                 f"{evaluation.name} was evaluated on {files[name]} with SHA-256 {recorded}, but there is {found} now; "
-                "bring back the file, or evaluate again with poserep.evaluate"
+                "bring back the file, or evaluate again with poserep evaluate"
             )
     skeleton = skeleton_of(cfg)
     persons = instances_of(cfg, "val", skeleton, root, evaluation.boxes)[: cfg.trainer.get("limit")]
@@ -147,7 +147,7 @@ def rebuild(evaluation: Evaluation) -> tuple[PoseMetric, Predictions]:
             if not np.array_equal(stored[f"{evaluation.boxes}/{key}"], getattr(instances, key)):
                 raise InputError(
                     f"{evaluation.npz} holds predictions of other boxes than {files['annotations']} now gives (their "
-                    f"{key} differs); evaluate again with poserep.evaluate"
+                    f"{key} differs); evaluate again with poserep evaluate"
                 )
         keys = ("index", f"{evaluation.readout}/xy", f"{evaluation.readout}/score")
         predictions = Predictions(*(stored[f"{evaluation.boxes}/{key}"] for key in keys))

@@ -1,1 +1,1 @@
-"""Runs on Weights & Biases: what is shown, from where, and the charts: ``python -m poserep.dashboards``."""
+"""Runs on Weights & Biases: what is shown, from where, and the charts: ``poserep wandb dashboard``."""

@@ -24,7 +24,7 @@ END = 8.0
 def remedy(run_dir: Path) -> str:
     """What shows the run later."""
     where = "" if str(run_dir.parent.parent) == "runs" else f" {run_dir.parent.parent}"
-    return f"python -m poserep.publish {run_dir.parent.name}{where} shows the run once there is a network"
+    return f"poserep wandb push {run_dir.parent.name}{where} shows the run once there is a network"
 
 
 def follow(run_dir: Path, target: Target, over: Callable[[float], bool]) -> str:

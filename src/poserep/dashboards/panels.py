@@ -114,9 +114,7 @@ def caption(study: Study) -> str:
     said += [f"Protocol: {text}" for text in protocols]
     if len(protocols) > 1:
         said.append(f"Rows follow {len(protocols)} protocols; numbers compare only within one.")
-    return "\n\n".join(
-        [*said, *notes(rows), "The local records are the source: `python -m poserep.report` reads them."]
-    )
+    return "\n\n".join([*said, *notes(rows), "The local records are the source: `poserep report` reads them."])
 
 
 def table(study: Study) -> str:

@@ -66,7 +66,7 @@ class OnnxEstimator:
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         if not path.is_file():
-            raise InputError(f"model {path} does not exist; export a run with python -m poserep.export RUN_DIR")
+            raise InputError(f"model {path} does not exist; export a run with poserep export RUN_DIR")
         provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
         if provider not in onnxruntime.get_available_providers():
             raise InputError(
@@ -84,7 +84,7 @@ class OnnxEstimator:
         if KEY not in metadata:
             raise InputError(
                 f"model {path} does not say how to crop and what its joints are; give a file that was written by "
-                "python -m poserep.export"
+                "poserep export"
             )
         self.card = Card.from_json(metadata[KEY], path)
 

@@ -111,7 +111,7 @@ def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = 
     if trunk:
         return _other_backbone(theirs.backbone, ours.backbone)
     if theirs.layout == "poserep":
-        return "this is a checkpoint of a run of poserep: give its run directory to python -m poserep.evaluate"
+        return "this is a checkpoint of a run of poserep: give its run directory to poserep evaluate"
     said = []
     if theirs.head != ours.head:
         kind = f"looks like {'an' if theirs.head.startswith(('I', 'SR')) else 'a'} {theirs.head} checkpoint"

@@ -1,1 +1,1 @@
-"""Tables and pages of a study: ``python -m poserep.report``."""
+"""Tables and pages of a study: ``poserep report``."""

@@ -1,12 +1,12 @@
-"""What differs between two runs, as tables: ``python -m poserep.report diff RUN_A RUN_B [--all] [--json FILE]``.
+"""Show what differs between two runs, as tables.
 
-RUN_A and RUN_B are run directories, or ``evaluation-*.json`` files in them. Parts in which both agree are said in a
-line. Metrics are not tested here: ``python -m poserep.compare`` says whether a difference is more than noise.
+RUN_A and RUN_B are run directories, or evaluation-*.json files in them. Parts in which both agree are said in a line.
+Metrics are not tested here: poserep compare says whether a difference is more than noise.
+
+example: poserep diff runs/demo/heatmap-... runs/demo/simcc-...
 """
 
-import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from poserep.console import parser_of
 from poserep.errors import InputError
 from poserep.report.difference import ABSENT, difference
 from poserep.results import write_json
@@ -113,18 +114,14 @@ def _value(value: Any) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Command line, without the word ``diff``."""
-    parser = argparse.ArgumentParser("poserep.report diff", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    """The command ``poserep diff``."""
+    parser = parser_of("diff", __doc__)
     parser.add_argument("a", type=Path, metavar="RUN_A")
     parser.add_argument("b", type=Path, metavar="RUN_B")
     parser.add_argument("--all", action="store_true", help="all metrics, not only those that tables show")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
     options = parser.parse_args(arguments)
-    try:
-        a, b = read(options.a), read(options.b)
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    a, b = read(options.a), read(options.b)
     found = difference(a, b)
     show(found, a, b, options.all)
     if options.json:

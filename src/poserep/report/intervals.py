@@ -115,7 +115,7 @@ class _Sides:
         for run, value in zip((*a, *b), found.a.values + found.b.values, strict=True):
             if abs(value - run.values[name]) > 1e-6 * max(1, abs(value)):
                 was = f"{run.values[name]:.6g} when it was evaluated"
-                raise InputError(f"{name} of {run.name} is {value:.6g} here and was {was}; use poserep.evaluate again")
+                raise InputError(f"{name} of {run.name} is {value:.6g} here and was {was}; use poserep evaluate again")
         return {"difference": found.difference, "low": found.low, "high": found.high, "images": found.images}
 
     def _open(self, path: Path, readout: str, name: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from poserep.errors import InputError
+from poserep.errors import Failed
 from poserep.running import interrupt
 
 
@@ -25,7 +25,7 @@ def launch(program: str, arguments: Sequence[str], devices: int, work: Callable[
         saves: As `start` takes it.
 
     Raises:
-        InputError: If a process failed; it has said why.
+        Failed: If a process failed; it has said why.
     """
     if devices == 1 or "LOCAL_RANK" in os.environ:
         work()
@@ -48,7 +48,7 @@ def start(
         saves: Whether it listens as `poserep.running.interrupt` does, to save and end by itself, or may just be ended.
 
     Raises:
-        InputError: If one failed.
+        Failed: If one failed.
     """
     command = [sys.executable]
     environment = {**os.environ, interrupt.PARENT: str(os.getpid())}
@@ -77,7 +77,7 @@ def start(
                 child.wait()
                 raise
     if code:
-        raise InputError(f"{program} {' '.join(arguments)}: {ending(code)}")
+        raise Failed(f"{program} {' '.join(arguments)}: {ending(code)}")
 
 
 def ending(code: int) -> str:

@@ -1,1 +1,1 @@
-"""Run a table: ``python -m poserep.sweep``."""
+"""Run a table: ``poserep sweep``."""

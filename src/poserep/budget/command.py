@@ -1,16 +1,14 @@
 """What the tables of sweeps/ cost to run: runs, persons, training work, and time on one device.
 
-``python -m poserep.budget [TABLE ...] [--mode published|controlled] [--tflops N] [--record]``
-
 Work is true multiply-accumulates x 2 operations x 3 (forward, and backward twice as much) x persons x epochs;
 evaluation and waiting for data are not in it. Time on a device is by the training steps that were measured on it
 (benchmarks/results/training-steps-*.json), scaled by multiply-accumulates for networks that were not. Without such a
 record of a GPU, GPU-hours are by a rate that is assumed.
+
+example: poserep sweep budget simcc-table1 --mode controlled
 """
 
-import argparse
 import csv
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from poserep.budget.speeds import Record, macs_of, read_records, seconds
 from poserep.build import CONF
+from poserep.console import parser_of
 from poserep.errors import InputError
 from poserep.sweep.compositions import cells_of, compositions, names, table
 from poserep.tables.table import MODES, nearest
@@ -172,33 +171,24 @@ def write(path: Path, found: Sequence[Budget], records: Sequence[Record], tflops
             sheet.writerow([cost.name, cost.mode, cost.runs, *(about if cost.images is not None else [""] * 6)])
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m poserep.budget", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(arguments: Sequence[str]) -> None:
+    """The command ``poserep sweep budget``."""
+    parser = parser_of("sweep budget", __doc__)
     parser.add_argument("tables", nargs="*", metavar="TABLE", help="of sweeps/ (all)")
     parser.add_argument("--mode", choices=MODES, help="of the rows (as the file says)")
     parser.add_argument(
         "--tflops", type=float, default=TFLOPS, help=f"assumed of a GPU if none was measured ({TFLOPS:g})"
     )
     parser.add_argument("--record", action="store_true", help=f"write {RECORD.relative_to(CONF.parent)}")
-    options = parser.parse_args(argv)
-    try:
-        if not options.tflops > 0:
-            raise InputError(f"--tflops {options.tflops:g}: give a number above 0")
-        if options.record and (options.tables or options.mode):
-            raise InputError("--record is of all tables as they are; leave out TABLE and --mode")
-        records, counts, found = read_records(), Counts(), []
-        for name in options.tables or names():
-            found.append(budget(name, options.mode, records, counts))
-            print("\n".join(lines(found[-1], records, options.tflops)), flush=True)
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    options = parser.parse_args(arguments)
+    if not options.tflops > 0:
+        raise InputError(f"--tflops {options.tflops:g}: give a number above 0")
+    if options.record and (options.tables or options.mode):
+        raise InputError("--record is of all tables as they are; leave out TABLE and --mode")
+    records, counts, found = read_records(), Counts(), []
+    for name in options.tables or names():
+        found.append(budget(name, options.mode, records, counts))
+        print("\n".join(lines(found[-1], records, options.tflops)), flush=True)
     if options.record:
         write(RECORD, found, records, options.tflops)
         print(f"written: {RECORD.relative_to(CONF.parent)}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,12 +1,5 @@
-"""Run a table, or see how its cells stand.
+"""Run a table, or see how its cells stand."""
 
-``python -m poserep.sweep run TABLE [--rows NAME] [--retries N] [--fail-fast] [KEY=VALUE ...]`` runs sweeps/TABLE.yaml;
-every KEY=VALUE is one of Hydra's, ``hydra/launcher=joblib`` among them. ``python -m poserep.sweep status TABLE
-[--runs DIR]`` prints one line for each cell that has been asked for.
-"""
-
-import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from poserep.console import parser_of
 from poserep.errors import InputError
 from poserep.results import read_curve
 from poserep.running.lease import by_whom
@@ -54,7 +48,7 @@ def show_status(study: Path) -> int:
     """
     cells = planned(study)
     if not cells:
-        raise InputError(f"no cell of {study} has been asked for; run: python -m poserep.sweep run {study.name}")
+        raise InputError(f"no cell of {study} has been asked for; run: poserep sweep run {study.name}")
     states = [cell_state(study / cell.name) for cell in cells]
     for cell, (state, more) in zip(cells, states, strict=True):
         print(f"{state:<9} {cell.name}  {_rows(cell)}" + (f"  {more}" if more else ""))
@@ -84,18 +78,11 @@ def run_table(table: str, retries: int | None, fail_fast: bool, rows: Sequence[s
     found = table_of(SWEEPS, table)
     if found is None or not found.runnable:
         raise InputError(f"no row of sweeps/{table}.yaml is a run; make reproduce-{table} does what it is for")
-    sys.argv = ["poserep.train", "--config-dir", str(SWEEPS), "--config-name", table, *overrides]
-    sys.argv += [f"hydra.sweeper.retries={retries}"] if retries is not None else []
-    sys.argv += ["hydra.sweeper.fail_fast=true"] if fail_fast else []
-    sys.argv += [f"hydra.sweeper.rows=[{','.join(map(quoted, rows))}]"] if rows else []
-    try:
-        train.main()
-    except SystemExit as error:
-        if not isinstance(error.code, str):
-            raise
-        # Nothing has run, and a report would hide why.
-        print(error.code, file=sys.stderr)
-        sys.exit(2)
+    words = ["--config-dir", str(SWEEPS), "--config-name", table, *overrides]
+    words += [f"hydra.sweeper.retries={retries}"] if retries is not None else []
+    words += ["hydra.sweeper.fail_fast=true"] if fail_fast else []
+    words += [f"hydra.sweeper.rows=[{','.join(map(quoted, rows))}]"] if rows else []
+    train.main(words)
 
 
 def quoted(text: str) -> str:
@@ -103,32 +90,34 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", r"\'") + "'"
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m poserep.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run what has not finished")
-    run.add_argument("table", help="a file of sweeps/, without .yaml")
-    run.add_argument("--rows", action="append", default=[], help="only such rows: a name, or a pattern as 'SimCC*'")
-    run.add_argument("--retries", type=int, help="how often a cell that failed is begun again; 1 unless given")
-    run.add_argument("--fail-fast", action="store_true", help="begin nothing more after a cell has failed")
-    status = commands.add_parser("status", help="a line for each cell; exit status 1 if one has failed")
-    status.add_argument("table", help="a folder of the runs")
-    status.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are")
+RUN = """Run a table, a file of sweeps/; runs that have finished are skipped, others go on where they stopped.
+
+Every key=value is one of Hydra's, hydra/launcher=joblib among them, and replaces what all rows say.
+
+example: poserep sweep run simcc-table1 --rows 'HRNet-W48 64x64*' data.root=data/coco
+"""
+STATUS = """Show how the cells of a table stand, a line for each; the exit code is 1 if one has failed.
+
+example: poserep sweep status simcc-table1
+"""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """The command ``poserep sweep run``."""
+    parser = parser_of("sweep run", RUN)
+    parser.add_argument("table", help="a file of sweeps/, without .yaml")
+    parser.add_argument("--rows", action="append", default=[], help="only such rows: a name, or a pattern as 'SimCC*'")
+    parser.add_argument("--retries", type=int, help="how often a cell that failed is begun again; 1 unless given")
+    parser.add_argument("--fail-fast", action="store_true", help="begin nothing more after a cell has failed")
     # Overrides may stand between options.
-    options, rest = parser.parse_known_args()
-    try:
-        if options.command == "status":
-            if rest:
-                parser.error(f"unrecognized arguments: {' '.join(rest)}")
-            sys.exit(1 if show_status(options.runs / options.table) else 0)
-        run_table(options.table, options.retries, options.fail_fast, options.rows, rest)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    given, rest = parser.parse_known_args(arguments)
+    run_table(given.table, given.retries, given.fail_fast, given.rows, rest)
 
 
-if __name__ == "__main__":
-    main()
+def status(arguments: Sequence[str]) -> int:
+    """The command ``poserep sweep status``."""
+    parser = parser_of("sweep status", STATUS)
+    parser.add_argument("table", help="a folder of the runs")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are (runs)")
+    given = parser.parse_args(arguments)
+    return 1 if show_status(given.runs / given.table) else 0

@@ -1,14 +1,12 @@
 """Whether two runs or readouts differ by more than the choice of images explains, from their stored predictions.
 
-``python -m poserep.compare A[:READOUT] B[:READOUT] [--metric AP] [--boxes gt] [--score-threshold 0] [--samples 1000]
-[--json FILE]``
-
-A and B are run directories, ``evaluation-*.json`` files of ``poserep.evaluate``, or several of them joined by commas
-that differ in their seed only. Images are drawn anew with replacement, the same for both sides, and the difference of
+A and B are run directories, evaluation-*.json files of poserep evaluate, or several of them joined by commas that
+differ in their seed only. Images are drawn anew with replacement, the same for both sides, and the difference of
 the metric gets an interval; no network is needed. Both sides must be about the same persons and the same metric.
+
+example: poserep compare runs/demo/heatmap-...:dark runs/demo/simcc-... --metric AP75
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 from rich.table import Table
 
 from poserep.compare.stored import Evaluation, check_protocols, read_side, rebuild
-from poserep.console import wide_console
+from poserep.console import parser_of, wide_console
 from poserep.errors import InputError
 from poserep.metrics.paired import Difference, Side, paired
 from poserep.results import provenance, write_json
@@ -138,11 +136,9 @@ def show(record: dict[str, Any]) -> None:
         print(f"note: not the same protocol in: {', '.join(record['protocol_differs'])}")
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m poserep.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(arguments: Sequence[str]) -> None:
+    """The command ``poserep compare``."""
+    parser = parser_of("compare", __doc__)
     parser.add_argument("a", help="A[:READOUT]")
     parser.add_argument("b", help="B[:READOUT]")
     parser.add_argument("--metric", help="one of the result's; its chief one unless given")
@@ -152,19 +148,12 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1000, help="resamples of the images")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--json", type=Path, help="write everything there as well")
-    options = parser.parse_args()
-    try:
-        a = read_side(options.a, options.boxes)
-        b = read_side(options.b, options.boxes or a[0].boxes)
-        record = compare(a, b, options.metric, options.samples, options.seed, options.score_threshold)
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    options = parser.parse_args(arguments)
+    a = read_side(options.a, options.boxes)
+    b = read_side(options.b, options.boxes or a[0].boxes)
+    record = compare(a, b, options.metric, options.samples, options.seed, options.score_threshold)
     show(record)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         write_json(options.json, record)
         print(f"written: {options.json}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,91 @@
+"""The command line: what is listed, suggested, refused, and with which exit code."""
+
+import subprocess
+import sys
+
+import pytest
+
+from poserep import cli
+from poserep.errors import Failed, InputError
+from poserep.running.interrupt import Stopped
+
+
+def test_all_commands_are_listed_with_a_line_each(capsys):
+    for words in ([], ["-h"], ["--help"]):
+        assert cli.main(words) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split("  ")[1] for line in lines[2:]] == list(cli.COMMANDS)
+        assert all(len(line) <= 100 for line in lines)
+
+
+@pytest.mark.parametrize("group", ["data", "sweep", "wandb"])
+def test_a_group_lists_its_commands(capsys, group):
+    for words in ([group], [group, "--help"]):
+        assert cli.main(words) == 0
+        assert f"  {group} " in (shown := capsys.readouterr().out) and "train" not in shown
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_shows_usage_options_and_an_example(capsys, name):
+    assert cli.main([*name.split(), "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: poserep {name}") and f"example: poserep {name}" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        ("trian", "train"),
+        ("status x", "sweep status"),
+        ("data chek", "data check"),
+        ("data", None),
+        ("check", "data check"),
+    ],
+)
+def test_a_wrong_word_suggests_the_near_one(capsys, words, near):
+    assert cli.main(words.split()) == (2 if near else 0)
+    if near:
+        assert capsys.readouterr().err.endswith(f"; did you mean {near!r}?\n")
+
+
+def test_a_word_like_no_other_names_them_all(capsys):
+    assert cli.main(["frobnicate"]) == 2
+    assert "there are train, evaluate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "text"),
+    [
+        (None, 0, ""),
+        (1, 1, ""),
+        (InputError("no such key"), 2, "error: no such key\n"),
+        (Failed("the run failed"), 1, "error: the run failed\n"),
+        (PermissionError(13, "Permission denied", "x"), 1, "error: [Errno 13] Permission denied: 'x'\n"),
+        (Stopped("SIGTERM"), 75, "stopped (SIGTERM); the same command goes on from the last checkpoint\n"),
+        (SystemExit(75), 75, ""),
+    ],
+)
+def test_exit_codes(monkeypatch, capsys, end, code, text):
+    def command(arguments):
+        assert arguments == ["a", "--b"]
+        if isinstance(end, BaseException):
+            raise end
+        return end
+
+    monkeypatch.setattr("poserep.calibrate.main", command)
+    assert cli.main(["calibrate", "a", "--b"]) == code
+    assert capsys.readouterr().err == text
+
+
+def test_wrong_options_are_refused(capsys):
+    assert cli.main(["compare", "only-one"]) == 2
+    assert "usage: poserep compare" in capsys.readouterr().err
+
+
+def test_the_module_is_the_command_and_imports_nothing_heavy():
+    heavy = "[m for m in ('torch', 'hydra', 'numpy') if m in sys.modules]"
+    program = f"import sys; from poserep.cli import main; main(['--help']); print({heavy})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    whole = subprocess.run([sys.executable, "-m", "poserep", "nothing"], capture_output=True, text=True)
+    assert whole.returncode == 2 and whole.stderr.startswith("error: no command 'nothing'")
