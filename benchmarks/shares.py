@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from torch import Tensor
 
-from poserep.build import CONF
 from poserep.codecs import RLE, Codec
+from poserep.config import CONF, compose
 from poserep.geometry import Size
 from poserep.make import make
 from poserep.models.heads.points import RealNVP
@@ -72,8 +71,7 @@ def shares(
 
 def _config(backbone: str, size: str, representation: str) -> DictConfig:
     overrides = [f"backbone={backbone}", f"size={size}", f"representation={representation}", "trainer=gpu"]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", [*overrides, "optim=adam_step"])
+    return compose([*overrides, "optim=adam_step"]).cfg
 
 
 def _times(function: Callable[[], Any], cuda: bool, warmup: int, calls: int, ahead: bool) -> list[float]:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from stopwatch import race
 from torch import nn
 
-from poserep.build import CONF
+from poserep.config import compose
 from poserep.geometry import Size
 from poserep.models import Stacks
 from poserep.nets import build_net
@@ -52,9 +51,8 @@ def step(
 def ratios(backbone: str, representation: str, size: str, batch: int, device: str, rounds: int) -> dict[str, Any]:
     """Milliseconds of a step of every variant, and how much faster than the first each is, in turns."""
     torch.manual_seed(0)
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = [f"backbone={backbone}", f"representation={representation}", f"size={size}"]
-        cfg = compose("config", [*overrides, "trainer.channels_last=false"])
+    overrides = [f"backbone={backbone}", f"representation={representation}", f"size={size}"]
+    cfg = compose([*overrides, "trainer.channels_last=false"]).cfg
     skeleton = skeleton_of(cfg)
     net, codec = build_net(cfg, skeleton)
     shape = Size.parse(size)

@@ -21,13 +21,13 @@ from pathlib import Path
 import cv2
 import lightning
 import torch
-from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from machine import processor, record
 from omegaconf import DictConfig
 from steps import ratios, table
 
-from poserep.build import CONF, build
+from poserep.build import build
+from poserep.config import compose
 from poserep.results import provenance
 from poserep.running.progress import Progress
 from poserep.running.trainer import make_trainer, quiet
@@ -120,8 +120,7 @@ def main() -> None:
                 "boxes=[gt]",
                 "trainer.epochs=1000",
             ]
-            with initialize_config_dir(str(CONF), version_base="1.3"):
-                cfg = compose("config", [*overrides, *options.overrides])
+            cfg = compose([*overrides, *options.overrides]).cfg
             measured[name].append(measure(cfg, options.warmup, options.steps))
             print(name, {k: round(v, 3) for k, v in measured[name][-1].items()}, flush=True)
     first = statistics.median(m["img_s"] for m in measured[options.representations[0]])

@@ -8,6 +8,7 @@ import pytest
 from poserep import cli
 from poserep.errors import Failed, InputError
 from poserep.running.interrupt import Stopped
+from poserep.tables.files import SWEEPS
 
 
 def test_all_commands_are_listed_with_a_line_each(capsys):
@@ -45,7 +46,7 @@ def test_help_shows_usage_options_and_an_example(capsys, name):
 def test_a_wrong_word_suggests_the_near_one(capsys, words, near):
     assert cli.main(words.split()) == (2 if near else 0)
     if near:
-        assert capsys.readouterr().err.endswith(f"; did you mean {near!r}?\n")
+        assert capsys.readouterr().err.endswith(f"; did you mean {near}?\n")
 
 
 def test_a_word_like_no_other_names_them_all(capsys):
@@ -75,6 +76,17 @@ def test_exit_codes(monkeypatch, capsys, end, code, text):
     monkeypatch.setattr("poserep.calibrate.main", command)
     assert cli.main(["calibrate", "a", "--b"]) == code
     assert capsys.readouterr().err == text
+
+
+def test_all_that_compose_start_from_another_file(capsys):
+    words = ["--config-dir", str(SWEEPS), "--config-name", "lspet", "data.root=nowhere"]
+    assert cli.main(["cost", *words, "representation=simcc", "--batches", "1"]) == 0
+    assert "14 joints" in capsys.readouterr().out
+    for command in (["data", "stats"], ["data", "check"], ["import", "nowhere.pth"]):
+        assert cli.main([*command, *words[:2], "--config-name", "lspett"]) == 2
+        assert "no sweep or configuration 'lspett'; did you mean lspet?" in capsys.readouterr().err
+        assert cli.main([*command, "--config-dir", "nowhere"]) == 2
+        assert capsys.readouterr().err == "error: --config-dir: nowhere is no folder\n"
 
 
 def test_wrong_options_are_refused(capsys):

@@ -14,9 +14,9 @@ from hydra import compose, initialize_config_dir
 from torch.nn import functional as F
 
 from codec_cases import each
-from poserep.build import CONF
 from poserep.codecs import DARK, Gaussian, Heatmap, QuarterShift, SimCC
 from poserep.codecs.base import axes
+from poserep.config import CONF
 from poserep.geometry import Axis, mirror_image
 from poserep.make import make
 

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 from hydra import compose, initialize_config_dir
 
-from poserep.build import CONF
+from poserep.config import CONF
 from poserep.sweep.compositions import cells_of, names, table
 from poserep.tables.files import read_sweep
 from poserep.tables.table import MODES, chosen

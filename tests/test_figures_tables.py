@@ -15,7 +15,7 @@ import yaml
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
-from poserep.build import CONF
+from poserep.config import CONF
 from poserep.figures import encode
 from poserep.figures.choices import over_k, over_smoothing, smoothing
 from poserep.figures.crops import load_samples

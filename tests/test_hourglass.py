@@ -5,8 +5,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from poserep.build import CONF
 from poserep.codecs import RLE, Codec, Heatmap, MultiScale, Regression, SimCC, SRHeatmap
+from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import (

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from poserep.build import CONF
+from poserep.config import CONF
 from poserep.metrics.coco import NAMES as COCO_NAMES
 from poserep.metrics.crowdpose import NAMES as CROWD_NAMES
 from poserep.metrics.crowdpose import PARTS

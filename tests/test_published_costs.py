@@ -5,7 +5,7 @@ import csv
 import pytest
 import yaml
 
-from poserep.build import CONF
+from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.published_costs.__main__ import check, reproduce
 from poserep.published_costs.cells import Cell, Cost, printed_cells, verdict

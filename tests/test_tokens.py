@@ -8,8 +8,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import nn
 
-from poserep.build import CONF
 from poserep.codecs import RLE, Codec, Heatmap, Integral, Regression, SimCC, SRHeatmap
+from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.losses import Distance

@@ -4,9 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 
 from poserep.data import PoseDataModule, Tally
@@ -16,36 +14,6 @@ from poserep.module import PoseModule
 from poserep.nets import build_net
 from poserep.sets import boxes_of, dataset_of, files_of, instances_of, metric_of, root_of, skeleton_of
 from poserep.skeleton import Skeleton
-
-CONF = Path(__file__).parents[2] / "conf"
-
-
-@dataclass
-class RunSchema:
-    """The run-level keys and their types; everything below a group is the group's own business."""
-
-    data: Any = None
-    backbone: Any = None
-    representation: Any = None
-    augment: Any = None
-    optim: Any = None
-    trainer: Any = None
-    logger: Any = None
-    input_size: str = "64x64"  # not `size`, which is the name of the group that sets it
-    heatmap_sigma: float = 1.0
-    simcc_sigma: float = 4.0
-    dark_kernel: int = 3
-    study: str = "default"
-    seed: int = 0
-    align: str = "centre"
-    flip_test: bool = True
-    readouts: list[str] | None = None
-    boxes: list[str] | None = None
-    runs: str = "runs"
-    table: Any = None
-
-
-ConfigStore.instance().store("schema", RunSchema)
 
 
 @dataclass

@@ -6,9 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from poserep.build import CONF
-from poserep.errors import InputError
-from poserep.explain import keys, suggestion
+from poserep.config import CONF, keys
+from poserep.errors import InputError, suggestion
 
 # Groups whose settings are read one by one, so that a wrong name goes unseen; those of the others are arguments.
 READ = ("data", "optim", "representation", "trainer")

@@ -9,12 +9,11 @@ command goes on.
 
 import os
 import sys
-from collections.abc import Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import NamedTuple
 
-from poserep.errors import Failed, InputError, message
+from poserep.errors import Failed, InputError, message, nearest
 from poserep.running.interrupt import Stopped
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, os.EX_TEMPFAIL
@@ -59,8 +58,13 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of a command line, that of this process unless another is given."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    return ended(lambda: _call(words))
+
+
+def ended(command: Callable[[], int | None]) -> int:
+    """The exit code with which a command ends; an error is printed as one line."""
     try:
-        return _call(words)
+        return command() or DONE
     except Failed as error:
         code, text = FAILED, f"error: {message(error)}"
     except OSError as error:
@@ -99,11 +103,10 @@ def _overview(commands: dict[str, Command]) -> str:
     return "\n".join(["usage: poserep COMMAND ...   (poserep COMMAND --help says what it takes)", "", *lines])
 
 
-def _near(name: str, known: Sequence[str] | dict[str, Command]) -> str:
-    # "status" stands for "sweep status".
-    last = [command for command in known if command.split()[-1] == name.split()[-1]]
-    near = last or get_close_matches(name, list(known), 1, 0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+def _near(name: str, known: Iterable[str]) -> str:
+    # As of keys, what counts is the last word: "status" stands for "sweep status".
+    dotted = nearest(name.replace(" ", "."), [command.replace(" ", ".") for command in known])
+    return dotted.replace(".", " ")
 
 
 if __name__ == "__main__":

@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
-from poserep.build import CONF
-from poserep.console import parser_of, wide_console
+from poserep.config import compose
+from poserep.console import add_origin, parser_of, wide_console
 from poserep.errors import InputError
 from poserep.evaluate import configure
-from poserep.explain import ERRORS, explain
 from poserep.geometry import Size
 from poserep.latency import WAYS, cores, processor, timings
 from poserep.models import PoseNet
@@ -33,20 +31,19 @@ from poserep.sets import skeleton_of
 MIB = 2**20
 
 
-def composed(words: Sequence[str]) -> DictConfig:
+def composed(words: Sequence[str], name: str = "config", folder: Path | None = None) -> DictConfig:
     """The configuration of a run directory or of overrides, without the backbone's weights.
+
+    Args:
+        words: A run directory and overrides, or overrides alone.
+        name: As `poserep.config.compose` takes it, for overrides alone.
+        folder: As ``name``.
 
     Raises:
         InputError: If there is no such run, or an override is not understood.
     """
-    if words and "=" not in words[0]:
-        cfg = configure(Path(words[0]), list(words[1:]))
-    else:
-        try:
-            with initialize_config_dir(str(CONF), version_base="1.3"):
-                cfg = compose("config", list(words))
-        except ERRORS as error:
-            raise InputError(explain(error, words)) from error
+    of_a_run = words and "=" not in words[0]
+    cfg = configure(Path(words[0]), list(words[1:])) if of_a_run else compose(words, name, folder).cfg
     if cfg.backbone.get("weights"):
         cfg.backbone.weights = None
     return cfg
@@ -214,7 +211,7 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
         raise InputError(f"--seconds {options.seconds}: give a number above 0")
     if min(options.batches) < 1:
         raise InputError(f"--batches {min(options.batches)}: give 1 or more images")
-    cfg = composed(options.words)
+    cfg = composed(options.words, options.config_name, options.config_dir)
     about, net, codec = measure(cfg, options.batches)
     if torch.cuda.is_available():
         size = Size.parse(cfg.input_size)
@@ -233,6 +230,7 @@ def main(arguments: Sequence[str]) -> None:
     """The command ``poserep cost``."""
     parser = parser_of("cost", __doc__)
     parser.add_argument("words", nargs="*", metavar="RUN_DIR | key=value")
+    add_origin(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 32], help="images at a time (1 32)")
     parser.add_argument("--time", action="store_true", help="time it, in every way that is available here")

@@ -1,4 +1,9 @@
-"""The exceptions that become one line and an exit code, see `poserep.cli`."""
+"""The exceptions that become one line and an exit code, see `poserep.cli`, and what such a line suggests."""
+
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+
+NEAR = 0.6
 
 
 class InputError(ValueError):
@@ -12,3 +17,36 @@ class Failed(InputError):
 def message(error: InputError) -> str:
     """What it says; errors from loader processes arrive with a traceback in front."""
     return str(error).rsplit("poserep.errors.InputError: ", 1)[-1].strip()
+
+
+def suggestion(asked: str, known: Sequence[str], limit: int = 3) -> str:
+    """``; did you mean …?`` with the nearest of dotted keys, best first; empty if none is near.
+
+    What counts is the last part of a key, as ``trainer.lr`` stands for ``optim.lr``; what is before it decides among
+    equals.
+    """
+    last = asked.split(".")[-1]
+
+    def near(key: str) -> tuple[float, float]:
+        return similar(last, key.split(".")[-1]), similar(asked, key)
+
+    scored = sorted(((near(key), key) for key in known), key=lambda pair: (-sum(pair[0]), len(pair[1]), pair[1]))
+    best = [(sum(score), key) for score, key in scored if score[0] >= NEAR]
+    # One that is as good as certain needs no company but of those that are as good.
+    if best and best[0][0] > 1.6:
+        best = [(score, key) for score, key in best if score > best[0][0] - 0.1]
+    named = [key for _, key in best[:limit]]
+    return f"; did you mean {' or '.join(named)}?" if named else ""
+
+
+def nearest(asked: str, known: Iterable[str]) -> str:
+    """``; did you mean …?`` with the nearest name, or all names if none is near."""
+    names = list(known)
+    return suggestion(asked, names, 1) or f"; there are {', '.join(names) or 'none'}"
+
+
+def similar(a: str, b: str) -> float:
+    """How alike two names are, in [0, 1]; one that the other begins with counts as near."""
+    # batch_size stands for batch.
+    begins = min(len(a), len(b)) > 2 and (a.startswith(b) or b.startswith(a))
+    return max(SequenceMatcher(None, a, b).ratio(), 0.9 if begins and a != b else 0)

@@ -18,10 +18,10 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from poserep.assess import evaluate, save_predictions, save_submissions
-from poserep.build import CONF, Run, build
+from poserep.build import Run, build
+from poserep.config import CONF, explain
 from poserep.console import parser_of
 from poserep.errors import InputError
-from poserep.explain import explain
 from poserep.fit import loaded, tallies
 from poserep.geometry import Size
 from poserep.models import cost

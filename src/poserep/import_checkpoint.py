@@ -16,14 +16,12 @@ from typing import Any
 
 import lightning
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.table import Table
 
-from poserep.build import CONF
-from poserep.console import parser_of, wide_console
+from poserep.config import CONF, compose
+from poserep.console import add_origin, parser_of, wide_console
 from poserep.errors import InputError
-from poserep.explain import ERRORS, explain
 from poserep.models import cost
 from poserep.models.checkpoints import load_official
 from poserep.models.files import read_weights
@@ -38,7 +36,7 @@ from poserep.sets import skeleton_of
 STUDY = "imported"
 
 
-def composed(overrides: list[str]) -> tuple[DictConfig, str]:
+def composed(overrides: list[str], name: str = "config", folder: Path | None = None) -> tuple[DictConfig, str]:
     """The configuration of a run, and the name of its backbone; runs go to the study ``imported`` unless told.
 
     Raises:
@@ -46,20 +44,18 @@ def composed(overrides: list[str]) -> tuple[DictConfig, str]:
     """
     if any(override.startswith("-") for override in overrides):
         raise InputError(f"one file is one run; {overrides} may only hold overrides, as key=value")
-    try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("config", [f"study={STUDY}", *overrides], return_hydra_config=True)
-            backbone = cfg.hydra.runtime.choices["backbone"]
-    except ERRORS as error:
-        raise InputError(explain(error, overrides)) from error
-    OmegaConf.set_struct(cfg, False)
-    cfg.pop("hydra")
-    OmegaConf.set_struct(cfg, True)
-    return cfg, backbone
+    cfg, choices = compose([f"study={STUDY}", *overrides], name, folder)
+    return cfg, choices["backbone"]
 
 
-def import_checkpoint(path: Path, overrides: list[str]) -> Path:
+def import_checkpoint(path: Path, overrides: list[str], name: str = "config", folder: Path | None = None) -> Path:
     """Make a run directory of a published model: config.yaml, checkpoints/last.ckpt, import.json and status.json.
+
+    Args:
+        path: The file of the model.
+        overrides: As for training; they say which network and data the file is of.
+        name: As `poserep.config.compose` takes it.
+        folder: As ``name``.
 
     Returns:
         The run directory. It has no result.json, as nothing has been evaluated.
@@ -68,7 +64,7 @@ def import_checkpoint(path: Path, overrides: list[str]) -> Path:
         InputError: If configuration and file do not fit each other, or the file cannot be read.
     """
     quiet()
-    cfg, backbone = composed(overrides)
+    cfg, backbone = composed(overrides, name, folder)
     if cfg.backbone.get("weights"):
         raise InputError("backbone.weights would be replaced by the imported ones; leave it out")
     # What only training runs may be missing in the file; it starts as a run of this seed would start it.
@@ -166,7 +162,8 @@ def main(arguments: Sequence[str]) -> None:
     parser = parser_of("import", __doc__)
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
+    add_origin(parser)
     given = parser.parse_intermixed_args(arguments)
     if not CONF.is_dir():
         raise InputError("poserep runs from a checkout with its conf/ folder: pip install -e .")
-    import_checkpoint(given.file, given.overrides)
+    import_checkpoint(given.file, given.overrides, given.config_name, given.config_dir)

@@ -7,10 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from poserep.build import RunSchema
 from poserep.checks import check
-from poserep.errors import InputError
-from poserep.explain import suggestion
+from poserep.config import RunSchema
+from poserep.errors import InputError, suggestion
 from poserep.results import contents, files_of, finished, identity
 
 

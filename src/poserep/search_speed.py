@@ -13,17 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.table import Table
 
-from poserep.build import CONF
+from poserep.cli import ended
 from poserep.codecs import QuarterShift, SRHeatmap
+from poserep.config import CONF, compose
 from poserep.console import wide_console
 from poserep.errors import InputError
-from poserep.explain import explain
 from poserep.geometry import Size
 from poserep.latency import cores, processor, race
 from poserep.latency.turns import spread
@@ -130,24 +127,20 @@ def show(title: str, rows: Sequence[Timed]) -> Table:
 
 
 def main() -> None:
-    """Command line."""
+    """``make reproduce-srpose-fig7``."""
     parser = argparse.ArgumentParser(prog="python -m poserep.search_speed", description=__doc__)
     parser.add_argument("--config-dir", type=Path, default=SWEEPS)
     parser.add_argument("--config-name", default="srpose-fig7", help="the sweep file, without .yaml")
     parser.add_argument("--record", action="store_true", help="write to results/ in place of runs/")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     given = parser.parse_intermixed_args()
-    try:
-        with initialize_config_dir(str(given.config_dir.resolve()), version_base="1.3"):
-            cfg = compose(given.config_name, [f"hydra.searchpath=[file://{CONF}]", *given.overrides])
-        table: Any = OmegaConf.to_container(cfg.table, resolve=True)
-        rows = list(measure(table))
-    except (InputError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {explain(error, given.overrides)}")
+    cfg = compose(given.overrides, given.config_name, given.config_dir).cfg
+    table: Any = OmegaConf.to_container(cfg.table, resolve=True)
+    rows = list(measure(table))
     wide_console().print(show(table["title"], rows))
     write(path := (CONF.parent / "results" if given.record else Path(cfg.runs) / cfg.study) / f"{cfg.study}.csv", rows)
     print(f"table: {path}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

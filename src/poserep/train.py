@@ -11,9 +11,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from poserep.build import CONF
+from poserep.config import CONF, ERRORS, explain, understood
 from poserep.errors import Failed, InputError, message
-from poserep.explain import ERRORS, explain, understood
 from poserep.fit import fit
 from poserep.prepare import prepare
 from poserep.report.evaluation import show_evaluation

@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from poserep.build import CONF
+from poserep.config import CONF
 from poserep.data.synthetic import generate
 from poserep.fit import fit
 from poserep.prepare import prepare

@@ -9,7 +9,7 @@ import pytest
 from poserep import cli
 from poserep.budget import command as budget
 from poserep.budget.speeds import Measured, Record, macs_of, read_records, seconds
-from poserep.build import CONF
+from poserep.config import CONF
 from poserep.models.cost import macs
 from poserep.nets import build_net
 from poserep.skeleton import COCO
@@ -118,7 +118,7 @@ def test_help_lists_every_sweep():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["simcc-table11"], "no table 'simcc-table11' with rows to train; did you mean 'simcc-table1'"),
+        (["simcc-table11"], "no table 'simcc-table11' with rows to train; did you mean simcc-table1"),
         (["demo", "--tflops", "0"], "--tflops 0: give a number above 0"),
         (["demo", "--record"], "--record is of all tables as they are"),
     ],

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
-from poserep.build import CONF
+from poserep.config import CONF
 from poserep.fit import fit
 from poserep.prepare import prepare
 from poserep.skeleton import COCO

@@ -11,8 +11,8 @@ import torch
 
 import test_codec_contract as contract
 from codec_cases import SIZES, Case, _other
-from poserep.build import CONF
 from poserep.codecs import CentreOfMass
+from poserep.config import CONF
 from poserep.fit import fit
 from poserep.geometry import ALIGNMENTS
 from poserep.prepare import prepare

@@ -8,9 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from poserep import explain
-from poserep.build import CONF
 from poserep.checks import check, keys_of
+from poserep.config import CONF, ERRORS, composing, explain, understood
+from poserep.config import compose as compose_run
 from poserep.errors import InputError
 from poserep.prepare import prepare
 
@@ -19,10 +19,10 @@ SWEEPS = CONF.parent / "sweeps"
 
 def said(*overrides: str) -> str:
     """What is said of overrides that do not compose."""
-    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(explain.ERRORS) as caught:
+    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ERRORS) as caught:
         compose("config", [*overrides])
-    assert explain.understood(caught.value)
-    line = explain.explain(caught.value, overrides)
+    assert understood(caught.value)
+    line = explain(caught.value, overrides)
     assert "\n" not in line
     return line
 
@@ -56,9 +56,9 @@ def test_keys_of_what_was_chosen_are_suggested():
 
 
 def test_keys_of_the_table_are_suggested():
-    with initialize_config_dir(str(SWEEPS), version_base="1.3"), pytest.raises(explain.ERRORS) as caught:
+    with initialize_config_dir(str(SWEEPS), version_base="1.3"), pytest.raises(ERRORS) as caught:
         compose("embedded", [f"hydra.searchpath=[file://{CONF}]", "table.mod=published"])
-    assert explain.explain(caught.value) == "no key table.mod; did you mean table.mode?"
+    assert explain(caught.value) == "no key table.mod; did you mean table.mode?"
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_what_is_no_override(override, beginning):
 
 def test_unknown_sweep():
     with initialize_config_dir(str(SWEEPS), version_base="1.3"):
-        with pytest.raises(explain.ERRORS) as caught:
+        with pytest.raises(ERRORS) as caught:
             compose("embeded")
-        assert explain.explain(caught.value) == "no sweep or configuration 'embeded'; did you mean embedded?"
+        assert explain(caught.value) == "no sweep or configuration 'embeded'; did you mean embedded?"
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        with pytest.raises(explain.ERRORS) as caught:
+        with pytest.raises(ERRORS) as caught:
             compose("embedded")
-        assert explain.explain(caught.value) == "embedded is a sweep: add --config-dir sweeps"
+        assert explain(caught.value) == "embedded is a sweep: add --config-dir sweeps"
 
 
 def test_hydra_goes_on_with_what_it_was_at():
@@ -124,14 +124,14 @@ def test_hydra_goes_on_with_what_it_was_at():
 
 
 def said_within(override: str) -> str:
-    with pytest.raises(explain.ERRORS) as caught:
+    with pytest.raises(ERRORS) as caught:
         compose("config", [override])
-    return explain.explain(caught.value, [override])
+    return explain(caught.value, [override])
 
 
 def test_what_is_not_known_is_said_with_where_to_look():
-    assert explain.explain(ValueError("first\nsecond")) == "first (HYDRA_FULL_ERROR=1 shows where)"
-    assert not explain.understood(ValueError("first"))
+    assert explain(ValueError("first\nsecond")) == "first (HYDRA_FULL_ERROR=1 shows where)"
+    assert not understood(ValueError("first"))
 
 
 @pytest.mark.parametrize(
@@ -198,3 +198,16 @@ def test_command_says_one_line(tmp_path):
 def test_traceback_for_those_who_ask():
     code, lines = command("trainer.epoch=1", HYDRA_FULL_ERROR="1")
     assert code == 1 and any(line.startswith("Traceback") for line in lines)
+
+
+def test_configurations_are_composed_within_each_other_and_beside_hydra():
+    with composing() as outer:
+        first = outer(["seed=1"])
+        inner = compose_run(["data=lspet", "representation=simcc"])
+        second = outer(["seed=2"])
+    assert (first.cfg.seed, second.cfg.seed) == (1, 2) and "hydra" not in first.cfg
+    assert inner.choices["data"] == "lspet" and inner.choices["representation"] == "simcc"
+    assert not GlobalHydra.instance().is_initialized()
+    with pytest.raises(InputError, match="no key or group sead; did you mean seed"):
+        compose_run(["sead=1"])
+    assert compose_run(["seed=3"], "demo", SWEEPS).cfg.study == "demo"

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from layouts import mmpose0, mmpose1, papers, parallel
-from poserep.build import CONF
+from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.evaluate import configure as reconfigure
 from poserep.evaluate import reread, restore

@@ -12,7 +12,7 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
 
-from poserep.build import CONF
+from poserep.config import CONF
 from poserep.fit import fit
 from poserep.prepare import prepare
 from poserep.report.comparison_sheets import comparison_csv

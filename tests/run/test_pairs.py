@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from torch import nn
 
 from poserep import nets
-from poserep.build import CONF
+from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import Stacks

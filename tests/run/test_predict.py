@@ -15,7 +15,7 @@ from PIL import Image
 
 from conftest import TINY
 from poserep import cli, evaluate, export, predict
-from poserep.build import CONF
+from poserep.config import CONF
 from poserep.deploy.boxes import read_boxes
 from poserep.deploy.drawing import LEFT, MIDDLE, RIGHT, colours, draw
 from poserep.deploy.estimators import open_model

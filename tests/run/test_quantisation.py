@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from poserep.build import CONF
 from poserep.codecs import Heatmap, SimCC
+from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Crop, Size
 from poserep.quantisation import cell
@@ -289,7 +289,7 @@ def test_command_line(synthetic, tmp_path):
     figures = {f"{name}.{kind}" for name in ("error", "ap", "robustness") for kind in ("svg", "png")}
     assert {p.name for p in folder.iterdir() if p.is_file()} == {"table.csv", *figures}
     again = subprocess.run([*command, "table.area=none"], cwd=CONF.parent, capture_output=True, text=True)
-    assert again.returncode == 1 and "error: nothing could be measured" in again.stderr
+    assert again.returncode == 2 and "error: nothing could be measured" in again.stderr
 
 
 @pytest.mark.real

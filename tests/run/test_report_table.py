@@ -19,7 +19,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from poserep import cli
-from poserep.build import CONF
+from poserep.config import CONF
 from poserep.fit import fit
 from poserep.prepare import prepare
 from poserep.report import collect as report

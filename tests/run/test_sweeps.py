@@ -23,7 +23,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from poserep import nets
-from poserep.build import CONF, effective_lr
+from poserep.build import effective_lr
+from poserep.config import CONF
 from poserep.fit import fit
 from poserep.geometry import Size
 from poserep.make import make

@@ -18,11 +18,11 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from poserep.budget.speeds import Record, macs_of, read_records, seconds
-from poserep.build import CONF
+from poserep.config import CONF
 from poserep.console import parser_of
-from poserep.errors import InputError
+from poserep.errors import InputError, nearest
 from poserep.sweep.compositions import cells_of, compositions, names, table
-from poserep.tables.table import MODES, nearest
+from poserep.tables.table import MODES
 
 RECORD = CONF.parent / "results" / "budget.csv"
 # Persons to train on: annotated ones with joints; for CrowdPose its 80,000 by the share of images that train.

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from poserep.build import CONF
+from poserep.config import CONF, compose
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models.cost import macs
@@ -73,8 +72,7 @@ def read_records(folder: Path = RESULTS) -> list[Record]:
 
 def _measured(row: dict[str, Any]) -> Measured:
     overrides = [f"{key}={row[key]}" for key in ("backbone", "representation", "size")]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides)
+    cfg = compose(overrides).cfg
     seconds = {half: row[name]["ms"] / 1000 / row["batch"] for half, name in VARIANTS.items()}
     return Measured(f"{row['backbone']} {row['size']}", backbone_of(cfg), macs_of(cfg), seconds)
 

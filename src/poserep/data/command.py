@@ -2,20 +2,14 @@
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import OmegaConf
 from rich.console import Console
 
-from poserep.build import CONF
-from poserep.console import parser_of
+from poserep.config import Composed, compose
+from poserep.console import add_origin, parser_of
 from poserep.data.mpii_mat import convert_mat
 from poserep.errors import InputError
 from poserep.inspection.check import check
@@ -26,60 +20,23 @@ from poserep.inspection.preview import preview
 from poserep.inspection.stats import stats, tables
 
 
-def configure(overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, str]]:
-    """The configuration of some overrides, and the name that was chosen of each group.
+def configure(overrides: Sequence[str], name: str = "config", folder: Path | None = None) -> Composed:
+    """The configuration of some overrides, as `poserep.config.compose` takes them.
 
     Raises:
         InputError: If an override is none, names nothing, or one is missing.
     """
-    try:
-        return _configured(overrides)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise InputError((str(error).splitlines() or [type(error).__name__])[0]) from error
-
-
-def _configured(overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, str]]:
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    for override in parsed:
-        options = [path.stem for path in (CONF / override.get_key_element()).glob("*.yaml")]
-        if options and str(override.value()) not in options:
-            raise InputError(_near(f"{override.get_key_element()}=", str(override.value()), options))
-    groups = [o.input_line or "" for o in parsed if (CONF / o.get_key_element()).is_dir()]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        known = _keys(OmegaConf.to_container(compose("config", groups)))
-        for override in parsed:
-            key = override.get_key_element()
-            if key not in known and not key.startswith(("+", "~")) and override.input_line not in groups:
-                raise InputError(_near("", key, known))
-        cfg = compose("config", list(overrides), return_hydra_config=True)
-    choices = dict(cfg.hydra.runtime.choices)
-    with open_dict(cfg):
-        del cfg["hydra"]
-    missing = sorted(OmegaConf.missing_keys(cfg))
+    found = compose(overrides, name, folder)
+    missing = sorted(OmegaConf.missing_keys(found.cfg))
     if missing:
         raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
-    return cfg, choices
-
-
-def _keys(config: Any, prefix: str = "") -> list[str]:
-    """The dotted keys of a configuration, those of mappings too."""
-    if not isinstance(config, dict):
-        return []
-    found = []
-    for key, value in config.items():
-        found += [f"{prefix}{key}", *_keys(value, f"{prefix}{key}.")]
     return found
-
-
-def _near(prefix: str, name: str, known: Sequence[str]) -> str:
-    last = [key for key in known if key.split(".")[-1] == name.split(".")[-1]]
-    near = [prefix + found for found in dict.fromkeys([*last, *get_close_matches(name, known, 2)])]
-    return f"{prefix}{name} does not exist" + (f"; did you mean {' or '.join(near[:2])}?" if near else "")
 
 
 def _parser(name: str, about: str) -> argparse.ArgumentParser:
     parser = parser_of(f"data {name}", about)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for training")
+    add_origin(parser)
     return parser
 
 
@@ -93,7 +50,7 @@ example: poserep data check data=mpii data.root=data/mpii"""
     parser.add_argument("--decode", action="store_true", help="decode every image, not its header only")
     parser.add_argument("--show", type=int, default=3, metavar="N", help="examples of each (3)")
     given = parser.parse_intermixed_args(arguments)
-    cfg, _ = configure(given.overrides)
+    cfg, _ = configure(given.overrides, given.config_name, given.config_dir)
     sections = check(cfg, reader(cfg) if given.decode else None)
     show(sections, given.show, Console(highlight=False))
     rules = [finding.rule for section in sections for finding in section.findings]
@@ -108,7 +65,7 @@ example: poserep data stats data=crowdpose data.root=data/crowdpose --json stats
     parser = _parser("stats", about)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
     given = parser.parse_intermixed_args(arguments)
-    cfg, _ = configure(given.overrides)
+    cfg, _ = configure(given.overrides, given.config_name, given.config_dir)
     found = stats(cfg)
     console = Console(width=max(Console().width, 120), highlight=False)
     for table in tables(found):
@@ -131,8 +88,8 @@ example: poserep data overlap data=coco -- data=crowdpose"""
     words = list(arguments)
     cut = words.index("--") if "--" in words else len(words)
     given = parser.parse_intermixed_args(words[:cut])
-    first, _ = configure(given.overrides)
-    second = configure(words[cut + 1 :])[0] if words[cut + 1 :] else None
+    first, _ = configure(given.overrides, given.config_name, given.config_dir)
+    second = configure(words[cut + 1 :], given.config_name, given.config_dir)[0] if words[cut + 1 :] else None
     found = overlaps(first, second, given.pixels)
     for one in found:
         print(f"{len(one.pairs)} images of {one.names[0]} ({one.counts[0]}) are in {one.names[1]} ({one.counts[1]})")
@@ -160,7 +117,7 @@ example: poserep data preview data.prepare.val=500 augment=hrnet --count 12"""
     )
     parser.add_argument("--epoch", type=int, default=0, metavar="E", help="the first whose augmentation is shown (0)")
     given = parser.parse_intermixed_args(arguments)
-    cfg, choices = configure(given.overrides)
+    cfg, choices = configure(given.overrides, given.config_name, given.config_dir)
     persons, crops = preview(cfg, given.out, given.split, given.count, given.epoch, choices["augment"])
     print(f"{given.out}: {persons} persons, {crops} crop{'s' * (crops > 1)} of each")
 

@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.progress import track
 
-from poserep.build import CONF
+from poserep.cli import ended
+from poserep.config import composing
 from poserep.console import wide_console
 from poserep.errors import InputError
-from poserep.explain import explain
 from poserep.geometry import Size
 from poserep.latency import cores, processor
 from poserep.models import PoseNet, cost
@@ -130,12 +127,11 @@ def reproduce(directory: Path, name: str, given: list[str]) -> int:
     Raises:
         InputError: If a network cannot be built.
     """
-    path = f"hydra.searchpath=[file://{CONF}]"
-    with initialize_config_dir(str(directory.resolve()), version_base="1.3"):
+    with composing(directory) as compose:
 
         def configure(overrides: list[str]) -> DictConfig:
             # Weights lie as the layout of training would have them; what is counted does not depend on it.
-            return compose(name, [path, "trainer.channels_last=false", *overrides, *given])
+            return compose(["trainer.channels_last=false", *overrides, *given], name).cfg
 
         cfg = configure([])
         table: Any = OmegaConf.to_container(cfg.table, resolve=True)
@@ -174,19 +170,15 @@ def reproduce(directory: Path, name: str, given: list[str]) -> int:
     return sum(len(cell.unexplained()) for cell in cells)
 
 
-def main() -> None:
-    """Command line."""
+def main() -> int:
+    """``make reproduce-cost``; 1 if printed numbers differ without a reason."""
     parser = argparse.ArgumentParser(prog="python -m poserep.published_costs", description=__doc__)
     parser.add_argument("--config-dir", type=Path, default=SWEEPS, help="folder of the sweep file")
     parser.add_argument("--config-name", default="cost", help="the sweep file, without .yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
-    arguments = parser.parse_intermixed_args()
-    try:
-        unexplained = reproduce(arguments.config_dir, arguments.config_name, arguments.overrides)
-    except (InputError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {explain(error, arguments.overrides)}")
-    sys.exit(1 if unexplained else 0)
+    given = parser.parse_intermixed_args()
+    return 1 if reproduce(given.config_dir, given.config_name, given.overrides) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -13,17 +13,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.progress import track
 
-from poserep.build import CONF
+from poserep.cli import ended
+from poserep.config import composing
 from poserep.errors import InputError
-from poserep.explain import explain
 from poserep.geometry import Size
 from poserep.make import make
 from poserep.quantisation.cell import settle
@@ -122,14 +119,13 @@ def study(directory: Path, name: str, given: Sequence[str]) -> int:
     Raises:
         InputError: If nothing could be measured.
     """
-    path = f"hydra.searchpath=[file://{CONF}]"
     entries: list[Entry] = []
     failed: dict[str, list[str]] = {}
-    with initialize_config_dir(str(directory.resolve()), version_base="1.3"):
-        cfg = compose(name, [path, *(o for o in given if o.lstrip("+").startswith("table."))])
+    with composing(directory) as compose:
+        cfg = compose([o for o in given if o.lstrip("+").startswith("table.")], name).cfg
         for job in track(jobs(cfg.table, given), "measuring", transient=True):
             try:
-                cfg = compose(name, [path, *job])
+                cfg = compose(job, name).cfg
                 entries.append(measured(cfg, job))
             # What is wrong with one cell must not cost the others.
             except Exception as error:
@@ -150,19 +146,15 @@ def study(directory: Path, name: str, given: Sequence[str]) -> int:
     return sum(len(where) for where in failed.values())
 
 
-def main() -> None:
-    """Command line."""
+def main() -> int:
+    """``make reproduce-quantisation``; 1 if a cell failed."""
     parser = argparse.ArgumentParser(prog="python -m poserep.quantisation", description=__doc__)
     parser.add_argument("--config-dir", type=Path, default=SWEEPS, help="folder of the table")
     parser.add_argument("--config-name", default="quantisation", help="the table, without .yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
-    arguments = parser.parse_intermixed_args()
-    try:
-        failures = study(arguments.config_dir, arguments.config_name, arguments.overrides)
-    except (InputError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {explain(error, arguments.overrides)}")
-    sys.exit(1 if failures else 0)
+    given = parser.parse_intermixed_args()
+    return 1 if study(given.config_dir, given.config_name, given.overrides) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

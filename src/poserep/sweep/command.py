@@ -8,12 +8,11 @@ from typing import Any
 import yaml
 
 from poserep.console import parser_of
-from poserep.errors import InputError
+from poserep.errors import InputError, nearest
 from poserep.results import read_curve
 from poserep.running.lease import by_whom
 from poserep.tables.files import SWEEPS, table_of
 from poserep.tables.plan import Planned, brief, count, planned, seen
-from poserep.tables.table import nearest
 
 
 def cell_state(run_dir: Path) -> tuple[str, str]:

@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import yaml
-from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from poserep.build import CONF
+from poserep.config import CONF, composing
 from poserep.sweep.sweeper import choices
 from poserep.tables.files import SWEEPS, read_sweep, table_of
 from poserep.tables.table import Cell, Table, cells
@@ -51,6 +50,6 @@ def compositions(name: str, wanted: Iterable[Sequence[str]]) -> Iterator[DictCon
     sweep["table"] = {key: value for key, value in sweep["table"].items() if key not in ("rows", "recipes", "notes")}
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / f"{name}.yaml").write_text(yaml.safe_dump(sweep))
-        with initialize_config_dir(folder, version_base="1.3"):
+        with composing(Path(folder)) as compose:
             for overrides in wanted:
-                yield compose(name, [f"hydra.searchpath=[file://{CONF},file://{SWEEPS}]", *overrides])
+                yield compose(overrides, name).cfg

@@ -129,7 +129,7 @@ class RowSweeper(Sweeper):
     def _plan(self, study: Path, wanted: Sequence[Cell]) -> dict[str, list[str]]:
         """The overrides of every cell by the name of its run directory, all composed and noted down."""
         # What a run is made of takes seconds to import, and other commands load this plugin too.
-        from poserep.explain import explain
+        from poserep.config import explain
         from poserep.prepare import missing, name_of, resolved
 
         assert self.config is not None and self.hydra_context is not None

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
-from poserep.errors import InputError
+from poserep.errors import InputError, nearest
 
 MODES = ("published", "controlled")
 
@@ -113,12 +113,6 @@ class Cell:
 def key_of(override: str) -> str:
     """The dotted key that an override sets."""
     return override.split("=", 1)[0].lstrip("+~")
-
-
-def nearest(word: str, known: Collection[str]) -> str:
-    """``; did you mean …?`` if a known word is near, else all that are known."""
-    near = get_close_matches(word, list(known), 1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known) or 'none'}"
 
 
 def read_table(node: Mapping[str, Any]) -> Table:

@@ -1,13 +1,21 @@
-"""Hydra's and OmegaConf's complaints about a command line, each as one line that says what to write instead."""
+"""Configurations: what a run's has, how overrides become one, and what is wrong with them if they do not.
+
+Everything that needs a configuration asks `compose` or `composing`; ``poserep train`` and its sweeps have Hydra's own
+way to the same.
+"""
 
 import re
-from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from hydra import compose, initialize_config_dir
+import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException, SearchPathException
-from omegaconf import Container, DictConfig
+from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -16,15 +24,111 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from poserep.build import CONF
-from poserep.errors import InputError
+from poserep.errors import InputError, similar, suggestion
 from poserep.tables.files import SWEEPS
 from poserep.tables.table import key_of
 
+CONF = Path(__file__).parents[2] / "conf"
 # What composing a configuration raises; Hydra 1.3 has no class of its own for a group whose choice is no word.
 ERRORS = (HydraException, OmegaConfBaseException, ValueError)
-NEAR = 0.6
 NO_WORD = "Config group override"
+
+
+@dataclass
+class RunSchema:
+    """The keys of a run, and their types; what is below a group is the group's own business."""
+
+    data: Any = None
+    backbone: Any = None
+    representation: Any = None
+    augment: Any = None
+    optim: Any = None
+    trainer: Any = None
+    logger: Any = None
+    input_size: str = "64x64"  # not `size`, which is the name of the group that sets it
+    heatmap_sigma: float = 1.0
+    simcc_sigma: float = 4.0
+    dark_kernel: int = 3
+    study: str = "default"
+    seed: int = 0
+    align: str = "centre"
+    flip_test: bool = True
+    readouts: list[str] | None = None
+    boxes: list[str] | None = None
+    runs: str = "runs"
+    table: Any = None
+
+
+ConfigStore.instance().store("schema", RunSchema)
+
+
+class Composed(NamedTuple):
+    """A configuration.
+
+    Attributes:
+        cfg: Without Hydra's own part.
+        choices: The file that was chosen of each group.
+    """
+
+    cfg: DictConfig
+    choices: dict[str, str]
+
+
+@contextmanager
+def _hydra(folder: Path) -> Iterator[None]:
+    # Hydra may be at work in this process already, a sweeper's, and goes on with it.
+    state = GlobalHydra.instance()
+    at_work, state.hydra = state.hydra, None
+    try:
+        with hydra.initialize_config_dir(str(folder.resolve()), version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = at_work
+
+
+@contextmanager
+def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
+    """A function that composes configurations, as `compose` does; files are read once for all of them.
+
+    Args:
+        folder: Of the file to start from, conf/ unless given; groups are found in conf/ whichever it is.
+
+    Raises:
+        InputError: If there is no such folder.
+    """
+    folder = folder or CONF
+    if not folder.is_dir():
+        raise InputError(f"--config-dir: {folder} is no folder")
+    paths = [] if folder == CONF else [f"hydra.searchpath=[file://{CONF},file://{SWEEPS}]"]
+
+    def composed(overrides: Sequence[str] = (), name: str = "config") -> Composed:
+        try:
+            cfg = hydra.compose(name, [*paths, *overrides], return_hydra_config=True)
+        except ERRORS as error:
+            raise InputError(explain(error, overrides)) from error
+        choices = {str(group): str(choice) for group, choice in cfg.hydra.runtime.choices.items()}
+        OmegaConf.set_struct(cfg, False)
+        cfg.pop("hydra")
+        OmegaConf.set_struct(cfg, True)
+        return Composed(cfg, choices)
+
+    with _hydra(folder):
+        yield composed
+
+
+def compose(overrides: Sequence[str] = (), name: str = "config", folder: Path | None = None) -> Composed:
+    """The configuration of some overrides.
+
+    Args:
+        overrides: As on the command line, ``key=value``.
+        name: Of the file to start from, without its ending.
+        folder: See `composing`.
+
+    Raises:
+        InputError: If an override is none, or names nothing; the message says what to write instead.
+    """
+    with composing(folder) as composed:
+        return composed(overrides, name)
 
 
 def understood(error: BaseException) -> bool:
@@ -85,32 +189,6 @@ def _choices(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-def suggestion(asked: str, known: Sequence[str], limit: int = 3) -> str:
-    """``; did you mean …?`` with the nearest of dotted keys, best first; empty if none is near.
-
-    What counts is the last part of a key, as ``trainer.lr`` stands for ``optim.lr``; what is before it decides among
-    equals.
-    """
-    last = asked.split(".")[-1]
-
-    def near(key: str) -> tuple[float, float]:
-        return _similar(last, key.split(".")[-1]), _similar(asked, key)
-
-    scored = sorted(((near(key), key) for key in known), key=lambda pair: (-sum(pair[0]), len(pair[1]), pair[1]))
-    best = [(sum(score), key) for score, key in scored if score[0] >= NEAR]
-    # One that is as good as certain needs no company but of those that are as good.
-    if best and best[0][0] > 1.6:
-        best = [(score, key) for score, key in best if score > best[0][0] - 0.1]
-    named = [key for _, key in best[:limit]]
-    return f"; did you mean {' or '.join(named)}?" if named else ""
-
-
-def _similar(a: str, b: str) -> float:
-    # batch_size stands for batch.
-    begins = min(len(a), len(b)) > 2 and (a.startswith(b) or b.startswith(a))
-    return max(SequenceMatcher(None, a, b).ratio(), 0.9 if begins and a != b else 0)
-
-
 def _unknown(asked: str, cause: BaseException | None, given: Sequence[str]) -> str:
     plain = asked.lstrip("+~").split("@")[0]
     root = _root(cause)
@@ -119,7 +197,7 @@ def _unknown(asked: str, cause: BaseException | None, given: Sequence[str]) -> s
     line = f"no {'key' if '.' in plain else 'key or group'} {asked}"
     value = next((word.split("=", 1)[1] for word in given if key_of(word) == plain and "=" in word), "")
     of = [group for group in _groups() if value in _choices(group)]
-    misspelt = any(_similar(plain, key) > 0.8 for key in known if "." not in key and key not in of)
+    misspelt = any(similar(plain, key) > 0.8 for key in known if "." not in key and key not in of)
     if of and "." not in plain and not misspelt:
         return f"{line}; did you mean {of[0]}={value}?"
     if found := suggestion(plain, known):
@@ -142,17 +220,12 @@ def _root(cause: BaseException | None) -> Container | None:
 
 def _composed(given: Sequence[str], but: str) -> DictConfig:
     """The run's configuration without what could not be composed, or the usual one."""
-    # A sweeper asks while Hydra is at work, and goes on with it.
-    state = GlobalHydra.instance()
-    at_work, state.hydra = state.hydra, None
-    try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            try:
-                return compose("config", [word for word in given if "=" in word and key_of(word) != but.lstrip("+~")])
-            except ERRORS:
-                return compose("config")
-    finally:
-        GlobalHydra.instance().hydra = at_work
+    words = [word for word in given if "=" in word and key_of(word) != but.lstrip("+~")]
+    with _hydra(CONF):
+        try:
+            return hydra.compose("config", words)
+        except ERRORS:
+            return hydra.compose("config")
 
 
 def keys(node: Container, prefix: str = "", hydra: bool = False) -> Iterator[str]:
