@@ -1,5 +1,6 @@
 """The command line: what is listed, suggested, refused, and with which exit code."""
 
+import os
 import subprocess
 import sys
 
@@ -41,6 +42,9 @@ def test_help_shows_usage_options_and_an_example(capsys, name):
         ("data chek", "data check"),
         ("data", None),
         ("check", "data check"),
+        ("dat check", "data check"),
+        ("sweeps statu", "sweep"),
+        ("publish", "wandb push"),
     ],
 )
 def test_a_wrong_word_suggests_the_near_one(capsys, words, near):
@@ -62,8 +66,15 @@ def test_a_word_like_no_other_names_them_all(capsys):
         (InputError("no such key"), 2, "error: no such key\n"),
         (Failed("the run failed"), 1, "error: the run failed\n"),
         (PermissionError(13, "Permission denied", "x"), 1, "error: [Errno 13] Permission denied: 'x'\n"),
-        (Stopped("SIGTERM"), 75, "stopped (SIGTERM); the same command goes on from the last checkpoint\n"),
+        (
+            Stopped("SIGTERM"),
+            75,
+            "stopped (SIGTERM); run the same command again to continue from its checkpoint\n",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
         (SystemExit(75), 75, ""),
+        (SystemExit(), 0, ""),
+        (SystemExit("a reason"), 1, "a reason\n"),
     ],
 )
 def test_exit_codes(monkeypatch, capsys, end, code, text):
@@ -89,6 +100,29 @@ def test_all_that_compose_start_from_another_file(capsys):
         assert capsys.readouterr().err == "error: --config-dir: nowhere is no folder\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        (["trainer.epoch=3"], 2, "error: no key trainer.epoch; did you mean trainer.epochs?"),
+        (["+aligm=corner"], 2, "error: no key 'aligm' in a run's configuration; did you mean align?"),
+        (["trainer.drop_last=never"], 2, "error: trainer.drop_last=never is not true or false"),
+        (["data.prepare=null", "data.root=nowhere"], 1, "error: annotation file nowhere/annotations/"),
+    ],
+)
+def test_training_that_cannot_be_is_one_line(monkeypatch, tmp_path, capfd, words, code, line):
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.argv), os.environ.get("HYDRA_FULL_ERROR")
+    assert cli.main(["train", "trainer=smoke", *words]) == code
+    text = capfd.readouterr().err
+    assert text.startswith(line) and text.count("\n") == 1
+    assert before == (sys.argv, os.environ.get("HYDRA_FULL_ERROR"))
+
+
+def test_output_that_nobody_reads_to_its_end_is_no_error():
+    done = subprocess.run(f"{sys.executable} -m poserep --help | true", shell=True, capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr
+
+
 def test_wrong_options_are_refused(capsys):
     assert cli.main(["compare", "only-one"]) == 2
     assert "usage: poserep compare" in capsys.readouterr().err
@@ -100,4 +134,4 @@ def test_the_module_is_the_command_and_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     whole = subprocess.run([sys.executable, "-m", "poserep", "nothing"], capture_output=True, text=True)
-    assert whole.returncode == 2 and whole.stderr.startswith("error: no command 'nothing'")
+    assert whole.returncode == 2 and whole.stderr.startswith("error: 'nothing' is no command")

@@ -3,20 +3,20 @@
 The module of a command is imported when it is called, so that ``poserep --help`` costs next to nothing. Its function
 takes the arguments and returns an exit code, or None if all went well.
 
-Exit codes: 0 done; 1 something that had begun has failed; 2 refused before anything began; 75 stopped, and the same
-command goes on.
+Exit codes: 0, done; 1, failed after work had begun; 2, refused before anything began; 75, stopped on request: run the
+same command again to continue; 130, interrupted.
 """
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import NamedTuple
 
-from poserep.errors import Failed, InputError, message, nearest
+from poserep.errors import Failed, InputError, message, similar
 from poserep.running.interrupt import Stopped
 
-DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, os.EX_TEMPFAIL
+DONE, FAILED, REFUSED, STOPPED, INTERRUPTED = 0, 1, 2, os.EX_TEMPFAIL, 130
 
 
 class Command(NamedTuple):
@@ -24,26 +24,28 @@ class Command(NamedTuple):
 
     Attributes:
         target: ``module:function``.
-        about: What it does, in a line.
+        summary: What it does, in a line.
     """
 
     target: str
-    about: str
+    summary: str
 
 
+# A word that is less like a command than this suggests none.
+NEAR = 0.7
 COMMANDS = {
     "train": Command("poserep.train:main", "train and evaluate a run, or with -m all combinations of listed values"),
     "evaluate": Command("poserep.evaluate:main", "evaluate a run again, with other readouts, boxes, scores or data"),
-    "calibrate": Command("poserep.calibrate:main", "fit a run's scores to OKS by a temperature"),
-    "import": Command("poserep.import_checkpoint:main", "make a run of a published checkpoint"),
-    "sweep run": Command("poserep.sweep.command:run", "run a table of sweeps/; finished runs are skipped"),
-    "sweep status": Command("poserep.sweep.command:status", "show how the runs of a table stand, a line for each"),
+    "calibrate": Command("poserep.calibrate:main", "calibrate a run's scores to OKS with a temperature"),
+    "import": Command("poserep.import_checkpoint:main", "turn a published checkpoint into a run"),
+    "sweep run": Command("poserep.sweep.command:run", "run a table of sweeps/, skipping runs that have finished"),
+    "sweep status": Command("poserep.sweep.command:status", "show the state of each run of a table"),
     "sweep budget": Command("poserep.budget.command:main", "estimate what a table costs to run"),
-    "report": Command("poserep.report.command:main", "print the table of a study, and write its page"),
+    "report": Command("poserep.report.command:main", "print a study's table and write its HTML page"),
     "diff": Command("poserep.report.diff_command:main", "show what differs between two runs"),
-    "compare": Command("poserep.compare.command:main", "tell whether two runs differ by more than noise"),
+    "compare": Command("poserep.compare.command:main", "test whether two runs differ by more than noise"),
     "wandb push": Command("poserep.publish:main", "send finished runs to Weights & Biases"),
-    "wandb dashboard": Command("poserep.dashboards.command:main", "make the workspace and the report of a study there"),
+    "wandb dashboard": Command("poserep.dashboards.command:main", "create a study's W&B workspace and report"),
     "data check": Command("poserep.data.command:check_command", "find what is wrong with a data set"),
     "data stats": Command("poserep.data.command:stats_command", "count the persons, joints and sizes of a data set"),
     "data overlap": Command("poserep.data.command:overlap_command", "find images that two splits or two sets share"),
@@ -57,6 +59,9 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of a command line, that of this process unless another is given."""
+    if arguments is None and sys.path[:1] != [""]:
+        # As with ``python -m``, classes that a configuration names are found in the folder where one stands.
+        sys.path.insert(0, "")
     words = list(sys.argv[1:] if arguments is None else arguments)
     return ended(lambda: _call(words))
 
@@ -64,50 +69,64 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def ended(command: Callable[[], int | None]) -> int:
     """The exit code with which a command ends; an error is printed as one line."""
     try:
-        return command() or DONE
+        code = command() or DONE
+        sys.stdout.flush()
+        return code
     except Failed as error:
         code, text = FAILED, f"error: {message(error)}"
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python must not complain about it when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except OSError as error:
         code, text = FAILED, f"error: {error}"
     except InputError as error:
         code, text = REFUSED, f"error: {message(error)}"
     except SystemExit as end:
         # argparse has said what is wrong with the arguments, and a sweep how its runs have ended.
-        return end.code if isinstance(end.code, int) else FAILED
-    except Stopped as why:
-        code, text = STOPPED, f"stopped ({why}); the same command goes on from the last checkpoint"
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr, flush=True)
+        return end.code if isinstance(end.code, int) else DONE if end.code is None else FAILED
+    except KeyboardInterrupt:
+        code, text = INTERRUPTED, "interrupted"
+    except Stopped as stop:
+        code, text = STOPPED, f"stopped ({stop}); run the same command again to continue from its checkpoint"
     print(text, file=sys.stderr, flush=True)
     return code
 
 
-def _call(words: list[str]) -> int:
+def _call(words: list[str]) -> int | None:
     if not words or words[0] in ("-h", "--help"):
-        print(_overview(COMMANDS))
+        print(_overview("", COMMANDS))
         return DONE
     name = words[0]
     group = {known: command for known, command in COMMANDS.items() if known.startswith(f"{name} ")}
     if group:
         if len(words) == 1 or words[1] in ("-h", "--help"):
-            print(_overview(group))
+            print(_overview(f"{name} ", group))
             return DONE
         name = f"{name} {words[1]}"
     if name not in COMMANDS:
-        raise InputError(f"no command {name!r}{_near(name, group or COMMANDS)}")
+        raise InputError(f"{name!r} is no command of poserep{_near(name.split()[-1], words, group or COMMANDS)}")
     module, function = COMMANDS[name].target.split(":")
-    return getattr(import_module(module), function)(words[len(name.split()) :]) or DONE
+    call: Callable[[list[str]], int | None] = getattr(import_module(module), function)
+    return call(words[len(name.split()) :])
 
 
-def _overview(commands: dict[str, Command]) -> str:
+def _overview(group: str, commands: Mapping[str, Command]) -> str:
     width = max(map(len, commands))
-    lines = [f"  {name:<{width}}  {command.about}" for name, command in commands.items()]
-    return "\n".join(["usage: poserep COMMAND ...   (poserep COMMAND --help says what it takes)", "", *lines])
+    head = f"usage: poserep {group}COMMAND ...   (poserep {group}COMMAND --help shows its options and an example)"
+    return "\n".join([head, "", *(f"  {name:<{width}}  {command.summary}" for name, command in commands.items())])
 
 
-def _near(name: str, known: Iterable[str]) -> str:
-    # As of keys, what counts is the last word: "status" stands for "sweep status".
-    dotted = nearest(name.replace(" ", "."), [command.replace(" ", ".") for command in known])
-    return dotted.replace(".", " ")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _near(word: str, words: Sequence[str], known: Mapping[str, Command]) -> str:
+    # A word may stand for a group, for a command, or for a command of a group: "status" for "sweep status".
+    meant = {part: command for command in known for part in {command, command.split()[-1]}}
+    groups = {command.split()[0] for command in known if " " in command and known is COMMANDS}
+    meant |= {f"{group} {' '.join(words[1:2])}".strip(): group for group in groups} | {group: group for group in groups}
+    score, near = max((max(similar(word, part), similar(" ".join(words[:2]), part)), part) for part in meant)
+    if score < NEAR:
+        return f"; there are {', '.join(known)}"
+    found = meant[near]
+    whole = f"{found} {' '.join(words[1:2])}"
+    return f"; did you mean {whole if whole in COMMANDS else found}?"

@@ -192,7 +192,7 @@ def start_line(cfg: DictConfig, about: dict[str, Any], resumed: bool) -> str:
 def main() -> None:
     """Command line."""
     if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "config.yaml").is_file():
-        sys.exit("usage: python -m poserep.fit RUN_DIR   (a folder with config.yaml, as `poserep.train` makes it)")
+        sys.exit("usage: python -m poserep.fit RUN_DIR   (a folder with config.yaml, as poserep train makes it)")
     try:
         fit(Path(sys.argv[1]))
     except InputError as error:

@@ -95,6 +95,10 @@ def run(cfg: DictConfig, alone: bool = True) -> Path:
     return run_dir
 
 
+# What ended a single run: Hydra would print a report of its own about whatever leaves `job`.
+_ended_by: list[Exception] = []
+
+
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> None:
     """One run, alone or as a cell of several."""
@@ -103,13 +107,19 @@ def job(cfg: DictConfig) -> None:
         return
     try:
         run_dir = run(cfg, alone=not several)
-    except InputError:
+        # Of several runs a report shows all.
+        if not several:
+            show_evaluation(run_dir.name, json.loads((run_dir / "result.json").read_text()))
+    except InputError as error:
         if several:
             leave_the_rest()
-        raise
-    # Of several runs a report shows all.
-    if not several:
-        show_evaluation(run_dir.name, json.loads((run_dir / "result.json").read_text()))
+            # Others may have been trained before it.
+            raise Failed(message(error)) from error
+        _ended_by.append(error)
+    except Stopped as error:
+        if several:
+            raise
+        _ended_by.append(error)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -119,13 +129,22 @@ def main(arguments: Sequence[str]) -> None:
         return
     if not CONF.is_dir():
         raise InputError("poserep runs from a checkout with its conf/ folder: pip install -e .")
-    wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    wanted, before = os.environ.get("HYDRA_FULL_ERROR"), sys.argv
     # Without it Hydra prints what it has to say itself, and leaves.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = ["poserep train", *arguments]
+    _ended_by.clear()
     try:
         job()
     except ERRORS as error:
-        if wanted or isinstance(error, InputError) or not understood(error):
+        if wanted == "1" or isinstance(error, InputError) or not understood(error):
             raise
         raise InputError(explain(error, arguments)) from error
+    finally:
+        sys.argv = before
+        if wanted is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = wanted
+    if _ended_by:
+        raise _ended_by.pop()

@@ -149,7 +149,7 @@ def test_a_launcher_that_breaks_down_is_not_asked_for_ever(tmp_path):
         raise RuntimeError("no workers")
 
     causes, begun = broken(tmp_path, down)
-    assert causes == dict.fromkeys("ab", "ended without a word") and begun == [2, 2]
+    assert causes == dict.fromkeys("ab", "the process ended without recording a cause") and begun == [2, 2]
 
 
 def test_a_table_without_its_files_says_so_at_once(sweep, tmp_path):

@@ -186,7 +186,7 @@ class RowSweeper(Sweeper):
                     write_json(study / name / "status.json", state)
                 tries[name] += 1
                 if state.get("input") or self.fail_fast or tries[name] > self.retries:
-                    failed[name] = state.get("error", "ended without a word")
+                    failed[name] = state.get("error", "the process ended without recording a cause")
             if failed and self.fail_fast and not file.is_file():
                 file.write_text("failed")
         return failed
