@@ -105,6 +105,7 @@ def test_all_that_compose_start_from_another_file(capsys):
     [
         (["trainer.epoch=3"], 2, "error: no key trainer.epoch; did you mean trainer.epochs?"),
         (["+aligm=corner"], 2, "error: no key 'aligm' in a run's configuration; did you mean align?"),
+        (["align=drak"], 2, "error: align=drak is not one of centre, corner, edge, dark"),
         (["trainer.drop_last=never"], 2, "error: trainer.drop_last=never is not true or false"),
         (["data.prepare=null", "data.root=nowhere"], 1, "error: annotation file nowhere/annotations/"),
     ],

@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {"running.interrupt"},
     "tables": {"results", "running.lease"},
     "config": {"tables.files", "tables.table"},
-    "checks": {"config"},
+    "checks": {"config", "geometry"},
     "prepare": {"checks", "config", "results"},
     "budget": {"config", "geometry", "models", "nets", "sets"},
     "sweep": {"config", "prepare", "results", "running", "tables"},

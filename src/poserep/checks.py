@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from poserep.config import CONF, keys
 from poserep.errors import InputError, suggestion
+from poserep.geometry import ALIGNMENTS
 
 # Groups whose settings are read one by one, so that a wrong name goes unseen; those of the others are arguments.
 READ = ("data", "optim", "representation", "trainer")
@@ -61,6 +62,7 @@ def _one_of(*choices: str) -> tuple[Callable[[Any], bool], str]:
 
 
 ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "align": _one_of(*ALIGNMENTS),
     "trainer.epochs": _whole(1),
     "trainer.batch": _whole(1),
     "trainer.evaluate_every": _whole(1),
