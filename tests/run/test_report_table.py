@@ -274,7 +274,15 @@ def test_page_is_drawn_at_both_widths_without_a_request(page, tmp_path, width):
     frame = tmp_path / "frame.html"
     address = f"http://127.0.0.1:{server.server_port}/{page.name}"
     frame.write_text(f'<body style="margin:0"><iframe src="{address}" style="border:0" width="{width}" height="900">')
-    chromium(f"--window-size={width},900", f"--screenshot={picture}", f"file://{frame}")
+    # A frame in a process of its own may not have been painted yet when the picture is taken.
+    together = "--disable-features=IsolateOrigins,site-per-process", "--run-all-compositor-stages-before-draw"
+    chromium(
+        *together,
+        "--virtual-time-budget=10000",
+        f"--window-size={width},900",
+        f"--screenshot={picture}",
+        frame.as_uri(),
+    )
     server.shutdown()
     assert [path for path in asked if path != "/favicon.ico"] == ["/report.html"]
     image = cv2.imread(str(picture))
