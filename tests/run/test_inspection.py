@@ -479,6 +479,9 @@ def test_usage_and_exit_codes_of_the_command(tiny, capsys):
     assert "--pixels" in capsys.readouterr().out
     assert run("chek") == 2
     assert "did you mean data check?" in capsys.readouterr().err
+    for command in ("check", "stats", "preview"):
+        assert run(command, "data=coco", "--", "data=mpii") == 2
+        assert "only overlap takes a second set" in capsys.readouterr().err
     assert run("overlap", *tiny["coco"][1], "data.train=${data.val}") == 1
     said = capsys.readouterr()
     assert "are in coco val" in said.out and not said.err

@@ -40,6 +40,12 @@ def _parser(name: str, about: str) -> argparse.ArgumentParser:
     return parser
 
 
+def _given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    if "--" in arguments:
+        parser.error("only overlap takes a second set")
+    return parser.parse_intermixed_args(arguments)
+
+
 def check_command(arguments: Sequence[str]) -> int:
     """The command ``poserep data check``; 1 if there are errors."""
     about = """Find what is wrong with a data set; the exit code is 1 if there are errors.
@@ -49,7 +55,7 @@ example: poserep data check data=mpii data.root=data/mpii"""
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
     parser.add_argument("--decode", action="store_true", help="decode every image, not its header only")
     parser.add_argument("--show", type=int, default=3, metavar="N", help="examples of each (3)")
-    given = parser.parse_intermixed_args(arguments)
+    given = _given(parser, arguments)
     cfg, _ = configure(given.overrides, given.config_name, given.config_dir)
     sections = check(cfg, reader(cfg) if given.decode else None)
     show(sections, given.show, Console(highlight=False))
@@ -64,7 +70,7 @@ def stats_command(arguments: Sequence[str]) -> None:
 example: poserep data stats data=crowdpose data.root=data/crowdpose --json stats.json"""
     parser = _parser("stats", about)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
-    given = parser.parse_intermixed_args(arguments)
+    given = _given(parser, arguments)
     cfg, _ = configure(given.overrides, given.config_name, given.config_dir)
     found = stats(cfg)
     console = Console(width=max(Console().width, 120), highlight=False)
@@ -116,7 +122,7 @@ example: poserep data preview data.prepare.val=500 augment=hrnet --count 12"""
         "--split", choices=["train", "val"], default="train", help="of which split (train); val is not augmented"
     )
     parser.add_argument("--epoch", type=int, default=0, metavar="E", help="the first whose augmentation is shown (0)")
-    given = parser.parse_intermixed_args(arguments)
+    given = _given(parser, arguments)
     cfg, choices = configure(given.overrides, given.config_name, given.config_dir)
     persons, crops = preview(cfg, given.out, given.split, given.count, given.epoch, choices["augment"])
     print(f"{given.out}: {persons} persons, {crops} crop{'s' * (crops > 1)} of each")

@@ -97,7 +97,7 @@ class PoseDataset(Dataset):
         return Batch(
             torch.from_numpy(self._planes(crop)),
             torch.from_numpy(xy),
-            torch.from_numpy(weight),
+            torch.tensor(weight),  # a copy: the table's own row is shared by all epochs
             Crop(torch.from_numpy(matrix)),
             torch.tensor(index),
         )
