@@ -39,18 +39,18 @@ reproduce-%: sweeps/%.yaml install  ## Run a table of sweeps/ and report it; fin
 
 # Measured, not trained, and all in one process.
 reproduce-quantisation: sweeps/quantisation.yaml install
-	@$(BIN)/python -m poserep.quantisation --config-dir sweeps --config-name quantisation $(ARGS)
+	@$(BIN)/python -m poserep.studies.quantisation --config-dir sweeps --config-name quantisation $(ARGS)
 
 # Counted and timed, not trained.
 reproduce-cost: sweeps/cost.yaml install
-	@$(BIN)/python -m poserep.published_costs --config-dir sweeps --config-name cost $(ARGS)
+	@$(BIN)/python -m poserep.studies.published_costs --config-dir sweeps --config-name cost $(ARGS)
 
 # A part of it; the empty command keeps `reproduce-%` away.
 reproduce-simdr-table4: reproduce-cost ;
 
 # Timed, not trained; ARGS=--record keeps the numbers in results/.
 reproduce-srpose-fig7: sweeps/srpose-fig7.yaml install
-	@$(BIN)/python -m poserep.search_speed --config-dir sweeps --config-name srpose-fig7 $(ARGS)
+	@$(BIN)/python -m poserep.studies.search_speed --config-dir sweeps --config-name srpose-fig7 $(ARGS)
 
 bench-%: benchmarks/%.py install  ## Speed, side by side: make bench-codecs, make bench-training ARGS="..."
 	@$(BIN)/python benchmarks/$*.py $(ARGS)

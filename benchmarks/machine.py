@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import torch
 
-from poserep.latency import processor
-from poserep.results import provenance, write_json
+from poserep.deploy.latency import processor
+from poserep.files import provenance, write_json
 
 RESULTS = Path(__file__).parent / "results"
 

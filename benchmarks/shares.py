@@ -10,12 +10,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from poserep.codecs import RLE, Codec
-from poserep.config import CONF, compose
+from poserep.config import CONF, compose, make
 from poserep.geometry import Size
-from poserep.make import make
 from poserep.models.heads.points import RealNVP
-from poserep.nets import build_net
 from poserep.skeleton import COCO
+from poserep.training.nets import build_net
 
 GOAL = 0.03
 NOISE = 0.02

@@ -10,10 +10,10 @@ from stopwatch import race
 from torch import nn
 
 from poserep.config import compose
+from poserep.data.build import skeleton_of
 from poserep.geometry import Size
 from poserep.models import Stacks
-from poserep.nets import build_net
-from poserep.sets import skeleton_of
+from poserep.training.nets import build_net
 
 # What is switched on, one after the other.
 VARIANTS: dict[str, dict[str, bool]] = {
@@ -27,7 +27,7 @@ VARIANTS: dict[str, dict[str, bool]] = {
 def step(
     net: nn.Module, codec: Any, images: torch.Tensor, xy: torch.Tensor, bf16: bool, compiled: bool
 ) -> Callable[[], None]:
-    """One step of Adam: forward, targets, loss, backward, update, as `poserep.module` does them."""
+    """One step of Adam: forward, targets, loss, backward, update, as `poserep.training.module` does them."""
     kind = images.device.type
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
     weight = torch.ones(xy.shape[:2], device=xy.device)

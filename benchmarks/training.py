@@ -26,11 +26,11 @@ from machine import processor, record
 from omegaconf import DictConfig
 from steps import ratios, table
 
-from poserep.build import build
 from poserep.config import compose
-from poserep.results import provenance
-from poserep.running.progress import Progress
-from poserep.running.trainer import make_trainer, quiet
+from poserep.files import provenance
+from poserep.training.build import build
+from poserep.training.progress import Progress
+from poserep.training.trainer import make_trainer, quiet
 
 
 class Window(Callback):

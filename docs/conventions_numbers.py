@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from poserep.codecs import DARK, Argmax, Codec, Equal, Gaussian, Heatmap, SimCC, SRHeatmap
+from poserep.config import make
 from poserep.data import PoseDataset, load_coco
 from poserep.geometry import Size
-from poserep.make import make
 from poserep.skeleton import COCO
-from poserep.sweep.compositions import cells_of, compositions, table
+from poserep.sweeps.compositions import cells_of, compositions, table
 
 WHOLE = {"quantise": "none", "truncate": None}
 SIZE = "256x192"

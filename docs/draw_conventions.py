@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from poserep.figures.style import PALETTE, STYLE
+from poserep.drawing import PALETTE, STYLE
 from poserep.geometry import ALIGNMENTS, Axis
 
 SLATE, GREY, PALE, AMBER = "#334155", "#64748b", "#e2e8f0", PALETTE[3]

@@ -17,9 +17,9 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from poserep.compare.command import compare
-from poserep.compare.stored import Evaluation, read_side, rebuild
-from poserep.figures.style import PALETTE, STYLE
+from poserep.drawing import PALETTE, STYLE
+from poserep.report.compare.command import compare
+from poserep.report.compare.stored import Evaluation, read_side, rebuild
 
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE.parent / "results", HERE / "embedded.md"

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from poserep.assess import score_threshold
-from poserep.calibrate import compare, first_half
 from poserep.codecs import Heatmap, SimCC
-from poserep.data.instances import Instance
 from poserep.errors import InputError
+from poserep.instances import Instance
 from poserep.metrics import Predictions, oks
 from poserep.metrics.calibration import (
     Joints,
@@ -25,6 +23,8 @@ from poserep.metrics.calibration import (
     summary,
     temper,
 )
+from poserep.training.calibrate import compare, first_half
+from poserep.training.evaluation import score_threshold
 
 SIGMAS = np.array([0.05, 0.1])
 

@@ -7,9 +7,8 @@ import sys
 import pytest
 
 from poserep import cli
-from poserep.errors import Failed, InputError
-from poserep.running.interrupt import Stopped
-from poserep.tables.files import SWEEPS
+from poserep.config import SWEEPS
+from poserep.errors import Failed, InputError, Stopped
 
 
 def test_all_commands_are_listed_with_a_line_each(capsys):
@@ -84,7 +83,7 @@ def test_exit_codes(monkeypatch, capsys, end, code, text):
             raise end
         return end
 
-    monkeypatch.setattr("poserep.calibrate.main", command)
+    monkeypatch.setattr("poserep.training.calibrate.main", command)
     assert cli.main(["calibrate", "a", "--b"]) == code
     assert capsys.readouterr().err == text
 

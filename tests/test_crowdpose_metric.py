@@ -10,9 +10,9 @@ import torch
 
 from poserep.batch import Points
 from poserep.data.crowdpose import load_crowdpose
-from poserep.data.instances import Instance
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.instances import Instance
 from poserep.metrics.crowdpose import CrowdPoseAP
 from poserep.skeleton import CROWDPOSE
 from reference.vectors import arrays, full

@@ -10,9 +10,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from poserep.config import CONF
-from poserep.sweep.compositions import cells_of, names, table
-from poserep.tables.files import read_sweep
-from poserep.tables.table import MODES, chosen
+from poserep.sweeps.compositions import cells_of, names, table
+from poserep.sweeps.files import read_sweep
+from poserep.sweeps.table import MODES, chosen
 
 ROOT = CONF.parent
 PAGE = (ROOT / "docs" / "tables.md").read_text()

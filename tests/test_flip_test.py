@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from codec_cases import CASES, PERM
 from poserep.codecs import Codec
-from poserep.module import PoseModule
+from poserep.training.module import PoseModule
 
 # The bias of floor and ceil turns round in the mirror, see test_codec_contract.
 SMALL = [c for c in CASES if c.size == "64x64" and not re.search("floor|ceil", c.name)]

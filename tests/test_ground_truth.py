@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poserep.batch import Points
-from poserep.data.instances import Instance
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.instances import Instance
 from poserep.metrics import CocoAP
 from poserep.metrics import truth as module
 from test_metrics import answers, metric, moved_to_another_image, person, run, skeleton, truth

@@ -26,8 +26,8 @@ from poserep.models import (
 )
 from poserep.models.backbones.moai import Exchange
 from poserep.models.cost import macs, parameters
-from poserep.nets import build_net
 from poserep.skeleton import COCO, HUMAN4D
+from poserep.training.nets import build_net
 from reference.official import check_parity
 from reference.weights import named_state
 

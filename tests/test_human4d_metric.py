@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from poserep.batch import Points
-from poserep.data.instances import Instance
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.instances import Instance
 from poserep.metrics.epe import EPE
 from poserep.metrics.human4d import Human4DError
 from poserep.skeleton import COCO, HUMAN4D

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from model_cases import build, resnet
-from poserep import latency
 from poserep.codecs import RLE, Heatmap
+from poserep.deploy import latency
+from poserep.deploy.latency import WAYS, cores, race, timings
+from poserep.deploy.latency.ways import onnx
 from poserep.errors import InputError
-from poserep.latency import WAYS, cores, race, timings
-from poserep.latency.ways import onnx
 from poserep.models import Deconv, RLEHead
 
 SHAPE = (3, 64, 64)

@@ -10,11 +10,12 @@ import time
 
 import pytest
 
-from poserep.running import interrupt
-from poserep.running.devices import claim
-from poserep.running.interrupt import Request, Stopped
-from poserep.running.lease import Lease, holder
-from poserep.running.stop import Stop
+from poserep.errors import Stopped
+from poserep.runs import interrupt
+from poserep.runs.devices import claim
+from poserep.runs.interrupt import Request
+from poserep.runs.lease import Lease, holder
+from poserep.training.stop import Stop
 
 
 def leases(folder):
@@ -56,7 +57,7 @@ def test_of_many_at_once_one_gets_it(tmp_path):
 
 
 def test_a_process_that_was_killed_has_it_no_more(tmp_path):
-    code = "import sys, time, pathlib; from poserep.running.lease import Lease; Lease(pathlib.Path(sys.argv[1])).take()"
+    code = "import sys, time, pathlib; from poserep.runs.lease import Lease; Lease(pathlib.Path(sys.argv[1])).take()"
     code += "; print('taken', flush=True); time.sleep(60)"
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert child.stdout.readline() == b"taken\n"
@@ -134,7 +135,7 @@ def test_cells_do_not_share_a_gpu(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,5")
     with claim(2, tmp_path) as first, claim(1, tmp_path) as second:
         assert (first, second) == (["2", "3"], ["5"])
-        monkeypatch.setattr("poserep.running.devices.POLL", 0.01)
+        monkeypatch.setattr("poserep.runs.devices.POLL", 0.01)
         third: list[str] = []
 
         def wait():

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from poserep.protocol import Protocol
+from poserep.files import write_json
+from poserep.metrics.protocol import Protocol
 from poserep.report.intervals import chief, with_gaps
 from poserep.report.line_sheets import sheets
 from poserep.report.lines import Line, join, strangers
 from poserep.report.outputs import around, lines_csv
-from poserep.results import write_json
-from poserep.tables.plan import remember
-from poserep.tables.table import Cell, read_table
+from poserep.runs.plan import Cell, remember
+from poserep.sweeps.table import read_table
 
 WEIGHTS = "backbone.weights=weights/r50.pth"
 
@@ -107,7 +107,7 @@ def test_status(tmp_path, monkeypatch, said):
         path = folder / "status.json"
         return {"host": "here"} if path.is_file() and "running" in path.read_text() else None
 
-    monkeypatch.setattr("poserep.tables.plan.holder", holder)
+    monkeypatch.setattr("poserep.runs.plan.holder", holder)
     for seed, state in enumerate(STATES[said]):
         about = {} if state is None else {"cfg": config(seed), "ap": 70.0} if state == "done" else {"state": state}
         if "state" in about:

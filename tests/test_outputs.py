@@ -5,7 +5,7 @@ import pytest
 from poserep.errors import InputError
 from poserep.report.outputs import around, latex, markdown
 from poserep.report.sheet import Entry, Heading, Sheet
-from poserep.tables.files import read_sweep, table_of, title_of
+from poserep.sweeps.files import read_sweep, table_of, title_of
 
 
 def many(count):

@@ -9,12 +9,12 @@ import torch
 import yaml
 
 from poserep.batch import Points
-from poserep.data.instances import Instance
 from poserep.geometry import Size
+from poserep.instances import Instance
 from poserep.metrics import Human4DError, PCKh
 from poserep.metrics.coco import NAMES
 from poserep.skeleton import HUMAN4D, MPII
-from poserep.tables.table import Row, Table, read_table
+from poserep.sweeps.table import Row, Table, read_table
 
 REPOSITORY = Path(__file__).parents[1]
 RECIPES = yaml.safe_load((REPOSITORY / "conf" / "recipes" / "papers.yaml").read_text())

@@ -11,7 +11,7 @@ from poserep.metrics.coco import NAMES as COCO_NAMES
 from poserep.metrics.crowdpose import NAMES as CROWD_NAMES
 from poserep.metrics.crowdpose import PARTS
 from poserep.metrics.pckh import GROUPS
-from poserep.tables.table import Row, Table, cells, read_table
+from poserep.sweeps.table import Row, Table, cells, read_table
 
 SWEEPS = CONF.parent / "sweeps"
 RECIPES = yaml.safe_load((CONF / "recipes/papers.yaml").read_text())

@@ -6,12 +6,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from poserep import search_speed
 from poserep.codecs.peaks import peak
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.sweep.compositions import SWEEPS, compositions, table
-from poserep.tables.table import Table
+from poserep.studies import search_speed
+from poserep.sweeps.compositions import SWEEPS, compositions, table
+from poserep.sweeps.table import Table
 
 TABLES = {  # rows, and those of them that run
     "table1": (28, 24), "table2": (24, 2), "table3": (4, 4), "table4": (5, 5), "table5": (4, 4), "table6": (3, 3),

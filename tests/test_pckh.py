@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from poserep.batch import Points
-from poserep.data.instances import Instance
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.instances import Instance
 from poserep.metrics.base import Predictions
 from poserep.metrics.pckh import GROUPS, PCKh
 from poserep.skeleton import COCO, HUMAN4D, MPII, Skeleton

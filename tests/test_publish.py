@@ -9,15 +9,14 @@ import types
 import pytest
 
 from dashboard_server import Server
-from poserep import loggers
-from poserep.dashboards.entry import read_entry, setting
-from poserep.dashboards.sender import ledger
-from poserep.dashboards.target import Target, answers, default_mode, has_key
 from poserep.errors import InputError
-from poserep.loggers import Dashboard
-from poserep.publish import publish
-from poserep.tables.plan import remember
-from poserep.tables.table import Cell
+from poserep.runs.plan import Cell, remember
+from poserep.runs.wandb.entry import read_entry, setting
+from poserep.runs.wandb.publish import publish
+from poserep.runs.wandb.sender import ledger
+from poserep.runs.wandb.target import Target, answers, default_mode, has_key
+from poserep.training import loggers
+from poserep.training.loggers import Dashboard
 from run_records import SIMCC, config, line, write
 
 NAME = "simcc-resnet18_s8-synthetic-easy-64x64-s0-0123abcd"
@@ -62,7 +61,7 @@ def fake(monkeypatch):
     module.init = init
     module.setup = lambda: types.SimpleNamespace(settings=types.SimpleNamespace(base_url="http://127.0.0.1:9"))
     monkeypatch.setitem(sys.modules, "wandb", module)
-    monkeypatch.setattr("poserep.publish.answers", lambda url: True)
+    monkeypatch.setattr("poserep.runs.wandb.publish.answers", lambda url: True)
     return module
 
 
@@ -167,10 +166,10 @@ def test_refusals(fake, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="WANDB_MODE=disabled shows nothing"):
         publish(tmp_path, Target("poserep", mode="disabled"))
     write(tmp_path / "table", NAME, config(), LINES)
-    monkeypatch.setattr("poserep.publish.answers", lambda url: False)
+    monkeypatch.setattr("poserep.runs.wandb.publish.answers", lambda url: False)
     with pytest.raises(InputError, match=r"127\.0\.0\.1:9 does not answer.*--offline"):
         publish(tmp_path / "table", Target("poserep"))
-    monkeypatch.setattr("poserep.publish.answers", lambda url: True)
+    monkeypatch.setattr("poserep.runs.wandb.publish.answers", lambda url: True)
 
     def refuse(**given):
         raise fake.Error("permission denied\nand a long story")

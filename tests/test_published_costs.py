@@ -7,10 +7,10 @@ import yaml
 
 from poserep.config import CONF
 from poserep.errors import InputError
-from poserep.published_costs.__main__ import check, reproduce
-from poserep.published_costs.cells import Cell, Cost, printed_cells, verdict
-from poserep.published_costs.page import excuses, merged, page, summary
-from poserep.published_costs.speed import Speed, summarised
+from poserep.studies.published_costs.__main__ import check, reproduce
+from poserep.studies.published_costs.cells import Cell, Cost, printed_cells, verdict
+from poserep.studies.published_costs.page import excuses, merged, page, summary
+from poserep.studies.published_costs.speed import Speed, summarised
 
 SWEEP = yaml.safe_load((CONF.parent / "sweeps/cost.yaml").read_text())["table"]
 

@@ -9,9 +9,9 @@ from functools import cache
 
 import pytest
 
-from poserep.sweep.compositions import SWEEPS, names, table
-from poserep.tables.files import read_sweep
-from poserep.tables.table import Row
+from poserep.sweeps.compositions import SWEEPS, names, table
+from poserep.sweeps.files import read_sweep
+from poserep.sweeps.table import Row
 
 CODEC = "representation.codec."
 # SimCC's and SimDR's configurations state the least score of a joint that counts by input size.

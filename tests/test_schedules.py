@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from poserep.errors import InputError
-from poserep.schedules import multi_step
+from poserep.training.schedules import multi_step
 
 
 def optimizer() -> torch.optim.Optimizer:

@@ -3,10 +3,11 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from poserep.config import key_of
 from poserep.errors import InputError
-from poserep.sweep.command import quoted, run_table
-from poserep.tables.plan import forget, planned, remember
-from poserep.tables.table import Cell, cells, chosen, key_of, read_table
+from poserep.runs.plan import Cell, forget, planned, remember
+from poserep.sweeps.command import quoted, run_table
+from poserep.sweeps.table import cells, chosen, read_table
 
 GROUPS = ["data", "trainer", "size"]
 RECIPES = {"paper": ["base", "optim.lr=1e-3"], "base": ["align=corner", "trainer.epochs=210", "optim.lr=1"]}

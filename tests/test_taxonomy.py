@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poserep.data.instances import Instance, InstanceTable
 from poserep.errors import InputError
+from poserep.instances import Instance, InstanceTable
 from poserep.metrics import Predictions
 from poserep.metrics.taxonomy import KINDS, breakdown
 from poserep.skeleton import COCO, Skeleton

@@ -34,8 +34,8 @@ from poserep.models.backbones import tokenpose, transpose
 from poserep.models.backbones.positions import sine_table
 from poserep.models.checkpoints import destination
 from poserep.models.cost import macs, parameters
-from poserep.nets import build_net
 from poserep.skeleton import COCO
+from poserep.training.nets import build_net
 from reference.official import check_parity
 
 S = TokenPose

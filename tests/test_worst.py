@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poserep.data.instances import Instance, InstanceTable
 from poserep.errors import InputError
+from poserep.instances import Instance, InstanceTable
 from poserep.metrics import Predictions
-from poserep.samples import worst_persons
 from poserep.skeleton import Skeleton
+from poserep.training.samples import worst_persons
 
 SKELETON = Skeleton("three", ("left_hand", "right_hand", "nose"), (("left_hand", "right_hand"),), (), (0.1, 0.1, 0.2))
 POSE = np.array([[0, 0], [20, 0], [10, -20]], np.float32)

@@ -7,14 +7,17 @@ Exit codes: 0, done; 1, failed after work had begun; 2, refused before anything 
 same command again to continue; 130, interrupted.
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple
 
-from poserep.errors import Failed, InputError, message, similar
-from poserep.running.interrupt import Stopped
+from rich.console import Console
+
+from poserep.errors import Failed, InputError, Stopped, message, similar
 
 DONE, FAILED, REFUSED, STOPPED, INTERRUPTED = 0, 1, 2, os.EX_TEMPFAIL, 130
 
@@ -23,7 +26,7 @@ class Command(NamedTuple):
     """A command.
 
     Attributes:
-        target: ``module:function``.
+        target: ``module:function`` below ``poserep``.
         summary: What it does, in a line.
     """
 
@@ -34,26 +37,34 @@ class Command(NamedTuple):
 # A word that is less like a command than this suggests none.
 NEAR = 0.7
 COMMANDS = {
-    "train": Command("poserep.train:main", "train and evaluate a run, or with -m all combinations of listed values"),
-    "evaluate": Command("poserep.evaluate:main", "evaluate a run again, with other readouts, boxes, scores or data"),
-    "calibrate": Command("poserep.calibrate:main", "calibrate a run's scores to OKS with a temperature"),
-    "import": Command("poserep.import_checkpoint:main", "turn a published checkpoint into a run"),
-    "sweep run": Command("poserep.sweep.command:run", "run a table of sweeps/, skipping runs that have finished"),
-    "sweep status": Command("poserep.sweep.command:status", "show the state of each run of a table"),
-    "sweep budget": Command("poserep.budget.command:main", "estimate what a table costs to run"),
-    "report": Command("poserep.report.command:main", "print a study's table and write its HTML page"),
-    "diff": Command("poserep.report.diff_command:main", "show what differs between two runs"),
-    "compare": Command("poserep.compare.command:main", "test whether two runs differ by more than noise"),
-    "wandb push": Command("poserep.publish:main", "send finished runs to Weights & Biases"),
-    "wandb dashboard": Command("poserep.dashboards.command:main", "create a study's W&B workspace and report"),
-    "data check": Command("poserep.data.command:check_command", "find what is wrong with a data set"),
-    "data stats": Command("poserep.data.command:stats_command", "count the persons, joints and sizes of a data set"),
-    "data overlap": Command("poserep.data.command:overlap_command", "find images that two splits or two sets share"),
-    "data preview": Command("poserep.data.command:preview_command", "draw augmented crops with their keypoints"),
-    "data convert": Command("poserep.data.command:convert_command", "write MPII's MATLAB release as JSON"),
-    "export": Command("poserep.export:main", "write a run as one ONNX file, and check it"),
-    "predict": Command("poserep.predict:main", "find the joints of people in images, and draw them"),
-    "cost": Command("poserep.cost:main", "count a network's parameters and operations, and time it"),
+    "train": Command(
+        "poserep.sweeps.train:main", "train and evaluate a run, or with -m all combinations of listed values"
+    ),
+    "evaluate": Command(
+        "poserep.training.evaluate:main", "evaluate a run again, with other readouts, boxes, scores or data"
+    ),
+    "calibrate": Command("training.calibrate:main", "calibrate a run's scores to OKS with a temperature"),
+    "import": Command("training.import_checkpoint:main", "turn a published checkpoint into a run"),
+    "sweep run": Command("sweeps.command:run", "run a table of sweeps/, skipping runs that have finished"),
+    "sweep status": Command("sweeps.command:status", "show the state of each run of a table"),
+    "sweep budget": Command("sweeps.budget:main", "estimate what a table costs to run"),
+    "report": Command("report.command:main", "print a study's table and write its HTML page"),
+    "diff": Command("report.diff_command:main", "show what differs between two runs"),
+    "compare": Command("report.compare.command:main", "test whether two runs differ by more than noise"),
+    "wandb push": Command("runs.wandb.publish:main", "send finished runs to Weights & Biases"),
+    "wandb dashboard": Command("report.dashboards.command:main", "create a study's W&B workspace and report"),
+    "data check": Command("data.check.command:check_command", "find what is wrong with a data set"),
+    "data stats": Command(
+        "poserep.data.check.command:stats_command", "count the persons, joints and sizes of a data set"
+    ),
+    "data overlap": Command(
+        "poserep.data.check.command:overlap_command", "find images that two splits or two sets share"
+    ),
+    "data preview": Command("data.check.command:preview_command", "draw augmented crops with their keypoints"),
+    "data convert": Command("data.check.command:convert_command", "write MPII's MATLAB release as JSON"),
+    "export": Command("deploy.export:main", "write a run as one ONNX file, and check it"),
+    "predict": Command("deploy.predict:main", "find the joints of people in images, and draw them"),
+    "cost": Command("deploy.cost:main", "count a network's parameters and operations, and time it"),
 }
 
 
@@ -109,7 +120,7 @@ def _call(words: list[str]) -> int | None:
     if name not in COMMANDS:
         raise InputError(f"{name!r} is no command of poserep{_near(name.split()[-1], words, group or COMMANDS)}")
     module, function = COMMANDS[name].target.split(":")
-    call: Callable[[list[str]], int | None] = getattr(import_module(module), function)
+    call: Callable[[list[str]], int | None] = getattr(import_module(f"poserep.{module}"), function)
     return call(words[len(name.split()) :])
 
 
@@ -130,3 +141,20 @@ def _near(word: str, words: Sequence[str], known: Mapping[str, Command]) -> str:
     found = meant[near]
     whole = f"{found} {' '.join(words[1:2])}"
     return f"; did you mean {whole if whole in COMMANDS else found}?"
+
+
+def wide_console() -> Console:
+    """A console that does not squeeze tables on a narrow terminal or in a file; long lines wrap or scroll there."""
+    return Console(width=max(Console().width, 160))
+
+
+def parser_of(command: str, about: str | None) -> argparse.ArgumentParser:
+    """A parser for the arguments of ``poserep COMMAND``; ``about`` is shown as it is written."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(prog=f"poserep {command}", description=about, formatter_class=formatter)
+
+
+def add_origin(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say from which file a configuration starts, for `poserep.config.compose`."""
+    parser.add_argument("--config-dir", type=Path, metavar="DIR", help="folder of the file to start from (conf)")
+    parser.add_argument("--config-name", default="config", metavar="NAME", help="the file, without .yaml (config)")

@@ -4,17 +4,26 @@ Everything that needs a configuration asks `compose` or `composing`; ``poserep t
 way to the same.
 """
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException, SearchPathException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+    SearchPathException,
+)
+from hydra.utils import instantiate
 from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
@@ -25,8 +34,10 @@ from omegaconf.errors import (
 )
 
 from poserep.errors import InputError, similar, suggestion
-from poserep.tables.files import SWEEPS
-from poserep.tables.table import key_of
+
+# In the checkout from which poserep runs.
+SWEEPS = Path(__file__).parents[3] / "sweeps"
+
 
 CONF = Path(__file__).parents[2] / "conf"
 # What composing a configuration raises; Hydra 1.3 has no class of its own for a group whose choice is no word.
@@ -265,3 +276,40 @@ def _unparsable(error: OverrideParseException, given: Sequence[str]) -> str:
         f"{word!r} is no override: overrides are written key=value, and values with brackets, quotes, = or commas in "
         f"quotes, as in \"{key_of(word)}='...'\""
     )
+
+
+def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
+    """Call a node's ``_target_`` with its own arguments and the given ones, or bind them if it is ``_partial_``.
+
+    Objects are passed past Hydra, which would copy them into its configuration.
+
+    Raises:
+        InputError: What the target raises, or, naming the node, that an argument is unknown or missing.
+    """
+    try:
+        bound = instantiate(node, _partial_=True, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        # The first line names the target, the cause says what is wrong with it.
+        reason = str(error).splitlines()[0]
+        cause = f" {error.__cause__}" if error.__cause__ and reason.endswith(":") else ""
+        raise InputError(f"{node._get_full_key(None)}: {reason}{cause}") from error
+    if node.get("_partial_"):
+        return partial(bound, *args, **kwargs)
+    try:
+        inspect.signature(bound).bind(*args, **kwargs)
+    except (TypeError, ValueError) as error:
+        # A partial object hides the reason in the cause.
+        raise InputError(f"{node._get_full_key(None)} ({node._target_}): {error.__cause__ or error}") from error
+    try:
+        return bound(*args, **kwargs)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{node._get_full_key(None)} ({node._target_}): {error}") from error
+
+
+def key_of(override: str) -> str:
+    """The dotted key that an override sets."""
+    return override.split("=", 1)[0].lstrip("+~")

@@ -50,3 +50,7 @@ def similar(a: str, b: str) -> float:
     # batch_size stands for batch.
     begins = min(len(a), len(b)) > 2 and (a.startswith(b) or b.startswith(a))
     return max(SequenceMatcher(None, a, b).ratio(), 0.9 if begins and a != b else 0)
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has done so; run again, it goes on."""

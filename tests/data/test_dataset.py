@@ -11,9 +11,9 @@ from torch.utils.data import DataLoader
 from poserep.data import Augment, BlockSampler, EpochSampler, PoseDataModule, PoseDataset, load_coco, read_image
 from poserep.data.augment import View
 from poserep.data.dataset import seen
-from poserep.data.instances import Instance, InstanceTable
 from poserep.data.synthetic import generate
 from poserep.geometry import ALIGNMENTS, Crop, Size, crop_matrix
+from poserep.instances import Instance, InstanceTable
 from poserep.skeleton import COCO
 
 SIZE = Size(96, 64)

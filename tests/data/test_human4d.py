@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poserep.data.human4d import JOINTS, load_human4d
-from poserep.data.instances import Tally
 from poserep.errors import InputError
+from poserep.instances import Tally
 from poserep.skeleton import COCO, HUMAN4D
 
 FOCAL = 600.0

@@ -13,7 +13,6 @@ from scipy.io import loadmat
 from poserep.data.coco import load_coco
 from poserep.data.crowdpose import load_crowdpose
 from poserep.data.human4d import DEVICES, JOINTS, load_human4d
-from poserep.data.instances import Tally
 from poserep.data.mpii import load_mpii
 from poserep.data.synthetic import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
 from poserep.data.synthetic.camera import Camera, look_at
@@ -24,6 +23,7 @@ from poserep.data.synthetic.layouts import drawn, people_of
 from poserep.data.synthetic.mpii import head_box
 from poserep.data.synthetic.skeleton3d import KEYPOINT_NAMES, Pose, forward, sample_proportions
 from poserep.errors import InputError
+from poserep.instances import Tally
 from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII
 
 FIGURE_JOINTS = (

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 from poserep.data import PoseDataset
-from poserep.data.instances import InstanceTable, Tally
 from poserep.data.mpii import load_mpii
 from poserep.data.mpii_mat import convert_mat, read_mat
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.instances import InstanceTable, Tally
 from poserep.metrics.base import Predictions
 from poserep.metrics.pckh import PCKh
 from poserep.skeleton import COCO, MPII

@@ -8,8 +8,8 @@ from omegaconf import DictConfig
 
 from poserep.config import CONF
 from poserep.data.synthetic import generate
-from poserep.fit import fit
-from poserep.prepare import prepare
+from poserep.runs.create import prepare
+from poserep.training.fit import fit
 
 SMOKE = ["trainer=smoke", "trainer.limit=null", "trainer.pretrained=true"]
 TINY = [*SMOKE, "data.prepare.train=8", "data.prepare.val=6"]

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from poserep.sweep.command import show_status
+from poserep.sweeps.command import show_status
 
 # What goes wrong in a cell, as schedules that a row names: they are made when training begins.
 MISHAPS = """

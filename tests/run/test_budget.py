@@ -5,15 +5,15 @@ import json
 import subprocess
 
 import pytest
+from poserep.budget import command as budget
 
 from poserep import cli
-from poserep.budget import command as budget
-from poserep.budget.speeds import Measured, Record, macs_of, read_records, seconds
 from poserep.config import CONF
 from poserep.models.cost import macs
-from poserep.nets import build_net
 from poserep.skeleton import COCO
-from poserep.sweep.compositions import cells_of, names, table
+from poserep.sweeps.compositions import cells_of, names, table
+from poserep.sweeps.speeds import Measured, Record, macs_of, read_records, seconds
+from poserep.training.nets import build_net
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from poserep import calibrate, cli, evaluate
-from poserep.build import build
+from poserep import cli
 from poserep.errors import InputError
-from poserep.fit import fit
-from poserep.prepare import prepare
 from poserep.report.collect import report
+from poserep.runs.create import prepare
+from poserep.training import calibrate, evaluate
+from poserep.training.build import build
+from poserep.training.fit import fit
 
 
 def read(run_dir, *overrides):

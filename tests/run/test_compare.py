@@ -6,11 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
-from poserep import cli, evaluate
-from poserep.compare.command import compare
-from poserep.compare.stored import read_side, rebuild
+from poserep import cli
 from poserep.errors import InputError
-from poserep.results import write_json, write_npz
+from poserep.files import write_json, write_npz
+from poserep.report.compare.command import compare
+from poserep.report.compare.stored import read_side, rebuild
+from poserep.training import evaluate
 
 
 def truth(run_dir):

@@ -10,9 +10,9 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
 from poserep.config import CONF
-from poserep.fit import fit
-from poserep.prepare import prepare
+from poserep.runs.create import prepare
 from poserep.skeleton import COCO
+from poserep.training.fit import fit
 
 SWEEPS = CONF.parent / "sweeps"
 

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from poserep import cli, cost
-from poserep.prepare import prepare
+from poserep import cli
+from poserep.deploy import cost
+from poserep.runs.create import prepare
 
 
 def say(capsys, *words):

@@ -7,10 +7,10 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
 from poserep import cli
-from poserep.dashboards.charts import Study, charts, read_study
-from poserep.dashboards.entry import read_entry
-from poserep.dashboards.panels import SAVED, panel, report, save, specification, table, workspace
 from poserep.errors import InputError
+from poserep.report.dashboards.charts import Study, charts, read_study
+from poserep.report.dashboards.panels import SAVED, panel, report, save, specification, table, workspace
+from poserep.runs.wandb.entry import read_entry
 from run_records import config, line, write
 
 EQUAL = {"_target_": "poserep.codecs.Equal", "smoothing": 0.1}
@@ -76,8 +76,8 @@ def test_panels_name_keys_as_wandb_does(study):
 
 
 def test_every_grid_of_a_report_is_of_the_studys_runs(study, monkeypatch):
-    monkeypatch.setattr("poserep.dashboards.panels.caption", lambda study: "what to know")
-    monkeypatch.setattr("poserep.dashboards.panels.table", lambda study: "| a |")
+    monkeypatch.setattr("poserep.report.dashboards.panels.caption", lambda study: "what to know")
+    monkeypatch.setattr("poserep.report.dashboards.panels.table", lambda study: "| a |")
     blocks = report(study, "poserep", "me", local=True)._to_model().model_dump(by_alias=True)["spec"]["blocks"]
     assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == ["what to know", "| a |"]
     grids = [block["metadata"] for block in blocks if block["type"] == "panel-grid"]
@@ -89,8 +89,8 @@ def test_every_grid_of_a_report_is_of_the_studys_runs(study, monkeypatch):
 
 
 def test_saving_again_replaces_what_was_saved(study, tmp_path, monkeypatch):
-    monkeypatch.setattr("poserep.dashboards.panels.caption", lambda study: "what to know")
-    monkeypatch.setattr("poserep.dashboards.panels.table", lambda study: "| a |")
+    monkeypatch.setattr("poserep.report.dashboards.panels.caption", lambda study: "what to know")
+    monkeypatch.setattr("poserep.report.dashboards.panels.table", lambda study: "| a |")
     saved = []
     for kind in (ws.Workspace, wr.Report):
         monkeypatch.setattr(kind, "url", property(lambda self: f"https://there/{type(self).__name__}"))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from poserep.dashboards.sender import ledger
+from poserep.runs.wandb.sender import ledger
 
 pytestmark = pytest.mark.slow
 TINY = ("representation=simcc", "boxes=[gt]", "flip_test=false", "trainer.epochs=2")

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from poserep.fit import fit
-from poserep.prepare import prepare
+from poserep.runs.create import prepare
+from poserep.training.fit import fit
 
 
 def evaluate(run_dir, devices):
@@ -39,7 +39,15 @@ def test_two_and_three_processes_evaluate_as_one(configure):
 @pytest.mark.slow
 def test_two_processes_train_and_leave_one_result(configure):
     run_dir = prepare(configure("representation=simcc", "trainer.epochs=2", "trainer.devices=2"), "backbone")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "poserep.fit"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "-m",
+        "poserep.training.fit",
+    ]
     done = subprocess.run([*command, str(run_dir)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     result = json.loads((run_dir / "result.json").read_text())
@@ -59,7 +67,15 @@ def test_no_parameter_is_left_without_gradient_in_two_processes(configure, backb
     overrides = ["trainer.epochs=2", "trainer.devices=2", "boxes=[gt]", "flip_test=false"]
     cfg = configure(f"backbone={backbone}", f"representation={representation}", *overrides)
     run_dir = prepare(cfg, backbone)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "poserep.fit"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "-m",
+        "poserep.training.fit",
+    ]
     done = subprocess.run(
         [*command, str(run_dir)], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )

@@ -13,9 +13,9 @@ import test_codec_contract as contract
 from codec_cases import SIZES, Case, _other
 from poserep.codecs import CentreOfMass
 from poserep.config import CONF
-from poserep.fit import fit
 from poserep.geometry import ALIGNMENTS
-from poserep.prepare import prepare
+from poserep.runs.create import prepare
+from poserep.training.fit import fit
 
 PAGE = (CONF.parent / "docs" / "add-a-representation.md").read_text()
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from poserep.build import build
 from poserep.data import load_coco, read_image
 from poserep.errors import InputError
-from poserep.fit import fit
 from poserep.losses import MSE
-from poserep.prepare import prepare
-from poserep.running.trainer import make_trainer
+from poserep.runs.create import prepare
 from poserep.skeleton import COCO
+from poserep.training.build import build
+from poserep.training.fit import fit
+from poserep.training.trainer import make_trainer
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_truncated_image_stops_a_run_with_one_line(configure, synthetic, tmp_pat
     bad = sorted((folder / "images" / "train").glob("*.jpg"))[3]
     bad.write_bytes(bad.read_bytes()[:1000])
     run_dir = prepare(configure("data.prepare=null", f"data.root={folder}", "trainer.workers=1"), "backbone")
-    done = subprocess.run([sys.executable, "-m", "poserep.fit", str(run_dir)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "poserep.training.fit", str(run_dir)], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith(f"error: image {bad} is cut short")
     assert "Traceback" not in done.stderr
@@ -160,7 +160,7 @@ def test_settings_that_cannot_work_are_refused_before_data_are_read(configure, m
         raise AssertionError("data were read")
 
     monkeypatch.setattr("poserep.data.synthetic.generate", refuse)
-    monkeypatch.setattr("poserep.sets.PoseDataset", refuse)
+    monkeypatch.setattr("poserep.data.build.PoseDataset", refuse)
     with pytest.raises(InputError, match=message):
         build(configure(*overrides))
 

@@ -8,11 +8,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from poserep.checks import check, keys_of
 from poserep.config import CONF, ERRORS, composing, explain, understood
 from poserep.config import compose as compose_run
 from poserep.errors import InputError
-from poserep.prepare import prepare
+from poserep.runs.create import check, keys_of, prepare
 
 SWEEPS = CONF.parent / "sweeps"
 

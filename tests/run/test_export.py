@@ -11,20 +11,21 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from poserep import cli, evaluate, export
+from poserep import cli
 from poserep.codecs import Heatmap
-from poserep.deploy import parity
+from poserep.data.build import skeleton_of
+from poserep.deploy import export, parity
 from poserep.deploy.card import KEY, Card
 from poserep.deploy.crops import crops
 from poserep.deploy.estimators import OnnxEstimator
 from poserep.deploy.graph import PoseGraph
 from poserep.deploy.restore import restore_graph
 from poserep.errors import InputError
-from poserep.evaluate import checkpoint_of
-from poserep.nets import build_net
-from poserep.prepare import prepare
-from poserep.sets import skeleton_of
+from poserep.runs.create import prepare
 from poserep.skeleton import COCO
+from poserep.training import evaluate
+from poserep.training.evaluate import checkpoint_of
+from poserep.training.nets import build_net
 
 
 @pytest.fixture

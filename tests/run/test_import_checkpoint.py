@@ -13,17 +13,17 @@ from omegaconf import OmegaConf
 
 from layouts import mmpose0, mmpose1, papers, parallel
 from poserep.config import CONF
+from poserep.data.build import skeleton_of
 from poserep.errors import InputError
-from poserep.evaluate import configure as reconfigure
-from poserep.evaluate import reread, restore
-from poserep.fit import fit
 from poserep.geometry import Size
-from poserep.import_checkpoint import cautions, import_checkpoint
 from poserep.models import cost
 from poserep.models.recognise import Looks
-from poserep.nets import parts
 from poserep.report.collect import report
-from poserep.sets import skeleton_of
+from poserep.training.evaluate import configure as reconfigure
+from poserep.training.evaluate import reread, restore
+from poserep.training.fit import fit
+from poserep.training.import_checkpoint import cautions, import_checkpoint
+from poserep.training.nets import parts
 from reference.official import check_output, official_state
 from run.conftest import TINY
 

@@ -13,16 +13,16 @@ from PIL import Image
 from scipy.io import loadmat
 
 from poserep import cli
-from poserep.data.command import configure
+from poserep.data.check import check, detection_rules, image_rules, person_rules, persons
+from poserep.data.check.command import configure
+from poserep.data.check.findings import Finding, Rule
+from poserep.data.check.headers import header
+from poserep.data.check.loading import reader
+from poserep.data.check.overlap import overlaps
+from poserep.data.check.preview import picture, rows, sides
+from poserep.data.check.stats import parts, quantiles, stats
 from poserep.data.synthetic import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
 from poserep.errors import InputError
-from poserep.inspection import check, detection_rules, image_rules, person_rules, persons
-from poserep.inspection.findings import Finding, Rule
-from poserep.inspection.headers import header
-from poserep.inspection.loading import reader
-from poserep.inspection.overlap import overlaps
-from poserep.inspection.preview import picture, rows, sides
-from poserep.inspection.stats import parts, quantiles, stats
 from poserep.skeleton import COCO
 
 TRAIN, VAL = (f"annotations/person_keypoints_{split}2017.json" for split in ("train", "val"))

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poserep.compare.judge import Judged, agreement, by_size, judge
-from poserep.compare.stored import read_side, rebuild
 from poserep.errors import InputError
 from poserep.metrics.taxonomy import KINDS
+from poserep.report.compare.judge import Judged, agreement, by_size, judge
+from poserep.report.compare.stored import read_side, rebuild
 
 
 def judged(kind, error=0.5, size=None, person=None) -> Judged:

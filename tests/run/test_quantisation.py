@@ -16,14 +16,14 @@ from poserep.codecs import Heatmap, SimCC
 from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Crop, Size
-from poserep.quantisation import cell
-from poserep.quantisation.__main__ import jobs, study
-from poserep.quantisation.cell import ceiling
-from poserep.quantisation.figures import spread
-from poserep.quantisation.measure import Condition, bound, decode, disturb, errors
-from poserep.quantisation.poses import read_poses
-from poserep.quantisation.table import NUMBERS, Entry, label, lines, read_csv, write_csv
 from poserep.skeleton import COCO, Skeleton
+from poserep.studies.quantisation import cell
+from poserep.studies.quantisation.__main__ import jobs, study
+from poserep.studies.quantisation.cell import ceiling
+from poserep.studies.quantisation.figures import spread
+from poserep.studies.quantisation.measure import Condition, bound, decode, disturb, errors
+from poserep.studies.quantisation.poses import read_poses
+from poserep.studies.quantisation.table import NUMBERS, Entry, label, lines, read_csv, write_csv
 
 SWEEPS = CONF.parent / "sweeps"
 SIZE = Size(64, 64)
@@ -280,7 +280,15 @@ def test_labels_of_figures_keep_their_distance_and_order():
 def test_command_line(synthetic, tmp_path):
     rows = "table.rows=[{overrides: ['representation=heatmap']}, {overrides: ['representation=simcc']}]"
     overrides = ["data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}", f"runs={tmp_path}"]
-    command = [sys.executable, "-m", "poserep.quantisation", "--config-dir", "sweeps", "--config-name", "quantisation"]
+    command = [
+        sys.executable,
+        "-m",
+        "poserep.studies.quantisation",
+        "--config-dir",
+        "sweeps",
+        "--config-name",
+        "quantisation",
+    ]
     command += [rows, "size=256x192", *overrides]
     done = subprocess.run(command, cwd=CONF.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from poserep.build import build
 from poserep.errors import InputError
-from poserep.fit import fit
-from poserep.prepare import prepare
+from poserep.runs.create import prepare
+from poserep.training.build import build
+from poserep.training.fit import fit
 
 pytestmark = pytest.mark.real
 

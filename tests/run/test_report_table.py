@@ -20,12 +20,11 @@ from hydra import compose, initialize_config_dir
 
 from poserep import cli
 from poserep.config import CONF
-from poserep.fit import fit
-from poserep.prepare import prepare
+from poserep.files import write_json
 from poserep.report import collect as report
-from poserep.results import write_json
-from poserep.tables.plan import remember
-from poserep.tables.table import Cell
+from poserep.runs.create import prepare
+from poserep.runs.plan import Cell, remember
+from poserep.training.fit import fit
 
 SWEEP = """\
 # A paper, table 1: three rows.

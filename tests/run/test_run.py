@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from poserep.fit import fit
-from poserep.module import PoseModule
-from poserep.prepare import prepare
-from poserep.protocol import Protocol
+from poserep.metrics.protocol import Protocol
 from poserep.report.collect import collect, report
-from poserep.results import read_curve
+from poserep.runs.create import prepare
+from poserep.runs.records import read_curve
+from poserep.training.fit import fit
+from poserep.training.module import PoseModule
 
 
 def command(*arguments: object, cwd=None) -> subprocess.CompletedProcess:

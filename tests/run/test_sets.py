@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from poserep.batch import Points
-from poserep.build import build
 from poserep.data.synthetic import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
 from poserep.errors import InputError
-from poserep.evaluate import configure as reconfigure
-from poserep.evaluate import reread
-from poserep.fit import fit
-from poserep.prepare import prepare
 from poserep.report.collect import report
+from poserep.runs.create import prepare
+from poserep.training.build import build
+from poserep.training.evaluate import configure as reconfigure
+from poserep.training.evaluate import reread
+from poserep.training.fit import fit
 
 MAKE = {
     "coco": lambda root: generate_coco(root, train=6, val=6),

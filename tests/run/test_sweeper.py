@@ -12,13 +12,13 @@ import torch
 from hydra.core.utils import JobReturn, JobStatus
 from sweeping import Sweep, kill, until
 
-from poserep.fit import fit
-from poserep.prepare import prepare
-from poserep.results import read_curve
-from poserep.running.interrupt import Stopped
-from poserep.running.lease import holder
-from poserep.running.stop import Stop
-from poserep.sweep.sweeper import RowSweeper
+from poserep.errors import Stopped
+from poserep.runs.create import prepare
+from poserep.runs.lease import holder
+from poserep.runs.records import read_curve
+from poserep.sweeps.sweeper import RowSweeper
+from poserep.training.fit import fit
+from poserep.training.stop import Stop
 
 SCHEMES = ["heatmap", "simcc", "sr", "ipr", "simcc_equal", "heatmap_unbiased"]
 

@@ -22,19 +22,19 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from poserep import nets
-from poserep.build import effective_lr
-from poserep.config import CONF
-from poserep.fit import fit
+from poserep.config import CONF, key_of, make
+from poserep.data.build import skeleton_of
 from poserep.geometry import Size
-from poserep.make import make
 from poserep.models import Stacks, TimmFeatures
-from poserep.nets import build_net, make_backbone
-from poserep.prepare import prepare, resolved
-from poserep.sets import skeleton_of
-from poserep.sweep.compositions import SWEEPS, cells_of, compositions, names, table
-from poserep.tables.files import read_sweep
-from poserep.tables.table import MODES, Cell, Table, key_of
+from poserep.runs.create import prepare, resolved
+from poserep.runs.plan import Cell
+from poserep.sweeps.compositions import SWEEPS, cells_of, compositions, names, table
+from poserep.sweeps.files import read_sweep
+from poserep.sweeps.table import MODES, Table
+from poserep.training import nets
+from poserep.training.build import effective_lr
+from poserep.training.fit import fit
+from poserep.training.nets import build_net, make_backbone
 
 # Nothing is read.
 NOWHERE = "data.root=nowhere"

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from poserep.build import build
-from poserep.compare.stored import read_side, rebuild
 from poserep.data.synthetic import generate_human4d, generate_mpii
 from poserep.metrics import Predictions
-from poserep.samples import save_worst
+from poserep.report.compare.stored import read_side, rebuild
+from poserep.training.build import build
+from poserep.training.samples import save_worst
 
 SETS = {
     "mpii": (lambda root: generate_mpii(root, train=6, val=6), []),

@@ -10,8 +10,8 @@ import torch
 
 from poserep.batch import Points
 from poserep.data.coco import load_coco
-from poserep.data.instances import Instance
 from poserep.geometry import Size
+from poserep.instances import Instance
 from poserep.metrics import CocoAP, oks, oks_nms
 from poserep.skeleton import COCO
 from reference.vectors import arrays, files

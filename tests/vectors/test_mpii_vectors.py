@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from poserep.data.instances import Instance
 from poserep.data.mpii import load_mpii
 from poserep.errors import InputError
 from poserep.geometry import Size, box_to_region
+from poserep.instances import Instance
 from poserep.metrics.base import Predictions
 from poserep.metrics.pckh import GROUPS, PCKh
 from poserep.skeleton import MPII

@@ -23,15 +23,14 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from poserep.batch import Batch
-from poserep.build import effective_lr
+from poserep.config import key_of, make
 from poserep.geometry import Crop
-from poserep.make import make
 from poserep.models.checkpoints import load_official
-from poserep.module import PoseModule
-from poserep.nets import build_net
 from poserep.skeleton import COCO
-from poserep.sweep.compositions import cells_of, compositions, table
-from poserep.tables.table import key_of
+from poserep.sweeps.compositions import cells_of, compositions, table
+from poserep.training.build import effective_lr
+from poserep.training.module import PoseModule
+from poserep.training.nets import build_net
 from reference.vectors import files, tensors
 from reference.weights import named_state, official_keys
 

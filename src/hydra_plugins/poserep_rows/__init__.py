@@ -1,7 +1,7 @@
-"""Makes `poserep.sweep.sweeper.RowSweeper` known to Hydra as ``hydra/sweeper: rows``."""
+"""Makes `poserep.sweeps.sweeper.RowSweeper` known to Hydra as ``hydra/sweeper: rows``."""
 
-import poserep.sweep.sweeper
+import poserep.sweeps.sweeper
 
 
-class RowSweeper(poserep.sweep.sweeper.RowSweeper):
+class RowSweeper(poserep.sweeps.sweeper.RowSweeper):
     """Hydra takes plugins only from classes defined in this namespace."""

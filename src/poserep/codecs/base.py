@@ -30,7 +30,7 @@ class Codec(nn.Module, ABC):
         y: The vertical axis.
         readouts: Ways to decode one trained output, by name; the first is the default.
         score_threshold: Joints with a lower score do not count when an instance's score is formed.
-        temperature: Contract scores are raised to its inverse; 1 until it is fitted, see `poserep.calibrate`.
+        temperature: Contract scores are raised to its inverse; 1 until it is fitted, see `poserep.training.calibrate`.
         mirror_px: Input px by which `mirror` moves the mirrored image to the right.
         flip_shift: Bins by which `merge` moves the un-mirrored response to the right.
     """

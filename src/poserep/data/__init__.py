@@ -9,9 +9,9 @@ from poserep.data.dataset import BlockSampler, EpochSampler, PoseDataset
 from poserep.data.depth import read_depth
 from poserep.data.human4d import load_human4d
 from poserep.data.images import read_image
-from poserep.data.instances import Instance, InstanceTable, Tally
 from poserep.data.mpii import load_mpii
 from poserep.data.mpii_mat import convert_mat
+from poserep.instances import Instance, InstanceTable, Tally
 
 __all__ = [
     "Augment",

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from poserep.data.boxes import Clip
-from poserep.data.instances import Instance, Tally
 from poserep.data.persons import PersonFile
+from poserep.instances import Instance, Tally
 from poserep.skeleton import Skeleton
 
 

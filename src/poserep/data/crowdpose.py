@@ -8,9 +8,9 @@ from PIL import Image
 
 from poserep.data.boxes import Box, Clip
 from poserep.data.fields import Invalid
-from poserep.data.instances import BOX_COVER, Instance, Tally
 from poserep.data.persons import PersonFile
 from poserep.data.pictures import Picture
+from poserep.instances import BOX_COVER, Instance, Tally
 from poserep.skeleton import Skeleton
 
 

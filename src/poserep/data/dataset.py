@@ -13,9 +13,9 @@ from poserep.batch import Batch
 from poserep.data.augment import Augment, View
 from poserep.data.cache import ImageCache
 from poserep.data.images import decode, read_bytes, read_image
-from poserep.data.instances import Instance, InstanceTable
 from poserep.errors import InputError
 from poserep.geometry import Align, Crop, Size, box_to_region, crop_matrix, fit_aspect
+from poserep.instances import Instance, InstanceTable
 from poserep.skeleton import Skeleton
 
 # In the place of the epoch for what is drawn once for all of them.

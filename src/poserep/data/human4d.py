@@ -11,8 +11,8 @@ import numpy as np
 
 from poserep.data.depth import CROPPED, Camera, Projection, read_intrinsics
 from poserep.data.fields import Invalid, shown
-from poserep.data.instances import Instance, Tally
 from poserep.errors import InputError
+from poserep.instances import Instance, Tally
 from poserep.skeleton import HUMAN4D, Skeleton
 
 DEVICES = ("M72e", "M72h", "M72i", "M72j")

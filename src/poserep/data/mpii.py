@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from poserep.data.fields import FURTHEST, Invalid, read_json, shown
-from poserep.data.instances import Instance, Tally
 from poserep.data.mpii_mat import JOINTS, Heads, head_length, read_heads, read_mat
 from poserep.data.pictures import is_name
 from poserep.errors import InputError
+from poserep.instances import Instance, Tally
 from poserep.skeleton import MPII, Skeleton
 
 # Median distance of a person's joints in two files that are still the same person, px.

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.io import loadmat
 
-from poserep.data.instances import Tally
 from poserep.errors import InputError
+from poserep.instances import Tally
 from poserep.skeleton import MPII
 
 # Of the head box's diagonal, what PCKh calls the length of a head.

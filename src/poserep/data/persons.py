@@ -9,9 +9,9 @@ import numpy as np
 from poserep.data.boxes import SMALLEST, Box, Clip, check_clip, clip_box
 from poserep.data.categories import keypoint_category, person_category
 from poserep.data.fields import FURTHEST, Invalid, integer, number, numbers, read_json, shown
-from poserep.data.instances import Instance, Tally
 from poserep.data.pictures import Picture, Pictures
 from poserep.errors import InputError
+from poserep.instances import Instance, Tally
 from poserep.skeleton import Skeleton
 
 

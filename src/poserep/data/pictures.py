@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from poserep.data.fields import Invalid, integer, shown
-from poserep.data.instances import Tally
+from poserep.instances import Tally
 
 
 class Picture(NamedTuple):

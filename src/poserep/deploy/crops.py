@@ -7,9 +7,9 @@ import numpy as np
 from omegaconf import DictConfig
 
 from poserep.data import PoseDataset, load_coco
+from poserep.data.build import boxes_of, dataset_of, instances_of, root_of, skeleton_of
 from poserep.data.synthetic import generate, generate_human4d
 from poserep.errors import InputError
-from poserep.sets import boxes_of, dataset_of, instances_of, root_of, skeleton_of
 from poserep.skeleton import COCO
 
 DRAWN_FOR = {"depths": "drawn depth maps", "photographs": "drawn people"}

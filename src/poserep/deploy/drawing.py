@@ -5,7 +5,7 @@ import numpy as np
 
 from poserep.skeleton import Skeleton
 
-# As in `poserep.inspection.preview`; RGB.
+# As in `poserep.data.check.preview`; RGB.
 LEFT, RIGHT, MIDDLE, LIGHT = (249, 115, 22), (37, 99, 235), (5, 150, 105), (255, 255, 255)
 # Smaller pictures are enlarged by a whole factor, or limbs would cover what they belong to.
 LEAST_SIDE = 480

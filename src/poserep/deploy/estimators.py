@@ -11,7 +11,7 @@ from poserep.deploy.card import KEY, Card
 from poserep.deploy.graph import PoseGraph
 from poserep.deploy.restore import restore_graph
 from poserep.errors import InputError
-from poserep.evaluate import configure
+from poserep.training.evaluate import configure
 
 Found = tuple[np.ndarray, np.ndarray]
 
@@ -57,7 +57,7 @@ class OnnxEstimator:
     """By ONNX Runtime.
 
     Args:
-        path: File that `poserep.export` has written.
+        path: File that `poserep.deploy.export` has written.
         device: ``cpu`` or ``cuda``.
 
     Raises:

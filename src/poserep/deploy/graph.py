@@ -9,7 +9,7 @@ from poserep.models import PoseNet
 
 
 class PoseGraph(nn.Module):
-    """Crops to points, computed as in evaluation: what `poserep.module.PoseModule` predicts, read in one way.
+    """Crops to points, computed as in evaluation: what `poserep.training.module.PoseModule` predicts, read in one way.
 
     Args:
         net: Images to outputs.

@@ -5,16 +5,16 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from poserep.assess import score_threshold, temperature
+from poserep.data.build import skeleton_of
 from poserep.deploy.card import READERS, Card, category_of
 from poserep.deploy.graph import PoseGraph
 from poserep.errors import InputError
-from poserep.evaluate import checkpoint_of, load
 from poserep.geometry import Size
 from poserep.models.files import read_state
-from poserep.module import PoseModule
-from poserep.nets import build_net
-from poserep.sets import skeleton_of
+from poserep.training.evaluate import checkpoint_of, load
+from poserep.training.evaluation import score_threshold, temperature
+from poserep.training.module import PoseModule
+from poserep.training.nets import build_net
 
 
 def restore_graph(run_dir: Path, cfg: DictConfig, readout: str | None = None) -> tuple[PoseGraph, Card]:
@@ -22,7 +22,7 @@ def restore_graph(run_dir: Path, cfg: DictConfig, readout: str | None = None) ->
 
     Args:
         run_dir: Of the run.
-        cfg: From `poserep.evaluate.configure`.
+        cfg: From `poserep.training.evaluate.configure`.
         readout: Of the codec; None takes the run's default one.
 
     Raises:

@@ -10,9 +10,9 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from poserep.batch import Points
-from poserep.data.instances import Instance, InstanceTable
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.instances import Instance, InstanceTable
 from poserep.skeleton import Skeleton
 
 

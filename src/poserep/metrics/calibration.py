@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from poserep.data.instances import Instance
 from poserep.errors import InputError
+from poserep.instances import Instance
 from poserep.metrics.base import Predictions
 
 # Wide enough for any network that has learnt something; for others the best temperature may be 0 or infinite.

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pycocotools.cocoeval import COCOeval
 
-from poserep.data.instances import Instance
 from poserep.errors import InputError
 from poserep.geometry import Size, fit_aspect
+from poserep.instances import Instance
 from poserep.metrics.base import PoseMetric, Predictions, Resampler
 from poserep.metrics.bootstrap import MEASURES, CocoResampler
 from poserep.metrics.oks import oks_nms

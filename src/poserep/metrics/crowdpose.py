@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from pycocotools.cocoeval import COCOeval
 
-from poserep.data.instances import Instance
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.instances import Instance
 from poserep.metrics.base import Predictions, Resampler
 from poserep.metrics.bootstrap import CocoResampler
 from poserep.metrics.coco import CocoAP, summarise

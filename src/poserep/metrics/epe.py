@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from poserep.data.instances import Instance
 from poserep.geometry import Size
+from poserep.instances import Instance
 from poserep.metrics.base import Predictions, SumMetric
 from poserep.skeleton import Skeleton
 

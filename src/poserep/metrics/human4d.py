@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poserep.data.instances import Instance
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.instances import Instance
 from poserep.metrics.base import Predictions, SumMetric
 from poserep.metrics.epe import distances
 from poserep.skeleton import Skeleton

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from poserep.data.instances import BOX_COVER, Instance, InstanceTable
 from poserep.errors import InputError
+from poserep.instances import BOX_COVER, Instance, InstanceTable
 from poserep.metrics.base import Predictions
 from poserep.metrics.calibration import joint_oks
 from poserep.skeleton import Skeleton

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools.coco import COCO as CocoFile
 
-from poserep.data.instances import BOX_COVER
 from poserep.errors import InputError
+from poserep.instances import BOX_COVER
 
 # Px. What is farther away is a mistake in the file.
 FURTHEST = 1e6

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poserep.console import wide_console
+from poserep.cli import wide_console
+from poserep.config import SWEEPS
 from poserep.errors import InputError
 from poserep.report.comparison_sheets import comparison_csv, comparison_sheets
 from poserep.report.intervals import with_gaps
@@ -15,10 +16,10 @@ from poserep.report.outputs import around, latex, lines_csv, markdown, terminal
 from poserep.report.page import page
 from poserep.report.rows import Row, collect, notes, unfinished
 from poserep.report.sheet import Sheet
-from poserep.results import load_results
-from poserep.tables.files import SWEEPS, table_of, title_of
-from poserep.tables.plan import planned
-from poserep.tables.table import Table
+from poserep.runs.plan import planned
+from poserep.runs.records import load_results
+from poserep.sweeps.files import table_of, title_of
+from poserep.sweeps.table import Table
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def read(study: Path) -> Report:
 
 
 def _named(results: Sequence[Mapping[str, Any]], study: Path) -> list[dict[str, Any]]:
-    """Results with the rows that they stand for, as `poserep.results.settings` takes them."""
+    """Results with the rows that they stand for, as `poserep.report.names.settings` takes them."""
     uses = {plan.name: plan.uses for plan in planned(study)}
     of = [uses.get(result["path"].name, ()) for result in results]
     modes, arguments = ({getattr(use, key) for found in of for use in found} for key in ("mode", "arguments"))

@@ -7,7 +7,7 @@ example: poserep report demo
 from collections.abc import Sequence
 from pathlib import Path
 
-from poserep.console import parser_of
+from poserep.cli import parser_of
 from poserep.report.collect import read, report
 from poserep.report.outputs import latex, markdown
 

@@ -5,8 +5,9 @@ import io
 from collections.abc import Sequence
 from statistics import mean
 
-from poserep.report.rows import MEASURES, Comparison, Row, comparisons, diagnoses, undefined
+from poserep.report.rows import Comparison, Row, comparisons, diagnoses
 from poserep.report.sheet import Entry, Heading, Sheet
+from poserep.runs.values import MEASURES, undefined
 
 
 def comparison_sheets(title: str, rows: Sequence[Row], notes: Sequence[str] = ()) -> list[Sheet]:

@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from poserep.console import parser_of
+from poserep.cli import parser_of
 from poserep.errors import InputError
+from poserep.files import write_json
 from poserep.report.difference import ABSENT, difference
-from poserep.results import write_json
 
 TITLES = {
     "configuration": "Configuration",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from poserep.results import ELSEWHERE, beneath, flatten
+from poserep.runs.identity import ELSEWHERE, beneath, flatten
 
 # What stands for a value where a side has none; null is a value.
 ABSENT = "(absent)"

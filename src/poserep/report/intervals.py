@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from poserep.errors import InputError
+from poserep.files import write_json
 from poserep.report.lines import Gap, Line
-from poserep.results import write_json
-from poserep.tables.table import Table
+from poserep.sweeps.table import Table
 
 FOLDER = "intervals"
 SAMPLES, LEVEL = 1000, 0.95
@@ -104,8 +104,8 @@ class _Sides:
     def difference(self, line: Line, base: Line, seeds: Sequence[int], name: str, samples: int) -> dict[str, Any]:
         """Difference and interval of two lines' runs."""
         # What is kept needs no metrics, which take seconds to import.
-        from poserep.compare.stored import check_protocols, read_side
         from poserep.metrics.paired import paired
+        from poserep.report.compare.stored import check_protocols, read_side
 
         a, b = (read_side(_argument(side, seeds), self.boxes) for side in (line, base))
         for run in (*a, *b):
@@ -119,7 +119,7 @@ class _Sides:
         return {"difference": found.difference, "low": found.low, "high": found.high, "images": found.images}
 
     def _open(self, path: Path, readout: str, name: str) -> Any:
-        from poserep.compare.stored import read_side, rebuild
+        from poserep.report.compare.stored import read_side, rebuild
 
         (run,) = read_side(f"{path}:{readout}", self.boxes)
         metric, predictions = rebuild(run)

@@ -5,9 +5,9 @@ from itertools import groupby
 
 from poserep.report.intervals import chief
 from poserep.report.lines import Line
-from poserep.report.rows import number
 from poserep.report.sheet import MARK, Entry, Heading, Sheet
-from poserep.tables.table import Table
+from poserep.runs.values import number
+from poserep.sweeps.table import Table
 
 MODES = {
     "published": "published mode: rows as their papers made them",

@@ -7,13 +7,14 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from poserep.protocol import Protocol, line
+from poserep.config import key_of
+from poserep.metrics.protocol import Protocol, line
 from poserep.report import standing
-from poserep.report.rows import undefined
 from poserep.report.standing import Standing, stands, told, value_of
-from poserep.results import ELSEWHERE, beneath, columns, flatten
-from poserep.tables.plan import Planned, planned
-from poserep.tables.table import MODES, Row, Table, key_of
+from poserep.runs.identity import ELSEWHERE, beneath, flatten
+from poserep.runs.plan import Planned, planned
+from poserep.runs.values import columns, undefined
+from poserep.sweeps.table import MODES, Row, Table
 
 # The smallest of the papers' evaluation sets has thousands of boxes.
 FEW = 1000

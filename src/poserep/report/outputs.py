@@ -11,7 +11,7 @@ from rich.text import Text
 from poserep.report.line_sheets import metrics
 from poserep.report.lines import Line
 from poserep.report.sheet import MARK, Entry, Heading, Sheet
-from poserep.tables.table import Table
+from poserep.sweeps.table import Table
 
 # Metrics beside each other: more are stacked.
 WIDEST_ON_SCREEN, WIDEST_ON_PAPER = 2, 4

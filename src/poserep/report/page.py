@@ -8,9 +8,10 @@ from typing import Any
 import jinja2
 
 from poserep.report.comparison_sheets import protocol_lines
-from poserep.report.rows import MEASURES, Row, best, comparisons, diagnoses, is_best, notes, recipe
+from poserep.report.names import settings
+from poserep.report.rows import Row, best, comparisons, diagnoses, is_best, notes, recipe
 from poserep.report.sheet import MARK, Sheet
-from poserep.results import settings
+from poserep.runs.values import MEASURES
 
 
 def page(
@@ -30,10 +31,13 @@ def page(
         missing: Runs without a result, and why.
     """
     # Every run prints a table; only pages need matplotlib.
-    from poserep import figures
+    from poserep.report.figures.draw import draw
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("poserep", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("poserep.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     lowest: dict[tuple[str, str, str], float] = {}
     for row in rows:
@@ -72,7 +76,7 @@ def page(
         notes=notes(rows),
         real=all(row.real for row in rows),
         smoke=any(r["config"]["trainer"].get("limit") for r in results),
-        figures=figures.draw(results) if results else {},
+        figures=draw(results) if results else {},
         speed=speed,
         recipes=sorted({recipe(r) for r in results}),
         provenance=results[0]["provenance"] if results else None,

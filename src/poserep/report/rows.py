@@ -6,17 +6,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from poserep.protocol import Protocol, line
-from poserep.results import calibration, columns, scheme, settings
-from poserep.tables.plan import brief, seen
-
-# Of calibration: title, key in a result, and whether less is better.
-MEASURES = (
-    ("mean score", "mean_score", False),
-    ("mean OKS", "mean_oks", False),
-    ("ECE", "ece", True),
-    ("AURC", "aurc", True),
-)
+from poserep.metrics.protocol import Protocol, line
+from poserep.report.names import scheme, settings
+from poserep.runs.plan import brief, seen
+from poserep.runs.values import MEASURES, calibration, columns, number, undefined
 
 
 @dataclass(frozen=True)
@@ -75,16 +68,6 @@ class Row:
     def seeds(self) -> int:
         """How many runs the row stands for."""
         return max(len(v) for by in self.values.values() for v in by.values())
-
-
-def undefined(value: float | None) -> bool:
-    """Whether there was nothing to measure; COCO writes -1 for that."""
-    return value is None or value != value or value == -1
-
-
-def number(value: float | None, digits: int = 1) -> str:
-    """A value, or a dash where there was nothing to measure."""
-    return "–" if undefined(value) else f"{value:.{digits}f}"
 
 
 def _over_seeds(values: Sequence[float], digits: int) -> str:

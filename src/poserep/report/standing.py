@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from poserep.results import ELSEWHERE, beneath
-from poserep.tables.plan import Planned, Use, brief, seen
-from poserep.tables.table import Table, key_of
+from poserep.config import key_of
+from poserep.runs.identity import ELSEWHERE, beneath
+from poserep.runs.plan import Planned, Use, brief, seen
+from poserep.sweeps.table import Table
 
 # Where weights lie changes no run, but whether there are any does.
 TELLING = ("backbone.weights", "trainer.pretrained")

@@ -1,1 +1,0 @@
-"""What a table costs to run: ``poserep sweep budget``."""

@@ -1,0 +1,194 @@
+"""Time a network in several ways, alone and with decoding."""
+
+import logging
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from poserep.deploy.latency.turns import cores, spread, undisturbed
+from poserep.deploy.latency.ways import WAYS
+from poserep.errors import InputError
+
+# Calls of each variant at least, however slow it is: fewer have no quartiles.
+FEWEST = 3
+# Turns in a variant's time, at least.
+TURNS = 10
+
+
+@dataclass
+class Variant:
+    """One way to run a network, and how long it took.
+
+    Attributes:
+        way: One of `WAYS`.
+        device: Its name.
+        threads: Of the CPU; 0 on a GPU.
+        batch: Images at a time.
+        prepared: Seconds that making it took, its first call included.
+        forward: Seconds of the network in every counted call.
+        decoding: Seconds of the decoding in every counted call.
+        unavailable: Why it cannot be run, else None.
+    """
+
+    way: str
+    device: str
+    threads: int
+    batch: int
+    prepared: float = 0.0
+    forward: list[float] = field(default_factory=list)
+    decoding: list[float] = field(default_factory=list)
+    unavailable: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """For a file: medians and quartiles in ms a batch, and images per second at the median."""
+        about = {key: getattr(self, key) for key in ("way", "device", "threads", "batch", "unavailable")}
+        if self.unavailable:
+            return about
+        both = [network + decoding for network, decoding in zip(self.forward, self.decoding, strict=True)]
+        return {
+            **about,
+            "prepared_s": self.prepared,
+            "calls": len(both),
+            "forward_ms": spread(self.forward),
+            "with_decoding_ms": spread(both),
+            "images_s": self.batch / statistics.median(self.forward),
+            "images_s_with_decoding": self.batch / statistics.median(both),
+        }
+
+
+def timings(
+    net: nn.Module,
+    decode: Callable[[Any], Any],
+    shape: Sequence[int],
+    ways: Sequence[str] = tuple(WAYS),
+    batches: Sequence[int] = (1, 32),
+    threads: Sequence[int] = (1, 0),
+    device: str = "cpu",
+    seconds: float = 5.0,
+    dtype: torch.dtype = torch.uint8,
+) -> list[Variant]:
+    """Time a network on random images, in evaluation mode.
+
+    Decoding is timed apart, after the network has finished; on a GPU this waits for the device once more.
+
+    Args:
+        net: Images to outputs; moved to the device, and to evaluation mode.
+        decode: The output to coordinates.
+        shape: Of one image, (C, H, W).
+        ways: Names from `WAYS`.
+        batches: Images at a time.
+        threads: Of the CPU; 0 is as many as there are cores. Not asked for on a GPU.
+        device: ``cpu`` or ``cuda``.
+        seconds: About as long each variant runs; it is called 3 times at least.
+        dtype: Of the images.
+
+    Raises:
+        InputError: If there is no such way or device, or a number makes no sense.
+    """
+    _check(ways, batches, threads, device, seconds)
+    net = net.to(device).eval()
+    given = torch.get_num_threads()
+    counts = list(dict.fromkeys(n or cores() for n in threads)) if device == "cpu" else [given]
+    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    variants, running = [], []
+    try:
+        with torch.inference_mode(), _quiet():
+            for batch in batches:
+                image = torch.randint(0, 256, (batch, *shape), dtype=torch.uint8).to(device, dtype)
+                for count in counts:
+                    torch.set_num_threads(count)
+                    for way in ways:
+                        variant = Variant(way, name, count if device == "cpu" else 0, batch)
+                        variants.append(variant)
+                        start = time.perf_counter()
+                        try:
+                            call = WAYS[way](net, image, count)
+                            decode(call())
+                        # Compilers and runtimes that are missing, or refuse a network, fail in ways of their own.
+                        except Exception as error:
+                            variant.unavailable = _reason(error)
+                            continue
+                        variant.prepared = time.perf_counter() - start
+                        running.append((variant, call))
+            with undisturbed():
+                _take_turns(running, decode, seconds)
+    finally:
+        torch.set_num_threads(given)
+    return variants
+
+
+def _check(ways: Sequence[str], batches: Sequence[int], threads: Sequence[int], device: str, seconds: float) -> None:
+    for way in ways:
+        if way not in WAYS:
+            raise InputError(f"way to run a network {way!r} is not one of {', '.join(WAYS)}")
+    if min(batches) < 1:
+        raise InputError(f"batches of {min(batches)} images cannot be timed; take 1 or more")
+    if min(threads) < 0:
+        raise InputError(f"{min(threads)} threads are none; take 1 or more, or 0 for all")
+    if seconds <= 0:
+        raise InputError(f"{seconds:g} seconds are no time; take more than 0")
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"device {device!r} is neither cpu nor cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda is not available here; take cpu")
+
+
+def _take_turns(
+    running: Sequence[tuple[Variant, Callable[[], Any]]], decode: Callable[[Any], Any], seconds: float
+) -> None:
+    """Let variants take turns until each has had its time."""
+    spent = dict.fromkeys(range(len(running)), 0.0)
+    while spent:
+        for i in list(spent):
+            variant, call = running[i]
+            if variant.threads:
+                torch.set_num_threads(variant.threads)
+            began = time.perf_counter()
+            # It finds caches and memory as the one before has left them.
+            decode(call())
+            while True:
+                _timed(variant, call, decode)
+                if time.perf_counter() - began > seconds / TURNS:
+                    break
+            spent[i] += time.perf_counter() - began
+            if spent[i] > seconds and len(variant.forward) >= FEWEST:
+                del spent[i]
+
+
+def _timed(variant: Variant, call: Callable[[], Any], decode: Callable[[Any], Any]) -> None:
+    wait: Callable[[], None] = torch.cuda.synchronize if not variant.threads else lambda: None
+    wait()
+    start = time.perf_counter()
+    out = call()
+    wait()
+    middle = time.perf_counter()
+    decode(out)
+    wait()
+    variant.forward.append(middle - start)
+    variant.decoding.append(time.perf_counter() - middle)
+
+
+def _reason(error: Exception) -> str:
+    """The first line that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    line = lines[0] if lines else type(error).__name__
+    return line if isinstance(error, InputError) else f"{type(error).__name__}: {line}"[:300]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Compilers and exporters say much that is about themselves."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,1 @@
+"""Figures of reports, drawn from the records of runs."""

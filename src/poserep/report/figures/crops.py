@@ -1,0 +1,134 @@
+"""Crops: what the networks were asked, what they answered, and what they emit."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from poserep.drawing import PALETTE, TRUTH, limbs, show
+from poserep.report.figures.points import area
+from poserep.report.figures.style import Result, schemes, title
+
+
+def load_samples(result: Result, name: str = "samples.npz") -> dict[str, np.ndarray] | None:
+    """Crops that a run has kept: evenly spread over the evaluation set, or in ``worst.npz`` those of its worst."""
+    path = Path(result["path"]) / name
+    if not path.is_file():
+        return None
+    with np.load(path) as file:
+        return dict(file)
+
+
+def largest(results: Sequence[Result]) -> list[Result]:
+    """One run per scheme, the first seed of the largest size."""
+    chosen: dict[str, Result] = {}
+    for result in results:
+        best = chosen.get(title(result))
+        if best is None or area(result["config"]["input_size"]) > area(best["config"]["input_size"]):
+            chosen[title(result)] = result
+    return list(chosen.values())
+
+
+def default_readout(result: Result) -> str:
+    """Name of the readout that comes first."""
+    return next(iter(next(iter(result["metrics"].values()))))
+
+
+def shown(results: Sequence[Result]) -> list[tuple[Result, dict[str, np.ndarray]]]:
+    """The run of each scheme with its crops; all of the same data set."""
+    pairs = [(r, load_samples(r)) for r in largest(results)]
+    kept = [(r, s) for r, s in pairs if s is not None]
+    return [(r, s) for r, s in kept if np.array_equal(s["index"], kept[0][1]["index"])]
+
+
+def crops(results: Sequence[Result], count: int = 8) -> Figure | None:
+    """Evaluated crops: the truth, then every scheme's prediction with its default readout."""
+    rows = shown(results)
+    if not rows:
+        return None
+    colours = schemes(results)
+    columns = min(count, len(rows[0][1]["index"]))
+    height, width = rows[0][1]["image"].shape[1:3]
+    cell = 1.35
+    figure, axes = plt.subplots(
+        len(rows) + 1, columns, figsize=(cell * columns, cell * height / width * (len(rows) + 1)), squeeze=False
+    )
+    for j in range(columns):
+        sample = rows[0][1]
+        show(axes[0, j], sample["image"][j])
+        limbs(axes[0, j], sample["xy"][j], sample["weight"][j], sample["edges"], TRUTH)
+        for i, (result, sample) in enumerate(rows, 1):
+            readout = default_readout(result)
+            show(axes[i, j], sample["image"][j])
+            # Only joints that have a truth: the others are not scored, and clutter the picture.
+            limbs(axes[i, j], sample[f"{readout}/xy"][j], sample["weight"][j], sample["edges"], colours[title(result)])
+    for i, name in enumerate(["ground truth", *(title(r) for r, _ in rows)]):
+        colour = TRUTH if i == 0 else colours[name]
+        axes[i, 0].text(-0.06, 0.5, name, rotation=90, va="center", ha="right", color=colour, weight="bold",
+                        fontsize=8, transform=axes[i, 0].transAxes)  # fmt: skip
+    figure.subplots_adjust(wspace=0.04, hspace=0.04)
+    return figure
+
+
+def views(results: Sequence[Result]) -> Figure | None:
+    """One crop as every scheme sees it: heatmaps over the picture, or distributions along its axes."""
+    rows = shown(results)
+    if not rows:
+        return None
+    sample = rows[0][1]
+    which = int(np.argmax(sample["weight"].sum(1)))
+    joints = [int(j) for j in np.flatnonzero(sample["weight"][which])]
+    # Few enough to tell apart, from all over the body.
+    joints = [joints[i] for i in np.unique(np.linspace(0, len(joints) - 1, 4).round().astype(int))]
+    figure = plt.figure(figsize=(4.3 * len(rows), 4.6))
+    for panel, (result, sample) in zip(figure.subfigures(1, len(rows), squeeze=False)[0], rows, strict=True):
+        readout = default_readout(result)
+        if "density/map" in sample:
+            _view_map(panel, sample, which, joints, f"{title(result)}: heatmaps of {len(joints)} joints")
+        else:
+            _view_axes(panel, sample, which, joints, f"{title(result)}: distributions of {len(joints)} joints")
+        for ax in panel.axes[:1]:
+            for j, colour in zip(joints, PALETTE[1:], strict=False):
+                ax.plot(*sample["xy"][which, j], marker="o", ms=9, mfc="none", mec="white", mew=1.6)
+                ax.plot(*sample[f"{readout}/xy"][which, j], marker="+", ms=9, mec=colour, mew=2)
+    names = ", ".join(str(sample["names"][j]) for j in joints)
+    figure.text(0.5, -0.02, f"joints: {names};  ○ truth   + prediction", ha="center", color="#475569", fontsize=9)
+    return figure
+
+
+def _view_map(panel: Any, sample: dict[str, np.ndarray], which: int, joints: list[int], name: str) -> None:
+    ax = panel.subplots()
+    image = sample["image"][which]
+    ax.set_title(name, fontsize=10)
+    show(ax, image)
+    maps = sample["density/map"][which, joints].astype(np.float32)
+    peak = maps.max((1, 2), keepdims=True)
+    together = (maps / np.maximum(peak, 1e-6)).max(0)
+    x, y = sample["bins/x"], sample["bins/y"]
+    half_x, half_y = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2
+    extent = (x[0] - half_x, x[-1] + half_x, y[-1] + half_y, y[0] - half_y)
+    alpha = np.clip(together * 1.2, 0, 0.85)
+    ax.imshow(together, cmap="magma", alpha=alpha, extent=extent, interpolation="nearest")
+
+
+def _view_axes(panel: Any, sample: dict[str, np.ndarray], which: int, joints: list[int], name: str) -> None:
+    image = sample["image"][which]
+    height, width = image.shape[:2]
+    grid = panel.add_gridspec(2, 2, width_ratios=(4, 1), height_ratios=(1, 4), wspace=0.04, hspace=0.04)
+    ax, top, side = (panel.add_subplot(grid[i]) for i in (2, 0, 3))
+    show(ax, image)
+    top.set_title(name, fontsize=10)
+    for j, colour in zip(joints, PALETTE[1:], strict=False):
+        x, y = (sample[f"density/{axis}"][which, j].astype(np.float32) for axis in "xy")
+        px, py = sample["bins/x"], sample["bins/y"]
+        top.fill_between(px, x, color=colour, alpha=0.25)
+        top.plot(px, x, color=colour)
+        side.fill_betweenx(py, y, color=colour, alpha=0.25)
+        side.plot(y, py, color=colour)
+        ax.axvline(px[x.argmax()], color=colour, linewidth=0.7, alpha=0.7)
+        ax.axhline(py[y.argmax()], color=colour, linewidth=0.7, alpha=0.7)
+    top.set(xlim=(-0.5, width - 0.5), ylim=(0, None), xticks=[], yticks=[])
+    side.set(ylim=(height - 0.5, -0.5), xlim=(0, None), xticks=[], yticks=[])

@@ -1,0 +1,124 @@
+"""Accuracy and training: what came out, and how it got there."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from poserep.drawing import MARKS
+from poserep.report.figures.panels import LINES, TEXT, Panel, mark, spread, stack
+from poserep.report.figures.style import Result, labels, schemes, title
+from poserep.report.names import scheme
+from poserep.runs.records import read_curve
+from poserep.runs.values import columns
+
+
+def accuracy(results: Sequence[Result]) -> Figure | None:
+    """The chief metric of the first kind of boxes against input size; with one size, a bar for each readout.
+
+    Seeds are averaged.
+    """
+    chief = columns(results[0])[0]
+    unit = "image px" if chief in results[0]["lower"] else "percent"
+    colours = schemes(results)
+    boxes = next(iter(results[0]["metrics"]))
+    points: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    for result, label in zip(results, labels(results), strict=True):
+        for readout, values in result["metrics"].get(boxes, {}).items():
+            by_size = points.setdefault((title(result), label, readout), {})
+            if values[chief] not in (None, -1):
+                by_size.setdefault(scheme(result)[1], []).append(values[chief])
+    points = {key: by_size for key, by_size in points.items() if by_size}
+    sizes = sorted({s for by in points.values() for s in by}, key=lambda s: [int(n) for n in s.split("x")])
+    if not sizes:
+        return None
+    if len(sizes) == 1:
+        figure, ax = plt.subplots(figsize=(3.7, 0.42 * len(points) + 1.0))
+        for i, ((name, _, _), by_size) in enumerate(reversed(points.items())):
+            value = float(np.mean(by_size[sizes[0]]))
+            ax.barh(i, value, 0.62, color=colours[name])
+            ax.text(value + 0.8, i, f"{value:.1f}", va="center", color="#334155")
+        names = [f"{label} · {readout}" for _, label, readout in reversed(points)]
+        # A bar has room for two lines.
+        width = max(34, max(map(len, names)) // 2 + 8)
+        ax.set_yticks(range(len(points)), [textwrap.fill(name, width) for name in names])
+        ax.set(
+            xlabel=f"{chief}_{boxes}, {unit}",
+            xlim=(0, 100 if unit == "percent" else None),
+            title=f"Accuracy at {sizes[0]}",
+        )
+        ax.grid(axis="y", visible=False)
+        return figure
+    drawn: dict[str, int] = {}
+    lines = []
+    for (name, label, readout), by_size in points.items():
+        x = [i for i, s in enumerate(sizes) if s in by_size]
+        y = [(float(v.mean()), float(v.std(ddof=len(v) > 1))) for v in (np.array(by_size[sizes[i]]) for i in x)]
+        lines.append((x, y, _style(name, drawn, colours), textwrap.fill(f"{label} · {readout}", TEXT)))
+
+    def draw(ax: Axes) -> None:
+        for x, y, style, _ in lines:
+            spread(ax, x, y, style["color"])
+            ax.plot(x, [mean for mean, _ in y], markeredgecolor="white", **style)
+        ax.set_xticks(range(len(sizes)), sizes)
+        ax.set(xlabel="input size, height x width", ylabel=f"{chief}_{boxes}, {unit}")
+
+    legend = [(mark(s["color"], s["marker"], s["linestyle"]), text) for _, _, s, text in lines]
+    return stack([Panel(f"{chief} of every readout over input size", draw, legend)])
+
+
+def training(results: Sequence[Result]) -> Figure | None:
+    """Training loss relative to its first epoch, and the chief metric of the default readout, over epochs.
+
+    Seeds are lines of one style.
+    """
+    colours = schemes(results)
+    key = f"val/{columns(results[0])[0]}_{next(iter(results[0]['metrics']))}"
+    drawn: dict[str, int] = {}
+    styles: dict[tuple[str, str], dict[str, Any]] = {}
+    losses, metrics = [], []
+    for result, label in zip(results, labels(results), strict=True):
+        called = (title(result), f"{label}, {scheme(result)[1]}")
+        style = styles[called] = styles.get(called) or _style(title(result), drawn, colours)
+        # The last line is the evaluation after training, which belongs to no epoch.
+        curve = [row for row in read_curve(Path(result["path"])) if row["epoch"] < result["epochs"]]
+        loss = [(row["epoch"] + 1, row["train/loss"]) for row in curve if "train/loss" in row]
+        losses.append(([e for e, _ in loss], [v / loss[0][1] for _, v in loss], style))
+        found = [(row["epoch"] + 1, row[key]) for row in curve if key in row]
+        metrics.append(([e for e, _ in found], [v for _, v in found], style))
+
+    def plot(ax: Axes, lines: Sequence[tuple[list[int], list[float], dict[str, Any]]]) -> None:
+        for x, y, style in lines:
+            ax.plot(x, y, markersize=4, linewidth=1.2, **style)
+        ax.set(xlabel="epoch", xlim=(0, 1 + max((max(x) for x, _, _ in lines if x), default=1)))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+    def loss_panel(ax: Axes) -> None:
+        plot(ax, losses)
+        ax.set_yscale("log", nonpositive="mask")
+
+    def metric_panel(ax: Axes) -> None:
+        plot(ax, metrics)
+        ax.set_ylim(0, None)
+
+    legend = [
+        (mark(s["color"], s["marker"], s["linestyle"], 4), textwrap.fill(text, TEXT)) for (_, text), s in styles.items()
+    ]
+    # Runs that end with their first evaluation have no curve of it.
+    several = any(x for x, _, _ in metrics)
+    panels = [Panel("Training loss / first epoch's", loss_panel, () if several else legend)]
+    if several:
+        panels.append(Panel(f"{key.removeprefix('val/')} of the default readout", metric_panel, legend))
+    return stack(panels)
+
+
+def _style(name: str, drawn: dict[str, int], colours: Mapping[str, str]) -> dict[str, Any]:
+    """The scheme's colour, and marks and lines that its earlier ones have not."""
+    number = drawn[name] = drawn.get(name, -1) + 1
+    return {"color": colours[name], "marker": MARKS[number % len(MARKS)], "linestyle": LINES[number % len(LINES)]}

@@ -1,1 +1,0 @@
-"""Processes that train: how they are started, told to stop, and kept apart."""

@@ -1,0 +1,1 @@
+"""The mirror of run directories in Weights & Biases."""

@@ -1,0 +1,75 @@
+"""Show finished runs on Weights & Biases, from their records; what is shown already is not sent again.
+
+Reads RUNS/STUDY (RUNS is runs/ unless given). Without a key, or with --offline, each run leaves a record for wandb sync
+in its folder. --again sends what has been sent.
+
+example: poserep wandb push simcc-table1 --project keypoints
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from poserep.cli import parser_of
+from poserep.errors import InputError
+from poserep.runs.records import finished
+from poserep.runs.wandb.entry import read_entry
+from poserep.runs.wandb.sender import Sender, read_ledger
+from poserep.runs.wandb.target import Target, answers, arguments, default_mode, first_line, server
+
+
+def publish(study: Path, target: Target, again: bool = False) -> list[str]:
+    """Send the finished runs of a study; ids of those that were sent.
+
+    Raises:
+        InputError: If there is none, or the server does not take them.
+    """
+    import wandb
+
+    if target.mode not in ("online", "offline"):
+        raise InputError(f"WANDB_MODE={target.mode} shows nothing; unset it, or take --offline")
+    runs = [path.parent for path in sorted(study.glob("*/result.json"))]
+    if not runs:
+        raise InputError(f"{study} holds no finished run")
+    sent: list[str] = []
+    for run_dir in runs:
+        entry = read_entry(run_dir)
+        if read_ledger(run_dir, target)["record"] == entry.digest and not again:
+            continue
+        if target.mode == "online" and not sent and not answers(server()):
+            raise InputError(f"{server()} does not answer; try again later, or take --offline")
+        sender = Sender(run_dir, target)
+        try:
+            sender.open(entry)
+            sender.log(entry.history)
+            sender.close(entry)
+        except (wandb.Error, TimeoutError, OSError) as error:
+            raise InputError(
+                f"{entry.id}: {first_line(error)}; {len(sent)} runs are there, the same command goes on with the others"
+            ) from error
+        sent.append(entry.id)
+        print(f"{'recorded' if target.mode == 'offline' else 'sent'}: {entry.id} ({run_dir.name})", flush=True)
+    return sent
+
+
+def waiting(study: Path) -> int:
+    """How many runs of a study have not finished."""
+    return sum(not finished(path.parent) for path in study.glob("*/config.yaml"))
+
+
+def main(words: Sequence[str]) -> None:
+    """The command ``poserep wandb push``."""
+    parser = parser_of("wandb push", __doc__)
+    arguments(parser)
+    parser.add_argument("--offline", action="store_true", help="record, to be sent later")
+    parser.add_argument("--again", action="store_true", help="send what has been sent, too")
+    given = parser.parse_args(words)
+    os.environ.setdefault("WANDB_SILENT", "true")
+    study = given.runs / given.study
+    target = Target(given.project, given.entity, "offline" if given.offline else default_mode())
+    sent = publish(study, target, given.again)
+    there = len(list(study.glob("*/result.json"))) - len(sent)
+    done = "recorded" if target.mode == "offline" else "sent"
+    print(f"{len(sent)} {done}, {there} were there, {waiting(study)} not finished")
+    if sent and target.mode == "offline":
+        print(f"no network was used; to send the records: wandb sync {study}/*/wandb/offline-run-*")

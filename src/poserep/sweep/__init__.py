@@ -1,1 +1,0 @@
-"""Run a table: ``poserep sweep``."""

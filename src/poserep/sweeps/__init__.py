@@ -1,0 +1,1 @@
+"""Tables of runs: their rows, their cells, and running them."""

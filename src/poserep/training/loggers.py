@@ -1,0 +1,123 @@
+"""Where runs write their curves: a local file always, which Weights & Biases is shown if asked."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from poserep.runs.wandb.follow import END, remedy, say
+from poserep.runs.wandb.target import default_mode
+
+# Seconds that a run which has ended waits to be shown in full: with a network, and without, where nothing can hang.
+PATIENCE = {"online": END + 2, "offline": 60.0}
+
+
+class JsonlLogger(Logger):
+    """Appends one JSON object per logged set of metrics to a file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """Of the logger."""
+        return "jsonl"
+
+    @property
+    def version(self) -> int:
+        """There is one."""
+        return 0
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append a line."""
+        row = {"step": step, **{k: int(v) if k == "epoch" else float(v) for k, v in metrics.items()}}
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    @rank_zero_only
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """The configuration lies beside the file."""
+
+
+class Dashboard(Logger):
+    """Shows a run on Weights & Biases through a process that follows the run's files, see `poserep.runs.wandb.follow`.
+
+    Nothing that happens there, to the network or in the package, stops, slows or changes the training.
+    """
+
+    def __init__(self, run_dir: Path, project: str, entity: str | None = None) -> None:
+        super().__init__()
+        self.run_dir = run_dir
+        command = [sys.executable, "-m", "poserep.runs.wandb.follow", str(run_dir), f"--project={project}"]
+        command += [f"--entity={entity}"] if entity else []
+        self._child: subprocess.Popen | None = None
+        try:
+            # Of its own session: what interrupts the training lets it end in order.
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+                start_new_session=True,
+            )
+        except OSError as error:
+            say(f"not started: {error}. {remedy(run_dir)}")
+
+    @property
+    def name(self) -> str:
+        """Of the logger."""
+        return "wandb"
+
+    @property
+    def version(self) -> int:
+        """There is one."""
+        return 0
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """They are read from metrics.jsonl."""
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """They are read from config.yaml."""
+
+    def finish(self) -> None:
+        """Let the process send what is left, for some seconds."""
+        if self._child is None or self._child.stdin is None:
+            return
+        try:
+            # Closing alone would not do: loader processes may hold the pipe as well.
+            self._child.stdin.write(b"end\n")
+            self._child.stdin.close()
+        except BrokenPipeError:
+            pass
+        try:
+            self._child.wait(PATIENCE.get(default_mode(), PATIENCE["online"]))
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+            say(f"not everything was sent in time. {remedy(self.run_dir)}")
+        self._child = None
+
+
+def wandb_logger(project: str, save_dir: Path, entity: str | None = None) -> Logger:
+    """Shows the run in a folder on Weights & Biases; offline unless a key is set.
+
+    Args:
+        project: Of Weights & Biases.
+        save_dir: The run directory.
+        entity: Who owns the project; None: the key's.
+    """
+    return Dashboard(save_dir, project, entity)
+
+
+def finish(logger: Logger) -> None:
+    """End what a logger has begun; the run's own record is written by now."""
+    if isinstance(logger, Dashboard):
+        logger.finish()
