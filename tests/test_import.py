@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from layouts import LAYOUTS, mmpose0, mmpose1, papers
 from model_cases import build, pyramid, resnet
 from poserep.codecs import Heatmap, MultiScale, SimCC, SRHeatmap
 from poserep.errors import InputError
@@ -23,6 +22,7 @@ from poserep.models import (
 from poserep.models.checkpoints import destination, load_official
 from poserep.models.cost import parameters
 from poserep.models.recognise import look
+from state_dicts import LAYOUTS, mmpose0, mmpose1, papers
 
 
 def small(head=Deconv, codec=None, backbone=None, **options):

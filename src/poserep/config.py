@@ -43,6 +43,8 @@ CONF = Path(__file__).parents[2] / "conf"
 # What composing a configuration raises; Hydra 1.3 has no class of its own for a group whose choice is no word.
 ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 NO_WORD = "Config group override"
+# Modules under the names that run directories of version 0.1 have for them.
+MOVED = {"poserep.schedules.": "poserep.training.schedules.", "poserep.loggers.": "poserep.training.loggers."}
 
 
 @dataclass
@@ -286,8 +288,10 @@ def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
     Raises:
         InputError: What the target raises, or, naming the node, that an argument is unknown or missing.
     """
+    target = str(node.get("_target_"))
+    moved = next((new + target[len(old) :] for old, new in MOVED.items() if target.startswith(old)), target)
     try:
-        bound = instantiate(node, _partial_=True, _convert_="all")
+        bound = instantiate(node, _partial_=True, _convert_="all", _target_=moved)
     except InstantiationException as error:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None

@@ -10,17 +10,17 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO as CocoFile
 from scipy.io import loadmat
 
+from layouts import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
+from layouts.coco import polygons, run_lengths
+from layouts.crowdpose import crowd_index
+from layouts.mpii import head_box
+from layouts.people import drawn, people_of
 from poserep.data.coco import load_coco
 from poserep.data.crowdpose import load_crowdpose
 from poserep.data.human4d import DEVICES, JOINTS, load_human4d
 from poserep.data.mpii import load_mpii
-from poserep.data.synthetic import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
 from poserep.data.synthetic.camera import Camera, look_at
-from poserep.data.synthetic.coco import polygons, run_lengths
-from poserep.data.synthetic.crowdpose import crowd_index
 from poserep.data.synthetic.human4d import vicon_joints
-from poserep.data.synthetic.layouts import drawn, people_of
-from poserep.data.synthetic.mpii import head_box
 from poserep.data.synthetic.skeleton3d import KEYPOINT_NAMES, Pose, forward, sample_proportions
 from poserep.errors import InputError
 from poserep.instances import Tally

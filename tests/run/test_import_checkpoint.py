@@ -11,7 +11,6 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from layouts import mmpose0, mmpose1, papers, parallel
 from poserep.config import CONF
 from poserep.data.build import skeleton_of
 from poserep.errors import InputError
@@ -26,6 +25,7 @@ from poserep.training.import_checkpoint import cautions, import_checkpoint
 from poserep.training.nets import parts
 from reference.official import check_output, official_state
 from run.conftest import TINY
+from state_dicts import mmpose0, mmpose1, papers, parallel
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 
+from layouts import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
 from poserep import cli
 from poserep.data.check import check, detection_rules, image_rules, person_rules, persons
 from poserep.data.check.command import configure
@@ -21,7 +22,6 @@ from poserep.data.check.loading import reader
 from poserep.data.check.overlap import overlaps
 from poserep.data.check.preview import picture, rows, sides
 from poserep.data.check.stats import parts, quantiles, stats
-from poserep.data.synthetic import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
 from poserep.errors import InputError
 from poserep.skeleton import COCO
 

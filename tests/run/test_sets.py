@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from layouts import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
 from poserep.batch import Points
-from poserep.data.synthetic import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
 from poserep.errors import InputError
 from poserep.report.collect import report
 from poserep.runs.create import prepare

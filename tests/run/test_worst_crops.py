@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from poserep.data.synthetic import generate_human4d, generate_mpii
+from layouts import generate_human4d, generate_mpii
 from poserep.metrics import Predictions
 from poserep.report.compare.stored import read_side, rebuild
 from poserep.training.build import build

@@ -15,6 +15,9 @@ import numpy as np
 from poserep.data.synthetic.scene import Picture
 from poserep.errors import InputError
 
+VERSION = "v1"
+
+
 _DONE = "done.json"
 
 
@@ -79,3 +82,8 @@ def write_json(path: Path, content: Any) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return data
+
+
+def rng_of(seed: int, name: str, *numbers: int) -> np.random.Generator:
+    """Randomness that depends on nothing else than these."""
+    return np.random.default_rng(np.random.SeedSequence([seed, *numbers, *name.encode()]))

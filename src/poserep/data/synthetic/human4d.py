@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from poserep.data.synthetic.body import person_parts
 from poserep.data.synthetic.camera import Camera, look_at
-from poserep.data.synthetic.files import check_counts, once, write_json
-from poserep.data.synthetic.layouts import VERSION, rng_of
+from poserep.data.synthetic.files import VERSION, check_counts, once, rng_of, write_json
 from poserep.data.synthetic.parallel import pool_of
 from poserep.data.synthetic.poses import sample_pose
 from poserep.data.synthetic.props import Stage, seat

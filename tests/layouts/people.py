@@ -9,14 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from poserep.data.synthetic.annotate import Instance, detect
-from poserep.data.synthetic.files import write_jpeg
+from poserep.data.synthetic.files import rng_of, write_jpeg
 from poserep.data.synthetic.scene import Crowd, Picture, compose, street_crowd
 from poserep.data.synthetic.skeleton3d import Array
 
-VERSION = "v1"
 _DETECTOR = 7919
 # What a data set calls a joint of the figure; all other names are the figure's own.
 _JOINTS = {"thorax": "neck", "upper_neck": "skull", "head_top": "crown", "head": "crown"}
@@ -32,11 +29,6 @@ class Person(NamedTuple):
     def labelled(self) -> bool:
         """Whether any joint is."""
         return bool((self.labels[:, 2] > 0).any())
-
-
-def rng_of(seed: int, name: str, *numbers: int) -> np.random.Generator:
-    """Randomness that depends on nothing else than these."""
-    return np.random.default_rng(np.random.SeedSequence([seed, *numbers, *name.encode()]))
 
 
 def people_of(picture: Picture, names: Sequence[str]) -> list[Person]:

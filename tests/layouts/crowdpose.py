@@ -11,12 +11,13 @@ import numpy as np
 
 from poserep.data.synthetic.annotate import SKELETON, flat
 from poserep.data.synthetic.camera import Camera
-from poserep.data.synthetic.files import check_counts, once, write_json
-from poserep.data.synthetic.layouts import VERSION, Person, detections, group, people_of, rng_of, store
+from poserep.data.synthetic.files import VERSION, check_counts, once, rng_of, write_json
 from poserep.data.synthetic.parallel import pool_of
 from poserep.data.synthetic.scene import Picture, Rng, compose
 from poserep.data.synthetic.skeleton3d import Array
 from poserep.skeleton import CROWDPOSE
+
+from .people import Person, detections, group, people_of, store
 
 _SPLITS = ("train", "val", "test")
 # Crowd indices from here on are medium and hard; the official tool's, which are not the paper's.

@@ -12,12 +12,13 @@ import numpy as np
 from scipy.io import savemat
 
 from poserep.data.synthetic.camera import Camera
-from poserep.data.synthetic.files import check_counts, once, write_json
-from poserep.data.synthetic.layouts import VERSION, Person, drawn, group, people_of, store
+from poserep.data.synthetic.files import VERSION, check_counts, once, write_json
 from poserep.data.synthetic.parallel import pool_of
 from poserep.data.synthetic.scene import Picture
 from poserep.data.synthetic.skeleton3d import Array, Figure
 from poserep.skeleton import MPII
+
+from .people import Person, drawn, group, people_of, store
 
 _SPLITS = ("train", "valid")
 # What gt_valid.mat calls the joints.

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poserep.data.synthetic.annotate import CATEGORY, flat
-from poserep.data.synthetic.files import check_counts, once, write_json
-from poserep.data.synthetic.layouts import VERSION, detections, drawn, group, rng_of, store
+from poserep.data.synthetic.files import VERSION, check_counts, once, rng_of, write_json
 from poserep.data.synthetic.parallel import pool_of
 from poserep.data.synthetic.scene import LEVELS, Picture
 from poserep.data.synthetic.skeleton3d import KEYPOINT_NAMES
 from poserep.errors import InputError
+
+from .people import detections, drawn, group, store
 
 _SPLITS = ("train2017", "val2017", "test2017")
 _TEST_IMAGES = 2
