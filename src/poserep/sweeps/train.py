@@ -22,7 +22,7 @@ from poserep.runs.lease import by_whom, holder
 from poserep.runs.plan import state_of
 from poserep.runs.records import finished
 from poserep.training.fit import fit
-from poserep.training.printed import show_evaluation
+from poserep.training.printed import evaluation_sheet
 
 HELP = """usage: poserep train [-m] [key=value ...] [--config-dir DIR] [--config-name NAME]
 
@@ -110,7 +110,7 @@ def job(cfg: DictConfig) -> None:
         run_dir = run(cfg, alone=not several)
         # Of several runs a report shows all.
         if not several:
-            show_evaluation(run_dir.name, json.loads((run_dir / "result.json").read_text()))
+            evaluation_sheet(run_dir.name, json.loads((run_dir / "result.json").read_text())).show()
     except InputError as error:
         if several:
             leave_the_rest()

@@ -1,4 +1,4 @@
-"""Stored evaluations: what result file and predictions of a run hold, and the metric that scored them; no network."""
+"""Stored evaluations: the result file and predictions of a run, and the scorer that made the one of the other."""
 
 import json
 from dataclasses import dataclass
@@ -15,16 +15,17 @@ from poserep.files import file_hash
 from poserep.metrics.base import PoseMetric, Predictions
 from poserep.metrics.build import metric_of
 from poserep.metrics.protocol import Protocol, judged
-from poserep.runs.identity import ELSEWHERE, beneath, flatten
+from poserep.report.labels import differing_keys
+from poserep.runs.identity import flatten
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class StoredEvaluation:
     """The stored evaluation of one readout of one run.
 
     Attributes:
-        path: Of the result file; the predictions lie beside it.
-        result: What it holds.
+        path: The result file; the predictions lie beside it.
+        result: Its content.
         boxes: Kind of boxes.
         readout: Name of the readout.
     """
@@ -36,16 +37,17 @@ class Evaluation:
 
     @property
     def name(self) -> str:
-        """Of the run, and of the evaluation if it is not the run's own."""
-        own = self.path.name == "result.json"
-        return self.path.parent.name if own else f"{self.path.parent.name}/{self.path.stem}"
+        """Name of the run, and of the evaluation if it is not the run's own."""
+        return self.path.parent.name if self._own else f"{self.path.parent.name}/{self.path.stem}"
 
     @property
     def npz(self) -> Path:
         """The file with the predictions."""
-        return (
-            self.path.with_name("predictions.npz") if self.path.name == "result.json" else self.path.with_suffix(".npz")
-        )
+        return self.path.with_name("predictions.npz") if self._own else self.path.with_suffix(".npz")
+
+    @property
+    def _own(self) -> bool:
+        return self.path.name == "result.json"
 
     @property
     def protocol(self) -> Protocol:
@@ -54,31 +56,33 @@ class Evaluation:
 
     @property
     def values(self) -> dict[str, float]:
-        """The metric's, as recorded."""
+        """The recorded values, by metric."""
         return self.result["metrics"][self.boxes][self.readout]
 
-    def settings(self) -> dict[str, Any]:
-        """The configuration by dotted keys, without the seed and what changes nothing."""
-        flat = flatten(self.result["config"])
-        kept = (k for k in flat if not beneath(k, (*ELSEWHERE, "seed")))
-        return {key: flat[key] for key in kept}
+    @property
+    def diagnosis(self) -> str:
+        """Why values are unexpected, such as an AP of 0; empty unless they are."""
+        return self.result.get("diagnosis", {}).get(self.boxes, {}).get(self.readout, "")
+
+    def agrees(self, metric: str, value: float) -> bool:
+        """Return whether a value is the recorded one, apart from rounding."""
+        return abs(value - self.values[metric]) <= 1e-6 * max(1, abs(value))
 
 
-def read_side(argument: str, boxes: str | None) -> list[Evaluation]:
-    """The runs of one side, as the command line names them.
+def read_side(argument: str, boxes: str | None) -> list[StoredEvaluation]:
+    """Read the runs of one side, as the command line names them.
 
     Raises:
-        InputError: If one has not been evaluated so, or they differ in more than the seed.
+        InputError: If one was not evaluated like that, or they differ in more than the seed.
     """
     paths, _, readout = argument.rpartition(":")
     if not paths or "/" in readout:
         paths, readout = argument, ""
     side = [_read(Path(path), readout, boxes) for path in paths.split(",")]
     first = side[0]
-    seeds: dict[int, Evaluation] = {}
+    seeds: dict[int, StoredEvaluation] = {}
     for run in side:
-        mine, others = first.settings(), run.settings()
-        differ = [key for key in sorted({*mine, *others}) if mine.get(key) != others.get(key)]
+        differ = differing_keys([flatten(one.result["config"]) for one in (first, run)], ("seed",))
         if differ:
             raise InputError(
                 f"runs of one side may differ in their seed only, but {first.name} and {run.name} differ in "
@@ -90,7 +94,7 @@ def read_side(argument: str, boxes: str | None) -> list[Evaluation]:
     return side
 
 
-def _read(path: Path, readout: str, boxes: str | None) -> Evaluation:
+def _read(path: Path, readout: str, boxes: str | None) -> StoredEvaluation:
     file = path if path.suffix == ".json" else path / "result.json"
     if not file.is_file():
         raise InputError(f"{path} has no result: {file} does not exist; has the run finished?")
@@ -104,26 +108,26 @@ def _read(path: Path, readout: str, boxes: str | None) -> Evaluation:
         raise InputError(f"{path} has no readout {readout!r}; it has {', '.join(readouts)}")
     if readout not in result["protocol"][boxes]:
         raise InputError(f"{path} does not record each readout's protocol; evaluate it with poserep evaluate first")
-    return Evaluation(file, result, boxes, readout)
+    return StoredEvaluation(file, result, boxes, readout)
 
 
-def check_protocols(a: Evaluation, b: Evaluation) -> list[str]:
-    """See that two evaluations are about the same; what else is not the same protocol, as ``entry (A's, B's)``.
+def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
+    """Return in what two evaluations follow different protocols, as ``entry (A's, B's)``.
 
     Raises:
         InputError: If they evaluate other persons or measure something else.
     """
     differ = {key: (getattr(a.protocol, key), getattr(b.protocol, key)) for key in a.protocol.differs(b.protocol)}
-    lines = {key: f"{key} ({mine}, {others})" for key, (mine, others) in differ.items()}
-    mine, others = judged(a.protocol.record()), judged(b.protocol.record())
-    refused = [line for key, line in lines.items() if mine.get(key) != others.get(key)]
+    lines = {key: f"{key} ({first}, {second})" for key, (first, second) in differ.items()}
+    records = [judged(run.protocol.record()) for run in (a, b)]
+    refused = [line for key, line in lines.items() if records[0].get(key) != records[1].get(key)]
     if refused:
         raise InputError(f"{a.name} and {b.name} were not evaluated on the same: they differ in {', '.join(refused)}")
     return list(lines.values())
 
 
-def rebuild(evaluation: Evaluation) -> tuple[PoseMetric, Predictions]:
-    """The metric and what it is to score, as when the run was evaluated.
+def rebuild(evaluation: StoredEvaluation) -> tuple[PoseMetric, Predictions]:
+    """Return the scorer of a stored evaluation and its predictions, as when the run was evaluated.
 
     Raises:
         InputError: If files have changed since then, or the predictions are those of other boxes.

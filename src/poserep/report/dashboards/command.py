@@ -13,12 +13,12 @@ from pathlib import Path
 from poserep.cli import parser_of
 from poserep.files import write_json
 from poserep.report.dashboards.charts import charts, read_study
-from poserep.report.dashboards.panels import save, specification
+from poserep.report.dashboards.panels import save_dashboards, specification
 from poserep.runs.wandb.target import arguments
 
 
 def main(words: Sequence[str]) -> None:
-    """The command ``poserep wandb dashboard``."""
+    """Run the command ``poserep wandb dashboard``."""
     parser = parser_of("wandb dashboard", __doc__)
     arguments(parser)
     how = parser.add_mutually_exclusive_group()
@@ -29,7 +29,7 @@ def main(words: Sequence[str]) -> None:
     folder = given.runs / given.study
     study = read_study(folder)
     if given.save:
-        for name, address in save(study, folder, given.project, given.entity).items():
+        for name, address in save_dashboards(study, folder, given.project, given.entity).items():
             print(f"{name}: {address}")
     elif given.json:
         write_json(given.json, specification(study, given.project, given.entity or ""))

@@ -12,7 +12,7 @@ import yaml
 from poserep.errors import InputError
 from poserep.runs.plan import planned
 from poserep.runs.records import finished, read_curve
-from poserep.runs.values import calibration, undefined
+from poserep.runs.values import calibration_by_readout, is_undefined
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,11 @@ def summary(result: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for boxes, by_readout in result["metrics"].items():
         for i, (readout, values) in enumerate(by_readout.items()):
-            scores = calibration(result).get(readout, {}) if boxes == "gt" else {}
+            scores = calibration_by_readout(result).get(readout, {}) if boxes == "gt" else {}
             measured = {**values, **{name: scores.get(name) for name in ("ece", "aurc")}}
             for name, value in measured.items():
                 found |= {f"result/{key}{name}_{boxes}": value for key in (f"{readout}/", *([""] if not i else []))}
     about = result["cost"]
     found |= {"cost/params_M": about["params"] / 1e6, "cost/GMACs": about["gmacs"]}
     found |= {"speed/img_s": result.get("speed", {}).get("img_s"), "seconds": result.get("seconds", {}).get("all")}
-    return {key: value for key, value in found.items() if not undefined(value)}
+    return {key: value for key, value in found.items() if not is_undefined(value)}

@@ -1,4 +1,4 @@
-"""How a run stands that a table has asked for, and in what it is not what its row says."""
+"""The runs that a table has asked for: how each stands, and in what it deviates from its row."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,19 +13,19 @@ from poserep.runs.plan import Planned, Use, brief, seen
 from poserep.sweeps.table import Table
 
 # Where weights lie changes no run, but whether there are any does.
-TELLING = ("backbone.weights", "trainer.pretrained")
+CHANGING = ("backbone.weights", "trainer.pretrained")
 
 
-class Standing(NamedTuple):
+class AskedRun(NamedTuple):
     """A run that a table has asked for.
 
     Attributes:
         plan: What was asked for.
-        use: As which rows.
-        path: Of the run.
+        use: The rows that it stands for.
+        path: Its run directory.
         config: Its configuration; empty until it has begun.
-        result: What it found, if it has finished.
-        state: ``state``, and what the run's record adds, as ``error``.
+        result: Its result, if it has finished.
+        state: ``state``, and what the run's record adds, such as ``error``.
     """
 
     plan: Planned
@@ -36,53 +36,52 @@ class Standing(NamedTuple):
     state: Mapping[str, Any]
 
 
-def stands(study: Path, plan: Planned, use: Use) -> Standing:
-    """Read how a run stands, and what it found."""
+def read_asked_run(study: Path, plan: Planned, use: Use) -> AskedRun:
+    """Read state, configuration and result of a run that was asked for."""
     path = study / plan.name
     if (path / "result.json").is_file():
         result = json.loads((path / "result.json").read_text())
-        return Standing(plan, use, path, result["config"], result, {"state": "finished"})
+        return AskedRun(plan, use, path, result["config"], result, {"state": "finished"})
     config = yaml.safe_load((path / "config.yaml").read_text()) if (path / "config.yaml").is_file() else {}
-    return Standing(plan, use, path, config, None, seen(path))
+    return AskedRun(plan, use, path, config, None, seen(path))
 
 
-def told(use: Use) -> tuple[str, ...]:
-    """The arguments of the command line that change what a run is."""
-    return tuple(o for o in use.arguments if key_of(o) in TELLING or not beneath(key_of(o), ELSEWHERE))
+def changing_arguments(use: Use) -> tuple[str, ...]:
+    """Return the arguments of the command line that change what a run is."""
+    return tuple(o for o in use.arguments if key_of(o) in CHANGING or not beneath(key_of(o), ELSEWHERE))
 
 
-def value_of(overrides: Sequence[str], *keys: str) -> str:
-    """What the last override of any of the keys sets it to, or nothing."""
+def last_value(overrides: Sequence[str], *keys: str) -> str:
+    """Return what the last override of any of the keys sets it to, or an empty text."""
     return next((o.split("=", 1)[1] for o in reversed(overrides) if key_of(o) in keys and "=" in o), "")
 
 
-def foreign(table: Table, run: Standing) -> bool:
-    """Whether a run has other data than the published values, or not all of them."""
+def has_other_data(table: Table, run: AskedRun) -> bool:
+    """Return whether a run's data are not those of the published values, or not all of them."""
     return bool(table.data) and (_data(table, run) != table.data or _limit(run) is not None)
 
 
-def marks(table: Table, run: Standing) -> Iterator[str]:
-    """How a run is not what its row says, each in a few words."""
-    data = _data(table, run)
+def deviations(table: Table, run: AskedRun) -> Iterator[str]:
+    """Yield in what a run is not what its row says, each in a few words."""
+    data, arguments = _data(table, run), changing_arguments(run.use)
     other = bool(table.data) and data != table.data
     if other:
         yield f"{data}, not {table.data}"
-    chosen = {choice for argument in table.arguments for choice in _choices(argument)}
-    yield from (o for o in told(run.use) if o not in chosen and not (other and key_of(o) == "data"))
-    said = {key_of(o) for o in told(run.use)}
-    if _limit(run) is not None and not said & {"trainer", "trainer.limit"}:
+    usual = {choice for argument in table.arguments for choice in _choices(argument)}
+    yield from (o for o in arguments if o not in usual and not (other and key_of(o) == "data"))
+    if _limit(run) is not None and not {key_of(o) for o in arguments} & {"trainer", "trainer.limit"}:
         yield f"{_limit(run)} persons at most"
-    named = value_of(run.plan.overrides, "backbone.weights") not in ("", "null")
+    named = last_value(run.plan.overrides, "backbone.weights") not in ("", "null")
     if named and run.config and run.config["backbone"].get("weights") is None:
         yield "random initial weights"
 
 
-def _data(table: Table, run: Standing) -> str:
-    name: str = run.config["data"]["name"] if run.config else value_of(run.use.arguments, "data") or table.data
+def _data(table: Table, run: AskedRun) -> str:
+    name: str = run.config["data"]["name"] if run.config else last_value(run.use.arguments, "data") or table.data
     return name
 
 
-def _limit(run: Standing) -> int | None:
+def _limit(run: AskedRun) -> int | None:
     return run.config["trainer"].get("limit") if run.config else None
 
 
@@ -91,8 +90,8 @@ def _choices(argument: str) -> list[str]:
     return [f"{key}={value}" for value in values.split(",")]
 
 
-def status(runs: Sequence[Standing]) -> str:
-    """How several seeds stand together, in a few words; causes of failures are not left out."""
+def joint_status(runs: Sequence[AskedRun]) -> str:
+    """Return how several seeds stand together, in a few words and with the causes of failures."""
     states = [run.state["state"] for run in runs]
     finished = states.count("finished")
     if finished == len(states):
