@@ -15,13 +15,13 @@ from PIL import Image
 
 from conftest import TINY
 from poserep import cli
-from poserep.config import CONF
 from poserep.deploy import export, predict
 from poserep.deploy.boxes import read_boxes
 from poserep.deploy.drawing import LEFT, MIDDLE, RIGHT, colours, draw
 from poserep.deploy.estimators import open_model
 from poserep.deploy.persons import find
 from poserep.errors import InputError
+from poserep.overrides import CONF
 from poserep.runs.create import prepare
 from poserep.skeleton import COCO
 from poserep.training import evaluate

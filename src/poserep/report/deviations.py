@@ -1,15 +1,13 @@
 """The runs that a table has asked for: how each stands, and in what it deviates from its row."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from poserep.config import key_of
+from poserep.overrides import key_of
 from poserep.runs.identity import ELSEWHERE, beneath
-from poserep.runs.plan import Planned, Use, brief, seen
+from poserep.runs.plan import Planned, Use, shorten
+from poserep.runs.rundir import RunDir
 from poserep.sweeps.table import Table
 
 # Where weights lie changes no run, but whether there are any does.
@@ -22,7 +20,7 @@ class AskedRun(NamedTuple):
     Attributes:
         plan: What was asked for.
         use: The rows that it stands for.
-        path: Its run directory.
+        run_dir: Its run directory.
         config: Its configuration; empty until it has begun.
         result: Its result, if it has finished.
         state: ``state``, and what the run's record adds, such as ``error``.
@@ -30,7 +28,7 @@ class AskedRun(NamedTuple):
 
     plan: Planned
     use: Use
-    path: Path
+    run_dir: RunDir
     config: Mapping[str, Any]
     result: Mapping[str, Any] | None
     state: Mapping[str, Any]
@@ -38,12 +36,12 @@ class AskedRun(NamedTuple):
 
 def read_asked_run(study: Path, plan: Planned, use: Use) -> AskedRun:
     """Read state, configuration and result of a run that was asked for."""
-    path = study / plan.name
-    if (path / "result.json").is_file():
-        result = json.loads((path / "result.json").read_text())
-        return AskedRun(plan, use, path, result["config"], result, {"state": "finished"})
-    config = yaml.safe_load((path / "config.yaml").read_text()) if (path / "config.yaml").is_file() else {}
-    return AskedRun(plan, use, path, config, None, seen(path))
+    run_dir = RunDir(study / plan.name)
+    if run_dir.finished:
+        result = run_dir.result()
+        return AskedRun(plan, use, run_dir, result["config"], result, {"state": "finished"})
+    config = run_dir.config() if run_dir.config_file.is_file() else {}
+    return AskedRun(plan, use, run_dir, config, None, run_dir.observed_status())
 
 
 def changing_arguments(use: Use) -> tuple[str, ...]:
@@ -97,7 +95,7 @@ def joint_status(runs: Sequence[AskedRun]) -> str:
     if finished == len(states):
         return "done"
     errors = [str(run.state.get("error", "")) for run in runs if run.state["state"] == "failed"]
-    causes = [f"failed: {brief(error)}" for error in dict.fromkeys(errors)]
+    causes = [f"failed: {shorten(error)}" for error in dict.fromkeys(errors)]
     state = next((s for s in ("running", "stopped", "waiting") if s in states), "")
     if finished:
         state = f"{finished} of {len(states)} seeds"

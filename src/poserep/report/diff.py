@@ -6,7 +6,6 @@ Metrics are not tested here: poserep compare tells whether a difference is more 
 example: poserep diff runs/demo/heatmap-... runs/demo/simcc-...
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from poserep.cli import parser_of
-from poserep.errors import InputError
 from poserep.files import write_json
 from poserep.runs.identity import ELSEWHERE, beneath, flatten
+from poserep.runs.rundir import named_result
 from poserep.runs.sheet import Sheet, numbers, texts
 
 # Stands for a value where a side has none; null is a value.
@@ -136,40 +135,6 @@ def _metrics(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[dict[str, A
                 }
 
 
-def read_result(path: Path) -> dict[str, Any]:
-    """Read the result of a run directory, or a result file.
-
-    Raises:
-        InputError: If there is none, or it is not of this version.
-    """
-    file = path if path.is_file() else path / "result.json"
-    if not file.is_file():
-        raise InputError(f"{path} has no result: {_why(path)}")
-    try:
-        result = json.loads(file.read_text())
-    except ValueError as error:
-        raise InputError(f"{file} is no result: {error}") from None
-    lacking = [
-        key
-        for key in ("config", "metrics", "protocol", "columns", "provenance")
-        if not isinstance(result, dict) or key not in result
-    ]
-    if lacking:
-        raise InputError(f"{file} is no result of this version: it has no {', '.join(lacking)}; run it again")
-    return result
-
-
-def _why(path: Path) -> str:
-    if not path.is_dir():
-        return "there is no such run directory"
-    status = path / "status.json"
-    if status.is_file():
-        found = json.loads(status.read_text())
-        return f"its state is {found['state']}" + (f", {found['error']}" if found.get("error") else "")
-    has = "it has not been started" if (path / "config.yaml").is_file() else "it is no run directory"
-    return f"{has} ({path / 'result.json'} does not exist)"
-
-
 def show_difference(found: Mapping[str, Any], a: Mapping[str, Any], b: Mapping[str, Any], everything: bool) -> None:
     """Print what `difference` found, with the metrics that tables show, or all of them."""
     console = Console(width=max(Console().width, 120))
@@ -214,7 +179,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--all", action="store_true", help="all metrics, not only those that tables show")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
     options = parser.parse_args(arguments)
-    a, b = read_result(options.a), read_result(options.b)
+    results = []
+    for path in (options.a, options.b):
+        run_dir, evaluation = named_result(path)
+        results.append(run_dir.result(evaluation))
+    a, b = results
     found = difference(a, b)
     show_difference(found, a, b, options.all)
     if options.json:

@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any, NamedTuple
 
-from poserep.config import key_of
 from poserep.metrics.protocol import Protocol, line
+from poserep.overrides import key_of
 from poserep.report.comparison import known_mean
 from poserep.report.deviations import (
     AskedRun,
@@ -196,6 +196,6 @@ def _filled(table: Table, blank: PublishedRow, group: Sequence[AskedRun]) -> Pub
         marks=tuple(dict.fromkeys(marks)),
         foreign=foreign,
         status=joint_status(group),
-        runs={run.config["seed"]: run.path for run in done},
+        runs={run.config["seed"]: run.run_dir.path for run in done},
         **filled,
     )

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from poserep.config import SWEEPS
 from poserep.errors import InputError
+from poserep.overrides import SWEEPS
 from poserep.report.comparison import ComparisonRow, comparison_rows, row_notes
 from poserep.report.comparison_sheet import comparison_csv, comparison_sheets
 from poserep.report.difference_intervals import with_baseline_differences
 from poserep.report.labels import Result
 from poserep.report.published import PublishedRow, published_rows, vanished_rows
 from poserep.report.published_sheet import published_csv, published_sheets
-from poserep.runs.plan import brief, planned, seen
-from poserep.runs.records import load_results
+from poserep.runs.plan import planned, shorten
+from poserep.runs.rundir import load_results, runs_in
 from poserep.runs.sheet import Sheet
 from poserep.sweeps.files import table_of, title_of
 from poserep.sweeps.table import Table
@@ -101,9 +101,10 @@ def read_report(study: Path) -> StudyReport:
 def unfinished(study: Path) -> list[tuple[str, str]]:
     """Return the names of runs without a result, and why they have none."""
     missing = []
-    for folder in sorted(p.parent for p in study.glob("*/config.yaml") if not (p.parent / "result.json").exists()):
-        status = seen(folder)
-        missing.append((folder.name, f"{status['state']} {brief(str(status.get('error', '')))}".strip()))
+    for run_dir in runs_in(study):
+        if not run_dir.finished:
+            status = run_dir.observed_status()
+            missing.append((run_dir.name, f"{status['state']} {shorten(str(status.get('error', '')))}".strip()))
     return missing
 
 

@@ -1,13 +1,12 @@
 """Stored evaluations: the result file and predictions of a run, and the scorer that made the one of the other."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
+from poserep.config import DictConfig, OmegaConf
 from poserep.data import InstanceTable
 from poserep.data.build import files_of, instances_of, root_of, skeleton_of
 from poserep.errors import InputError
@@ -17,6 +16,7 @@ from poserep.metrics.build import metric_of
 from poserep.metrics.protocol import Protocol, judged
 from poserep.report.labels import differing_keys
 from poserep.runs.identity import flatten
+from poserep.runs.rundir import RunDir, named_result
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,15 @@ class StoredEvaluation:
     """The stored evaluation of one readout of one run.
 
     Attributes:
-        path: The result file; the predictions lie beside it.
-        result: Its content.
+        run_dir: The run.
+        evaluation: Id of the evaluation; empty for the run's own.
+        result: Content of the result file.
         boxes: Kind of boxes.
         readout: Name of the readout.
     """
 
-    path: Path
+    run_dir: RunDir
+    evaluation: str
     result: dict[str, Any]
     boxes: str
     readout: str
@@ -38,16 +40,12 @@ class StoredEvaluation:
     @property
     def name(self) -> str:
         """Name of the run, and of the evaluation if it is not the run's own."""
-        return self.path.parent.name if self._own else f"{self.path.parent.name}/{self.path.stem}"
+        return f"{self.run_dir.name}/{self.path.stem}" if self.evaluation else self.run_dir.name
 
     @property
-    def npz(self) -> Path:
-        """The file with the predictions."""
-        return self.path.with_name("predictions.npz") if self._own else self.path.with_suffix(".npz")
-
-    @property
-    def _own(self) -> bool:
-        return self.path.name == "result.json"
+    def path(self) -> Path:
+        """The result file."""
+        return self.run_dir.result_file(self.evaluation)
 
     @property
     def protocol(self) -> Protocol:
@@ -95,10 +93,8 @@ def read_side(argument: str, boxes: str | None) -> list[StoredEvaluation]:
 
 
 def _read(path: Path, readout: str, boxes: str | None) -> StoredEvaluation:
-    file = path if path.suffix == ".json" else path / "result.json"
-    if not file.is_file():
-        raise InputError(f"{path} has no result: {file} does not exist; has the run finished?")
-    result = json.loads(file.read_text())
+    run_dir, evaluation = named_result(path)
+    result = run_dir.result(evaluation)
     boxes = boxes or next(iter(result["metrics"]))
     if boxes not in result["metrics"]:
         raise InputError(f"{path} was not evaluated with --boxes {boxes}, only with {', '.join(result['metrics'])}")
@@ -108,7 +104,7 @@ def _read(path: Path, readout: str, boxes: str | None) -> StoredEvaluation:
         raise InputError(f"{path} has no readout {readout!r}; it has {', '.join(readouts)}")
     if readout not in result["protocol"][boxes]:
         raise InputError(f"{path} does not record each readout's protocol; evaluate it with poserep evaluate first")
-    return StoredEvaluation(file, result, boxes, readout)
+    return StoredEvaluation(run_dir, evaluation, result, boxes, readout)
 
 
 def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
@@ -146,15 +142,13 @@ def rebuild(evaluation: StoredEvaluation) -> tuple[PoseMetric, Predictions]:
     skeleton = skeleton_of(cfg)
     persons = instances_of(cfg, "val", skeleton, root, evaluation.boxes)[: cfg.trainer.get("limit")]
     instances = InstanceTable.of(persons)
-    if not evaluation.npz.is_file():
-        raise InputError(f"{evaluation.npz} does not exist; predictions are read from there")
-    with np.load(evaluation.npz) as stored:
-        for key in ("image_id", "id", "box"):
-            if not np.array_equal(stored[f"{evaluation.boxes}/{key}"], getattr(instances, key)):
-                raise InputError(
-                    f"{evaluation.npz} holds predictions of other boxes than {files['annotations']} now gives (their "
-                    f"{key} differs); evaluate again with poserep evaluate"
-                )
-        keys = ("index", f"{evaluation.readout}/xy", f"{evaluation.readout}/score")
-        predictions = Predictions(*(stored[f"{evaluation.boxes}/{key}"] for key in keys))
+    stored = evaluation.run_dir.predictions(evaluation.evaluation)
+    for key in ("image_id", "id", "box"):
+        if not np.array_equal(stored[f"{evaluation.boxes}/{key}"], getattr(instances, key)):
+            raise InputError(
+                f"{evaluation.run_dir.predictions_file(evaluation.evaluation)} holds predictions of other boxes than "
+                f"{files['annotations']} now gives (their {key} differs); evaluate again with poserep evaluate"
+            )
+    keys = ("index", f"{evaluation.readout}/xy", f"{evaluation.readout}/score")
+    predictions = Predictions(*(stored[f"{evaluation.boxes}/{key}"] for key in keys))
     return metric_of(cfg, instances, skeleton, root, evaluation.protocol.score_threshold), predictions

@@ -7,8 +7,8 @@ from typing import Any
 
 from poserep.drawing import colours
 from poserep.errors import InputError
-from poserep.runs.records import load_results
-from poserep.runs.wandb.entry import Entry, read_entry
+from poserep.runs.rundir import RunDir, load_results
+from poserep.runs.wandb.entry import WandbEntry, read_entry
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Study:
 
     name: str
     results: Sequence[Mapping[str, Any]]
-    entries: Sequence[Entry]
+    entries: Sequence[WandbEntry]
 
     @property
     def chief_metrics(self) -> list[tuple[str, str]]:
@@ -67,7 +67,7 @@ def read_study(folder: Path) -> Study:
     results = load_results(folder)
     if not results:
         raise InputError(f"{folder} holds no finished run")
-    return Study(folder.name, results, [read_entry(result["path"]) for result in results])
+    return Study(folder.name, results, [read_entry(RunDir(result["path"])) for result in results])
 
 
 def charts(study: Study) -> dict[str, list[Chart]]:

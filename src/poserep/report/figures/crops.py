@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from poserep.drawing import PALETTE, TRUTH, limbs, show
 from poserep.report.figures.points import area
 from poserep.report.labels import Result, input_size, scheme_colours, scheme_title
+from poserep.runs.rundir import read_npz
 
 # Inches: a crop of the worst persons, the text below it, the scheme's name above; and crops in a row.
 CELL, CAPTION, NAME = 1.5, 0.42, 0.3
@@ -20,10 +21,7 @@ WORST_COLUMNS = 6
 def load_samples(result: Result, name: str = "samples.npz") -> dict[str, np.ndarray] | None:
     """Return the crops that a run has kept: evenly spread over the evaluation set, or its worst in ``worst.npz``."""
     path = Path(result["path"]) / name
-    if not path.is_file():
-        return None
-    with np.load(path) as file:
-        return dict(file)
+    return read_npz(path) if path.is_file() else None
 
 
 def first_of_largest(results: Sequence[Result]) -> list[Result]:

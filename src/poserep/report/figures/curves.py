@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from poserep.drawing import MARKS
 from poserep.report.figures.panels import LINES, TEXT_WIDTH, Panel, legend_mark, number_in, spread_bars, stack
 from poserep.report.labels import Result, height_and_width, input_size, run_labels, scheme_colours, scheme_title
-from poserep.runs.records import read_curve
+from poserep.runs.rundir import RunDir
 from poserep.runs.values import shown_columns
 
 
@@ -82,7 +81,7 @@ def training_figure(results: Sequence[Result]) -> Figure | None:
         called = (scheme_title(result), f"{label}, {input_size(result)}")
         style = styles[called] = styles.get(called) or _style(scheme_title(result), drawn, colours)
         # The last line is the evaluation after training, which belongs to no epoch.
-        curve = [row for row in read_curve(Path(result["path"])) if row["epoch"] < result["epochs"]]
+        curve = [row for row in RunDir(result["path"]).curve() if row["epoch"] < result["epochs"]]
         loss = [(row["epoch"] + 1, row["train/loss"]) for row in curve if "train/loss" in row]
         losses.append(([e for e, _ in loss], [v / loss[0][1] for _, v in loss], style))
         metric = [(row["epoch"] + 1, row[key]) for row in curve if key in row]
