@@ -11,6 +11,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from conftest import TINY
 from poserep.data.build import skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
@@ -24,7 +25,6 @@ from poserep.training.fit import fit
 from poserep.training.import_checkpoint import cautions, import_checkpoint
 from poserep.training.nets import parts
 from reference.official import check_output, official_state
-from run.conftest import TINY
 from state_dicts import mmpose0, mmpose1, papers, parallel
 
 
