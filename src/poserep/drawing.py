@@ -1,12 +1,16 @@
 """How everything that is drawn looks: colours, style, skeletons over pictures."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
-# In this order they have the first colours, whatever else a page shows; any other scheme has one of those left.
+if TYPE_CHECKING:  # tables need the colours and not the second that matplotlib takes
+    from matplotlib.axes import Axes
+
+# Titles of the suite's schemes; each has the colour of its position in the palette, whatever else a page shows.
 KNOWN = (
     "Heatmap",
     "SimCC Gaussian",
@@ -47,7 +51,7 @@ PALETTE = (
     "#0d9488",
     "#b45309",
 )
-# No scheme has a colour as dark.
+# Darker than the colour of any scheme.
 TRUTH = "#0f172a"
 MARKS = ("o", "s", "D", "^", "v", "P", "X")
 STYLE: dict[Any, Any] = {
@@ -65,14 +69,14 @@ STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "svg.fonttype": "none",
-    # Else names within a file are drawn by lot, and no two files are the same.
+    # Without it the names within a file are random, and no two files are the same.
     "svg.hashsalt": "poserep",
     "legend.frameon": False,
 }
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour for every title, in their order."""
+    """Return a colour for every title; unknown ones share the colours that known ones leave."""
     others = sorted(set(names) - set(KNOWN))
     left = PALETTE[len(KNOWN) :]
     fixed = dict(zip(KNOWN, PALETTE, strict=False)) | {n: left[i % len(left)] for i, n in enumerate(others)}

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from poserep.report.collect import report
 
 from conftest import TINY
 from poserep.data.build import skeleton_of
@@ -18,7 +19,6 @@ from poserep.geometry import Size
 from poserep.models import cost
 from poserep.models.recognise import Looks
 from poserep.overrides import CONF
-from poserep.report.collect import report
 from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reread, restore
 from poserep.training.fit import fit

@@ -30,7 +30,7 @@ from poserep.training.build import Run, build
 from poserep.training.evaluation import evaluate, save_predictions, save_submissions
 from poserep.training.fit import loaded, tallies
 from poserep.training.module import PoseModule
-from poserep.training.printed import show_evaluation
+from poserep.training.printed import evaluation_sheet
 from poserep.training.trainer import make_trainer, quiet
 
 
@@ -123,7 +123,7 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
         write_json(run_dir / f"evaluation-{result['id']}.json", result)
         for text in tallies(run):
             print(text)
-        show_evaluation(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found)
+        evaluation_sheet(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found).show()
         for path in (run_dir / f"evaluation-{result['id']}.json", *save_submissions(run, run_dir, result["id"])):
             print(f"written: {path}")
     return result

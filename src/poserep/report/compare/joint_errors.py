@@ -1,4 +1,4 @@
-"""Stored predictions joint by joint: how far off, of what kind, on how large a person, and where two runs agree."""
+"""Errors of stored predictions joint by joint: their size and kind, by size of the person, and where two runs agree."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,17 +7,17 @@ import numpy as np
 
 from poserep.errors import InputError
 from poserep.metrics.taxonomy import KINDS, areas, kinds
-from poserep.report.compare.stored import Evaluation, rebuild
+from poserep.report.compare.stored import StoredEvaluation, rebuild
 
-# Kinds of those predictions that are near their own annotation.
+# Kinds of predictions whose keypoint similarity to their own annotation is at least 0.5.
 FOUND = (KINDS.index("good"), KINDS.index("jitter"))
 
 
-class Judged(NamedTuple):
+class JointErrors(NamedTuple):
     """Every joint of one stored evaluation on annotated boxes; persons without a labelled joint are left out.
 
     Attributes:
-        names: Of the K joints.
+        names: Names of the K joints.
         person: (N,) ids of the annotations.
         size: (N,) square root of the person's area, image px.
         error: (N, K) distance to the annotation as a share of ``size``; NaN where the joint is not labelled.
@@ -31,15 +31,15 @@ class Judged(NamedTuple):
     kind: np.ndarray
 
 
-class Part(NamedTuple):
-    """Persons of like size.
+class SizeClass(NamedTuple):
+    """Persons of similar size.
 
     Attributes:
         low: Square root of the smallest one's area, image px.
-        high: Of the largest one's.
-        labelled: Labelled joints, over all runs.
+        high: Square root of the largest one's area, image px.
+        labelled: Number of labelled joints, over all runs.
         error: Their median error as a share of the person's size.
-        share: (5,) of the kinds among them, in [0, 1], in the order of `poserep.metrics.taxonomy.KINDS`.
+        share: (5,) share of each kind among them, in [0, 1], in the order of `poserep.metrics.taxonomy.KINDS`.
     """
 
     low: float
@@ -50,14 +50,14 @@ class Part(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """How often two runs find the same labelled joints; found is a keypoint similarity of at least 0.5.
+    """How often two runs find the same labelled joints, that is, with a keypoint similarity of at least 0.5.
 
     Attributes:
-        names: Of the K joints.
+        names: Names of the K joints.
         both: (K,) joints that both find.
-        first: (K,) that only the first one finds.
-        second: (K,) that only the second one finds.
-        neither: (K,) that none finds.
+        first: (K,) joints that only the first one finds.
+        second: (K,) joints that only the second one finds.
+        neither: (K,) joints that none finds.
     """
 
     names: tuple[str, ...]
@@ -67,16 +67,16 @@ class Agreement(NamedTuple):
     neither: np.ndarray
 
 
-def judge(evaluation: Evaluation) -> Judged:
-    """The joints of a stored evaluation, from its predictions and the annotations that it was held against.
+def joint_errors(evaluation: StoredEvaluation) -> JointErrors:
+    """Return the errors of a stored evaluation, from its predictions and annotations.
 
     Raises:
-        InputError: If it is one of a detector's boxes, files have changed since, or no joint is labelled.
+        InputError: If it is of a detector's boxes, files have changed since, or no joint is labelled.
     """
     if evaluation.boxes != "gt":
         raise InputError(f"{evaluation.name}: boxes={evaluation.boxes} have no joints of their own; take those of gt")
-    metric, predictions = rebuild(evaluation)
-    table = metric.instances
+    scorer, predictions = rebuild(evaluation)
+    table = scorer.instances
     predictions = type(predictions)(*(column[(table.weight[predictions.index] > 0).any(1)] for column in predictions))
     index = predictions.index
     if not len(index):
@@ -85,15 +85,15 @@ def judge(evaluation: Evaluation) -> Judged:
     distance = np.linalg.norm(predictions.xy.astype(float) - table.keypoints[index], axis=-1)
     size = np.sqrt(area[index])
     error = np.where(table.weight[index] > 0, distance / size[:, None], np.nan)
-    found = kinds(predictions, table, area, np.array(metric.skeleton.sigmas))
-    return Judged(metric.skeleton.names, table.id[index], size, error, found)
+    kind = kinds(predictions, table, area, np.array(scorer.skeleton.sigmas))
+    return JointErrors(scorer.skeleton.names, table.id[index], size, error, kind)
 
 
-def by_size(runs: Sequence[Judged], parts: int = 4) -> list[Part]:
-    """Errors by the size of the person, in parts of as many persons each, from small to large.
+def by_person_size(runs: Sequence[JointErrors], parts: int = 4) -> list[SizeClass]:
+    """Return the errors by the size of the person, in parts of equally many persons, from small to large.
 
     Args:
-        runs: Of the same persons, as seeds are; their joints are taken together.
+        runs: Runs on the same persons, such as seeds; their joints are pooled.
         parts: How many; fewer come back if there are fewer persons.
 
     Raises:
@@ -102,33 +102,33 @@ def by_size(runs: Sequence[Judged], parts: int = 4) -> list[Part]:
     if not runs or parts < 1:
         raise InputError(f"{len(runs)} runs in {parts} parts: there must be one of each at least")
     for run in runs:
-        _same(runs[0], run)
-    found = []
+        _check_same(runs[0], run)
+    classes = []
     for members in np.array_split(np.argsort(runs[0].size, kind="stable"), min(parts, len(runs[0].size))):
         kind = np.concatenate([run.kind[members] for run in runs])
         error = np.concatenate([run.error[members] for run in runs])
         labelled = kind >= 0
         counts = np.bincount(kind[labelled], minlength=len(KINDS))
         size, total = runs[0].size[members], int(labelled.sum())
-        middle = float(np.median(error[labelled]))
-        found.append(Part(float(size.min()), float(size.max()), total, middle, counts / total))
-    return found
+        median = float(np.median(error[labelled]))
+        classes.append(SizeClass(float(size.min()), float(size.max()), total, median, counts / total))
+    return classes
 
 
-def agreement(a: Judged, b: Judged) -> Agreement:
-    """How often two runs find the same joints.
+def agreement(a: JointErrors, b: JointErrors) -> Agreement:
+    """Return how often two runs find the same joints.
 
     Raises:
         InputError: If they are about other persons or joints.
     """
-    _same(a, b)
+    _check_same(a, b)
     labelled = a.kind >= 0
-    mine, others = (np.isin(run.kind, FOUND) for run in (a, b))
-    cases = (mine & others, mine & ~others, ~mine & others, ~mine & ~others)
+    first, second = (np.isin(run.kind, FOUND) for run in (a, b))
+    cases = (first & second, first & ~second, ~first & second, ~first & ~second)
     return Agreement(a.names, *((case & labelled).sum(0) for case in cases))
 
 
-def _same(a: Judged, b: Judged) -> None:
+def _check_same(a: JointErrors, b: JointErrors) -> None:
     if a.names != b.names or not np.array_equal(a.person, b.person):
         raise InputError(
             f"the runs are about other persons or joints ({len(a.person)} and {len(b.person)} persons of "
