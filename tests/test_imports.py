@@ -11,7 +11,7 @@ VOCABULARY = {"batch", "cli", "config", "drawing", "errors", "files", "geometry"
 CORE = {"codecs", "models", "data", "metrics"}
 # From the bottom up: what each part imports beside itself.
 ALLOWED = {
-    **{part: {"errors", "geometry"} for part in VOCABULARY},
+    **{part: {"errors", "geometry", "skeleton"} for part in VOCABULARY},
     "codecs": VOCABULARY,
     "models": VOCABULARY,
     "metrics": VOCABULARY,
