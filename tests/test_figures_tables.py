@@ -15,8 +15,8 @@ import yaml
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
-from poserep.config import CONF
 from poserep.drawing import KNOWN, PALETTE, STYLE, TRUTH, colours
+from poserep.overrides import CONF
 from poserep.report.figures import encode
 from poserep.report.figures.choices import over_k, over_smoothing, smoothing
 from poserep.report.figures.crops import load_samples

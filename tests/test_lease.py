@@ -12,8 +12,8 @@ import pytest
 
 from poserep.errors import Stopped
 from poserep.runs import interrupt
-from poserep.runs.devices import claim
-from poserep.runs.interrupt import Request
+from poserep.runs.devices import claimed_gpus
+from poserep.runs.interrupt import StopRequest
 from poserep.runs.lease import Lease, holder
 from poserep.training.stop import Stop
 
@@ -31,7 +31,7 @@ def elsewhere(folder, age):
 
 def test_one_has_it_and_nobody_else(tmp_path):
     with Lease(tmp_path) as lease:
-        assert lease.take() and not Lease(tmp_path).take()
+        assert lease.acquire() and not Lease(tmp_path).acquire()
         assert holder(tmp_path)["pid"] == os.getpid()
     assert holder(tmp_path) is None and leases(tmp_path) == []
 
@@ -43,7 +43,7 @@ def test_of_many_at_once_one_gets_it(tmp_path):
     def go():
         lease = Lease(tmp_path)
         start.wait()
-        if lease.take():
+        if lease.acquire():
             taken.append(lease)
 
     threads = [threading.Thread(target=go) for _ in range(8)]
@@ -52,16 +52,16 @@ def test_of_many_at_once_one_gets_it(tmp_path):
     for thread in threads:
         thread.join()
     assert len(taken) == 1 and leases(tmp_path) == ["lease.0", "lease.1"]
-    taken[0].give_back()
+    taken[0].release()
     assert leases(tmp_path) == []
 
 
 def test_a_process_that_was_killed_has_it_no_more(tmp_path):
-    code = "import sys, time, pathlib; from poserep.runs.lease import Lease; Lease(pathlib.Path(sys.argv[1])).take()"
+    code = "import sys, time, pathlib; from poserep.runs.lease import Lease; Lease(pathlib.Path(sys.argv[1])).acquire()"
     code += "; print('taken', flush=True); time.sleep(60)"
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert child.stdout.readline() == b"taken\n"
-    assert holder(tmp_path)["pid"] == child.pid and not Lease(tmp_path).take()
+    assert holder(tmp_path)["pid"] == child.pid and not Lease(tmp_path).acquire()
     child.kill()
     # Not even while nobody has asked how it ended.
     for _ in range(100):
@@ -71,12 +71,12 @@ def test_a_process_that_was_killed_has_it_no_more(tmp_path):
     assert holder(tmp_path) is None
     child.wait()
     with Lease(tmp_path) as lease:
-        assert lease.take()
+        assert lease.acquire()
 
 
 def test_another_machine_counts_as_long_as_it_gives_signs_of_life(tmp_path):
     elsewhere(tmp_path, 20)
-    assert holder(tmp_path, expire=60)["host"] == "another" and holder(tmp_path, expire=10) is None
+    assert holder(tmp_path, expiry=60)["host"] == "another" and holder(tmp_path, expiry=10) is None
 
 
 def test_a_number_that_another_process_has_now_is_not_the_holder(tmp_path):
@@ -87,32 +87,32 @@ def test_a_number_that_another_process_has_now_is_not_the_holder(tmp_path):
 
 def test_who_lost_it_is_told_and_takes_nothing_from_the_next(tmp_path):
     lost = threading.Event()
-    lease = Lease(tmp_path, lost.set, beat=0.05)
-    assert lease.take()
+    lease = Lease(tmp_path, lost.set, heartbeat=0.05)
+    assert lease.acquire()
     (tmp_path / "lease.1").write_text((tmp_path / "lease.0").read_text())
     assert lost.wait(5)
-    lease.give_back()
+    lease.release()
     assert leases(tmp_path) == ["lease.1"]
 
 
 def test_signs_of_life_are_given(tmp_path):
-    with Lease(tmp_path, beat=0.05) as lease:
-        assert lease.take()
+    with Lease(tmp_path, heartbeat=0.05) as lease:
+        assert lease.acquire()
         os.utime(lease.path, (0, 0))
         time.sleep(0.3)
         assert lease.path.stat().st_mtime > time.time() - 10
 
 
 def test_a_file_stops_those_who_listen(tmp_path, monkeypatch):
-    monkeypatch.setenv(interrupt.FILE, str(tmp_path / "stop"))
+    monkeypatch.setenv(interrupt.STOP_FILE, str(tmp_path / "stop"))
     monkeypatch.setattr(interrupt, "POLL", 0.01)
-    request = Request()
+    request = StopRequest()
     with request.listening():
         request.check()
         (tmp_path / "stop").write_text("failed")
         time.sleep(0.1)
         request.check()
-        assert interrupt.told_to_leave(), "what has not begun is left"
+        assert interrupt.sweep_is_ending(), "what has not begun is left"
         (tmp_path / "stop").write_text("stop")
         time.sleep(0.2)
         with pytest.raises(Stopped, match="whoever started it was told to stop"):
@@ -123,7 +123,7 @@ def test_the_death_of_the_starter_stops_those_who_listen(monkeypatch):
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     monkeypatch.setenv(interrupt.PARENT, str(child.pid))
     monkeypatch.setattr(interrupt, "POLL", 0.01)
-    request = Request()
+    request = StopRequest()
     with request.listening():
         # Ended, and nobody has asked how.
         time.sleep(1)
@@ -133,13 +133,13 @@ def test_the_death_of_the_starter_stops_those_who_listen(monkeypatch):
 
 def test_cells_do_not_share_a_gpu(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,5")
-    with claim(2, tmp_path) as first, claim(1, tmp_path) as second:
+    with claimed_gpus(2, tmp_path) as first, claimed_gpus(1, tmp_path) as second:
         assert (first, second) == (["2", "3"], ["5"])
         monkeypatch.setattr("poserep.runs.devices.POLL", 0.01)
         third: list[str] = []
 
         def wait():
-            with claim(1, tmp_path) as names:
+            with claimed_gpus(1, tmp_path) as names:
                 third.extend(names)
 
         thread = threading.Thread(target=wait)
@@ -152,7 +152,7 @@ def test_cells_do_not_share_a_gpu(tmp_path, monkeypatch):
 
 def test_more_gpus_than_there_are_are_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    with claim(2, tmp_path) as names:
+    with claimed_gpus(2, tmp_path) as names:
         assert names == ["0"]
 
 
@@ -164,21 +164,21 @@ def test_gpus_are_known_by_what_they_are(tmp_path, monkeypatch):
     for uuid in ("GPU-a", "GPU-b"):
         program.write_text(f"#!/bin/sh\necho '0, {uuid}'\n")
         program.chmod(0o755)
-        with claim(1, tmp_path / "locks") as mine:
+        with claimed_gpus(1, tmp_path / "locks") as mine:
             assert mine == ["0"]
             assert sorted(path.name for path in (tmp_path / "locks").iterdir())[-1] == f"{uuid}.lock"
 
 
 def test_waiting_for_a_gpu_ends_with_the_sweep(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
-    monkeypatch.setenv(interrupt.FILE, str(tmp_path / "stop"))
+    monkeypatch.setenv(interrupt.STOP_FILE, str(tmp_path / "stop"))
     (tmp_path / "stop").write_text("stop")
-    with claim(1, tmp_path / "locks"), pytest.raises(Stopped), claim(1, tmp_path / "locks"):
+    with claimed_gpus(1, tmp_path / "locks"), pytest.raises(Stopped), claimed_gpus(1, tmp_path / "locks"):
         pass
 
 
 def test_a_run_that_was_lost_saves_nothing(tmp_path):
-    request = Request()
+    request = StopRequest()
     request.lose()
     stop = Stop(request, tmp_path / "last.ckpt")
     with pytest.raises(Stopped, match="another process has taken"):

@@ -3,10 +3,10 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from poserep.config import key_of
 from poserep.errors import InputError
+from poserep.overrides import key_of, quoted
 from poserep.runs.plan import Cell, forget, planned, remember
-from poserep.sweeps.command import quoted, run_table
+from poserep.sweeps import command
 from poserep.sweeps.table import cells, chosen, read_table
 
 GROUPS = ["data", "trainer", "size"]
@@ -142,4 +142,4 @@ def test_rows_are_chosen_by_name_or_pattern():
 @pytest.mark.parametrize("name", ["srpose-fig7", "cost", "simdr-table4"])
 def test_what_is_no_table_of_runs_is_not_trained(name):
     with pytest.raises(InputError, match=f"no row of sweeps/{name}.yaml is a run; make reproduce-{name} does"):
-        run_table(name, None, False, [], [])
+        command.run([name])

@@ -6,8 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from poserep.config import CONF
 from poserep.data.synthetic import generate
+from poserep.overrides import CONF
 from poserep.runs.create import prepare
 from poserep.training.fit import fit
 

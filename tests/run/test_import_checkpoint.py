@@ -11,12 +11,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from poserep.config import CONF
 from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import cost
 from poserep.models.recognise import Looks
+from poserep.overrides import CONF
 from poserep.report.collect import report
 from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reread, restore

@@ -15,13 +15,13 @@ from PIL import Image
 
 from conftest import TINY
 from poserep import cli
-from poserep.config import CONF
 from poserep.deploy import export, predict
 from poserep.deploy.box_arguments import read_boxes
 from poserep.deploy.estimators import open_model
 from poserep.deploy.image_poses import poses_in
 from poserep.drawing import LEFT, MIDDLE, RIGHT, paint_people, side_colours
 from poserep.errors import InputError
+from poserep.overrides import CONF
 from poserep.runs.create import prepare
 from poserep.skeleton import COCO
 from poserep.training import evaluate

@@ -15,7 +15,7 @@ from sweeping import Sweep, kill, until
 from poserep.errors import Stopped
 from poserep.runs.create import prepare
 from poserep.runs.lease import holder
-from poserep.runs.records import read_curve
+from poserep.runs.rundir import RunDir
 from poserep.sweeps.sweeper import RowSweeper
 from poserep.training.fit import fit
 from poserep.training.stop import Stop
@@ -267,4 +267,4 @@ def test_a_run_stopped_within_an_epoch_goes_on_there(configure, monkeypatch, tmp
     assert found["metrics"] == expected["metrics"]
     a, b = weights(whole), weights(stopped)
     assert all((a[key] == b[key]).all() for key in a)
-    assert [row["epoch"] for row in read_curve(stopped)] == [row["epoch"] for row in read_curve(whole)]
+    assert [row["epoch"] for row in RunDir(stopped).curve()] == [row["epoch"] for row in RunDir(whole).curve()]

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
-from poserep.config import make
+from poserep.config import DictConfig, OmegaConf, make
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import Instance, Tally

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from poserep.cli import wide_console
-from poserep.config import SWEEPS
 from poserep.errors import InputError
+from poserep.overrides import SWEEPS
 from poserep.report.comparison_sheets import comparison_csv, comparison_sheets
 from poserep.report.intervals import with_gaps
 from poserep.report.line_sheets import sheets
@@ -17,7 +17,7 @@ from poserep.report.page import page
 from poserep.report.rows import Row, collect, notes, unfinished
 from poserep.report.sheet import Sheet
 from poserep.runs.plan import planned
-from poserep.runs.records import load_results
+from poserep.runs.rundir import load_results
 from poserep.sweeps.files import table_of, title_of
 from poserep.sweeps.table import Table
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from poserep.config import key_of
 from poserep.metrics.protocol import Protocol, line
+from poserep.overrides import key_of
 from poserep.report import standing
 from poserep.report.standing import Standing, stands, told, value_of
 from poserep.runs.identity import ELSEWHERE, beneath, flatten

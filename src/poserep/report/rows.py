@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from poserep.metrics.protocol import Protocol, line
 from poserep.report.names import scheme, settings
-from poserep.runs.plan import brief, seen
+from poserep.runs.plan import shorten
+from poserep.runs.rundir import runs_in
 from poserep.runs.values import MEASURES, calibration, columns, number, undefined
 
 
@@ -178,9 +179,10 @@ def notes(rows: Sequence[Row]) -> list[str]:
 def unfinished(study: Path) -> list[tuple[str, str]]:
     """Cells without a result, and why."""
     missing = []
-    for folder in sorted(p.parent for p in study.glob("*/config.yaml") if not (p.parent / "result.json").exists()):
-        status = seen(folder)
-        missing.append((folder.name, f"{status['state']} {brief(str(status.get('error', '')))}".strip()))
+    for run_dir in runs_in(study):
+        if not run_dir.finished:
+            status = run_dir.observed_status()
+            missing.append((run_dir.name, f"{status['state']} {shorten(str(status.get('error', '')))}".strip()))
     return missing
 
 

@@ -1,15 +1,13 @@
 """How a run stands that a table has asked for, and in what it is not what its row says."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from poserep.config import key_of
+from poserep.overrides import key_of
 from poserep.runs.identity import ELSEWHERE, beneath
-from poserep.runs.plan import Planned, Use, brief, seen
+from poserep.runs.plan import Planned, Use, shorten
+from poserep.runs.rundir import RunDir
 from poserep.sweeps.table import Table
 
 # Where weights lie changes no run, but whether there are any does.
@@ -38,12 +36,12 @@ class Standing(NamedTuple):
 
 def stands(study: Path, plan: Planned, use: Use) -> Standing:
     """Read how a run stands, and what it found."""
-    path = study / plan.name
-    if (path / "result.json").is_file():
-        result = json.loads((path / "result.json").read_text())
-        return Standing(plan, use, path, result["config"], result, {"state": "finished"})
-    config = yaml.safe_load((path / "config.yaml").read_text()) if (path / "config.yaml").is_file() else {}
-    return Standing(plan, use, path, config, None, seen(path))
+    run_dir = RunDir(study / plan.name)
+    if run_dir.finished:
+        result = run_dir.result()
+        return Standing(plan, use, run_dir.path, result["config"], result, {"state": "finished"})
+    config = run_dir.config() if run_dir.config_file.is_file() else {}
+    return Standing(plan, use, run_dir.path, config, None, run_dir.observed_status())
 
 
 def told(use: Use) -> tuple[str, ...]:
@@ -98,7 +96,7 @@ def status(runs: Sequence[Standing]) -> str:
     if finished == len(states):
         return "done"
     errors = [str(run.state.get("error", "")) for run in runs if run.state["state"] == "failed"]
-    causes = [f"failed: {brief(error)}" for error in dict.fromkeys(errors)]
+    causes = [f"failed: {shorten(error)}" for error in dict.fromkeys(errors)]
     state = next((s for s in ("running", "stopped", "waiting") if s in states), "")
     if finished:
         state = f"{finished} of {len(states)} seeds"

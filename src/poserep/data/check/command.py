@@ -5,11 +5,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import OmegaConf
 from rich.console import Console
 
 from poserep.cli import add_origin, parser_of
-from poserep.config import Composed, compose
+from poserep.config import Composed, OmegaConf, compose
 from poserep.errors import InputError
 
 

@@ -1,7 +1,6 @@
 """MPII's MATLAB files: the original release and its conversion, and the head boxes of the validation set."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from poserep.errors import InputError
+from poserep.files import write_text
 from poserep.instances import Tally
 from poserep.skeleton import MPII
 
@@ -83,9 +83,7 @@ def convert_mat(mat: Path, json_path: Path) -> Tally:
     records = read_mat(mat, tally)
     tally.taken = len(records)
     json_path.parent.mkdir(parents=True, exist_ok=True)
-    partial = json_path.with_name(f".{json_path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(records) + "\n")
-    partial.replace(json_path)
+    write_text(json_path, json.dumps(records) + "\n")
     return tally
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from poserep.drawing import colours
 from poserep.errors import InputError
-from poserep.runs.records import load_results
+from poserep.runs.rundir import load_results
 from poserep.runs.wandb.entry import Entry, read_entry
 
 

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,7 +14,7 @@ from poserep.drawing import MARKS
 from poserep.report.figures.panels import LINES, TEXT, Panel, mark, spread, stack
 from poserep.report.figures.style import Result, labels, schemes, title
 from poserep.report.names import scheme
-from poserep.runs.records import read_curve
+from poserep.runs.rundir import RunDir
 from poserep.runs.values import columns
 
 
@@ -87,7 +86,7 @@ def training(results: Sequence[Result]) -> Figure | None:
         called = (title(result), f"{label}, {scheme(result)[1]}")
         style = styles[called] = styles.get(called) or _style(title(result), drawn, colours)
         # The last line is the evaluation after training, which belongs to no epoch.
-        curve = [row for row in read_curve(Path(result["path"])) if row["epoch"] < result["epochs"]]
+        curve = [row for row in RunDir(result["path"]).curve() if row["epoch"] < result["epochs"]]
         loss = [(row["epoch"] + 1, row["train/loss"]) for row in curve if "train/loss" in row]
         losses.append(([e for e, _ in loss], [v / loss[0][1] for _, v in loss], style))
         found = [(row["epoch"] + 1, row[key]) for row in curve if key in row]

@@ -11,7 +11,7 @@ import yaml
 
 from poserep.errors import InputError
 from poserep.runs.plan import planned
-from poserep.runs.records import finished, read_curve
+from poserep.runs.rundir import RunDir
 from poserep.runs.values import calibration, undefined
 
 
@@ -58,7 +58,7 @@ def read_entry(run_dir: Path) -> Entry:
     if not path.is_file():
         raise InputError(f"{run_dir} is no run directory: it has no config.yaml")
     config = yaml.safe_load(path.read_text())
-    result = json.loads((run_dir / "result.json").read_text()) if finished(run_dir) else None
+    result = RunDir(run_dir).result() if RunDir(run_dir).finished else None
     table = place(run_dir)
     # A run that was made for another table is a run of this one too.
     study, backbone = run_dir.absolute().parent.name, config["names"]["backbone"]
@@ -68,7 +68,7 @@ def read_entry(run_dir: Path) -> Entry:
         group=study,
         tags=(config["representation"]["name"], backbone, config["data"]["name"], config["input_size"]),
         config={**config, "study": study, "setting": setting(config, table["modes"]), "table": table},
-        history={row["epoch"]: dict(sorted(row.items())) for row in read_curve(run_dir)},
+        history={row["epoch"]: dict(sorted(row.items())) for row in RunDir(run_dir).curve()},
         summary=summary(result) if result else {},
     )
 

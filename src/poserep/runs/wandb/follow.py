@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from poserep.runs.records import finished, read_curve
+from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.entry import read_entry
 from poserep.runs.wandb.sender import Sender
 from poserep.runs.wandb.target import Target, answers, default_mode, first_line, server
@@ -53,10 +53,10 @@ def follow(run_dir: Path, target: Target, over: Callable[[float], bool]) -> str:
         sender.open(read_entry(run_dir), END)
         while not over(PAUSE):
             # What the last epoch says may not be all of it.
-            sender.log({row["epoch"]: dict(sorted(row.items())) for row in read_curve(run_dir)[:-1]})
+            sender.log({row["epoch"]: dict(sorted(row.items())) for row in RunDir(run_dir).curve()[:-1]})
         entry = read_entry(run_dir)
         # Nor is it all if the run was stopped: it goes on from there.
-        shown = list(entry.history) if finished(run_dir) else list(entry.history)[:-1]
+        shown = list(entry.history) if RunDir(run_dir).finished else list(entry.history)[:-1]
         sender.log({epoch: entry.history[epoch] for epoch in shown})
         sender.close(entry)
     except Exception as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from poserep.cli import parser_of
 from poserep.errors import InputError
-from poserep.runs.records import finished
+from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.entry import read_entry
 from poserep.runs.wandb.sender import Sender, read_ledger
 from poserep.runs.wandb.target import Target, answers, arguments, default_mode, first_line, server
@@ -54,7 +54,7 @@ def publish(study: Path, target: Target, again: bool = False) -> list[str]:
 
 def waiting(study: Path) -> int:
     """How many runs of a study have not finished."""
-    return sum(not finished(path.parent) for path in study.glob("*/config.yaml"))
+    return sum(not RunDir(path.parent).finished for path in study.glob("*/config.yaml"))
 
 
 def main(words: Sequence[str]) -> None:
