@@ -63,6 +63,20 @@ def run(configure: Callable[..., DictConfig]) -> Callable[..., tuple[Path, dict[
     return go
 
 
+@pytest.fixture(scope="session")
+def tiny_sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of tiny data sets in the public sets' layouts, by name; drawn once, to be copied before a change."""
+    from layouts import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
+
+    root = tmp_path_factory.mktemp("layouts")
+    return {
+        "coco": generate_coco(root),
+        "crowdpose": generate_crowdpose(root),
+        "mpii": generate_mpii(root),
+        "human4d": generate_human4d(root, frames=2),
+    }
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that no worker waits at the end for another's last test."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

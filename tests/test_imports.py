@@ -23,7 +23,7 @@ VOCABULARY = {
 CORE = {"codecs", "models", "data", "metrics"}
 # From the bottom up: what each part imports beside itself.
 ALLOWED = {
-    **{part: {"errors", "geometry", "overrides"} for part in VOCABULARY},
+    **{part: {"errors", "geometry", "overrides", "skeleton"} for part in VOCABULARY},
     "codecs": VOCABULARY,
     "models": VOCABULARY,
     "metrics": VOCABULARY,

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from poserep.report.collect import report
 
 from conftest import TINY
-from poserep.data.build import skeleton_of
+from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import cost

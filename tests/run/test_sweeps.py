@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from poserep.config import make
-from poserep.data.build import skeleton_of
+from poserep.data.from_config import skeleton_of
 from poserep.geometry import Size
 from poserep.models import Stacks, TimmFeatures
 from poserep.overrides import CONF, key_of

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from poserep.config import DictConfig, OmegaConf
-from poserep.data import InstanceTable
-from poserep.data.build import files_of, instances_of, root_of, skeleton_of
+from poserep.data.from_config import files_of, instances_of, root_of, skeleton_of
 from poserep.errors import InputError
 from poserep.files import file_hash
+from poserep.instances import InstanceTable
 from poserep.metrics.base import PoseMetric, Predictions
 from poserep.metrics.build import metric_of
 from poserep.metrics.protocol import Protocol, judged

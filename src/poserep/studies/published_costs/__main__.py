@@ -17,7 +17,7 @@ from rich.progress import track
 
 from poserep.cli import ended, wide_console
 from poserep.config import composing
-from poserep.data.build import skeleton_of
+from poserep.data.from_config import skeleton_of
 from poserep.deploy.latency import cores, processor
 from poserep.errors import InputError
 from poserep.geometry import Size

@@ -1,4 +1,4 @@
-"""Image files to pixels, and no more of a photograph's rows than are asked for."""
+"""Decoding of photographs to pixels; JPEG files are decoded in part, down to the last row that is needed."""
 
 from pathlib import Path
 
@@ -7,23 +7,23 @@ import numpy as np
 
 from poserep.errors import InputError
 
-FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 START, END = b"\xff\xd8", b"\xff\xd9"
-# Of a JPEG: frames whose rows are coded one after the other; the start of the scan; restart intervals.
+# Markers of a JPEG file: frames whose rows are coded in order, start of scan, restart interval, application data 2.
 SEQUENTIAL, SCAN, RESTARTS, APP2 = (0xC0, 0xC1), 0xDA, 0xDD, 0xE2
-# Rows at the end of a shortened image that can differ, as its chroma is interpolated without the rows below; and the
-# tallest block of rows that are coded together.
+# Rows: at the end of a shortened image, where interpolated chroma can differ for want of the rows below; and in the
+# tallest block that is coded together.
 MARGIN, BLOCK = 8, 32
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file as it is.
+    """Return the bytes of an image file.
 
     Raises:
         InputError: If it cannot be read.
     """
     try:
-        # Half the time of Path.read_bytes, for a file that is read whole anyway.
+        # Unbuffered takes half the time of Path.read_bytes.
         with path.open("rb", buffering=0) as file:
             return file.read()
     except OSError as error:
@@ -33,7 +33,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Decode an image to (H, W, 3) uint8, RGB; the EXIF orientation is ignored, as annotations do.
+    """Decode an image file to (H, W, 3) uint8, RGB, ignoring the EXIF orientation as annotations do.
 
     Raises:
         InputError: If the file is missing, is no image, or is cut short.
@@ -42,15 +42,15 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def decode(data: bytes, path: Path, rows: int | None = None) -> np.ndarray:
-    """Decode an image's bytes, or only its upper part.
+    """Decode the bytes of an image, or only its upper part.
 
-    A JPEG is coded from top to bottom, so that what lies under a person need not be decoded at all; the rows above
-    are the same to the last bit.
+    A JPEG is coded from top to bottom, so that what lies below a person need not be decoded; the rows above are the
+    same to the last bit.
 
     Args:
-        data: All of the file.
-        path: For messages.
-        rows: How many are needed; None for all.
+        data: The whole file.
+        path: Its path, for messages.
+        rows: Number of rows that are needed; None for all.
 
     Returns:
         (H, W, 3) uint8, RGB; at least ``rows`` of the H rows where there are as many.
@@ -58,24 +58,24 @@ def decode(data: bytes, path: Path, rows: int | None = None) -> np.ndarray:
     Raises:
         InputError: If the bytes are no image, or are cut short.
     """
-    # OpenCV fills what is missing of a JPEG with grey and says nothing; a whole file has its end mark behind the
-    # start of its last scan.
+    # OpenCV silently fills what is missing of a JPEG with grey. A whole file has its end mark behind the start of its
+    # last scan.
     if data[:2] == START and data[-2:] != END and data.rfind(END) < data.rfind(bytes((0xFF, SCAN))):
         raise InputError(f"image {path} is cut short ({len(data)} bytes, no end mark); copy it again")
-    short = shorten(data, rows + MARGIN) if rows is not None else None
-    image = cv2.imdecode(np.frombuffer(short, np.uint8), FLAGS) if short else None
+    short = shorten_jpeg(data, rows + MARGIN) if rows is not None else None
+    image = cv2.imdecode(np.frombuffer(short, np.uint8), _FLAGS) if short else None
     if image is None and data:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), FLAGS)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
     if image is None:
         raise InputError(f"image {path} is not a readable image ({len(data)} bytes)")
     return image
 
 
-def shorten(data: bytes, rows: int) -> bytearray | None:
-    """A JPEG that says to have ``rows`` rows, or None if that saves nothing or is not a matter of one number.
+def shorten_jpeg(data: bytes, rows: int) -> bytearray | None:
+    """Return a JPEG whose header says that it has ``rows`` rows, or None if that saves nothing or is not possible.
 
-    The end mark goes, or decoders would complain about the rest of the data that they then come across. Files with
-    several scans (progressive), with restart marks or with further pictures behind the first stay as they are.
+    The end mark is dropped, since decoders warn about data that they find before it. It is not possible for files with
+    several scans (progressive), with restart marks, or with further pictures behind the first.
     """
     if data[:2] != START or data[-2:] != END:
         return None

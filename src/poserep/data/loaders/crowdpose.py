@@ -1,15 +1,13 @@
-"""CrowdPose: 14 joints of people who cover each other."""
+"""The loader of CrowdPose (Li et al. 2019): 14 joints of people who cover each other."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from PIL import Image
-
-from poserep.data.boxes import Box, Clip
-from poserep.data.fields import Invalid
-from poserep.data.persons import PersonFile
-from poserep.data.pictures import Picture
+from poserep.data.json_fields import Box, InvalidRecord
+from poserep.data.loaders.clip import Clip
+from poserep.data.loaders.coco import CocoLoader
+from poserep.data.loaders.listed_images import ImageEntry
 from poserep.instances import BOX_COVER, Instance, Tally
 from poserep.skeleton import Skeleton
 
@@ -23,16 +21,16 @@ def load_crowdpose(
     tally: Tally | None = None,
     clip: Clip = "exact",
 ) -> list[Instance]:
-    """Read persons from CrowdPose's files, which are COCO's but for four things.
+    """Read persons from CrowdPose's files, which differ from COCO's in four things.
 
     The head may be called ``top_head``. Persons with only the head or neck labelled have ``num_keypoints`` 0 there, and
     are left out: the evaluation ignores them. There are no areas: a person's is 0.53 of the annotated box, as in the
-    evaluation of ``crowdposetools``. In an early release the widths and heights of images are exchanged: they are held
-    against the files' headers, where the files exist, and put right.
+    evaluation of ``crowdposetools``. An early release exchanges the widths and heights of images: where an image file
+    exists, its header decides.
 
     Args:
         annotations: ``mmpose_crowdpose_*.json`` or ``crowdpose_*.json``.
-        images: Folder that the files' names are relative to.
+        images: Folder that the images' file names are relative to.
         skeleton: `poserep.skeleton.CROWDPOSE`.
         detections: COCO result file, such as ``det_for_crowd_test_0.1_0.5.json`` of YOLOv3; None takes the annotated
             boxes.
@@ -43,49 +41,48 @@ def load_crowdpose(
     Raises:
         InputError: As in `load_coco`, and if an image file has another size than the annotations say.
     """
-    file = CrowdPoseFile(annotations, images, skeleton, skip_invalid, tally, clip)
-    return file.annotated() if detections is None else file.detected(detections)
+    return CrowdPoseLoader(annotations, images, skeleton, skip_invalid, tally, clip).load(detections)
 
 
-class CrowdPoseFile(PersonFile):
-    """CrowdPose's habits, see `load_crowdpose`."""
-
-    aliases: ClassVar[Mapping[str, str]] = {"top_head": "head"}
+class CrowdPoseLoader(CocoLoader):
+    """CrowdPose's differences, see `load_crowdpose`."""
 
     def area(self, annotation: Mapping[str, Any], box: Box) -> float:
-        """0.53 of the box, square px; see `PersonFile.area`."""
+        """Return 0.53 of the box, square px; see `CocoLoader.area`."""
         return BOX_COVER * max(0.0, box[2]) * max(0.0, box[3])
 
     def ignored(self, annotation: Mapping[str, Any]) -> bool:
-        """Whether ``num_keypoints`` is 0, which counts neither head nor neck; see `PersonFile.ignored`."""
+        """Tell whether ``num_keypoints``, which counts neither head nor neck, is 0; see `CocoLoader.ignored`."""
         return annotation.get("num_keypoints") == 0
 
-    def size(self, picture: Picture) -> tuple[float, float]:
-        """Width and height of an image, px, by its file if the annotations have them the other way round.
+    def size(self, entry: ImageEntry) -> tuple[float, float]:
+        """Return the width and height of an image, px, exchanged if its file has them the other way round.
 
         Raises:
-            Invalid: If the annotations have no size, or another one.
+            InvalidRecord: If the annotations have no size, or another one than the file.
         """
-        width, height = super().size(picture)
-        true = header_size(picture.path)
+        width, height = super().size(entry)
+        true = stored_size(entry.path)
         if true in (None, (width, height)):
             return width, height
         if true == (height, width):
             self.tally.mended["image sizes exchanged"] += 1
             return height, width
-        raise Invalid(
+        raise InvalidRecord(
             "on images of another size",
-            f"is on {picture.path}, which is {true[0]} px wide and {true[1]} high where the annotations say "
+            f"is on {entry.path}, which is {true[0]} px wide and {true[1]} high where the annotations say "
             f"{width:g} and {height:g}",
             "take the data set's own image",
         )
 
 
-def header_size(path: Path) -> tuple[int, int] | None:
-    """Width and height of a file as stored, px, whatever its EXIF orientation; None if it cannot be read."""
+def stored_size(path: Path) -> tuple[int, int] | None:
+    """Return the width and height (px) in an image file's header, whatever its EXIF orientation, or None."""
+    from PIL import Image
+
     try:
         with Image.open(path) as image:
             return image.size
-    # Whoever reads the pixels says what is wrong with a file.
+    # Whoever decodes the pixels reports what is wrong with the file.
     except (OSError, ValueError, Image.DecompressionBombError):
         return None

@@ -1,4 +1,4 @@
-"""Persons in an image: cut out, predicted and put back, with the geometry of evaluation."""
+"""The poses of all people in an image: crops are cut, predicted and mapped back, with the geometry of evaluation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,24 +7,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from poserep.data import Instance, PoseDataset
-from poserep.data.depth import picture
-from poserep.deploy.boxes import Request
+from poserep.data.dataset import PoseDataset
+from poserep.deploy.box_arguments import BoxRequest
 from poserep.deploy.estimators import Estimator
+from poserep.drawing import as_rgb
 from poserep.errors import InputError
+from poserep.instances import Instance
 
 
 @dataclass(frozen=True)
-class Persons:
-    """Found in one image.
+class ImagePoses:
+    """Predicted poses of the N people in an image.
 
     Attributes:
         pixels: (H, W, 3) uint8, RGB, to look at.
         box: (N, 4) x, y, width, height in image px.
         xy: (N, K, 2) image px.
         joint_score: (N, K).
-        score: (N,) of each person: the box's times the mean of the joints' above the model's threshold, as for AP.
-        errors: What is wrong with boxes that were not read.
+        score: (N,) score of each person: the box's times the mean of the joints' above the model's threshold, as for
+            AP.
+        errors: Messages about boxes that could not be used.
     """
 
     pixels: np.ndarray
@@ -35,7 +37,7 @@ class Persons:
     errors: list[str]
 
     def results(self, image_id: Any, file_name: str, category: int = 1) -> list[dict[str, Any]]:
-        """Records in COCO's result format."""
+        """Return records in COCO's result format."""
         keypoints = np.concatenate([self.xy, self.joint_score[..., None]], -1)
         return [
             {
@@ -50,14 +52,8 @@ class Persons:
         ]
 
 
-def find(model: Estimator, path: Path, requests: list[Request] | None, batch: int = 32) -> Persons:
-    """Persons of an image file.
-
-    Args:
-        model: Predicts.
-        path: Of the image.
-        requests: Their boxes; None takes the whole image for one.
-        batch: Crops at a time.
+def poses_in(model: Estimator, path: Path, requests: list[BoxRequest] | None, batch: int = 32) -> ImagePoses:
+    """Predict the poses in an image file, ``batch`` crops at a time; no boxes (None) take the whole image for one.
 
     Raises:
         InputError: If the image cannot be read, or the model sees whole images and there are boxes.
@@ -65,10 +61,12 @@ def find(model: Estimator, path: Path, requests: list[Request] | None, batch: in
     card = model.card
     image = card.read(path)
     height, width = image.shape[:2]
-    if requests is not None and card.whole:
+    if requests is None:
+        requests = [BoxRequest(str(path), [0.0, 0.0, float(width), float(height)])]
+    elif card.whole:
         raise InputError(f"model {card.run} was trained on whole images and takes no boxes; leave --boxes out")
     boxes, scores, errors = [], [], []
-    for request in [Request(str(path), [0.0, 0.0, float(width), float(height)])] if requests is None else requests:
+    for request in requests:
         try:
             box, score = request.checked(width, height)
         except InputError as error:
@@ -77,20 +75,20 @@ def find(model: Estimator, path: Path, requests: list[Request] | None, batch: in
             boxes.append(box)
             scores.append(score)
     xy, joint_score = _predict(model, path, image, boxes, batch)
-    sound = np.isfinite(xy).all((1, 2)) & np.isfinite(joint_score).all(1)
+    finite = np.isfinite(xy).all((1, 2)) & np.isfinite(joint_score).all(1)
     errors += [
         f"{path}: {card.run} finds points that are no numbers in box {boxes[i].tolist()}; its weights are not finite, "
         "take another checkpoint"
-        for i in np.flatnonzero(~sound)
+        for i in np.flatnonzero(~finite)
     ]
-    counts = joint_score > card.score_threshold
-    mean = (joint_score * counts).sum(1) / np.maximum(counts.sum(1), 1)
-    return Persons(
-        picture(image.transpose(2, 0, 1) if image.ndim == 3 else image[None]),
-        np.array(boxes).reshape(-1, 4)[sound],
-        xy[sound],
-        joint_score[sound],
-        (np.array(scores) * mean)[sound],
+    counted = joint_score > card.score_threshold
+    mean = (joint_score * counted).sum(1) / np.maximum(counted.sum(1), 1)
+    return ImagePoses(
+        as_rgb(image.transpose(2, 0, 1) if image.ndim == 3 else image[None]),
+        np.array(boxes).reshape(-1, 4)[finite],
+        xy[finite],
+        joint_score[finite],
+        (np.array(scores) * mean)[finite],
         errors,
     )
 
@@ -101,14 +99,14 @@ def _predict(
     card, joints = model.card, model.card.skeleton.num_keypoints
     if not boxes:
         return np.zeros((0, joints, 2)), np.zeros((0, joints))
-    nothing = np.zeros((joints, 2), np.float32), np.zeros(joints, np.float32)
+    unlabelled = np.zeros((joints, 2), np.float32), np.zeros(joints, np.float32)
     dataset = PoseDataset(
-        [Instance(path, 0, i, box, *nothing) for i, box in enumerate(boxes)],
+        [Instance(path, 0, i, box, *unlabelled) for i, box in enumerate(boxes)],
         card.skeleton,
         card.size,
         card.align,
         padding=card.padding,
-        # Read once, not once for every box.
+        # The image is read once, not once for every box.
         read=lambda _: image,
         whole=card.whole,
         inclusive=card.inclusive,

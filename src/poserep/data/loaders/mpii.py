@@ -1,4 +1,4 @@
-"""MPII Human Pose: the published JSON preparation, or the original MATLAB release."""
+"""The loader of MPII Human Pose: the published JSON preparation, or the original MATLAB release."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from poserep.data.fields import FURTHEST, Invalid, read_json, shown
-from poserep.data.mpii_mat import JOINTS, Heads, head_length, read_heads, read_mat
-from poserep.data.pictures import is_name
+from poserep.data.json_fields import FURTHEST, InvalidRecord, is_file_name, read_json, shown
+from poserep.data.loaders.mpii_matlab import MpiiHeads, head_length, read_heads, read_mat
 from poserep.errors import InputError
 from poserep.instances import Instance, Tally
 from poserep.skeleton import MPII, Skeleton
 
-# Median distance of a person's joints in two files that are still the same person, px.
+JOINTS = MPII.num_keypoints
+# Largest median distance, px, between the joints of one person in two files.
 SAME = 2.0
 
 
@@ -25,26 +25,26 @@ def load_mpii(
     skip_invalid: bool = False,
     tally: Tally | None = None,
 ) -> list[Instance]:
-    """Read persons of MPII; everything 1-based in the files is 0-based in the instances.
+    """Read persons of MPII. Coordinates are 1-based in the files and 0-based in the instances.
 
-    The box of a person is the square of side 200 x scale px around the annotated centre, moved down by 15 x scale px:
-    padded by 1.25 it is the region that the code of HRNet, SimCC and DARK crops, in training and test alike. That code
-    neither moves nor pads persons of centre x = -1; those have no position, and here they are invalid.
+    A person's box is the square of side 200 x scale px around the annotated centre moved down by 15 x scale px. Padded
+    by 1.25 it is the region that the code of HRNet, SimCC and DARK crops in training and test alike. That code neither
+    moves nor pads persons of centre x = -1; they have no position and are invalid here.
 
-    Identity: ``id`` is the person's position in the file, ``image_id`` a running number of the file names. Unlabelled
-    joints stand at (0, 0). A file without joints (``test.json``) gives persons of weight 0, to predict.
+    ``id`` is the person's position in the file, ``image_id`` a running number of the file names. Unlabelled joints
+    stand at (0, 0). A file without joints (``test.json``) gives persons of weight 0, to predict.
 
     Args:
         annotations: The published list of records (``image``, ``center``, ``scale``, ``joints``, ``joints_vis``, and
             optionally ``head_box`` [x1, y1, x2, y2]), or the original ``mpii_human_pose_v1_u12_1.mat``, of which
-            every person with scale, position and joints is taken; test images have none.
-        images: Folder that the files' names are relative to.
+            every person with scale, position and joints is taken; those on test images have no joints.
+        images: Folder that the images' file names are relative to.
         skeleton: MPII's 16 joints.
-        heads: ``gt_valid.mat``, whose rows are the records in their order. It decides over ``head_box``, and if it
-            has joints, over the records' as well, since the official score is measured against it. None: persons
-            without ``head_box`` have no head length, and PCKh cannot score them.
-        skip_invalid: Leave invalid persons out in place of refusing them.
-        tally: Counts what was done.
+        heads: ``gt_valid.mat``, whose rows are the records in their order. It overrules ``head_box``, and if it has
+            joints those of the records, since the official score is measured against it. None: persons without
+            ``head_box`` have no head length, and PCKh cannot score them.
+        skip_invalid: Leave out invalid persons instead of refusing the file.
+        tally: Counts the persons taken, left out and mended.
 
     Raises:
         InputError: If a file is missing or malformed, files do not belong together, the skeleton does not fit, or a
@@ -59,7 +59,7 @@ def load_mpii(
         )
     records = read_mat(path, tally) if path.suffix == ".mat" else _records(path)
     official = None if heads is None else _official(Path(heads), path, len(records))
-    # The published test file lists persons to predict.
+    # Whether this is the published test file, which lists persons without joints.
     to_predict = not any(isinstance(record, Mapping) and "joints" in record for record in records)
     numbers: dict[str, int] = {}
     instances = []
@@ -69,7 +69,7 @@ def load_mpii(
             if official is not None:
                 person = _overruled(person, official, row, f"row {row} of {heads}", f"record {row} of {path}", tally)
             box, keypoints = _geometry(person)
-        except Invalid as error:
+        except InvalidRecord as error:
             if not skip_invalid:
                 raise InputError(
                     f"{path}: record {row} {error.message}; {error.remedy}, or set data.skip_invalid=true to leave "
@@ -91,7 +91,7 @@ def load_mpii(
 
 
 class _Person(NamedTuple):
-    """A record as numbers, 1-based as in the file."""
+    """The numbers of a record, 1-based as in the file."""
 
     image: str
     centre: np.ndarray
@@ -117,19 +117,19 @@ def _person(record: Any) -> _Person:
         labelled = np.array(record.get("joints_vis", [0] * JOINTS), np.float64).reshape(JOINTS) > 0
         corners = np.array(record.get("head_box", [0] * 4), np.float64).reshape(2, 2)
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Invalid("malformed", f"is malformed ({type(error).__name__}: {str(error)[:80]})") from error
-    if not isinstance(image, str) or not is_name(image):
-        raise Invalid("malformed", f"has the image {shown(image)}, which is no file name")
+        raise InvalidRecord("malformed", f"is malformed ({type(error).__name__}: {str(error)[:80]})") from error
+    if not is_file_name(image):
+        raise InvalidRecord("malformed", f"has the image {shown(image)}, which is no file name")
     if ("joints" in record) != ("joints_vis" in record):
-        raise Invalid("malformed", f"({image}) has only one of joints and joints_vis")
+        raise InvalidRecord("malformed", f"({image}) has only one of joints and joints_vis")
     head = float(head_length(*corners))
     # A record of the test file may lack the box, but a box must have a size.
     if "head_box" in record and not 0 < head < np.inf:
-        raise Invalid("with a head box without size", f"({image}) has the head_box {corners.ravel().tolist()}")
+        raise InvalidRecord("with a head box without size", f"({image}) has the head_box {corners.ravel().tolist()}")
     return _Person(image, centre, scale, joints, labelled, head)
 
 
-def _official(heads: Path, annotations: Path, count: int) -> Heads:
+def _official(heads: Path, annotations: Path, count: int) -> MpiiHeads:
     official = read_heads(heads)
     if len(official.length) != count:
         raise InputError(
@@ -139,11 +139,11 @@ def _official(heads: Path, annotations: Path, count: int) -> Heads:
     return official
 
 
-def _overruled(person: _Person, official: Heads, row: int, mine: str, theirs: str, tally: Tally) -> _Person:
-    """The person with the head length, and if there are any the joints, of the file of head boxes."""
+def _overruled(person: _Person, official: MpiiHeads, row: int, head_row: str, record: str, tally: Tally) -> _Person:
+    """Return the person with the head length of the file of head boxes, and with its joints if it has any."""
     head = float(official.length[row])
     if not 0 < head < np.inf:
-        raise Invalid("with a head box without size", f"has a head of {head:g} px in {mine}")
+        raise InvalidRecord("with a head box without size", f"has a head of {head:g} px in {head_row}")
     person = person._replace(head=head)
     if official.joints is None or official.labelled is None:
         return person
@@ -152,8 +152,8 @@ def _overruled(person: _Person, official: Heads, row: int, mine: str, theirs: st
     apart = np.linalg.norm(joints - person.joints, axis=-1)[both]
     if len(apart) and not np.median(apart) <= SAME:
         raise InputError(
-            f"{mine} is not {theirs}: their joints lie {np.median(apart):.0f} px apart; head boxes must be those of "
-            "the annotation file, in its order, as annot/gt_valid.mat is for annot/valid.json"
+            f"{head_row} is not {record}: their joints lie {np.median(apart):.0f} px apart; head boxes must be those "
+            "of the annotation file, in its order, as annot/gt_valid.mat is for annot/valid.json"
         )
     if (labelled != person.labelled).any() or (apart > 0.01).any():
         tally.mended["with the joints of the head boxes' file"] += 1
@@ -161,16 +161,20 @@ def _overruled(person: _Person, official: Heads, row: int, mine: str, theirs: st
 
 
 def _geometry(person: _Person) -> tuple[np.ndarray, np.ndarray]:
-    """Box (4,) and keypoints (16, 2), 0-based."""
+    """Return the box (4,) and the keypoints (16, 2), 0-based."""
     if person.centre[0] == -1 or not (np.abs(person.centre) <= FURTHEST).all():
-        raise Invalid("without position", f"({person.image}) has the center {person.centre.tolist()}, which is none")
+        raise InvalidRecord(
+            "without position", f"({person.image}) has the center {person.centre.tolist()}, which is none"
+        )
     side = 200 * person.scale
     if not 0 < side <= FURTHEST:
-        raise Invalid("without scale", f"({person.image}) has the scale {person.scale:g}, which is none")
+        raise InvalidRecord("without scale", f"({person.image}) has the scale {person.scale:g}, which is none")
     centre = person.centre + np.array([0.0, 15 * person.scale]) - 1
     keypoints = np.where(person.labelled[:, None], person.joints - 1, 0)
     bad = ~(np.abs(keypoints) <= FURTHEST).all(1)
     if bad.any():
         names = ", ".join(np.array(MPII.names)[bad])
-        raise Invalid("with keypoints that are no points", f"({person.image}) has no points for the labelled {names}")
+        raise InvalidRecord(
+            "with keypoints that are no points", f"({person.image}) has no points for the labelled {names}"
+        )
     return np.array([*(centre - side / 2), side, side]), keypoints.astype(np.float32)

@@ -1,4 +1,4 @@
-"""HUMAN4D's depth cameras: their images, their calibration, and where they see a point."""
+"""HUMAN4D's depth cameras: their images, their calibration, and the pixel at which they see a point."""
 
 import re
 from collections.abc import Sequence
@@ -7,16 +7,16 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
-from poserep.data.fields import read_json
+from poserep.data.json_fields import read_json
 from poserep.errors import InputError
 from poserep.geometry import Size
 
-# The files', what is left of them, and what the intrinsics are for.
+# Sizes: of the files, of their middle rows that are used, and of the images that the intrinsics are for.
 FULL, CROPPED, CALIBRATED = Size(180, 320), Size(160, 320), "1280x720"
-SCALE = 4  # calibrated px per px
-ROWS = (FULL.height - CROPPED.height) // 2  # cut off at the top and at the bottom
-METRES, FAR = 1e-4, 7.0  # per raw value; the depth from which on nothing is known
-NEAR = 1.0  # mm, closer points have no place in the image
+SCALE = 4  # calibrated px per image px
+ROWS = (FULL.height - CROPPED.height) // 2  # rows cut off at the top and at the bottom
+METRES, FAR = 1e-4, 7.0  # metres per raw value; depth, m, from which on values mean nothing
+NEAR = 1.0  # mm; closer points have no place in the image
 
 Projection = Literal["exact", "published"]
 
@@ -80,25 +80,12 @@ def _binary(body: bytes, maximum: int) -> np.ndarray:
     return np.frombuffer(body, kind, len(body) // kind.itemsize)
 
 
-def picture(crop: np.ndarray) -> np.ndarray:
-    """A crop (C, H, W) as bytes (H, W, 3) to look at; of depths, the near is bright and the unknown black."""
-    if crop.dtype == np.uint8:
-        return crop.transpose(1, 2, 0)
-    depth = crop[0]
-    known = depth > 0
-    if not known.any():
-        return np.zeros((*depth.shape, 3), np.uint8)
-    near, far = depth[known].min(), depth[known].max()
-    bright = (1 - 0.85 * (depth - near) / max(far - near, 1e-6)) * known
-    return np.repeat((255 * bright).astype(np.uint8)[..., None], 3, -1)
-
-
 class Camera(NamedTuple):
-    """Where a depth camera stands and how it projects.
+    """Position and projection of a depth camera.
 
     Attributes:
-        rotation: (3, 3), from the camera's axes to the world's.
-        position: (3,) in the world, mm: a camera's point p lies at rotation p + position.
+        rotation: (3, 3) from the camera's axes to the world's.
+        position: (3,) mm in the world: a point p in the camera's coordinates lies at rotation p + position.
         intrinsics: (3, 3) [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], px of 1280x720.
     """
 
@@ -133,21 +120,21 @@ class Camera(NamedTuple):
         return cls(rotation, position, intrinsics)
 
     def pixels(self, points: np.ndarray, project: Projection = "exact") -> tuple[np.ndarray, np.ndarray]:
-        """Where points are in the image that `read_depth` gives.
+        """Return where points lie in the image that `read_depth` returns.
 
-        A pixel of the calibration is a quarter of the image's in each direction. With pixels' centres at integers,
-        as the cameras' makers and we count, u becomes (u + 0.5) / 4 - 0.5 (``exact``). The study divides by 4 and
-        takes centres to lie at i + 0.5, which is u / 4 - 0.5 here, an eighth of a pixel less (``published``).
+        An image px covers 4 x 4 calibrated px. With pixels' centres at integers, as the cameras' makers and we count,
+        u becomes (u + 0.5) / 4 - 0.5 (``exact``). The study divides by 4 and takes centres to lie at i + 0.5, which is
+        u / 4 - 0.5 here, an eighth of a pixel less (``published``).
 
         Args:
-            points: (..., 3) in the world, mm.
-            project: See above.
+            points: (..., 3) mm in the world.
+            project: ``exact`` or ``published``.
 
         Returns:
-            (..., 2) image px, 0 where there is none; (...) bool, whether the point lies in front of the camera and
-            in the image.
+            (..., 2) image px, 0 for points behind the camera; (...) bool, whether a point lies in front of the camera
+            and in the image.
         """
-        # The inverse, as rotations in files are rounded.
+        # Not the transpose, as rotations in files are rounded.
         local = (points - self.position) @ np.linalg.inv(self.rotation).T
         front = local[..., 2] > NEAR
         local = np.where(front[..., None], local, (0.0, 0.0, 1.0))
@@ -158,10 +145,10 @@ class Camera(NamedTuple):
 
 
 def read_intrinsics(path: Path, devices: Sequence[str]) -> dict[str, np.ndarray]:
-    """Read the devices' depth intrinsics at 1280x720 px, (3, 3), from ``device_repository.json``.
+    """Read the devices' depth intrinsics (3, 3) at 1280x720 px from ``device_repository.json``.
 
-    The file is a list of objects with ``Device`` and ``Depth Intrinsics``: a mapping from resolution to 9 numbers, row
-    by row, flat or nested; or a list of such mappings, as published.
+    The file is a list of objects with ``Device`` and ``Depth Intrinsics``, a mapping from resolution to 9 numbers, row
+    by row, flat or nested, or a list of such mappings, as published.
 
     Raises:
         InputError: If the file is missing or malformed, or lacks a device or its intrinsics.
@@ -177,15 +164,15 @@ def read_intrinsics(path: Path, devices: Sequence[str]) -> dict[str, np.ndarray]
 
 
 def _matrix(record: dict[str, Any], where: str) -> np.ndarray:
-    found = record.get("Depth Intrinsics")
-    tables = [table for table in (found if isinstance(found, list) else [found]) if isinstance(table, dict)]
-    given = next((table[CALIBRATED] for table in tables if CALIBRATED in table), None)
-    if given is None:
+    given = record.get("Depth Intrinsics")
+    tables = [table for table in (given if isinstance(given, list) else [given]) if isinstance(table, dict)]
+    numbers = next((table[CALIBRATED] for table in tables if CALIBRATED in table), None)
+    if numbers is None:
         raise InputError(f"{where} has no Depth Intrinsics for {CALIBRATED}; it has {[sorted(t) for t in tables]}")
     try:
-        matrix = np.asarray(given, np.float64).reshape(3, 3)
+        matrix = np.asarray(numbers, np.float64).reshape(3, 3)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{where}: Depth Intrinsics {given} are not 9 numbers") from error
+        raise InputError(f"{where}: Depth Intrinsics {numbers} are not 9 numbers") from error
     focal = np.diag(matrix)[:2]
     if not np.isfinite(matrix).all() or (focal <= 0).any() or matrix[1, 0] != 0 or matrix[2].tolist() != [0, 0, 1]:
         raise InputError(

@@ -1,4 +1,4 @@
-"""HUMAN4D (Chatzitofis et al. 2020), its single-person depth part: 3D poses projected into four depth views."""
+"""The loader of HUMAN4D (Chatzitofis et al. 2020), single-person depth part: 3D poses projected into four views."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,20 +9,20 @@ from typing import Any, get_args
 
 import numpy as np
 
-from poserep.data.depth import CROPPED, Camera, Projection, read_intrinsics
-from poserep.data.fields import Invalid, shown
+from poserep.data.json_fields import InvalidRecord, shown
+from poserep.data.loaders.human4d_cameras import CROPPED, Camera, Projection, read_intrinsics
 from poserep.errors import InputError
 from poserep.instances import Instance, Tally
 from poserep.skeleton import HUMAN4D, Skeleton
 
 DEVICES = ("M72e", "M72h", "M72i", "M72j")
-# Of the skeleton's joints among all of VICON's.
-JOINTS = np.array([0, 2, 5, 8, 10, 11, 12, 16, 17, 18, 21, 22, 23, 25, 27, 28, 29, 31])
-WHOLE = np.array([0.0, 0.0, CROPPED.width, CROPPED.height])
-# mm; nobody stands a kilometre from the origin.
-FARTHEST = 1e6
+# The positions of the skeleton's joints among all of VICON's.
+VICON_JOINTS = np.array([0, 2, 5, 8, 10, 11, 12, 16, 17, 18, 21, 22, 23, 25, 27, 28, 29, 31])
+_WHOLE = np.array([0.0, 0.0, CROPPED.width, CROPPED.height])
+# Largest coordinate, mm: nobody stands a kilometre from the origin.
+_FARTHEST = 1e6
 
-# Folders' names may have 255 bytes, which are 60 characters of any kind.
+# Names of folders have at most 255 bytes, which hold 60 characters of any alphabet.
 _LINE = re.compile(r"([0-9]{1,9})\s+([^\s/\\\0]{1,60})\s+([^\s/\\\0]{1,60})")
 
 
@@ -44,25 +44,25 @@ def load_human4d(
     ``.../gposes3d`` with one file per frame: depth images (`read_depth`), and poses (1, joints, 3) of the whole VICON
     skeleton in mm, of whose joints the 18 of the study are taken.
 
-    Lists count frames as depth images do. These start ``offset`` frames before the poses ("RGBD frame skip"): depth
-    image n shows pose n - offset. A recording that ``offsets.txt`` does not name has offset 0, as in the study's code.
+    Frame numbers of the list are those of depth images, which start ``offset`` frames before the poses ("RGBD frame
+    skip"): depth image n shows pose n - offset. A recording that ``offsets.txt`` does not name has offset 0, as in the
+    study's code.
 
-    Keypoints are px of the 320x160 image that `read_depth` gives. Joints behind the camera or outside that image have
-    weight 0; views without any other joint are left out. Boxes cover the image, the head's length is the distance from
+    Keypoints are px of the 320x160 image that `read_depth` returns. Joints behind the camera or outside that image have
+    weight 0; views without any other joint are left out. Boxes cover the image, the head length is the distance from
     neck to head (0 if one of them is not in view), and each view counts as an image.
 
     Args:
         annotations: List file (``training.txt``), lines "frame subject recording".
         images: Root folder of the data set.
         skeleton: `poserep.skeleton.HUMAN4D`, or one with the same keypoints.
-        devices: Whose views are taken.
-        project: ``published`` is the study's place of pixels, see `Camera.pixels`.
-        depth_file: Names of the depth images, "*" for any text, as the study's code reads them. Numbers may be padded
-            by zeros.
-        pose_file: Likewise, without a device.
-        skip_invalid: Leave out views whose list line, pose or depth image is missing or malformed in place of refusing
-            them.
-        tally: Is told what was left out, in views.
+        devices: Cameras whose views are taken.
+        project: Where pixels lie: ``exact``, or ``published`` as in the study's code, see `Camera.pixels`.
+        depth_file: Pattern of the depth images' names, "*" for any text. Frame numbers may be padded by zeros.
+        pose_file: Pattern of the poses' names, without a device.
+        skip_invalid: Leave out views whose list line, pose or depth image is missing or malformed instead of refusing
+            the list.
+        tally: Counts the views taken, left out and mended.
 
     Raises:
         InputError: If the calibration or the list is missing or malformed, the skeleton does not fit, or a view is
@@ -78,11 +78,11 @@ def load_human4d(
     path, root = Path(annotations), Path(images)
     sieve = _Sieve(skip_invalid, Tally() if tally is None else tally)
     intrinsics = read_intrinsics(root / "device_repository.json", devices)
-    found: dict[int, Instance] = {}
+    views: dict[int, Instance] = {}
     cameras: dict[str, list[Camera]] = {}
     for (subject, recording), listed in _listed(path, len(devices), sieve).items():
         dump = root / subject / recording / "Dump"
-        if sieve(len(listed) * len(devices), _there, path, dump) is None:
+        if sieve(len(listed) * len(devices), _recording, path, dump) is None:
             continue
         if subject not in cameras:
             folder = root / subject / "pose"
@@ -100,31 +100,33 @@ def load_human4d(
         poses = np.stack([pose for _, _, pose in kept])
         for view, (device, camera) in enumerate(zip(devices, cameras[subject], strict=True)):
             xy, seen = camera.pixels(poses, project)
-            heads = _heads(xy, seen, skeleton)
+            heads = _head_lengths(xy, seen, skeleton)
             for row, (number, frame, _) in enumerate(kept):
-                image = sieve(1, _depth, depth_of, dump / "depth" / depth_file, device, frame)
+                image = sieve(1, _depth_image, depth_of, dump / "depth" / depth_file, device, frame)
                 if image is not None and seen[row].any():
                     key = number * len(devices) + view
                     person = xy[row].astype(np.float32), seen[row].astype(np.float32)
-                    found[key] = Instance(image, key, key, WHOLE, *person, head=float(heads[row]))
+                    views[key] = Instance(image, key, key, _WHOLE, *person, head=float(heads[row]))
                 elif image is not None:
                     sieve.tally.left_out["no joint in the image"] += 1
-    if not found:
+    if not views:
         raise InputError(f"list {path} gives no view of anybody ({sieve.tally.line()})")
-    sieve.tally.taken += len(found)
-    return [found[key] for key in sorted(found)]
+    sieve.tally.taken += len(views)
+    return [views[key] for key in sorted(views)]
 
 
 @dataclass
 class _Sieve:
+    """Leaves out or refuses what is invalid."""
+
     skip_invalid: bool
     tally: Tally
 
     def __call__(self, views: int, read: Callable[..., Any], *args: Any) -> Any:
-        """What ``read`` returns; None, and that many views counted, if it is invalid and left out."""
+        """Return ``read(*args)``, or None after counting ``views`` views if it is invalid and left out."""
         try:
             return read(*args)
-        except Invalid as error:
+        except InvalidRecord as error:
             if not self.skip_invalid:
                 raise InputError(
                     f"{error.message}; {error.remedy}, or set data.skip_invalid=true to leave such views out"
@@ -134,7 +136,7 @@ class _Sieve:
 
 
 def _listed(path: Path, views: int, sieve: _Sieve) -> dict[tuple[str, str], list[tuple[int, int]]]:
-    """The (number, frame) of every listed frame, by (subject, recording); numbers count the list's lines from 0."""
+    """Return (number of the line from 0, frame) of every listed frame, by (subject, recording)."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -153,18 +155,18 @@ def _listed(path: Path, views: int, sieve: _Sieve) -> dict[tuple[str, str], list
 
 
 def _entry(path: Path, number: int, line: str) -> tuple[int, str, str]:
-    found = _LINE.fullmatch(line.strip())
-    if not found:
-        raise Invalid(
+    match = _LINE.fullmatch(line.strip())
+    if not match:
+        raise InvalidRecord(
             "malformed list line",
             f"list {path}: entry {number + 1}, {shown(line)}, is not 'frame subject recording'",
         )
-    return int(found[1]), found[2], found[3]
+    return int(match[1]), match[2], match[3]
 
 
-def _there(path: Path, dump: Path) -> Path:
+def _recording(path: Path, dump: Path) -> Path:
     if not dump.is_dir():
-        raise Invalid("no recording", f"list {path} names {dump}, which does not exist", "check data.root")
+        raise InvalidRecord("no recording", f"list {path} names {dump}, which does not exist", "check data.root")
     return dump
 
 
@@ -185,7 +187,7 @@ def _offset(path: Path, recording: str, tally: Tally) -> int:
 
 
 def _files(folder: Path, pattern: str, devices: Sequence[str]) -> dict[tuple[str, int], Path]:
-    """A folder's files by (device, frame); no folder has none."""
+    """Return a folder's files by (device, frame), none if there is no folder."""
     names = re.escape(pattern).replace(r"\{frame\}", "(?P<frame>[0-9]{1,9})").replace(r"\*", ".*")
     shape = re.compile(names.replace(r"\{device\}", f"(?P<device>{'|'.join(map(re.escape, devices))})"))
     files: dict[tuple[str, int], Path] = {}
@@ -203,30 +205,35 @@ def _files(folder: Path, pattern: str, devices: Sequence[str]) -> dict[tuple[str
 def _pose(files: dict[tuple[str, int], Path], names: Path, frame: int) -> np.ndarray:
     path = files.get(("", frame))
     if path is None:
-        raise Invalid("no pose", f"pose {names} of frame {frame} does not exist", "check data.root and offsets.txt")
+        raise InvalidRecord(
+            "no pose", f"pose {names} of frame {frame} does not exist", "check data.root and offsets.txt"
+        )
     try:
         with path.open("rb") as file:
             pose = np.lib.format.read_array(file, allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, MemoryError, TokenError) as error:
-        raise Invalid("unreadable pose", f"pose {path} cannot be read ({error})", "copy it again") from error
+        raise InvalidRecord("unreadable pose", f"pose {path} cannot be read ({error})", "copy it again") from error
     if pose.dtype.kind not in "fiu" or pose.ndim != 3 or pose.shape[2] != 3:
-        raise Invalid("malformed pose", f"pose {path} is no array of numbers (people, joints, 3)", "copy it again")
-    if pose.shape[0] != 1 or pose.shape[1] <= JOINTS.max():
-        raise Invalid(
+        raise InvalidRecord(
+            "malformed pose", f"pose {path} is no array of numbers (people, joints, 3)", "copy it again"
+        )
+    if pose.shape[0] != 1 or pose.shape[1] <= VICON_JOINTS.max():
+        raise InvalidRecord(
             "not one person of all joints",
-            f"pose {path} has {pose.shape[0]} people of {pose.shape[1]} joints, not one of at least {JOINTS.max() + 1}",
+            f"pose {path} has {pose.shape[0]} people of {pose.shape[1]} joints, not one of at least "
+            f"{VICON_JOINTS.max() + 1}",
             "list recordings of single persons only",
         )
-    joints = pose[0, JOINTS].astype(np.float64)
-    if not (np.abs(joints) < FARTHEST).all():
-        raise Invalid("impossible pose", f"pose {path} has joints that are not numbers, or farther than 1 km")
+    joints = pose[0, VICON_JOINTS].astype(np.float64)
+    if not (np.abs(joints) < _FARTHEST).all():
+        raise InvalidRecord("impossible pose", f"pose {path} has joints that are not numbers, or farther than 1 km")
     return joints
 
 
-def _depth(files: dict[tuple[str, int], Path], names: Path, device: str, frame: int) -> Path:
+def _depth_image(files: dict[tuple[str, int], Path], names: Path, device: str, frame: int) -> Path:
     path = files.get((device, frame))
     if path is None:
-        raise Invalid(
+        raise InvalidRecord(
             "no depth image",
             f"depth image {names} of device {device}, frame {frame} does not exist",
             "check data.root and depth_file",
@@ -234,6 +241,6 @@ def _depth(files: dict[tuple[str, int], Path], names: Path, device: str, frame: 
     return path
 
 
-def _heads(xy: np.ndarray, seen: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+def _head_lengths(xy: np.ndarray, seen: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     ends = [skeleton.names.index("neck"), skeleton.names.index("head")]
     return np.linalg.norm(xy[:, ends[0]] - xy[:, ends[1]], axis=-1) * seen[:, ends].all(1)

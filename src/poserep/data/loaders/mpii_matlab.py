@@ -1,24 +1,23 @@
-"""MPII's MATLAB files: the original release, and the head boxes of the published validation set."""
+"""MPII's MATLAB files: the original release and its conversion, and the head boxes of the validation set."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.io import loadmat
 
 from poserep.errors import InputError
+from poserep.files import write_text
 from poserep.instances import Tally
 from poserep.skeleton import MPII
 
-# Of the head box's diagonal, what PCKh calls the length of a head.
+# PCKh's head length is this share of the head box's diagonal.
 HEAD_RATIO = 0.6
 JOINTS = MPII.num_keypoints
 
 
-class Heads(NamedTuple):
+class MpiiHeads(NamedTuple):
     """The rows of ``gt_valid.mat``, in the order of ``valid.json``.
 
     Attributes:
@@ -32,7 +31,7 @@ class Heads(NamedTuple):
     labelled: np.ndarray | None
 
 
-def read_heads(path: Path) -> Heads:
+def read_heads(path: Path) -> MpiiHeads:
     """Read ``headboxes_src`` (2, 2, N), and where both exist ``pos_gt_src`` (16, 2, N) and ``jnt_missing`` (16, N).
 
     Raises:
@@ -56,26 +55,26 @@ def read_heads(path: Path) -> Heads:
             f"head box file {path} must hold headboxes_src (2, 2, N), pos_gt_src (16, 2, N) and jnt_missing (16, N); "
             f"it has {shapes}; take annot/gt_valid.mat of the published files"
         ) from error
-    return Heads(head_length(boxes[0].T, boxes[1].T), joints, labelled)
+    return MpiiHeads(head_length(boxes[0].T, boxes[1].T), joints, labelled)
 
 
 def head_length(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The length (...) by which PCKh measures, from two opposite corners (..., 2) of head boxes."""
+    """Return the lengths (...) by which PCKh measures, from two opposite corners (..., 2) of head boxes."""
     return HEAD_RATIO * np.linalg.norm(second - first, axis=-1)
 
 
 def convert_mat(mat: Path, json_path: Path) -> Tally:
-    """Write the persons of the original release as the list of records that the published files hold.
+    """Write the persons of the original release as the list of records that the published JSON files hold.
 
-    The file is whole or absent. See `read_mat` for which persons there are; the list of the published preparation is
-    shorter, as its makers chose among them.
+    The file is whole or absent. `read_mat` says which persons it has; the published list is shorter, as its makers
+    chose among them.
 
     Args:
         mat: ``mpii_human_pose_v1_u12_1.mat``.
-        json_path: What to write; its folder is made.
+        json_path: File to write; its folder is made.
 
     Returns:
-        How many persons were written, and which were not.
+        How many persons were written and how many were left out, by reason.
 
     Raises:
         InputError: If the release is missing or malformed, or holds no labelled person.
@@ -84,21 +83,19 @@ def convert_mat(mat: Path, json_path: Path) -> Tally:
     records = read_mat(mat, tally)
     tally.taken = len(records)
     json_path.parent.mkdir(parents=True, exist_ok=True)
-    partial = json_path.with_name(f".{json_path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(records) + "\n")
-    partial.replace(json_path)
+    write_text(json_path, json.dumps(records) + "\n")
     return tally
 
 
 def read_mat(path: Path, tally: Tally) -> list[dict[str, Any]]:
-    """The labelled persons of the original release ``mpii_human_pose_v1_u12_1.mat``, in its order.
+    """Return the labelled persons of the original release ``mpii_human_pose_v1_u12_1.mat``, in its order.
 
-    Taken are the persons that have a scale, a position and joints. That alone leaves out the test images, whose
-    joints were never released. The release does not divide its training images; ``valid.json`` does.
+    Persons count that have a scale, a position and joints, which leaves out the test images, whose joints were never
+    released. The release does not divide its training images; ``valid.json`` does.
 
     Args:
-        path: Of the release.
-        tally: Counts the persons left out, and the joints dropped from those taken.
+        path: The release.
+        tally: Counts the persons left out, and the joints dropped from those returned.
 
     Returns:
         One record per person as in the published JSON, all 1-based: ``image``, ``center`` [x, y], ``scale`` (of the
@@ -156,6 +153,8 @@ def _read(path: Path, what: str) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{what} {path} does not exist; set data.root (or the file's own key) to where it lies")
     try:
+        from scipy.io import loadmat  # here, as most data sets have no such file
+
         # MATLAB's structs become dicts, lists of dicts, or, if empty, arrays.
         return loadmat(path, simplify_cells=True)
     except Exception as error:
@@ -163,15 +162,15 @@ def _read(path: Path, what: str) -> dict[str, Any]:
 
 
 def _structs(value: Any) -> list[Mapping[str, Any]]:
-    """However many structs a field holds: none, one, or several."""
-    found = [value] if isinstance(value, Mapping) else np.ravel(np.asarray(value, object)).tolist()
-    return [struct for struct in found if isinstance(struct, Mapping)]
+    """Return the structs that a field holds: none, one, or several."""
+    structs = [value] if isinstance(value, Mapping) else np.ravel(np.asarray(value, object)).tolist()
+    return [struct for struct in structs if isinstance(struct, Mapping)]
 
 
 def _numbers(struct: Mapping[str, Any], *names: str) -> list[float]:
-    """Fields of a struct; NaN for those that are missing, empty or no numbers."""
-    found = [np.asarray(struct.get(name)) for name in names]
-    return [float(value.item()) if value.size == 1 and value.dtype.kind in "biuf" else np.nan for value in found]
+    """Return fields of a struct, NaN for those that are missing, empty or no numbers."""
+    values = [np.asarray(struct.get(name)) for name in names]
+    return [float(value.item()) if value.size == 1 and value.dtype.kind in "biuf" else np.nan for value in values]
 
 
 def _name(image: Mapping[str, Any], path: Path) -> str:
