@@ -22,7 +22,7 @@ from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reread, restore
 from poserep.training.fit import fit
 from poserep.training.import_checkpoint import cautions, import_checkpoint
-from poserep.training.nets import parts
+from poserep.training.network import parts
 from reference.official import check_output, official_state
 from run.conftest import TINY
 from state_dicts import mmpose0, mmpose1, papers, parallel

@@ -14,8 +14,7 @@ from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import Stacks
 from poserep.skeleton import COCO
-from poserep.training import nets
-from poserep.training.nets import build_net, features_of, make_backbone
+from poserep.training.network import build_network, features_of, make_backbone
 
 
 def choices(group: str) -> list[str]:
@@ -124,7 +123,7 @@ def backbone(request):
 
 @pytest.fixture
 def built(monkeypatch):
-    """Network and codec of a pair as `build_net` makes them, with the features of two images: each backbone once."""
+    """Network and codec of a pair as `build_network` makes them, with the features of two images: each backbone once."""
 
     def build(backbone: str, representation: str, *overrides: str):
         asked = []
@@ -135,7 +134,7 @@ def built(monkeypatch):
 
         monkeypatch.setattr(nets, "make_backbone", instead)
         cfg = configure(backbone, representation, *overrides)
-        net, codec = build_net(cfg, COCO)
+        net, codec = build_network(cfg, COCO)
         return net, codec, Size.parse(cfg.input_size), cached(backbone, *asked[0])[2]
 
     return build

@@ -31,10 +31,9 @@ from poserep.runs.plan import Cell
 from poserep.sweeps.compositions import SWEEPS, cells_of, compositions, names, table
 from poserep.sweeps.files import read_sweep
 from poserep.sweeps.table import MODES, Table
-from poserep.training import nets
 from poserep.training.build import effective_lr
 from poserep.training.fit import fit
-from poserep.training.nets import build_net, make_backbone
+from poserep.training.network import build_network, make_backbone
 
 # Nothing is read.
 NOWHERE = "data.root=nowhere"
@@ -266,11 +265,11 @@ def test_networks_learn_and_decode(backbone, monkeypatch):
         cfg = composed(*overrides)
         skeleton = skeleton_of(cfg)
         # Builds it, and tries head, loss and readouts at the row's own size.
-        net, codec = build_net(cfg, skeleton)
+        net, codec = build_network(cfg, skeleton)
         if net.backbone.strides and area_of(cfg) > LARGE and not cfg.data.get("pixels"):
             cfg = deepcopy(cfg)
             cfg.input_size = "128x96"
-            net, codec = build_net(cfg, skeleton)
+            net, codec = build_network(cfg, skeleton)
         node = OmegaConf.to_yaml(cfg.backbone, resolve=True)
         if (what := f"{node}{OmegaConf.to_yaml(cfg.representation, resolve=True)}{cfg.input_size}") in learnt:
             continue
@@ -300,7 +299,7 @@ def learn_whole(cfg: DictConfig) -> None:
     if area_of(cfg) > LARGE:
         size, cfg.input_size = Size(64, 64), "64x64"
     skeleton = skeleton_of(cfg)
-    net, codec = build_net(cfg, skeleton)
+    net, codec = build_network(cfg, skeleton)
     step(net, torch.randn(2, net.channels, *size), codec, size, skeleton.num_keypoints)
 
 

@@ -30,7 +30,7 @@ from poserep.skeleton import COCO
 from poserep.sweeps.compositions import cells_of, compositions, table
 from poserep.training.build import effective_lr
 from poserep.training.module import PoseModule
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 from reference.vectors import files, tensors
 from reference.weights import named_state, official_keys
 
@@ -94,7 +94,7 @@ def configuration(name: str) -> DictConfig:
 def module_of(name: str, v: dict[str, Tensor]) -> PoseModule:
     """The row's network and codec with the official weights, its optimiser and its schedule."""
     cfg = configuration(name)
-    net, codec = build_net(cfg, COCO)
+    net, codec = build_network(cfg, COCO)
     state = named_state(official_keys(net), float(v["conv_gain"]))
     imported = load_official(net, state, name)
     assert set(imported.mapped) == set(state) and not imported.missing

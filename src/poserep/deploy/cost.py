@@ -26,7 +26,7 @@ from poserep.geometry import Size
 from poserep.models import PoseNet
 from poserep.models.cost import COUNTINGS, activations, allocated, summary
 from poserep.training.evaluate import configure
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 
 MIB = 2**20
 
@@ -52,7 +52,7 @@ def composed(words: Sequence[str], name: str = "config", folder: Path | None = N
 def measure(cfg: DictConfig, batches: Sequence[int]) -> tuple[dict[str, Any], PoseNet, Any]:
     """What is counted about the network of a configuration, the network, and its codec."""
     skeleton = skeleton_of(cfg)
-    net, codec = build_net(cfg, skeleton)
+    net, codec = build_network(cfg, skeleton)
     size = Size.parse(cfg.input_size)
     shape = size.height, size.width, net.channels
     itemsize = 4 if cfg.data.get("pixels") else 1

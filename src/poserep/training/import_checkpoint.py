@@ -30,7 +30,7 @@ from poserep.models.files import read_weights
 from poserep.models.recognise import Looks, look
 from poserep.runs.create import prepare
 from poserep.training.module import PoseModule
-from poserep.training.nets import parts
+from poserep.training.network import parts
 from poserep.training.trainer import quiet
 
 STUDY = "imported"

@@ -1,4 +1,4 @@
-"""Weights whose table of positions was learnt for another grid."""
+"""Loads weights whose table of positions was learnt for another grid."""
 
 import math
 from collections.abc import Sequence

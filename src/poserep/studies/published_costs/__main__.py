@@ -25,7 +25,7 @@ from poserep.models import PoseNet, cost
 from poserep.studies.published_costs.cells import Cell, Cost, printed_cells
 from poserep.studies.published_costs.page import excuses, grouped, page, summary, terminal, write_csv, write_speeds
 from poserep.studies.published_costs.speed import Speed, compared, summarised
-from poserep.training.nets import parts
+from poserep.training.network import parts
 
 
 def network(cfg: DictConfig, device: str) -> tuple[PoseNet, Size]:
