@@ -32,8 +32,8 @@ from poserep.models import (
 )
 from poserep.models.backbones import tokenpose, transpose
 from poserep.models.backbones.positions import sine_table
-from poserep.models.checkpoints import destination
 from poserep.models.cost import macs, parameters
+from poserep.models.weights.load import destination
 from poserep.skeleton import COCO
 from poserep.training.network import build_network
 from reference.official import check_parity

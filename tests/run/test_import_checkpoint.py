@@ -16,7 +16,7 @@ from poserep.data.build import skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import cost
-from poserep.models.recognise import Looks
+from poserep.models.weights.recognise import Looks
 from poserep.report.collect import report
 from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reread, restore

@@ -226,19 +226,19 @@ def composed(*overrides: str) -> DictConfig:
 
 
 @lru_cache(maxsize=1)
-def one_backbone(node: str, size: Size | None, num_keypoints: int, channels: int) -> nn.Module:
+def one_backbone(node: str, size: Size | None, num_keypoints: int, channels: int, multiscale: bool) -> nn.Module:
     """A backbone by its configuration as YAML, once for all heads on it."""
     torch.manual_seed(0)
     cfg = OmegaConf.create({"backbone": OmegaConf.create(node)})
-    return make_backbone(cfg, size or Size(64, 64), num_keypoints, channels)
+    return make_backbone(cfg, size or Size(64, 64), num_keypoints, channels, multiscale)
 
 
-def instead(cfg: DictConfig, size: Size, num_keypoints: int, channels: int) -> nn.Module:
+def instead(cfg: DictConfig, size: Size, num_keypoints: int, channels: int, multiscale: bool) -> nn.Module:
     """In place of `make_backbone`; few backbones depend on the size, and timm's are only tried at it."""
     target = get_class(cfg.backbone._target_)
     sized = target is not TimmFeatures and "size" in inspect.signature(target).parameters
     node = OmegaConf.to_yaml(cfg.backbone, resolve=True)
-    return one_backbone(node, size if sized else None, num_keypoints, channels)
+    return one_backbone(node, size if sized else None, num_keypoints, channels, multiscale)
 
 
 def step(module: nn.Module, inputs, codec, size: Size, num_keypoints: int) -> None:
@@ -259,7 +259,7 @@ def step(module: nn.Module, inputs, codec, size: Size, num_keypoints: int) -> No
 
 @pytest.mark.parametrize("backbone", sorted(NETS))
 def test_networks_learn_and_decode(backbone, monkeypatch):
-    monkeypatch.setattr(nets, "make_backbone", instead)
+    monkeypatch.setattr(network, "make_backbone", instead)
     learnt, features = set(), {}
     for overrides in NETS[backbone]:
         cfg = composed(*overrides)

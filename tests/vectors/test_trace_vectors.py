@@ -25,7 +25,7 @@ from torch import Tensor
 from poserep.batch import Batch
 from poserep.config import key_of, make
 from poserep.geometry import Crop
-from poserep.models.checkpoints import load_official
+from poserep.models.weights.load import load_official
 from poserep.skeleton import COCO
 from poserep.sweeps.compositions import cells_of, compositions, table
 from poserep.training.build import effective_lr

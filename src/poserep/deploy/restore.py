@@ -10,7 +10,7 @@ from poserep.deploy.card import READERS, Card, category_of
 from poserep.deploy.graph import PoseGraph
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.models.files import read_state
+from poserep.models.weights.read import read_state
 from poserep.training.evaluate import checkpoint_of, load
 from poserep.training.evaluation import score_threshold, temperature
 from poserep.training.module import PoseModule

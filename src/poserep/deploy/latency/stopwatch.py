@@ -1,7 +1,7 @@
 """Times functions that take turns, so that a disturbed machine disturbs them alike.
 
-``torch.utils.benchmark`` measures one statement after another and each as a whole; here variants alternate, and one call
-may be timed in parts.
+``torch.utils.benchmark`` measures one statement after another, each as a whole; here variants alternate, and a call may
+be timed in parts.
 """
 
 import gc

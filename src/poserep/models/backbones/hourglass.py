@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poserep.errors import InputError
-from poserep.models.checkpoints import load_trunk
+from poserep.models.weights.load import load_trunk
 
 STRIDE = 4
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from poserep.errors import InputError
 from poserep.models.backbones.hrformer_block import HRFormerBlock
-from poserep.models.checkpoints import load_trunk
+from poserep.models.weights.load import load_trunk
 
 STEM = 64
 # Modules of the stages with two, three and four branches, and blocks on each branch of a module.

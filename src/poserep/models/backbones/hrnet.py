@@ -8,7 +8,7 @@ import timm
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.checkpoints import load_trunk
+from poserep.models.weights.load import load_trunk
 
 
 class HRNet(nn.Module):

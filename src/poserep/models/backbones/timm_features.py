@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from poserep.errors import InputError
-from poserep.models.backbones.resized import load_resized
-from poserep.models.checkpoints import load_trunk
+from poserep.models.weights.load import load_trunk
+from poserep.models.weights.resize import load_resized
 
 # Arguments of timm.create_model that are set here.
 OWN = ("pretrained", "features_only", "out_indices", "in_chans", "img_size")

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from poserep.errors import InputError
 from poserep.models.backbones.hrnet import HRNet
 from poserep.models.backbones.positions import sine_table
-from poserep.models.checkpoints import load_trunk
 from poserep.models.init import small_normal, truncated_normal
+from poserep.models.weights.load import load_trunk
 
 STRIDE = 4
 # Rows and columns of patches that the published models keep at every size.
@@ -166,7 +166,7 @@ class Layer(nn.Module):
 
 
 class Stem(nn.Sequential):
-    """HRNet's two strided convolutions and first layer: 256 channels at stride 4, on timm's modules. Takes the arguments of `TokenPose`."""
+    """HRNet's two strided convolutions and first layer: 256 channels at stride 4. For the arguments see `TokenPose`."""
 
     channels = 256
 

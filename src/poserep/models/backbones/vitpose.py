@@ -8,7 +8,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.backbones.resized import load_resized
+from poserep.models.weights.resize import load_resized
 
 PATCH = 16
 # Names inside a block in mmpose 1.x, and here.
@@ -100,7 +100,7 @@ class ViTPose(nn.Module):
         return (x.transpose(1, 2).unflatten(2, self.grid).contiguous(),)
 
     def official(self, key: str) -> str | None:
-        """Return the own name of an entry of ViTPose's code, of mmpose 1.x, or of ImageNet weights; None if it has none."""
+        """Return the own name of an entry of ViTPose's code, of mmpose 1.x, or of ImageNet weights; None if none."""
         if key == "pos_embed":
             return key
         match = re.fullmatch(r"(?:blocks|layers)\.(\d+)\.(.+)", key)

@@ -79,14 +79,17 @@ def run_once(
         stack.callback(torch.backends.mha.set_fastpath_enabled, fast_path)
         torch.backends.mha.set_fastpath_enabled(False)
         stack.enter_context(set_modes(net, False, training))
-        for context in (sdpa_kernel(SDPBackend.MATH), torch.inference_mode(False), torch.no_grad(), *watchers):
-            stack.enter_context(context)
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())
+        for watcher in watchers:
+            stack.enter_context(watcher)
         net(image)
 
 
 @contextmanager
 def set_modes(net: PoseNet, training: bool, head: bool) -> Iterator[None]:
-    """Put a network into training or evaluation mode for a while; ``head``: whether its head emits what training reads."""
+    """Put a network into training or evaluation mode for a while, and its head into training mode or not."""
     modes = [(module, module.training) for module in net.modules()]
     net.train(training)
     net.head.training = head

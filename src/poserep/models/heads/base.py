@@ -41,18 +41,17 @@ class HeadSpec:
             InputError: If the backbone gives several maps, of which those that the head does not read would be
                 parameters without gradient, or keypoint tokens.
         """
-        if not self.strides:
-            raise InputError(f"{type(head).__name__} reads a map, but the backbone gives keypoint tokens; {FOR_TOKENS}")
-        if len(self.strides) == 1:
-            return self.channels[0], self.strides[0]
-        if len(set(self.strides)) == 1:
+        name, n = type(head).__name__, len(self.strides)
+        if n == 0:
+            raise InputError(f"{name} reads a map, but the backbone gives keypoint tokens; {FOR_TOKENS}")
+        if n > 1 and len(set(self.strides)) == 1:
+            raise InputError(f"{name} reads one map, but the backbone predicts in {n} stacks; {STACKS}")
+        if n > 1:
             raise InputError(
-                f"{type(head).__name__} reads one map, but the backbone predicts in {len(self.strides)} stacks; {STACKS}"
+                f"{name} reads one map, but the backbone gives {n}, of strides {list(self.strides)}; name one of them "
+                "(backbone.out_indices), or take representation=srpose"
             )
-        raise InputError(
-            f"{type(head).__name__} reads one map, but the backbone gives {len(self.strides)}, of strides {list(self.strides)}; set "
-            "one map (backbone.out_indices), or take representation=srpose"
-        )
+        return self.channels[0], self.strides[0]
 
     def tokens(self, head: nn.Module) -> int:
         """Return the width of the backbone's keypoint tokens.
@@ -62,8 +61,9 @@ class HeadSpec:
         """
         if self.strides:
             raise InputError(
-                f"{type(head).__name__} reads keypoint tokens, but the backbone gives maps of strides {list(self.strides)}; take a "
-                "backbone with keypoint tokens, such as tokenpose_s, or a head that reads maps"
+                f"{type(head).__name__} reads keypoint tokens, but the backbone gives maps of strides "
+                f"{list(self.strides)}; take a backbone with keypoint tokens, such as tokenpose_s, or a head that "
+                "reads maps"
             )
         return self.channels[0]
 
@@ -76,9 +76,9 @@ class HeadSpec:
         if len(set(self.strides)) != 1 or set(self.channels) != {self.num_keypoints}:
             maps = f"{list(self.channels)} channels at strides {list(self.strides)}"
             raise InputError(
-                f"{type(head).__name__} reads the score maps of a stacked network, {self.num_keypoints} channels at one stride, but "
-                f"the backbone gives {maps if self.strides else 'keypoint tokens'}; take a backbone such as hg4, or "
-                "the representation's own head"
+                f"{type(head).__name__} reads the score maps of a stacked network, {self.num_keypoints} channels at "
+                f"one stride, but the backbone gives {maps if self.strides else 'keypoint tokens'}; take a backbone "
+                "such as hg4, or the representation's own head"
             )
         return self.strides[0]
 

@@ -1,6 +1,6 @@
 """Heads of bottom-up networks: heatmaps of all people in the image, and tags that say which joints belong together.
 
-They are here to be counted and imported: no codec groups joints to people yet, so that nothing can be trained with them.
+They are here to be counted and imported: no codec groups joints to people yet, so that they cannot be trained.
 """
 
 from collections.abc import Sequence

@@ -104,7 +104,7 @@ class SRPose(Head):
 
 
 def _check(spec: HeadSpec, supervise: Sequence[bool], widths: Sequence[int]) -> None:
-    """Raise an `InputError` unless the backbone gives maps of several resolutions, and the options suit their number."""
+    """Raise an `InputError` unless there are maps of several resolutions, and the options suit their number."""
     levels = len(spec.strides)
     reads = "SRPose fuses maps of several resolutions, but the backbone"
     if not levels:

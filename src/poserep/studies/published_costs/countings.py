@@ -7,8 +7,8 @@ compare only within one tool; `poserep.models.cost.macs` is what a network reall
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
 
 from torch import nn
 
@@ -122,7 +122,8 @@ def _detr(operation: Operation) -> int:
     return elements * operation.inputs[1][-1] if operation.name in ("addmm", "baddbmm") else 0
 
 
-class Counting(NamedTuple):
+@dataclass(frozen=True)
+class Counting:
     """A way of counting multiply-accumulates.
 
     Attributes:

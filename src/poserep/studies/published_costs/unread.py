@@ -8,7 +8,7 @@ from poserep.models import HRFormer
 
 
 class UnreadFusions(HRFormer):
-    """HRFormer that gives its finest branch alone but makes its last fusions into the coarser ones too, as SRPose ran it.
+    """HRFormer that gives its finest branch alone but makes its last fusions into the coarser ones too.
 
     Takes the options of `HRFormer`. Never train it: those fusions would be parameters without gradient.
     """
