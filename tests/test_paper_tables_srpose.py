@@ -11,7 +11,7 @@ from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.overrides import SWEEPS
 from poserep.studies import search_speed
-from poserep.sweeps.files import compositions
+from poserep.sweeps.files import complete_table, compositions
 from poserep.sweeps.table import Table
 
 TABLES = {  # rows, and those of them that run

@@ -169,9 +169,8 @@ def write_csv(path: Path, budgets: Sequence[Budget], records: Sequence, tflops: 
             hours = budget.hours.get(gpu, 0) if gpu else _hours(budget.flops, tflops)
             values = [budget.images, three_digits(budget.flops / 1e18), gpu or f"assumed {tflops:g} TFLOP/s"]
             values += [three_digits(hours), cpu, three_digits(budget.hours.get(cpu, 0) / 24)]
-            writer.writerow(
-                [budget.name, budget.mode, budget.runs, *(values if budget.images is not None else [""] * 6)]
-            )
+            known = budget.images is not None
+            writer.writerow([budget.name, budget.mode, budget.runs, *(values if known else [""] * len(values))])
 
 
 def main(arguments: Sequence[str]) -> None:

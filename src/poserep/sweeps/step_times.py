@@ -1,4 +1,4 @@
-"""Seconds of training per image, from the steps that ``benchmarks/training.py --steps-of`` measured, scaled elsewhere."""
+"""Seconds of training per image, from the steps that ``benchmarks/training.py --steps-of`` measured."""
 
 import json
 import math

@@ -99,7 +99,7 @@ def read_table(node: Mapping[str, Any]) -> Table:
     """Make a table of the mapping in a sweep file.
 
     Raises:
-        InputError: If a key is unknown or missing, a name is not unique, or a row is compared with one that does not exist.
+        InputError: If a key is unknown or missing, a name is not unique, or a row is against one that does not exist.
     """
     table = _checked(Table, dict(node), "table")
     rows = []
