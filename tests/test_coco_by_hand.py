@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from poserep.batch import Points
-from poserep.data.coco import load_coco
+from poserep.data.loaders.coco import load_coco
 from poserep.geometry import Size
 from poserep.metrics import CocoAP
 from test_metrics import answers, metric, person, run, skeleton, truth

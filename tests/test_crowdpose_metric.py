@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from poserep.batch import Points
-from poserep.data.crowdpose import load_crowdpose
+from poserep.data.loaders.crowdpose import load_crowdpose
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import Instance

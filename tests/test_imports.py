@@ -7,11 +7,23 @@ from pathlib import Path
 import poserep
 
 ROOT = Path(poserep.__file__).parent
-VOCABULARY = {"batch", "cli", "config", "drawing", "errors", "files", "geometry", "instances", "losses", "skeleton"}
+VOCABULARY = {
+    "batch",
+    "cli",
+    "config",
+    "drawing",
+    "errors",
+    "files",
+    "geometry",
+    "instances",
+    "losses",
+    "overrides",
+    "skeleton",
+}
 CORE = {"codecs", "models", "data", "metrics"}
 # From the bottom up: what each part imports beside itself.
 ALLOWED = {
-    **{part: {"errors", "geometry"} for part in VOCABULARY},
+    **{part: {"errors", "geometry", "overrides", "skeleton"} for part in VOCABULARY},
     "codecs": VOCABULARY,
     "models": VOCABULARY,
     "metrics": VOCABULARY,

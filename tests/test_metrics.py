@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from poserep.batch import Points
-from poserep.data.coco import load_coco
+from poserep.data.loaders.coco import load_coco
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.metrics import CocoAP

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from poserep.config import CONF
 from poserep.metrics.coco import NAMES as COCO_NAMES
 from poserep.metrics.crowdpose import NAMES as CROWD_NAMES
 from poserep.metrics.crowdpose import PARTS
 from poserep.metrics.pckh import GROUPS
+from poserep.overrides import CONF
 from poserep.sweeps.table import Row, Table, cells, read_table
 
 SWEEPS = CONF.parent / "sweeps"

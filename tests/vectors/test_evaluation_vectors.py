@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from poserep.batch import Points
-from poserep.data.coco import load_coco
+from poserep.data.loaders.coco import load_coco
 from poserep.geometry import Size
 from poserep.instances import Instance
 from poserep.metrics import CocoAP, oks, oks_nms

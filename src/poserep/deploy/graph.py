@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from poserep.codecs import Codec
-from poserep.data.build import skeleton_of
+from poserep.data.from_config import skeleton_of
 from poserep.deploy.card import Card, reads_of
 from poserep.geometry import Size
 from poserep.models import PoseNet

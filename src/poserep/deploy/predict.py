@@ -8,10 +8,10 @@ from typing import Any
 import cv2
 from PIL import Image
 
-from poserep.deploy.boxes import Requests
-from poserep.deploy.drawing import draw
+from poserep.deploy.box_arguments import BoxRequests
 from poserep.deploy.estimators import Estimator
-from poserep.deploy.persons import Persons, find
+from poserep.deploy.image_poses import ImagePoses, poses_in
+from poserep.drawing import paint_people
 from poserep.errors import InputError, message
 from poserep.files import write_json
 
@@ -21,7 +21,7 @@ EXIF_ORIENTATION = 0x0112
 def predict(
     model: Estimator,
     images: Sequence[Path],
-    requests: Requests,
+    requests: BoxRequests,
     out: Path,
     threshold: float | None = None,
     category: int = 1,
@@ -44,7 +44,7 @@ def predict(
     Raises:
         InputError: If there are boxes, but none on any of the images.
     """
-    boxes = [requests.of(path) if requests.given else None for path in images]
+    boxes = [requests.on(path) if requests.given else None for path in images]
     if requests.given and not any(boxes):
         known = ", ".join(list(requests.by_name)[:3]) or "no image"
         raise InputError(
@@ -57,7 +57,7 @@ def predict(
     taken: set[Path] = set()
     for path, of_image in zip(images, boxes, strict=True):
         try:
-            people = find(model, path, of_image, batch)
+            people = poses_in(model, path, of_image, batch)
         except InputError as error:
             errors.append(message(error))
             print(f"error: {errors[-1]}", file=sys.stderr)
@@ -79,10 +79,10 @@ def _persons(count: int) -> str:
     return f"{count} {'person' if count == 1 else 'persons'}"
 
 
-def _save(path: Path, people: Persons, model: Estimator, threshold: float | None) -> None:
+def _save(path: Path, people: ImagePoses, model: Estimator, threshold: float | None) -> None:
     card = model.card
     limit = card.score_threshold if threshold is None else threshold
-    canvas = draw(people.pixels, people.xy, people.joint_score, card.skeleton, limit, people.box)
+    canvas = paint_people(people.pixels, people.xy, people.joint_score, card.skeleton, limit, people.box)
     _, data = cv2.imencode(".jpg", canvas[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 93])
     path.write_bytes(data.tobytes())
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from poserep.config import make
-from poserep.data import PoseDataModule, Tally
-from poserep.data.build import boxes_of, dataset_of, files_of, instances_of, root_of, skeleton_of
+from poserep.data.datamodule import PoseDataModule
+from poserep.data.from_config import boxes_of, dataset_of, files_of, instances_of, root_of, skeleton_of
 from poserep.errors import InputError
+from poserep.instances import Tally
 from poserep.metrics.build import metric_of
 from poserep.skeleton import Skeleton
 from poserep.training.module import PoseModule

@@ -10,7 +10,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from poserep.codecs import Codec
-from poserep.data.build import PATHS, options_of
+from poserep.data.from_config import PATHS, options_of
 from poserep.errors import InputError
 from poserep.files import file_hash, write_json, write_npz
 from poserep.metrics import CocoSubmission
