@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from omegaconf import DictConfig
 
+from poserep.config import DictConfig
 from poserep.data import load_coco
 from poserep.data.dataset import PoseDataset
 from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 
+from poserep.config import DictConfig
 from poserep.deploy.card import METADATA_KEY, Card
 from poserep.deploy.crops import sample_crops
 from poserep.deploy.estimators import OnnxEstimator, TorchEstimator

@@ -4,19 +4,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from poserep.codecs import Codec
+from poserep.config import DictConfig
 from poserep.data.from_config import skeleton_of
 from poserep.deploy.card import Card, reads_of
 from poserep.geometry import Size
 from poserep.models import PoseNet
-from poserep.models.files import read_state
+from poserep.models.weights.read import read_state
 from poserep.training.evaluate import checkpoint_of, load
 from poserep.training.evaluation import score_threshold, temperature
 from poserep.training.module import PoseModule
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 
 
 class PoseGraph(nn.Module):
@@ -75,7 +75,7 @@ def restore_graph(run_dir: Path, cfg: DictConfig, readout: str | None = None) ->
         cfg.backbone.weights = None
     cfg.trainer.channels_last = False
     skeleton = skeleton_of(cfg)
-    net, codec = build_net(cfg, skeleton)
+    net, codec = build_network(cfg, skeleton)
     module = PoseModule(net, codec, skeleton.flip_perm(), {}, cfg.readouts)
     load(module, state, f"checkpoint {cfg.checkpoint} of {run_dir}")
     chosen = readout or module.readouts[0]

@@ -21,8 +21,8 @@ from poserep.cli import parser_of
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
 from poserep.geometry import Size
-from poserep.models import cost
-from poserep.models.files import read_state
+from poserep.models.cost import summary
+from poserep.models.weights.read import read_state
 from poserep.overrides import CONF, explain
 from poserep.runs.identity import contents, identity
 from poserep.runs.launch import is_rank, launch
@@ -115,7 +115,7 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     assert isinstance(config, dict)
     config["contents"] = contents(config)
     size = Size.parse(cfg.input_size)
-    counted = cost.summary(run.module.net, size.height, size.width)
+    counted = summary(run.module.net, size.height, size.width)
     about = {"run": run_dir.name, "config": config, "cost": counted, "provenance": provenance(), "loaded": loaded(run)}
     result = {"id": identity(config), **about, **found}
     if trainer.is_global_zero:
