@@ -14,6 +14,8 @@ import pytest
 import yaml
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
+from poserep.report.figures.style import short, title
+from poserep.report.figures.worst import worst
 
 from poserep.drawing import KNOWN, PALETTE, STYLE, TRUTH, colours
 from poserep.overrides import CONF
@@ -23,8 +25,6 @@ from poserep.report.figures.crops import load_samples
 from poserep.report.figures.panels import LINES
 from poserep.report.figures.pareto import front, over_gmacs, over_size
 from poserep.report.figures.points import groups, names, network
-from poserep.report.figures.style import short, title
-from poserep.report.figures.worst import worst
 
 LABEL = "poserep.codecs."
 

@@ -45,7 +45,7 @@ COMMANDS = {
     "sweep status": Command("sweeps.command:status", "show the state of each run of a table"),
     "sweep budget": Command("sweeps.budget:main", "estimate what a table costs to run"),
     "report": Command("report.command:main", "print a study's table and write its HTML page"),
-    "diff": Command("report.diff_command:main", "show what differs between two runs"),
+    "diff": Command("report.diff:main", "show what differs between two runs"),
     "compare": Command("report.compare.command:main", "test whether two runs differ by more than noise"),
     "wandb push": Command("runs.wandb.publish:main", "send finished runs to Weights & Biases"),
     "wandb dashboard": Command("report.dashboards.command:main", "create a study's W&B workspace and report"),

@@ -5,15 +5,15 @@ import json
 import subprocess
 
 import pytest
-from poserep.budget import command as budget
 
 from poserep import cli
 from poserep.models.cost import macs
 from poserep.overrides import CONF
 from poserep.skeleton import COCO
+from poserep.sweeps import budget
 from poserep.sweeps.compositions import cells_of, names, table
 from poserep.sweeps.speeds import Measured, Record, macs_of, read_records, seconds
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def record(device="gpu x", gpu=True, *networks):
 
 def test_work_is_six_operations_a_multiply_accumulate(counts, configure):
     cfg = configure("backbone=resnet18_s8", "representation=heatmap", "size=64x64")
-    net, _ = build_net(cfg, COCO)
+    net, _ = build_network(cfg, COCO)
     assert macs_of(cfg) == macs(net, 64, 64) == counts.of(cfg)
     cost = budget.budget("demo", None, [record()], counts)
     # 4000 drawn people, 8 epochs, three heads.

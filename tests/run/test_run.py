@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 import torch
+from poserep.report.collect import collect, report
 
 from poserep.metrics.protocol import Protocol
-from poserep.report.collect import collect, report
 from poserep.runs.create import prepare
 from poserep.runs.rundir import RunDir
 from poserep.training.fit import fit

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from poserep.report.collect import report
 
 from layouts import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
 from poserep.batch import Points
 from poserep.errors import InputError
-from poserep.report.collect import report
 from poserep.runs.create import prepare
 from poserep.training.build import build
 from poserep.training.evaluate import configure as reconfigure

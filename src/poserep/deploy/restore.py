@@ -10,11 +10,11 @@ from poserep.deploy.card import READERS, Card, category_of
 from poserep.deploy.graph import PoseGraph
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.models.files import read_state
+from poserep.models.weights.read import read_state
 from poserep.training.evaluate import checkpoint_of, load
 from poserep.training.evaluation import score_threshold, temperature
 from poserep.training.module import PoseModule
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 
 
 def restore_graph(run_dir: Path, cfg: DictConfig, readout: str | None = None) -> tuple[PoseGraph, Card]:
@@ -36,7 +36,7 @@ def restore_graph(run_dir: Path, cfg: DictConfig, readout: str | None = None) ->
         cfg.backbone.weights = None
     cfg.trainer.channels_last = False
     skeleton = skeleton_of(cfg)
-    net, codec = build_net(cfg, skeleton)
+    net, codec = build_network(cfg, skeleton)
     module = PoseModule(net, codec, skeleton.flip_perm(), {}, cfg.readouts)
     load(module, state, f"checkpoint {cfg.checkpoint} of {run_dir}")
     chosen = readout or module.readouts[0]

@@ -15,7 +15,7 @@ from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models.cost import macs
 from poserep.overrides import CONF
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 
 RESULTS = CONF.parent / "benchmarks" / "results"
 # The variant of a record that a run's settings come to; tables neither compile nor leave out channels_last.
@@ -90,7 +90,7 @@ def macs_of(cfg: DictConfig) -> int:
     cfg = cfg.copy()
     if cfg.backbone.get("weights"):
         cfg.backbone.weights = None
-    net, _ = build_net(cfg, skeleton_of(cfg))
+    net, _ = build_network(cfg, skeleton_of(cfg))
     return macs(net, *Size.parse(cfg.input_size), net.channels)
 
 

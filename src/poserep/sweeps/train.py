@@ -45,9 +45,9 @@ def run_single(run_dir: RunDir) -> None:
             fit(run_dir)
     except (Failed, InputError) as error:
         raise how_it_ended(run_dir, error) from error
-    from poserep.training.printed import show_evaluation
+    from poserep.training.printed import evaluation_sheet
 
-    show_evaluation(run_dir.name, run_dir.result())
+    evaluation_sheet(run_dir.name, run_dir.result()).show()
 
 
 def run_composed(cfg: DictConfig, backbone: str, several: bool) -> None:

@@ -15,7 +15,7 @@ from poserep.instances import Tally
 from poserep.metrics.build import metric_of
 from poserep.skeleton import Skeleton
 from poserep.training.module import PoseModule
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 
 
 @dataclass
@@ -42,7 +42,7 @@ def effective_lr(optim: DictConfig, batch: int) -> float:
 def build(cfg: DictConfig, train: bool = True) -> Run:
     """All objects of a run; ``train=False`` leaves out what only training needs."""
     skeleton = skeleton_of(cfg)
-    net, codec = build_net(cfg, skeleton)
+    net, codec = build_network(cfg, skeleton)
     wanted = boxes_of(cfg)
     root = root_of(cfg)
     tallies = {name: Tally() for name in (*(["train"] if train else []), *wanted)}

@@ -21,8 +21,8 @@ from poserep.cli import parser_of
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
 from poserep.geometry import Size
-from poserep.models import cost
-from poserep.models.files import read_state
+from poserep.models.cost import summary
+from poserep.models.weights.read import read_state
 from poserep.overrides import CONF, explain
 from poserep.runs.identity import contents, identity
 from poserep.runs.launch import is_rank, launch
@@ -30,7 +30,7 @@ from poserep.training.build import Run, build
 from poserep.training.evaluation import evaluate, save_predictions, save_submissions
 from poserep.training.fit import loaded, tallies
 from poserep.training.module import PoseModule
-from poserep.training.printed import show_evaluation
+from poserep.training.printed import evaluation_sheet
 from poserep.training.trainer import make_trainer, quiet
 
 
@@ -115,7 +115,7 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     assert isinstance(config, dict)
     config["contents"] = contents(config)
     size = Size.parse(cfg.input_size)
-    counted = cost.summary(run.module.net, size.height, size.width)
+    counted = summary(run.module.net, size.height, size.width)
     about = {"run": run_dir.name, "config": config, "cost": counted, "provenance": provenance(), "loaded": loaded(run)}
     result = {"id": identity(config), **about, **found}
     if trainer.is_global_zero:
@@ -123,7 +123,7 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
         write_json(run_dir / f"evaluation-{result['id']}.json", result)
         for text in tallies(run):
             print(text)
-        show_evaluation(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found)
+        evaluation_sheet(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found).show()
         for path in (run_dir / f"evaluation-{result['id']}.json", *save_submissions(run, run_dir, result["id"])):
             print(f"written: {path}")
     return result

@@ -20,7 +20,7 @@ from poserep.config import make
 from poserep.errors import Failed, InputError, Stopped, message
 from poserep.files import provenance
 from poserep.geometry import Size
-from poserep.models import cost
+from poserep.models.cost import summary
 from poserep.runs.identity import identity
 from poserep.runs.interrupt import StopRequest
 from poserep.runs.launch import is_rank
@@ -42,7 +42,7 @@ def describe(cfg: DictConfig, run: Run) -> dict[str, Any]:
     return {
         "batch": cfg.trainer.batch,
         "lr": run.lr,
-        **cost.summary(net, size.height, size.width),
+        **summary(net, size.height, size.width),
         "train_instances": len(run.data.train) if run.data.train else 0,
         "recipe_batch": cfg.optim.reference_batch,
     }
