@@ -9,13 +9,13 @@ import threading
 import time
 
 import pytest
+from poserep.training.stop import Stop
 
 from poserep.errors import Stopped
 from poserep.runs import interrupt
 from poserep.runs.devices import claim
 from poserep.runs.interrupt import Request
 from poserep.runs.lease import Lease, holder
-from poserep.training.stop import Stop
 
 
 def leases(folder):

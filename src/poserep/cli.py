@@ -37,12 +37,8 @@ class Command(NamedTuple):
 # A word that is less like a command than this suggests none.
 NEAR = 0.7
 COMMANDS = {
-    "train": Command(
-        "poserep.sweeps.train:main", "train and evaluate a run, or with -m all combinations of listed values"
-    ),
-    "evaluate": Command(
-        "poserep.training.evaluate:main", "evaluate a run again, with other readouts, boxes, scores or data"
-    ),
+    "train": Command("sweeps.train:main", "train and evaluate a run, or with -m all combinations of listed values"),
+    "evaluate": Command("training.evaluate:main", "evaluate a run again, with other readouts, boxes, scores or data"),
     "calibrate": Command("training.calibrate:main", "calibrate a run's scores to OKS with a temperature"),
     "import": Command("training.import_checkpoint:main", "turn a published checkpoint into a run"),
     "sweep run": Command("sweeps.command:run", "run a table of sweeps/, skipping runs that have finished"),
@@ -54,12 +50,8 @@ COMMANDS = {
     "wandb push": Command("runs.wandb.publish:main", "send finished runs to Weights & Biases"),
     "wandb dashboard": Command("report.dashboards.command:main", "create a study's W&B workspace and report"),
     "data check": Command("data.check.command:check_command", "find what is wrong with a data set"),
-    "data stats": Command(
-        "poserep.data.check.command:stats_command", "count the persons, joints and sizes of a data set"
-    ),
-    "data overlap": Command(
-        "poserep.data.check.command:overlap_command", "find images that two splits or two sets share"
-    ),
+    "data stats": Command("data.check.command:stats_command", "count the persons, joints and sizes of a data set"),
+    "data overlap": Command("data.check.command:overlap_command", "find images that two splits or two sets share"),
     "data preview": Command("data.check.command:preview_command", "draw augmented crops with their keypoints"),
     "data convert": Command("data.check.command:convert_command", "write MPII's MATLAB release as JSON"),
     "export": Command("deploy.export:main", "write a run as one ONNX file, and check it"),

@@ -10,6 +10,7 @@ import time
 import pytest
 import torch
 from hydra.core.utils import JobReturn, JobStatus
+from poserep.training.stop import Stop
 from sweeping import Sweep, kill, until
 
 from poserep.errors import Stopped
@@ -18,7 +19,6 @@ from poserep.runs.lease import holder
 from poserep.runs.records import read_curve
 from poserep.sweeps.sweeper import RowSweeper
 from poserep.training.fit import fit
-from poserep.training.stop import Stop
 
 SCHEMES = ["heatmap", "simcc", "sr", "ipr", "simcc_equal", "heatmap_unbiased"]
 

@@ -1,5 +1,6 @@
 """Configuration to data: files, persons, data sets and their metric. Nothing about networks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from poserep.config import make
 from poserep.data import ImageCache, Instance, PoseDataset, Tally
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.instances import Truth
 from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton
 
 # The keys of a split that are paths below the data's root.
@@ -86,3 +88,9 @@ def dataset_of(cfg: DictConfig, instances: list[Instance], skeleton: Skeleton, a
     if cfg.trainer.get("cache"):
         options["cache"] = ImageCache(Path(cfg.trainer.cache), cfg.trainer.cache_gb)
     return PoseDataset(instances, skeleton, Size.parse(cfg.input_size), cfg.align, augment, seed=cfg.seed, **options)
+
+
+def truth_of(cfg: DictConfig, instances: Sequence[Instance], skeleton: Skeleton, root: Path) -> Truth:
+    """Return what predictions for persons of the validation split are scored against."""
+    padding = (cfg.data.get("crop") or {}).get("padding", 1.25)
+    return Truth(instances, skeleton, root / cfg.data.val.annotations, Size.parse(cfg.input_size), padding)

@@ -22,7 +22,8 @@ class PoseDataModule(lightning.LightningDataModule):
 
     Args:
         train: None where nothing is trained.
-        evaluation: Data sets by the name of their boxes, ``gt`` and/or ``det``; one loader each, in this order.
+        evaluation: Data sets by the name of their boxes, ``gt`` and/or ``det``. Training is validated with the first,
+            a trained network is tested with all, one loader each, in this order.
         batch: Training samples per step over all devices; evaluation takes as many on every device.
         seed: Of the order of training samples.
         workers: Loader processes per device.
@@ -42,11 +43,15 @@ class PoseDataModule(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.train, self.evaluation = train, dict(evaluation)
-        self.boxes = list(evaluation)
-        # The epoch that training starts with, and the steps of it that are done. Lightning makes the loader, whose
-        # workers fetch at once, before it restores a checkpoint and tells the sampler.
-        self.first_epoch, self.first_step = 0, 0
+        self._resumed = 0, 0
         self.batch, self.seed, self.workers, self.drop_last = batch, seed, workers, drop_last
+
+    def resume(self, epoch: int, steps: int) -> None:
+        """Start training in an epoch of which some steps are done.
+
+        Lightning makes the loader, whose workers fetch at once, before it restores a checkpoint and tells the sampler.
+        """
+        self._resumed = epoch, steps
 
     def per_device(self) -> int:
         """Samples per step on one device.
@@ -67,15 +72,19 @@ class PoseDataModule(lightning.LightningDataModule):
         assert self.train is not None
         batch = self.per_device()
         sampler = EpochSampler(len(self.train), self.seed, *self._ranks())
-        sampler.resume(self.first_epoch, self.first_step * batch)
+        epoch, steps = self._resumed
+        sampler.resume(epoch, steps * batch)
         return self._loader(self.train, sampler, batch, self.drop_last and len(sampler) >= batch)
 
     def val_dataloader(self) -> list[DataLoader]:
-        """One loader for each kind of boxes that ``boxes`` names."""
-        chosen = [self.evaluation[boxes] for boxes in self.boxes]
+        """Return the loader that training is validated with."""
+        return self.test_dataloader()[:1]
+
+    def test_dataloader(self) -> list[DataLoader]:
+        """Return one loader for each kind of boxes."""
         return [
             self._loader(data, BlockSampler(len(data), self.batch, *self._ranks()), self.batch, False)
-            for data in chosen
+            for data in self.evaluation.values()
         ]
 
     def _loader(

@@ -104,14 +104,14 @@ class _Sides:
     def difference(self, line: Line, base: Line, seeds: Sequence[int], name: str, samples: int) -> dict[str, Any]:
         """Difference and interval of two lines' runs."""
         # What is kept needs no metrics, which take seconds to import.
-        from poserep.metrics.paired import paired
+        from poserep.metrics.bootstrap import paired_bootstrap
         from poserep.report.compare.stored import check_protocols, read_side
 
         a, b = (read_side(_argument(side, seeds), self.boxes) for side in (line, base))
         for run in (*a, *b):
             check_protocols(a[0], run)
         ours, theirs = ([self._opened(run.path, run.readout, name) for run in side] for side in (a, b))
-        found = paired(ours, theirs, name, samples, level=LEVEL)
+        found = paired_bootstrap(ours, theirs, name, samples, level=LEVEL)
         for run, value in zip((*a, *b), found.a.values + found.b.values, strict=True):
             if abs(value - run.values[name]) > 1e-6 * max(1, abs(value)):
                 was = f"{run.values[name]:.6g} when it was evaluated"
@@ -122,8 +122,8 @@ class _Sides:
         from poserep.report.compare.stored import read_side, rebuild
 
         (run,) = read_side(f"{path}:{readout}", self.boxes)
-        metric, predictions = rebuild(run)
-        return metric.resampler(predictions, [name])
+        scorer, predictions = rebuild(run)
+        return scorer.resampler(predictions, [name])
 
 
 def _argument(line: Line, seeds: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from poserep.config import key_of
-from poserep.metrics.protocol import Protocol, line
+from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.report import standing
 from poserep.report.standing import Standing, stands, told, value_of
 from poserep.runs.identity import ELSEWHERE, beneath, flatten
@@ -184,7 +184,7 @@ def _filled(table: Table, blank: Line, group: Sequence[Standing]) -> Line:
             values = [r["metrics"][table.boxes][readout] for r in results]
             about["values"] = {name: tuple(v[name] for v in values) for name in values[0]}
             followed = Protocol.load(first["protocol"][table.boxes][readout])
-            about["protocol"] = line([followed])
+            about["protocol"] = protocol_line([followed])
             if table.data and not foreign and followed.instances < FEW:
                 foreign = True
                 marks.append(f"only {followed.instances} {table.boxes} boxes")

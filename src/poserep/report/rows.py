@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from poserep.metrics.protocol import Protocol, line
+from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.report.names import scheme, settings
 from poserep.runs.plan import brief, seen
 from poserep.runs.values import MEASURES, calibration, columns, number, undefined
@@ -83,7 +83,7 @@ def collect(results: Sequence[Mapping[str, Any]]) -> list[Row]:
     cells: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for result, setting in zip(results, settings(results), strict=True):
         for readout in next(iter(result["metrics"].values())):
-            followed = line([Protocol.load(by_readout[readout]) for by_readout in result["protocol"].values()])
+            followed = protocol_line([Protocol.load(by_readout[readout]) for by_readout in result["protocol"].values()])
             key = (*scheme(result), setting, readout, followed)
             cells.setdefault(key, []).append(result)
     rows = []

@@ -27,11 +27,11 @@ from poserep.runs.interrupt import Request
 from poserep.runs.lease import Lease, by_whom, holder, ours
 from poserep.runs.records import finished
 from poserep.training.build import Run, build
-from poserep.training.evaluation import evaluate, save_predictions
+from poserep.training.evaluation import annotated_predictions, evaluate, save_predictions
 from poserep.training.loggers import JsonlLogger, finish
 from poserep.training.progress import Progress
-from poserep.training.samples import save_samples
-from poserep.training.stop import Stop
+from poserep.training.samples import save_samples, save_worst
+from poserep.training.stop_on_signal import StopOnSignal
 from poserep.training.trainer import make_trainer, quiet
 
 
@@ -125,19 +125,16 @@ def _fit(run_dir: Path, loggers: list[Logger], main: bool, request: Request) -> 
     run = build(cfg)
     about = describe(cfg, run)
     checkpoints = run_dir / "checkpoints"
-    every_box = list(run.data.evaluation)
-    # Selection and curves take one kind of boxes, always the same.
-    run.module.boxes = run.data.boxes = every_box[:1]
-    metric = run.module.metric
-    chief = metric.columns[0]
+    scorer = run.module.scorer
+    chief = scorer.columns[0]
     progress = Progress()
     last = checkpoints / "last.ckpt"
     callbacks: list[Callback] = [
         progress,
-        Stop(request, last),
+        StopOnSignal(request, last),
         ModelCheckpoint(checkpoints, "last", enable_version_counter=False, save_on_train_epoch_end=True),
         ModelCheckpoint(
-            checkpoints, "best", f"val/{chief}_{every_box[0]}", mode="min" if chief in metric.lower else "max",
+            checkpoints, "best", f"val/{chief}_{run.module.boxes[0]}", mode="min" if chief in scorer.lower else "max",
             save_weights_only=True, enable_version_counter=False, save_on_train_epoch_end=False,
         ),
     ]  # fmt: skip
@@ -151,16 +148,15 @@ def _fit(run_dir: Path, loggers: list[Logger], main: bool, request: Request) -> 
     if last.is_file():
         saved = torch.load(last, map_location="cpu", weights_only=True)
         within = saved.get("within") or {"epoch": saved["epoch"] + 1, "steps": 0}
-        run.data.first_epoch, run.data.first_step = within["epoch"], within["steps"]
+        run.data.resume(within["epoch"], within["steps"])
     request.check()
-    if cfg.trainer.compile:
-        run.module.net.compile()
     trainer.fit(run.module, run.data, ckpt_path=last if last.is_file() else None, weights_only=True)
     trained = time.time() - began
-    found = evaluate(run, trainer, cfg, every_box)
+    record = evaluate(run, trainer)
     if main:
         save_predictions(run, run_dir / "predictions.npz")
         save_samples(run, run_dir / "samples.npz")
+        save_worst(run, annotated_predictions(run), run_dir / "worst.npz")
     return {
         "status": "finished",
         "id": identity(config),
@@ -175,7 +171,7 @@ def _fit(run_dir: Path, loggers: list[Logger], main: bool, request: Request) -> 
         "checkpoint": "last",
         "provenance": provenance(),
         "loaded": loaded(run),
-        **found,
+        **record,
     }
 
 

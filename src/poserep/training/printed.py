@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from poserep.cli import wide_console
-from poserep.metrics.protocol import Protocol, line
+from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.runs.values import MEASURES, number
 
 # More values than this are not shown in one row.
@@ -39,6 +39,6 @@ def show_evaluation(title: str, found: Mapping[str, Any]) -> None:
     console = wide_console()
     console.print(metrics_table(title, found))
     readouts = next(iter(found["protocol"].values()))
-    followed = [line([Protocol.load(by[r]) for by in found["protocol"].values()]) for r in readouts]
+    followed = [protocol_line([Protocol.load(by[r]) for by in found["protocol"].values()]) for r in readouts]
     for text in dict.fromkeys(followed):
         console.print(f"protocol: {text}", soft_wrap=True)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from poserep.data.build import files_of, root_of, skeleton_of
+from poserep.config import make
+from poserep.data.build import files_of, root_of, skeleton_of, truth_of
 from poserep.data.check import image_rules, person_rules
 from poserep.data.check.detection_rules import detections
 from poserep.data.check.document import Document
@@ -14,7 +15,6 @@ from poserep.data.check.loading import Loaded, labelled, load, splits
 from poserep.data.check.persons import Persons, identities, people, sound
 from poserep.data.fields import read_json
 from poserep.errors import InputError
-from poserep.metrics.build import metric_of
 from poserep.skeleton import Skeleton
 
 SKELETON = Rule("skeleton that cannot be used", "mend data.skeleton; nothing else can be checked before")
@@ -108,12 +108,12 @@ def _persons(persons: Persons, skeleton: Skeleton, cut: bool) -> Iterator[Findin
 def _measured(cfg: Any, loaded: Loaded, skeleton: Skeleton, root: Path, broken: bool) -> Iterator[Finding]:
     """What keeps the metric from measuring the evaluated persons."""
     try:
-        metric = metric_of(cfg, loaded.instances, skeleton, root)
+        scorer = make(cfg.data.metric, truth_of(cfg, loaded.instances, skeleton, root))
     except InputError as error:
         if not broken:
             yield Finding(METRIC, cfg.data.metric._target_.split(".")[-1], str(error))
         return
-    if metric.area == "annotation":
+    if scorer.area == "annotation":
         yield from person_rules.unscaled(loaded.instances)
 
 

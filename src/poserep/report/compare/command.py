@@ -17,7 +17,7 @@ from rich.table import Table
 from poserep.cli import parser_of, wide_console
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
-from poserep.metrics.paired import Difference, Side, paired
+from poserep.metrics.bootstrap import Difference, Side, paired_bootstrap
 from poserep.report.compare.stored import Evaluation, check_protocols, read_side, rebuild
 
 LEVEL = 0.95
@@ -52,13 +52,10 @@ def compare(
     differences = list(dict.fromkeys(line for run in (*a, *b) for line in check_protocols(a[0], run)))
     sides, lower = [], False
     for side in (a, b):
-        metrics = [rebuild(run) for run in side]
-        if score_threshold is not None:
-            for metric, _ in metrics:
-                metric.score_threshold = score_threshold
-        lower = name in metrics[0][0].lower
-        sides.append([metric.resampler(predictions, [name]) for metric, predictions in metrics])
-    found = paired(sides[0], sides[1], name, samples, seed, LEVEL)
+        rebuilt = [rebuild(run, score_threshold) for run in side]
+        lower = name in rebuilt[0][0].lower
+        sides.append([scorer.resampler(predictions, [name]) for scorer, predictions in rebuilt])
+    found = paired_bootstrap(sides[0], sides[1], name, samples, seed, LEVEL)
     if score_threshold is not None:
         differences = [line for line in differences if not line.startswith("score_threshold")]
     for run, value in zip((*a, *b), found.a.values + found.b.values, strict=True):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from poserep.errors import InputError
-from poserep.metrics.taxonomy import KINDS, areas, kinds
+from poserep.metrics.taxonomy import KINDS, areas, error_kinds
 from poserep.report.compare.stored import Evaluation, rebuild
 
 # Kinds of those predictions that are near their own annotation.
@@ -75,18 +75,18 @@ def judge(evaluation: Evaluation) -> Judged:
     """
     if evaluation.boxes != "gt":
         raise InputError(f"{evaluation.name}: boxes={evaluation.boxes} have no joints of their own; take those of gt")
-    metric, predictions = rebuild(evaluation)
-    table = metric.instances
-    predictions = type(predictions)(*(column[(table.weight[predictions.index] > 0).any(1)] for column in predictions))
+    scorer, predictions = rebuild(evaluation)
+    truth, table = scorer.truth, scorer.truth.instances
+    predictions = predictions.take(truth.labelled[predictions.index].any(1))
     index = predictions.index
     if not len(index):
         raise InputError(f"{evaluation.name}: no joint is labelled, so that there is nothing to judge")
     area, _ = areas(table)
     distance = np.linalg.norm(predictions.xy.astype(float) - table.keypoints[index], axis=-1)
     size = np.sqrt(area[index])
-    error = np.where(table.weight[index] > 0, distance / size[:, None], np.nan)
-    found = kinds(predictions, table, area, np.array(metric.skeleton.sigmas))
-    return Judged(metric.skeleton.names, table.id[index], size, error, found)
+    error = np.where(truth.labelled[index], distance / size[:, None], np.nan)
+    kinds = error_kinds(predictions, truth, area)
+    return Judged(truth.skeleton.names, table.id[index], size, error, kinds)
 
 
 def by_size(runs: Sequence[Judged], parts: int = 4) -> list[Part]:

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from poserep.data import InstanceTable
-from poserep.data.build import files_of, instances_of, root_of, skeleton_of
+from poserep.config import make
+from poserep.data.build import files_of, instances_of, root_of, skeleton_of, truth_of
 from poserep.errors import InputError
 from poserep.files import file_hash
-from poserep.metrics.base import PoseMetric, Predictions
-from poserep.metrics.build import metric_of
-from poserep.metrics.protocol import Protocol, judged
+from poserep.metrics.protocol import Protocol, truth_and_metric
+from poserep.metrics.scorer import Predictions, Scorer
 from poserep.runs.identity import ELSEWHERE, beneath, flatten
 
 
@@ -115,15 +114,19 @@ def check_protocols(a: Evaluation, b: Evaluation) -> list[str]:
     """
     differ = {key: (getattr(a.protocol, key), getattr(b.protocol, key)) for key in a.protocol.differs(b.protocol)}
     lines = {key: f"{key} ({mine}, {others})" for key, (mine, others) in differ.items()}
-    mine, others = judged(a.protocol.record()), judged(b.protocol.record())
+    mine, others = truth_and_metric(a.protocol.record()), truth_and_metric(b.protocol.record())
     refused = [line for key, line in lines.items() if mine.get(key) != others.get(key)]
     if refused:
         raise InputError(f"{a.name} and {b.name} were not evaluated on the same: they differ in {', '.join(refused)}")
     return list(lines.values())
 
 
-def rebuild(evaluation: Evaluation) -> tuple[PoseMetric, Predictions]:
-    """The metric and what it is to score, as when the run was evaluated.
+def rebuild(evaluation: Evaluation, score_threshold: float | None = None) -> tuple[Scorer, Predictions]:
+    """Rebuild the scorer and the predictions as they were when the run was evaluated.
+
+    Args:
+        evaluation: Of a run.
+        score_threshold: In place of the one that it was evaluated with.
 
     Raises:
         InputError: If files have changed since then, or the predictions are those of other boxes.
@@ -141,16 +144,17 @@ def rebuild(evaluation: Evaluation) -> tuple[PoseMetric, Predictions]:
             )
     skeleton = skeleton_of(cfg)
     persons = instances_of(cfg, "val", skeleton, root, evaluation.boxes)[: cfg.trainer.get("limit")]
-    instances = InstanceTable.of(persons)
+    truth = truth_of(cfg, persons, skeleton, root)
     if not evaluation.npz.is_file():
         raise InputError(f"{evaluation.npz} does not exist; predictions are read from there")
     with np.load(evaluation.npz) as stored:
         for key in ("image_id", "id", "box"):
-            if not np.array_equal(stored[f"{evaluation.boxes}/{key}"], getattr(instances, key)):
+            if not np.array_equal(stored[f"{evaluation.boxes}/{key}"], getattr(truth.instances, key)):
                 raise InputError(
                     f"{evaluation.npz} holds predictions of other boxes than {files['annotations']} now gives (their "
                     f"{key} differs); evaluate again with poserep evaluate"
                 )
         keys = ("index", f"{evaluation.readout}/xy", f"{evaluation.readout}/score")
-        predictions = Predictions(*(stored[f"{evaluation.boxes}/{key}"] for key in keys))
-    return metric_of(cfg, instances, skeleton, root, evaluation.protocol.score_threshold), predictions
+        index, xy, score = (stored[f"{evaluation.boxes}/{key}"] for key in keys)
+    threshold = evaluation.protocol.score_threshold if score_threshold is None else score_threshold
+    return make(cfg.data.metric, truth), Predictions(index, xy, score, threshold)

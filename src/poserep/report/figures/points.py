@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from poserep.metrics.protocol import judged
+from poserep.metrics.protocol import truth_and_metric
 from poserep.report.figures.style import Result, title
 from poserep.runs.identity import ELSEWHERE, beneath, flatten
 from poserep.runs.values import columns
@@ -100,7 +100,7 @@ def groups(results: Sequence[Result]) -> list[Group]:
     found: dict[str, tuple[dict[str, Any], list[Result]]] = {}
     for result in results:
         if boxes in result["metrics"] and columns(result) == shown:
-            kept = flatten(judged(_default(result["protocol"][boxes])))
+            kept = flatten(truth_and_metric(_default(result["protocol"][boxes])))
             found.setdefault(json.dumps(kept, sort_keys=True), (kept, []))[1].append(result)
     known = [kept for kept, _ in found.values()]
     differ = [key for key in {k: 0 for kept in known for k in kept} if len({json.dumps(k.get(key)) for k in known}) > 1]

@@ -34,18 +34,6 @@ class Parsed(NamedTuple):
     categories: tuple[Mapping[str, Any], ...]
 
 
-class Truth(NamedTuple):
-    """Persons of one category, made for one evaluation, which may change them.
-
-    Attributes:
-        file: For COCOeval.
-        unusable: Ids of the annotations that cannot be scored, and are not.
-    """
-
-    file: CocoFile
-    unusable: list[Any]
-
-
 def read_truth(path: Path) -> Parsed:
     """Parse an annotation file, unless that has been done since it was last written.
 
@@ -93,14 +81,14 @@ def category_of(parsed: Parsed, names: tuple[str, ...], aliases: Mapping[str, st
     raise InputError(f"{parsed.path}: no category has the keypoints {list(names)}; set data.skeleton to the file's")
 
 
-def truth_of(parsed: Parsed, category: int, joints: int, boxed: bool) -> Truth:
+def ground_truth(parsed: Parsed, category: int, joints: int, area: str) -> tuple[CocoFile, list[Any]]:
     """The persons of a category.
 
     Args:
         parsed: The file.
         category: Its id.
         joints: K.
-        boxed: Take 0.53 of the box for the area, whatever stands in the file.
+        area: ``annotation``, or ``box`` to take 0.53 of the box whatever the file has.
 
     Raises:
         InputError: If an annotation has no area and ``boxed`` is false.
@@ -110,7 +98,7 @@ def truth_of(parsed: Parsed, category: int, joints: int, boxed: bool) -> Truth:
     for row in parsed.annotations:
         if row.get("category_id") != category:
             continue
-        person = _person(row, joints, boxed, parsed)
+        person = _person(row, joints, area == "box", parsed)
         if person is None:
             unusable.append(row.get("id"))
         else:
@@ -123,7 +111,7 @@ def truth_of(parsed: Parsed, category: int, joints: int, boxed: bool) -> Truth:
         "categories": [{"id": category, "name": "person"}],
     }
     file.createIndex()
-    return Truth(file, unusable)
+    return file, unusable
 
 
 def _person(row: Mapping[str, Any], joints: int, boxed: bool, parsed: Parsed) -> dict[str, Any] | None:
