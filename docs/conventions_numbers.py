@@ -11,7 +11,8 @@ from torch import Tensor
 
 from poserep.codecs import DARK, Argmax, Codec, Equal, Gaussian, Heatmap, SimCC, SRHeatmap
 from poserep.config import make
-from poserep.data import PoseDataset, load_coco
+from poserep.data import load_coco
+from poserep.data.dataset import PoseDataset
 from poserep.geometry import Size
 from poserep.skeleton import COCO
 from poserep.sweeps.compositions import cells_of, compositions, table

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 from hydra import compose, initialize_config_dir
 
-from poserep.config import CONF
+from poserep.overrides import CONF
 from poserep.sweeps.compositions import cells_of, names, table
 from poserep.sweeps.files import read_sweep
 from poserep.sweeps.table import MODES, chosen

@@ -6,7 +6,6 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from poserep.codecs import RLE, Codec, Heatmap, MultiScale, Regression, SimCC, SRHeatmap
-from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import (
@@ -26,6 +25,7 @@ from poserep.models import (
 )
 from poserep.models.backbones.moai import Exchange
 from poserep.models.cost import macs, parameters
+from poserep.overrides import CONF
 from poserep.skeleton import COCO, HUMAN4D
 from poserep.training.nets import build_net
 from reference.official import check_parity

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from poserep.config import CONF
 from poserep.metrics.coco import COCO_VALUES
 from poserep.metrics.crowdpose import CROWD_VALUES, PARTS
 from poserep.metrics.pckh import GROUPS
+from poserep.overrides import CONF
 from poserep.sweeps.table import Row, Table, cells, read_table
 
 SWEEPS = CONF.parent / "sweeps"

@@ -9,7 +9,6 @@ from hydra import compose, initialize_config_dir
 from torch import nn
 
 from poserep.codecs import RLE, Codec, Heatmap, Integral, Regression, SimCC, SRHeatmap
-from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.losses import Distance
@@ -34,6 +33,7 @@ from poserep.models.backbones import tokenpose, transpose
 from poserep.models.backbones.positions import sine_table
 from poserep.models.checkpoints import destination
 from poserep.models.cost import macs, parameters
+from poserep.overrides import CONF
 from poserep.skeleton import COCO
 from poserep.training.nets import build_net
 from reference.official import check_parity

@@ -45,7 +45,7 @@ COMMANDS = {
     "sweep status": Command("sweeps.command:status", "show the state of each run of a table"),
     "sweep budget": Command("sweeps.budget:main", "estimate what a table costs to run"),
     "report": Command("report.command:main", "print a study's table and write its HTML page"),
-    "diff": Command("report.diff_command:main", "show what differs between two runs"),
+    "diff": Command("report.diff:main", "show what differs between two runs"),
     "compare": Command("report.compare.command:main", "test whether two runs differ by more than noise"),
     "wandb push": Command("runs.wandb.publish:main", "send finished runs to Weights & Biases"),
     "wandb dashboard": Command("report.dashboards.command:main", "create a study's W&B workspace and report"),
@@ -69,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return ended(lambda: _call(words))
 
 
-def ended(command: Callable[[], int | None]) -> int:
-    """The exit code with which a command ends; an error is printed as one line."""
+def ended(command: Callable[[], int | None], silent: bool = False) -> int:
+    """Call a command and return its exit code; an error is printed as one line, unless ``silent``."""
     try:
         code = command() or DONE
         sys.stdout.flush()
@@ -94,7 +94,8 @@ def ended(command: Callable[[], int | None]) -> int:
         code, text = INTERRUPTED, "interrupted"
     except Stopped as stop:
         code, text = STOPPED, f"stopped ({stop}); run the same command again to continue from its checkpoint"
-    print(text, file=sys.stderr, flush=True)
+    if not silent:
+        print(text, file=sys.stderr, flush=True)
     return code
 
 
@@ -143,7 +144,9 @@ def wide_console() -> Console:
 def parser_of(command: str, about: str | None) -> argparse.ArgumentParser:
     """A parser for the arguments of ``poserep COMMAND``; ``about`` is shown as it is written."""
     formatter = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(prog=f"poserep {command}", description=about, formatter_class=formatter)
+    return argparse.ArgumentParser(
+        prog=f"poserep {command}", description=about, formatter_class=formatter, allow_abbrev=False
+    )
 
 
 def add_origin(parser: argparse.ArgumentParser) -> None:

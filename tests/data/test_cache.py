@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from poserep.data import Augment, PoseDataModule, PoseDataset, cache, load_coco
+from poserep.data import cache, load_coco
+from poserep.data.augment import Augment
 from poserep.data.cache import BAND, UNIT, ImageCache
+from poserep.data.datamodule import PoseDataModule
+from poserep.data.dataset import PoseDataset
 from poserep.data.synthetic import generate
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Size

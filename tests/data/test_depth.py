@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poserep.data.depth import Camera, read_depth, read_intrinsics
+from poserep.data.loaders.human4d_cameras import Camera, read_depth, read_intrinsics
 from poserep.errors import InputError
 
 DEVICES = ["M72e", "M72h"]
@@ -112,7 +112,7 @@ def test_depth_is_cropped_and_in_metres(tmp_path):
 def test_what_is_too_far_is_unknown(tmp_path, monkeypatch):
     path = tmp_path / "d.pgm"
     path.write_bytes(pgm(depth_values()))
-    monkeypatch.setattr("poserep.data.depth.FAR", 5.0)
+    monkeypatch.setattr("poserep.data.loaders.human4d_cameras.FAR", 5.0)
     depth, raw = read_depth(path), depth_values()[10:-10]
     assert (depth[raw * np.float32(1e-4) >= 5] == 0).all() and depth.max() < 5 and depth[80, 0] == 0
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poserep.data import load_coco, read_image
-from poserep.data.images import END, MARGIN, START, decode, shorten
+from poserep.data import load_coco
+from poserep.data.decode import END, MARGIN, START, decode, read_image, shorten_jpeg
 from poserep.errors import InputError
 from poserep.skeleton import COCO
 
@@ -47,16 +47,16 @@ def test_files_that_cannot_be_shortened_are_decoded_whole(tmp_path, capfd):
     pictures = plain[:2] + b"\xff\xe2\x00\x08MPF\0\0\0" + plain[2:] + plain
     png = cv2.imencode(".png", decode(plain, tmp_path))[1].tobytes()
     for data in (progressive, restarts, plain + b"\0", pictures, png):
-        assert shorten(data, 50) is None
+        assert shorten_jpeg(data, 50) is None
         np.testing.assert_array_equal(decode(data, tmp_path, 50), decode(data, tmp_path))
-    assert shorten(plain, HEIGHT) is None
+    assert shorten_jpeg(plain, HEIGHT) is None
     assert capfd.readouterr().err == ""
 
 
 @given(st.binary(max_size=200))
 @settings(deadline=None)
 def test_no_bytes_confuse_the_search_for_the_height(middle):
-    shorten(START + middle + END, 50)
+    shorten_jpeg(START + middle + END, 50)
 
 
 @given(st.data())

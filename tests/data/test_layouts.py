@@ -15,10 +15,10 @@ from layouts.coco import polygons, run_lengths
 from layouts.crowdpose import crowd_index
 from layouts.mpii import head_box
 from layouts.people import drawn, people_of
-from poserep.data.coco import load_coco
-from poserep.data.crowdpose import load_crowdpose
-from poserep.data.human4d import DEVICES, JOINTS, load_human4d
-from poserep.data.mpii import load_mpii
+from poserep.data.loaders.coco import load_coco
+from poserep.data.loaders.crowdpose import load_crowdpose
+from poserep.data.loaders.human4d import DEVICES, VICON_JOINTS, load_human4d
+from poserep.data.loaders.mpii import load_mpii
 from poserep.data.synthetic.camera import Camera, look_at
 from poserep.data.synthetic.human4d import vicon_joints
 from poserep.data.synthetic.skeleton3d import KEYPOINT_NAMES, Pose, forward, sample_proportions
@@ -318,7 +318,7 @@ def test_vicon_joints_are_numbered_as_in_the_study():
     figure = forward(sample_proportions(np.random.default_rng(0)), Pose(), 30.0)
     joints = vicon_joints(figure)
     assert joints.shape == (33, 3)
-    for name, ours, joint in zip(HUMAN4D.names, FIGURE_JOINTS, joints[JOINTS], strict=True):
+    for name, ours, joint in zip(HUMAN4D.names, FIGURE_JOINTS, joints[VICON_JOINTS], strict=True):
         # The base of the toes lies between the ankle and their tip.
         ends = [figure.joints[f"{name.split('_')[0]}_{end}"] for end in ("ankle", "toe")] if not ours else None
         expected = figure.joints[ours] if ours else 0.25 * ends[0] + 0.75 * ends[1]
@@ -369,7 +369,7 @@ def test_human4d_floor_is_flat_at_zero(human4d):
 def test_human4d_joints_lie_just_below_the_surface(human4d):
     close = []
     for pose, depth, ((fx, fy), (cx, cy), rotation, position) in _frames(human4d):
-        local = (pose[JOINTS] - position / 1000) @ rotation
+        local = (pose[VICON_JOINTS] - position / 1000) @ rotation
         calibrated = local[:, :2] / local[:, 2:] * (fx, fy) + (cx, cy)
         u, v = np.rint((calibrated + 0.5) / 4 - 0.5).astype(int).T
         inside = (u >= 0) & (u < 320) & (v >= 0) & (v < 180)
@@ -392,7 +392,7 @@ def test_human4d_loads(human4d):
         assert all(person.head > 0 for person in found)
     first = load_human4d(human4d / "training.txt", human4d, HUMAN4D)[0]
     (fx, fy), (cx, cy), rotation, position = cameras[first.image.name.split("_")[1]]
-    pose = np.load(first.image.parents[1] / "gposes3d" / "101.npy")[0, JOINTS]
+    pose = np.load(first.image.parents[1] / "gposes3d" / "101.npy")[0, VICON_JOINTS]
     local = (pose - position) @ rotation
     expected = (local[:, :2] / local[:, 2:] * (fx, fy) + (cx, cy - 40) + 0.5) / 4 - 0.5
     assert np.abs(expected - first.keypoints)[first.weight > 0].max() < 1e-3

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from poserep.data import PoseDataset
-from poserep.data.mpii import load_mpii
-from poserep.data.mpii_mat import convert_mat, read_mat
+from poserep.data.dataset import PoseDataset
+from poserep.data.loaders.mpii import load_mpii
+from poserep.data.loaders.mpii_matlab import convert_mat, read_mat
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import InstanceTable, Tally, Truth

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from poserep.data.coco import load_coco
+from poserep.data.loaders.coco import load_coco
 from poserep.geometry import Size
 from poserep.instances import Truth
 from poserep.metrics.coco import CocoAP

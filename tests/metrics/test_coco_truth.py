@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_coco_ap import moved_to_another_image
 
+from poserep.data import json_fields
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import Instance, Truth
-from poserep.metrics import coco_truth
 from poserep.metrics.coco import CocoAP
 from poserep.metrics.scorer import Predictions
 
@@ -134,7 +134,7 @@ def test_a_file_is_parsed_once_until_it_changes(tmp_path, monkeypatch):
     os.utime(path, ns=(1, 1))
     reads = []
     loads = json.loads
-    monkeypatch.setattr(coco_truth.json, "loads", lambda text: reads.append(1) or loads(text))
+    monkeypatch.setattr(json_fields.json, "loads", lambda text: reads.append(1) or loads(text))
     values = [subject(predicted(subject, 9.0)).values for subject in [*subjects, *subjects]]
     # What one evaluation writes into its annotations reaches no other.
     assert values == values[:1] * 4 and len(reads) == 1
@@ -145,7 +145,7 @@ def test_a_file_is_parsed_once_until_it_changes(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [(None, "cannot be read"), ("{", "not valid JSON"), ("[]", "COCO format")]
+    ("text", "message"), [(None, "does not exist"), ("{", "not valid JSON"), ("[]", "COCO format")]
 )
 def test_damaged_files_are_refused(tmp_path, text, message):
     subject = scorer(tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poserep.data.crowdpose import load_crowdpose
+from poserep.data.loaders.crowdpose import load_crowdpose
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import Instance, Truth

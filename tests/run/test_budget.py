@@ -8,8 +8,8 @@ import pytest
 from poserep.budget import command as budget
 
 from poserep import cli
-from poserep.config import CONF
 from poserep.models.cost import macs
+from poserep.overrides import CONF
 from poserep.skeleton import COCO
 from poserep.sweeps.compositions import cells_of, names, table
 from poserep.sweeps.speeds import Measured, Record, macs_of, read_records, seconds

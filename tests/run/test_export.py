@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from poserep import cli
 from poserep.codecs import Heatmap
-from poserep.data.build import skeleton_of
+from poserep.data.from_config import skeleton_of
 from poserep.deploy import export, parity
 from poserep.deploy.card import KEY, Card
 from poserep.deploy.crops import crops

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from poserep.codecs import DARK, Heatmap, SimCC, SRHeatmap
-from poserep.data import load_coco
+from poserep.data.loaders.coco import load_coco
 from poserep.geometry import ALIGNMENTS, Crop, Size, box_to_region, crop_matrix
 from poserep.instances import Truth
 from poserep.metrics.coco import CocoAP

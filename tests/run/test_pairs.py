@@ -9,10 +9,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import nn
 
-from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import Stacks
+from poserep.overrides import CONF
 from poserep.skeleton import COCO
 from poserep.training import nets
 from poserep.training.nets import build_net, features_of, make_backbone

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from poserep.report.collect import report
 
 from layouts import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
 from poserep.errors import InputError
 from poserep.metrics.scorer import Predictions
-from poserep.report.collect import report
 from poserep.runs.create import prepare
 from poserep.training.build import build
 from poserep.training.evaluate import configure as reconfigure

@@ -22,10 +22,11 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from poserep.config import CONF, key_of, make
-from poserep.data.build import skeleton_of
+from poserep.config import make
+from poserep.data.from_config import skeleton_of
 from poserep.geometry import Size
 from poserep.models import Stacks, TimmFeatures
+from poserep.overrides import CONF, key_of
 from poserep.runs.create import prepare, resolved
 from poserep.runs.plan import Cell
 from poserep.sweeps.compositions import SWEEPS, cells_of, compositions, names, table

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poserep.data.coco import load_coco
+from poserep.data.loaders.coco import load_coco
 from poserep.geometry import Size
 from poserep.instances import Instance, Truth
 from poserep.metrics.coco import CocoAP

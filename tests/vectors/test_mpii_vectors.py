@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from poserep.data.mpii import load_mpii
+from poserep.data.loaders.mpii import load_mpii
 from poserep.errors import InputError
 from poserep.geometry import Size, box_to_region
 from poserep.instances import Instance, Truth

@@ -23,9 +23,10 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from poserep.batch import Batch
-from poserep.config import key_of, make
+from poserep.config import make
 from poserep.geometry import Crop
 from poserep.models.checkpoints import load_official
+from poserep.overrides import key_of
 from poserep.skeleton import COCO
 from poserep.sweeps.compositions import cells_of, compositions, table
 from poserep.training.build import effective_lr

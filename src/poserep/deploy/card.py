@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from poserep.data import read_depth, read_image
+from poserep.data import read_depth
+from poserep.data.decode import read_image
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
 from poserep.skeleton import Skeleton

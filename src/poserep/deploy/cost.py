@@ -18,7 +18,7 @@ from rich.table import Table
 
 from poserep.cli import add_origin, parser_of, wide_console
 from poserep.config import compose
-from poserep.data.build import skeleton_of
+from poserep.data.from_config import skeleton_of
 from poserep.deploy.latency import WAYS, cores, processor, timings
 from poserep.errors import InputError
 from poserep.files import provenance, write_json

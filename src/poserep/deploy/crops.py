@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
-from poserep.data import PoseDataset, load_coco
-from poserep.data.build import boxes_of, dataset_of, instances_of, root_of, skeleton_of
+from poserep.data import load_coco
+from poserep.data.dataset import PoseDataset
+from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of
 from poserep.data.synthetic import generate, generate_human4d
 from poserep.errors import InputError
 from poserep.skeleton import COCO

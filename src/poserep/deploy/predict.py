@@ -17,10 +17,10 @@ import cv2
 from PIL import Image
 
 from poserep.cli import parser_of
-from poserep.deploy.boxes import Requests, read_boxes
-from poserep.deploy.drawing import draw
+from poserep.deploy.box_arguments import BoxRequests, read_boxes
 from poserep.deploy.estimators import Estimator, open_model
-from poserep.deploy.persons import Persons, find
+from poserep.deploy.image_poses import ImagePoses, poses_in
+from poserep.drawing import paint_people
 from poserep.errors import Failed, InputError, message
 from poserep.files import write_json
 from poserep.training.trainer import quiet
@@ -31,7 +31,7 @@ ORIENTATION = 0x0112
 def predict(
     model: Estimator,
     images: Sequence[Path],
-    requests: Requests,
+    requests: BoxRequests,
     out: Path,
     threshold: float | None = None,
     category: int = 1,
@@ -54,7 +54,7 @@ def predict(
     Raises:
         InputError: If there are boxes, but none on any of the images.
     """
-    wanted = [requests.of(path) if requests.given else None for path in images]
+    wanted = [requests.on(path) if requests.given else None for path in images]
     if requests.given and not any(wanted):
         known = ", ".join(list(requests.by_name)[:3]) or "no image"
         raise InputError(
@@ -67,7 +67,7 @@ def predict(
     taken: set[Path] = set()
     for path, boxes in zip(images, wanted, strict=True):
         try:
-            found = find(model, path, boxes, batch)
+            found = poses_in(model, path, boxes, batch)
         except InputError as error:
             errors.append(message(error))
             print(f"error: {errors[-1]}", file=sys.stderr)
@@ -86,10 +86,10 @@ def predict(
     return errors
 
 
-def _save(path: Path, found: Persons, model: Estimator, threshold: float | None) -> None:
+def _save(path: Path, found: ImagePoses, model: Estimator, threshold: float | None) -> None:
     card = model.card
     limit = card.score_threshold if threshold is None else threshold
-    canvas = draw(found.pixels, found.xy, found.joint_score, card.skeleton, limit, found.box)
+    canvas = paint_people(found.pixels, found.xy, found.joint_score, card.skeleton, limit, found.box)
     done, data = cv2.imencode(".jpg", canvas[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 93])
     assert done
     path.write_bytes(data.tobytes())

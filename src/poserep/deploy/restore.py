@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from poserep.data.build import skeleton_of
+from poserep.data.from_config import skeleton_of
 from poserep.deploy.card import READERS, Card, category_of
 from poserep.deploy.graph import PoseGraph
 from poserep.errors import InputError

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pycocotools.cocoeval import COCOeval
 
+from poserep.data.coco_file import read_coco
 from poserep.errors import InputError
 from poserep.geometry import fit_aspect
 from poserep.instances import Truth
 from poserep.metrics.coco_resampling import MEASURES, CocoResampler
-from poserep.metrics.coco_truth import category_of, ground_truth, read_truth
+from poserep.metrics.coco_truth import ground_truth
 from poserep.metrics.oks import oks_nms
 from poserep.metrics.scorer import Predictions, Resampler, Scorer, Scores
 
@@ -51,8 +52,6 @@ class CocoAP(Scorer):
     """
 
     columns: tuple[str, ...] = ("AP", "AP50", "AP75", "AR")
-    # Other names of keypoints that the data set's files have, to the skeleton's.
-    aliases: ClassVar[Mapping[str, str]] = {}
     # COCO's ranges of areas to evaluate.
     ranges: ClassVar[tuple[str, ...]] = ("all", "medium", "large")
 
@@ -87,16 +86,16 @@ class CocoAP(Scorer):
             InputError: If the annotation file has no such category, lacks areas or images, or there are no predictions.
         """
         path = self.truth.annotations
-        parsed = read_truth(path)
-        rows = self._rows(predictions)
-        absent = sorted({row["image_id"] for row in rows} - parsed.images.keys())
+        file = read_coco(path)
+        category, rows = file.category(self.truth.skeleton), self._rows(predictions)
+        absent = sorted({row["image_id"] for row in rows} - file.images_by_id.keys())
         if absent:
             raise InputError(
                 f"{path} does not list the predicted images {absent[:3]}; is it the file that the instances were read "
                 "from?"
             )
         with redirect_stdout(StringIO()):  # pycocotools prints
-            truth, unusable = ground_truth(parsed, self._category(), self.truth.skeleton.num_keypoints, self.area)
+            truth, unusable = ground_truth(file, category, self.truth.skeleton.num_keypoints, self.area)
             evaluation = COCOeval(truth, truth.loadRes(rows), "keypoints")
             params = evaluation.params
             params.kpt_oks_sigmas = self.truth.sigmas
@@ -135,12 +134,10 @@ class CocoAP(Scorer):
         ranges = list(dict.fromkeys(MEASURES[name].area for name in wanted))
         return CocoResampler(self.match(predictions, ranges).evaluation, wanted)
 
-    def _category(self) -> int:
-        return category_of(read_truth(self.truth.annotations), self.truth.skeleton.names, self.aliases)
-
     def _rows(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Rescore, suppress duplicates, and return what is left image by image."""
-        index, xy, instances, category = predictions.index, predictions.xy, self.truth.instances, self._category()
+        index, xy, instances = predictions.index, predictions.xy, self.truth.instances
+        category = read_coco(self.truth.annotations).category(self.truth.skeleton)
         counts = predictions.score > predictions.threshold
         mean = (predictions.score * counts).sum(1) / np.maximum(counts.sum(1), 1)
         score, image, area = instances.score[index] * mean, instances.image_id[index], self.crop_areas[index]

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 from pycocotools.cocoeval import COCOeval
 
+from poserep.data.coco_file import read_coco
 from poserep.errors import InputError
 from poserep.instances import Truth
 from poserep.metrics.coco import CocoAP, summarise
 from poserep.metrics.coco_resampling import CocoResampler
-from poserep.metrics.coco_truth import read_truth
 from poserep.metrics.scorer import Predictions, Resampler
 
 CROWD_VALUES = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
@@ -36,7 +36,6 @@ class CrowdPoseAP(CocoAP):
     """
 
     columns = ("AP", "AP_E", "AP_M", "AP_H")
-    aliases: ClassVar[Mapping[str, str]] = {"top_head": "head"}
     ranges: ClassVar[tuple[str, ...]] = ("all",)
 
     def __init__(self, truth: Truth, nms_threshold: float | None = 0.9, splits: Sequence[float] = (0.2, 0.8)) -> None:
@@ -51,7 +50,7 @@ class CrowdPoseAP(CocoAP):
         Raises:
             InputError: If an image has no ``crowdIndex``.
         """
-        listed = read_truth(self.truth.annotations).images
+        listed = read_coco(self.truth.annotations).images_by_id
         index: list[Any] = [listed[i].get("crowdIndex") for i in images]
         usable = [type(value) in (int, float) and 0 <= value < 1e6 for value in index]
         lacking = [int(i) for i, yes in zip(images, usable, strict=True) if not yes]

@@ -18,11 +18,12 @@ from rich.table import Table
 
 from poserep.cli import ended, wide_console
 from poserep.codecs import QuarterShift, SRHeatmap
-from poserep.config import CONF, SWEEPS, compose
+from poserep.config import compose
 from poserep.deploy.latency import cores, processor, race
 from poserep.deploy.latency.turns import spread
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.overrides import CONF, SWEEPS
 from poserep.skeleton import COCO
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from poserep.cli import parser_of
-from poserep.config import CONF
 from poserep.errors import InputError, nearest
+from poserep.overrides import CONF
 from poserep.sweeps.compositions import cells_of, compositions, names, table
 from poserep.sweeps.speeds import Record, macs_of, read_records, seconds
 from poserep.sweeps.table import MODES

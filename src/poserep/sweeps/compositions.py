@@ -6,13 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
 
-from poserep.config import CONF, SWEEPS, composing
+from poserep.config import DictConfig, composing
+from poserep.overrides import CONF, SWEEPS, split_values
 from poserep.runs.plan import Cell
 from poserep.sweeps.files import read_sweep, table_of
-from poserep.sweeps.sweeper import choices
 from poserep.sweeps.table import Table, cells
 
 RECIPES = "recipes@table.recipes"
@@ -39,8 +37,7 @@ def table(name: str, mode: str | None = None) -> Table:
 def cells_of(found: Table, given: Mapping[str, Sequence[str]] | None = None) -> list[Cell]:
     """The runs of a table, as its sweep makes them; ``given`` as `poserep.sweeps.table.cells` takes it."""
     groups = [path.name for path in CONF.iterdir() if path.is_dir()]
-    defaults = choices(OverridesParser.create().parse_overrides(list(found.arguments)))
-    return cells(found, given or {}, groups, defaults)
+    return cells(found, given or {}, groups, split_values(found.arguments))
 
 
 def compositions(name: str, wanted: Iterable[Sequence[str]]) -> Iterator[DictConfig]:

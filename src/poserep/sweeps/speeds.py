@@ -9,11 +9,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from poserep.config import CONF, compose
-from poserep.data.build import skeleton_of
+from poserep.config import compose
+from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models.cost import macs
+from poserep.overrides import CONF
 from poserep.training.nets import build_net
 
 RESULTS = CONF.parent / "benchmarks" / "results"

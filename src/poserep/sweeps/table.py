@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
-from poserep.config import key_of
 from poserep.errors import InputError, nearest
+from poserep.overrides import key_of
 from poserep.runs.plan import Cell
 
 MODES = ("published", "controlled")

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poserep.config import DictConfig, make
-from poserep.data import PoseDataModule, Tally
-from poserep.data.build import boxes_of, dataset_of, files_of, instances_of, root_of, skeleton_of, truth_of
+from poserep.data.datamodule import PoseDataModule
+from poserep.data.from_config import boxes_of, dataset_of, files_of, instances_of, root_of, skeleton_of, truth_of
+from poserep.instances import Tally
 from poserep.skeleton import Skeleton
 from poserep.training.learning_rate import effective_lr
 from poserep.training.module import PoseModule

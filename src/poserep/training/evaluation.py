@@ -8,7 +8,7 @@ from typing import Any
 import lightning
 
 from poserep.config import OmegaConf
-from poserep.data.build import PATHS, options_of
+from poserep.data.from_config import PATHS, options_of
 from poserep.errors import InputError
 from poserep.files import file_hash, write_json, write_npz
 from poserep.instances import Truth

@@ -20,14 +20,15 @@ from omegaconf import DictConfig
 from rich.table import Table
 
 from poserep.cli import add_origin, parser_of, wide_console
-from poserep.config import CONF, compose
-from poserep.data.build import skeleton_of
+from poserep.config import compose
+from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
 from poserep.models import cost
 from poserep.models.checkpoints import load_official
 from poserep.models.files import read_weights
 from poserep.models.recognise import Looks, look
+from poserep.overrides import CONF
 from poserep.runs.create import prepare
 from poserep.training.module import PoseModule
 from poserep.training.nets import parts
@@ -92,7 +93,7 @@ def import_checkpoint(path: Path, overrides: list[str], name: str = "config", fo
         "provenance": provenance(),
     }
     # Weights are part of what a run is.
-    run_dir = prepare(cfg, backbone, imported=digest[:12])
+    run_dir = prepare(cfg, backbone, imported=digest[:12]).path
     checkpoint = run_dir / "checkpoints" / "last.ckpt"
     checkpoint.parent.mkdir(exist_ok=True)
     partial = checkpoint.with_name(f".{checkpoint.name}.{os.getpid()}")

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from poserep.batch import Batch
-from poserep.data import PoseDataset
-from poserep.data.depth import picture
+from poserep.data.dataset import PoseDataset
+from poserep.drawing import as_rgb
 from poserep.errors import InputError
 from poserep.files import write_npz
 from poserep.instances import Truth
@@ -125,7 +125,7 @@ def _crops(run: Run, dataset: PoseDataset, index: Sequence[int] | np.ndarray) ->
     images = batch.image.flip(1) if dataset.bgr else batch.image
     return batch, {
         "index": np.asarray(index),
-        "image": np.stack([picture(crop) for crop in images.numpy()]),
+        "image": np.stack([as_rgb(crop) for crop in images.numpy()]),
         "xy": batch.xy.numpy(),
         # Joints that the crop does not show are not drawn.
         "weight": (batch.weight * run.module.codec.in_crop(batch.xy)).numpy(),

@@ -6,7 +6,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from poserep.runs.interrupt import Request
+from poserep.runs.interrupt import StopRequest
 
 # Steps, at most, between two agreements of several processes on whether to stop.
 AGREE = 8
@@ -23,7 +23,7 @@ class StopOnSignal(Callback):
         path: The checkpoint to resume from.
     """
 
-    def __init__(self, request: Request, path: Path) -> None:
+    def __init__(self, request: StopRequest, path: Path) -> None:
         self.request, self.path = request, path
         self._within: dict[str, int] | None = None
 

@@ -16,12 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 
 from poserep.cli import ended, wide_console
-from poserep.config import SWEEPS, composing
-from poserep.data.build import skeleton_of
+from poserep.config import composing
+from poserep.data.from_config import skeleton_of
 from poserep.deploy.latency import cores, processor
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import PoseNet, cost
+from poserep.overrides import SWEEPS
 from poserep.studies.published_costs.cells import Cell, Cost, printed_cells
 from poserep.studies.published_costs.page import excuses, grouped, page, summary, terminal, write_csv, write_speeds
 from poserep.studies.published_costs.speed import Speed, compared, summarised

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from poserep.drawing import PALETTE, STYLE
 from poserep.files import provenance
-from poserep.report.figures.draw import encode
+from poserep.report.figures.page_figures import encode_figure
 from poserep.studies.published_costs.cells import GOOD, Cell
 from poserep.studies.published_costs.speed import Speed
 
@@ -178,7 +178,7 @@ def page(title: str, cells: Sequence[Cell], speeds: Sequence[Speed]) -> str:
         lstrip_blocks=True,
     )
     with plt.rc_context(STYLE):
-        figure = encode(speed_figure(speeds), vector=True) if speeds else None
+        figure = encode_figure(speed_figure(speeds), vector=True) if speeds else None
     return environment.get_template("costs.html.j2").render(
         title=title,
         cells=cells,

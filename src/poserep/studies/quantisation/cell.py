@@ -18,7 +18,7 @@ from poserep.instances import Truth
 from poserep.metrics.coco import CocoAP
 from poserep.metrics.scorer import Predictions
 from poserep.runs.identity import identity
-from poserep.runs.records import finished
+from poserep.runs.rundir import RunDir
 from poserep.studies.quantisation.measure import Condition, Decoded, decode, describe, errors
 from poserep.studies.quantisation.poses import Poses
 
@@ -115,7 +115,7 @@ def settle(
         conditions: Those that apply.
     """
     folder = study / f"{name}-{identity({**config, 'source': source()})}"
-    if finished(folder):
+    if RunDir(folder).finished:
         return json.loads((folder / "result.json").read_text())
     start = time.perf_counter()
     found = measure(codec, poses, Size.parse(config["input_size"]), conditions, config["seed"])
