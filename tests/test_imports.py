@@ -23,11 +23,12 @@ VOCABULARY = {
 CORE = {"codecs", "models", "data", "metrics"}
 # From the bottom up: what each part imports beside itself.
 ALLOWED = {
-    **{part: {"errors", "geometry", "overrides"} for part in VOCABULARY},
+    **{part: {"errors", "geometry", "overrides", "skeleton"} for part in VOCABULARY},
     "codecs": VOCABULARY,
     "models": VOCABULARY,
-    "metrics": VOCABULARY,
-    "data": VOCABULARY | {"metrics"},
+    "data": VOCABULARY,
+    # The reader of annotation files.
+    "metrics": VOCABULARY | {"data"},
     "runs": VOCABULARY,
     "training": VOCABULARY | CORE | {"runs"},
     "sweeps": VOCABULARY | CORE | {"runs", "training"},

@@ -23,21 +23,21 @@ def run_directory(cfg: DictConfig) -> None:
     How the run ended is in its record, where the sweep looks; about an exception Hydra would print a report of its own.
     """
     with suppress(Failed, Stopped):
-        run_unless_ending(RunDir(cfg.directory))
+        run_unless_ending(RunDir(cfg.directory), cfg.worker)
 
 
-def run_unless_ending(run_dir: RunDir) -> None:
+def run_unless_ending(run_dir: RunDir, worker: str = WORKER) -> None:
     """Run a cell as `run_cell` does, unless its sweep begins no more cells."""
     if sweep_is_ending():
         return
     try:
-        run_cell(run_dir)
+        run_cell(run_dir, worker)
     except Failed:
         end_sweep_after_failure()
         raise
 
 
-def run_cell(run_dir: RunDir) -> None:
+def run_cell(run_dir: RunDir, worker: str = WORKER) -> None:
     """Run a directory in a process of its own, on GPUs that no other cell on this machine has.
 
     A run that has finished, here or for another table, and one that another process has in hand are left alone.
@@ -60,7 +60,7 @@ def run_cell(run_dir: RunDir) -> None:
     devices = trainer["devices"]
     try:
         with claimed_gpus(devices if trainer["accelerator"] == "gpu" else 0) as gpus:
-            launch(WORKER, [str(run_dir)], devices, gpus or None, saves=True)
+            launch(worker, [str(run_dir)], devices, gpus or None, saves=True)
     except Failed as error:
         # Two launchers may begin a cell at the same moment; one of them gets it.
         other = holder(run_dir.path)

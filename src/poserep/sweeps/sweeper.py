@@ -28,7 +28,7 @@ from poserep.runs.identity import name_of
 from poserep.runs.lease import holder
 from poserep.runs.plan import Cell, count_states, forget, remember
 from poserep.runs.rundir import RunDir
-from poserep.sweeps.cell import fail_without_files, run_directory
+from poserep.sweeps.cell import WORKER, fail_without_files, run_directory
 from poserep.sweeps.table import cells, chosen, read_table
 
 # Seconds between two looks at cells that other processes run.
@@ -47,6 +47,7 @@ class RowSweeperConfig:
     retries: int = 1  # how often a cell that failed is run again, unless its input is at fault
     fail_fast: bool = False  # begin nothing more after a cell has failed
     rows: list[str] = field(default_factory=list)  # names of rows, or patterns with *, if not all are to run
+    worker: str = WORKER  # the module that runs a directory, named on its command line
 
 
 ConfigStore.instance().store("rows", RowSweeperConfig, group="hydra/sweeper", provider="poserep")
@@ -65,10 +66,13 @@ class RowSweeper(Sweeper):
         retries: How often a cell that failed is run again, unless its input is at fault.
         fail_fast: Whether to begin nothing more after a cell has failed, nor that cell again.
         rows: Names of the rows to run, or shell-style patterns; all rows unless given.
+        worker: The module that runs a directory, as ``python -m WORKER RUN_DIR``.
     """
 
-    def __init__(self, retries: int = 1, fail_fast: bool = False, rows: Sequence[str] = ()) -> None:
-        self.retries, self.fail_fast, self.rows = retries, fail_fast, rows
+    def __init__(
+        self, retries: int = 1, fail_fast: bool = False, rows: Sequence[str] = (), worker: str = WORKER
+    ) -> None:
+        self.retries, self.fail_fast, self.rows, self.worker = retries, fail_fast, rows, worker
         self.stopped_by = ""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -186,7 +190,9 @@ class RowSweeper(Sweeper):
         """Run cells once; return the causes of those whose job failed."""
         environment = [f"+hydra.job.env_set.{interrupt.STOP_FILE}='{stop_file.absolute()}'"]
         environment += [f"+hydra.job.env_set.{interrupt.FAIL_FAST}='1'"] if self.fail_fast else []
-        overrides = [[f"+directory={quoted(str(run.path))}", *environment] for run in run_dirs]
+        overrides = [
+            [f"+directory={quoted(str(run.path))}", f"+worker={self.worker}", *environment] for run in run_dirs
+        ]
         try:
             jobs = self.launcher.launch(overrides, initial_job_idx=0)
         except Exception as error:

@@ -20,7 +20,7 @@ from rich.progress import track
 
 from poserep.cli import ended
 from poserep.config import composing, make
-from poserep.data.build import root_of, skeleton_of
+from poserep.data.from_config import root_of, skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.overrides import SWEEPS
