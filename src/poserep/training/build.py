@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from poserep.config import make
 from poserep.data.datamodule import PoseDataModule
-from poserep.data.from_config import boxes_of, dataset_of, files_of, instances_of, root_of, skeleton_of
+from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of, split_files
 from poserep.errors import InputError
 from poserep.instances import Tally
 from poserep.metrics.build import metric_of
@@ -74,4 +74,4 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
     # Configurations written before this key existed lack it.
     drop_last = cfg.trainer.get("drop_last", True)
     data = PoseDataModule(training, evaluation, cfg.trainer.batch, cfg.seed, cfg.trainer.workers, drop_last)
-    return Run(module, data, skeleton, files_of(cfg, root), tallies, lr)
+    return Run(module, data, skeleton, split_files(cfg, root), tallies, lr)
