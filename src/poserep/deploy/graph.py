@@ -14,8 +14,7 @@ from poserep.geometry import Size
 from poserep.models import PoseNet
 from poserep.models.weights.read import read_state
 from poserep.training.evaluate import checkpoint_of, load
-from poserep.training.evaluation import score_threshold, temperature
-from poserep.training.module import PoseModule
+from poserep.training.module import PoseModule, score_temperature, score_threshold
 from poserep.training.network import build_network
 
 
@@ -107,7 +106,7 @@ def restore_graph(run_dir: Path, cfg: DictConfig, readout: str | None = None) ->
         readout=chosen,
         flip_test=cfg.flip_test,
         score=codec.score,
-        temperature=temperature(codec),
+        temperature=score_temperature(codec),
         score_threshold=score_threshold(codec),
     )
     return graph, card
