@@ -55,7 +55,7 @@ class Window(Callback):
 
 
 def measure(cfg: DictConfig, warmup: int, steps: int) -> dict[str, float]:
-    """Images per second and share of waiting of one configuration."""
+    """Return images per second and the share of waiting of one configuration."""
     lightning.seed_everything(0, verbose=False)
     run = build(cfg)
     progress = Progress(verbose=False)
@@ -69,7 +69,7 @@ def measure(cfg: DictConfig, warmup: int, steps: int) -> dict[str, float]:
 
 
 def single_steps(options: argparse.Namespace) -> None:
-    """Ratios of training steps for each backbone."""
+    """Return the ratios of training steps for each backbone."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = []
     for backbone in options.steps_of:
@@ -84,7 +84,7 @@ def single_steps(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trainer", default="gpu")
     parser.add_argument("--backbone", default="hrnet_w32")
