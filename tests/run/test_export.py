@@ -48,7 +48,7 @@ def evaluated(run_dir, cfg, images, readout=None):
     return points.xy.numpy(), points.score.numpy()
 
 
-PYRAMID = "backbone=resnet18_pyramid"
+PYRAMID = "backbone=resnet18"
 CASES = {
     "shift": (["representation=heatmap"], "shift"),
     "dark": (["representation=heatmap", "align=corner"], "dark"),
