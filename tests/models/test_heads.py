@@ -177,9 +177,9 @@ def test_stacks_train_and_the_last_predicts(head, codec):
 def test_bottom_up_networks_have_the_published_size_and_twice_the_maps():
     plain, sr = (BottomUp, Heatmap("512x512")), (BottomUpSR, SRHeatmap("512x512"))
     with torch.device("meta"):
-        hrnet, resnet50 = HRNet(32), resnet()
+        hrnet, res50 = HRNet(32), resnet()
         for backbone, (head, codec), published in (
-            (hrnet, plain, 28_536_674), (hrnet, sr, 28_626_757), (resnet50, plain, 34_004_066), (resnet50, sr, 34_105_573)
+            (hrnet, plain, 28_536_674), (hrnet, sr, 28_626_757), (res50, plain, 34_004_066), (res50, sr, 34_105_573)
         ):  # fmt: skip
             net = build(backbone, head, codec)
             assert parameters(net) == published and net.head.form != codec.form

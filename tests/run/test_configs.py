@@ -30,9 +30,11 @@ FORMS = {
     "points with scale": ["representation=rle", "augment=srpose"],
     "fine map": ["representation=sr", f"{CODEC}.scale=2"],
     "pyramid": ["representation=srpose", "backbone=resnet18"],
-    "ablated pyramid": ["representation=srpose", "backbone=resnet18", f"{HEAD}.main._target_=poserep.models.SimplePredictor",
-                f"{HEAD}.side._target_=poserep.models.InterPredictor", f"{CODEC}.scale=0.25", f"{CODEC}.targets=drawn",
-                f"{CODEC}.supervise=[false,true,true,true]", f"{CODEC}.mid_stride=8", "+representation.note=x"],
+    "ablated pyramid": [
+        "representation=srpose", "backbone=resnet18", f"{HEAD}.main._target_=poserep.models.SimplePredictor",
+        f"{HEAD}.side._target_=poserep.models.InterPredictor", f"{CODEC}.supervise=[false,true,true,true]",
+        f"{CODEC}.scale=0.25", f"{CODEC}.targets=drawn", f"{CODEC}.mid_stride=8", "+representation.note=x",
+    ],
 }  # fmt: skip
 
 

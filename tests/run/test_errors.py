@@ -148,7 +148,7 @@ CODEC = "+representation.codec"
         (["representation=sr", "+representation.head.joint_channels=0"], r"joint_channels=\[0\] must be at least 1"),
         (["representation=simcc", "representation.codec.criterion.reduction=most"], "reduction='most'"),
         (["representation.codec.criterion._target_=poserep.losses.KL"], "unexpected keyword argument 'factor'"),
-        (["backbone=resnet18", "backbone.out_indices=[1,2,3,4]"], r"Deconv reads one map, .* gives 4.*representation=srpose"),
+        (["backbone=resnet18", "backbone.out_indices=[1,2,3,4]"], r"Deconv reads one map, .*=srpose"),
         (["representation=srpose", "backbone=vitpose_s"], r"backbone gives strides \[16\]; take resnet50"),
         (["representation=srpose", "backbone=resnet18", "representation.head.mid_stride=8"],
          "head SRPose emits 'maps of strides 32, 8, 8, 8, 1', but codec MultiScale reads 'maps of strides 32, 4"),

@@ -31,6 +31,7 @@ from poserep.runs.plan import Cell
 from poserep.sweeps.compositions import SWEEPS, cells_of, compositions, names, table
 from poserep.sweeps.files import read_sweep
 from poserep.sweeps.table import MODES, Table
+from poserep.training import network
 from poserep.training.build import effective_lr
 from poserep.training.fit import fit
 from poserep.training.network import build_network, make_backbone

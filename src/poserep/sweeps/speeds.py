@@ -14,7 +14,7 @@ from poserep.data.build import skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models.cost import macs
-from poserep.training.network import build_network
+from poserep.training.network import build_network, reads_multiscale
 
 RESULTS = CONF.parent / "benchmarks" / "results"
 # The variant of a record that a run's settings come to; tables neither compile nor leave out channels_last.
@@ -78,10 +78,11 @@ def _measured(row: dict[str, Any]) -> Measured:
 
 
 def backbone_of(cfg: DictConfig) -> dict[str, Any]:
-    """The backbone's configuration without its weights."""
+    """The backbone's configuration without its weights, and ``multiscale`` if the head reads several resolutions."""
     node = OmegaConf.to_container(cfg.backbone, resolve=True)
     assert isinstance(node, dict)
-    return {str(key): value for key, value in node.items() if key != "weights"}
+    multiscale = {"multiscale": True} if reads_multiscale(cfg) else {}
+    return {str(key): value for key, value in node.items() if key != "weights"} | multiscale
 
 
 def macs_of(cfg: DictConfig) -> int:
