@@ -10,9 +10,10 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from poserep.codecs import RLE, Codec
-from poserep.config import CONF, compose, make
+from poserep.config import compose, make
 from poserep.geometry import Size
 from poserep.models.heads.points import RealNVP
+from poserep.overrides import CONF
 from poserep.skeleton import COCO
 from poserep.training.network import build_network
 

@@ -10,7 +10,7 @@ from stopwatch import race
 from torch import nn
 
 from poserep.config import compose
-from poserep.data.build import skeleton_of
+from poserep.data.from_config import skeleton_of
 from poserep.geometry import Size
 from poserep.models import Stacks
 from poserep.training.network import build_network

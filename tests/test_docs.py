@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from codec_cases import each
 from poserep.codecs import DARK, Gaussian, Heatmap, QuarterShift, SimCC
 from poserep.codecs.base import axes
-from poserep.config import CONF, make
+from poserep.config import make
 from poserep.geometry import Axis, mirror_image
+from poserep.overrides import CONF
 
 DOCS = CONF.parent / "docs"
 PAGE = (DOCS / "conventions.md").read_text()

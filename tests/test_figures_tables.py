@@ -14,17 +14,17 @@ import pytest
 import yaml
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
+from poserep.report.figures.style import short, title
+from poserep.report.figures.worst import worst
 
-from poserep.config import CONF
 from poserep.drawing import KNOWN, PALETTE, STYLE, TRUTH, colours
+from poserep.overrides import CONF
 from poserep.report.figures import encode
 from poserep.report.figures.choices import over_k, over_smoothing, smoothing
 from poserep.report.figures.crops import load_samples
 from poserep.report.figures.panels import LINES
 from poserep.report.figures.pareto import front, over_gmacs, over_size
 from poserep.report.figures.points import groups, names, network
-from poserep.report.figures.style import short, title
-from poserep.report.figures.worst import worst
 
 LABEL = "poserep.codecs."
 

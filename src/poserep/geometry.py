@@ -4,16 +4,20 @@ A pixel's centre has integer coordinates: an axis of ``n`` pixels covers [-0.5, 
 Everything that the field hard-codes about alignment (half pixels, minus ones, flip shifts) follows from `Axis`.
 """
 
+from __future__ import annotations
+
 import math
 import re
 from fractions import Fraction
-from typing import Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from poserep.errors import InputError
+
+if TYPE_CHECKING:
+    # Whoever needs sizes alone starts without torch.
+    from torch import Tensor
 
 Align = Literal["centre", "corner", "edge", "dark"]
 ALIGNMENTS: tuple[Align, ...] = ("centre", "corner", "edge", "dark")
@@ -28,7 +32,7 @@ class Size(NamedTuple):
     width: int
 
     @classmethod
-    def parse(cls, text: "str | Size") -> Self:
+    def parse(cls, text: str | Size) -> Self:
         """Read ``HxW``.
 
         Raises:
@@ -151,7 +155,7 @@ class Crop(NamedTuple):
     def to_image(self, xy: Tensor) -> Tensor:
         """Input px (B, K, 2) to image px (B, K, 2)."""
         m = self.matrix
-        return ((xy.to(m.dtype) - m[:, None, :, 2]) @ torch.linalg.inv(m[:, :, :2]).mT).to(xy.dtype)
+        return ((xy.to(m.dtype) - m[:, None, :, 2]) @ m[:, :, :2].inverse().mT).to(xy.dtype)
 
 
 def box_to_region(
@@ -234,7 +238,7 @@ def shift_bins(maps: Tensor, bins: float) -> Tensor:
     """
     whole = math.floor(bins)
     first = _shift_whole(maps, whole)
-    return torch.lerp(first, _shift_whole(maps, whole + 1), bins - whole) if bins != whole else first
+    return first.lerp(_shift_whole(maps, whole + 1), bins - whole) if bins != whole else first
 
 
 def _shift_whole(maps: Tensor, bins: int) -> Tensor:
@@ -242,7 +246,7 @@ def _shift_whole(maps: Tensor, bins: int) -> Tensor:
         return maps
     n = maps.shape[-1]
     bins = max(-n, min(n, bins))
-    moved = torch.empty_like(maps)
+    moved = maps.new_empty(maps.shape)
     if bins > 0:
         moved[..., bins:] = maps[..., : n - bins]
         moved[..., :bins] = maps[..., :1]
@@ -258,6 +262,6 @@ def mirror_image(image: Tensor, px: int = 0) -> Tensor:
     if px == 0:
         return mirrored
     width = image.shape[-1]
-    moved = torch.zeros_like(mirrored)
+    moved = mirrored.new_zeros(mirrored.shape)
     moved[..., max(0, px) : width + min(0, px)] = mirrored[..., max(0, -px) : width - max(0, px)]
     return moved

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from poserep.config import CONF, OmegaConf, compose, composing
+from poserep.config import OmegaConf, compose, composing
 from poserep.errors import InputError
+from poserep.overrides import CONF
 from poserep.runs.create import prepare
 from poserep.skeleton import COCO
 from poserep.training.build import build

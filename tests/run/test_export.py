@@ -13,13 +13,12 @@ from omegaconf import OmegaConf
 
 from poserep import cli
 from poserep.codecs import Heatmap
-from poserep.data.build import skeleton_of
+from poserep.data.from_config import skeleton_of
 from poserep.deploy import export, parity
 from poserep.deploy.card import KEY, Card
 from poserep.deploy.crops import crops
 from poserep.deploy.estimators import OnnxEstimator
-from poserep.deploy.graph import PoseGraph
-from poserep.deploy.restore import restore_graph
+from poserep.deploy.graph import PoseGraph, restore_graph
 from poserep.errors import InputError
 from poserep.runs.create import prepare
 from poserep.skeleton import COCO

@@ -6,23 +6,23 @@ import json
 import numpy as np
 import pytest
 import torch
+from poserep.report.collect import report
 
 from poserep import cli
 from poserep.config import OmegaConf, compose
-from poserep.data.build import skeleton_of
+from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models.cost import summary
 from poserep.models.weights.recognise import Looks
-from poserep.report.collect import report
 from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reread, restore
 from poserep.training.fit import fit
 from poserep.training.import_checkpoint import cautions, import_checkpoint
 from poserep.training.network import assemble
 from reference.official import check_output, official_state
-from run.conftest import TINY
 from state_dicts import mmpose0, mmpose1, papers, parallel
+from tiny import TINY
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from poserep.config import CONF, OmegaConf, compose
+from poserep.config import OmegaConf, compose
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import Stacks
+from poserep.overrides import CONF
 from poserep.skeleton import COCO
 from poserep.training import network
 from poserep.training.network import build_network, features_of, make_backbone

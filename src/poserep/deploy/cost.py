@@ -18,7 +18,7 @@ import torch
 
 from poserep.cli import add_origin, parser_of
 from poserep.config import DictConfig, OmegaConf, compose
-from poserep.data.build import skeleton_of
+from poserep.data.from_config import skeleton_of
 from poserep.deploy.latency.stopwatch import cores, processor
 from poserep.deploy.latency.timings import timings
 from poserep.deploy.latency.ways import WAYS

@@ -209,7 +209,10 @@ class Sheet:
         kinds = [("" if c.numeric else "left about" if 0 < n < lead else "left") for n, c in enumerate(columns)]
         lines = ['<div class="wide"><table class="sortable">', "<thead>"]
         if any(column.group for column in columns):
-            groups = (f'<th colspan="{width}">{escape(group)}</th>' for group, width in _groups(columns))
+            spans = (
+                (*key, len(list(of))) for key, of in groupby((c.group, k) for c, k in zip(columns, kinds, strict=True))
+            )
+            groups = (f'<th class="{kind}" colspan="{width}">{escape(group)}</th>' for group, kind, width in spans)
             lines.append(f'<tr class="groups">{"".join(groups)}</tr>')
         heads = (f'<th class="{kind}">{escape(c.text)}</th>' for kind, c in zip(kinds, columns, strict=True))
         lines += [f"<tr>{''.join(heads)}</tr>", "</thead>", "<tbody>"]

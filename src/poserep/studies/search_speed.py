@@ -15,10 +15,11 @@ import torch
 
 from poserep.cli import ended
 from poserep.codecs import QuarterShift, SRHeatmap
-from poserep.config import CONF, SWEEPS, OmegaConf, compose
+from poserep.config import OmegaConf, compose
 from poserep.deploy.latency.stopwatch import cores, processor, race, seconds_of, spread
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.overrides import CONF, SWEEPS
 from poserep.runs.sheet import Sheet, numbers, texts
 from poserep.skeleton import COCO
 

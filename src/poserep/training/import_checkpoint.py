@@ -7,8 +7,6 @@ example: poserep import pose_hrnet_w32_256x192.pth backbone=hrnet_w32 representa
 """
 
 import hashlib
-import os
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,14 +16,15 @@ import lightning
 import torch
 
 from poserep.cli import add_origin, parser_of
-from poserep.config import CONF, DictConfig, compose
-from poserep.data.build import skeleton_of
+from poserep.config import DictConfig, compose
+from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
-from poserep.files import provenance, write_json
+from poserep.files import provenance, replacing, write_json
 from poserep.models.cost import summary
 from poserep.models.weights.load import load_official
 from poserep.models.weights.read import read_weights
 from poserep.models.weights.recognise import Looks, look
+from poserep.overrides import CONF
 from poserep.runs.create import prepare
 from poserep.runs.sheet import Sheet, texts
 from poserep.training.module import PoseModule
@@ -83,19 +82,18 @@ def import_checkpoint(path: Path, overrides: list[str], name: str = "config", fo
     }
     # Weights are part of what identifies a run.
     run_dir = prepare(cfg, choices["backbone"], imported=digest[:12])
-    checkpoint = run_dir / "checkpoints" / "last.ckpt"
+    checkpoint = run_dir.checkpoint("last")
     checkpoint.parent.mkdir(exist_ok=True)
-    partial = checkpoint.with_name(f".{checkpoint.name}.{os.getpid()}")
-    torch.save({"state_dict": dict(state)}, partial)
-    partial.replace(checkpoint)
+    with replacing(checkpoint) as partial:
+        torch.save({"state_dict": dict(state)}, partial)
     write_json(run_dir / "import.json", record)
-    write_json(run_dir / "status.json", {"state": "imported", "since": time.time(), "error": "evaluated, not trained"})
-    import_sheet(run_dir, record).show()
+    run_dir.write_status("imported", error="evaluated, not trained")
+    import_sheet(run_dir.path, record).show()
     if net.head.form != codec.form:
         print(f"note: head {type(net.head).__name__} emits {net.head.form}; there is nothing to evaluate")
     else:
         print(f"next: poserep evaluate {run_dir}")
-    return run_dir
+    return run_dir.path
 
 
 def import_sheet(run_dir: Path, record: dict[str, Any]) -> Sheet:

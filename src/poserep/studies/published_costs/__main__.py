@@ -15,12 +15,13 @@ import torch
 from rich.progress import track
 
 from poserep.cli import ended, wide_console
-from poserep.config import SWEEPS, DictConfig, OmegaConf, composing
-from poserep.data.build import skeleton_of
+from poserep.config import DictConfig, OmegaConf, composing
+from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import PoseNet
 from poserep.models.cost import macs, parameters
+from poserep.overrides import SWEEPS
 from poserep.studies.published_costs.cells import Cell, Cost, printed_cells
 from poserep.studies.published_costs.countings import countings, gflops
 from poserep.studies.published_costs.page import (

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from poserep.drawing import PALETTE, STYLE
 from poserep.files import provenance
-from poserep.report.figures.draw import encode
+from poserep.report.figures.page_figures import encode_figure
 from poserep.runs.sheet import Sheet, numbers, texts
 from poserep.studies.published_costs.cells import GOOD, Cell
 from poserep.studies.published_costs.speed import Speed
@@ -166,7 +166,7 @@ def page(title: str, cells: Sequence[Cell], speeds: Sequence[Speed]) -> str:
     loader = jinja2.PackageLoader("poserep.report", "templates")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     with plt.rc_context(STYLE):
-        figure = encode(speed_figure(speeds), vector=True) if speeds else None
+        figure = encode_figure(speed_figure(speeds), vector=True) if speeds else None
     return environment.get_template("costs.html.j2").render(
         title=title,
         cells=cells,
