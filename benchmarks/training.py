@@ -72,9 +72,9 @@ def single_steps(options: argparse.Namespace) -> None:
     """Return the ratios of training steps for each backbone."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = []
-    for backbone in options.steps_of:
-        kind = "srpose" if backbone.endswith("_pyramid") else "heatmap"
-        rows.append(ratios(backbone, kind, options.size, options.batch, device, options.rounds))
+    for word in options.steps_of:
+        backbone, _, kind = word.partition(":")
+        rows.append(ratios(backbone, kind or "heatmap", options.size, options.batch, device, options.rounds))
         print(table(rows[-1:]), flush=True)
         # A network that takes long to compile must not cost what the others have shown.
         if options.record:
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--persons", type=int, default=2000)
-    parser.add_argument("--steps-of", nargs="+", metavar="BACKBONE", help="time single steps of these networks")
+    parser.add_argument("--steps-of", nargs="+", metavar="NETWORK", help="time single steps: BACKBONE[:REPRESENTATION]")
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
     parser.add_argument("overrides", nargs="*", help="of the configuration, as for poserep train")
     options = parser.parse_args()

@@ -60,7 +60,7 @@ def test_two_processes_train_and_leave_one_result(configure):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "representation"),
-    [("hrnet_w32", "heatmap"), ("hg4", "heatmap"), ("resnet18_pyramid", "srpose"), ("tokenpose_s", "simcc")],
+    [("hrnet_w32", "heatmap"), ("hg4", "heatmap"), ("resnet18", "srpose"), ("tokenpose_s", "simcc")],
 )
 def test_no_parameter_is_left_without_gradient_in_two_processes(configure, backbone, representation):
     # A parameter that a step leaves out stops the next one, unless Lightning is told to look for such.

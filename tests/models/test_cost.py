@@ -8,32 +8,9 @@ from torch.utils._pytree import tree_iter
 from model_cases import build, pyramid, resnet
 from poserep.codecs import RLE, Heatmap, MultiScale, SimCC
 from poserep.geometry import Size
-from poserep.models import (
-    AxisLinear,
-    Deconv,
-    HRNet,
-    PoseNet,
-    RLEHead,
-    SRPose,
-    TokenMaps,
-    TokenPose,
-    TransPoseR,
-)
-from poserep.models.cost import activations, macs, parameters, parts, summary, table_elements, training_only
+from poserep.models import AxisLinear, Deconv, PoseNet, RLEHead, SRPose, TokenMaps, TokenPose
+from poserep.models.cost import activations, macs, parameters, parts, summary, training_only
 from poserep.models.cost.memory import _Alive
-
-S = Size(256, 192)
-
-
-def test_fixed_tables_are_counted_only_if_asked():
-    with torch.device("meta"):
-        transpose = build(TransPoseR(S), Deconv, Heatmap(str(S)))
-        tokenpose = build(TokenPose(S, 17), TokenMaps, Heatmap(str(S)))
-        hrnet = build(HRNet(32), Deconv, Heatmap(str(S)))
-    # TransPose prints 6.0M with its table, TokenPose 6.6M without.
-    assert (parameters(transpose, tables=True), parameters(transpose)) == (5_985_105, 5_788_497)
-    assert (parameters(tokenpose, tables=True), parameters(tokenpose)) == (6_669_888, 6_620_736)
-    assert table_elements(transpose) == 32 * 24 * 256 and table_elements(hrnet) == 0
 
 
 def test_parameters_that_only_training_runs_stand_apart():
@@ -73,7 +50,7 @@ def test_summary_is_whole_and_by_part():
     assert found["params"] == found["params_backbone"] + found["params_head"] == parameters(net)
     assert found["params_training_only"] == parameters(net, training=True) - found["params"]
     assert found["gmacs"] == macs(net, 64, 64) / 1e9
-    assert list(found["gflops"]) == ["hrnet", "mmcv", "detr"]
+    assert "gflops" not in found
     whole = [part for part in found["parts"] if "." not in part["path"]]
     assert sum(part["gmacs"] for part in whole) == pytest.approx(found["gmacs"])
     inner = [part for part in found["parts"] if part["path"].startswith("backbone.")]

@@ -89,7 +89,7 @@ def test_layouts_are_recognised():
         (NETS["simcc"], NETS["simcc_free"], r"deconv_layers.*it has deconvolutions, the model none"),
         (NETS["simcc_free"], NETS["simcc"], r"it has no deconvolutions, the model some"),
         (NETS["sr"], NETS["heatmap"], r"looks like an SR head checkpoint: representation=sr"),
-        (NETS["srpose"], NETS["sr"], r"an SRPose checkpoint: representation=srpose and a backbone whose name"),
+        (NETS["srpose"], NETS["sr"], r"an SRPose checkpoint: representation=srpose and representation=srpose"),
         (NETS["hrnet"], NETS["heatmap"], r"looks like hrnet_w18, the model's like resnet18"),
         (lambda: small(backbone=resnet(34)), NETS["heatmap"], r"looks like resnet34, the model's like resnet18"),
         (NETS["heatmap"], lambda: small(backbone=resnet(34)), r"looks like resnet18, the model's like resnet34"),

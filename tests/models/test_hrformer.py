@@ -1,88 +1,30 @@
-"""HRFormer: counts, costs and outputs of the published code; attention in windows; what is frozen, what learns."""
+"""HRFormer: attention in windows; what is frozen, what learns; weights from files. Counts are in test_countings.py."""
 
 import pytest
 import torch
 from torch import nn
 
-from model_cases import build
-from poserep.codecs import Heatmap, MultiScale, SRHeatmap
+from model_cases import build, learns
+from poserep.codecs import Heatmap, MultiScale
 from poserep.errors import InputError
-from poserep.models import Deconv, HRFormer, SRHead, SRPose
+from poserep.models import Deconv, HRFormer, SRPose
 from poserep.models.backbones.hrformer_block import HRFormerBlock, LocalAttention, offsets
-from poserep.models.cost import macs, parameters
 from poserep.models.init import small_normal
-from reference.official import check_parity
-
-B = {"width": 78, "num_heads": 2, "drop_path": 0.2}
 
 
-def simple(size: str = "256x192", **options):
-    return build(HRFormer(**options), Deconv, Heatmap(size))
-
-
-def srpose(size: str = "256x192", **options):
-    return build(HRFormer(multiscale=True, **options), SRPose, MultiScale(size))
-
-
-# Run on the published code; multiply-accumulates with those of the attention, which the papers' tool leaves out.
-@pytest.mark.parametrize(
-    ("size", "options", "count", "cost"),
-    [
-        ((64, 64), {}, 7_746_779, 392_258_304),
-        ((256, 192), {}, 7_746_779, 3_244_958_464),
-        ((384, 288), {}, 7_746_779, 7_140_151_168),
-        ((256, 192), B, 43_211_777, 13_906_995_600),
-        ((256, 192), {"keep_fusions": True}, 7_891_611, 3_259_223_296),
-        ((256, 192), {"position_bias": False}, 7_746_779, 3_244_958_464),
-    ],
-)
-def test_parameters_and_cost_are_the_published_codes(size, options, count, cost):
-    with torch.device("meta"):
-        net = simple(f"{size[0]}x{size[1]}", **options)
-    assert parameters(net) == count and macs(net, *size) == cost
-
-
-def test_srpose_on_hrformer_is_the_published_codes():
-    with torch.device("meta"):
-        net = srpose()
-    assert parameters(net) == 8_540_143 and parameters(net, training=True) == 8_857_839
-    assert parameters(net.backbone) == 7_891_050 and macs(net, 256, 192) == 3_740_187_904
-
-
-# SRPose, table 1, in millions: backbone and other parameters of its three rows on HRFormer-S. In the last the first
-# three predictors, which only training runs, are counted with the backbone.
-def test_rows_of_srpose_hold_fusions_that_nothing_reads():
-    with torch.device("meta"):
-        plain = simple(keep_fusions=True)
-        sr = build(HRFormer(keep_fusions=True), SRHead, SRHeatmap("256x192"))
-        whole = srpose()
-    assert round(parameters(plain.backbone) / 1e6, 2) == 7.89
-    assert round(parameters(sr) / 1e6, 2) == round(7.89 + 0.09, 2)
-    assert round(parameters(whole, training=True) / 1e6, 2) == round(8.21 + 0.65, 2)
-
-
-@pytest.mark.parametrize(("suffix", "position_bias"), [("", False), ("_rpe_added", True)])
-def test_official_weights_give_official_outputs(suffix, position_bias):
-    check_parity(f"hrformer_small_256x192{suffix}", simple(position_bias=position_bias))
-
-
-@pytest.mark.parametrize("options", [{}, {"position_bias": False}, {"keep_fusions": True}, {"multiscale": True}])
+@pytest.mark.parametrize("options", [{}, {"position_bias": False}, {"multiscale": True}])
 def test_what_is_not_frozen_learns(options):
-    net = srpose("64x64") if options.get("multiscale") else simple("64x64", drop_path=0.0, **options)
-    net.train()
+    options = {"drop_path": 0.0, **options}
+    head, codec = (SRPose, MultiScale) if "multiscale" in options else (Deconv, Heatmap)
+    net = build(HRFormer(**options), head, codec("64x64")).train()
     out = net(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8))
-    sum(o.square().sum() for o in (out if isinstance(out, tuple) else (out,))).backward()
+    assert learns(net, sum(o.square().sum() for o in (out if isinstance(out, tuple) else (out,)))) == []
     named = dict(net.named_parameters())
-    assert [name for name, p in named.items() if p.requires_grad and p.grad is None] == []
     frozen = [name for name, p in named.items() if not p.requires_grad]
     tables = [name for name in named if name.endswith("relative_position_bias_table")]
-    last = [name for name in named if name.startswith(tuple(f"backbone.stage4.1.fuse_layers.{i}." for i in (1, 2, 3)))]
-    assert len(tables) == 44
-    if options.get("multiscale"):
-        assert frozen == [] and last
-    else:
-        assert bool(last) == bool(options.get("keep_fusions"))
-        assert frozen == [n for n in named if n in set(last + ([] if options.get("position_bias", True) else tables))]
+    coarser = [n for n in named if n.startswith(tuple(f"backbone.stage4.1.fuse_layers.{i}." for i in (1, 2, 3)))]
+    assert len(tables) == 44 and bool(coarser) == ("multiscale" in options)
+    assert frozen == ([] if options.get("position_bias", True) else tables)
     # A softmax ignores what all keys have in common, but for rounding.
     keys, queries = (
         max(p.grad.abs().max().item() for name, p in named.items() if name.endswith(f"{which}_proj.bias"))
@@ -91,15 +33,15 @@ def test_what_is_not_frozen_learns(options):
     assert keys < 1e-3 * queries
 
 
-def test_kept_fusions_change_nothing():
+def test_the_finest_map_is_the_same_without_the_coarser_ones():
     torch.manual_seed(0)
-    kept, cut = HRFormer(keep_fusions=True).eval(), HRFormer().eval()
-    found = cut.load_state_dict(kept.state_dict(), strict=False)
-    assert found.missing_keys == []
-    assert all(name.startswith("stage4.1.fuse_layers.") for name in found.unexpected_keys) and found.unexpected_keys
+    whole, cut = HRFormer(multiscale=True).eval(), HRFormer().eval()
+    keys = cut.load_state_dict(whole.state_dict(), strict=False)
+    assert keys.missing_keys == [] and keys.unexpected_keys
+    assert all(name.startswith("stage4.1.fuse_layers.") for name in keys.unexpected_keys)
     with torch.no_grad():
         image = torch.randn(1, 3, 64, 64)
-        assert torch.equal(kept(image)[0], cut(image)[0])
+        assert torch.equal(whole(image)[0], cut(image)[0])
 
 
 def test_attention_stays_inside_windows_of_a_centred_padded_map():
@@ -178,7 +120,6 @@ def test_imagenet_weights_hold_more_than_is_read(tmp_path):
         ({"width": 30, "num_heads": 4}, r"width=30 must be a multiple of num_heads=4"),
         ({"num_heads": 0}, r"num_heads=0"),
         ({"drop_path": 1.0}, r"drop_path=1.0"),
-        ({"multiscale": True, "keep_fusions": True}, r"keep_fusions=true means nothing"),
     ],
 )
 def test_bad_options_are_refused(options, message):

@@ -5,19 +5,19 @@ import csv
 import pytest
 import yaml
 
+from poserep.config import composing
 from poserep.errors import InputError
 from poserep.overrides import CONF
 from poserep.studies.published_costs.__main__ import check, reproduce
 from poserep.studies.published_costs.cells import Cell, Cost, printed_cells, verdict
-from poserep.studies.published_costs.page import excuses, merged, page, summary
-from poserep.studies.published_costs.speed import Speed, summarised
+from poserep.studies.published_costs.page import excuses, merged, page, verdict_counts
+from poserep.studies.published_costs.speed import Ratios, Speed, ratios
 
 SWEEP = yaml.safe_load((CONF.parent / "sweeps/cost.yaml").read_text())["table"]
 
 
-@pytest.mark.parametrize(
-    ("printed", "ours", "tolerance", "expected"),
-    [
+def test_verdicts():
+    for printed, ours, tolerance, expected in (
         ("34.0", 33.9997, 0, "rounds"),
         ("6.6", 6.6699, 0, "truncates"),
         ("8.9", 8.9912, 0.01, "truncates"),
@@ -25,10 +25,8 @@ SWEEP = yaml.safe_load((CONF.parent / "sweeps/cost.yaml").read_text())["table"]
         ("8.91", 8.8885, 0, "differs"),
         ("25.1", 25.598, 0, "differs"),
         ("5", 5.4, 0, "rounds"),
-    ],
-)
-def test_verdicts(printed, ours, tolerance, expected):
-    assert verdict(printed, ours, tolerance) == expected
+    ):
+        assert verdict(printed, ours, tolerance) == expected
 
 
 def cell(**changes) -> Cell:
@@ -53,7 +51,7 @@ def test_only_named_numbers_are_excused():
     assert cell(cost=None).unexplained() == ["params", "gflops"]
     assert excuses([cell(), cell()]) == ["Hourglass at 128x96, parameters: unexplained"]
     assert excuses([cell(cost=None, excuses={"all": "no code"})]) == ["Hourglass at 128x96: no code"]
-    assert summary([cell(), cell(cost=None)]) == {
+    assert verdict_counts([cell(), cell(cost=None)]) == {
         "parameters": {"differs": 1, "not built": 1},
         "GFLOPs": {"rounds": 1, "not built": 1},
     }
@@ -121,19 +119,30 @@ def test_networks_are_counted_and_timed(tmp_path, capsys):
     assert "SimCC, table 1" in capsys.readouterr().out
 
 
+@pytest.mark.long
+def test_committed_counts_are_those_of_today(tmp_path):
+    assert reproduce(CONF.parent / "sweeps", "cost", [f"runs={tmp_path}", "table.speed.rounds=0"]) == 0
+    assert (tmp_path / "cost/table.csv").read_text() == (CONF.parent / "results/cost.csv").read_text()
+
+
+def test_networks_to_be_counted_compose():
+    with composing(CONF.parent / "sweeps") as compose:
+        known = {tuple(o for o in node.get("overrides", ()) if "size=" not in o) for node in SWEEP["networks"]}
+        for overrides in known:
+            compose([*overrides], "cost")
+
+
 def test_rows_that_differ_in_their_name_alone_share_a_line():
     cells = [cell(), cell(row="DARK"), cell(size="64x64")]
     assert [group.rows for group in merged(cells)] == [["baseline", "DARK"], ["baseline"]]
 
 
 def test_ratios_are_of_neighbouring_rounds():
-    found = summarised([0.2, 0.4, 0.2], [0.1, 0.2, 0.2])
-    assert found["ratio"] == 2 and found["low"] == 1.5 and found["high"] == 2 and found["turns"] == 3
-    assert found["first"] == 5 and found["second"] == 5
+    assert ratios([0.2, 0.4, 0.2], [0.1, 0.2, 0.2]) == Ratios(5, 5, ratio=2, low=1.5, high=2, turns=3)
 
 
 def test_page_is_whole_and_says_what_differs():
-    speed = Speed("64x64", 1, 10, 14, 1.4, 1.3, 1.5, 20, "a processor", (34, 45), 1.32, 0.58, 0.25)
+    speed = Speed("64x64", 1, Ratios(10, 14, 1.4, 1.3, 1.5, 20), "a processor", (34, 45), 1.32, 0.58, 0.25)
     html = page("Costs", [cell(excuses={"params": "the code has 25.60 M"}), cell(cost=None)], [speed])
     assert "the code has 25.60 M" in html and "+40 %" in html and "unexplained" in html
     assert "http" not in html.replace("http://www.w3.org", "")

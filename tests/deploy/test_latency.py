@@ -8,9 +8,9 @@ import torch
 
 from model_cases import build, resnet
 from poserep.codecs import RLE, Heatmap
-from poserep.deploy import latency
-from poserep.deploy.latency import WAYS, cores, race, timings
-from poserep.deploy.latency.ways import onnx
+from poserep.deploy.latency.stopwatch import cores, processor, race, seconds_of
+from poserep.deploy.latency.timings import timings
+from poserep.deploy.latency.ways import WAYS, onnx
 from poserep.errors import InputError
 from poserep.models import Deconv, RLEHead
 
@@ -23,9 +23,14 @@ def net():
 
 def test_functions_take_turns_and_the_first_call_of_a_turn_is_not_counted():
     called = []
-    found = race({"a": lambda: called.append("a"), "b": lambda: called.append("b")}, rounds=2, calls=3)
+    found = race({name: seconds_of(lambda name=name: called.append(name)) for name in "ab"}, rounds=2, calls=3)
     assert "".join(called) == "aaaabbbbaaaabbbb"
     assert {name: len(seconds) for name, seconds in found.items()} == {"a": 6, "b": 6}
+
+
+def test_functions_leave_when_they_have_had_their_time_and_three_calls():
+    found = race({"slow": seconds_of(lambda: time.sleep(0.02)), "fast": seconds_of(lambda: None)}, 10**9, seconds=0.03)
+    assert len(found["slow"]) == 3 and len(found["fast"]) > 3
 
 
 def test_network_and_decoding_are_timed_apart(monkeypatch):
@@ -107,8 +112,8 @@ def test_missing_runtime_is_named(monkeypatch):
     [
         ({"ways": ("tensorrt",)}, "'tensorrt' is not one of eager, compiled, onnx"),
         ({"batches": (0,)}, "batches of 0 images"),
-        ({"threads": (-1,)}, "-1 threads"),
-        ({"seconds": 0}, "0 seconds are no time"),
+        ({"threads": (-1,)}, "-1 threads cannot be used"),
+        ({"seconds": 0}, "seconds=0 cannot be spent"),
         ({"device": "tpu"}, "'tpu' is neither cpu nor cuda"),
     ],
 )
@@ -124,4 +129,4 @@ def test_device_that_is_not_there(monkeypatch):
 
 
 def test_processor_has_a_name():
-    assert latency.processor()
+    assert processor()

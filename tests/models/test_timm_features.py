@@ -7,10 +7,9 @@ import timm
 import torch
 from torch import nn
 
-from model_cases import build, resnet
-from poserep.codecs import Heatmap
+from model_cases import resnet
 from poserep.errors import InputError
-from poserep.models import Deconv, HRNet, TimmFeatures
+from poserep.models import HRNet, TimmFeatures
 from poserep.models.cost import parameters
 from poserep.models.init import small_normal
 
@@ -45,18 +44,21 @@ MAPS = [
 ]
 
 
-@pytest.mark.parametrize("name", TRUNKS)
-def test_trunks_have_the_published_parameters(name):
-    make, count = TRUNKS[name]
+def test_trunks_have_the_published_parameters():
     with torch.device("meta"):
-        assert parameters(make()) == count
+        for name, (make, count) in TRUNKS.items():
+            assert parameters(make()) == count, name
 
 
-# SimpleBaseline, table 3: 34.0M, 53.0M, 68.6M.
-@pytest.mark.parametrize(("depth", "count"), [(50, 33_999_697), (101, 52_991_825), (152, 68_635_473)])
-def test_simple_baselines_have_the_published_parameters(depth, count):
-    with torch.device("meta"):
-        assert parameters(build(resnet(depth), Deconv, Heatmap("256x192"))) == count
+def test_finer_maps_down_to_stride_4_are_added_if_a_head_reads_them():
+    for name, index, strides in (
+        ("resnet18", 4, (4, 8, 16, 32)), ("resnet18", 2, (4, 8)), ("resnet18", -2, (4, 8, 16)),
+        ("convnext_atto", 3, (4, 8, 16, 32)), ("vit_tiny_patch16_224", -1, (16,)),
+    ):  # fmt: skip
+        assert TimmFeatures(name, (index,), size=(64, 64), multiscale=True).strides == strides
+    assert TimmFeatures("resnet18", (2, 4), multiscale=True).strides == (8, 32)
+    with pytest.raises(InputError, match=r"out_indices=\[7\] must be some of its feature maps"):
+        TimmFeatures("resnet18", (7,), multiscale=True)
 
 
 @pytest.mark.parametrize(("name", "indices", "channels", "strides"), MAPS)
@@ -135,6 +137,7 @@ def test_without_it_timm_silences_the_blocks_of_resnets():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: TimmFeatures("resnet5000", (4,)), "resnet5000"),
         (lambda: TimmFeatures("resnet18", (7,)), r"must be some of its feature maps: 0 \(stride 2, 64 channels\), 1"),
         (lambda: TimmFeatures("resnet18", ()), r"out_indices=\[\] must be some of its feature maps"),
         (lambda: TimmFeatures("vit_tiny_patch16_224", (20,)), r"11 \(stride 16, 192 channels\)"),
