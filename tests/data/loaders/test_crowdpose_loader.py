@@ -40,14 +40,11 @@ def draw(folder, width: int, height: int, orientation: int = 1):
     Image.new("RGB", (width, height)).save(folder / "1.png", exif=exif)
 
 
-@pytest.mark.parametrize("head", ["head", "top_head"])
-def test_the_head_has_two_names_and_the_area_is_a_part_of_the_annotated_box(tmp_path, head):
-    path = write(tmp_path, person(5, bbox=[-10, 20, 50, 70], area=1.0), names=[*NAMES[:12], head, "neck"])
-    (found,) = load_crowdpose(path, tmp_path, CROWDPOSE)
-    assert found.box.tolist() == [0, 20, 40, 70] and found.area == pytest.approx(0.53 * 50 * 70)
-
-
-def test_other_names_are_refused(tmp_path):
+def test_the_head_has_two_names_and_the_area_is_a_part_of_the_annotated_box(tmp_path):
+    for head in ("head", "top_head"):
+        path = write(tmp_path, person(5, bbox=[-10, 20, 50, 70], area=1.0), names=[*NAMES[:12], head, "neck"])
+        (found,) = load_crowdpose(path, tmp_path, CROWDPOSE)
+        assert found.box.tolist() == [0, 20, 40, 70] and found.area == pytest.approx(0.53 * 50 * 70)
     path = write(tmp_path, person(5), names=[*NAMES[:12], "hat", "neck"])
     with pytest.raises(InputError, match="not those of skeleton 'crowdpose'"):
         load_crowdpose(path, tmp_path, CROWDPOSE)
@@ -64,13 +61,12 @@ def test_exchanged_sizes_are_mended_by_the_file_whatever_its_orientation(tmp_pat
     assert tally == Tally(2, mended=Counter({"image sizes exchanged": 1}))
 
 
-@pytest.mark.parametrize("broken", [False, True])
-def test_images_that_cannot_be_read_are_not_held_against_the_sizes(tmp_path, broken):
-    if broken:
+def test_images_that_cannot_be_read_are_not_held_against_the_sizes(tmp_path):
+    for _ in range(2):
+        tally = Tally()
+        (found,) = load_crowdpose(write(tmp_path, person(1), size=(100, 60)), tmp_path, CROWDPOSE, tally=tally)
+        assert found.box.tolist() == [10, 20, 40, 40] and not tally.mended
         (tmp_path / "1.png").write_bytes(b"no image")
-    tally = Tally()
-    (found,) = load_crowdpose(write(tmp_path, person(1), size=(100, 60)), tmp_path, CROWDPOSE, tally=tally)
-    assert found.box.tolist() == [10, 20, 40, 40] and not tally.mended
 
 
 def test_images_of_another_size_are_refused_or_counted(tmp_path):
@@ -113,7 +109,7 @@ PERSONS = broken(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(PERSONS, max_size=3), st.booleans())
 def test_no_annotation_breaks_the_loader_or_gets_lost(annotations, skip):
     tally = Tally()
