@@ -26,8 +26,9 @@ ALLOWED = {
     **{part: {"errors", "geometry", "overrides", "skeleton"} for part in VOCABULARY},
     "codecs": VOCABULARY,
     "models": VOCABULARY,
-    "metrics": VOCABULARY,
-    "data": VOCABULARY | {"metrics"},
+    "data": VOCABULARY,
+    # The reader of annotation files.
+    "metrics": VOCABULARY | {"data"},
     "runs": VOCABULARY,
     "training": VOCABULARY | CORE | {"runs"},
     "sweeps": VOCABULARY | CORE | {"runs", "training"},

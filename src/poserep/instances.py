@@ -1,4 +1,4 @@
-"""The record of a person that every loader returns, the loader's tally, and the table that workers share."""
+"""A person as every loader returns it, the tally, the table that workers share, and the truth of an evaluation."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,8 @@ from typing import Any, overload
 import numpy as np
 
 from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.skeleton import Skeleton
 
 # Area of a person as a share of its box where no mask is annotated, as in CrowdPose's evaluation.
 BOX_COVER = 0.53
@@ -135,3 +137,32 @@ class InstanceTable(Sequence[Instance]):
             float(self.area[i]),
             float(self.head[i]),
         )
+
+
+class Truth:
+    """What predictions are scored against.
+
+    Args:
+        instances: What predictions are made for; their ``index`` is a position in it.
+        skeleton: Of the instances.
+        annotations: The file that the instances were read from; some metrics need all of it.
+        size: Of the network's input.
+        padding: Factor by which the crops are larger than the boxes.
+    """
+
+    def __init__(
+        self,
+        instances: Sequence[Instance],
+        skeleton: Skeleton,
+        annotations: str | Path,
+        size: Size,
+        padding: float = 1.25,
+    ) -> None:
+        self.instances, self.skeleton, self.annotations = InstanceTable.of(instances), skeleton, Path(annotations)
+        self.size, self.padding = size, padding
+        self.sigmas = np.array(skeleton.sigmas)
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """(P, K) bool: which joints are annotated."""
+        return self.instances.weight > 0

@@ -18,8 +18,7 @@ from poserep.deploy import export, parity
 from poserep.deploy.card import KEY, Card
 from poserep.deploy.crops import crops
 from poserep.deploy.estimators import OnnxEstimator
-from poserep.deploy.graph import PoseGraph
-from poserep.deploy.restore import restore_graph
+from poserep.deploy.graph import PoseGraph, restore_graph
 from poserep.errors import InputError
 from poserep.runs.create import prepare
 from poserep.skeleton import COCO

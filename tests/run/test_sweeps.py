@@ -26,11 +26,10 @@ from poserep.config import make
 from poserep.data.from_config import skeleton_of
 from poserep.geometry import Size
 from poserep.models import Stacks, TimmFeatures
-from poserep.overrides import CONF, key_of
+from poserep.overrides import CONF, SWEEPS, key_of
 from poserep.runs.create import prepare, resolved
 from poserep.runs.plan import Cell
-from poserep.sweeps.compositions import SWEEPS, cells_of, compositions, names, table
-from poserep.sweeps.files import read_sweep
+from poserep.sweeps.files import cells_of, complete_table, compositions, read_sweep, table_names
 from poserep.sweeps.table import MODES, Table
 from poserep.training import network
 from poserep.training.build import effective_lr
@@ -44,12 +43,12 @@ GROUPS = ("backbone", "data", "representation", "size")
 CODEC = "representation.codec."
 UNSEEN = {"bounds", "criterion", "flip_shift", "label", "merge_on", "quantise", "readouts", "score", "score_threshold"}
 LARGE = 128 * 128
-NAMES = names()
+NAMES = table_names()
 
 
 @cache
 def read(name: str) -> Table:
-    return table(name)
+    return complete_table(name)
 
 
 @cache

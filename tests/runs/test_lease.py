@@ -15,7 +15,7 @@ from poserep.runs import interrupt
 from poserep.runs.devices import claimed_gpus
 from poserep.runs.interrupt import StopRequest
 from poserep.runs.lease import Lease, holder
-from poserep.training.stop import Stop
+from poserep.training.stop_on_signal import StopOnSignal
 
 
 def leases(folder):
@@ -180,6 +180,6 @@ def test_waiting_for_a_gpu_ends_with_the_sweep(tmp_path, monkeypatch):
 def test_a_run_that_was_lost_saves_nothing(tmp_path):
     request = StopRequest()
     request.lose()
-    stop = Stop(request, tmp_path / "last.ckpt")
+    stop = StopOnSignal(request, tmp_path / "last.ckpt")
     with pytest.raises(Stopped, match="another process has taken"):
         stop.on_train_batch_end(None, None, None, None, 0)

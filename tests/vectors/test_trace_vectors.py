@@ -28,7 +28,7 @@ from poserep.geometry import Crop
 from poserep.models.weights.load import load_official
 from poserep.overrides import key_of
 from poserep.skeleton import COCO
-from poserep.sweeps.compositions import cells_of, compositions, table
+from poserep.sweeps.files import cells_of, complete_table, compositions
 from poserep.training.build import effective_lr
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network
@@ -81,7 +81,7 @@ class Recorder(Callback):
 def configuration(name: str) -> DictConfig:
     """The published row's, with the trace's network, size and length."""
     sweep, row, changes = ROWS[name]
-    (cell,) = (c for c in cells_of(table(sweep, "published"), {"seed": ["seed=0"]}) if row in c.rows)
+    (cell,) = (c for c in cells_of(complete_table(sweep, "published"), {"seed": ["seed=0"]}) if row in c.rows)
     changes = {
         **changes, "backbone": "resnet18", "backbone.weights": "null", "trainer.batch": str(BATCH),
         "optim.reference_batch": str(BATCH), "trainer.epochs": "3",

@@ -87,7 +87,8 @@ class PoseDataModule(lightning.LightningDataModule):
 
     Args:
         train: Training set; None for evaluation alone.
-        evaluation: Evaluation sets by their boxes, ``gt`` and/or ``det``; one loader each, in this order.
+        evaluation: Evaluation sets by their boxes, ``gt`` and/or ``det``. The first one validates training; a test
+            takes all, with one loader each, in this order.
         batch: Training samples per step over all devices; evaluation takes as many on every device.
         seed: Seed of the order of training samples.
         workers: Loader processes per device.
@@ -107,11 +108,16 @@ class PoseDataModule(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.train, self.evaluation = train, dict(evaluation)
-        self.boxes = list(evaluation)
-        # The epoch that training starts with, and the steps of it that are done. The sampler must know them before
-        # Lightning restores a checkpoint, as the loader's workers fetch as soon as it is made.
-        self.first_epoch, self.first_step = 0, 0
+        self._resumed = 0, 0
         self.batch, self.seed, self.workers, self.drop_last = batch, seed, workers, drop_last
+
+    def resume(self, epoch: int, steps: int) -> None:
+        """Start training in an epoch of which some steps are done.
+
+        The sampler must know them before Lightning restores a checkpoint, as the loader's workers fetch as soon as it
+        is made.
+        """
+        self._resumed = epoch, steps
 
     def per_device(self) -> int:
         """Return the training samples per step on one device.
@@ -134,15 +140,19 @@ class PoseDataModule(lightning.LightningDataModule):
         assert self.train is not None
         batch = self.per_device()
         sampler = EpochSampler(len(self.train), self.seed, *self._ranks())
-        sampler.resume(self.first_epoch, self.first_step * batch)
+        epoch, steps = self._resumed
+        sampler.resume(epoch, steps * batch)
         return self._loader(self.train, sampler, batch, self.drop_last and len(sampler) >= batch)
 
     def val_dataloader(self) -> list[DataLoader]:
-        """Return one loader for each kind of boxes in ``boxes``."""
-        chosen = [self.evaluation[boxes] for boxes in self.boxes]
+        """Return the loader that validates training."""
+        return self.test_dataloader()[:1]
+
+    def test_dataloader(self) -> list[DataLoader]:
+        """Return one loader for each kind of boxes."""
         return [
             self._loader(data, BlockSampler(len(data), self.batch, *self._ranks()), self.batch, False)
-            for data in chosen
+            for data in self.evaluation.values()
         ]
 
     def _loader(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from poserep.config import DictConfig, OmegaConf, make
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.instances import Instance, Tally
+from poserep.instances import Instance, Tally, Truth
 from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton
 
 if TYPE_CHECKING:
@@ -121,3 +121,9 @@ def dataset_of(cfg: DictConfig, instances: list[Instance], skeleton: Skeleton, a
         read=image_reader(cfg),
         **options,
     )
+
+
+def truth_of(cfg: DictConfig, instances: Sequence[Instance], skeleton: Skeleton, root: Path) -> Truth:
+    """Return what predictions for persons of the validation split are scored against."""
+    padding = (cfg.data.get("crop") or {}).get("padding", 1.25)
+    return Truth(instances, skeleton, root / cfg.data.val.annotations, Size.parse(cfg.input_size), padding)

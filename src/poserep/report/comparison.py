@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import mean, stdev
 from typing import NamedTuple
 
-from poserep.metrics.protocol import Protocol, line
+from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.report.labels import Result, height_and_width, input_size, run_settings, scheme_title
 from poserep.runs.values import CALIBRATION_MEASURES, calibration_by_readout, format_number, is_undefined, shown_columns
 
@@ -90,7 +90,7 @@ def comparison_rows(results: Sequence[Result]) -> list[ComparisonRow]:
     cells: dict[tuple[str, str, str, str, str], list[Result]] = {}
     for result, setting in zip(results, run_settings(results), strict=True):
         for readout in next(iter(result["metrics"].values())):
-            protocol = line([Protocol.load(by_readout[readout]) for by_readout in result["protocol"].values()])
+            protocol = protocol_line([Protocol.load(by_readout[readout]) for by_readout in result["protocol"].values()])
             key = (scheme_title(result), readout, input_size(result), setting, protocol)
             cells.setdefault(key, []).append(result)
     rows = [_joined(*key, runs) for key, runs in cells.items()]

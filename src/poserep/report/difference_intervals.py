@@ -105,7 +105,7 @@ class _Intervals:
     def compute(self, row: PublishedRow, base: PublishedRow, seeds: Sequence[int], metric: str) -> dict[str, Any]:
         """Return difference and interval of the two rows' runs of some seeds."""
         # Intervals that are kept need no metrics, which take a second to import.
-        from poserep.metrics.paired import paired
+        from poserep.metrics.bootstrap import paired_bootstrap
         from poserep.report.compare.stored import check_protocols, read_side
 
         a, b = (
@@ -115,7 +115,7 @@ class _Intervals:
         for run in (*a, *b):
             check_protocols(a[0], run)
         ours, theirs = ([self._resampler(run.path, run.readout, metric) for run in side] for side in (a, b))
-        found = paired(ours, theirs, metric, self.samples, level=CONFIDENCE)
+        found = paired_bootstrap(ours, theirs, metric, self.samples, level=CONFIDENCE)
         for run, value in zip((*a, *b), found.a.values + found.b.values, strict=True):
             if not run.agrees(metric, value):
                 was = f"was {run.values[metric]:.6g} when it was evaluated"

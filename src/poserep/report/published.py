@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any, NamedTuple
 
-from poserep.metrics.protocol import Protocol, line
+from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.overrides import key_of
 from poserep.report.comparison import known_mean
 from poserep.report.deviations import (
@@ -187,7 +187,7 @@ def _filled(table: Table, blank: PublishedRow, group: Sequence[AskedRun]) -> Pub
             values = [result["metrics"][table.boxes][readout] for result in results]
             protocol = Protocol.load(first["protocol"][table.boxes][readout])
             filled["values"] = {name: tuple(v[name] for v in values) for name in values[0]}
-            filled["protocol"] = line([protocol])
+            filled["protocol"] = protocol_line([protocol])
             if table.data and not foreign and protocol.instances < FEW:
                 foreign = True
                 marks.append(f"only {protocol.instances} {table.boxes} boxes")

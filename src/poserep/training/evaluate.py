@@ -110,20 +110,20 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     """
     run = restore(run_dir, cfg)
     trainer = make_trainer(cfg, [], [])
-    found = evaluate(run, trainer, cfg, list(run.data.evaluation))
+    record = evaluate(run, trainer)
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
     config["contents"] = contents(config)
     size = Size.parse(cfg.input_size)
     counted = summary(run.module.net, size.height, size.width)
     about = {"run": run_dir.name, "config": config, "cost": counted, "provenance": provenance(), "loaded": loaded(run)}
-    result = {"id": identity(config), **about, **found}
+    result = {"id": identity(config), **about, **record}
     if trainer.is_global_zero:
         save_predictions(run, run_dir / f"evaluation-{result['id']}.npz")
         write_json(run_dir / f"evaluation-{result['id']}.json", result)
         for text in tallies(run):
             print(text)
-        evaluation_sheet(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found).show()
+        evaluation_sheet(f"{run_dir.name}, checkpoint {cfg.checkpoint}", record).show()
         for path in (run_dir / f"evaluation-{result['id']}.json", *save_submissions(run, run_dir, result["id"])):
             print(f"written: {path}")
     return result

@@ -27,11 +27,11 @@ from poserep.runs.launch import is_rank
 from poserep.runs.lease import Lease, by_whom, held_by_this_launch, holder
 from poserep.runs.rundir import RunDir
 from poserep.training.build import Run, build
-from poserep.training.evaluation import evaluate, save_predictions
+from poserep.training.evaluation import annotated_predictions, evaluate, save_predictions
 from poserep.training.loggers import JsonlLogger, finish
 from poserep.training.progress import Progress
-from poserep.training.samples import save_samples
-from poserep.training.stop import Stop
+from poserep.training.samples import save_samples, save_worst
+from poserep.training.stop_on_signal import StopOnSignal
 from poserep.training.trainer import make_trainer, quiet
 
 
@@ -126,19 +126,16 @@ def _fit(run_dir: RunDir, loggers: list[Logger], main: bool, request: StopReques
     run = build(cfg)
     about = describe(cfg, run)
     checkpoints = run_dir / "checkpoints"
-    every_box = list(run.data.evaluation)
-    # Selection and curves take one kind of boxes, always the same.
-    run.module.boxes = run.data.boxes = every_box[:1]
-    metric = run.module.metric
-    chief = metric.columns[0]
+    scorer = run.module.scorer
+    chief = scorer.columns[0]
     progress = Progress()
     last = checkpoints / "last.ckpt"
     callbacks: list[Callback] = [
         progress,
-        Stop(request, last),
+        StopOnSignal(request, last),
         ModelCheckpoint(checkpoints, "last", enable_version_counter=False, save_on_train_epoch_end=True),
         ModelCheckpoint(
-            checkpoints, "best", f"val/{chief}_{every_box[0]}", mode="min" if chief in metric.lower else "max",
+            checkpoints, "best", f"val/{chief}_{run.module.boxes[0]}", mode="min" if chief in scorer.lower else "max",
             save_weights_only=True, enable_version_counter=False, save_on_train_epoch_end=False,
         ),
     ]  # fmt: skip
@@ -152,16 +149,15 @@ def _fit(run_dir: RunDir, loggers: list[Logger], main: bool, request: StopReques
     if last.is_file():
         saved = torch.load(last, map_location="cpu", weights_only=True)
         within = saved.get("within") or {"epoch": saved["epoch"] + 1, "steps": 0}
-        run.data.first_epoch, run.data.first_step = within["epoch"], within["steps"]
+        run.data.resume(within["epoch"], within["steps"])
     request.check()
-    if cfg.trainer.compile:
-        run.module.net.compile()
     trainer.fit(run.module, run.data, ckpt_path=last if last.is_file() else None, weights_only=True)
     trained = time.time() - began
-    found = evaluate(run, trainer, cfg, every_box)
+    record = evaluate(run, trainer)
     if main:
         save_predictions(run, run_dir.predictions_file())
         save_samples(run, run_dir.samples_file)
+        save_worst(run, annotated_predictions(run), run_dir.worst_file)
     return {
         "status": "finished",
         "id": identity(config),
@@ -176,7 +172,7 @@ def _fit(run_dir: RunDir, loggers: list[Logger], main: bool, request: StopReques
         "checkpoint": "last",
         "provenance": provenance(),
         "loaded": loaded(run),
-        **found,
+        **record,
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from poserep.metrics.protocol import Protocol, line
+from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.runs.sheet import Sheet, numbers, texts
 from poserep.runs.values import CALIBRATION_MEASURES, format_number
 
@@ -31,5 +31,5 @@ def evaluation_sheet(title: str, evaluation: Mapping[str, Any]) -> Sheet:
             rows.append([boxes, readout, *cells, *(format_number(scores.get(key), 3) for _, key in measures)])
     heads = (*texts("boxes", "readout"), *numbers(*columns, *(name for name, _ in measures)))
     readouts = next(iter(protocol.values()))
-    followed = dict.fromkeys(line([Protocol.load(by[r]) for by in protocol.values()]) for r in readouts)
+    followed = dict.fromkeys(protocol_line([Protocol.load(by[r]) for by in protocol.values()]) for r in readouts)
     return Sheet(title, heads, rows, notes=[f"protocol: {text}" for text in followed])

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from poserep.config import make
 from poserep.data.check import image_rules, person_rules, record_rules
 from poserep.data.check.findings import Finding, Rule, Section
 from poserep.data.check.image_headers import ImageHeader, ImageReader, headers_of
 from poserep.data.check.load_split import LoadedSplit, coco_file_of, load_split
 from poserep.data.check.person_rules import PersonArrays
 from poserep.data.coco_file import CocoFile, read_detections
-from poserep.data.from_config import is_labelled, root_of, skeleton_of, split_files, splits_of
+from poserep.data.from_config import is_labelled, root_of, skeleton_of, split_files, splits_of, truth_of
 from poserep.errors import InputError
-from poserep.metrics.build import metric_of
 from poserep.skeleton import Skeleton
 
 UNUSABLE_SKELETON = Rule("skeleton that cannot be used", "mend data.skeleton; nothing else can be checked before")
@@ -110,12 +110,12 @@ def _persons(persons: PersonArrays, skeleton: Skeleton, cut: bool) -> Iterator[F
 def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, broken: bool) -> Iterator[Finding]:
     """Yield what keeps the metric from measuring the evaluated persons."""
     try:
-        metric = metric_of(cfg, loaded.instances, skeleton, root)
+        scorer = make(cfg.data.metric, truth_of(cfg, loaded.instances, skeleton, root))
     except InputError as error:
         if not broken:
             yield Finding(METRIC, cfg.data.metric._target_.split(".")[-1], str(error))
         return
-    if metric.area == "annotation":
+    if scorer.area == "annotation":
         yield from person_rules.unscaled(loaded.instances)
 
 

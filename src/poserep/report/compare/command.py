@@ -15,7 +15,7 @@ from typing import Any
 from poserep.cli import parser_of
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
-from poserep.metrics.paired import Difference, Side, paired
+from poserep.metrics.bootstrap import Difference, Side, paired_bootstrap
 from poserep.report.compare.stored import StoredEvaluation, check_protocols, read_side, rebuild
 from poserep.runs.sheet import Sheet, numbers, texts
 
@@ -51,13 +51,10 @@ def compare_sides(
     differences = list(dict.fromkeys(line for run in (*a, *b) for line in check_protocols(a[0], run)))
     sides, lower = [], False
     for side in (a, b):
-        scorers = [rebuild(run) for run in side]
-        if score_threshold is not None:
-            for scorer, _ in scorers:
-                scorer.score_threshold = score_threshold
+        scorers = [rebuild(run, score_threshold) for run in side]
         lower = name in scorers[0][0].lower
         sides.append([scorer.resampler(predictions, [name]) for scorer, predictions in scorers])
-    found = paired(sides[0], sides[1], name, samples, seed, LEVEL)
+    found = paired_bootstrap(sides[0], sides[1], name, samples, seed, LEVEL)
     if score_threshold is not None:
         differences = [line for line in differences if not line.startswith("score_threshold")]
     else:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from poserep.errors import InputError
-from poserep.metrics.taxonomy import KINDS, areas, kinds
+from poserep.metrics.taxonomy import KINDS, areas, error_kinds
 from poserep.report.compare.stored import StoredEvaluation, rebuild
 
 # Kinds of predictions whose keypoint similarity to their own annotation is at least 0.5.
@@ -76,17 +76,17 @@ def joint_errors(evaluation: StoredEvaluation) -> JointErrors:
     if evaluation.boxes != "gt":
         raise InputError(f"{evaluation.name}: boxes={evaluation.boxes} have no joints of their own; take those of gt")
     scorer, predictions = rebuild(evaluation)
-    table = scorer.instances
-    predictions = type(predictions)(*(column[(table.weight[predictions.index] > 0).any(1)] for column in predictions))
+    truth, table = scorer.truth, scorer.truth.instances
+    predictions = predictions.take(truth.labelled[predictions.index].any(1))
     index = predictions.index
     if not len(index):
         raise InputError(f"{evaluation.name}: no joint is labelled, so that there is nothing to judge")
     area, _ = areas(table)
     distance = np.linalg.norm(predictions.xy.astype(float) - table.keypoints[index], axis=-1)
     size = np.sqrt(area[index])
-    error = np.where(table.weight[index] > 0, distance / size[:, None], np.nan)
-    kind = kinds(predictions, table, area, np.array(scorer.skeleton.sigmas))
-    return JointErrors(scorer.skeleton.names, table.id[index], size, error, kind)
+    error = np.where(truth.labelled[index], distance / size[:, None], np.nan)
+    kind = error_kinds(predictions, truth, area)
+    return JointErrors(truth.skeleton.names, table.id[index], size, error, kind)
 
 
 def by_person_size(runs: Sequence[JointErrors], parts: int = 4) -> list[SizeClass]:

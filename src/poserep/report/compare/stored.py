@@ -6,14 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from poserep.config import DictConfig, OmegaConf
-from poserep.data.from_config import instances_of, root_of, skeleton_of, split_files
+from poserep.config import DictConfig, OmegaConf, make
+from poserep.data.from_config import instances_of, root_of, skeleton_of, split_files, truth_of
 from poserep.errors import InputError
 from poserep.files import file_hash
-from poserep.instances import InstanceTable
-from poserep.metrics.base import PoseMetric, Predictions
-from poserep.metrics.build import metric_of
-from poserep.metrics.protocol import Protocol, judged
+from poserep.metrics.protocol import Protocol, truth_and_metric
+from poserep.metrics.scorer import Predictions, Scorer
 from poserep.report.labels import differing_keys
 from poserep.runs.identity import flatten
 from poserep.runs.rundir import RunDir, named_result
@@ -115,15 +113,19 @@ def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
     """
     differ = {key: (getattr(a.protocol, key), getattr(b.protocol, key)) for key in a.protocol.differs(b.protocol)}
     lines = {key: f"{key} ({first}, {second})" for key, (first, second) in differ.items()}
-    records = [judged(run.protocol.record()) for run in (a, b)]
+    records = [truth_and_metric(run.protocol.record()) for run in (a, b)]
     refused = [line for key, line in lines.items() if records[0].get(key) != records[1].get(key)]
     if refused:
         raise InputError(f"{a.name} and {b.name} were not evaluated on the same: they differ in {', '.join(refused)}")
     return list(lines.values())
 
 
-def rebuild(evaluation: StoredEvaluation) -> tuple[PoseMetric, Predictions]:
+def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) -> tuple[Scorer, Predictions]:
     """Return the scorer of a stored evaluation and its predictions, as when the run was evaluated.
+
+    Args:
+        evaluation: What was stored.
+        score_threshold: Replaces the threshold that the run was evaluated with.
 
     Raises:
         InputError: If files have changed since then, or the predictions are those of other boxes.
@@ -141,14 +143,15 @@ def rebuild(evaluation: StoredEvaluation) -> tuple[PoseMetric, Predictions]:
             )
     skeleton = skeleton_of(cfg)
     persons = instances_of(cfg, "val", skeleton, root, evaluation.boxes)[: cfg.trainer.get("limit")]
-    instances = InstanceTable.of(persons)
+    truth = truth_of(cfg, persons, skeleton, root)
     stored = evaluation.run_dir.predictions(evaluation.evaluation)
     for key in ("image_id", "id", "box"):
-        if not np.array_equal(stored[f"{evaluation.boxes}/{key}"], getattr(instances, key)):
+        if not np.array_equal(stored[f"{evaluation.boxes}/{key}"], getattr(truth.instances, key)):
             raise InputError(
                 f"{evaluation.run_dir.predictions_file(evaluation.evaluation)} holds predictions of other boxes than "
                 f"{files['annotations']} now gives (their {key} differs); evaluate again with poserep evaluate"
             )
     keys = ("index", f"{evaluation.readout}/xy", f"{evaluation.readout}/score")
-    predictions = Predictions(*(stored[f"{evaluation.boxes}/{key}"] for key in keys))
-    return metric_of(cfg, instances, skeleton, root, evaluation.protocol.score_threshold), predictions
+    index, xy, score = (stored[f"{evaluation.boxes}/{key}"] for key in keys)
+    threshold = evaluation.protocol.score_threshold if score_threshold is None else score_threshold
+    return make(cfg.data.metric, truth), Predictions(index, xy, score, threshold)

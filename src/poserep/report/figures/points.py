@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from poserep.metrics.protocol import judged
+from poserep.metrics.protocol import truth_and_metric
 from poserep.report.labels import Result, differing_keys, height_and_width, input_size, scheme_title
 from poserep.runs.identity import flatten
 from poserep.runs.values import is_undefined, shown_columns
@@ -100,7 +100,7 @@ def grouped_results(results: Sequence[Result]) -> list[ResultGroup]:
     groups: dict[str, tuple[dict[str, Any], list[Result]]] = {}
     for result in results:
         if boxes in result["metrics"] and shown_columns(result) == shown:
-            protocol = flatten(judged(_default(result["protocol"][boxes])))
+            protocol = flatten(truth_and_metric(_default(result["protocol"][boxes])))
             groups.setdefault(json.dumps(protocol, sort_keys=True), (protocol, []))[1].append(result)
     known = [protocol for protocol, _ in groups.values()]
     keys = {key: None for protocol in known for key in protocol}

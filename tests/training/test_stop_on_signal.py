@@ -7,7 +7,7 @@ from poserep.errors import Stopped
 from poserep.runs.create import prepare
 from poserep.runs.lease import holder
 from poserep.training.fit import fit
-from poserep.training.stop import Stop
+from poserep.training.stop_on_signal import StopOnSignal
 
 
 def weights(run_dir):
@@ -23,7 +23,7 @@ def test_a_run_stopped_within_an_epoch_continues_there(configure, monkeypatch, t
     expected = fit(whole)
     stopped = prepare(configure(*overrides, f"runs={tmp_path}/stopped"), "backbone")
     steps = []
-    on_train_batch_end = Stop.on_train_batch_end
+    on_train_batch_end = StopOnSignal.on_train_batch_end
 
     def asked_in_the_sixth(self, *arguments):
         steps.append(arguments[-1])
@@ -31,7 +31,7 @@ def test_a_run_stopped_within_an_epoch_continues_there(configure, monkeypatch, t
             self.request.ask("SIGTERM")
         on_train_batch_end(self, *arguments)
 
-    monkeypatch.setattr(Stop, "on_train_batch_end", asked_in_the_sixth)
+    monkeypatch.setattr(StopOnSignal, "on_train_batch_end", asked_in_the_sixth)
     with pytest.raises(Stopped):
         fit(stopped)
     assert stopped.status()["state"] == "stopped" and holder(stopped.path) is None

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from poserep.batch import Points
 from poserep.data.loaders.crowdpose import load_crowdpose
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.instances import Instance
+from poserep.instances import Instance, Truth
 from poserep.metrics.crowdpose import CrowdPoseAP
+from poserep.metrics.scorer import Predictions
 from poserep.skeleton import CROWDPOSE
 from reference.vectors import arrays, full
 
@@ -33,31 +32,34 @@ def truth(*crowding) -> dict:
     }
 
 
-def metric(folder: Path, data: dict, **options) -> CrowdPoseAP:
+def scorer(folder: Path, data: dict, **options) -> CrowdPoseAP:
     path = folder / "a.json"
     path.write_text(json.dumps(data))
-    return CrowdPoseAP(load_crowdpose(path, folder, CROWDPOSE), path, CROWDPOSE, SIZE, **options)
+    return CrowdPoseAP(Truth(load_crowdpose(path, folder, CROWDPOSE), CROWDPOSE, path, SIZE), **options)
+
+
+def predicted(subject: CrowdPoseAP, shift=0.0) -> Predictions:
+    xy = subject.truth.instances.keypoints.copy()
+    xy[..., 0] += np.reshape(shift, (-1, 1))
+    return Predictions(np.arange(len(xy)), xy, np.ones(xy.shape[:2], np.float32))
 
 
 def run(subject: CrowdPoseAP, shift=0.0) -> dict[str, float]:
-    xy = torch.from_numpy(subject.instances.keypoints.copy())
-    xy[..., 0] += torch.as_tensor(shift, dtype=torch.float32).reshape(-1, 1)
-    subject.update(torch.arange(len(xy)), Points(xy, torch.ones(xy.shape[:2])))
-    return subject.compute()
+    return subject(predicted(subject, shift)).values
 
 
 def test_the_truth_scores_a_hundred_on_every_measure(tmp_path):
-    subject = metric(tmp_path, truth(0.0, 0.5, 0.9))
-    values = run(subject)
+    subject = scorer(tmp_path, truth(0.0, 0.5, 0.9))
+    values, diagnosis = subject(predicted(subject))
     assert list(values) == VALUES and list(values.values()) == pytest.approx([100] * 9)
-    assert subject.diagnosis == "" and subject.area == "box"
+    assert diagnosis == "" and subject.area == "box"
 
 
 @pytest.mark.parametrize(("splits", "where"), [((0.2, 0.8), [0, 1, 1, 2]), ((0.1, 0.8), [1, 1, 1, 2])])
 def test_parts_are_half_open_and_see_their_own_images_alone(tmp_path, splits, where):
     # One image after the other is missed; a part's AP falls only with its own.
     for lost in range(4):
-        subject = metric(tmp_path, truth(0.19, 0.2, 0.79, 0.8), splits=splits)
+        subject = scorer(tmp_path, truth(0.19, 0.2, 0.79, 0.8), splits=splits)
         values = run(subject, [500.0 * (i == lost) for i in range(4)])
         for part, name in enumerate(("AP_E", "AP_M", "AP_H")):
             if part not in where:
@@ -69,44 +71,40 @@ def test_parts_are_half_open_and_see_their_own_images_alone(tmp_path, splits, wh
 
 
 def test_joints_shifted_by_known_pixels_score_what_the_formula_gives(tmp_path):
-    subject = metric(tmp_path, truth(0.5))
+    subject = scorer(tmp_path, truth(0.5))
     squared, area, variance = 8.0**2, 0.53 * 60 * 100, (2 * np.array(CROWDPOSE.sigmas)) ** 2
     assert np.exp(-squared / (2 * area * variance)).mean() == pytest.approx(0.6742, abs=1e-4)
     # Of the thresholds .50, .55, ... it reaches four.
     assert run(subject, 8.0)["AP"] == pytest.approx(40)
 
 
-def scored(subject: CrowdPoseAP, xy: torch.Tensor) -> float:
-    subject.update(torch.arange(len(xy)), Points(xy, torch.ones(xy.shape[:2])))
-    return subject.compute()["AP"]
-
-
 @pytest.mark.parametrize("lost", [1, 3, 6, 8])
 def test_lost_joints_score_what_the_formula_gives(tmp_path, lost):
-    subject = metric(tmp_path, truth(0.5))
-    xy = torch.from_numpy(subject.instances.keypoints.copy())
-    xy[:, :lost] += 1000
+    subject = scorer(tmp_path, truth(0.5))
+    predictions = predicted(subject)
+    predictions.xy[:, :lost] += 1000
     # OKS is the share of joints that are left: thresholds .50, .55, ... up to it are reached.
     steps = sum((14 - lost) / 14 >= 0.5 + 0.05 * i for i in range(10))
-    assert scored(subject, xy) == pytest.approx(10 * steps)
+    assert subject(predictions).values["AP"] == pytest.approx(10 * steps)
 
 
 def test_left_and_right_exchanged_score_what_the_formula_gives(tmp_path):
-    subject = metric(tmp_path, truth(0.5))
-    xy = torch.from_numpy(subject.instances.keypoints.copy())
+    subject = scorer(tmp_path, truth(0.5))
+    predictions = predicted(subject)
     # Neighbours on the line lie (40 / 13, 80 / 13) px apart; head and neck stay.
     squared = np.where(np.arange(14) < 12, (40**2 + 80**2) / 13**2, 0.0)
     oks = np.exp(-squared / (2 * 0.53 * 60 * 100 * (2 * np.array(CROWDPOSE.sigmas)) ** 2)).mean()
     steps = sum(oks >= 0.5 + 0.05 * i for i in range(10))
     assert 0 < steps < 10
-    assert scored(subject, xy[:, CROWDPOSE.flip_perm()]) == pytest.approx(10 * steps)
+    predictions.xy[:] = predictions.xy[:, CROWDPOSE.flip_perm()]
+    assert subject(predictions).values["AP"] == pytest.approx(10 * steps)
 
 
 def test_parts_without_persons_say_so(tmp_path):
-    subject = metric(tmp_path, truth(0.5, 0.9))
-    values = run(subject, [0.0, 500.0])
+    subject = scorer(tmp_path, truth(0.5, 0.9))
+    values, diagnosis = subject(predicted(subject, [0.0, 500.0]))
     assert values["AP_E"] == -1 and values["AP_H"] == 0
-    assert subject.diagnosis == (
+    assert diagnosis == (
         "AP_E is -1: there is no labelled person on an image with a crowdIndex below 0.2; "
         "AP_H is 0: no prediction finds a person on an image with a crowdIndex of 0.8 or more"
     )
@@ -117,53 +115,49 @@ def test_images_without_crowd_index_are_refused(tmp_path, index):
     data = truth(0.5, 0.5)
     data["images"][1]["crowdIndex"] = index
     with pytest.raises(InputError, match=r"a\.json: images \[2\] have no crowdIndex, .*CocoAP with area=box"):
-        run(metric(tmp_path, data))
+        run(scorer(tmp_path, data))
 
 
 @pytest.mark.parametrize("splits", [(0.8, 0.2), (0.5,), (0.2, 0.2)])
 def test_splits_that_do_not_ascend_are_refused(tmp_path, splits):
     with pytest.raises(InputError, match="must be two ascending crowd indices"):
-        metric(tmp_path, truth(0.5), splits=splits)
+        scorer(tmp_path, truth(0.5), splits=splits)
 
 
 def test_resampled_images_count_as_often_as_they_are_drawn(tmp_path):
-    subject = metric(tmp_path, truth(0.1, 0.5, 0.6, 0.3))
-    values = run(subject, [0.0, 9.0, 500.0, 3.0])
-    resampler = subject.resampler(subject.predictions())
+    subject = scorer(tmp_path, truth(0.1, 0.5, 0.6, 0.3))
+    predictions = predicted(subject, [0.0, 9.0, 500.0, 3.0])
+    values = subject(predictions).values
+    resampler = subject.resampler(predictions)
     assert resampler.images.tolist() == [1, 2, 3, 4]
     found = resampler(np.array([[1, 1, 1, 1], [1, 2, 0, 0]]))
     assert [found[name][0] for name in VALUES[:8]] == pytest.approx([values[name] for name in VALUES[:8]])
     assert np.isnan(found["AP_H"]).all()
-    alone = run(metric(tmp_path, truth(0.1, 0.5)), [0.0, 9.0])
+    alone = run(scorer(tmp_path, truth(0.1, 0.5)), [0.0, 9.0])
     assert found["AP_M"][1] == pytest.approx(alone["AP_M"]) and found["AP_E"][1] == pytest.approx(100)
 
 
-@pytest.fixture(scope="module")
-def official(real_data):
-    """The metric, given the predictions that the official tool was given."""
-
-    def evaluate(file: Path, name: str, **options) -> tuple[CrowdPoseAP, dict[str, float]]:
-        results = json.loads(gzip.decompress((file.parent / f"crowd_results_{name}.json.gz").read_bytes()))
-        nothing = np.zeros((14, 2), np.float32), np.zeros(14, np.float32)
-        box = np.array([0, 0, 1, 1.0])
-        instances = [
-            Instance(Path("none"), r["image_id"], n, box, *nothing, score=r["score"]) for n, r in enumerate(results)
-        ]
-        path = real_data / "crowdpose" / "crowdpose_val.json"
-        subject = CrowdPoseAP(instances, path, CROWDPOSE, SIZE, nms_threshold=None, **options)
-        keypoints = torch.tensor([r["keypoints"] for r in results]).view(-1, 14, 3)
-        subject.update(torch.arange(len(results)), Points(keypoints[..., :2], torch.ones(len(results), 14)))
-        return subject, subject.compute()
-
-    return evaluate
+def official(real_data: Path, file: Path, name: str, **options) -> tuple[CrowdPoseAP, Predictions]:
+    """The scorer, and the predictions that the official tool was given."""
+    results = json.loads(gzip.decompress((file.parent / f"crowd_results_{name}.json.gz").read_bytes()))
+    nothing = np.zeros((14, 2), np.float32), np.zeros(14, np.float32)
+    box = np.array([0, 0, 1, 1.0])
+    instances = [
+        Instance(Path("none"), r["image_id"], n, box, *nothing, score=r["score"]) for n, r in enumerate(results)
+    ]
+    truth = Truth(instances, CROWDPOSE, real_data / "crowdpose" / "crowdpose_val.json", SIZE)
+    xy = np.array([r["keypoints"] for r in results], np.float32).reshape(-1, 14, 3)[..., :2]
+    predictions = Predictions(np.arange(len(results)), xy, np.ones(xy.shape[:2], np.float32))
+    return CrowdPoseAP(truth, nms_threshold=None, **options), predictions
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("splits", [(0.2, 0.8), (0.1, 0.8)])
 @pytest.mark.parametrize("file", full("crowd_eval"))
-def test_numbers_are_those_of_the_official_tool(official, file, splits):
+def test_numbers_are_those_of_the_official_tool(real_data, file, splits):
     v = arrays(file)
-    subject, values = official(file, "A", splits=splits)
+    subject, predictions = official(real_data, file, "A", splits=splits)
+    values = subject(predictions).values
     found = np.array([values[name] for name in VALUES]) / 100
     stats = v["A_stats"]
     np.testing.assert_allclose(found[:6], stats[[0, 1, 2, 5, 6, 7]], atol=1e-9)
@@ -173,13 +167,14 @@ def test_numbers_are_those_of_the_official_tool(official, file, splits):
     if official_split:
         # The tool rounds them.
         np.testing.assert_array_equal(found[6:].round(4), stats[8:])
-        np.testing.assert_array_equal(np.bincount(subject.crowding(subject.match(subject.predictions()).params.imgIds)),
-                                      v["split_counts"])  # fmt: skip
+        images = subject.match(predictions).evaluation.params.imgIds
+        np.testing.assert_array_equal(np.bincount(subject.crowding(images)), v["split_counts"])
 
 
 @pytest.mark.real
 def test_real_truth_scores_a_hundred(real_data):
     folder = real_data / "crowdpose"
     path = folder / "crowdpose_val.json"
-    found = load_crowdpose(path, folder / "images", CROWDPOSE)
-    assert list(run(CrowdPoseAP(found, path, CROWDPOSE, SIZE, nms_threshold=None)).values()) == pytest.approx([100] * 9)
+    persons = load_crowdpose(path, folder / "images", CROWDPOSE)
+    subject = CrowdPoseAP(Truth(persons, CROWDPOSE, path, SIZE), nms_threshold=None)
+    assert list(run(subject).values()) == pytest.approx([100] * 9)

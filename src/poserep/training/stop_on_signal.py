@@ -1,4 +1,4 @@
-"""Ends a training that is asked to stop, so that it can go on from there."""
+"""Ends a training that is asked to stop, as by SIGTERM or SIGUSR1, with a checkpoint to continue from."""
 
 from pathlib import Path
 from typing import Any
@@ -8,18 +8,18 @@ from lightning.pytorch.callbacks import Callback
 
 from poserep.runs.interrupt import StopRequest
 
-# Steps between two agreements of several processes on whether to stop, at most.
+# Steps, at most, between two agreements of several processes on whether to stop.
 AGREE = 8
 
 
-class Stop(Callback):
-    """Ends training when asked: after the running step it saves a checkpoint that says how far its epoch was.
+class StopOnSignal(Callback):
+    """Ends training on request: after the running step it saves a checkpoint that records the steps of its epoch.
 
-    Asked in an epoch's last step, it stops before the next one. Asked during the evaluation that ends an epoch, nothing
-    is saved, and that epoch is trained again; several processes end that evaluation first, and lose nothing.
+    A request during an epoch's last step stops before the next epoch. A request during the evaluation that ends an
+    epoch saves nothing, and that epoch is trained again; several processes end that evaluation first and lose nothing.
 
     Args:
-        request: Who asks.
+        request: Made by signals among others, see `poserep.runs.interrupt`.
         path: The checkpoint to resume from.
     """
 
@@ -30,11 +30,11 @@ class Stop(Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Look whether to stop; the processes of a run stop after the same step."""
+        """Stop if asked; all processes of a run stop after the same step."""
         if self.request.lost:
             self.request.check()
         steps = batch_idx + 1
-        # In a short epoch there is an agreement too; at its last step the next epoch's beginning has it.
+        # Short epochs have an agreement too; after the last step the next epoch begins with one.
         often = min(AGREE, max(1, int(trainer.num_training_batches) // 2))
         if steps < trainer.num_training_batches and self._asked(trainer, steps % often == 0):
             self._within = {"epoch": trainer.current_epoch, "steps": steps}
@@ -43,7 +43,7 @@ class Stop(Callback):
             self.request.check()
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Look whether to stop; the epoch before has been saved."""
+        """Stop if asked; the epoch before has been saved."""
         if self._asked(trainer, True):
             self.request.ask("another process was asked")
             self.request.check()
@@ -55,24 +55,28 @@ class Stop(Callback):
         return agree and bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
 
     def on_validation_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
-        """Look whether to stop; what was trained has been saved, or was one epoch.
+        """Stop if asked; what was trained has been saved, or was one epoch.
 
-        Several processes go on to the end: the others would wait for what one that stops does not send.
+        Several processes continue to the end: the others would wait for what a stopped one does not send.
         """
         if trainer.world_size == 1:
             self.request.check()
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Lightning has put its own handlers of signals in place of ours."""
+        """Restore our signal handlers, which Lightning has replaced by its own."""
         self.request.catch_signals()
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """As `on_fit_start`."""
+        """See `on_fit_start`."""
         self.request.catch_signals()
+
+    # The evaluation after training is Lightning's test.
+    on_test_start = on_validation_start
+    on_test_batch_end = on_validation_batch_end
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Say how far the epoch was; nothing in a checkpoint from an epoch's end."""
+        """Record the steps of the epoch; a checkpoint from an epoch's end has no such record."""
         if self._within:
             checkpoint["within"] = self._within

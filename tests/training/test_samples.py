@@ -1,4 +1,4 @@
-"""The worst predicted persons, worked out by hand, and as runs on every kind of set keep them."""
+"""The worst predicted persons, worked out by hand."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from poserep.errors import InputError
-from poserep.instances import Instance, InstanceTable
-from poserep.metrics import Predictions
+from poserep.geometry import Size
+from poserep.instances import Instance, Truth
+from poserep.metrics.scorer import Predictions
 from poserep.skeleton import Skeleton
 from poserep.training.samples import worst_persons
 
@@ -22,8 +23,8 @@ def person(weight=(1, 1, 1), area: float = 100, box=(-5, -25, 30, 30), image_id:
 def found(*persons_and_offsets, count: int = 12):
     persons, offsets = zip(*persons_and_offsets, strict=True)
     xy = np.stack([POSE + np.array(offset, np.float32) for offset in offsets])
-    table = InstanceTable(persons)
-    return worst_persons(Predictions(np.arange(len(xy)), xy, np.ones(xy.shape[:2])), table, SKELETON, count)
+    truth = Truth(persons, SKELETON, "a.json", Size(64, 64))
+    return worst_persons(Predictions(np.arange(len(xy)), xy, np.ones(xy.shape[:2])), truth, count)
 
 
 def test_the_lowest_similarity_comes_first():

@@ -10,23 +10,24 @@ import torch
 
 from poserep.codecs import Heatmap, SimCC
 from poserep.errors import InputError
-from poserep.instances import Instance
-from poserep.metrics import Predictions, oks
+from poserep.geometry import Size
+from poserep.instances import Instance, Truth
 from poserep.metrics.calibration import (
-    Joints,
     aurc,
+    calibration_summary,
     ece,
     fit_temperature,
-    joint_oks,
     labelled_joints,
     reliability,
-    summary,
     temper,
 )
-from poserep.training.calibrate import compare, first_half
-from poserep.training.evaluation import score_threshold
+from poserep.metrics.oks import joint_oks, oks, oks_nms
+from poserep.metrics.scorer import Predictions
+from poserep.skeleton import Skeleton
+from poserep.training.module import score_threshold
 
 SIGMAS = np.array([0.05, 0.1])
+SKELETON = Skeleton("two", ("left", "right"), (("left", "right"),), (), (0.05, 0.1))
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -44,6 +45,10 @@ def predictions(*persons: Instance, shift: float = 3.0) -> Predictions:
     return Predictions(np.arange(len(persons)), xy, score)
 
 
+def joints(*persons: Instance):
+    return labelled_joints(predictions(*persons), Truth(persons, SKELETON, "a.json", Size(64, 64)))
+
+
 def test_oks_of_a_joint_is_the_formula():
     found = joint_oks(np.array([[[13.0, 24], [30, 40]]]), person().keypoints[None], np.array([400.0]), SIGMAS)
     # 5 px off, and none; 2 a (2 sigma)^2 = 800 x 0.01.
@@ -53,16 +58,15 @@ def test_oks_of_a_joint_is_the_formula():
 def test_oks_of_a_person_is_the_mean_of_its_joints():
     poses = noise(2, 5, 2) * 20
     sigmas = np.linspace(0.03, 0.1, 5)
-    joints = joint_oks(poses[:1], poses[1:], np.array([900.0]), sigmas)
-    assert joints.mean() == pytest.approx(oks(poses, np.full(2, 900.0), sigmas)[0, 1])
+    similarity = joint_oks(poses[:1], poses[1:], np.array([900.0]), sigmas)
+    assert similarity.mean() == pytest.approx(oks(poses, np.full(2, 900.0), sigmas)[0, 1])
 
 
 def test_only_labelled_joints_of_persons_with_an_area_count():
-    persons = [person(5), person(6, weight=(0, 1)), person(7, area=0)]
-    joints = labelled_joints(predictions(*persons), persons, SIGMAS)
-    assert joints.image_id.tolist() == [5, 5, 6]
-    np.testing.assert_allclose(joints.score, np.linspace(0.1, 0.9, 6)[[0, 1, 3]], rtol=1e-6)
-    np.testing.assert_allclose(joints.oks, np.exp([-9 / 8, -9 / 32, -9 / 32]))
+    score, similarity, image_id = joints(person(5), person(6, weight=(0, 1)), person(7, area=0))
+    assert image_id.tolist() == [5, 5, 6]
+    np.testing.assert_allclose(score, np.linspace(0.1, 0.9, 6)[[0, 1, 3]], rtol=1e-6)
+    np.testing.assert_allclose(similarity, np.exp([-9 / 8, -9 / 32, -9 / 32]))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +75,7 @@ def test_only_labelled_joints_of_persons_with_an_area_count():
 )
 def test_joints_that_cannot_be_judged_are_refused_with_the_reason(options, message):
     with pytest.raises(InputError, match=message):
-        labelled_joints(predictions(person(**options)), [person(**options)], SIGMAS)
+        joints(person(**options))
 
 
 def test_bins_hold_their_lower_edge_and_the_last_one_both():
@@ -198,35 +202,18 @@ def test_published_scores_keep_their_threshold():
 
 
 def test_the_summary_is_plain_json():
-    found = summary(np.array([0.05, 0.95]), np.array([0.0, 1.0]))
+    found = calibration_summary(np.array([0.05, 0.95]), np.array([0.0, 1.0]))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["ece"] == pytest.approx(0.05) and found["aurc"] == pytest.approx(0.25) and found["joints"] == 2
     assert [b["count"] for b in found["bins"]] == [1, *[0] * 8, 1]
     assert found["bins"][1] == {"low": 0.1, "high": 0.2, "count": 0, "score": None, "oks": None}
 
 
-def test_halves_are_the_same_everywhere_and_keep_images_whole():
-    image_id = np.arange(12)
-    assert first_half(image_id).astype(int).tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 1, 0, 1, 0]
-    assert (first_half(np.repeat(image_id, 3)) == np.repeat(first_half(image_id), 3)).all()
-    assert first_half(np.arange(10_000)).mean() == pytest.approx(0.5, abs=0.02)
-
-
-def test_a_temperature_is_fitted_on_one_half_and_judged_on_the_other():
-    score, image_id = noise(400), np.repeat(np.arange(40), 10)
-    fitted = first_half(image_id)
-    # What the temperature is judged by is far from what it was fitted to.
-    values = np.where(fitted, temper(score, 2.0), 0.5)
-    found = compare({"a": Joints(score, values, image_id), "b": Joints(score**2, values, image_id)}, "a")
-    assert found["temperature"] == pytest.approx(2, rel=1e-4) and found["readout"] == "a"
-    assert found["fitted"] == {"images": fitted.sum() // 10, "joints": fitted.sum()}
-    assert found["judged"] == {"images": (~fitted).sum() // 10, "joints": (~fitted).sum()}
-    assert found["readouts"]["a"]["before"] == summary(score[~fitted], values[~fitted])
-    assert found["readouts"]["b"]["after"] == summary(
-        temper(score[~fitted] ** 2, found["temperature"]), values[~fitted]
-    )
-
-
-def test_one_image_is_too_few():
-    with pytest.raises(InputError, match=r"all 1 images .* takes more images"):
-        compare({"a": Joints(noise(9), noise(9), np.zeros(9, int))}, "a")
+def test_oks_of_two_sigma_root_area_is_exp_minus_half_and_decides_suppression():
+    area, sigmas = np.array([400.0, 400.0]), np.array([0.1, 0.1])
+    xy = np.zeros((2, 2, 2))
+    xy[1, :, 0] = 2 * 0.1 * 20
+    expected = np.exp(-0.5)
+    np.testing.assert_allclose(oks(xy, area, sigmas), [[1, expected], [expected, 1]])
+    assert oks_nms(xy, np.array([0.1, 0.9]), area, sigmas, 0.6).tolist() == [1]
+    assert oks_nms(xy, np.array([0.1, 0.9]), area, sigmas, 0.61).tolist() == [1, 0]
