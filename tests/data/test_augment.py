@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from poserep.data.augment import Augment, View
+from poserep.data.augment import Augment, CropRegion
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.skeleton import COCO
@@ -29,12 +29,12 @@ def test_without_jitter_nothing_is_drawn():
 
 
 XY = np.stack([np.linspace(10, 50, 17), np.linspace(10, 90, 17)], 1).astype(np.float32)
-VIEW = View(np.array([30.0, 50.0]), np.array([64.0, 96.0]))
+VIEW = CropRegion(np.array([30.0, 50.0]), np.array([64.0, 96.0]))
 
 
-def halved(seed: int = 0, labelled: int = 17, **options) -> View:
+def halved(seed: int = 0, labelled: int = 17, **options) -> CropRegion:
     augment, weight = Augment(half_body=1.0, **options), (np.arange(17) < labelled).astype(np.float32)
-    return augment.view(np.random.default_rng(seed), VIEW, XY, weight, COCO.upper_mask(), Size(96, 64))
+    return augment.region(np.random.default_rng(seed), VIEW, XY, weight, COCO.upper_mask(), Size(96, 64))
 
 
 def test_half_body_looks_at_one_half_of_those_who_have_enough_joints():

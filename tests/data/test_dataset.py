@@ -144,7 +144,7 @@ def test_the_last_batch_of_an_epoch_can_be_kept(instances):
         whole = [found.index.tolist() for found in module.train_dataloader()]
         assert [len(index) for index in whole] == sizes and len(module.train_dataloader()) == len(sizes)
         # An epoch that is resumed ends as it would have.
-        module.first_step = 1
+        module.resume(0, 1)
         assert [found.index.tolist() for found in module.train_dataloader()] == whole[1:]
 
 
