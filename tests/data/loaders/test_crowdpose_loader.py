@@ -1,16 +1,11 @@
 """CrowdPose's files: names, areas, and widths and heights that are exchanged."""
 
 import json
-import tempfile
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
-from test_coco_loader import BOXES, NUMBERS, broken
 
 from poserep.data.loaders.crowdpose import load_crowdpose
 from poserep.errors import InputError
@@ -100,25 +95,3 @@ def test_real_annotations_and_photographs(real_data):
     found = load_crowdpose(*files, tally=tally)
     assert all(i.image.is_file() for i in found) and not tally.mended
     assert np.isfinite([i.box for i in load_crowdpose(*files, folder / "test_crowdpose_det_AP_40.json")]).all()
-
-
-JOINTS = st.lists(NUMBERS, min_size=41, max_size=42) | st.just([30, 40, 2] * 14)
-PERSONS = broken(
-    person, id=NUMBERS, image_id=NUMBERS, category_id=NUMBERS, bbox=BOXES, iscrowd=NUMBERS, num_keypoints=NUMBERS,
-    keypoints=JOINTS,
-)  # fmt: skip
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(PERSONS, max_size=3), st.booleans())
-def test_no_annotation_breaks_the_loader_or_gets_lost(annotations, skip):
-    tally = Tally()
-    with tempfile.TemporaryDirectory() as folder:
-        path = write(Path(folder), person(99), *annotations)
-        try:
-            found = load_crowdpose(path, folder, CROWDPOSE, tally=tally, skip_invalid=skip)
-        except InputError as error:
-            assert not skip and path.name in str(error)
-            return
-    assert len(found) == tally.taken and tally.taken + tally.left_out.total() == len(annotations) + 1
-    assert all(np.isfinite(i.keypoints).all() and np.isfinite([*i.box, i.area]).all() for i in found)

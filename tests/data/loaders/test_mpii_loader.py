@@ -9,14 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from poserep.data.dataset import PoseDataset
 from poserep.data.loaders.mpii import load_mpii
 from poserep.data.loaders.mpii_matlab import convert_mat, read_mat
 from poserep.errors import InputError
-from poserep.geometry import Size
-from poserep.instances import InstanceTable, Tally, Truth
-from poserep.metrics.pckh import PCKh
-from poserep.metrics.scorer import Predictions
+from poserep.instances import InstanceTable, Tally
 from poserep.skeleton import COCO, MPII
 
 JOINTS = np.stack([np.arange(16) * 10.0 + 101, np.arange(16) * 5.0 + 51], 1)
@@ -67,9 +63,6 @@ def test_a_person_is_read_with_its_box_and_joints_from_zero(tmp_path):
     assert (person.score, person.area, person.head) == (1, 0, 0)
     assert person.keypoints.dtype == person.weight.dtype == np.float32
     assert (tally.taken, tally.left_out, tally.mended) == (3, {}, {})
-
-
-def test_a_records_own_head_box_gives_the_head(tmp_path):
     person, other = load(tmp_path, [record(head_box=[10, 10, 40, 50]), record()])
     assert (person.head, other.head) == (pytest.approx(30), 0)
 
@@ -305,29 +298,3 @@ def test_broken_releases_are_refused(tmp_path):
     with pytest.raises(InputError, match="has no name"):
         convert_mat(release(tmp_path, ("", nameless)), target)
     assert not target.exists()
-
-
-def test_loaded_truth_scores_a_hundred(original, tmp_path):
-    persons = load_mpii(original, tmp_path, MPII)[:2]
-    xy = np.stack([p.keypoints for p in persons])
-    scorer = PCKh(Truth(persons, MPII, original, Size(64, 64)))
-    values, _ = scorer(Predictions(np.arange(2), xy, xy[..., 0]))
-    assert set(values.values()) == {100}
-
-
-@pytest.mark.real
-def test_real_photographs_are_cut_out_around_their_persons(real_data):
-    folder = real_data / "mpii"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} does not exist: no real photographs of MPII")
-    tally = Tally()
-    persons = load_mpii(folder / "test_mpii.json", folder / "images", MPII, tally=tally)
-    assert (len(persons), tally.line()) == (5, "5 taken")
-    data = PoseDataset(persons, MPII, Size(256, 256))
-    for i, person in enumerate(persons):
-        sample = data[0, i]
-        assert sample.image.shape == (3, 256, 256) and sample.image.float().std() > 10
-        # Almost all labelled joints of these persons lie in their crops.
-        assert sample.weight.sum() >= person.weight.sum() - 2 >= 12
-    with pytest.raises(InputError, match="5 of 5 persons have no head length"):
-        PCKh(Truth(persons, MPII, folder / "test_mpii.json", Size(256, 256)))
