@@ -48,16 +48,17 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
         net.compile()
     boxes, root = boxes_of(cfg), root_of(cfg)
     tallies = {name: Tally() for name in (*(["train"] if train else []), *boxes)}
+    training = None
+    if train:
+        persons = instances_of(cfg, "train", skeleton, root, tally=tallies["train"])[: cfg.trainer.limit]
+        training = dataset_of(cfg, persons, skeleton, make(cfg.augment))
+    # Last, as only the last file that was parsed is kept, and scoring reads it again.
     evaluation = {
         kind: dataset_of(
             cfg, instances_of(cfg, "val", skeleton, root, kind, tallies[kind])[: cfg.trainer.limit], skeleton
         )
         for kind in boxes
     }
-    training = None
-    if train:
-        persons = instances_of(cfg, "train", skeleton, root, tally=tallies["train"])[: cfg.trainer.limit]
-        training = dataset_of(cfg, persons, skeleton, make(cfg.augment))
     lr = effective_lr(cfg.optim, cfg.trainer.batch)
     module = PoseModule(
         net,

@@ -13,7 +13,7 @@ from poserep.config import make
 from poserep.data.check.load_split import load_split
 from poserep.data.dataset import PoseDataset
 from poserep.data.from_config import dataset_of, is_labelled, root_of, skeleton_of
-from poserep.drawing import LEFT, MIDDLE, RIGHT, STYLE, as_rgb, limbs_by_side, show
+from poserep.drawing import LEFT, MIDDLE, RIGHT, STYLE, as_rgb, limbs_by_side, show_crop
 from poserep.errors import InputError
 from poserep.skeleton import Skeleton
 
@@ -98,7 +98,7 @@ def preview_sheet(rows: Sequence[PreviewRow], skeleton: Skeleton, title: str, ep
         for view, batch in enumerate(row.crops):
             x = left + view * (width + GAP)
             ax = figure.add_axes((x / total[0], 1 - (top + height) / total[1], width / total[0], height / total[1]))
-            show(ax, as_rgb(batch.image.numpy()))
+            show_crop(ax, as_rgb(batch.image.numpy()))
             if view == 0:
                 ax.plot(*row.box.T, color="black", linewidth=2.0, alpha=0.4)
                 ax.plot(*row.box.T, color="white", linewidth=0.9)
@@ -122,7 +122,7 @@ def write_preview(cfg: Any, out: Path, split: str, count: int, epoch: int, augme
         out: PNG file; its folder is made.
         split: ``train``, with augmentation, or ``val``, as evaluation crops.
         count: Number of persons.
-        epoch: First epoch to show.
+        epoch: First epoch to show_crop.
         augment: Name of the augmentation, for the title.
     """
     rows = preview_rows(cfg, split, count, epoch)
