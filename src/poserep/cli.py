@@ -54,8 +54,8 @@ COMMANDS = {
     "data overlap": Command("data.check.command:overlap_command", "find images that two splits or two sets share"),
     "data preview": Command("data.check.command:preview_command", "draw augmented crops with their keypoints"),
     "data convert": Command("data.check.command:convert_command", "write MPII's MATLAB release as JSON"),
-    "export": Command("deploy.export:main", "write a run as one ONNX file, and check it"),
-    "predict": Command("deploy.predict:main", "find the joints of people in images, and draw them"),
+    "export": Command("deploy.command:export_command", "write a run as one ONNX file, and check it"),
+    "predict": Command("deploy.command:predict_command", "find the joints of people in images, and draw them"),
     "cost": Command("deploy.cost:main", "count a network's parameters and operations, and time it"),
 }
 

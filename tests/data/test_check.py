@@ -63,7 +63,7 @@ DEFECTS = [
     (lambda d: person(d).update(area=9000), person_rules.AREA_LARGER, "area 9000, box 5459"),
     (lambda d: person(d)["keypoints"].__setitem__(0, 600), person_rules.OUTSIDE, r"nose \[600.0, .* in 426x320 px"),
     (lambda d: person(d)["keypoints"].__setitem__(2, 3), person_rules.VISIBILITY, "nose 3"),
-    (lambda d: person(d).update(num_keypoints=3), person_rules.COUNT, "3, labelled are 16"),
+    (lambda d: person(d).update(num_keypoints=3), person_rules.NUM_KEYPOINTS, "3, labelled are 16"),
     (lambda d: d["categories"][0]["keypoints"].reverse(), rules.OTHER_KEYPOINTS, "set data.skeleton"),
     (lambda d: d.pop("annotations"), rules.REFUSED, "lists no annotations"),
     (lambda d: d.pop("images"), rules.REFUSED, "is it COCO format"),
@@ -72,7 +72,7 @@ DETECTION_DEFECTS = [
     (lambda d: d[0].pop("score"), record_rules.DETECTION, ""),
     (lambda d: d[0].update(bbox=[0, 0, 5, 0]), record_rules.DETECTION_BOX, ""),
     (lambda d: d[0].update(image_id=5), record_rules.DETECTION_IMAGE, ""),
-    (lambda d: d[0].update(category_id=5), record_rules.CATEGORY, ""),
+    (lambda d: d[0].update(category_id=5), record_rules.OTHER_CATEGORY, ""),
     (lambda d: d[0].update(score=1.5), record_rules.SCORE, ""),
     (lambda d: d[0].update(score=float("nan")), record_rules.SCORE, ""),
 ]

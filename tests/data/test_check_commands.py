@@ -14,7 +14,7 @@ from scipy.io import loadmat
 from poserep.data.check.command import composed_data
 from poserep.data.check.overlap import overlaps
 from poserep.data.check.preview import preview_rows
-from poserep.data.check.stats import parts, quantiles, stats
+from poserep.data.check.stats import count_parts, quantiles, stats
 from poserep.drawing import as_rgb
 from poserep.errors import InputError
 
@@ -40,7 +40,7 @@ def test_stats_of_crowds_and_heads(cfgs, tiny_sets):
     heads = loadmat(tiny_sets["mpii"] / "annot/gt_valid.mat")["headboxes_src"]
     lengths = 0.6 * np.linalg.norm(heads[1] - heads[0], axis=0)
     assert stats(cfgs["mpii"])["val"]["head length (px)"] == pytest.approx(quantiles(lengths))
-    made = parts(("easy", "medium", "hard"), np.array([0.1, 0.2, 0.5, 0.8, 2.0]), (0.2, 0.8))
+    made = count_parts(("easy", "medium", "hard"), np.array([0.1, 0.2, 0.5, 0.8, 2.0]), (0.2, 0.8))
     assert [part["count"] for part in made.values()] == [1, 2, 2], "bounds belong to the upper part"
 
 

@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from poserep.report.collect import report
 
 from poserep import cli
 from poserep.errors import InputError
-from poserep.report.collect import report
 from poserep.runs.create import prepare
 from poserep.training import calibrate, evaluate
 from poserep.training.build import build
@@ -17,7 +17,7 @@ from poserep.training.fit import fit
 
 
 def read(run_dir, *overrides):
-    result = evaluate.reread(run_dir, evaluate.configure(run_dir, list(overrides)))
+    result = evaluate.reevaluate(run_dir, evaluate.configure(run_dir, list(overrides)))
     with np.load(run_dir / f"evaluation-{result['id']}.npz") as file:
         return result, dict(file)
 
@@ -77,7 +77,7 @@ def test_the_metric_takes_the_tempered_threshold(run, monkeypatch):
     torch.save({"state_dict": state | {"codec.temperature": torch.tensor(2.0)}}, run_dir / "checkpoints" / "half.ckpt")
     seen = []
     monkeypatch.setattr(evaluate, "save_predictions", lambda run, path: seen.append(run.module.metrics_of("gt")))
-    evaluate.reread(run_dir, evaluate.configure(run_dir, ["checkpoint=half"]))
+    evaluate.reevaluate(run_dir, evaluate.configure(run_dir, ["checkpoint=half"]))
     assert {metric.score_threshold for metric in seen[0].values()} == {0.2**0.5}
 
 

@@ -17,13 +17,13 @@ from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import cost
-from poserep.models.recognise import Looks
+from poserep.models.weights.recognise import Looks
 from poserep.overrides import CONF
 from poserep.training.evaluate import configure as reconfigure
-from poserep.training.evaluate import reread, restore
+from poserep.training.evaluate import reevaluate, restore
 from poserep.training.fit import fit
 from poserep.training.import_checkpoint import cautions, import_checkpoint
-from poserep.training.nets import parts
+from poserep.training.network import parts
 from reference.official import check_output, official_state
 from state_dicts import mmpose0, mmpose1, papers, parallel
 
@@ -132,7 +132,7 @@ def test_an_imported_run_is_evaluated_and_is_no_trained_one(given, tmp_path, cap
         report(run_dir.parent)
     with pytest.raises(InputError, match="was imported and is not trained; evaluate it"):
         fit(run_dir)
-    result = reread(run_dir, reconfigure(run_dir, ["boxes=[gt]"]))
+    result = reevaluate(run_dir, reconfigure(run_dir, ["boxes=[gt]"]))
     assert 0 <= result["metrics"]["gt"]["argmax"]["AP"] <= 100
     assert result["config"]["imported"] == json.loads((run_dir / "import.json").read_text())["sha256"][:12]
     # Other weights are another run; the same ones again are the same.

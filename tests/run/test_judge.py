@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from poserep.report.compare.judge import Judged, agreement, by_size, judge
 
 from poserep.errors import InputError
 from poserep.metrics.taxonomy import KINDS
-from poserep.report.compare.judge import Judged, agreement, by_size, judge
 from poserep.report.compare.stored import read_side, rebuild
 
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from poserep.report.collect import report
 
 from layouts import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
 from poserep.errors import InputError
 from poserep.metrics.scorer import Predictions
+from poserep.report.study import write_report
 from poserep.runs.create import prepare
 from poserep.training.build import build
 from poserep.training.evaluate import configure as reconfigure
-from poserep.training.evaluate import reread
+from poserep.training.evaluate import reevaluate
 from poserep.training.fit import fit
 
 MAKE = {
@@ -57,7 +57,7 @@ def test_a_set_trains_and_evaluates(configure, roots, name):
     assert result["loaded"]["train"]["taken"] == result["cost"]["train_instances"] > 0
     assert result["protocol"]["gt"]["argmax"]["hashes"].keys() >= {"annotations"}
     assert result["errors"]["gt"]["argmax"]["labelled"] > 0
-    again = reread(run_dir, reconfigure(run_dir, []))
+    again = reevaluate(run_dir, reconfigure(run_dir, []))
     assert json.dumps(again["metrics"]) == json.dumps(result["metrics"])
 
 
@@ -97,7 +97,7 @@ def test_depths_arrive_as_metres_and_whole(configure, roots):
 def test_options_of_loading_can_be_changed_for_an_evaluation(run, configure, roots):
     run_dir, result = run(*words("coco", roots["coco"]), "boxes=[gt]")
     assert result["protocol"]["gt"]["argmax"]["loader"] == {"skip_invalid": False, "clip": "hrnet"}
-    exact = reread(run_dir, reconfigure(run_dir, ["data.clip=exact"]))
+    exact = reevaluate(run_dir, reconfigure(run_dir, ["data.clip=exact"]))
     assert exact["protocol"]["gt"]["argmax"]["loader"]["clip"] == "exact" and exact["loaded"]["gt"]["taken"] == 6
     boxes = [
         build(reconfigure(run_dir, [f"data.clip={clip}"]), train=False).data.evaluation["gt"].instances.box
@@ -111,7 +111,7 @@ def test_options_of_loading_can_be_changed_for_an_evaluation(run, configure, roo
 def test_metrics_that_differ_share_no_table(run, roots):
     for name in SETS:
         run_dir, _ = run(*words(name, roots[name]))
-    page = report(run_dir.parent).read_text()
+    page = write_report(run_dir.parent).read_text()
     for column in ("AP_E", "PCKh@0.5", "PCKh-0.5", "RMSE"):
         assert f"<th>{column}<sub>gt</sub></th>" in page
     assert page.count("<table") >= 5 and "is 0" in page
@@ -128,7 +128,7 @@ def test_pixels_of_photographs_are_not_for_depths(configure, roots):
 
 def test_test_dev_gives_a_file_to_submit(configure, roots, run):
     run_dir, _ = run(*words("coco", roots["coco"]), "boxes=[gt]")
-    found = reread(run_dir, reconfigure(run_dir, ["data=coco_testdev", f"data.root={roots['coco']}", "boxes=null"]))
+    found = reevaluate(run_dir, reconfigure(run_dir, ["data=coco_testdev", f"data.root={roots['coco']}", "boxes=null"]))
     assert found["metrics"] == {"det": {"shift": {}, "argmax": {}, "dark": {}}}
     files = sorted(run_dir.glob("person_keypoints_test-dev2017_*_results.json"))
     assert [f.stem.split("_")[-2].split("-")[-1] for f in files] == ["argmax", "dark", "shift"]

@@ -80,7 +80,7 @@ def test_quoted_rows_do_not_run():
     [
         ({"name": "a", "overides": []}, {}, "row 1 of table.rows has no key 'overides'; did you mean overrides"),
         ({"name": "a", "published": ["papr"]}, {}, "no recipe 'papr' in table.recipes; did you mean paper"),
-        ({"name": "a", "against": "c"}, {}, "row 'a' is against 'c', which is no row; there are a"),
+        ({"name": "a", "against": "c"}, {}, "row 'a' is against 'c', which is not a row; there are a"),
         ({"name": "a"}, {"mode": "other"}, "no table.mode 'other'; there are published, controlled"),
         ({"name": "a"}, {"colums": []}, "table has no key 'colums'; did you mean columns"),
     ],

@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from poserep.data.decode import decode, read_bytes
+from poserep.data.decode import decode_image, read_bytes
 from poserep.errors import InputError
 
 # Header of an entry: format and version; hash; height; width.
 HEAD = struct.Struct("<8s16sII")
-MARK = b"pixels 1"
+_MARK = b"pixels 1"
 # Rows that share a checksum, the unit of reading; 8 rows of any width are a whole number of 64-bit words.
 BAND = 8
 DECODER = f"cv2 {cv2.__version__}".encode()[:16]
@@ -74,8 +74,8 @@ class ImageCache:
         if cached is not None:
             return cached
         if not self._adding or self._full():
-            return decode(data, path, bottom), 0
-        image = decode(data, path)
+            return decode_image(data, path, bottom), 0
+        image = decode_image(data, path)
         self._write(entry, digest, image)
         return image, 0
 
@@ -95,7 +95,7 @@ class ImageCache:
                 mark, owner, height, width = HEAD.unpack(file.read(HEAD.size))
                 bands, band = -(-height // BAND), BAND * 3 * width
                 whole = os.fstat(file.fileno()).st_size == HEAD.size + bands * (8 + band)
-                if mark != MARK or owner != digest or not (whole and bands and width):
+                if mark != _MARK or owner != digest or not (whole and bands and width):
                     return None
                 sums = np.frombuffer(file.read(8 * bands), np.uint64)
                 first = min(max(top, 0) // BAND, bands - 1)
@@ -128,7 +128,7 @@ class ImageCache:
             handle, name = tempfile.mkstemp(dir=entry.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(HEAD.pack(MARK, digest, height, width))
+                    file.write(HEAD.pack(_MARK, digest, height, width))
                     file.write(sums.data)
                     file.write(padded.data)
                 Path(name).replace(entry)

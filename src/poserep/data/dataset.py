@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from poserep.batch import Batch
 from poserep.data.augment import Augment, View
 from poserep.data.cache import ImageCache
-from poserep.data.decode import decode, read_bytes, read_image
+from poserep.data.decode import decode_image, read_bytes, read_image
 from poserep.errors import InputError
 from poserep.geometry import Align, Crop, Size, box_to_region, crop_matrix, fit_aspect
 from poserep.instances import Instance, InstanceTable
@@ -122,7 +122,7 @@ class PoseDataset(Dataset):
         if image is None and self.cache:
             image, above = self.cache.rows(path, top, bottom)
         elif image is None:
-            image = decode(read_bytes(path), path, bottom)
+            image = decode_image(read_bytes(path), path, bottom)
         pixels = image[max(top - above, 0) : max(bottom - above, 0), left:right]
         if not pixels.size:
             return np.zeros((*self.size, *image.shape[2:]), image.dtype)

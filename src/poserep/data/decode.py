@@ -38,10 +38,10 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: If the file is missing, is no image, or is cut short.
     """
-    return decode(read_bytes(path), path)
+    return decode_image(read_bytes(path), path)
 
 
-def decode(data: bytes, path: Path, rows: int | None = None) -> np.ndarray:
+def decode_image(data: bytes, path: Path, rows: int | None = None) -> np.ndarray:
     """Decode the bytes of an image, or only its upper part.
 
     A JPEG is coded from top to bottom, so that what lies below a person need not be decoded; the rows above are the

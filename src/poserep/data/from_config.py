@@ -44,7 +44,7 @@ def root_of(cfg: DictConfig) -> Path:
     return Path(make(cfg.data.prepare, **fewer))
 
 
-def files_of(cfg: DictConfig, root: Path, split: str = "val") -> dict[str, Path]:
+def split_files(cfg: DictConfig, root: Path, split: str = "val") -> dict[str, Path]:
     """Return the files that define a split, by the name under which records list them."""
     files = {key: root / cfg.data[split][key] for key in FILES if cfg.data[split].get(key)}
     if split == "val" and cfg.data.detections:

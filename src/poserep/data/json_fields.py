@@ -15,7 +15,7 @@ FURTHEST = 1e6
 Box = tuple[float, float, float, float]
 
 
-class InvalidRecord(Exception):
+class Invalid(Exception):
     """A record that cannot be used.
 
     Args:
@@ -84,7 +84,7 @@ def is_file_name(value: Any) -> bool:
         return False
 
 
-def shown(value: Any, most: int = 60) -> str:
+def abridged(value: Any, most: int = 60) -> str:
     """Return a value's text for a message, cut after ``most`` characters."""
     text = repr(value)
     return text if len(text) <= most else text[:most] + "…"

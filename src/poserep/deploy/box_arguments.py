@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from poserep.data.coco_file import CocoFile
-from poserep.data.json_fields import FURTHEST, as_box, as_integer, as_number, read_json, shown
-from poserep.data.loaders.coco import SMALLEST
+from poserep.data.json_fields import FURTHEST, abridged, as_box, as_integer, as_number, read_json
+from poserep.data.loaders.coco import SMALLEST_SIDE
 from poserep.errors import InputError
 
 HOW = "give x,y,width,height in image px, as in 40,20,120,300, or a JSON file of detections"
@@ -40,19 +40,21 @@ class BoxRequest:
         box, score = as_box({"bbox": self.box}), as_number(self.score)
         if box is None:
             raise InputError(
-                f"{self.where}: {shown(self.box)} is no box of four finite numbers x, y, width, height up to "
+                f"{self.where}: {abridged(self.box)} is no box of four finite numbers x, y, width, height up to "
                 f"{FURTHEST:g}; mend or leave out"
             )
         x, y, w, h = box
-        if min(w, h) < SMALLEST:
-            raise InputError(f"{self.where}: {shown(self.box)} has no area (width {w:g}, height {h:g}); leave it out")
+        if min(w, h) < SMALLEST_SIDE:
+            raise InputError(
+                f"{self.where}: {abridged(self.box)} has no area (width {w:g}, height {h:g}); leave it out"
+            )
         if x >= width or y >= height or x + w <= 0 or y + h <= 0:
             raise InputError(
-                f"{self.where}: {shown(self.box)} lies outside the image of {width}x{height} px (width x height); "
+                f"{self.where}: {abridged(self.box)} lies outside the image of {width}x{height} px (width x height); "
                 "boxes are x, y, width, height in its px"
             )
         if score is None:
-            raise InputError(f"{self.where}: its score {shown(self.score)} is no finite number; mend or leave out")
+            raise InputError(f"{self.where}: its score {abridged(self.score)} is no finite number; mend or leave out")
         return np.array(box), score
 
 

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from poserep.config import DictConfig, make
 from poserep.data.datamodule import PoseDataModule
-from poserep.data.from_config import boxes_of, dataset_of, files_of, instances_of, root_of, skeleton_of, truth_of
+from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of, split_files, truth_of
 from poserep.instances import Tally
 from poserep.skeleton import Skeleton
 from poserep.training.learning_rate import effective_lr
 from poserep.training.module import PoseModule
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 
 
 @dataclass
@@ -35,6 +36,14 @@ class Run:
     tallies: dict[str, Tally]
     lr: float
 
+    def loaded(self) -> dict[str, Any]:
+        """Return what the loaders did with each set, as results record it."""
+        return {name: tally.record() for name, tally in self.tallies.items()}
+
+    def loading_notes(self) -> list[str]:
+        """Return a line for each set of which the loaders left something out or corrected something."""
+        return [f"{name}: {tally.line()}" for name, tally in self.tallies.items() if tally.left_out or tally.mended]
+
 
 def build(cfg: DictConfig, train: bool = True) -> Run:
     """Make all objects of a run; ``train=False`` leaves out what only training needs.
@@ -43,7 +52,7 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
         InputError: If parts of the configuration do not fit each other, or the data are missing or malformed.
     """
     skeleton = skeleton_of(cfg)
-    net, codec = build_net(cfg, skeleton)
+    net, codec = build_network(cfg, skeleton)
     if train and cfg.trainer.compile:
         net.compile()
     boxes, root = boxes_of(cfg), root_of(cfg)
@@ -76,4 +85,4 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
     # Configurations written before this key existed lack it.
     drop_last = cfg.trainer.get("drop_last", True)
     data = PoseDataModule(training, evaluation, cfg.trainer.batch, cfg.seed, cfg.trainer.workers, drop_last)
-    return Run(cfg, module, data, skeleton, files_of(cfg, root), tallies, lr)
+    return Run(cfg, module, data, skeleton, split_files(cfg, root), tallies, lr)

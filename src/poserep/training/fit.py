@@ -20,14 +20,14 @@ from poserep.config import make
 from poserep.errors import Failed, InputError, Stopped, message
 from poserep.files import provenance
 from poserep.geometry import Size
-from poserep.models import cost
+from poserep.models.cost import summary
 from poserep.runs.identity import identity
 from poserep.runs.interrupt import StopRequest
 from poserep.runs.launch import is_rank
 from poserep.runs.lease import Lease, by_whom, held_by_this_launch, holder
 from poserep.runs.rundir import RunDir
 from poserep.training.build import Run, build
-from poserep.training.evaluation import annotated_predictions, evaluate, save_predictions
+from poserep.training.evaluation import annotated_predictions, evaluate, stored_predictions
 from poserep.training.loggers import JsonlLogger, finish
 from poserep.training.progress import Progress
 from poserep.training.samples import save_samples, save_worst
@@ -42,20 +42,10 @@ def describe(cfg: DictConfig, run: Run) -> dict[str, Any]:
     return {
         "batch": cfg.trainer.batch,
         "lr": run.lr,
-        **cost.summary(net, size.height, size.width),
+        **summary(net, size.height, size.width),
         "train_instances": len(run.data.train) if run.data.train else 0,
         "recipe_batch": cfg.optim.reference_batch,
     }
-
-
-def loaded(run: Run) -> dict[str, Any]:
-    """What the loaders did with each set, as results record it."""
-    return {name: tally.record() for name, tally in run.tallies.items()}
-
-
-def tallies(run: Run) -> list[str]:
-    """What the loaders left out or put right, a line for each set where they did."""
-    return [f"{name}: {tally.line()}" for name, tally in run.tallies.items() if tally.left_out or tally.mended]
 
 
 def fit(directory: str | os.PathLike[str]) -> dict[str, Any]:
@@ -145,7 +135,7 @@ def _fit(run_dir: RunDir, loggers: list[Logger], main: bool, request: StopReques
         loggers.append(make(cfg.logger, save_dir=run_dir))
     trainer = make_trainer(cfg, loggers, callbacks)
     if main:
-        print("\n".join([start_line(cfg, about, last.is_file()), *tallies(run)]), flush=True)
+        print("\n".join([start_line(cfg, about, last.is_file()), *run.loading_notes()]), flush=True)
     if last.is_file():
         saved = torch.load(last, map_location="cpu", weights_only=True)
         within = saved.get("within") or {"epoch": saved["epoch"] + 1, "steps": 0}
@@ -155,7 +145,7 @@ def _fit(run_dir: RunDir, loggers: list[Logger], main: bool, request: StopReques
     trained = time.time() - began
     record = evaluate(run, trainer)
     if main:
-        save_predictions(run, run_dir.predictions_file())
+        run_dir.write_predictions(stored_predictions(run))
         save_samples(run, run_dir.samples_file)
         save_worst(run, annotated_predictions(run), run_dir.worst_file)
     return {
@@ -171,7 +161,7 @@ def _fit(run_dir: RunDir, loggers: list[Logger], main: bool, request: StopReques
         "devices": cfg.trainer.devices,
         "checkpoint": "last",
         "provenance": provenance(),
-        "loaded": loaded(run),
+        "loaded": run.loaded(),
         **record,
     }
 

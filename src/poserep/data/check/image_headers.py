@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 from rich.console import Console
 from rich.progress import track
 
-from poserep.data.decode import END, START, decode, read_bytes
+from poserep.data.decode import END, START, decode_image, read_bytes
 from poserep.errors import InputError
 
 # The mark near the end of a whole file, by its first two bytes.
@@ -20,7 +20,7 @@ END_MARKS = {START: END, b"\x89P": b"IEND"}
 TAIL, CHUNK = 4096, 64
 
 ImageReader = Callable[[Path], np.ndarray]
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class ImageHeader(NamedTuple):
@@ -51,7 +51,7 @@ def read_header(path: Path, read: ImageReader | None = None) -> ImageHeader:
                 width, height = image.size
             if not _has_end(path):
                 # Something else may follow the image, or the end is missing.
-                decode(read_bytes(path), path)
+                decode_image(read_bytes(path), path)
     except InputError as error:
         return ImageHeader(fault=str(error))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -65,7 +65,7 @@ def headers_of(paths: Iterable[Path], read: ImageReader | None = None) -> dict[P
     return dict(zip(unique, in_threads(partial(read_header, read=read), unique, "images"), strict=True))
 
 
-def in_threads(function: Callable[[Path], T], paths: Sequence[Path], what: str) -> list[T]:
+def in_threads(function: Callable[[Path], _T], paths: Sequence[Path], what: str) -> list[_T]:
     """Return a function's results for many files, in order, by several threads; a terminal shows the progress."""
     chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
     console = Console(stderr=True)

@@ -8,7 +8,7 @@ from typing import Any
 from poserep.data.check.findings import Finding, Rule
 from poserep.data.check.image_headers import ImageHeader, orientation
 from poserep.data.coco_file import CocoFile
-from poserep.data.json_fields import FURTHEST, as_integer, as_number, is_file_name, shown
+from poserep.data.json_fields import FURTHEST, abridged, as_integer, as_number, is_file_name
 
 ENTRY = Rule("image entry without id, file name or size", "give each an id, a file_name, a width and a height")
 SHARED_IMAGE_ID = Rule(
@@ -37,7 +37,7 @@ def image_entries(file: CocoFile) -> Iterator[Finding]:
     for row, record in enumerate(file.images):
         key = as_integer(record.get("id")) if isinstance(record, dict) else None
         if key is None or not is_file_name(record.get("file_name")) or annotated_size(record) is None:
-            yield Finding(ENTRY, f"entry {row}", shown(record, 120))
+            yield Finding(ENTRY, f"entry {row}", abridged(record, 120))
             continue
         name = record["file_name"]
         content = json.dumps([name, *(annotated_size(record) or ())])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from poserep.data.coco_file import CocoFile, NotCoco, read_coco
-from poserep.data.from_config import files_of, instances_of
+from poserep.data.from_config import instances_of, split_files
 from poserep.errors import InputError
 from poserep.instances import Instance, Tally
 from poserep.skeleton import Skeleton
@@ -60,7 +60,7 @@ def coco_file_of(cfg: Any, root: Path, split: str) -> CocoFile | None:
     Raises:
         InputError: If it is missing or not JSON.
     """
-    path = files_of(cfg, root, split)["annotations"]
+    path = split_files(cfg, root, split)["annotations"]
     if path.suffix != ".json":
         return None
     try:

@@ -13,7 +13,7 @@ import numpy as np
 
 from poserep.data.check.image_headers import ImageReader, in_threads
 from poserep.data.check.load_split import coco_file_of, load_split
-from poserep.data.from_config import files_of, image_reader, root_of, skeleton_of, splits_of
+from poserep.data.from_config import image_reader, root_of, skeleton_of, split_files, splits_of
 from poserep.errors import InputError
 
 
@@ -46,7 +46,7 @@ def split_images(cfg: Any, split: str) -> list[Path]:
         listed = [i.image for i in load_split(cfg, split, skeleton_of(cfg), root).required()]
     existing = sorted({path for path in listed if path.is_file()})
     if not existing:
-        annotations = files_of(cfg, root, split)["annotations"]
+        annotations = split_files(cfg, root, split)["annotations"]
         raise InputError(f"none of the {len(listed)} images of {annotations} exists; set data.root")
     return existing
 

@@ -32,7 +32,7 @@ OUTSIDE = Rule("labelled keypoint outside its image", "correct it, or set its vi
 VISIBILITY = Rule(
     "visibility other than 0, 1 or 2", "write 0 unlabelled, 1 hidden, 2 visible; all above 0 count", error=False
 )
-COUNT = Rule(
+NUM_KEYPOINTS = Rule(
     "num_keypoints that differs from the labels",
     "count the visibilities above 0: evaluation passes over persons with num_keypoints 0",
     error=False,
@@ -104,7 +104,7 @@ class PersonArrays:
         return f" in {width:g}x{height:g} px" if np.isfinite(width) else ""
 
 
-def boxes(persons: PersonArrays, cut: bool) -> Iterator[Finding]:
+def boxes_in_images(persons: PersonArrays, cut: bool) -> Iterator[Finding]:
     """Yield boxes of labelled persons that have nothing in the image, or reach out of it by more than `SLACK`.
 
     Args:
@@ -124,7 +124,7 @@ def boxes(persons: PersonArrays, cut: bool) -> Iterator[Finding]:
     yield from findings_at(ACROSS, cut & labelled & across & ~empty, persons.where, value)
 
 
-def areas(persons: PersonArrays) -> Iterator[Finding]:
+def areas_in_boxes(persons: PersonArrays) -> Iterator[Finding]:
     """Yield areas that are larger than their box, if the box has an area."""
     box = persons.box[:, 2:].prod(1)
     some = persons.labelled.any(1) & (persons.box[:, 2:] > 0).all(1)
@@ -139,7 +139,7 @@ def unscaled(instances: Sequence[Instance]) -> Iterator[Finding]:
             yield Finding(UNSCALED, f"annotation {person.id} on {person.image.name}", f"area {person.area:g}")
 
 
-def keypoints(persons: PersonArrays, skeleton: Skeleton) -> Iterator[Finding]:
+def keypoints_in_images(persons: PersonArrays, skeleton: Skeleton) -> Iterator[Finding]:
     """Yield labelled joints outside the image by more than `SLACK`, and visibilities without meaning."""
     xy, visibility = persons.keypoints[..., :2], persons.keypoints[..., 2]
     outside: np.ndarray = persons.labelled & ((xy < -SLACK) | (xy > persons.size[:, None] - 1 + SLACK)).any(-1)
@@ -167,7 +167,9 @@ def keypoint_counts(persons: PersonArrays, skeleton: Skeleton) -> Iterator[Findi
     if (persons.counted[known] == sided[known]).all():
         return
     wrong = known & (persons.counted != labelled)
-    yield from findings_at(COUNT, wrong, persons.where, lambda i: f"{persons.counted[i]:g}, labelled are {labelled[i]}")
+    yield from findings_at(
+        NUM_KEYPOINTS, wrong, persons.where, lambda i: f"{persons.counted[i]:g}, labelled are {labelled[i]}"
+    )
 
 
 def _rounded(values: np.ndarray) -> list[float] | str:

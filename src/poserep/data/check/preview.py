@@ -25,7 +25,7 @@ SIDE, GAP, MARGIN, CAPTION, HEAD = 150, 3, 16, 15, 64
 DPI = 100
 
 
-class Row(NamedTuple):
+class PreviewRow(NamedTuple):
     """The crops of a person.
 
     Attributes:
@@ -39,7 +39,7 @@ class Row(NamedTuple):
     box: np.ndarray
 
 
-def preview_rows(cfg: Any, split: str, count: int, epoch: int) -> list[Row]:
+def preview_rows(cfg: Any, split: str, count: int, epoch: int) -> list[PreviewRow]:
     """Return persons evenly spread over a split; those of the training split with the augmentation of several epochs.
 
     Raises:
@@ -59,17 +59,17 @@ def preview_rows(cfg: Any, split: str, count: int, epoch: int) -> list[Row]:
     return [_row(plain, augmented, int(i), epoch) for i in chosen]
 
 
-def _row(plain: PoseDataset, augmented: PoseDataset | None, index: int, epoch: int) -> Row:
+def _row(plain: PoseDataset, augmented: PoseDataset | None, index: int, epoch: int) -> PreviewRow:
     person = plain.instances[index]
     crops = [plain[epoch, index]]
     crops += [augmented[epoch + later, index] for later in range(VIEWS)] if augmented else []
     x, y, w, h = person.box
     corners = np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)])
     matrix = crops[0].crop.matrix.numpy()
-    return Row(f"{person.id} · {person.image.stem}", crops, corners @ matrix[:, :2].T + matrix[:, 2])
+    return PreviewRow(f"{person.id} · {person.image.stem}", crops, corners @ matrix[:, :2].T + matrix[:, 2])
 
 
-def preview_sheet(rows: Sequence[Row], skeleton: Skeleton, title: str, epoch: int) -> Figure:
+def preview_sheet(rows: Sequence[PreviewRow], skeleton: Skeleton, title: str, epoch: int) -> Figure:
     """Return the figure: persons in columns of blocks, the first crop with the box, then the augmented ones.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Any
 
 from poserep.data.check.findings import Finding, Rule
 from poserep.data.coco_file import CocoFile
-from poserep.data.json_fields import FURTHEST, as_box, as_integer, as_number, as_numbers, shown
+from poserep.data.json_fields import FURTHEST, abridged, as_box, as_integer, as_number, as_numbers
 
 ANNOTATION = Rule(
     "annotation without id, image or category", "give each a whole id, an image_id and a category_id", left_out=True
@@ -29,7 +29,9 @@ DETECTION_BOX = Rule(
 DETECTION_IMAGE = Rule(
     "detection on an image that is not listed", "it is left out; take the split's own file", error=False
 )
-CATEGORY = Rule("detection of another category", "it is left out; nothing to do if others were detected", error=False)
+OTHER_CATEGORY = Rule(
+    "detection of another category", "it is left out; nothing to do if others were detected", error=False
+)
 SCORE = Rule("detection score outside [0, 1]", "give probabilities: persons' scores are multiplied by them")
 
 
@@ -39,10 +41,10 @@ def annotation_ids(file: CocoFile, images: Container[int]) -> Iterator[Finding]:
     for row, record in enumerate(file.annotations or ()):
         key, image = _ids(record)
         if key is None or image is None:
-            yield Finding(ANNOTATION, f"annotation in row {row}", shown(record, 120))
+            yield Finding(ANNOTATION, f"annotation in row {row}", abridged(record, 120))
             continue
         if "category_id" not in record:
-            yield Finding(ANNOTATION, f"annotation {record['id']}", shown(record, 120))
+            yield Finding(ANNOTATION, f"annotation {record['id']}", abridged(record, 120))
         if key in known:
             yield Finding(SHARED_ID, f"annotation {record['id']}", f"row {row}")
         known.add(key)
@@ -66,11 +68,11 @@ def usable_annotations(
         points, box = as_numbers(given, FURTHEST), as_box(record)
         if points is None or len(points) != 3 * joints:
             amount = f"{len(given)} of {3 * joints} numbers, " if isinstance(given, list) else ""
-            findings.append(Finding(KEYPOINTS, where, amount + shown(given)))
+            findings.append(Finding(KEYPOINTS, where, amount + abridged(given)))
         elif box is not None:
             kept.append(record)
         elif (points[2::3] > 0).any():
-            findings.append(Finding(BOX, where, shown(record.get("bbox"))))
+            findings.append(Finding(BOX, where, abridged(record.get("bbox"))))
     return kept, findings
 
 
@@ -79,18 +81,18 @@ def detections(records: list[Any], images: Container[int | None], category: Any)
     for row, record in enumerate(records):
         where = f"detection {row}"
         if not isinstance(record, dict) or not {"image_id", "category_id", "bbox", "score"} <= record.keys():
-            yield Finding(DETECTION, where, shown(record, 120))
+            yield Finding(DETECTION, where, abridged(record, 120))
         elif record["category_id"] != category:
-            yield Finding(CATEGORY, where, f"category {shown(record['category_id'])}")
+            yield Finding(OTHER_CATEGORY, where, f"category {abridged(record['category_id'])}")
         elif as_integer(record["image_id"]) not in images:
-            yield Finding(DETECTION_IMAGE, where, f"image {shown(record['image_id'])}")
+            yield Finding(DETECTION_IMAGE, where, f"image {abridged(record['image_id'])}")
         else:
             where = f"{where} on image {record['image_id']}"
             box, score = as_box(record), as_number(record["score"])
             if box is None or min(box[2:]) <= 0:
-                yield Finding(DETECTION_BOX, where, shown(record["bbox"]))
+                yield Finding(DETECTION_BOX, where, abridged(record["bbox"]))
             if score is None or not 0 <= score <= 1:
-                yield Finding(SCORE, where, shown(record["score"]))
+                yield Finding(SCORE, where, abridged(record["score"]))
 
 
 def _ids(record: Any) -> tuple[int | None, int | None]:

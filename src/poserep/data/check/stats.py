@@ -36,11 +36,11 @@ def stats(cfg: Any) -> dict[str, Stats]:
             loaded = load_split(cfg, split, skeleton, root, boxes)
             table = InstanceTable.of(loaded.required())
             name = split if boxes == "gt" else "detections"
-            numbers[name] = {"read": loaded.line(boxes), **describe(table, skeleton, file)}
+            numbers[name] = {"read": loaded.line(boxes), **describe_persons(table, skeleton, file)}
     return numbers
 
 
-def describe(table: InstanceTable, skeleton: Skeleton, file: CocoFile | None = None) -> Stats:
+def describe_persons(table: InstanceTable, skeleton: Skeleton, file: CocoFile | None = None) -> Stats:
     """Return the numbers of persons. What does not apply, such as areas where none is annotated, is left out.
 
     Args:
@@ -69,16 +69,16 @@ def describe(table: InstanceTable, skeleton: Skeleton, file: CocoFile | None = N
         }
     if (table.area > 0).any():
         numbers["area (px²)"] = quantiles(table.area)
-        numbers["area"] = parts(("small", "medium", "large"), table.area, AREAS)
+        numbers["area"] = count_parts(("small", "medium", "large"), table.area, AREAS)
     if (table.head > 0).any():
         numbers["head length (px)"] = quantiles(table.head[table.head > 0])
         numbers["persons without head length"] = int((table.head <= 0).sum())
     crowd = None if file is None else crowd_indices(file, table.image_id)
     if crowd is not None:
         numbers["crowd index"] = quantiles(crowd)
-        numbers["crowd"] = parts(("easy", "medium", "hard"), crowd, CROWDS)
+        numbers["crowd"] = count_parts(("easy", "medium", "hard"), crowd, CROWDS)
         per_image = crowd[np.unique(table.image_id, return_index=True)[1]]
-        numbers["crowd of images"] = parts(("easy", "medium", "hard"), per_image, CROWDS)
+        numbers["crowd of images"] = count_parts(("easy", "medium", "hard"), per_image, CROWDS)
     return numbers
 
 
@@ -88,7 +88,7 @@ def quantiles(values: np.ndarray) -> dict[str, float]:
     return {"mean": float(values.mean())} | {f"{q}%": float(v) for q, v in zip(QUANTILES, at, strict=True)}
 
 
-def parts(names: Sequence[str], values: np.ndarray, bounds: tuple[float, float]) -> dict[str, dict[str, float]]:
+def count_parts(names: Sequence[str], values: np.ndarray, bounds: tuple[float, float]) -> dict[str, dict[str, float]]:
     """Return how many of the values (N,) lie below, between and from two bounds on."""
     place = np.digitize(values, bounds)
     counts = [int((place == i).sum()) for i in range(len(names))]

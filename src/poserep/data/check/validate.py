@@ -11,11 +11,11 @@ from poserep.data.check.image_headers import ImageHeader, ImageReader, headers_o
 from poserep.data.check.load_split import LoadedSplit, coco_file_of, load_split
 from poserep.data.check.person_rules import PersonArrays
 from poserep.data.coco_file import CocoFile, read_detections
-from poserep.data.from_config import files_of, is_labelled, root_of, skeleton_of, splits_of, truth_of
+from poserep.data.from_config import is_labelled, root_of, skeleton_of, split_files, splits_of, truth_of
 from poserep.errors import InputError
 from poserep.skeleton import Skeleton
 
-SKELETON = Rule("skeleton that cannot be used", "mend data.skeleton; nothing else can be checked before")
+UNUSABLE_SKELETON = Rule("skeleton that cannot be used", "mend data.skeleton; nothing else can be checked before")
 FILE = Rule("file missing", "set data.root or the file's own key to where it is")
 UNREADABLE = Rule("file that cannot be read", "copy or fetch it again")
 OTHER_KEYPOINTS = Rule(
@@ -35,14 +35,16 @@ def validate(cfg: Any, decode: ImageReader | None = None) -> list[Section]:
     try:
         skeleton = skeleton_of(cfg)
     except InputError as error:
-        return [Section(f"{cfg.data.name}: skeleton", findings=[Finding(SKELETON, "data.skeleton", str(error))])]
+        return [
+            Section(f"{cfg.data.name}: skeleton", findings=[Finding(UNUSABLE_SKELETON, "data.skeleton", str(error))])
+        ]
     root = root_of(cfg)
     return [section for split in splits_of(cfg) for section in _split(cfg, split, skeleton, root, decode)]
 
 
 def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageReader | None) -> Iterator[Section]:
     """Yield the sections of a split: its persons and images, then the detections on these."""
-    files = files_of(cfg, root, split)
+    files = split_files(cfg, root, split)
     annotations, folder = files["annotations"], root / cfg.data[split].images
     section = Section(f"{split}: {annotations}", bool(cfg.data.skip_invalid))
     section.add(Finding(FILE, str(path), what) for what, path in files.items() if not path.is_file())
@@ -99,9 +101,9 @@ def _listed(
 
 
 def _persons(persons: PersonArrays, skeleton: Skeleton, cut: bool) -> Iterator[Finding]:
-    yield from person_rules.boxes(persons, cut)
-    yield from person_rules.areas(persons)
-    yield from person_rules.keypoints(persons, skeleton)
+    yield from person_rules.boxes_in_images(persons, cut)
+    yield from person_rules.areas_in_boxes(persons)
+    yield from person_rules.keypoints_in_images(persons, skeleton)
     yield from person_rules.keypoint_counts(persons, skeleton)
 
 

@@ -10,12 +10,12 @@ from poserep.data.coco_file import read_coco, read_detections
 from poserep.data.json_fields import (
     FURTHEST,
     Box,
-    InvalidRecord,
+    Invalid,
+    abridged,
     as_box,
     as_integer,
     as_number,
     as_numbers,
-    shown,
 )
 from poserep.data.loaders.clip import Clip, check_clip, clip_box
 from poserep.data.loaders.listed_images import ImageEntry, ListedImages
@@ -24,7 +24,7 @@ from poserep.instances import Instance, Tally
 from poserep.skeleton import Skeleton
 
 # Longest side of a box, px, around which no crop can be made any more.
-SMALLEST = 1e-3
+SMALLEST_SIDE = 1e-3
 
 
 def load_coco(
@@ -86,7 +86,7 @@ class CocoLoader:
             return 0.0
         area = as_number(annotation["area"], FURTHEST**2)
         if area is None or area < 0:
-            raise InvalidRecord("with an area that is none", f"has the area {shown(annotation['area'])}")
+            raise Invalid("with an area that is none", f"has the area {abridged(annotation['area'])}")
         return area
 
     def ignored(self, annotation: Mapping[str, Any]) -> bool:
@@ -97,13 +97,13 @@ class CocoLoader:
         """Return the width and height of an image, px.
 
         Raises:
-            InvalidRecord: If the annotation file does not say them.
+            Invalid: If the annotation file does not say them.
         """
         width, height = as_number(entry.width, FURTHEST), as_number(entry.height, FURTHEST)
         if width is None or height is None or min(width, height) <= 0:
-            raise InvalidRecord(
+            raise Invalid(
                 "on images without size",
-                f"is on image {entry.id}, of which the file has no size: {shown((entry.width, entry.height))}",
+                f"is on image {entry.id}, of which the file has no size: {abridged((entry.width, entry.height))}",
             )
         return width, height
 
@@ -135,13 +135,13 @@ class CocoLoader:
         for row, record in enumerate(records):
             try:
                 if not isinstance(record, dict):
-                    raise InvalidRecord("that are no records", f"is no record but {shown(record)}")
+                    raise Invalid("that are no records", f"is no record but {abridged(record)}")
                 result = read(row, record)
-            except InvalidRecord as error:
+            except Invalid as error:
                 if not self.skip_invalid:
                     key = record.get("id", row) if isinstance(record, dict) else row
                     raise InputError(
-                        f"{what} {shown(key)} {error.message}; {error.remedy}, or set data.skip_invalid=true to "
+                        f"{what} {abridged(key)} {error.message}; {error.remedy}, or set data.skip_invalid=true to "
                         "leave such persons out"
                     ) from None
                 result = error.reason
@@ -154,13 +154,13 @@ class CocoLoader:
 
     def _person(self, _: int, annotation: dict[str, Any]) -> Instance | str:
         if "category_id" not in annotation:
-            raise InvalidRecord("without category", "has no category_id")
+            raise Invalid("without category", "has no category_id")
         if annotation["category_id"] != self.category:
             return "of other categories"
         crowd = annotation.get("iscrowd", 0)
         if crowd not in (0, 1):
-            raise InvalidRecord(
-                "with an iscrowd that is none", f"has the iscrowd {shown(crowd)}, which is neither 0 nor 1"
+            raise Invalid(
+                "with an iscrowd that is none", f"has the iscrowd {abridged(crowd)}, which is neither 0 nor 1"
             )
         if crowd:
             return "crowds"
@@ -175,17 +175,15 @@ class CocoLoader:
         if published and annotation.get("area") is not None and area <= 0:
             return "without area by the papers' code"
         cut = clip_box(box, *self._size(entry), self.clip)
-        if cut is None or max(cut[2:]) < SMALLEST:
+        if cut is None or max(cut[2:]) < SMALLEST_SIDE:
             if published:
                 return "without area by the papers' code"
             raise _no_area(box, " inside its image")
         key = as_integer(annotation.get("id"))
         if key is None:
-            raise InvalidRecord("without id", "has no id that is a whole number", "number the annotations")
+            raise Invalid("without id", "has no id that is a whole number", "number the annotations")
         if key in self.ids:
-            raise InvalidRecord(
-                "with an id that repeats", "has the id of another annotation", "number the annotations anew"
-            )
+            raise Invalid("with an id that repeats", "has the id of another annotation", "number the annotations anew")
         self.ids.add(key)
         return Instance(
             entry.path, entry.id, key, np.array(cut), keypoints[:, :2].astype(np.float32), weight, area=area
@@ -194,16 +192,16 @@ class CocoLoader:
     def _detection(self, row: int, detection: dict[str, Any]) -> Instance | str:
         lacking = sorted({"image_id", "category_id", "bbox", "score"} - detection.keys())
         if lacking:
-            raise InvalidRecord("that lack fields", f"has no {lacking}; is it a COCO result file?")
+            raise Invalid("that lack fields", f"has no {lacking}; is it a COCO result file?")
         if detection["category_id"] != self.category:
             return "of other categories"
         if detection["image_id"] not in self.images:
             return "on images that are not listed"
         entry, box, score = self.images.find(detection["image_id"]), _box(detection), as_number(detection["score"])
-        if min(box[2:]) <= 0 or max(box[2:]) < SMALLEST:
+        if min(box[2:]) <= 0 or max(box[2:]) < SMALLEST_SIDE:
             raise _no_area(box)
         if score is None:
-            raise InvalidRecord("without score", f"has the score {shown(detection['score'])}, which is no number")
+            raise Invalid("without score", f"has the score {abridged(detection['score'])}, which is no number")
         joints = self.skeleton.num_keypoints
         unlabelled = np.zeros((joints, 2), np.float32), np.zeros(joints, np.float32)
         return Instance(entry.path, entry.id, row, np.array(box), *unlabelled, score=score)
@@ -219,14 +217,14 @@ class CocoLoader:
         """Return the keypoints as float64 (K, 3): x and y in image px, visibility."""
         given, joints = annotation.get("keypoints", []), self.skeleton.num_keypoints
         if not isinstance(given, list) or len(given) != 3 * joints:
-            what = f"{len(given)} keypoint numbers" if isinstance(given, list) else f"the keypoints {shown(given)}"
-            raise InvalidRecord(
+            what = f"{len(given)} keypoint numbers" if isinstance(given, list) else f"the keypoints {abridged(given)}"
+            raise Invalid(
                 "with keypoints of another skeleton",
                 f"has {what}; skeleton {self.skeleton.name!r} needs 3 for each of its {joints} keypoints",
             )
         values = as_numbers(given, FURTHEST)
         if values is None:
-            raise InvalidRecord(
+            raise Invalid(
                 "with keypoints that are no numbers", f"has keypoints that are not finite numbers up to {FURTHEST:g}"
             )
         return values.reshape(-1, 3)
@@ -235,13 +233,14 @@ class CocoLoader:
 def _box(record: Mapping[str, Any]) -> Box:
     box = as_box(record)
     if box is None:
-        raise InvalidRecord(
+        raise Invalid(
             "without a box of four numbers",
-            f"has no bbox [x, y, width, height] of finite numbers up to {FURTHEST:g}, but {shown(record.get('bbox'))}",
+            f"has no bbox [x, y, width, height] of finite numbers up to {FURTHEST:g}, but "
+            f"{abridged(record.get('bbox'))}",
         )
     return box
 
 
-def _no_area(box: Box, where: str = "") -> InvalidRecord:
+def _no_area(box: Box, where: str = "") -> Invalid:
     sides = [round(v, 2) for v in box]
-    return InvalidRecord("with a box without area", f"has a box without area{where}, [x, y, w, h] = {sides}")
+    return Invalid("with a box without area", f"has a box without area{where}, [x, y, w, h] = {sides}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from poserep.data.json_fields import Box, InvalidRecord
+from poserep.data.json_fields import Box, Invalid
 from poserep.data.loaders.clip import Clip
 from poserep.data.loaders.coco import CocoLoader
 from poserep.data.loaders.listed_images import ImageEntry
@@ -28,18 +28,9 @@ def load_crowdpose(
     evaluation of ``crowdposetools``. An early release exchanges the widths and heights of images: where an image file
     exists, its header decides.
 
-    Args:
-        annotations: ``mmpose_crowdpose_*.json`` or ``crowdpose_*.json``.
-        images: Folder that the images' file names are relative to.
-        skeleton: `poserep.skeleton.CROWDPOSE`.
-        detections: COCO result file, such as ``det_for_crowd_test_0.1_0.5.json`` of YOLOv3; None takes the annotated
-            boxes.
-        skip_invalid: As in `load_coco`.
-        tally: As in `load_coco`; images whose width and height were exchanged are counted as mended.
-        clip: As in `load_coco`.
-
-    Raises:
-        InputError: As in `load_coco`, and if an image file has another size than the annotations say.
+    The arguments and errors are those of `load_coco`; an image file of another size than the annotations say is an
+    error too. The files are ``mmpose_crowdpose_*.json`` or ``crowdpose_*.json``, and for detected boxes such as
+    ``det_for_crowd_test_0.1_0.5.json`` of YOLOv3.
     """
     return CrowdPoseLoader(annotations, images, skeleton, skip_invalid, tally, clip).load(detections)
 
@@ -59,7 +50,7 @@ class CrowdPoseLoader(CocoLoader):
         """Return the width and height of an image, px, exchanged if its file has them the other way round.
 
         Raises:
-            InvalidRecord: If the annotations have no size, or another one than the file.
+            Invalid: If the annotations have no size, or another one than the file.
         """
         width, height = super().size(entry)
         true = stored_size(entry.path)
@@ -68,7 +59,7 @@ class CrowdPoseLoader(CocoLoader):
         if true == (height, width):
             self.tally.mended["image sizes exchanged"] += 1
             return height, width
-        raise InvalidRecord(
+        raise Invalid(
             "on images of another size",
             f"is on {entry.path}, which is {true[0]} px wide and {true[1]} high where the annotations say "
             f"{width:g} and {height:g}",

@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from poserep.data.json_fields import InvalidRecord, shown
-from poserep.data.loaders.human4d_cameras import CROPPED, Camera, Projection, read_intrinsics
+from poserep.data.json_fields import Invalid, abridged
+from poserep.data.loaders.human4d_cameras import CROPPED, DepthCamera, Projection, read_intrinsics
 from poserep.errors import InputError
 from poserep.instances import Instance, Tally
 from poserep.skeleton import HUMAN4D, Skeleton
@@ -40,7 +40,7 @@ def load_human4d(
     """Read the views of listed frames; each device's view of a frame is a sample of its own, as in the study.
 
     Below ``images``: ``device_repository.json`` (`read_intrinsics`), ``<subject>/pose/<device>.extrinsics``
-    (`Camera.read`), ``<subject>/offsets.txt`` (lines "recording offset"), ``<subject>/<recording>/Dump/depth`` and
+    (`DepthCamera.read`), ``<subject>/offsets.txt`` (lines "recording offset"), ``<subject>/<recording>/Dump/depth`` and
     ``.../gposes3d`` with one file per frame: depth images (`read_depth`), and poses (1, joints, 3) of the whole VICON
     skeleton in mm, of whose joints the 18 of the study are taken.
 
@@ -57,7 +57,7 @@ def load_human4d(
         images: Root folder of the data set.
         skeleton: `poserep.skeleton.HUMAN4D`, or one with the same keypoints.
         devices: Cameras whose views are taken.
-        project: Where pixels lie: ``exact``, or ``published`` as in the study's code, see `Camera.pixels`.
+        project: Where pixels lie: ``exact``, or ``published`` as in the study's code, see `DepthCamera.pixels`.
         depth_file: Pattern of the depth images' names, "*" for any text. Frame numbers may be padded by zeros.
         pose_file: Pattern of the poses' names, without a device.
         skip_invalid: Leave out views whose list line, pose or depth image is missing or malformed instead of refusing
@@ -79,14 +79,14 @@ def load_human4d(
     sieve = _Sieve(skip_invalid, Tally() if tally is None else tally)
     intrinsics = read_intrinsics(root / "device_repository.json", devices)
     views: dict[int, Instance] = {}
-    cameras: dict[str, list[Camera]] = {}
+    cameras: dict[str, list[DepthCamera]] = {}
     for (subject, recording), listed in _listed(path, len(devices), sieve).items():
         dump = root / subject / recording / "Dump"
         if sieve(len(listed) * len(devices), _recording, path, dump) is None:
             continue
         if subject not in cameras:
             folder = root / subject / "pose"
-            cameras[subject] = [Camera.read(folder / f"{d}.extrinsics", intrinsics[d]) for d in devices]
+            cameras[subject] = [DepthCamera.read(folder / f"{d}.extrinsics", intrinsics[d]) for d in devices]
         offset = _offset(root / subject / "offsets.txt", recording, sieve.tally)
         pose_of = _files(dump / "gposes3d", pose_file, ("",))
         depth_of = _files(dump / "depth", depth_file, devices)
@@ -126,7 +126,7 @@ class _Sieve:
         """Return ``read(*args)``, or None after counting ``views`` views if it is invalid and left out."""
         try:
             return read(*args)
-        except InvalidRecord as error:
+        except Invalid as error:
             if not self.skip_invalid:
                 raise InputError(
                     f"{error.message}; {error.remedy}, or set data.skip_invalid=true to leave such views out"
@@ -157,16 +157,16 @@ def _listed(path: Path, views: int, sieve: _Sieve) -> dict[tuple[str, str], list
 def _entry(path: Path, number: int, line: str) -> tuple[int, str, str]:
     match = _LINE.fullmatch(line.strip())
     if not match:
-        raise InvalidRecord(
+        raise Invalid(
             "malformed list line",
-            f"list {path}: entry {number + 1}, {shown(line)}, is not 'frame subject recording'",
+            f"list {path}: entry {number + 1}, {abridged(line)}, is not 'frame subject recording'",
         )
     return int(match[1]), match[2], match[3]
 
 
 def _recording(path: Path, dump: Path) -> Path:
     if not dump.is_dir():
-        raise InvalidRecord("no recording", f"list {path} names {dump}, which does not exist", "check data.root")
+        raise Invalid("no recording", f"list {path} names {dump}, which does not exist", "check data.root")
     return dump
 
 
@@ -205,20 +205,16 @@ def _files(folder: Path, pattern: str, devices: Sequence[str]) -> dict[tuple[str
 def _pose(files: dict[tuple[str, int], Path], names: Path, frame: int) -> np.ndarray:
     path = files.get(("", frame))
     if path is None:
-        raise InvalidRecord(
-            "no pose", f"pose {names} of frame {frame} does not exist", "check data.root and offsets.txt"
-        )
+        raise Invalid("no pose", f"pose {names} of frame {frame} does not exist", "check data.root and offsets.txt")
     try:
         with path.open("rb") as file:
             pose = np.lib.format.read_array(file, allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, MemoryError, TokenError) as error:
-        raise InvalidRecord("unreadable pose", f"pose {path} cannot be read ({error})", "copy it again") from error
+        raise Invalid("unreadable pose", f"pose {path} cannot be read ({error})", "copy it again") from error
     if pose.dtype.kind not in "fiu" or pose.ndim != 3 or pose.shape[2] != 3:
-        raise InvalidRecord(
-            "malformed pose", f"pose {path} is no array of numbers (people, joints, 3)", "copy it again"
-        )
+        raise Invalid("malformed pose", f"pose {path} is no array of numbers (people, joints, 3)", "copy it again")
     if pose.shape[0] != 1 or pose.shape[1] <= VICON_JOINTS.max():
-        raise InvalidRecord(
+        raise Invalid(
             "not one person of all joints",
             f"pose {path} has {pose.shape[0]} people of {pose.shape[1]} joints, not one of at least "
             f"{VICON_JOINTS.max() + 1}",
@@ -226,14 +222,14 @@ def _pose(files: dict[tuple[str, int], Path], names: Path, frame: int) -> np.nda
         )
     joints = pose[0, VICON_JOINTS].astype(np.float64)
     if not (np.abs(joints) < _FARTHEST).all():
-        raise InvalidRecord("impossible pose", f"pose {path} has joints that are not numbers, or farther than 1 km")
+        raise Invalid("impossible pose", f"pose {path} has joints that are not numbers, or farther than 1 km")
     return joints
 
 
 def _depth_image(files: dict[tuple[str, int], Path], names: Path, device: str, frame: int) -> Path:
     path = files.get((device, frame))
     if path is None:
-        raise InvalidRecord(
+        raise Invalid(
             "no depth image",
             f"depth image {names} of device {device}, frame {frame} does not exist",
             "check data.root and depth_file",

@@ -16,7 +16,7 @@ FULL, CROPPED, CALIBRATED = Size(180, 320), Size(160, 320), "1280x720"
 SCALE = 4  # calibrated px per image px
 ROWS = (FULL.height - CROPPED.height) // 2  # rows cut off at the top and at the bottom
 METRES, FAR = 1e-4, 7.0  # metres per raw value; depth, m, from which on values mean nothing
-NEAR = 1.0  # mm; closer points have no place in the image
+_NEAR = 1.0  # mm; closer points have no place in the image
 
 Projection = Literal["exact", "published"]
 
@@ -80,7 +80,7 @@ def _binary(body: bytes, maximum: int) -> np.ndarray:
     return np.frombuffer(body, kind, len(body) // kind.itemsize)
 
 
-class Camera(NamedTuple):
+class DepthCamera(NamedTuple):
     """Position and projection of a depth camera.
 
     Attributes:
@@ -136,7 +136,7 @@ class Camera(NamedTuple):
         """
         # Not the transpose, as rotations in files are rounded.
         local = (points - self.position) @ np.linalg.inv(self.rotation).T
-        front = local[..., 2] > NEAR
+        front = local[..., 2] > _NEAR
         local = np.where(front[..., None], local, (0.0, 0.0, 1.0))
         calibrated = (local / local[..., 2:]) @ self.intrinsics[:2].T - (0, SCALE * ROWS)
         xy = (calibrated + 0.5) / SCALE - 0.5 if project == "exact" else calibrated / SCALE - 0.5

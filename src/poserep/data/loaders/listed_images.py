@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from poserep.data.coco_file import CocoFile
-from poserep.data.json_fields import InvalidRecord, as_integer, is_file_name, shown
+from poserep.data.json_fields import Invalid, abridged, as_integer, is_file_name
 from poserep.instances import Tally
 
 
@@ -48,16 +48,14 @@ class ListedImages:
         """Return the image of an id.
 
         Raises:
-            InvalidRecord: If the file lists none, or several that differ.
+            Invalid: If the file lists none, or several that differ.
         """
         key = as_integer(image_id)
         if key is None or key not in self.by_id:
-            raise InvalidRecord(
-                "on images that are not listed", f"names image {shown(image_id)}, which the file does not list"
+            raise Invalid(
+                "on images that are not listed", f"names image {abridged(image_id)}, which the file does not list"
             )
         entry = self.by_id[key]
         if entry is None:
-            raise InvalidRecord(
-                "on images that share an id", f"is on image {key}, an id that two images of the file have"
-            )
+            raise Invalid("on images that share an id", f"is on image {key}, an id that two images of the file have")
         return entry

@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from poserep.data.json_fields import FURTHEST, InvalidRecord, is_file_name, read_json, shown
-from poserep.data.loaders.mpii_matlab import MpiiHeads, head_length, read_heads, read_mat
+from poserep.data.json_fields import FURTHEST, Invalid, abridged, is_file_name, read_json
+from poserep.data.loaders.mpii_matlab import MPII_JOINTS, MpiiHeads, head_length, read_heads, read_mat
 from poserep.errors import InputError
 from poserep.instances import Instance, Tally
 from poserep.skeleton import MPII, Skeleton
 
-JOINTS = MPII.num_keypoints
 # Largest median distance, px, between the joints of one person in two files.
 SAME = 2.0
 
@@ -54,7 +53,7 @@ def load_mpii(
     tally = Tally() if tally is None else tally
     if skeleton.names != MPII.names:
         raise InputError(
-            f"{path}: skeleton {skeleton.name!r} does not have MPII's {JOINTS} keypoints in MPII's order; set "
+            f"{path}: skeleton {skeleton.name!r} does not have MPII's {MPII_JOINTS} keypoints in MPII's order; set "
             "data.skeleton=mpii"
         )
     records = read_mat(path, tally) if path.suffix == ".mat" else _records(path)
@@ -69,7 +68,7 @@ def load_mpii(
             if official is not None:
                 person = _overruled(person, official, row, f"row {row} of {heads}", f"record {row} of {path}", tally)
             box, keypoints = _geometry(person)
-        except InvalidRecord as error:
+        except Invalid as error:
             if not skip_invalid:
                 raise InputError(
                     f"{path}: record {row} {error.message}; {error.remedy}, or set data.skip_invalid=true to leave "
@@ -113,19 +112,19 @@ def _person(record: Any) -> _Person:
         image = record["image"]
         centre = np.array(record["center"], np.float64).reshape(2)
         scale = float(record["scale"])
-        joints = np.array(record.get("joints", [[-1, -1]] * JOINTS), np.float64).reshape(JOINTS, 2)
-        labelled = np.array(record.get("joints_vis", [0] * JOINTS), np.float64).reshape(JOINTS) > 0
+        joints = np.array(record.get("joints", [[-1, -1]] * MPII_JOINTS), np.float64).reshape(MPII_JOINTS, 2)
+        labelled = np.array(record.get("joints_vis", [0] * MPII_JOINTS), np.float64).reshape(MPII_JOINTS) > 0
         corners = np.array(record.get("head_box", [0] * 4), np.float64).reshape(2, 2)
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InvalidRecord("malformed", f"is malformed ({type(error).__name__}: {str(error)[:80]})") from error
+        raise Invalid("malformed", f"is malformed ({type(error).__name__}: {str(error)[:80]})") from error
     if not is_file_name(image):
-        raise InvalidRecord("malformed", f"has the image {shown(image)}, which is no file name")
+        raise Invalid("malformed", f"has the image {abridged(image)}, which is no file name")
     if ("joints" in record) != ("joints_vis" in record):
-        raise InvalidRecord("malformed", f"({image}) has only one of joints and joints_vis")
+        raise Invalid("malformed", f"({image}) has only one of joints and joints_vis")
     head = float(head_length(*corners))
     # A record of the test file may lack the box, but a box must have a size.
     if "head_box" in record and not 0 < head < np.inf:
-        raise InvalidRecord("with a head box without size", f"({image}) has the head_box {corners.ravel().tolist()}")
+        raise Invalid("with a head box without size", f"({image}) has the head_box {corners.ravel().tolist()}")
     return _Person(image, centre, scale, joints, labelled, head)
 
 
@@ -143,7 +142,7 @@ def _overruled(person: _Person, official: MpiiHeads, row: int, head_row: str, re
     """Return the person with the head length of the file of head boxes, and with its joints if it has any."""
     head = float(official.length[row])
     if not 0 < head < np.inf:
-        raise InvalidRecord("with a head box without size", f"has a head of {head:g} px in {head_row}")
+        raise Invalid("with a head box without size", f"has a head of {head:g} px in {head_row}")
     person = person._replace(head=head)
     if official.joints is None or official.labelled is None:
         return person
@@ -163,18 +162,14 @@ def _overruled(person: _Person, official: MpiiHeads, row: int, head_row: str, re
 def _geometry(person: _Person) -> tuple[np.ndarray, np.ndarray]:
     """Return the box (4,) and the keypoints (16, 2), 0-based."""
     if person.centre[0] == -1 or not (np.abs(person.centre) <= FURTHEST).all():
-        raise InvalidRecord(
-            "without position", f"({person.image}) has the center {person.centre.tolist()}, which is none"
-        )
+        raise Invalid("without position", f"({person.image}) has the center {person.centre.tolist()}, which is none")
     side = 200 * person.scale
     if not 0 < side <= FURTHEST:
-        raise InvalidRecord("without scale", f"({person.image}) has the scale {person.scale:g}, which is none")
+        raise Invalid("without scale", f"({person.image}) has the scale {person.scale:g}, which is none")
     centre = person.centre + np.array([0.0, 15 * person.scale]) - 1
     keypoints = np.where(person.labelled[:, None], person.joints - 1, 0)
     bad = ~(np.abs(keypoints) <= FURTHEST).all(1)
     if bad.any():
         names = ", ".join(np.array(MPII.names)[bad])
-        raise InvalidRecord(
-            "with keypoints that are no points", f"({person.image}) has no points for the labelled {names}"
-        )
+        raise Invalid("with keypoints that are no points", f"({person.image}) has no points for the labelled {names}")
     return np.array([*(centre - side / 2), side, side]), keypoints.astype(np.float32)

@@ -14,7 +14,7 @@ from poserep.skeleton import MPII
 
 # PCKh's head length is this share of the head box's diagonal.
 HEAD_RATIO = 0.6
-JOINTS = MPII.num_keypoints
+MPII_JOINTS = MPII.num_keypoints
 
 
 class MpiiHeads(NamedTuple):
@@ -46,8 +46,8 @@ def read_heads(path: Path) -> MpiiHeads:
         joints = labelled = None
         if {"pos_gt_src", "jnt_missing"} <= content.keys():
             count = boxes.shape[2]
-            joints = np.asarray(content["pos_gt_src"], np.float64).reshape(JOINTS, 2, count).transpose(2, 0, 1)
-            labelled = np.asarray(content["jnt_missing"], np.float64).reshape(JOINTS, count).T == 0
+            joints = np.asarray(content["pos_gt_src"], np.float64).reshape(MPII_JOINTS, 2, count).transpose(2, 0, 1)
+            labelled = np.asarray(content["jnt_missing"], np.float64).reshape(MPII_JOINTS, count).T == 0
     except (TypeError, ValueError) as error:
         names = ("headboxes_src", "pos_gt_src", "jnt_missing")
         shapes = {name: np.shape(content[name]) for name in names if name in content}
@@ -130,13 +130,13 @@ def _record(person: Mapping[str, Any], tally: Tally) -> dict[str, Any] | None:
     scale = _numbers(person, "scale")
     annotated = next(iter(_structs(person.get("annopoints"))), {})
     points = np.array([_numbers(point, "id", "x", "y") for point in _structs(annotated.get("point"))]).reshape(-1, 3)
-    usable = np.isfinite(points).all(1) & np.isin(points[:, 0], np.arange(JOINTS))
+    usable = np.isfinite(points).all(1) & np.isin(points[:, 0], np.arange(MPII_JOINTS))
     if not usable.any() or not np.isfinite([*position, *scale]).all():
         return None
     if not usable.all():
         tally.mended["joints without coordinates or known id"] += int((~usable).sum())
     points = points[usable]
-    joints, visible = np.full((JOINTS, 2), -1.0), np.zeros(JOINTS, int)
+    joints, visible = np.full((MPII_JOINTS, 2), -1.0), np.zeros(MPII_JOINTS, int)
     index = points[:, 0].astype(int)
     joints[index], visible[index] = points[:, 1:], 1
     record = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from poserep.config import DictConfig, OmegaConf, make
-from poserep.data.from_config import files_of, instances_of, root_of, skeleton_of, truth_of
+from poserep.data.from_config import instances_of, root_of, skeleton_of, split_files, truth_of
 from poserep.errors import InputError
 from poserep.files import file_hash
 from poserep.metrics.protocol import Protocol, truth_and_metric
@@ -133,7 +133,7 @@ def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) 
     cfg = OmegaConf.create(evaluation.result["config"])
     assert isinstance(cfg, DictConfig)
     root = root_of(cfg)
-    files = files_of(cfg, root)
+    files = split_files(cfg, root)
     for name, recorded in evaluation.protocol.hashes.items():
         found = file_hash(files[name]) if files[name].is_file() else "no file"
         if found != recorded:

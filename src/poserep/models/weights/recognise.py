@@ -1,4 +1,4 @@
-"""What a checkpoint looks like from names and shapes alone: layout, backbone, head, joints; and what would suit it."""
+"""Recognises a checkpoint by names and shapes alone: layout, backbone, head, joints; and says what would suit it."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,9 +9,9 @@ from torch import Tensor
 PREFIXES = re.compile(
     r"(?:(?:module|model|net|backbone|keypoint_head|head|deconv_head|trunk|features|pre_feature|predictor)\.)+"
 )
-# Of ResNets by whether blocks are bottlenecks and how many the third stage has.
+# Depths of ResNets, by whether blocks are bottlenecks and how many the third stage has.
 RESNETS = {(False, 2): 18, (False, 6): 34, (True, 6): 50, (True, 23): 101, (True, 36): 152}
-# What a head is called, by the first part of a name that only such a checkpoint has; the first that is found.
+# Heads by a part that only such a checkpoint has; the first match counts.
 HEADS = {
     "mlp_head_x": "SimCC",
     "lr_head": "SRPose",
@@ -24,11 +24,11 @@ HEADS = {
     "score": "heatmap",
     "fc": "ImageNet classifier",
 }
-# mmpose's heads of points, whose only layer bears the name of classifiers' last.
+# mmpose's regression heads, whose only layer has the name of a classifier's last one.
 POINTS = {"head.fc", "keypoint_head.fc"}
 SUITING = {
     "SimCC": "representation=simcc_equal or another whose name begins with simcc (simcc_free without deconvolutions)",
-    "SRPose": "representation=srpose and a backbone whose name ends in _pyramid",
+    "SRPose": "representation=srpose",
     "bottom-up SR": "representation=bottomup_sr",
     "SR head": "representation=sr",
     "heatmap": "representation=heatmap or another that draws heatmaps at stride 4",
@@ -39,10 +39,10 @@ SUITING = {
 
 
 class Looks(NamedTuple):
-    """What names and shapes say.
+    """What names and shapes of a checkpoint say.
 
     Attributes:
-        layout: Whose names these are.
+        layout: Whose code names parts so.
         backbone: As in conf/backbone where there is one; empty if not recognised.
         head: See `HEADS`; empty if there is none.
         deconvolutions: Whether the head has some.
@@ -61,7 +61,7 @@ class Looks(NamedTuple):
 
 
 def look(state: Mapping[str, Tensor]) -> Looks:
-    """What a state dict looks like."""
+    """Recognise a state dict."""
     shapes = {PREFIXES.sub("", key, count=1): tuple(value.shape) for key, value in state.items()}
     parts = {key.split(".")[0] for key in shapes}
     head = next((name for part, name in HEADS.items() if part in parts), "")
@@ -96,8 +96,8 @@ def _backbone(shapes: Mapping[str, tuple[int, ...]], parts: set[str]) -> str:
     if "relative_position" in whole:
         return "hrformer"
     if "transition1.0.0.weight" in shapes:
-        pyramid = any(key.startswith("stage4.2.fuse_layers.1.") for key in shapes)
-        return f"hrnet_w{shapes['transition1.0.0.weight'][0]}{'_pyramid' if pyramid else ''}"
+        four = any(key.startswith("stage4.2.fuse_layers.1.") for key in shapes)
+        return f"hrnet_w{shapes['transition1.0.0.weight'][0]}{' with four maps' if four else ''}"
     if "layer4" in parts:
         blocks = len({key.split(".")[1] for key in shapes if key.startswith("layer3.")})
         depth = RESNETS.get(("layer1.0.conv3.weight" in shapes, blocks))
@@ -106,27 +106,27 @@ def _backbone(shapes: Mapping[str, tuple[int, ...]], parts: set[str]) -> str:
 
 
 def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = False) -> str:
-    """What to change so that a checkpoint suits, in words; from a file's entries and the model's, or its trunk's."""
+    """Say what to change so that a file suits the model, or its trunk; empty if nothing is known."""
     theirs, ours = look(file), look(own)
     if trunk:
         return _other_backbone(theirs.backbone, ours.backbone)
     if theirs.layout == "poserep":
         return "this is a checkpoint of a run of poserep: give its run directory to poserep evaluate"
-    said = []
+    advice = []
     if theirs.head != ours.head:
         kind = f"looks like {'an' if theirs.head.startswith(('I', 'SR')) else 'a'} {theirs.head} checkpoint"
-        said.append(f"this {kind if theirs.head else 'has no head'}: {SUITING[theirs.head]}")
+        advice.append(f"this {kind if theirs.head else 'has no head'}: {SUITING[theirs.head]}")
     if theirs.head not in ("", "ImageNet classifier") and _other_backbone(theirs.backbone, ours.backbone):
-        said.append(_other_backbone(theirs.backbone, ours.backbone))
+        advice.append(_other_backbone(theirs.backbone, ours.backbone))
     elif theirs.head == ours.head and theirs.deconvolutions != ours.deconvolutions:
         has, wants = ("has", "none") if theirs.deconvolutions else ("has no", "some")
-        said.append(f"it {has} deconvolutions, the model {wants}: see representation.head.upsample_to")
+        advice.append(f"it {has} deconvolutions, the model {wants}: see representation.head.upsample_to")
     if theirs.joints and ours.joints and theirs.joints != ours.joints:
-        said.append(
+        advice.append(
             f"its last layer is for {theirs.joints} joints, the model's for {ours.joints}: take the data set that it "
             "was trained on, or its data.skeleton"
         )
-    return "; ".join(said)
+    return "; ".join(advice)
 
 
 def _other_backbone(theirs: str, ours: str) -> str:
@@ -136,7 +136,7 @@ def _other_backbone(theirs: str, ours: str) -> str:
 
 
 def shape_remedy(key: str, theirs: tuple[int, ...], ours: tuple[int, ...]) -> str:
-    """What to change so that one tensor fits, in words; empty if nothing is known."""
+    """Say what to change so that one tensor fits; empty if nothing is known."""
     if "mlp_head_" in key and len(theirs) == 2:
         return (
             f"the file takes {theirs[1]} features to {theirs[0]} bins, the model {ours[1]} to {ours[0]}: change the "

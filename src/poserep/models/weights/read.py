@@ -1,4 +1,4 @@
-"""Files of weights: only tensors come out of them, and nothing in them is executed."""
+"""Reads the tensors of a checkpoint file; nothing in it is executed."""
 
 import codecs
 import re
@@ -13,24 +13,19 @@ from torch import Tensor
 
 from poserep.errors import InputError
 
-# What people take for a checkpoint, by its first bytes: mostly what a failed download leaves behind.
-OTHERS = {
+# First bytes of what failed downloads leave behind.
+FAILED_DOWNLOADS = {
     b"<": "a web page; the download gave a page in place of the file",
     b"version https://git-lfs": "a pointer of Git LFS; fetch the file with git lfs pull",
-    b"\xff\xd8\xff": "a JPEG picture",
-    b"\x89PNG": "a PNG picture",
-    b"%PDF": "a PDF document",
-    b"\x1f\x8b": "a gzip archive; unpack it first",
-    b"\x89HDF": "an HDF5 file, as TensorFlow writes; there is no reader for it here",
 }
 # Where a file's state dict may lie; its other entries are left alone.
 WRAPPERS = ("state_dict", "model_state_dict", "model")
-# What the restricted unpickler says of bytes that are no pickle: operations by number, a stack without entries.
+# Messages of the restricted unpickler about bytes that are no pickle: operations by number, a stack without entries.
 MERE_BYTES = re.compile(r"\d+|Unsupported operand \d+|.*empty list|.*index out of range")
 
 
 class _Inert:
-    """Stands where a file names a class: made of anything, does nothing, is thrown away."""
+    """Stands in for a class that a file names: takes any arguments and does nothing."""
 
     def __new__(cls, *_: Any) -> "_Inert":
         return super().__new__(cls)
@@ -70,7 +65,7 @@ class Weights(NamedTuple):
 
     Attributes:
         tensors: The state dict.
-        beside: Names of the file's other entries, such as those of an optimiser.
+        beside: Names of the file's other entries, such as an optimiser's.
     """
 
     tensors: dict[str, Tensor]
@@ -78,12 +73,12 @@ class Weights(NamedTuple):
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, see `read_weights`."""
+    """Return the tensors of a checkpoint, see `read_weights`."""
     return read_weights(path).tensors
 
 
 def read_weights(path: str | Path) -> Weights:
-    """The tensors of a checkpoint of PyTorch or safetensors; nothing in it is executed.
+    """Read the tensors of a checkpoint of PyTorch or safetensors; nothing in it is executed.
 
     Raises:
         InputError: If the file is missing or damaged, names Python objects, or holds no state dict of tensors.
@@ -96,17 +91,17 @@ def read_weights(path: str | Path) -> Weights:
     with path.open("rb") as file:
         start = file.read(256)
     safe = _is_safetensors(start)
-    for magic, what in OTHERS.items():
+    for magic, what in FAILED_DOWNLOADS.items():
         if not safe and start.lstrip().startswith(magic):
             raise InputError(f"weights {path} cannot be read as tensors: this is {what}")
-    found, beside = _load(path, start, safe or path.suffix == ".safetensors"), list[str]()
+    content, beside = _load(path, start, safe or path.suffix == ".safetensors"), list[str]()
     for wrapper in WRAPPERS:
-        if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
-            beside += sorted(str(key) for key in found if key != wrapper)
-            found = found[wrapper]
-    if not isinstance(found, dict):
-        raise InputError(f"weights {path} hold no state dict of tensors, but a {type(found).__name__}")
-    state = {key: value for key, value in found.items() if key != "_metadata"}
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            beside += sorted(str(key) for key in content if key != wrapper)
+            content = content[wrapper]
+    if not isinstance(content, dict):
+        raise InputError(f"weights {path} hold no state dict of tensors, but a {type(content).__name__}")
+    state = {key: value for key, value in content.items() if key != "_metadata"}
     others = [key for key, value in state.items() if not isinstance(key, str) or not _plain(value)]
     if others or not state:
         why = f"{str(others[0])!r} is a {type(state[others[0]]).__name__}" if others else "they hold nothing"
@@ -115,12 +110,12 @@ def read_weights(path: str | Path) -> Weights:
 
 
 def _plain(value: Any) -> bool:
-    """Whether a value is a tensor with numbers: not sparse, not quantised, not a mere shape."""
+    """Return whether a value is a tensor with numbers: not sparse, not quantised, not a mere shape."""
     return isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_quantized or value.is_meta)
 
 
 def _is_safetensors(start: bytes) -> bool:
-    """Whether a file begins as safetensors do, whatever its name: a length, of 100 MB at most, and that much JSON."""
+    """Return whether a file begins as safetensors do: a length, of 100 MB at most, and that much JSON."""
     return start[8:10] == b'{"' and int.from_bytes(start[:8], "little") <= 10**8
 
 
@@ -146,7 +141,7 @@ def _load(path: Path, start: bytes, safe: bool) -> Any:
 
 
 def _reason(error: Exception, start: bytes) -> str:
-    """Why a file was not read, on one line."""
+    """Say on one line why a file was not read."""
     try:
         # A character may be cut in two at the end.
         text = codecs.getincrementaldecoder("utf-8")().decode(start).strip()
@@ -161,7 +156,7 @@ def _reason(error: Exception, start: bytes) -> str:
 
 
 def _checked(path: Path) -> None:
-    """See that an archive holds no program, and is no bomb.
+    """Refuse an archive that holds a program, or that unpacks to more than itself.
 
     PyTorch does not compress tensors, so that the parts of a checkpoint are never larger than the whole.
     """
@@ -179,17 +174,13 @@ def _checked(path: Path) -> None:
         )
 
 
-def _kept(path: Path) -> str:
-    return path.with_name(f"{path.stem}_tensors.pth").name
-
-
 def _program(path: Path) -> str:
     return (
         f"weights {path} cannot be read as tensors: this is a TorchScript archive, a program with its tensors. Nothing "
         "of it was executed. Take the file of the state dict, or, if you trust whoever made this one, keep its tensors "
         "alone:\n"
         f'  import torch; net = torch.jit.load("{path.name}", map_location="cpu")\n'
-        f'  torch.save(dict(net.state_dict()), "{_kept(path)}")'
+        f'  torch.save(dict(net.state_dict()), "{path.stem}_tensors.pth")'
     )
 
 
@@ -200,5 +191,5 @@ def _untrusted(path: Path, name: str) -> str:
         "name is installed:\n"
         f'  import torch; found = torch.load("{path.name}", map_location="cpu", weights_only=False)\n'
         '  state = found.get("state_dict", found); torch.save({k: v for k, v in state.items() if torch.is_tensor(v)}, '
-        f'"{_kept(path)}")'
+        f'"{path.stem}_tensors.pth")'
     )

@@ -1,4 +1,4 @@
-"""Weights whose table of positions was learnt for another grid."""
+"""Loads weights whose table of positions was learnt for another grid."""
 
 import math
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.checkpoints import load_trunk
-from poserep.models.files import read_state
+from poserep.models.weights.load import load_trunk
+from poserep.models.weights.read import read_state
 
 ENTRIES = ("pos_embed", "cls_token")
 
 
 def load_resized(trunk: nn.Module, owner: Any, path: str | Path, grid: Sequence[int], extra: int) -> None:
-    """Load weights as `load_trunk`, with a table of another square grid brought to this one by bicubic interpolation.
+    """Load weights as `load_trunk` does, a table of another square grid resampled to this one (bicubic).
 
     ImageNet's 14x14 positions become 16x12 so, as in ViTPose's code. If the file has a class token, and an entry for
     it that has no counterpart here, this entry is left out.
@@ -34,9 +34,9 @@ def load_resized(trunk: nn.Module, owner: Any, path: str | Path, grid: Sequence[
             then unchanged.
     """
     table = owner.pos_embed
-    found = {key.split(".")[-1]: value for key, value in read_state(path).items() if key.split(".")[-1] in ENTRIES}
-    given = found.get("pos_embed", table)
-    theirs = next((n for n in (extra, *([1] if "cls_token" in found else [])) if _square(given, n)), None)
+    entries = {key.split(".")[-1]: value for key, value in read_state(path).items() if key.split(".")[-1] in ENTRIES}
+    given = entries.get("pos_embed", table)
+    theirs = next((n for n in (extra, *([1] if "cls_token" in entries else [])) if _square(given, n)), None)
     resized = given.shape != table.shape and theirs is not None
     if resized:
         # In the file's shape for as long as it takes to load.

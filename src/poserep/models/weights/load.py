@@ -1,4 +1,4 @@
-"""Weights from files into networks: every entry of a file is accounted for, and nothing is loaded by half."""
+"""Loads weights into networks: every entry of a file is accounted for, and all of them are loaded or none."""
 
 import re
 from collections import Counter
@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.files import read_state
-from poserep.models.recognise import remedy, shape_remedy
+from poserep.models.weights.read import read_state
+from poserep.models.weights.recognise import remedy, shape_remedy
 
-# In front of the parts' own names: DataParallel's, then mmpose's for either part. Its SimCC head keeps deconvolutions
+# Prefixes of the parts' own names: DataParallel's, then mmpose's for either part. Its SimCC head keeps deconvolutions
 # and last convolution in a heatmap head of its own.
 WRAPPERS = ("module.", "model.")
 PARTS = {"backbone.": "backbone", "keypoint_head.": "head", "head.deconv_head.": "head", "head.": "head"}
-# In front of a trunk's names, in files of whole models, ours too.
+# Prefixes of a trunk's names in files of whole models, ours too.
 TRUNKS = re.compile(r"(?:(?:module|model|net|backbone|trunk)\.)+")
 COUNTER = "num_batches_tracked"
-# Entries that pose models have no use for, and why.
+# Entries that pose models have no use for, and what they are.
 LEFTOVERS = {
     re.compile(r"(.*\.)?num_batches_tracked"): "counter of a batch norm that has none here",
     re.compile(r"(module\.)?(backbone\.)?fc\.(weight|bias)"): "ImageNet classifier",
@@ -48,11 +48,11 @@ class Imported:
     missing: dict[str, str]
 
     def line(self) -> str:
-        """All of it on one line, names counted by reason."""
-        said = [f"{len(self.mapped)} entries loaded"]
+        """Return a summary on one line, names counted by reason."""
+        parts = [f"{len(self.mapped)} entries loaded"]
         for title, names in (("unused", self.unused), ("not in the file", self.missing)):
-            said += [f"{title}: {n} ({why})" for why, n in Counter(names.values()).items()]
-        return "; ".join(said)
+            parts += [f"{title}: {n} ({why})" for why, n in Counter(names.values()).items()]
+        return "; ".join(parts)
 
 
 def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
@@ -90,7 +90,7 @@ def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
 
 
 def destinations(net: nn.Module, keys: Iterable[str]) -> dict[str, str | None]:
-    """Where the entries of an official checkpoint belong in a `PoseNet`; None for those that belong nowhere.
+    """Return where the entries of an official checkpoint belong in a `PoseNet`; None for those that belong nowhere.
 
     Backbones and heads translate the names that published code gives to their parts (``official``, a method from such
     a name to their own or None); those that don't have the same names.
@@ -101,7 +101,7 @@ def destinations(net: nn.Module, keys: Iterable[str]) -> dict[str, str | None]:
 
 
 def destination(net: nn.Module, key: str) -> str | None:
-    """The same for a single entry."""
+    """Return where a single entry belongs, see `destinations`."""
     return destinations(net, [key])[key]
 
 
@@ -123,9 +123,7 @@ def _destination(key: str, parts: Mapping[str, nn.Module], entries: Mapping[str,
 
 
 def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> Imported:
-    """Load a whole official pose model into backbone and head.
-
-    What only training runs may be missing.
+    """Load a whole official pose model into backbone and head; parts that only training runs may be missing.
 
     Raises:
         InputError: If an entry finds no place and is no known leftover, if two find the same one, if a tensor is
@@ -158,7 +156,7 @@ def _leftover(key: str) -> str:
 
 
 def _lacking(own: Iterable[str], places: Iterable[str], spare: Iterable[str] = ()) -> list[str]:
-    """Entries of the model that must be given and are not."""
+    """Return the entries of the model that must be given and are not."""
     return sorted(key for key in {*own} - {*places} - {*spare} if not key.endswith(COUNTER))
 
 
@@ -171,7 +169,7 @@ def _assign(
     advice: str,
     spare: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Put tensors in their places, all or none; what stays as it is, and why that may be."""
+    """Load tensors, all or none; return the entries of the model that keep their values, and why they may."""
     spare, advice = spare or {}, f"; {advice}" if advice else ""
     twice = [place for place, n in Counter(mapped.values()).items() if n > 1]
     if twice:
