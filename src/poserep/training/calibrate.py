@@ -9,6 +9,7 @@ example: poserep calibrate runs/demo/simcc-... checkpoint=best
 """
 
 import hashlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -82,7 +83,7 @@ def fit_on_half(joints: dict[str, Joints], readout: str) -> dict[str, Any]:
     }
 
 
-def calibrate(run_dir: RunDir, cfg: DictConfig) -> dict[str, Any]:
+def calibrate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, Any]:
     """Calibrate a run's checkpoint; write calibration.json and checkpoints/calibrated.ckpt.
 
     Returns:
@@ -92,6 +93,7 @@ def calibrate(run_dir: RunDir, cfg: DictConfig) -> dict[str, Any]:
         InputError: If the checkpoint is missing or does not fit, scores are published ones, no joint has an OKS, or
             there are too few images.
     """
+    run_dir = RunDir(directory)
     if cfg.trainer.devices > 1:
         print(f"note: calibrates on one device, not on trainer.devices={cfg.trainer.devices}", file=sys.stderr)
     cfg.trainer.devices, cfg.boxes = 1, [ANNOTATED]

@@ -89,12 +89,13 @@ def load(module: PoseModule, state: Mapping[str, Tensor], what: str) -> None:
         raise InputError(f"{what} does not fit this configuration: {reason}") from error
 
 
-def reevaluate(run_dir: RunDir, cfg: DictConfig) -> dict[str, Any]:
+def reevaluate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, Any]:
     """Evaluate a run's checkpoint, write evaluation-ID.json and .npz beside its result, and return the record.
 
     Raises:
         InputError: If the checkpoint is missing or does not fit the configuration.
     """
+    run_dir = RunDir(directory)
     run = restore(run_dir, cfg)
     trainer = make_trainer(cfg, [], [])
     record = evaluate(run, trainer)
