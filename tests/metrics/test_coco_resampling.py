@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from poserep.errors import InputError
 from poserep.metrics.bootstrap import paired_bootstrap
-from poserep.metrics.coco_resampling import BLOCK, MEASURES, CocoResampler
+from poserep.metrics.coco_resampling import MEASURES, RESAMPLES_AT_ONCE, CocoResampler
 from poserep.skeleton import COCO as SKELETON
 from reference.vectors import HERE, arrays
 
@@ -172,7 +172,7 @@ def test_recall_thresholds_are_met_as_floating_point_division_meets_them():
 def test_blocks_of_resamples_and_fewer_names_change_no_value():
     evaluation = evaluated(*scene())
     every, some = CocoResampler(evaluation), CocoResampler(evaluation, ["AP75", "AR_L"])
-    weights = np.random.default_rng(0).integers(0, 3, (2 * BLOCK + 3, len(every.images)))
+    weights = np.random.default_rng(0).integers(0, 3, (2 * RESAMPLES_AT_ONCE + 3, len(every.images)))
     values = every(weights)
     found = some(weights)
     assert list(found) == ["AP75", "AR_L"]

@@ -26,8 +26,8 @@ from poserep.runs.launch import is_rank, launch
 from poserep.runs.rundir import RunDir
 from poserep.training.build import Run, build
 from poserep.training.evaluation import evaluate, save_submissions, stored_predictions
+from poserep.training.evaluation_sheet import evaluation_sheet
 from poserep.training.module import PoseModule
-from poserep.training.printed import evaluation_sheet
 from poserep.training.trainer import make_trainer, quiet
 
 
