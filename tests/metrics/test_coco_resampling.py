@@ -113,9 +113,7 @@ def test_each_image_once_gives_what_pycocotools_gives(seed, ties):
     st.integers(0, 3),
     st.lists(st.integers(0, 3), min_size=4, max_size=4),
 )
-def test_a_resample_gives_what_pycocotools_gives_on_images_that_are_there_as_often(
-    seed, images, persons, extra, weights
-):
+def test_a_resample_gives_what_pycocotools_gives_on_repeated_images(seed, images, persons, extra, weights):
     truth, found = scene(seed, images, persons, extra)
     weights = np.array(weights[:images])
     if weights.any():

@@ -9,7 +9,7 @@ from poserep.errors import InputError
 
 
 def one_cycle(optimizer: Optimizer, total_steps: int, steps_per_epoch: int, warmup: float = 0.3) -> LRScheduler:
-    """Make a schedule that rises to the optimiser's LR during the share ``warmup`` of the run, then falls along a cosine."""
+    """Make a schedule: up to the optimiser's LR during a share ``warmup`` of the run, then down along a cosine."""
     peaks = [group["lr"] for group in optimizer.param_groups]
     # The papers' optimisers do not cycle momentum.
     return OneCycleLR(optimizer, peaks, total_steps=total_steps, pct_start=warmup, cycle_momentum=False)
