@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from poserep.metrics.coco import COCO_VALUES
-from poserep.metrics.crowdpose import CROWD_VALUES, PARTS
+from poserep.metrics.crowdpose import CROWD_VALUES, CROWDING_PARTS
 from poserep.metrics.pckh import GROUPS
 from poserep.overrides import CONF
 from poserep.sweeps.table import Row, Table, cells, read_table
@@ -37,7 +37,7 @@ COUNTS = {
 MEASURED = {
     "coco": COCO_VALUES,
     "coco-test-dev": COCO_VALUES,
-    "crowdpose": (*CROWD_VALUES, *PARTS),
+    "crowdpose": (*CROWD_VALUES, *CROWDING_PARTS),
     "mpii": [f"{name}@{t}" for name in ("PCKh", *GROUPS) for t in ("0.5", "0.1")],
     "": ("FPS",),
 }

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from poserep.errors import InputError
 from poserep.overrides import CONF, ERRORS, SWEEPS, explain, hydra_at, understood
@@ -108,6 +110,27 @@ def compose(overrides: Sequence[str] = (), name: str = "config", folder: Path | 
     """
     with composing(folder) as composed:
         return composed(overrides, name)
+
+
+def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConfig:
+    """Return a resolved configuration with overrides, each a value or the name of a group's file; ``+`` adds a key.
+
+    Raises:
+        InputError: If an override cannot be parsed or its key does not exist.
+    """
+    cfg = OmegaConf.create(config)
+    OmegaConf.set_struct(cfg, True)
+    try:
+        for override in OverridesParser.create().parse_overrides(list(overrides)):
+            key, value = override.get_key_element().lstrip("+"), override.value()
+            choice = CONF / key / f"{value}.yaml"
+            if "." not in key and choice.is_file():
+                cfg[key] = OmegaConf.load(choice)
+            else:
+                OmegaConf.update(cfg, key, value, force_add=override.is_add())
+    except (OmegaConfBaseException, HydraException) as error:
+        raise InputError(explain(error, overrides)) from error
+    return cfg
 
 
 def run_application(program: str, arguments: Sequence[str], task: Callable[[DictConfig, str, bool], None]) -> None:

@@ -124,7 +124,7 @@ def test_less_is_better_where_the_metric_says_so(simcc, monkeypatch, capsys):
 
 
 def test_what_was_made_otherwise_is_said_and_another_evaluation_of_a_run_is_a_side(simcc, capsys):
-    found = evaluate.reread(simcc, evaluate.configure(simcc, ["flip_test=false"]))
+    found = evaluate.reevaluate(simcc, evaluate.configure(simcc, ["flip_test=false"]))
     capsys.readouterr()
     other = simcc / f"evaluation-{found['id']}.json"
     out = say(capsys, simcc, other, "--samples", 5, "--metric", "AR").out
@@ -144,7 +144,7 @@ def test_runs_that_evaluate_other_things_are_refused(simcc, capsys):
 
 
 def test_boxes_that_were_clipped_otherwise_are_the_same_persons(simcc, capsys):
-    found = evaluate.reread(simcc, evaluate.configure(simcc, ["data.clip=dark", "align=edge"]))
+    found = evaluate.reevaluate(simcc, evaluate.configure(simcc, ["data.clip=dark", "align=edge"]))
     out = say(capsys, simcc, simcc / f"evaluation-{found['id']}.json", "--samples", 5).out
     assert "align (centre, edge)" in out and "'clip': 'dark'" in out and "95% interval" in out
 

@@ -16,7 +16,7 @@ from poserep.geometry import Size
 from poserep.models.cost import summary
 from poserep.models.weights.recognise import Looks
 from poserep.training.evaluate import configure as reconfigure
-from poserep.training.evaluate import reread, restore
+from poserep.training.evaluate import reevaluate, restore
 from poserep.training.fit import fit
 from poserep.training.import_checkpoint import cautions, import_checkpoint
 from poserep.training.network import assemble
@@ -128,7 +128,7 @@ def test_an_imported_run_is_evaluated_and_is_no_trained_one(given, tmp_path, cap
         report(run_dir.parent)
     with pytest.raises(InputError, match="was imported and is not trained; evaluate it"):
         fit(run_dir)
-    result = reread(run_dir, reconfigure(run_dir, ["boxes=[gt]"]))
+    result = reevaluate(run_dir, reconfigure(run_dir, ["boxes=[gt]"]))
     assert 0 <= result["metrics"]["gt"]["argmax"]["AP"] <= 100
     assert result["config"]["imported"] == json.loads((run_dir / "import.json").read_text())["sha256"][:12]
     # Other weights are another run; the same ones again are the same.

@@ -19,7 +19,7 @@ from poserep.report.study import write_report
 from poserep.runs.create import prepare
 from poserep.training.build import build
 from poserep.training.evaluate import configure as reconfigure
-from poserep.training.evaluate import reread
+from poserep.training.evaluate import reevaluate
 from poserep.training.fit import fit
 
 DETECTIONS = {
@@ -76,7 +76,7 @@ def test_each_set_trains_and_evaluates_and_has_a_table_of_its_own(trained):
 def test_a_run_evaluated_again_has_the_same_numbers(trained, tmp_path):
     for name, (run_dir, result) in trained.items():
         copy = Path(shutil.copytree(run_dir, tmp_path / name))
-        assert json.dumps(reread(copy, reconfigure(copy, []))["metrics"]) == json.dumps(result["metrics"])
+        assert json.dumps(reevaluate(copy, reconfigure(copy, []))["metrics"]) == json.dumps(result["metrics"])
 
 
 def test_crops_hold_what_the_annotations_say_and_the_truth_scores_a_hundred(config):
@@ -129,7 +129,7 @@ def test_options_of_loading_can_be_changed_for_an_evaluation(trained, tmp_path):
     run_dir, result = trained["coco"]
     copy = Path(shutil.copytree(run_dir, tmp_path / "run"))
     assert result["protocol"]["gt"]["argmax"]["loader"] == {"skip_invalid": False, "clip": "hrnet"}
-    exact = reread(copy, reconfigure(copy, ["data.clip=exact", "boxes=[gt]"]))
+    exact = reevaluate(copy, reconfigure(copy, ["data.clip=exact", "boxes=[gt]"]))
     assert exact["protocol"]["gt"]["argmax"]["loader"]["clip"] == "exact" and exact["loaded"]["gt"]["taken"] == 6
     boxes = []
     for clip in ("hrnet", "exact"):
@@ -143,7 +143,9 @@ def test_options_of_loading_can_be_changed_for_an_evaluation(trained, tmp_path):
 def test_test_dev_gives_a_file_to_submit(trained, tiny_sets, tmp_path):
     run_dir = Path(shutil.copytree(trained["coco"][0], tmp_path / "run"))
     words = ["data=coco_testdev", f"data.root={tiny_sets['coco']}", "boxes=null"]
-    assert reread(run_dir, reconfigure(run_dir, words))["metrics"] == {"det": {"shift": {}, "argmax": {}, "dark": {}}}
+    assert reevaluate(run_dir, reconfigure(run_dir, words))["metrics"] == {
+        "det": {"shift": {}, "argmax": {}, "dark": {}}
+    }
     files = sorted(run_dir.glob("person_keypoints_test-dev2017_*_results.json"))
     assert [f.stem.split("_")[-2].split("-")[-1] for f in files] == ["argmax", "dark", "shift"]
     poses = json.loads(files[0].read_text())

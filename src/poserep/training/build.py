@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from poserep.config import DictConfig, make
 from poserep.data.datamodule import PoseDataModule
@@ -34,6 +35,14 @@ class Run:
     files: dict[str, Path]
     tallies: dict[str, Tally]
     lr: float
+
+    def loaded(self) -> dict[str, Any]:
+        """Return what the loaders did with each set, as results record it."""
+        return {name: tally.record() for name, tally in self.tallies.items()}
+
+    def loading_notes(self) -> list[str]:
+        """Return a line for each set of which the loaders left something out or corrected something."""
+        return [f"{name}: {tally.line()}" for name, tally in self.tallies.items() if tally.left_out or tally.mended]
 
 
 def build(cfg: DictConfig, train: bool = True) -> Run:

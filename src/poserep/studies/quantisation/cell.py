@@ -26,8 +26,11 @@ from poserep.studies.quantisation.poses import Poses
 SOURCE = (
     "geometry.py",
     "codecs/*.py",
-    "data/coco.py",
+    "data/coco_file.py",
+    "data/loaders/coco.py",
     "metrics/coco.py",
+    "metrics/coco_truth.py",
+    "metrics/oks.py",
     "studies/quantisation/measure.py",
     "studies/quantisation/cell.py",
 )
