@@ -1,4 +1,4 @@
-"""What travels between the parts: a batch of crops, and predicted points."""
+"""What flows from the data to the metrics: batches of crops, and predicted points."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     """Crops with their keypoints, the same for every representation.
 
     Attributes:
-        image: (B, C, H, W) uint8, RGB (BGR if asked for); float32 for depths.
+        image: (B, C, H, W) uint8, RGB, or BGR under ``data.crop.bgr``; float32 for depths.
         xy: (B, K, 2) float32, input px, outside the crop too; anything where ``weight`` is 0.
         weight: (B, K) float32, 0 for unlabelled joints, else 1. Codecs decide which labelled joints are learnt; these
             may lie outside the crop.
@@ -35,4 +35,4 @@ class Batch(NamedTuple):
     xy: Tensor
     weight: Tensor
     crop: Crop
-    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index

@@ -36,13 +36,19 @@ from omegaconf.errors import (
 from poserep.errors import InputError, similar, suggestion
 
 # In the checkout from which poserep runs.
-SWEEPS = Path(__file__).parents[3] / "sweeps"
+SWEEPS = Path(__file__).parents[2] / "sweeps"
 
 
 CONF = Path(__file__).parents[2] / "conf"
 # What composing a configuration raises; Hydra 1.3 has no class of its own for a group whose choice is no word.
 ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 NO_WORD = "Config group override"
+# What keys of version 0.1 are called now.
+REMOVED = {
+    "heatmap_sigma": "representation.codec.sigma",
+    "simcc_sigma": "representation.codec.label.sigma",
+    "dark_kernel": "representation.codec.readouts.dark.kernel",
+}
 # Modules under the names that run directories of version 0.1 have for them.
 MOVED = {"poserep.schedules.": "poserep.training.schedules.", "poserep.loggers.": "poserep.training.loggers."}
 
@@ -59,9 +65,6 @@ class RunSchema:
     trainer: Any = None
     logger: Any = None
     input_size: str = "64x64"  # not `size`, which is the name of the group that sets it
-    heatmap_sigma: float = 1.0
-    simcc_sigma: float = 4.0
-    dark_kernel: int = 3
     study: str = "default"
     seed: int = 0
     align: str = "centre"
@@ -73,6 +76,35 @@ class RunSchema:
 
 
 ConfigStore.instance().store("schema", RunSchema)
+
+
+class BySize(NamedTuple):
+    """Widths that the papers take at an input size: ``${by_size:heatmap_sigma}`` in a representation's file.
+
+    Attributes:
+        heatmap_sigma: Standard deviation of heatmaps of stride 4, in bins.
+        simcc_sigma: Standard deviation of SimCC's labels, in bins.
+        dark_kernel: Width of the blur before DARK's decoding, in bins.
+    """
+
+    heatmap_sigma: float
+    simcc_sigma: float
+    dark_kernel: int
+
+
+# By the longer side, which is one of these in the papers; other inputs take those of the nearest, the larger of two.
+PUBLISHED = {128: BySize(1.0, 4.0, 3), 256: BySize(2.0, 6.0, 11), 384: BySize(3.0, 6.0, 11)}
+# The reproduction study of DARK on HUMAN4D: sigma is 2 % of the diagonal, 7.16 px.
+HUMAN4D = {"160x320": BySize(1.79, 6.0, 5)}
+
+
+def by_size(input_size: str) -> BySize:
+    """Return the widths for an input size, ``HxW``; what is no size, which codecs refuse, is taken for a small one."""
+    longer = max((int(side) for side in re.findall(r"\d+", input_size)), default=0)
+    return HUMAN4D.get(input_size) or PUBLISHED[min(PUBLISHED, key=lambda side: (abs(side - longer), -side))]
+
+
+OmegaConf.register_new_resolver("by_size", lambda key, *, _root_: getattr(by_size(_root_.input_size), key))
 
 
 class Composed(NamedTuple):
@@ -213,7 +245,7 @@ def _unknown(asked: str, cause: BaseException | None, given: Sequence[str]) -> s
     misspelt = any(similar(plain, key) > 0.8 for key in known if "." not in key and key not in of)
     if of and "." not in plain and not misspelt:
         return f"{line}; did you mean {of[0]}={value}?"
-    if found := suggestion(plain, known):
+    if found := suggestion(REMOVED.get(plain, plain), known):
         return line + found
     # Of backbon.width it is backbon that is not there.
     parts = plain.split(".")
@@ -267,6 +299,8 @@ def _missing(error: MissingConfigException) -> str:
 
 
 def _no_choice(group: str, choice: str, options: Sequence[str]) -> str:
+    if group == "size" and re.fullmatch(r"\d+x\d+", choice):
+        return f"size={choice} has no file in conf/size; write input_size={choice}"
     return f"no {group} {choice!r}{suggestion(choice, options, 1) or ';'} there are {', '.join(options) or 'none'}"
 
 

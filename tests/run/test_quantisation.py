@@ -17,13 +17,13 @@ from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Crop, Size
 from poserep.skeleton import COCO, Skeleton
-from poserep.studies.quantisation import cell
-from poserep.studies.quantisation.__main__ import jobs, study
-from poserep.studies.quantisation.cell import ceiling
-from poserep.studies.quantisation.figures import spread
-from poserep.studies.quantisation.measure import Condition, bound, decode, disturb, errors
-from poserep.studies.quantisation.poses import read_poses
-from poserep.studies.quantisation.table import NUMBERS, Entry, label, lines, read_csv, write_csv
+from poserep.studies.quantisation_error import cell
+from poserep.studies.quantisation_error.__main__ import jobs, study
+from poserep.studies.quantisation_error.cell import ceiling
+from poserep.studies.quantisation_error.figures import spread
+from poserep.studies.quantisation_error.measure import Condition, bound, decode, disturb, errors
+from poserep.studies.quantisation_error.poses import read_poses
+from poserep.studies.quantisation_error.table import NUMBERS, Entry, label, lines, read_csv, write_csv
 
 SWEEPS = CONF.parent / "sweeps"
 SIZE = Size(64, 64)
@@ -283,7 +283,7 @@ def test_command_line(synthetic, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "poserep.studies.quantisation",
+        "poserep.studies.quantisation_error",
         "--config-dir",
         "sweeps",
         "--config-name",

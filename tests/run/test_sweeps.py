@@ -22,7 +22,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from poserep.config import CONF, key_of, make
+from poserep.config import CONF, by_size, key_of, make
 from poserep.data.build import skeleton_of
 from poserep.geometry import Size
 from poserep.models import Stacks, TimmFeatures
@@ -95,14 +95,15 @@ def test_rows_state_their_recipe_in_full(name, mode):
         assert wanted <= set(said), f"{row.name}: {wanted - set(said)}"
 
 
-def test_sizes_state_their_part_of_the_recipe():
-    """Sigma in bins of a heatmap and of SimCC, and the bins of DARK's blur."""
-    found = {path.stem: yaml.safe_load(path.read_text()) for path in (CONF / "size").glob("*.yaml")}
-    parts = ("heatmap_sigma", "simcc_sigma", "dark_kernel")
-    assert {name: tuple(size[part] for part in parts) for name, size in found.items()} == {
-        "64x64": (1, 4, 3), "128x96": (1, 4, 3), "128x128": (1, 4, 3), "256x192": (2, 6, 11), "256x256": (2, 6, 11),
-        "384x288": (3, 6, 11), "160x320": (1.79, 6, 5),
+def test_sigmas_and_blur_follow_the_size():
+    """Sigma of a heatmap and of SimCC and the blur of DARK, in bins: as published, else those of the nearest size."""
+    small, usual, large = (1, 4, 3), (2, 6, 11), (3, 6, 11)
+    widths = {
+        "64x64": small, "128x96": small, "128x128": small, "256x192": usual, "256x256": usual, "384x288": large,
+        "160x320": (1.79, 6, 5), "96x96": small, "224x224": usual, "192x192": usual, "320x256": large,
     }  # fmt: skip
+    assert {size: tuple(by_size(size)) for size in widths} == widths
+    assert {path.stem for path in (CONF / "size").glob("*.yaml")} < set(widths)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if read(name).data != "human4d"])

@@ -2,38 +2,36 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from poserep.batch import Points
-from poserep.codecs.base import Bounds, Codec, Score, axes
-from poserep.codecs.labels import gaussian
-from poserep.codecs.simcc import ArgmaxBin, Pair
+from poserep.codecs.base import Codec, axes
+from poserep.codecs.label_smoothing import gaussian
+from poserep.codecs.simcc import ArgmaxBin, AxisPair
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
 from poserep.losses import MSE
 
 
 class AxisHeatmap(Codec):
-    """1D-heatmap regression (the rival of SimCC's table 3, after Yin et al. 2020). ``out`` is (x, y), (B, K, n) each.
+    """1D-heatmap regression (the rival in SimCC's table 3, after Yin et al. 2020). ``out`` is (x, y), (B, K, n) each.
 
     A Gaussian of peak 1 on each axis and a squared error, where SimCC has a distribution and a divergence. Settings
     not published: neither code nor head of the table's row exists; bins, sigma and head are SimCC's here, so that the
-    loss is all that differs.
+    loss is all that differs. The contract score is the product of both axes' peaks, each over the least peak of a
+    perfect target; the published one is the lesser of both peaks.
 
     Args:
         size: Of the input.
         k: Bins per input px, at least 1.
-        sigma: In bins.
+        sigma: Standard deviation in bins.
         criterion: `poserep.losses.MSE` or `OHKM`, of each axis; both are added.
         readouts: See `Codec`.
         align: See `Axis`.
-        bounds: ``crop`` keeps joints inside the crop; there is no published rule, ``published`` means the same.
-        score: ``contract`` is the product of both axes' peaks, each over the least peak of a perfect target;
-            ``published`` the lesser of both peaks.
-        flip_shift: As for `SimCC`.
-        score_threshold: Belongs to the score.
+        **deviations: See `Deviations`; joints outside the crop are never learnt.
     """
 
     form = "axes"
@@ -46,22 +44,18 @@ class AxisHeatmap(Codec):
         criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
         readouts: Mapping[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]] | None = None,
         align: Align = "centre",
-        bounds: Bounds = "crop",
-        score: Score = "contract",
-        flip_shift: float | None = None,
-        score_threshold: float = 0.2,
+        **deviations: Any,
     ) -> None:
         if not 1 <= k < float("inf"):
             raise InputError(f"AxisHeatmap: k={k} must be a number of at least 1 bin per pixel")
         if not 0 < sigma < float("inf"):
             raise InputError(f"AxisHeatmap: sigma={sigma} must be a positive number (bins)")
-        readouts = readouts or {"argmax": ArgmaxBin()}
-        super().__init__(*axes(size, k, align), readouts, score, bounds, flip_shift, score_threshold)
+        super().__init__(*axes(size, k, align), readouts or {"argmax": ArgmaxBin()}, **deviations)
         self.k, self.sigma = float(k), float(sigma)
         self.criterion = criterion or MSE()
 
-    def encode(self, xy: Tensor, weight: Tensor) -> tuple[Pair, Tensor]:
-        """Targets, (B, K, n) for x and for y, float32, and weights (B, K); those of weight 0 are zero."""
+    def encode(self, xy: Tensor, weight: Tensor) -> tuple[AxisPair, Tensor]:
+        """Draw targets, (B, K, n) for x and for y, float32, zero where the weight is; and weights (B, K)."""
         xy = xy.float()
         weight = weight * self.in_crop(xy)
         centre = torch.where(weight[..., None] > 0, self.to_bins(xy), 0.0)
@@ -71,15 +65,15 @@ class AxisHeatmap(Codec):
         )
         return (x, y), weight
 
-    def loss(self, out: Pair, target: Pair, weight: Tensor) -> Tensor:
-        """The criterion of both axes, added."""
+    def loss(self, out: AxisPair, target: AxisPair, weight: Tensor) -> Tensor:
+        """Add the criterion of both axes."""
         x, y = (self.criterion(o.float(), t, weight) for o, t in zip(out, target, strict=True))
         return x + y
 
-    def decode(self, out: Pair, readout: str | None = None) -> Points:
-        """Points in input px and scores from 1D heatmaps."""
+    def decode(self, out: AxisPair, readout: str | None = None) -> Points:
+        """Read points in input px and scores from 1D heatmaps."""
         position, px, py = self.readout(readout)(*(o.float() for o in out))
-        if self.score == "published":
+        if self.deviations.score == "published":
             return Points(self.to_px(position), torch.minimum(px, py))
         least_x, least_y = self.least_peaks
         score = (px / least_x).clamp(0, 1) * (py / least_y).clamp(0, 1)
@@ -87,19 +81,19 @@ class AxisHeatmap(Codec):
 
     @cached_property
     def least_peaks(self) -> tuple[float, float]:
-        """The lowest maxima that a perfect target's axes can have, x and y."""
+        """The lowest maxima that the axes of a perfect target can have, x and y."""
         squares = torch.tensor([self.x.reach() ** 2, self.y.reach() ** 2])
         x, y = torch.exp(-squares / (2 * self.sigma**2)).tolist()
         return x, y
 
-    def merge(self, out: Pair, mirrored: Pair, perm: Tensor) -> Pair:
-        """Average of the heatmaps after un-mirroring."""
+    def merge(self, out: AxisPair, mirrored: AxisPair, perm: Tensor) -> AxisPair:
+        """Average the heatmaps after un-mirroring."""
         return (out[0] + self.unmirror(mirrored[0], perm)) / 2, (out[1] + mirrored[1][:, perm]) / 2
 
-    def oracle(self, target: Pair) -> Pair:
-        """The target itself."""
+    def oracle(self, target: AxisPair) -> AxisPair:
+        """Return the target itself."""
         return target
 
-    def density(self, out: Pair) -> dict[str, Tensor]:
-        """The heatmaps of both axes, without negative values."""
+    def density(self, out: AxisPair) -> dict[str, Tensor]:
+        """Return the heatmaps of both axes, without negative values."""
         return {"x": out[0].float().clamp_min(0), "y": out[1].float().clamp_min(0)}

@@ -62,7 +62,7 @@ def restore_graph(run_dir: Path, cfg: DictConfig, readout: str | None = None) ->
         whole=crop.get("whole", False),
         readout=chosen,
         flip_test=cfg.flip_test,
-        score=codec.score,
+        score=codec.deviations.score,
         temperature=temperature(codec),
         score_threshold=score_threshold(codec),
     )

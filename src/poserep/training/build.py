@@ -61,7 +61,9 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
         codec,
         skeleton.flip_perm(),
         {
-            boxes: partial(metric_of, cfg, evaluation[boxes].instances, skeleton, root, codec.score_threshold)
+            boxes: partial(
+                metric_of, cfg, evaluation[boxes].instances, skeleton, root, codec.deviations.score_threshold
+            )
             for boxes in wanted
         },
         cfg.readouts,

@@ -97,7 +97,7 @@ def calibrate(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     cfg.trainer.devices, cfg.boxes = 1, [ANNOTATED]
     run = restore(run_dir, cfg)
     codec = run.module.codec
-    if codec.score == "published":
+    if codec.deviations.score == "published":
         raise InputError(
             "representation.codec.score=published gives the papers' scores, which no temperature changes; calibrate "
             "with representation.codec.score=contract"

@@ -25,12 +25,12 @@ ANNOTATED = "gt"
 
 def temperature(codec: Codec) -> float:
     """By which the codec's scores are tempered; 1 for those of the papers' code, which are never."""
-    return float(codec.temperature) if codec.score == "contract" else 1.0
+    return float(codec.temperature) if codec.deviations.score == "contract" else 1.0
 
 
 def score_threshold(codec: Codec) -> float:
     """The rescoring threshold, tempered as the scores are, so that the same joints count at any temperature."""
-    threshold = codec.score_threshold
+    threshold = codec.deviations.score_threshold
     return threshold ** (1 / temperature(codec)) if threshold > 0 else threshold
 
 
@@ -52,7 +52,7 @@ def protocol(cfg: DictConfig, run: Run, boxes: str, readout: str) -> Protocol:
         instances=len(run.data.evaluation[boxes]),
         flip_test=cfg.flip_test,
         readout=readout,
-        score=codec.score,
+        score=codec.deviations.score,
         temperature=temperature(codec),
         score_threshold=score_threshold(codec),
         metric={str(key): value for key, value in options.items()},

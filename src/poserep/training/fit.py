@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressB
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from poserep.config import make
+from poserep.config import keys, make
 from poserep.errors import InputError, Stopped, message
 from poserep.files import provenance, write_json
 from poserep.geometry import Size
@@ -184,7 +184,10 @@ def start_line(cfg: DictConfig, about: dict[str, Any], resumed: bool) -> str:
     note = ""
     if about["batch"] != about["recipe_batch"]:
         note = f" (recipe: {cfg.optim.lr:.2e} at batch {about['recipe_batch']}, {cfg.optim.rule} rule)"
-    what = f"{cfg.representation.name} {cfg.input_size} on {cfg.data.name}"
+    codec = cfg.representation.codec
+    widths = [key for key in keys(codec) if key.split(".")[-1] in ("sigma", "base_sigma", "kernel")]
+    derived = f" ({', '.join(f'{key}={OmegaConf.select(codec, key)}' for key in widths)})" if widths else ""
+    what = f"{cfg.representation.name} {cfg.input_size}{derived} on {cfg.data.name}"
     where = f"batch {about['batch']} on {cfg.trainer.devices} {cfg.trainer.accelerator}, LR {about['lr']:.2e}{note}"
     size = f"{about['params'] / 1e6:.2f} M parameters, {about['gmacs']:.3f} GMACs"
     work = f"{about['train_instances']} persons x {cfg.trainer.epochs} epochs" + (", resumed" if resumed else "")

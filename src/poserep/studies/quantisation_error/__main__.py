@@ -1,6 +1,6 @@
 """Measure what representations cost without training: every row of a table, at every size, in one process.
 
-``python -m poserep.studies.quantisation [--config-dir sweeps] [--config-name quantisation] [key=value ...]``
+``python -m poserep.studies.quantisation_error [--config-dir sweeps] [--config-name quantisation] [key=value ...]``
 
 Lists cross, as in ``size=64x64,256x192 align=centre,corner``. ``representation=...`` chooses rows of the table; one
 that no row has is measured as it is. Cells that have been measured are skipped.
@@ -23,11 +23,11 @@ from poserep.config import SWEEPS, composing, make
 from poserep.data.build import root_of, skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.studies.quantisation.cell import settle
-from poserep.studies.quantisation.figures import draw
-from poserep.studies.quantisation.measure import Condition
-from poserep.studies.quantisation.poses import read_poses
-from poserep.studies.quantisation.table import Entry, label, lines, show, sources, write_csv
+from poserep.studies.quantisation_error.cell import settle
+from poserep.studies.quantisation_error.figures import draw
+from poserep.studies.quantisation_error.measure import Condition
+from poserep.studies.quantisation_error.poses import read_poses
+from poserep.studies.quantisation_error.table import Entry, label, lines, show, sources, write_csv
 
 
 def listed(override: Override) -> list[str]:
@@ -146,7 +146,7 @@ def study(directory: Path, name: str, given: Sequence[str]) -> int:
 
 def main() -> int:
     """``make reproduce-quantisation``; 1 if a cell failed."""
-    parser = argparse.ArgumentParser(prog="python -m poserep.studies.quantisation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m poserep.studies.quantisation_error", description=__doc__)
     parser.add_argument("--config-dir", type=Path, default=SWEEPS, help="folder of the table")
     parser.add_argument("--config-name", default="quantisation", help="the table, without .yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value")

@@ -29,7 +29,7 @@ class Entry:
     Attributes:
         title: Of its representation.
         label: Of its row in the table, the same at every size.
-        result: See `poserep.studies.quantisation.cell.settle`.
+        result: See `poserep.studies.quantisation_error.cell.settle`.
     """
 
     title: str

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from poserep.drawing import PALETTE, STYLE
-from poserep.studies.quantisation.table import Line, sizes
+from poserep.studies.quantisation_error.table import Line, sizes
 
 INK, SOFT, BAR = "#334155", "#94a3b8", "#eef2f7"
 # Of an undisturbed output, then of disturbed ones.
@@ -46,7 +46,7 @@ def draw(folder: Path, rows: Sequence[Line], source: str, wanted: Mapping[str, A
 
     Args:
         folder: Where figures go.
-        rows: From `poserep.studies.quantisation.table.lines`.
+        rows: From `poserep.studies.quantisation_error.table.lines`.
         source: What they were measured on, for a line below each figure.
         wanted: ``lines``, by name in the figure a representation and its readout, and ``robustness``,
             representations; what was not measured is left out.

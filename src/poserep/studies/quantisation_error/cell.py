@@ -17,8 +17,8 @@ from poserep.geometry import Crop, Size
 from poserep.metrics import CocoAP
 from poserep.runs.identity import identity
 from poserep.runs.records import finished
-from poserep.studies.quantisation.measure import Condition, Decoded, decode, describe, errors
-from poserep.studies.quantisation.poses import Poses
+from poserep.studies.quantisation_error.measure import Condition, Decoded, decode, describe, errors
+from poserep.studies.quantisation_error.poses import Poses
 
 # Numbers that no training stands behind follow from these files and the cell's configuration alone.
 SOURCE = (
@@ -26,8 +26,8 @@ SOURCE = (
     "codecs/*.py",
     "data/coco.py",
     "metrics/coco.py",
-    "studies/quantisation/measure.py",
-    "studies/quantisation/cell.py",
+    "studies/quantisation_error/measure.py",
+    "studies/quantisation_error/cell.py",
 )
 
 
@@ -53,7 +53,9 @@ def ceiling(
     score = torch.where(decoded.usable, decoded.points.score, 1.0)
     factors = torch.rand(score.shape, generator=torch.Generator().manual_seed(seed))
     score = score * (scores + (1 - scores) * factors)
-    return average_precision(poses, size, codec.score_threshold, xy.numpy().tobytes(), score.numpy().tobytes())
+    return average_precision(
+        poses, size, codec.deviations.score_threshold, xy.numpy().tobytes(), score.numpy().tobytes()
+    )
 
 
 # Codecs with the same bins, and readouts of targets that lie on bins, often agree on every pose.
