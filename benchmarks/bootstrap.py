@@ -27,8 +27,8 @@ from rich.table import Table
 from rivals import one_thread
 from stopwatch import extra_memory, race, spread
 
-from poserep.metrics.bootstrap import MEASURES, CocoResampler
-from poserep.metrics.paired import paired
+from poserep.metrics.bootstrap import paired_bootstrap
+from poserep.metrics.coco_resampling import MEASURES, CocoResampler
 from poserep.skeleton import COCO
 
 GOAL_S = 5.0
@@ -172,8 +172,8 @@ def measure(images: int, detections: int, samples: int, rounds: int) -> dict[str
             }
         )
     sides = [CocoResampler(side, ("AP",)) for side in (evaluation, other)]
-    both = race({"both": (lambda: paired(sides[:1], sides[1:], "AP", samples), 1)}, rounds)
-    difference = paired(sides[:1], sides[1:], "AP", samples)
+    both = race({"both": (lambda: paired_bootstrap(sides[:1], sides[1:], "AP", samples), 1)}, rounds)
+    difference = paired_bootstrap(sides[:1], sides[1:], "AP", samples)
     return {
         "persons": int(sides[0]._areas["all"].positives.sum()),
         "detections": len(evaluation.cocoDt.anns),

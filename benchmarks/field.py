@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torchvision import transforms
 
-from poserep.data import Augment, Instance
+from poserep.data.augment import Augment
 from poserep.geometry import Size
+from poserep.instances import Instance
 from poserep.skeleton import Skeleton
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -25,10 +25,13 @@ from sharing import workers_memory
 from stages import STAGES, stages
 from stopwatch import race, spread
 
-from poserep.data import Augment, Instance, PoseDataset, load_coco
+from poserep.data import load_coco
+from poserep.data.augment import Augment
 from poserep.data.cache import ImageCache
+from poserep.data.dataset import PoseDataset
 from poserep.data.synthetic import generate
 from poserep.geometry import Size
+from poserep.instances import Instance
 from poserep.skeleton import COCO
 
 SIZE = Size(256, 192)

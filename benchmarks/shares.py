@@ -10,11 +10,12 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from poserep.codecs import RLE, Codec
-from poserep.config import CONF, compose, make
+from poserep.config import compose, make
 from poserep.geometry import Size
 from poserep.models.heads.points import RealNVP
+from poserep.overrides import CONF
 from poserep.skeleton import COCO
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 
 GOAL = 0.03
 NOISE = 0.02
@@ -102,7 +103,7 @@ def _times(function: Callable[[], Any], cuda: bool, warmup: int, calls: int, ahe
 
 
 def _training_step(cfg: DictConfig, xy: Tensor, weight: Tensor) -> Callable[[], None]:
-    net, codec = build_net(cfg, COCO)
+    net, codec = build_network(cfg, COCO)
     device = xy.device
     net, codec = net.to(device).train(), codec.to(device)
     optimizer = make(cfg.optim.optimizer, lr=1e-4)(net.parameters())

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from poserep.data import Instance, InstanceTable
+from poserep.instances import Instance, InstanceTable
 
 SHARES = Path("/proc/self/smaps_rollup")
 # By each worker, however many persons there are: reading also makes Python's own memory less shared.

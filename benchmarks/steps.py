@@ -10,10 +10,10 @@ from stopwatch import race
 from torch import nn
 
 from poserep.config import compose
-from poserep.data.build import skeleton_of
+from poserep.data.from_config import skeleton_of
 from poserep.geometry import Size
 from poserep.models import Stacks
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 
 # What is switched on, one after the other.
 VARIANTS: dict[str, dict[str, bool]] = {
@@ -54,7 +54,7 @@ def ratios(backbone: str, representation: str, size: str, batch: int, device: st
     overrides = [f"backbone={backbone}", f"representation={representation}", f"size={size}"]
     cfg = compose([*overrides, "trainer.channels_last=false"]).cfg
     skeleton = skeleton_of(cfg)
-    net, codec = build_net(cfg, skeleton)
+    net, codec = build_network(cfg, skeleton)
     shape = Size.parse(size)
     images = torch.randint(0, 256, (batch, 3, *shape), dtype=torch.uint8, device=device)
     xy = torch.rand(batch, skeleton.num_keypoints, 2, device=device) * (min(shape) - 1)

@@ -58,8 +58,6 @@ def measure(cfg: DictConfig, warmup: int, steps: int) -> dict[str, float]:
     """Images per second and share of waiting of one configuration."""
     lightning.seed_everything(0, verbose=False)
     run = build(cfg)
-    if cfg.trainer.compile:
-        run.module.net.compile()
     progress = Progress(verbose=False)
     trainer = make_trainer(cfg, [], [progress, Window(progress, warmup, steps)])
     trainer.limit_val_batches = 0

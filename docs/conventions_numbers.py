@@ -11,10 +11,11 @@ from torch import Tensor
 
 from poserep.codecs import DARK, Argmax, Codec, Equal, Gaussian, Heatmap, SimCC, SRHeatmap
 from poserep.config import make
-from poserep.data import PoseDataset, load_coco
+from poserep.data import load_coco
+from poserep.data.dataset import PoseDataset
 from poserep.geometry import Size
 from poserep.skeleton import COCO
-from poserep.sweeps.compositions import cells_of, compositions, table
+from poserep.sweeps.files import cells_of, complete_table, compositions
 
 WHOLE = {"quantise": "none", "truncate": None}
 SIZE = "256x192"
@@ -196,7 +197,7 @@ def learnt(annotations: Path, epochs: int = 20) -> dict[str, tuple[float, float]
     """
     found = {}
     for row, sweep in LEARNT.items():
-        cell = next(c for c in cells_of(table(sweep, "published"), {"seed": ["seed=0"]}) if row in c.rows)
+        cell = next(c for c in cells_of(complete_table(sweep, "published"), {"seed": ["seed=0"]}) if row in c.rows)
         cfg = next(compositions(sweep, [cell.overrides]))
         size = Size.parse(cfg.input_size)
         codec = make(cfg.representation.codec, size=size, align=cfg.align)

@@ -1,13 +1,20 @@
-"""Fixtures that several modules share."""
+"""Fixtures that several modules share: tiny data, configurations on it, and runs."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from poserep.config import DictConfig, compose
+
 # The tensors of most tests are so small that handing them to several threads takes longer than working on them.
 torch.set_num_threads(1)
+
+SMOKE = ["trainer=smoke", "trainer.limit=null", "trainer.pretrained=true"]
+TINY = [*SMOKE, "data.prepare.train=8", "data.prepare.val=6"]
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +26,55 @@ def real_data() -> Path:
     if not Path(folder).is_dir():
         pytest.skip("POSEREP_REAL_DATA names no folder: no real photographs")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of a tiny set of drawn people, on which its generator finds nothing left to do."""
+    from poserep.data.synthetic import generate
+
+    root = tmp_path_factory.mktemp("synthetic")
+    generate(root, "easy", train=8, val=6, workers=1)
+    return root
+
+
+@pytest.fixture
+def configure(synthetic: Path, tmp_path: Path) -> Callable[..., DictConfig]:
+    """Compose a configuration on the tiny data set, with overrides."""
+
+    def make(*overrides: str) -> DictConfig:
+        # Other data are not drawn, and have no number of persons to set.
+        tiny = SMOKE if any(o.startswith("data=") for o in overrides) else TINY
+        return compose([*tiny, f"data.root={synthetic}", f"runs={tmp_path}/runs", *overrides]).cfg
+
+    return make
+
+
+@pytest.fixture
+def run(configure: Callable[..., DictConfig]) -> Callable[..., tuple[Path, dict[str, Any]]]:
+    """Train and evaluate in this process: run directory and result."""
+    from poserep.runs.create import prepare
+    from poserep.training.fit import fit
+
+    def go(*overrides: str) -> tuple[Path, dict[str, Any]]:
+        run_dir = prepare(configure(*overrides), "backbone")
+        return run_dir.path, fit(run_dir)
+
+    return go
+
+
+@pytest.fixture(scope="session")
+def tiny_sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of tiny data sets in the public sets' layouts, by name; drawn once, to be copied before a change."""
+    from layouts import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
+
+    root = tmp_path_factory.mktemp("layouts")
+    return {
+        "coco": generate_coco(root),
+        "crowdpose": generate_crowdpose(root),
+        "mpii": generate_mpii(root),
+        "human4d": generate_human4d(root, frames=2),
+    }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,9 +20,9 @@ from model_cases import build, resnet
 from poserep.codecs import SimCC
 from poserep.errors import InputError
 from poserep.models import AxisLinear, HRNet, TimmFeatures, ViTPose
-from poserep.models.backbones.resized import load_resized
-from poserep.models.checkpoints import load_trunk
-from poserep.models.files import read_state, read_weights
+from poserep.models.weights.load import load_trunk
+from poserep.models.weights.read import read_state, read_weights
+from poserep.models.weights.resize import load_resized
 
 
 class Evil:

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from poserep import cli
-from poserep.config import SWEEPS
 from poserep.errors import Failed, InputError, Stopped
+from poserep.overrides import SWEEPS
 
 
 def test_all_commands_are_listed_with_a_line_each(capsys):
@@ -96,7 +96,7 @@ def test_all_that_compose_start_from_another_file(capsys):
         assert cli.main([*command, *words[:2], "--config-name", "lspett"]) == 2
         assert "no sweep or configuration 'lspett'; did you mean lspet?" in capsys.readouterr().err
         assert cli.main([*command, "--config-dir", "nowhere"]) == 2
-        assert capsys.readouterr().err == "error: --config-dir: nowhere is no folder\n"
+        assert capsys.readouterr().err == "error: --config-dir: nowhere is not a folder\n"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_all_that_compose_start_from_another_file(capsys):
         (["+aligm=corner"], 2, "error: no key 'aligm' in a run's configuration; did you mean align?"),
         (["align=drak"], 2, "error: align=drak is not one of centre, corner, edge, dark"),
         (["trainer.drop_last=never"], 2, "error: trainer.drop_last=never is not true or false"),
-        (["data.prepare=null", "data.root=nowhere"], 1, "error: annotation file nowhere/annotations/"),
+        (["data.prepare=null", "data.root=nowhere"], 2, "error: missing: nowhere/annotations/train.json, "),
     ],
 )
 def test_training_that_cannot_be_is_one_line(monkeypatch, tmp_path, capfd, words, code, line):

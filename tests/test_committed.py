@@ -1,9 +1,9 @@
 """Committed tables: both layouts of reports, and files that are something else."""
 
 import pytest
+from poserep.report.compare.committed import committed
 
 from poserep.errors import InputError
-from poserep.report.compare.committed import committed
 
 COMPARISON = "scheme,readout,size,setting,params_M,GMACs,boxes,seeds,AP,AP_L,protocol\n"
 LINES = "row,mark,mode,size,setting,status,readout,boxes,seeds,paper_AP,ours_AP,sd_AP,protocol\n"

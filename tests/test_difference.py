@@ -4,9 +4,9 @@ import copy
 import json
 
 import pytest
+from poserep.report.difference import ABSENT, difference, pairs
 
 from poserep import cli
-from poserep.report.difference import ABSENT, difference, pairs
 
 
 def result(**changes) -> dict:

@@ -17,8 +17,9 @@ from codec_cases import each
 from poserep.codecs import DARK, Gaussian, Heatmap, QuarterShift, SimCC
 from poserep.codecs.base import axes
 from poserep.codecs.flip_shift import flip_offset, mirror_image, mirror_shifts
-from poserep.config import CONF, make
+from poserep.config import make
 from poserep.geometry import Axis
+from poserep.overrides import CONF
 
 DOCS = CONF.parent / "docs"
 PAGE = (DOCS / "conventions.md").read_text()

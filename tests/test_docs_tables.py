@@ -9,9 +9,8 @@ from functools import cache
 import pytest
 from hydra import compose, initialize_config_dir
 
-from poserep.config import CONF
-from poserep.sweeps.compositions import cells_of, names, table
-from poserep.sweeps.files import read_sweep
+from poserep.overrides import CONF
+from poserep.sweeps.files import cells_of, complete_table, read_sweep, table_names
 from poserep.sweeps.table import MODES, chosen
 
 ROOT = CONF.parent
@@ -41,19 +40,19 @@ def rows(name):
 
 @cache
 def runs(name, mode):
-    return cells_of(table(name, mode))
+    return cells_of(complete_table(name, mode))
 
 
 def test_every_sweep_with_rows_stands_in_the_table_it_belongs_to():
-    papers = {name for name in names() if table(name).paper}
-    assert set(rows("sweeps")) == papers and set(rows("studies")) == {*names()} - papers
+    papers = {name for name in table_names() if complete_table(name).paper}
+    assert set(rows("sweeps")) == papers and set(rows("studies")) == {*table_names()} - papers
     for path in (ROOT / "sweeps").glob("*.yaml"):
         assert re.search(rf"\b{path.stem}\b", PAGE), path.stem
 
 
 @pytest.mark.parametrize("name", rows("sweeps"))
 def test_rows_runs_data_and_weights_are_counted_right(name):
-    about, (_, _, count, quoted, number, data, weights, _) = table(name), rows("sweeps")[name]
+    about, (_, _, count, quoted, number, data, weights, _) = complete_table(name), rows("sweeps")[name]
     assert (int(count), int(quoted)) == (len(about.rows), len(about.rows) - len(about.runnable))
     assert {int(number)} == {len(runs(name, mode)) for mode in MODES}, "the same in either mode"
     assert data == DATA.get(about.data, "")
@@ -73,18 +72,18 @@ def test_titles_are_those_of_the_papers():
     }
     for name, row in rows("sweeps").items():
         *paper, number = row[0].split()
-        assert table(name).paper.startswith(words[paper[0]])
-        assert table(name).paper.endswith(f"{'figure' if 'figure' in paper else 'table'} {number}")
+        assert complete_table(name).paper.startswith(words[paper[0]])
+        assert complete_table(name).paper.endswith(f"{'figure' if 'figure' in paper else 'table'} {number}")
 
 
 def test_undetermined_settings_are_told_where_rows_have_them():
     for name, row in rows("sweeps").items():
-        assert row[-1] or not any(r.undetermined or r.quoted for r in table(name).rows), name
+        assert row[-1] or not any(r.undetermined or r.quoted for r in complete_table(name).rows), name
 
 
 def test_our_own_studies_are_counted_right():
     for name, (_, count, number, _) in rows("studies").items():
-        assert (int(count), int(number)) == (len(table(name).rows), len(runs(name, table(name).mode)))
+        assert (int(count), int(number)) == (len(complete_table(name).rows), len(runs(name, complete_table(name).mode)))
 
 
 def test_totals():
@@ -114,7 +113,7 @@ def places(text):
 def test_files_that_are_needed_are_those_of_the_recipes():
     files = set(re.findall(r"weights/[\w-]+\.pth", PAGE))
     assert files == set(re.findall(r"weights/[\w-]+\.pth", (CONF / "recipes" / "papers.yaml").read_text()))
-    recipes = table("simcc-table1").recipes
+    recipes = complete_table("simcc-table1").recipes
     for group in ("val_boxes", "crowdpose_boxes"):
         assert f"`{recipes[group][0].split('=')[1]}`" in PAGE
 
@@ -131,7 +130,7 @@ def test_commands_compose(line):
     given = [word for one in rest for word in shlex.split(one.removeprefix("ARGS=").replace("...", "1"))]
     if "--rows" in given:
         where = given.index("--rows")
-        assert chosen(table(target.removeprefix("reproduce-")), [given[where + 1]])
+        assert chosen(complete_table(target.removeprefix("reproduce-")), [given[where + 1]])
         del given[where : where + 2]
     # What several runs take in turn is no value of one, and Ray is an extra.
     single = [re.sub(r"=(\w+),[\w,]+$", r"=\1", word) for word in given if word != "hydra/launcher=ray"]
@@ -144,7 +143,9 @@ def test_commands_compose(line):
 def test_every_table_of_a_paper_can_be_told_its_mode():
     # Hydra refuses `table.mode=controlled` where the file has no such key.
     for name in rows("sweeps"):
-        assert read_sweep(ROOT / "sweeps", name)["table"].get("mode") == "published" or not table(name).runnable, name
+        assert (
+            read_sweep(ROOT / "sweeps", name)["table"].get("mode") == "published" or not complete_table(name).runnable
+        ), name
 
 
 def test_the_findings_show_the_numbers_that_are_kept():

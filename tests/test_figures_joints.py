@@ -10,11 +10,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from poserep.report.figures.joints import KINDS, joints, taxonomy
 
 from poserep.drawing import KNOWN, PALETTE, STYLE
 from poserep.metrics import taxonomy as measured
 from poserep.report.figures import encode
-from poserep.report.figures.joints import KINDS, joints, taxonomy
 
 NAMES = ("nose", "left_eye", "right_eye", "left_up_leg", "right_up_leg")
 PAIRS = [["left_eye", "right_eye"], ["left_up_leg", "right_up_leg"]]

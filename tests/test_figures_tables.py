@@ -14,17 +14,17 @@ import pytest
 import yaml
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
+from poserep.report.figures.style import short, title
+from poserep.report.figures.worst import worst
 
-from poserep.config import CONF
 from poserep.drawing import KNOWN, PALETTE, STYLE, TRUTH, colours
+from poserep.overrides import CONF
 from poserep.report.figures import encode
 from poserep.report.figures.choices import over_k, over_smoothing, smoothing
 from poserep.report.figures.crops import load_samples
 from poserep.report.figures.panels import LINES
 from poserep.report.figures.pareto import front, over_gmacs, over_size
 from poserep.report.figures.points import groups, names, network
-from poserep.report.figures.style import short, title
-from poserep.report.figures.worst import worst
 
 LABEL = "poserep.codecs."
 
@@ -188,15 +188,9 @@ def test_the_axis_of_costs_is_logarithmic_if_they_span_much(most, scale):
 
 
 def test_lines_over_k_are_by_scheme_network_and_size():
-    tuned, label = {1: 2, 2: 4, 3: 6}, f"{LABEL}Gaussian"
+    labels = {k: {"_target_": f"{LABEL}Gaussian", "sigma": 2 * k} for k in (1, 2, 3)}
     results = [
-        run(
-            value=40.0 + k + 2 * seed,
-            size=size,
-            k=k,
-            seed=seed,
-            label={"_target_": f"{LABEL}Gaussian", "sigma": tuned[k]},
-        )
+        run(value=40.0 + k + 2 * seed, size=size, k=k, seed=seed, label=labels[k])
         for size, k, seed in itertools.product(("128x128", "64x64"), (3, 1, 2), (0, 1))
     ]
     # A width that follows k splits no line; a lone k is none.

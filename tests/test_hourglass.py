@@ -6,7 +6,6 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from poserep.codecs import RLE, Codec, Heatmap, MultiScale, Regression, SimCC, SRHeatmap
-from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import (
@@ -26,8 +25,9 @@ from poserep.models import (
 )
 from poserep.models.backbones.moai import Exchange
 from poserep.models.cost import macs, parameters
+from poserep.overrides import CONF
 from poserep.skeleton import COCO, HUMAN4D
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 from reference.official import check_parity
 from reference.weights import named_state
 
@@ -85,7 +85,7 @@ def composed(*overrides: str):
 
 @pytest.mark.parametrize("backbone", MOAI)
 def test_human4ds_networks_give_the_studys_heatmaps(backbone):
-    net, codec = build_net(composed(f"backbone={backbone}", *DEPTH), HUMAN4D)
+    net, codec = build_network(composed(f"backbone={backbone}", *DEPTH), HUMAN4D)
     gain, expected = MOAI[backbone]
     parts = {key: value for key, value in net.state_dict().items() if key.startswith(("backbone.", "head."))}
     net.load_state_dict(named_state(parts, gain), strict=False)
@@ -234,13 +234,13 @@ def test_configs_build(backbone, representation):
         expected = Deconv if plain else StackedMaps
     # Sigmoids and a softmax over the same map do not go together.
     linear = ["backbone.heads.Deconv.sigmoid=false"] if "4s" in backbone and representation in ("ipr", "dsnt") else []
-    net, codec = build_net(composed(f"backbone={backbone}", f"representation={representation}", *linear), COCO)
+    net, codec = build_network(composed(f"backbone={backbone}", f"representation={representation}", *linear), COCO)
     assert type(net.head) is expected and net.head.form == codec.form
 
 
 def test_squeezed_maps_are_refused_where_they_would_be_normalised():
     with pytest.raises(InputError, match=r"squeezes its maps into \(0, 1\), which codec Integral cannot use"):
-        build_net(composed("backbone=sh_4s", "representation=ipr"), COCO)
+        build_network(composed("backbone=sh_4s", "representation=ipr"), COCO)
 
 
 @pytest.mark.parametrize(
@@ -256,14 +256,14 @@ def test_squeezed_maps_are_refused_where_they_would_be_normalised():
 def test_configs_refuse_other_heads_with_a_reason(representation, message):
     name, *overrides = representation
     with pytest.raises(InputError, match=message):
-        build_net(composed("backbone=hg4", f"representation={name}", *overrides), COCO)
+        build_network(composed("backbone=hg4", f"representation={name}", *overrides), COCO)
 
 
 def test_human4d_supervises_the_last_stack_and_its_heatmaps_are_between_0_and_1():
-    net, _ = build_net(composed("backbone=sh_4s", *DEPTH), HUMAN4D)
+    net, _ = build_network(composed("backbone=sh_4s", *DEPTH), HUMAN4D)
     out = net(torch.randn(2, 1, 160, 320))
     assert out.shape == (2, 18, 40, 80) and out.min() > 0 and out.max() < 1
-    free, _ = build_net(composed("backbone=sh_4s", "backbone.heads.Deconv.sigmoid=false", *DEPTH), HUMAN4D)
+    free, _ = build_network(composed("backbone=sh_4s", "backbone.heads.Deconv.sigmoid=false", *DEPTH), HUMAN4D)
     assert free(torch.randn(2, 1, 160, 320)).min() < 0
 
 

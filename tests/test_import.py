@@ -19,9 +19,9 @@ from poserep.models import (
     TransPoseR,
     ViTPose,
 )
-from poserep.models.checkpoints import destination, load_official
 from poserep.models.cost import parameters
-from poserep.models.recognise import look
+from poserep.models.weights.load import destination, load_official
+from poserep.models.weights.recognise import look
 from state_dicts import LAYOUTS, mmpose0, mmpose1, papers
 
 

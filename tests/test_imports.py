@@ -7,15 +7,28 @@ from pathlib import Path
 import poserep
 
 ROOT = Path(poserep.__file__).parent
-VOCABULARY = {"batch", "cli", "config", "drawing", "errors", "files", "geometry", "instances", "losses", "skeleton"}
+VOCABULARY = {
+    "batch",
+    "cli",
+    "config",
+    "drawing",
+    "errors",
+    "files",
+    "geometry",
+    "instances",
+    "losses",
+    "overrides",
+    "skeleton",
+}
 CORE = {"codecs", "models", "data", "metrics"}
 # From the bottom up: what each part imports beside itself.
 ALLOWED = {
-    **{part: {"errors", "geometry"} for part in VOCABULARY},
+    **{part: {"errors", "geometry", "overrides", "skeleton"} for part in VOCABULARY},
     "codecs": VOCABULARY,
     "models": VOCABULARY,
-    "metrics": VOCABULARY,
-    "data": VOCABULARY | {"metrics"},
+    "data": VOCABULARY,
+    # The reader of annotation files.
+    "metrics": VOCABULARY | {"data"},
     "runs": VOCABULARY,
     "training": VOCABULARY | CORE | {"runs"},
     "sweeps": VOCABULARY | CORE | {"runs", "training"},

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-
-from poserep.files import write_json
-from poserep.metrics.protocol import Protocol
 from poserep.report.intervals import chief, with_gaps
 from poserep.report.line_sheets import sheets
 from poserep.report.lines import Line, join, strangers
 from poserep.report.outputs import around, lines_csv
+
+from poserep.files import write_json
+from poserep.metrics.protocol import Protocol
 from poserep.runs.plan import Cell, remember
 from poserep.sweeps.table import read_table
 

@@ -23,9 +23,9 @@ from poserep.models import (
     SRPredictor,
     TimmFeatures,
 )
-from poserep.models.checkpoints import load_official
 from poserep.models.cost import macs, parameters
 from poserep.models.heads.points import RealNVP
+from poserep.models.weights.load import load_official
 from reference.vectors import tensors
 from reference.weights import image, named_state, official_keys
 

@@ -1,10 +1,10 @@
 """Sheets as text in every format, and sweep files read with those that they include."""
 
 import pytest
-
-from poserep.errors import InputError
 from poserep.report.outputs import around, latex, markdown
 from poserep.report.sheet import Entry, Heading, Sheet
+
+from poserep.errors import InputError
 from poserep.sweeps.files import read_sweep, table_of, title_of
 
 

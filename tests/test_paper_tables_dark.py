@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
-from poserep.batch import Points
 from poserep.geometry import Size
-from poserep.instances import Instance
-from poserep.metrics import Human4DError, PCKh
-from poserep.metrics.coco import NAMES
+from poserep.instances import Instance, Truth
+from poserep.metrics.coco import COCO_VALUES
+from poserep.metrics.human4d import Human4DError
+from poserep.metrics.pckh import PCKh
+from poserep.metrics.scorer import Predictions
 from poserep.skeleton import HUMAN4D, MPII
 from poserep.sweeps.table import Row, Table, read_table
 
@@ -83,15 +83,14 @@ def measured(kind, skeleton) -> set[str]:
     k = skeleton.num_keypoints
     xy = np.stack([np.arange(k), np.arange(k) ** 2], -1).astype(np.float32)
     one = Instance(Path("a.png"), 1, 1, np.array([0.0, 0, 64, 64]), xy, np.ones(k, np.float32), head=10.0)
-    metric = kind([one], "annotations", skeleton, Size(64, 64))
-    metric.update(torch.arange(1), Points(torch.from_numpy(xy[None]), torch.ones(1, k)))
-    return set(metric.compute())
+    scorer = kind(Truth([one], skeleton, "annotations", Size(64, 64)))
+    return set(scorer(Predictions(np.arange(1), xy[None], np.ones((1, k)))).values)
 
 
 @every_table
 def test_columns_are_what_results_call_them(name):
     known = {"mpii": lambda: measured(PCKh, MPII), "human4d": lambda: measured(Human4DError, HUMAN4D)}
-    assert set(table(name).columns) <= known.get(table(name).data, lambda: set(NAMES))()
+    assert set(table(name).columns) <= known.get(table(name).data, lambda: set(COCO_VALUES))()
 
 
 CODE = ("PCKh-0.1 (code)", "PCKh-0.5 (code)", "RMSE (code)")

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from poserep.config import CONF
-from poserep.metrics.coco import NAMES as COCO_NAMES
-from poserep.metrics.crowdpose import NAMES as CROWD_NAMES
-from poserep.metrics.crowdpose import PARTS
+from poserep.metrics.coco import COCO_VALUES
+from poserep.metrics.crowdpose import CROWD_VALUES, PARTS
 from poserep.metrics.pckh import GROUPS
+from poserep.overrides import CONF
 from poserep.sweeps.table import Row, Table, cells, read_table
 
 SWEEPS = CONF.parent / "sweeps"
@@ -36,9 +35,9 @@ COUNTS = {
     "simdr-fig3": (24, 24, 24),
 }
 MEASURED = {
-    "coco": COCO_NAMES,
-    "coco-test-dev": COCO_NAMES,
-    "crowdpose": (*CROWD_NAMES, *PARTS),
+    "coco": COCO_VALUES,
+    "coco-test-dev": COCO_VALUES,
+    "crowdpose": (*CROWD_VALUES, *PARTS),
     "mpii": [f"{name}@{t}" for name in ("PCKh", *GROUPS) for t in ("0.5", "0.1")],
     "": ("FPS",),
 }

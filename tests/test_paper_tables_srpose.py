@@ -9,8 +9,9 @@ from omegaconf import OmegaConf
 from poserep.codecs.argmax import peak
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.overrides import SWEEPS
 from poserep.studies import search_speed
-from poserep.sweeps.compositions import SWEEPS, compositions, table
+from poserep.sweeps.files import complete_table, compositions
 from poserep.sweeps.table import Table
 
 TABLES = {  # rows, and those of them that run
@@ -21,7 +22,7 @@ TABLES = {  # rows, and those of them that run
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, Table]:
-    return {name: table(f"srpose-{name}") for name in TABLES}
+    return {name: complete_table(f"srpose-{name}") for name in TABLES}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -110,7 +111,7 @@ def test_published_rows_train_as_the_code_does(configs):
     [("table1", "HRFormer-S, SRPose"), ("table7", "SRPose, HRNet-W32"), ("table8", "SRPose, ResNet-50")],
 )
 def test_controlled_rows_have_none_of_the_quirks(name, row):
-    controlled = table(f"srpose-{name}", "controlled")
+    controlled = complete_table(f"srpose-{name}", "controlled")
     (found,) = [r for r in controlled.runnable if r.name == row]
     (cfg,) = compositions(f"srpose-{name}", [list(controlled.settings(found).values())])
     assert (cfg.align, cfg.optim.schedule.warmup_steps, cfg.optim.lr) == ("centre", 0, 1e-3)

@@ -5,8 +5,8 @@ import csv
 import pytest
 import yaml
 
-from poserep.config import CONF
 from poserep.errors import InputError
+from poserep.overrides import CONF
 from poserep.studies.published_costs.__main__ import check, reproduce
 from poserep.studies.published_costs.cells import Cell, Cost, printed_cells, verdict
 from poserep.studies.published_costs.page import excuses, merged, page, summary

@@ -9,8 +9,8 @@ from functools import cache
 
 import pytest
 
-from poserep.sweeps.compositions import SWEEPS, names, table
-from poserep.sweeps.files import read_sweep
+from poserep.overrides import SWEEPS
+from poserep.sweeps.files import complete_table, read_sweep, table_names
 from poserep.sweeps.table import Row
 
 CODEC = "representation.codec."
@@ -77,7 +77,7 @@ def code_of(paper: str, backbone: str, representation: str) -> Code:
 @cache
 def rows(name: str) -> list[tuple[Row, dict[str, str]]]:
     """The rows of a table that run, with the settings of the published mode and the groups of the file."""
-    found, groups = table(name, "published"), read_sweep(SWEEPS, name)["overridden"]
+    found, groups = complete_table(name, "published"), read_sweep(SWEEPS, name)["overridden"]
     return [
         (row, {**groups, **{key: o.split("=", 1)[1] for key, o in found.settings(row).items()}})
         for row in found.runnable
@@ -95,7 +95,7 @@ def expected(code: Code) -> dict[str, str | None]:
     }
 
 
-PAPERS = [name for name in names() if table(name).paper]
+PAPERS = [name for name in table_names() if complete_table(name).paper]
 
 
 @pytest.mark.parametrize("name", PAPERS)

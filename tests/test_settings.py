@@ -1,6 +1,7 @@
 """What runs of one scheme and size are told apart by: rows of a table, or else keys."""
 
 from poserep.report.names import settings
+
 from run_records import config
 
 

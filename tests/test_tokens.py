@@ -9,7 +9,6 @@ from hydra import compose, initialize_config_dir
 from torch import nn
 
 from poserep.codecs import RLE, Codec, Heatmap, Integral, Regression, SimCC, SRHeatmap
-from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.losses import Distance
@@ -32,10 +31,11 @@ from poserep.models import (
 )
 from poserep.models.backbones import tokenpose, transpose
 from poserep.models.backbones.positions import sine_table
-from poserep.models.checkpoints import destination
 from poserep.models.cost import macs, parameters
+from poserep.models.weights.load import destination
+from poserep.overrides import CONF
 from poserep.skeleton import COCO
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 from reference.official import check_parity
 
 S = TokenPose
@@ -440,7 +440,7 @@ WORKS = {
 @pytest.mark.parametrize("representation", WORKS)
 def test_representations_find_their_head_on_tokens(representation):
     cfg = configured("backbone=tokenpose_s", "backbone.depths=[1]", f"representation={representation}")
-    model, codec = build_net(cfg, COCO)
+    model, codec = build_network(cfg, COCO)
     assert type(model.head) is WORKS[representation] and model.head.form == codec.form
     with torch.no_grad():
         points = codec.decode(model.eval()(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)))
@@ -457,13 +457,15 @@ def test_representations_find_their_head_on_tokens(representation):
 )
 def test_representations_without_sense_on_tokens_are_refused(representation, message):
     with pytest.raises(InputError, match=message):
-        build_net(configured("backbone=tokenpose_s", "backbone.depths=[1]", f"representation={representation}"), COCO)
+        build_network(
+            configured("backbone=tokenpose_s", "backbone.depths=[1]", f"representation={representation}"), COCO
+        )
 
 
 @pytest.mark.parametrize("representation", ["heatmap", "simcc", "simcc_free", "sr", "regression", "rle"])
 @pytest.mark.parametrize("backbone", ["transpose_r", "transpose_h_s"])
 def test_every_head_on_a_map_works_on_transpose(backbone, representation):
-    build_net(configured(f"backbone={backbone}", "backbone.layers=1", f"representation={representation}"), COCO)
+    build_network(configured(f"backbone={backbone}", "backbone.layers=1", f"representation={representation}"), COCO)
 
 
 @pytest.mark.parametrize(
@@ -474,10 +476,10 @@ def test_every_head_on_a_map_works_on_transpose(backbone, representation):
 )  # fmt: skip
 def test_configured_networks_are_the_published_ones(backbone, size, params):
     cfg = configured(f"backbone={backbone}", "representation=heatmap", f"size={size}")
-    assert parameters(build_net(cfg, COCO)[0]) == COUNTS[params][1]
+    assert parameters(build_network(cfg, COCO)[0]) == COUNTS[params][1]
 
 
 def test_size_that_branches_cannot_halve_is_refused():
     cfg = configured("backbone=tokenpose_b", "backbone.depths=[1]", "input_size=72x72")
     with pytest.raises(InputError, match="multiple of 16"):
-        build_net(cfg, COCO)
+        build_network(cfg, COCO)

@@ -10,8 +10,8 @@ from model_cases import build
 from poserep.codecs import Heatmap
 from poserep.errors import InputError
 from poserep.models import Deconv, ViTPose
-from poserep.models.checkpoints import load_official
 from poserep.models.cost import macs, parameters
+from poserep.models.weights.load import load_official
 
 BASE = {"width": 768, "drop_path": 0.3}
 

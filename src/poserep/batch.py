@@ -1,4 +1,4 @@
-"""What flows from the data to the metrics: batches of crops, and predicted points."""
+"""The records that travel between the parts: a batch of crops, and predicted points."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ class Points(NamedTuple):
     """Predicted keypoints of a batch.
 
     Attributes:
-        xy: (B, K, 2), input px or image px as the producer says.
+        xy: (B, K, 2), in input px or image px, as whoever returns them documents.
         score: (B, K) in [0, 1], 1 for a codec's own perfect target.
     """
 
@@ -23,11 +23,10 @@ class Batch(NamedTuple):
     """Crops with their keypoints, the same for every representation.
 
     Attributes:
-        image: (B, C, H, W) uint8, RGB, or BGR under ``data.crop.bgr``; float32 for depths.
-        xy: (B, K, 2) float32, input px, outside the crop too; anything where ``weight`` is 0.
-        weight: (B, K) float32, 0 for unlabelled joints, else 1. Codecs decide which labelled joints are learnt; these
-            may lie outside the crop.
-        crop: Image px to input px.
+        image: (B, C, H, W) uint8, RGB (BGR if asked for); float32 for depths.
+        xy: (B, K, 2) float32, input px; may lie outside the crop; meaningless where ``weight`` is 0.
+        weight: (B, K) float32, 0 for unlabelled joints, else 1. Codecs decide which labelled joints are learnt.
+        crop: Maps from image px to input px.
         index: (B,) int64, position in the data set's list of instances.
     """
 
@@ -35,4 +34,4 @@ class Batch(NamedTuple):
     xy: Tensor
     weight: Tensor
     crop: Crop
-    index: Tensor  # type: ignore[assignment]  # hides tuple.index
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here

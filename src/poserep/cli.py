@@ -37,33 +37,25 @@ class Command(NamedTuple):
 # A word that is less like a command than this suggests none.
 NEAR = 0.7
 COMMANDS = {
-    "train": Command(
-        "poserep.sweeps.train:main", "train and evaluate a run, or with -m all combinations of listed values"
-    ),
-    "evaluate": Command(
-        "poserep.training.evaluate:main", "evaluate a run again, with other readouts, boxes, scores or data"
-    ),
+    "train": Command("sweeps.train:main", "train and evaluate a run, or with -m all combinations of listed values"),
+    "evaluate": Command("training.evaluate:main", "evaluate a run again, with other readouts, boxes, scores or data"),
     "calibrate": Command("training.calibrate:main", "calibrate a run's scores to OKS with a temperature"),
     "import": Command("training.import_checkpoint:main", "turn a published checkpoint into a run"),
     "sweep run": Command("sweeps.command:run", "run a table of sweeps/, skipping runs that have finished"),
     "sweep status": Command("sweeps.command:status", "show the state of each run of a table"),
     "sweep budget": Command("sweeps.budget:main", "estimate what a table costs to run"),
     "report": Command("report.command:main", "print a study's table and write its HTML page"),
-    "diff": Command("report.diff_command:main", "show what differs between two runs"),
+    "diff": Command("report.diff:main", "show what differs between two runs"),
     "compare": Command("report.compare.command:main", "test whether two runs differ by more than noise"),
     "wandb push": Command("runs.wandb.publish:main", "send finished runs to Weights & Biases"),
     "wandb dashboard": Command("report.dashboards.command:main", "create a study's W&B workspace and report"),
     "data check": Command("data.check.command:check_command", "find what is wrong with a data set"),
-    "data stats": Command(
-        "poserep.data.check.command:stats_command", "count the persons, joints and sizes of a data set"
-    ),
-    "data overlap": Command(
-        "poserep.data.check.command:overlap_command", "find images that two splits or two sets share"
-    ),
+    "data stats": Command("data.check.command:stats_command", "count the persons, joints and sizes of a data set"),
+    "data overlap": Command("data.check.command:overlap_command", "find images that two splits or two sets share"),
     "data preview": Command("data.check.command:preview_command", "draw augmented crops with their keypoints"),
     "data convert": Command("data.check.command:convert_command", "write MPII's MATLAB release as JSON"),
-    "export": Command("deploy.export:main", "write a run as one ONNX file, and check it"),
-    "predict": Command("deploy.predict:main", "find the joints of people in images, and draw them"),
+    "export": Command("deploy.command:export_command", "write a run as one ONNX file, and check it"),
+    "predict": Command("deploy.command:predict_command", "find the joints of people in images, and draw them"),
     "cost": Command("deploy.cost:main", "count a network's parameters and operations, and time it"),
 }
 
@@ -77,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return ended(lambda: _call(words))
 
 
-def ended(command: Callable[[], int | None]) -> int:
-    """The exit code with which a command ends; an error is printed as one line."""
+def ended(command: Callable[[], int | None], silent: bool = False) -> int:
+    """Call a command and return its exit code; an error is printed as one line, unless ``silent``."""
     try:
         code = command() or DONE
         sys.stdout.flush()
@@ -102,7 +94,8 @@ def ended(command: Callable[[], int | None]) -> int:
         code, text = INTERRUPTED, "interrupted"
     except Stopped as stop:
         code, text = STOPPED, f"stopped ({stop}); run the same command again to continue from its checkpoint"
-    print(text, file=sys.stderr, flush=True)
+    if not silent:
+        print(text, file=sys.stderr, flush=True)
     return code
 
 
@@ -151,7 +144,9 @@ def wide_console() -> Console:
 def parser_of(command: str, about: str | None) -> argparse.ArgumentParser:
     """A parser for the arguments of ``poserep COMMAND``; ``about`` is shown as it is written."""
     formatter = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(prog=f"poserep {command}", description=about, formatter_class=formatter)
+    return argparse.ArgumentParser(
+        prog=f"poserep {command}", description=about, formatter_class=formatter, allow_abbrev=False
+    )
 
 
 def add_origin(parser: argparse.ArgumentParser) -> None:

@@ -1,12 +1,19 @@
-"""How everything that is drawn looks: colours, style, skeletons over pictures."""
+"""The look of figures, and the only drawer of skeletons: on matplotlib axes, and on pictures by OpenCV."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
-# In this order they have the first colours, whatever else a page shows; any other scheme has one of those left.
+from poserep.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    # Whoever needs a colour alone imports neither matplotlib nor OpenCV.
+    from matplotlib.axes import Axes
+
+# Schemes that always have the first colours, in this order; any other scheme has one of the rest.
 KNOWN = (
     "Heatmap",
     "SimCC Gaussian",
@@ -47,7 +54,7 @@ PALETTE = (
     "#0d9488",
     "#b45309",
 )
-# No scheme has a colour as dark.
+# Darker than the colour of any scheme.
 TRUTH = "#0f172a"
 MARKS = ("o", "s", "D", "^", "v", "P", "X")
 STYLE: dict[Any, Any] = {
@@ -65,22 +72,54 @@ STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "svg.fonttype": "none",
-    # Else names within a file are drawn by lot, and no two files are the same.
+    # Without it the names within a file are random, and no two files are the same.
     "svg.hashsalt": "poserep",
     "legend.frameon": False,
 }
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour for every title, in their order."""
+    """Return a colour for every scheme's title, in their order."""
     others = sorted(set(names) - set(KNOWN))
     left = PALETTE[len(KNOWN) :]
     fixed = dict(zip(KNOWN, PALETTE, strict=False)) | {n: left[i % len(left)] for i, n in enumerate(others)}
     return {name: fixed[name] for name in dict.fromkeys(names)}
 
 
+# Colours of a skeleton's joints and limbs by side.
+LEFT, RIGHT, MIDDLE = "#f97316", "#2563eb", "#059669"
+# Pictures with a shorter longest side (px) are enlarged by a whole factor, or limbs would hide what they belong to.
+LEAST_SIDE = 480
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """Return an image (C, H, W) as uint8 (H, W, 3) to look at; of depths, the near is bright and the unknown black."""
+    if image.dtype == np.uint8:
+        return image.transpose(1, 2, 0)
+    depth = image[0]
+    known = depth > 0
+    if not known.any():
+        return np.zeros((*depth.shape, 3), np.uint8)
+    near, far = depth[known].min(), depth[known].max()
+    bright = (1 - 0.85 * (depth - near) / max(far - near, 1e-6)) * known
+    return np.repeat((255 * bright).astype(np.uint8)[..., None], 3, -1)
+
+
+def side_colours(skeleton: Skeleton) -> tuple[list[str], list[str]]:
+    """Return the colours of a skeleton's limbs and of its joints: left, right or middle.
+
+    A limb between the middle and a side has the side's colour, one from side to side the middle's.
+    """
+    side = {pair[0]: LEFT for pair in skeleton.pairs} | {pair[1]: RIGHT for pair in skeleton.pairs}
+    limbs = []
+    for ends in skeleton.edges:
+        sides = {side[name] for name in ends if name in side}
+        limbs.append(sides.pop() if len(sides) == 1 else MIDDLE)
+    return limbs, [side.get(name, MIDDLE) for name in skeleton.names]
+
+
 def show(ax: Axes, image: np.ndarray) -> None:
-    """A crop without axes."""
+    """Show a crop (H, W, 3) without axes."""
     ax.imshow(image, interpolation="lanczos")
     ax.set_xlim(-0.5, image.shape[1] - 0.5)
     ax.set_ylim(image.shape[0] - 0.5, -0.5)
@@ -88,10 +127,100 @@ def show(ax: Axes, image: np.ndarray) -> None:
 
 
 def limbs(ax: Axes, xy: np.ndarray, weight: np.ndarray, edges: np.ndarray, colour: str) -> None:
-    """A skeleton, light under dark so that it reads on any picture."""
+    """Draw a skeleton of one colour on axes, on a light rim so that it can be seen on any picture.
+
+    Args:
+        ax: Axes of the picture.
+        xy: (K, 2) px of the picture.
+        weight: (K,), 0 for joints that are not drawn.
+        edges: (E, 2) positions of the joints that limbs connect.
+        colour: The colour.
+    """
     for a, b in edges:
         if weight[a] > 0 and weight[b] > 0:
             ax.plot(*xy[[a, b]].T, color="white", linewidth=3.0, alpha=0.75, solid_capstyle="round")
             ax.plot(*xy[[a, b]].T, color=colour, linewidth=1.6, solid_capstyle="round")
-    found = xy[weight > 0]
-    ax.scatter(found[:, 0], found[:, 1], s=9, color=colour, edgecolors="white", linewidths=0.5, zorder=3)
+    joints = xy[weight > 0]
+    ax.scatter(joints[:, 0], joints[:, 1], s=9, color=colour, edgecolors="white", linewidths=0.5, zorder=3)
+
+
+def limbs_by_side(ax: Axes, xy: np.ndarray, weight: np.ndarray, skeleton: Skeleton) -> None:
+    """Draw a skeleton on axes in the colours of `side_colours`; see `limbs`."""
+    limb_colours, joint_colours = map(np.array, side_colours(skeleton))
+    edges = np.array(skeleton.edge_indices(), int).reshape(-1, 2)
+    # What is drawn later lies on top.
+    for colour in (MIDDLE, RIGHT, LEFT):
+        limbs(ax, xy, weight, edges[limb_colours == colour], colour)
+    for colour in (MIDDLE, RIGHT, LEFT):
+        limbs(ax, xy, weight * (joint_colours == colour), edges[:0], colour)
+
+
+def paint_people(
+    pixels: np.ndarray, xy: np.ndarray, score: np.ndarray, skeleton: Skeleton, threshold: float, box: np.ndarray
+) -> np.ndarray:
+    """Return a picture with everybody's limbs and joints in the colours of `side_colours`.
+
+    Joints whose score does not exceed the threshold are hollow, and their limbs are left out.
+
+    Args:
+        pixels: (H, W, 3) uint8, RGB.
+        xy: (N, K, 2) image px.
+        score: (N, K).
+        skeleton: The joints.
+        threshold: See above.
+        box: (N, 4) x, y, width, height, image px; the smaller, the thinner a person's limbs.
+
+    Returns:
+        (H, W, 3) uint8, RGB; enlarged by a whole factor if the picture is small.
+    """
+    import cv2
+
+    factor = max(1, -(-LEAST_SIDE // max(pixels.shape[:2])))
+    height, width = (side * factor for side in pixels.shape[:2])
+    canvas = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC) if factor > 1 else pixels.copy()
+    widest = max(2.0, 0.0048 * np.hypot(height, width))
+    # The largest first, so that people in front do not hide those behind.
+    for i in np.argsort(-box[:, 2:].prod(1), kind="stable"):
+        thickness = float(np.clip(0.02 * factor * np.hypot(*box[i, 2:]), 1.5, widest))
+        # From px with centres at integers to those of the enlarged picture.
+        _paint_person(canvas, (xy[i] + 0.5) * factor - 0.5, score[i] > threshold, skeleton, thickness)
+    return canvas
+
+
+def _paint_person(canvas: np.ndarray, points: np.ndarray, sure: np.ndarray, skeleton: Skeleton, thick: float) -> None:
+    import cv2
+
+    bits = 4  # OpenCV takes points in 16ths of a pixel
+    limb_colours, joint_colours = ([_rgb(c) for c in colours] for colours in side_colours(skeleton))
+    light = (255, 255, 255)
+    # Points far outside the picture would overflow OpenCV's integers.
+    far = 4.0 * max(canvas.shape[:2])
+    at = [tuple(round(v * 2**bits) for v in np.clip(point, -far, far).tolist()) for point in points]
+    edges = [
+        (at[a], at[b], c) for (a, b), c in zip(skeleton.edge_indices(), limb_colours, strict=True) if sure[a] & sure[b]
+    ]
+
+    def line(picture: np.ndarray, a: Any, b: Any, colour: Any, width: float) -> None:
+        cv2.line(picture, a, b, colour, max(1, round(width)), cv2.LINE_AA, bits)
+
+    def circle(centre: Any, radius: float, colour: Any, width: int = cv2.FILLED) -> None:
+        cv2.circle(canvas, centre, round(radius * 2**bits), colour, width, cv2.LINE_AA, bits)
+
+    halo = canvas.copy()
+    for a, b, _ in edges:
+        line(halo, a, b, light, thick + max(2.0, 0.9 * thick))
+    cv2.addWeighted(halo, 0.6, canvas, 0.4, 0, canvas)
+    for a, b, colour in edges:
+        line(canvas, a, b, colour, thick)
+    radius, rim = 1.05 * thick, max(1, round(0.35 * thick))
+    for centre, colour, filled in zip(at, joint_colours, sure, strict=True):
+        if filled:
+            circle(centre, radius + rim, light)
+            circle(centre, radius, colour)
+        else:
+            circle(centre, 1.2 * radius, light, rim + 2)
+            circle(centre, 1.2 * radius, colour, rim)
+
+
+def _rgb(colour: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(colour[1:]))

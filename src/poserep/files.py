@@ -1,4 +1,4 @@
-"""Files that are whole or absent, their hashes, and where results come from."""
+"""Atomic writing, hashes of files, and the provenance of results."""
 
 import hashlib
 import json
@@ -6,7 +6,8 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -17,11 +18,29 @@ import numpy as np
 PACKAGES = ("torch", "lightning", "timm", "numpy", "opencv-python-headless", "pycocotools", "albumentations")
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that replaces it at the end, so that readers see all of it or none.
+
+    If the block raises, ``path`` stays as it was and the temporary file is deleted.
+    """
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with replacing(path) as partial:
+        partial.write_text(text)
+
+
 def write_json(path: Path, data: Any) -> None:
-    """Write a file that other processes see either whole or not at all; numbers that are none become null."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(_finite(data), indent=1, allow_nan=False) + "\n")
-    partial.replace(path)
+    """Write a JSON file atomically; NaN and infinities become null."""
+    write_text(path, json.dumps(_finite(data), indent=1, allow_nan=False) + "\n")
 
 
 def _finite(data: Any) -> Any:
@@ -33,27 +52,26 @@ def _finite(data: Any) -> Any:
 
 
 def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Write arrays, compressed, whole or not at all."""
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
-    np.savez_compressed(partial, **dict(arrays))
-    partial.replace(path)
+    """Write compressed arrays atomically."""
+    with replacing(path) as partial:
+        np.savez_compressed(partial, **dict(arrays))
 
 
 def file_hash(path: Path) -> str:
-    """First 12 hex digits of a file's SHA-256."""
-    about = path.stat()
-    return _hash(path.absolute(), about.st_size, about.st_mtime_ns)
+    """Return the first 12 hex digits of a file's SHA-256."""
+    stat = path.stat()
+    return _hash(path.absolute(), stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(1000)
-def _hash(path: Path, size: int, changed: int) -> str:
-    """Of a file as it is at a time; the cells of a table name the same large files again and again."""
+def _hash(path: Path, size: int, mtime_ns: int) -> str:
+    # The cells of a table name the same large files again and again: size and mtime decide whether to read them anew.
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, machine and the state of the source."""
+    """Return the versions of poserep and its main packages, and the commit of the source."""
 
     def git(*arguments: str) -> str:
         try:

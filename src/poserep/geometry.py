@@ -4,14 +4,18 @@ A pixel's centre has integer coordinates: an axis of ``n`` pixels covers [-0.5, 
 Everything that the field hard-codes about alignment (half pixels, minus ones, flip shifts) follows from `Axis`.
 """
 
+from __future__ import annotations
+
 import re
-from typing import Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from poserep.errors import InputError
+
+if TYPE_CHECKING:
+    # Whoever needs sizes alone starts without torch.
+    from torch import Tensor
 
 Align = Literal["centre", "corner", "edge", "dark"]
 ALIGNMENTS: tuple[Align, ...] = ("centre", "corner", "edge", "dark")
@@ -26,7 +30,7 @@ class Size(NamedTuple):
     width: int
 
     @classmethod
-    def parse(cls, text: "str | Size") -> Self:
+    def parse(cls, text: str | Size) -> Self:
         """Read a size written ``HxW``.
 
         Raises:
@@ -125,7 +129,7 @@ class Crop(NamedTuple):
     def to_image(self, xy: Tensor) -> Tensor:
         """Convert input px (B, K, 2) to image px (B, K, 2)."""
         m = self.matrix
-        return ((xy.to(m.dtype) - m[:, None, :, 2]) @ torch.linalg.inv(m[:, :, :2]).mT).to(xy.dtype)
+        return ((xy.to(m.dtype) - m[:, None, :, 2]) @ m[:, :, :2].inverse().mT).to(xy.dtype)
 
 
 def box_to_region(

@@ -1,17 +1,20 @@
-"""Skeletons: which joints there are, how they mirror, connect and count. By name; all that is positional is derived."""
+"""Skeletons: a data set's joints by name, their mirror pairs, limbs and OKS sigmas; positions are derived."""
+
+from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 import yaml
-from torch import Tensor
 
 from poserep.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -19,15 +22,15 @@ class Skeleton:
     """The joints of a data set.
 
     Attributes:
-        name: For messages and records.
-        names: The keypoints, in the order of the annotation files.
-        pairs: Left/right keypoints that exchange roles when the image is mirrored.
-        edges: Limbs, for drawing.
-        sigmas: Per-keypoint OKS constants, k_i / 2 in COCO's terms, one for each name.
-        upper: The keypoints of the upper body, for half-body augmentation; the others are the lower body.
+        name: Name in messages and records.
+        names: Keypoints in the order of the annotation files.
+        pairs: (left, right) keypoints that exchange roles when the image is mirrored.
+        edges: Limbs, pairs of keypoints, for drawing.
+        sigmas: OKS constant of each keypoint, k_i / 2 in COCO's terms.
+        upper: Keypoints of the upper body, for half-body augmentation; the others are the lower body.
 
     Raises:
-        InputError: If names repeat, pairs are no involution, or sigmas are missing; the message says how to fix it.
+        InputError: If names repeat, a joint stands in two pairs, or sigmas are missing; the message says how to fix it.
     """
 
     name: str
@@ -63,7 +66,7 @@ class Skeleton:
 
     @classmethod
     def from_category(cls, category: Mapping[str, Any]) -> Self:
-        """Build from a COCO-style category, extended by what COCO leaves to code.
+        """Build a skeleton from a COCO-style category with the fields that COCO leaves to code.
 
         Args:
             category: ``keypoints`` (list of names); ``pairs`` (lists of two names); ``sigmas`` (list in keypoint
@@ -105,7 +108,7 @@ class Skeleton:
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
-        """Read a category from a YAML or JSON file, see `from_category`."""
+        """Read a skeleton from a YAML or JSON file that holds one category, see `from_category`."""
         path = Path(path)
         if not path.is_file():
             raise InputError(f"skeleton file {path} does not exist")
@@ -120,20 +123,22 @@ class Skeleton:
 
     @property
     def num_keypoints(self) -> int:
-        """K."""
+        """Return K, the number of keypoints."""
         return len(self.names)
 
     def flip_perm(self) -> Tensor:
-        """(K,) int64: which joint a mirrored image shows in the place of each joint."""
+        """Return (K,) int64: for each joint, the one that a mirrored image shows in its place."""
+        import torch  # here, as files are read and scored without it
+
         other = {a: b for a, b in self.pairs} | {b: a for a, b in self.pairs}
         return torch.tensor([self.names.index(other.get(n, n)) for n in self.names])
 
     def edge_indices(self) -> list[tuple[int, int]]:
-        """Limbs as positions."""
+        """Return the limbs as positions of their two keypoints."""
         return [(self.names.index(a), self.names.index(b)) for a, b in self.edges]
 
     def upper_mask(self) -> np.ndarray:
-        """(K,) bool: joints of the upper body."""
+        """Return (K,) bool, which keypoints belong to the upper body."""
         return np.array([n in self.upper for n in self.names])
 
 
@@ -168,7 +173,7 @@ COCO = Skeleton(
 
 _LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
-# Sigmas are those of COCO's nearest joints: MPII has no OKS of its own, PCKh does not use them.
+# MPII has no OKS sigmas, and PCKh uses none: these are those of COCO's nearest joints.
 MPII = Skeleton(
     name="mpii",
     names=(
@@ -208,7 +213,7 @@ CROWDPOSE = Skeleton(
     upper=(*(f"{side}_{part}" for part in _LIMBS[:3] for side in ("left", "right")), "head", "neck"),
 )  # fmt: skip
 
-# Sigmas are those of COCO's nearest joints: HUMAN4D has no OKS of its own, its metrics do not use them.
+# HUMAN4D has no OKS sigmas, and its metrics use none: these are those of COCO's nearest joints.
 HUMAN4D = Skeleton(
     name="human4d",
     names=(

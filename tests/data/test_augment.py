@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from poserep.data import Augment
-from poserep.data.augment import View
+from poserep.data.augment import Augment, View
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.skeleton import COCO

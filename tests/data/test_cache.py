@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from poserep.data import Augment, PoseDataModule, PoseDataset, cache, load_coco
+from poserep.data import cache, load_coco
+from poserep.data.augment import Augment
 from poserep.data.cache import BAND, UNIT, ImageCache
+from poserep.data.datamodule import PoseDataModule
+from poserep.data.dataset import PoseDataset
 from poserep.data.synthetic import generate
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Size
@@ -51,7 +54,7 @@ def test_pixels_are_the_same_on_and_off(instances, tmp_path, align, monkeypatch)
     expected = images(dataset(instances, align=align))
     data = dataset(instances, align=align, cache=ImageCache(tmp_path, 1))
     assert_same(images(data), expected)
-    monkeypatch.setattr(cache, "decode", no_decoding)
+    monkeypatch.setattr(cache, "decode_image", no_decoding)
     assert_same(images(data), expected)
     other = PoseDataset(instances, COCO, Size(48, 32), padding=2.0, cache=ImageCache(tmp_path, 1))
     assert len(images(other)) == 18, "other sizes and paddings share the entries"
@@ -126,7 +129,7 @@ def test_damaged_entries_are_found_and_replaced(instances, tmp_path, damage, mon
         data.cache.rows(i.image, 0, 10**6)
     assert {path: path.read_bytes() for path in entries(tmp_path)} == whole
     assert data.cache.used() == used
-    monkeypatch.setattr(cache, "decode", no_decoding)
+    monkeypatch.setattr(cache, "decode_image", no_decoding)
     assert_same(images(data), expected)
 
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poserep.data import InstanceTable, Tally, load_coco
-from poserep.data.boxes import clip_box
+from poserep.data import load_coco
+from poserep.data.loaders.clip import clip_box
 from poserep.errors import InputError
+from poserep.instances import InstanceTable, Tally
 from poserep.skeleton import COCO, Skeleton
 from reference.vectors import arrays, full
 

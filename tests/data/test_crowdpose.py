@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from test_coco_loader import BOXES, NUMBERS, broken
 
-from poserep.data import Tally
-from poserep.data.crowdpose import load_crowdpose
+from poserep.data.loaders.crowdpose import load_crowdpose
 from poserep.errors import InputError
+from poserep.instances import Tally
 from poserep.skeleton import CROWDPOSE
 
 NAMES = list(CROWDPOSE.names)

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from poserep.data import Augment, BlockSampler, EpochSampler, PoseDataModule, PoseDataset, load_coco, read_image
-from poserep.data.augment import View
-from poserep.data.dataset import seen
+from poserep.data import load_coco
+from poserep.data.augment import Augment, View
+from poserep.data.datamodule import BlockSampler, EpochSampler, PoseDataModule
+from poserep.data.dataset import PoseDataset, visible_pixels
+from poserep.data.decode import read_image
 from poserep.data.synthetic import generate
 from poserep.geometry import ALIGNMENTS, Crop, Size, crop_matrix
 from poserep.instances import Instance, InstanceTable
@@ -278,7 +280,7 @@ def test_pixels_that_a_crop_shows_are_all_that_it_needs():
     for _ in range(60):
         extent = rng.uniform(20, 500) * np.array([2 / 3, 1])
         matrix = crop_matrix(rng.uniform(-50, 350, 2), extent, SIZE, "centre", rng.uniform(-90, 90), rng.random() < 0.5)
-        left, top, right, bottom = seen(matrix, SIZE)
+        left, top, right, bottom = visible_pixels(matrix, SIZE)
         outside = image.copy()
         outside[top:bottom, left:right] = 0
         assert not cv2.warpAffine(outside, matrix, SIZE[::-1], flags=cv2.INTER_LINEAR).any()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poserep.data.depth import Camera, read_depth, read_intrinsics
+from poserep.data.loaders.human4d_cameras import DepthCamera, read_depth, read_intrinsics
 from poserep.errors import InputError
 
 DEVICES = ["M72e", "M72h"]
@@ -25,7 +25,7 @@ def test_extrinsics_lead_from_the_camera_to_the_world():
     rotation = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]]) @ np.array(
         [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
     )
-    camera = Camera(rotation, np.array([500.0, -200, 900]), MATRIX)
+    camera = DepthCamera(rotation, np.array([500.0, -200, 900]), MATRIX)
     local = np.array([[0.0, 0, 2000], [400, -100, 2500]])
     xy, seen = camera.pixels(local @ rotation.T + camera.position)
     np.testing.assert_allclose(xy, [[159.625, 79.625], [159.625 + 24, 79.625 - 6]])
@@ -34,7 +34,7 @@ def test_extrinsics_lead_from_the_camera_to_the_world():
 
 def test_what_a_pixel_shows_projects_onto_its_centre():
     """The first of 4 x 4 calibrated px that an image px covers has its centre at 4 i, the last at 4 i + 3."""
-    camera = Camera(np.eye(3), np.zeros(3), MATRIX)
+    camera = DepthCamera(np.eye(3), np.zeros(3), MATRIX)
     calibrated = np.array([[4 * 10 + 1.5, 40 + 4 * 7 + 1.5]])
     points = np.concatenate([(calibrated - [640, 360]) / FOCAL, [[1.0]]], 1) * 2000
     np.testing.assert_allclose(camera.pixels(points)[0], [[10, 7]], atol=1e-9)
@@ -86,7 +86,7 @@ def test_malformed_extrinsics_are_named(tmp_path, text, message):
     path = tmp_path / "M72h.extrinsics"
     path.write_text(text)
     with pytest.raises(InputError, match=rf"M72h\.extrinsics.*{message}"):
-        Camera.read(path, MATRIX)
+        DepthCamera.read(path, MATRIX)
 
 
 def depth_values() -> np.ndarray:
@@ -112,7 +112,7 @@ def test_depth_is_cropped_and_in_metres(tmp_path):
 def test_what_is_too_far_is_unknown(tmp_path, monkeypatch):
     path = tmp_path / "d.pgm"
     path.write_bytes(pgm(depth_values()))
-    monkeypatch.setattr("poserep.data.depth.FAR", 5.0)
+    monkeypatch.setattr("poserep.data.loaders.human4d_cameras.FAR", 5.0)
     depth, raw = read_depth(path), depth_values()[10:-10]
     assert (depth[raw * np.float32(1e-4) >= 5] == 0).all() and depth.max() < 5 and depth[80, 0] == 0
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poserep.data.human4d import JOINTS, load_human4d
+from poserep.data.loaders.human4d import VICON_JOINTS, load_human4d
 from poserep.errors import InputError
 from poserep.instances import Tally
 from poserep.skeleton import COCO, HUMAN4D
@@ -31,7 +31,7 @@ def skeleton_in_view(shift: float = 0.0) -> np.ndarray:
     """(1, 33, 3) mm: what the first camera, at the origin and along z, sees; VICON joints not of the 18 are far off."""
     pose = np.full((1, 33, 3), 9e4, np.float32)
     column, row = np.divmod(np.arange(18), 6)
-    pose[0, JOINTS] = np.stack([column * 100.0 + shift, row * 100.0, np.full(18, 3000.0)], 1)
+    pose[0, VICON_JOINTS] = np.stack([column * 100.0 + shift, row * 100.0, np.full(18, 3000.0)], 1)
     return pose
 
 
@@ -93,7 +93,7 @@ def test_joints_are_where_they_were_computed_by_hand(tree):
 def test_joints_out_of_sight_have_no_weight(tree):
     path = tree / RECORDING / "Dump" / "gposes3d" / "1.npy"
     pose = skeleton_in_view()
-    behind, beside, head = JOINTS[0], JOINTS[1], JOINTS[3]
+    behind, beside, head = VICON_JOINTS[0], VICON_JOINTS[1], VICON_JOINTS[3]
     pose[0, behind, 2] *= -1
     pose[0, beside, 0] = 4000
     pose[0, head, 1] = -2000

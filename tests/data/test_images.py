@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poserep.data import load_coco, read_image
-from poserep.data.images import END, MARGIN, START, decode, shorten
+from poserep.data import load_coco
+from poserep.data.decode import END, MARGIN, START, decode_image, read_image, shorten_jpeg
 from poserep.errors import InputError
 from poserep.skeleton import COCO
 
@@ -25,38 +25,38 @@ def jpeg(*options, channels=3):
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=hex)
 def test_upper_rows_are_those_of_the_whole_image(tmp_path, sampling, capfd):
     data = jpeg(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling)
-    whole = decode(data, tmp_path)
+    whole = decode_image(data, tmp_path)
     assert whole.shape == (HEIGHT, WIDTH, 3)
     for rows in range(HEIGHT + 2):
-        part = decode(data, tmp_path, rows)
+        part = decode_image(data, tmp_path, rows)
         assert min(rows, HEIGHT) <= len(part) <= max(rows + MARGIN, HEIGHT)
         np.testing.assert_array_equal(part[:rows], whole[:rows])
-    assert len(decode(data, tmp_path, 100)) == 100 + MARGIN
+    assert len(decode_image(data, tmp_path, 100)) == 100 + MARGIN
     assert capfd.readouterr().err == "", "the decoder complains about what it was given"
 
 
 def test_upper_rows_without_colour(tmp_path):
     data = jpeg(channels=1)
-    np.testing.assert_array_equal(decode(data, tmp_path, 64)[:64], decode(data, tmp_path)[:64])
-    assert len(decode(data, tmp_path, 64)) == 64 + MARGIN
+    np.testing.assert_array_equal(decode_image(data, tmp_path, 64)[:64], decode_image(data, tmp_path)[:64])
+    assert len(decode_image(data, tmp_path, 64)) == 64 + MARGIN
 
 
 def test_files_that_cannot_be_shortened_are_decoded_whole(tmp_path, capfd):
     plain = jpeg()
     progressive, restarts = jpeg(cv2.IMWRITE_JPEG_PROGRESSIVE, 1), jpeg(cv2.IMWRITE_JPEG_RST_INTERVAL, 4)
     pictures = plain[:2] + b"\xff\xe2\x00\x08MPF\0\0\0" + plain[2:] + plain
-    png = cv2.imencode(".png", decode(plain, tmp_path))[1].tobytes()
+    png = cv2.imencode(".png", decode_image(plain, tmp_path))[1].tobytes()
     for data in (progressive, restarts, plain + b"\0", pictures, png):
-        assert shorten(data, 50) is None
-        np.testing.assert_array_equal(decode(data, tmp_path, 50), decode(data, tmp_path))
-    assert shorten(plain, HEIGHT) is None
+        assert shorten_jpeg(data, 50) is None
+        np.testing.assert_array_equal(decode_image(data, tmp_path, 50), decode_image(data, tmp_path))
+    assert shorten_jpeg(plain, HEIGHT) is None
     assert capfd.readouterr().err == ""
 
 
 @given(st.binary(max_size=200))
 @settings(deadline=None)
 def test_no_bytes_confuse_the_search_for_the_height(middle):
-    shorten(START + middle + END, 50)
+    shorten_jpeg(START + middle + END, 50)
 
 
 @given(st.data())
@@ -65,7 +65,7 @@ def test_damaged_headers_are_images_or_errors(data):
     damaged = bytearray(jpeg())
     damaged[data.draw(st.integers(0, 700))] = data.draw(st.integers(0, 255))
     try:
-        assert decode(bytes(damaged), "damaged.jpg", 50).ndim == 3
+        assert decode_image(bytes(damaged), "damaged.jpg", 50).ndim == 3
     except InputError as error:
         assert "damaged.jpg" in str(error)
 
@@ -84,10 +84,10 @@ def test_bad_files_are_named(tmp_path, rows):
     with pytest.raises(InputError, match=r"gone\.jpg cannot be read"):
         read_image(tmp_path / "gone.jpg")
     with pytest.raises(InputError, match=r"a\.jpg is cut short \(\d+ bytes, no end mark\)"):
-        decode(jpeg()[:-200], tmp_path / "a.jpg", rows)
+        decode_image(jpeg()[:-200], tmp_path / "a.jpg", rows)
     for data in (b"", b"GIF89a", START + END):
         with pytest.raises(InputError, match=r"a\.jpg is not a readable image"):
-            decode(data, tmp_path / "a.jpg", rows)
+            decode_image(data, tmp_path / "a.jpg", rows)
 
 
 @pytest.mark.real
@@ -98,6 +98,6 @@ def test_upper_rows_of_real_photographs(real_data):
     for path in sorted({i.image for i in found}):
         data, whole = path.read_bytes(), read_image(path)
         for rows in (1, len(whole) // 3, len(whole) - 40):
-            part = decode(data, path, rows)
+            part = decode_image(data, path, rows)
             assert len(part) == rows + MARGIN
             np.testing.assert_array_equal(part[:rows], whole[:rows])

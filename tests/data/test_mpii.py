@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from poserep.data import PoseDataset
-from poserep.data.mpii import load_mpii
-from poserep.data.mpii_mat import convert_mat, read_mat
+from poserep.data.dataset import PoseDataset
+from poserep.data.loaders.mpii import load_mpii
+from poserep.data.loaders.mpii_matlab import convert_mat, read_mat
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.instances import InstanceTable, Tally
-from poserep.metrics.base import Predictions
+from poserep.instances import InstanceTable, Tally, Truth
 from poserep.metrics.pckh import PCKh
+from poserep.metrics.scorer import Predictions
 from poserep.skeleton import COCO, MPII
 
 JOINTS = np.stack([np.arange(16) * 10.0 + 101, np.arange(16) * 5.0 + 51], 1)
@@ -325,7 +325,8 @@ def test_broken_releases_are_refused(tmp_path):
 def test_loaded_truth_scores_a_hundred(original, tmp_path):
     persons = load_mpii(original, tmp_path, MPII)[:2]
     xy = np.stack([p.keypoints for p in persons])
-    values = PCKh(persons, original, MPII, Size(64, 64)).evaluate(Predictions(np.arange(2), xy, xy[..., 0]))
+    scorer = PCKh(Truth(persons, MPII, original, Size(64, 64)))
+    values, _ = scorer(Predictions(np.arange(2), xy, xy[..., 0]))
     assert set(values.values()) == {100}
 
 
@@ -344,4 +345,4 @@ def test_real_photographs_are_cut_out_around_their_persons(real_data):
         # Almost all labelled joints of these persons lie in their crops.
         assert sample.weight.sum() >= person.weight.sum() - 2 >= 12
     with pytest.raises(InputError, match="5 of 5 persons have no head length"):
-        PCKh(persons, folder / "test_mpii.json", MPII, Size(256, 256))
+        PCKh(Truth(persons, MPII, folder / "test_mpii.json", Size(256, 256)))

@@ -1,6 +1,6 @@
 """Tiny data sets of drawn people in the public data sets' own layouts, with the quirks of their files."""
 
-from poserep.data.synthetic.human4d import generate_human4d
+from poserep.data.synthetic import generate_human4d
 
 from .coco import generate_coco
 from .crowdpose import generate_crowdpose

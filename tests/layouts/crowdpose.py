@@ -1,23 +1,20 @@
 """A tiny copy of CrowdPose (Li et al. 2019) in the files that mmpose made of it, with true crowd indices."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from poserep.data.synthetic.annotate import SKELETON, flat
-from poserep.data.synthetic.camera import Camera
-from poserep.data.synthetic.files import VERSION, check_counts, once, rng_of, write_json
+from poserep.data.synthetic.annotate import PERSON, coco_values
+from poserep.data.synthetic.camera import PinholeCamera
+from poserep.data.synthetic.files import DRAWING_VERSION, check_counts, once, rng_of, write_packed
 from poserep.data.synthetic.parallel import pool_of
-from poserep.data.synthetic.scene import Picture, Rng, compose
-from poserep.data.synthetic.skeleton3d import Array
+from poserep.data.synthetic.scene import DrawnImage, draw_image
+from poserep.data.synthetic.world import Array, Place, Rng
 from poserep.skeleton import CROWDPOSE
 
-from .people import Person, detections, group, people_of, store
+from .people import Entry, Person, detections, group, people_of, store
 
 _SPLITS = ("train", "val", "test")
 # Crowd indices from here on are medium and hard; the official tool's, which are not the paper's.
@@ -28,14 +25,14 @@ _CATEGORY = {
     "id": 1,
     "name": "person",
     "keypoints": list(CROWDPOSE.names),
-    "skeleton": [list(pair) for pair in SKELETON[:12]],
+    "skeleton": PERSON["skeleton"][:12],
 }
 # num_keypoints of the published files leaves out head and neck.
 _COUNTED = 12
 
 
 def crowd_index(labels: Array, boxes: Array) -> float:
-    """How crowded a picture is, by the paper's definition.
+    """Return how crowded a picture is, by the paper's definition.
 
     Args:
         labels: (N, K, 3) x, y, visibility of all people.
@@ -54,7 +51,7 @@ def crowd_index(labels: Array, boxes: Array) -> float:
     return round(min(1.0, float(ratios.mean())), 2) if ratios.size else 0.0
 
 
-def _places(grade: int, rng: Rng, camera: Camera) -> list[tuple[float, float]]:
+def _places(grade: int, rng: Rng, camera: PinholeCamera) -> list[Place]:
     """Where people stand: one alone, two side by side, three behind each other along one line of sight."""
     near, slope = rng.uniform(3.2, 4.2), rng.uniform(-0.3, 0.3) * camera.width / (2 * camera.focal)
     steps = np.arange(grade + 1)
@@ -64,51 +61,50 @@ def _places(grade: int, rng: Rng, camera: Camera) -> list[tuple[float, float]]:
 
 
 def _arrays(people: Sequence[Person]) -> tuple[Array, Array]:
-    return np.stack([person.labels for person in people]), np.array([person.found.box for person in people])
+    return np.stack([person.labels for person in people]), np.array([person.drawn.box for person in people])
 
 
-def _graded(seed: int, split: int, number: int, grade: int) -> tuple[Picture, list[Person], float]:
+def _graded(seed: int, split: int, number: int, grade: int) -> tuple[DrawnImage, list[Person], float]:
     """A picture of grade + 1 people, all of them labelled, whose index is easy (0), medium (1) or hard (2)."""
     attempt = 0
     while True:
         rng = rng_of(seed, "crowdpose", split, number, attempt)
-        picture = compose(rng, "hard", crowd=partial(_places, grade))
+        picture = draw_image(rng, "hard", crowd=partial(_places, grade))
         people = people_of(picture, CROWDPOSE.names)
         attempt += 1
-        if len(people) != grade + 1 or not all(person.labelled for person in people):
-            continue
-        index = crowd_index(*_arrays(people))
-        if np.searchsorted(CUTS, index, side="right") == grade:
-            return picture, people, index
+        if len(people) == grade + 1 and all(person.labelled for person in people):
+            index = crowd_index(*_arrays(people))
+            if np.searchsorted(CUTS, index, side="right") == grade:
+                return picture, people, index
 
 
-def _annotation(person: Person, image_id: int, number: int) -> dict[str, Any]:
+def _annotation(person: Person, image_id: int, number: int) -> Entry:
     return {
         "num_keypoints": int((person.labels[:_COUNTED, 2] > 0).sum()),
         "iscrowd": 0,
-        "keypoints": flat(person.labels),
+        "keypoints": coco_values(person.labels),
         "image_id": image_id,
-        "bbox": list(person.found.box),
+        "bbox": list(person.drawn.box),
         "category_id": 1,
         "id": number,
     }
 
 
-def _ignored(people: Sequence[Person], image_id: int, number: int) -> list[dict[str, Any]]:
+def _ignored(people: Sequence[Person], image_id: int, number: int) -> list[Entry]:
     """The smallest person without keypoints, and the box of all others as a crowd."""
-    small, *others = sorted(people, key=lambda person: person.found.area)
+    small, *others = sorted(people, key=lambda person: person.drawn.area)
     boxes = _arrays(others)[1]
     low, high = boxes[:, :2].min(0), (boxes[:, :2] + boxes[:, 2:]).max(0)
     lonely = _annotation(small._replace(labels=np.zeros_like(small.labels)), image_id, number)
     return [lonely, {**lonely, "iscrowd": 1, "bbox": [*low.tolist(), *(high - low).tolist()], "id": number + 1}]
 
 
-def _split(folder: Path, seed: int, split: int, count: int, first: int) -> dict[str, Any]:
+def _split(folder: Path, seed: int, split: int, count: int, first: int) -> Entry:
     """Draw a split and return its annotation file's content; annotations are numbered from ``first``."""
-    images: list[dict[str, Any]] = []
-    labels: list[dict[str, Any]] = []
+    images: list[Entry] = []
+    labels: list[Entry] = []
 
-    def add(picture: Picture, index: float) -> tuple[int, int]:
+    def add(picture: DrawnImage, index: float) -> tuple[int, int]:
         image_id = 100_000 + 200_000 * split + 7 * len(images)
         record = store(folder / "images", image_id, f"{image_id}.jpg", picture)
         images.append({**record, "crowdIndex": index})
@@ -125,41 +121,31 @@ def _split(folder: Path, seed: int, split: int, count: int, first: int) -> dict[
     return {"images": images, "annotations": labels, "categories": [_CATEGORY]}
 
 
-def _fill(counts: tuple[int, ...], seed: int, folder: Path) -> dict[str, Any]:
-    files: dict[str, dict[str, Any]] = {}
+def _fill(counts: tuple[int, ...], seed: int, folder: Path) -> Entry:
+    files: dict[str, Entry] = {}
     first = 100_000
     for split, (name, count) in enumerate(zip(_SPLITS, counts, strict=True)):
         files[name] = _split(folder, seed, split, count, first)
         first += len(files[name]["annotations"])
-    both = {key: files["train"][key] + files["val"][key] for key in ("images", "annotations")}
-    for name, content in {**files, "trainval": {**both, "categories": [_CATEGORY]}}.items():
-        write_json(folder / "annotations" / f"mmpose_crowdpose_{name}.json", content)
+    files["trainval"] = {key: files["train"][key] + files["val"][key] for key in ("images", "annotations")}
+    files["trainval"]["categories"] = [_CATEGORY]
+    for name, content in files.items():
+        write_packed(folder / "annotations" / f"mmpose_crowdpose_{name}.json", content)
     test = files["test"]
-    found = detections("crowdpose", seed, test["images"], test["annotations"])
-    write_json(folder / "annotations" / "det_for_crowd_test_0.1_0.5.json", found)
-    return {**dict(zip(_SPLITS, counts, strict=True)), "seed": seed, "version": VERSION}
+    results = detections("crowdpose", seed, test["images"], test["annotations"])
+    write_packed(folder / "annotations" / "det_for_crowd_test_0.1_0.5.json", results)
+    return {**dict(zip(_SPLITS, counts, strict=True)), "seed": seed, "version": DRAWING_VERSION}
 
 
 def generate_crowdpose(root: str | Path, train: int = 6, val: int = 6, test: int = 6, seed: int = 0) -> Path:
-    """Write CrowdPose's files once (a second call returns at once) and return their folder.
+    """Write CrowdPose's files once, with exact numbers of people with labelled joints, and return their folder.
 
     There are ``annotations/mmpose_crowdpose_{train,val,trainval,test}.json``, the pretended findings of the published
     detector ``annotations/det_for_crowd_test_0.1_0.5.json`` and ``images/<id>.jpg``. Every 6 people are one easy, one
     medium and one hard picture by their true ``crowdIndex``, cut at `CUTS`. As in the real files annotations have no
     area, ``num_keypoints`` leaves out head and neck, the category lists COCO's limbs, and each file has someone
     without keypoints and a crowd, here in a picture of their own.
-
-    Args:
-        root: Folder that holds the generated one; made if missing.
-        train: Exact number of people with labelled joints in the training split.
-        val: Likewise.
-        test: Likewise.
-        seed: Seed of every choice.
-
-    Raises:
-        InputError: If an argument is out of range.
     """
     check_counts(seed, train=train, val=val, test=test)
     with pool_of(0):
-        name = f"crowdpose-{train}-{val}-{test}-s{seed}-{VERSION}"
-        return once(root, name, partial(_fill, (train, val, test), seed))
+        return once(root, f"crowdpose-{train}-{val}-{test}-s{seed}", partial(_fill, (train, val, test), seed))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from poserep.models import PoseNet
-from poserep.models.checkpoints import destinations, load_official
+from poserep.models.weights.load import destinations, load_official
 from reference.weights import image, named_state
 
 

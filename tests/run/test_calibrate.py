@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from poserep.report.collect import report
 
 from poserep import cli
 from poserep.errors import InputError
-from poserep.report.collect import report
 from poserep.runs.create import prepare
 from poserep.training import calibrate, evaluate
 from poserep.training.build import build

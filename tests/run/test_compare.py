@@ -16,8 +16,8 @@ from poserep.training import evaluate
 
 def truth(run_dir):
     """The annotated keypoints of a run's persons, by box."""
-    metric, predictions = rebuild(read_side(str(run_dir), "gt")[0])
-    return metric.instances.keypoints[predictions.index]
+    scorer, predictions = rebuild(read_side(str(run_dir), "gt")[0])
+    return scorer.truth.instances.keypoints[predictions.index]
 
 
 def record(run_dir, change):
@@ -34,8 +34,8 @@ def store(run_dir, **arrays):
     with np.load(path) as file:
         write_npz(path, {**file, **{key.replace("__", "/"): value for key, value in arrays.items()}})
     (side,) = read_side(str(run_dir), "gt")
-    metric, predictions = rebuild(side)
-    record(run_dir, lambda r: r["metrics"]["gt"].update({side.readout: metric.evaluate(predictions)}))
+    scorer, predictions = rebuild(side)
+    record(run_dir, lambda r: r["metrics"]["gt"].update({side.readout: scorer(predictions).values}))
 
 
 def another(run_dir, seed, noise, name=None):
@@ -111,16 +111,15 @@ def test_both_sides_are_scored_above_another_threshold(simcc, capsys, tmp_path):
     out, err = say(capsys, a, b, "--score-threshold", 0.95, "--samples", 20, "--json", file)
     found = json.loads(file.read_text())
     for run, side in ((a, found["a"]), (b, found["b"])):
-        metric, predictions = rebuild(read_side(str(run), "gt")[0])
-        usual = metric.evaluate(predictions)["AP"]
-        metric.score_threshold = 0.95
-        assert side["mean"] == pytest.approx(metric.evaluate(predictions)["AP"]) and side["mean"] != usual
+        evaluation = read_side(str(run), "gt")[0]
+        usual, ap = (s(p).values["AP"] for s, p in (rebuild(evaluation), rebuild(evaluation, 0.95)))
+        assert side["mean"] == pytest.approx(ap) and side["mean"] != usual
     assert "joints above 0.95" in out and not err and "protocol" not in out
 
 
 def test_less_is_better_where_the_metric_says_so(simcc, monkeypatch, capsys):
     good, bad = another(simcc, 1, 0.3), another(simcc, 1, 3.0, "bad")
-    monkeypatch.setattr("poserep.metrics.CocoAP.lower", frozenset({"AP"}))
+    monkeypatch.setattr("poserep.metrics.coco.CocoAP.lower", frozenset({"AP"}))
     assert "B better" in say(capsys, good, bad, "--samples", 50).out
 
 
@@ -180,9 +179,9 @@ def test_predictions_of_other_boxes_are_refused(simcc, capsys):
 def test_a_run_on_some_of_the_persons_is_compared_on_those(run, synthetic):
     (data,) = synthetic.glob("easy-8-6-*")
     run_dir, result = run("representation=simcc", "data.prepare=null", f"data.root={data}", "trainer.limit=4")
-    metric, predictions = rebuild(read_side(str(run_dir), "gt")[0])
-    assert len(metric.instances) == 4
-    assert metric.evaluate(predictions)["AP"] == result["metrics"]["gt"]["argmax"]["AP"]
+    scorer, predictions = rebuild(read_side(str(run_dir), "gt")[0])
+    assert len(scorer.truth.instances) == 4
+    assert scorer(predictions).values["AP"] == result["metrics"]["gt"]["argmax"]["AP"]
 
 
 def test_numbers_that_cannot_be_reproduced_are_noted(simcc, capsys):

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
-from poserep.config import CONF
+from poserep.overrides import CONF
 from poserep.runs.create import prepare
 from poserep.skeleton import COCO
 from poserep.training.fit import fit

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import yaml
-
 from poserep.report.collect import report
 
 

@@ -12,8 +12,8 @@ import torch
 import test_codec_contract as contract
 from codec_cases import SIZES, Case, _other
 from poserep.codecs import CentreOfMass
-from poserep.config import CONF
 from poserep.geometry import ALIGNMENTS
+from poserep.overrides import CONF
 from poserep.runs.create import prepare
 from poserep.training.fit import fit
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from poserep.data import load_coco, read_image
+from poserep.data import load_coco
+from poserep.data.decode import read_image
 from poserep.errors import InputError
 from poserep.losses import MSE
 from poserep.runs.create import prepare
@@ -160,7 +161,7 @@ def test_settings_that_cannot_work_are_refused_before_data_are_read(configure, m
         raise AssertionError("data were read")
 
     monkeypatch.setattr("poserep.data.synthetic.generate", refuse)
-    monkeypatch.setattr("poserep.data.build.PoseDataset", refuse)
+    monkeypatch.setattr("poserep.data.dataset.PoseDataset", refuse)
     with pytest.raises(InputError, match=message):
         build(configure(*overrides))
 
@@ -176,7 +177,7 @@ def test_argument_that_the_codec_does_not_have(configure):
 
 
 def test_boxes_that_there_are_not(configure):
-    with pytest.raises(InputError, match=r"boxes=\['det'\] cannot be had.*set data\.detections"):
+    with pytest.raises(InputError, match=r"boxes=\['det'\] is not available for synthetic-easy \(available: gt\)"):
         build(configure("data.detections=null", "boxes=[det]"))
 
 

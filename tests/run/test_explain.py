@@ -8,9 +8,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from poserep.config import CONF, ERRORS, composing, explain, understood
 from poserep.config import compose as compose_run
+from poserep.config import composing
 from poserep.errors import InputError
+from poserep.overrides import CONF, ERRORS, explain, understood
 from poserep.runs.create import check, keys_of, prepare
 
 SWEEPS = CONF.parent / "sweeps"
@@ -90,11 +91,11 @@ def test_unknown_group(override, line):
 @pytest.mark.parametrize(
     ("override", "beginning"),
     [
-        ("trainer.epochs=[1", "'trainer.epochs=[1' is no override: "),
-        ("study='a", '"study=\'a" is no override: '),
+        ("trainer.epochs=[1", "'trainer.epochs=[1' cannot be parsed: "),
+        ("study='a", '"study=\'a" cannot be parsed: '),
         ("trainer.epochs", "'trainer.epochs' sets nothing: write trainer.epochs=..."),
-        ("seed=0,1", "seed=0,1 is several values: run all with -m, or write a list as seed=[...]"),
-        ("+trainer.epochs=3", "trainer.epochs is there already: write trainer.epochs=... without the +"),
+        ("seed=0,1", "seed=0,1 has several values: run all with -m, or write a list as seed=[...]"),
+        ("+trainer.epochs=3", "trainer.epochs exists already: write trainer.epochs=... without the +"),
         ("seed=abc", "seed=abc: Value 'abc' of type 'str' could not be converted to Integer"),
         ("readouts=argmax", "readouts=argmax: Invalid value assigned: str is not a "),
     ],

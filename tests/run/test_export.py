@@ -13,19 +13,18 @@ from omegaconf import OmegaConf
 
 from poserep import cli
 from poserep.codecs import Heatmap
-from poserep.data.build import skeleton_of
+from poserep.data.from_config import skeleton_of
 from poserep.deploy import export, parity
 from poserep.deploy.card import KEY, Card
 from poserep.deploy.crops import crops
 from poserep.deploy.estimators import OnnxEstimator
-from poserep.deploy.graph import PoseGraph
-from poserep.deploy.restore import restore_graph
+from poserep.deploy.graph import PoseGraph, restore_graph
 from poserep.errors import InputError
 from poserep.runs.create import prepare
 from poserep.skeleton import COCO
 from poserep.training import evaluate
 from poserep.training.evaluate import checkpoint_of
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 
 
 @pytest.fixture
@@ -139,7 +138,7 @@ def test_depth_models_take_metres(configure, tmp_path, capsys):
     human4d = ["data=human4d", f"data.root={tmp_path}/gone", "size=160x320", "augment=none", "flip_test=false"]
     cfg = configure(*human4d, "representation=regression")
     run_dir = prepare(cfg, "backbone")
-    net, codec = build_net(cfg, skeleton_of(cfg))
+    net, codec = build_network(cfg, skeleton_of(cfg))
     state = {f"net.{k}": v for k, v in net.state_dict().items()} | {
         f"codec.{k}": v for k, v in codec.state_dict().items()
     }

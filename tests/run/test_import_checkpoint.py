@@ -10,21 +10,21 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from poserep.report.collect import report
 
-from poserep.config import CONF
-from poserep.data.build import skeleton_of
+from conftest import TINY
+from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import cost
-from poserep.models.recognise import Looks
-from poserep.report.collect import report
+from poserep.models.weights.recognise import Looks
+from poserep.overrides import CONF
 from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reread, restore
 from poserep.training.fit import fit
 from poserep.training.import_checkpoint import cautions, import_checkpoint
-from poserep.training.nets import parts
+from poserep.training.network import parts
 from reference.official import check_output, official_state
-from run.conftest import TINY
 from state_dicts import mmpose0, mmpose1, papers, parallel
 
 

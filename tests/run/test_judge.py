@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from poserep.report.compare.judge import Judged, agreement, by_size, judge
 
 from poserep.errors import InputError
 from poserep.metrics.taxonomy import KINDS
-from poserep.report.compare.judge import Judged, agreement, by_size, judge
 from poserep.report.compare.stored import read_side, rebuild
 
 
@@ -34,8 +34,8 @@ def test_joints_are_those_that_the_result_counts(run):
             assert np.isfinite(error).sum() == (kind >= 0).sum() == about["labelled"]
             if about["labelled"]:
                 assert np.nanmean(error) == pytest.approx(about["mean_normalised"], rel=1e-6)
-    metric, _ = rebuild(evaluation)
-    area = {int(i): a for i, a in zip(metric.instances.id, metric.instances.area, strict=True)}
+    table = rebuild(evaluation)[0].truth.instances
+    area = {int(i): a for i, a in zip(table.id, table.area, strict=True)}
     assert np.square(found.size) == pytest.approx([area[int(i)] for i in found.person])
     both = agreement(found, judge(read_side(f"{run_dir}:shift", "gt")[0]))
     total = both.both + both.first + both.second + both.neither

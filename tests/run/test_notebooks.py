@@ -11,12 +11,12 @@ from hydra import compose, initialize_config_dir
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
-
-from poserep.config import CONF
 from poserep.report.comparison_sheets import comparison_csv
 from poserep.report.rows import collect
+
+from poserep.overrides import CONF
 from poserep.runs.create import prepare
-from poserep.runs.records import load_results
+from poserep.runs.rundir import load_results
 from poserep.training.fit import fit
 
 NOTEBOOKS = sorted((CONF.parent / "notebooks").glob("*.ipynb"))

@@ -9,13 +9,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import nn
 
-from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import Stacks
+from poserep.overrides import CONF
 from poserep.skeleton import COCO
-from poserep.training import nets
-from poserep.training.nets import build_net, features_of, make_backbone
+from poserep.training import network
+from poserep.training.network import build_network, features_of, make_backbone
 
 
 def choices(group: str) -> list[str]:
@@ -124,7 +124,7 @@ def backbone(request):
 
 @pytest.fixture
 def built(monkeypatch):
-    """Network and codec of a pair as `build_net` makes them, with the features of two images: each backbone once."""
+    """Build network and codec of a pair, with the features of two images; each backbone is built once."""
 
     def build(backbone: str, representation: str, *overrides: str):
         asked = []
@@ -133,9 +133,9 @@ def built(monkeypatch):
             asked.append(given)
             return cached(backbone, *given)[0]
 
-        monkeypatch.setattr(nets, "make_backbone", instead)
+        monkeypatch.setattr(network, "make_backbone", instead)
         cfg = configure(backbone, representation, *overrides)
-        net, codec = build_net(cfg, COCO)
+        net, codec = build_network(cfg, COCO)
         return net, codec, Size.parse(cfg.input_size), cached(backbone, *asked[0])[2]
 
     return build

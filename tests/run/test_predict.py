@@ -15,13 +15,13 @@ from PIL import Image
 
 from conftest import TINY
 from poserep import cli
-from poserep.config import CONF
 from poserep.deploy import export, predict
-from poserep.deploy.boxes import read_boxes
-from poserep.deploy.drawing import LEFT, MIDDLE, RIGHT, colours, draw
+from poserep.deploy.box_arguments import read_boxes
 from poserep.deploy.estimators import open_model
-from poserep.deploy.persons import find
+from poserep.deploy.image_poses import poses_in
+from poserep.drawing import LEFT, MIDDLE, RIGHT, paint_people, side_colours
 from poserep.errors import InputError
+from poserep.overrides import CONF
 from poserep.runs.create import prepare
 from poserep.skeleton import COCO
 from poserep.training import evaluate
@@ -116,7 +116,7 @@ def test_boxes_are_found_by_name_and_by_id(models, images, go, tmp_path):
 def test_boxes_of_the_command_line_in_any_batch(models, images):
     requests = read_boxes(["10,10,60,120", "20.5,10,60,120", "5,5,100,100"]).everywhere
     model = open_model(models[1])
-    together, apart = (find(model, images[0], requests, batch) for batch in (32, 2))
+    together, apart = (poses_in(model, images[0], requests, batch) for batch in (32, 2))
     assert together.xy.shape == (3, 17, 2)
     np.testing.assert_allclose(apart.xy, together.xy, atol=0.05)
 
@@ -186,7 +186,7 @@ def test_bad_images_are_named_and_the_others_are_done(models, images, go, tmp_pa
         (["--model", "{file}", "--boxes", "gone.json"], r"--boxes gone\.json does not exist; give x,y"),
         (["--model", "{file}", "--boxes", "{empty}"], r"empty\.json has no box on any of the 1 images; it names no"),
         (["--model", "{file}", "--boxes", "{words}"], r"words\.json is no list of records"),
-        (["--model", "{file}", "--boxes", "{object}"], r"object\.json: an object needs the lists images and"),
+        (["--model", "{file}", "--boxes", "{object}"], r"object\.json: lacks images or annotations"),
         (["--model", "{file}", "--batch", "0"], "--batch 0 is no number of crops"),
     ],
 )
@@ -209,7 +209,7 @@ def test_what_cannot_work_is_said_in_a_line(models, images, go, tmp_path, words,
 def test_weights_that_are_no_numbers_are_said(models, images):
     model = open_model(models[1])
     model.session = type("Session", (), {"run": lambda *_: (np.full((1, 17, 2), np.nan), np.ones((1, 17)))})()
-    found = find(model, images[0], None)
+    found = poses_in(model, images[0], None)
     assert len(found.xy) == 0 and "weights are not finite" in found.errors[0]
 
 
@@ -230,13 +230,13 @@ def test_images_of_one_name_get_two_pictures_and_turned_ones_a_note(models, imag
 def test_models_of_whole_images_take_no_boxes(models, images):
     model = open_model(models[1])
     object.__setattr__(model.card, "whole", True)
-    assert find(model, images[0], None).xy.shape == (1, 17, 2)
+    assert poses_in(model, images[0], None).xy.shape == (1, 17, 2)
     with pytest.raises(InputError, match="trained on whole images and takes no boxes"):
-        find(model, images[0], read_boxes([BOX]).everywhere)
+        poses_in(model, images[0], read_boxes([BOX]).everywhere)
 
 
 def test_limbs_have_the_colour_of_their_side():
-    limbs, joints = colours(COCO)
+    limbs, joints = side_colours(COCO)
     of = dict(zip(COCO.edges, limbs, strict=True))
     assert of["left_ankle", "left_knee"] == LEFT and of["nose", "right_eye"] == RIGHT
     assert of["left_hip", "right_hip"] == MIDDLE and joints[0] == MIDDLE and joints[1:3] == [LEFT, RIGHT]
@@ -248,9 +248,9 @@ def test_drawn_joints_lie_where_they_were_found():
     xy[0, 0], box = (400, 100), np.array([[100, 100, 600, 300]])
     score = np.ones((1, 17))
     score[0, 9] = 0.2
-    found = draw(pixels, xy, score, COCO, 0.2, box)
+    found = paint_people(pixels, xy, score, COCO, 0.2, box)
     assert found.shape == pixels.shape and (pixels == 90).all()
-    _, joints = colours(COCO)
+    joints = [tuple(bytes.fromhex(colour[1:])) for colour in side_colours(COCO)[1]]
     x, y = xy[0].round().astype(int).T
     for k in range(17):
         if k == 9:
@@ -259,8 +259,8 @@ def test_drawn_joints_lie_where_they_were_found():
             assert np.abs(found[y[k], x[k]].astype(int) - joints[k]).max() < 3
     ring = np.abs(found[y[9] - 12 : y[9] + 13, x[9] - 12 : x[9] + 13].astype(int) - joints[9]).max(-1)
     assert (ring < 30).any()
-    assert draw(pixels, xy * 1e9, score, COCO, 0.2, box).shape == pixels.shape
-    assert draw(pixels[:60, :80], xy / 10, score, COCO, 0.2, box / 10).shape == (360, 480, 3)
+    assert paint_people(pixels, xy * 1e9, score, COCO, 0.2, box).shape == pixels.shape
+    assert paint_people(pixels[:60, :80], xy / 10, score, COCO, 0.2, box / 10).shape == (360, 480, 3)
 
 
 def test_the_page_s_ten_lines(models, images, tmp_path, monkeypatch, capsys):
@@ -273,7 +273,7 @@ def test_the_page_s_ten_lines(models, images, tmp_path, monkeypatch, capsys):
     shutil.copy(images[0], tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "page", "exec"), names := {})
-    found = find(open_model(path), images[0], read_boxes(["40,20,60,150"]).everywhere)
+    found = poses_in(open_model(path), images[0], read_boxes(["40,20,60,150"]).everywhere)
     printed = eval(capsys.readouterr().out.splitlines()[-1])
     assert list(printed) == list(COCO.names)
     np.testing.assert_allclose(list(printed.values()), found.xy[0], atol=0.2)

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from poserep.codecs import Heatmap, SimCC
-from poserep.config import CONF
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Crop, Size
+from poserep.overrides import CONF
 from poserep.skeleton import COCO, Skeleton
 from poserep.studies.quantisation_error import cell
 from poserep.studies.quantisation_error.__main__ import jobs, study

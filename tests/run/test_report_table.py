@@ -19,8 +19,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from poserep import cli
-from poserep.config import CONF
 from poserep.files import write_json
+from poserep.overrides import CONF
 from poserep.report import collect as report
 from poserep.runs.create import prepare
 from poserep.runs.plan import Cell, remember

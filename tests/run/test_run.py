@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import pytest
 import torch
+from poserep.report.collect import collect, report
 
 from poserep.metrics.protocol import Protocol
-from poserep.report.collect import collect, report
 from poserep.runs.create import prepare
-from poserep.runs.records import read_curve
+from poserep.runs.rundir import RunDir
 from poserep.training.fit import fit
 from poserep.training.module import PoseModule
 
@@ -104,7 +104,7 @@ def test_resumed_run_equals_uninterrupted(configure, monkeypatch, tmp_path, work
     for (name, a), b in zip(weights(whole).items(), weights(broken).values(), strict=True):
         assert torch.equal(a, b), name
     # The fourth line is the evaluation after training.
-    assert [row["epoch"] for row in read_curve(broken)] == [0, 1, 2, 3]
+    assert [row["epoch"] for row in RunDir(broken).curve()] == [0, 1, 2, 3]
 
 
 def test_number_of_workers_changes_nothing(run):
@@ -118,7 +118,7 @@ def test_curves_have_the_same_keys_for_every_representation(run):
     keys = []
     for representation in ("heatmap", "simcc", "sr"):
         run_dir, _ = run(f"representation={representation}")
-        keys.append({k for row in read_curve(run_dir) for k in row if k.count("/") == 1})
+        keys.append({k for row in RunDir(run_dir).curve() for k in row if k.count("/") == 1})
     assert keys[0] == keys[1] == keys[2]
     assert {"train/loss", "val/AP_gt", "speed/img_s", "speed/data_wait"} <= keys[0]
 

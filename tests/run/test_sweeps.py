@@ -22,19 +22,19 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from poserep.config import CONF, by_size, key_of, make
-from poserep.data.build import skeleton_of
+from poserep.config import by_size, make
+from poserep.data.from_config import skeleton_of
 from poserep.geometry import Size
 from poserep.models import Stacks, TimmFeatures
+from poserep.overrides import CONF, SWEEPS, key_of
 from poserep.runs.create import prepare, resolved
 from poserep.runs.plan import Cell
-from poserep.sweeps.compositions import SWEEPS, cells_of, compositions, names, table
-from poserep.sweeps.files import read_sweep
+from poserep.sweeps.files import cells_of, complete_table, compositions, read_sweep, table_names
 from poserep.sweeps.table import MODES, Table
-from poserep.training import nets
+from poserep.training import network
 from poserep.training.build import effective_lr
 from poserep.training.fit import fit
-from poserep.training.nets import build_net, make_backbone
+from poserep.training.network import build_network, make_backbone
 
 # Nothing is read.
 NOWHERE = "data.root=nowhere"
@@ -43,12 +43,12 @@ GROUPS = ("backbone", "data", "representation", "size")
 CODEC = "representation.codec."
 UNSEEN = {"bounds", "criterion", "flip_shift", "label", "merge_on", "quantise", "readouts", "score", "score_threshold"}
 LARGE = 128 * 128
-NAMES = names()
+NAMES = table_names()
 
 
 @cache
 def read(name: str) -> Table:
-    return table(name)
+    return complete_table(name)
 
 
 @cache
@@ -228,19 +228,19 @@ def composed(*overrides: str) -> DictConfig:
 
 
 @lru_cache(maxsize=1)
-def one_backbone(node: str, size: Size | None, num_keypoints: int, channels: int) -> nn.Module:
+def one_backbone(node: str, size: Size | None, num_keypoints: int, channels: int, multiscale: bool) -> nn.Module:
     """A backbone by its configuration as YAML, once for all heads on it."""
     torch.manual_seed(0)
     cfg = OmegaConf.create({"backbone": OmegaConf.create(node)})
-    return make_backbone(cfg, size or Size(64, 64), num_keypoints, channels)
+    return make_backbone(cfg, size or Size(64, 64), num_keypoints, channels, multiscale)
 
 
-def instead(cfg: DictConfig, size: Size, num_keypoints: int, channels: int) -> nn.Module:
+def instead(cfg: DictConfig, size: Size, num_keypoints: int, channels: int, multiscale: bool) -> nn.Module:
     """In place of `make_backbone`; few backbones depend on the size, and timm's are only tried at it."""
     target = get_class(cfg.backbone._target_)
     sized = target is not TimmFeatures and "size" in inspect.signature(target).parameters
     node = OmegaConf.to_yaml(cfg.backbone, resolve=True)
-    return one_backbone(node, size if sized else None, num_keypoints, channels)
+    return one_backbone(node, size if sized else None, num_keypoints, channels, multiscale)
 
 
 def step(module: nn.Module, inputs, codec, size: Size, num_keypoints: int) -> None:
@@ -261,17 +261,17 @@ def step(module: nn.Module, inputs, codec, size: Size, num_keypoints: int) -> No
 
 @pytest.mark.parametrize("backbone", sorted(NETS))
 def test_networks_learn_and_decode(backbone, monkeypatch):
-    monkeypatch.setattr(nets, "make_backbone", instead)
+    monkeypatch.setattr(network, "make_backbone", instead)
     learnt, features = set(), {}
     for overrides in NETS[backbone]:
         cfg = composed(*overrides)
         skeleton = skeleton_of(cfg)
         # Builds it, and tries head, loss and readouts at the row's own size.
-        net, codec = build_net(cfg, skeleton)
+        net, codec = build_network(cfg, skeleton)
         if net.backbone.strides and area_of(cfg) > LARGE and not cfg.data.get("pixels"):
             cfg = deepcopy(cfg)
             cfg.input_size = "128x96"
-            net, codec = build_net(cfg, skeleton)
+            net, codec = build_network(cfg, skeleton)
         node = OmegaConf.to_yaml(cfg.backbone, resolve=True)
         if (what := f"{node}{OmegaConf.to_yaml(cfg.representation, resolve=True)}{cfg.input_size}") in learnt:
             continue
@@ -301,7 +301,7 @@ def learn_whole(cfg: DictConfig) -> None:
     if area_of(cfg) > LARGE:
         size, cfg.input_size = Size(64, 64), "64x64"
     skeleton = skeleton_of(cfg)
-    net, codec = build_net(cfg, skeleton)
+    net, codec = build_network(cfg, skeleton)
     step(net, torch.randn(2, net.channels, *size), codec, size, skeleton.num_keypoints)
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from poserep.batch import Points
-from poserep.data.coco import load_coco
+from poserep.data.loaders.coco import load_coco
 from poserep.geometry import Size
-from poserep.instances import Instance
-from poserep.metrics import CocoAP, oks, oks_nms
+from poserep.instances import Instance, Truth
+from poserep.metrics.coco import CocoAP
+from poserep.metrics.oks import oks, oks_nms
+from poserep.metrics.scorer import Predictions
 from poserep.skeleton import COCO
 from reference.vectors import arrays, files
 
@@ -46,13 +46,13 @@ def annotations(real_data: Path) -> Path:
     return path
 
 
-def metric(image_id, wh, score, annotations, **options) -> CocoAP:
+def scorer(image_id, wh, score, annotations, **options) -> CocoAP:
     nothing = np.zeros((17, 2), np.float32), np.zeros(17, np.float32)
     instances = [
         Instance(Path("none"), int(i), n, np.array([0, 0, *box]), *nothing, score=float(s))
         for n, (i, box, s) in enumerate(zip(image_id, wh, score, strict=True))
     ]
-    return CocoAP(instances, annotations, COCO, Size(256, 192), **options)
+    return CocoAP(Truth(instances, COCO, annotations, Size(256, 192)), **options)
 
 
 @pytest.mark.real
@@ -62,27 +62,17 @@ def metric(image_id, wh, score, annotations, **options) -> CocoAP:
 def test_rescored_and_suppressed_results_score_as_in_hrnets_evaluate(annotations, variant, nms, threshold):
     v = arrays("coco_hrnet_evaluate")
     image_id, wh, score = v["image_id"], v["boxes"][:, 2:4] * 200, v["boxes"][:, 5]
-    subject = metric(image_id, wh, score, annotations, score_threshold=threshold, nms_threshold=nms)
+    subject = scorer(image_id, wh, score, annotations, nms_threshold=nms)
     # The reference's boxes do not have the aspect ratio of an input, as those of a real run do.
-    subject.areas = v["boxes"][:, 4]
-    preds = torch.from_numpy(v["preds"])
-    subject.update(torch.arange(len(preds)), Points(preds[..., :2], preds[..., 2]))
-    results = subject.results(subject.predictions())
+    subject.crop_areas = v["boxes"][:, 4]
+    preds = v["preds"].astype(np.float32)
+    predictions = Predictions(np.arange(len(preds)), preds[..., :2], preds[..., 2], threshold)
+    results = subject.results(predictions)
     assert len(results) == v[f"{variant}_n"]
     if f"{variant}_score" in v:
         np.testing.assert_allclose([d["score"] for d in results], v[f"{variant}_score"], rtol=1e-5)
     # Ten values in percent; the reference has float32 coordinates as well, so the matching is the same.
-    np.testing.assert_allclose(list(subject.compute().values()), v[f"{variant}_stats"] * 100, atol=1e-6)
-
-
-def given(results, annotations) -> CocoAP:
-    """The metric after an update with given results, of which every joint and pose counts."""
-    score = [r["score"] for r in results]
-    boxes = [(1, 1)] * len(results)
-    subject = metric([r["image_id"] for r in results], boxes, score, annotations, nms_threshold=None)
-    keypoints = torch.tensor([r["keypoints"] for r in results]).view(-1, 17, 3)
-    subject.update(torch.arange(len(results)), Points(keypoints[..., :2], torch.ones(len(results), 17)))
-    return subject
+    np.testing.assert_allclose(list(subject(predictions).values.values()), v[f"{variant}_stats"] * 100, atol=1e-6)
 
 
 def fractions(values: dict[str, float]) -> np.ndarray:
@@ -97,17 +87,20 @@ def test_coco_numbers_are_those_of_pycocotools(annotations, file, name):
     path = file.parent / f"coco_results_{name}.json.gz"
     if not path.is_file():
         pytest.skip("only the full set of reference vectors holds these results")
-    subject = given(json.loads(gzip.decompress(path.read_bytes())), annotations)
-    np.testing.assert_allclose(fractions(subject.compute()), arrays(file)[f"{name}_stats"], rtol=0, atol=1e-9)
+    results = json.loads(gzip.decompress(path.read_bytes()))
+    image_id, score = ([r[key] for r in results] for key in ("image_id", "score"))
+    subject = scorer(image_id, [(1, 1)] * len(results), score, annotations, nms_threshold=None)
+    xy = np.array([r["keypoints"] for r in results], np.float32).reshape(-1, 17, 3)[..., :2]
+    values, _ = subject(Predictions(np.arange(len(xy)), xy, np.ones((len(xy), 17), np.float32)))
+    np.testing.assert_allclose(fractions(values), arrays(file)[f"{name}_stats"], rtol=0, atol=1e-9)
 
 
 @pytest.mark.real
 def test_the_truth_scores_one(annotations):
     persons = load_coco(annotations, "images", COCO)
-    subject = CocoAP(persons, annotations, COCO, Size(256, 192), nms_threshold=None)
-    keypoints = torch.from_numpy(subject.instances.keypoints)
-    subject.update(torch.arange(len(persons)), Points(keypoints, torch.ones(keypoints.shape[:2])))
-    values = subject.compute()
+    truth = Truth(persons, COCO, annotations, Size(256, 192))
+    xy = truth.instances.keypoints
+    values, _ = CocoAP(truth, nms_threshold=None)(Predictions(np.arange(len(xy)), xy, np.ones(xy.shape[:2])))
     # Where only medium or large persons count, a prediction for another person may be taken for one of them: the
     # reference vectors' own set of perfect predictions gets .99916 and .99969, in another order.
     assert min(values.pop("AP_M"), values.pop("AP_L")) > 99.9

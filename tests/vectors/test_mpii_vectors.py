@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from poserep.data.mpii import load_mpii
+from poserep.data.loaders.mpii import load_mpii
 from poserep.errors import InputError
 from poserep.geometry import Size, box_to_region
-from poserep.instances import Instance
-from poserep.metrics.base import Predictions
+from poserep.instances import Instance, Truth
 from poserep.metrics.pckh import GROUPS, PCKh
+from poserep.metrics.scorer import Predictions
 from poserep.skeleton import MPII
 from reference.vectors import arrays, full
 
@@ -74,8 +74,8 @@ def scored(v: dict[str, np.ndarray], name: str, strict: bool = False, single: bo
         Instance(Path(f"{i}.jpg"), i, i, box, truth[i].astype(np.float32), shown[i].astype(np.float32), head=head[i])
         for i in range(len(xy))
     ]
-    subject = PCKh(persons, "valid.json", MPII, SQUARE, strict=strict)
-    return subject.evaluate(Predictions(np.arange(len(xy)), xy, np.ones(xy.shape[:2])))
+    subject = PCKh(Truth(persons, MPII, "valid.json", SQUARE), strict=strict)
+    return subject(Predictions(np.arange(len(xy)), xy, np.ones(xy.shape[:2]))).values
 
 
 def row(values: dict[str, float], last: str) -> list[float]:
@@ -142,5 +142,5 @@ def test_head_lengths_and_joints_come_from_the_official_file(file, tmp_path):
     (tmp_path / "valid.json").write_text(json.dumps(records))
     persons = load_mpii(tmp_path / "valid.json", tmp_path, MPII, heads=tmp_path / "gt_valid.mat")
     subject = PCKh(persons, tmp_path / "valid.json", MPII, SQUARE)
-    values = subject.evaluate(Predictions(np.arange(len(persons)), v["A_preds"], np.ones((len(persons), 16))))
+    values = subject(Predictions(np.arange(len(persons)), v["A_preds"], np.ones((len(persons), 16)))).values
     np.testing.assert_allclose(row(values, "PCKh@0.11"), v["A_hrnet"], rtol=0, atol=1e-6)

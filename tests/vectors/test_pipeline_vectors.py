@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from poserep.data import Augment, Instance, PoseDataset, read_image
-from poserep.data.augment import View
+from poserep.data.augment import Augment, View
+from poserep.data.dataset import PoseDataset
+from poserep.data.decode import read_image
 from poserep.geometry import Align, Size
+from poserep.instances import Instance
 from poserep.skeleton import COCO
 from reference.vectors import arrays, full
 

@@ -23,14 +23,15 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from poserep.batch import Batch
-from poserep.config import key_of, make
+from poserep.config import make
 from poserep.geometry import Crop
-from poserep.models.checkpoints import load_official
+from poserep.models.weights.load import load_official
+from poserep.overrides import key_of
 from poserep.skeleton import COCO
-from poserep.sweeps.compositions import cells_of, compositions, table
+from poserep.sweeps.files import cells_of, complete_table, compositions
 from poserep.training.build import effective_lr
 from poserep.training.module import PoseModule
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 from reference.vectors import files, tensors
 from reference.weights import named_state, official_keys
 
@@ -80,7 +81,7 @@ class Recorder(Callback):
 def configuration(name: str) -> DictConfig:
     """The published row's, with the trace's network, size and length."""
     sweep, row, changes = ROWS[name]
-    (cell,) = (c for c in cells_of(table(sweep, "published"), {"seed": ["seed=0"]}) if row in c.rows)
+    (cell,) = (c for c in cells_of(complete_table(sweep, "published"), {"seed": ["seed=0"]}) if row in c.rows)
     changes = {
         **changes, "backbone": "resnet18", "backbone.weights": "null", "trainer.batch": str(BATCH),
         "optim.reference_batch": str(BATCH), "trainer.epochs": "3",
@@ -94,7 +95,7 @@ def configuration(name: str) -> DictConfig:
 def module_of(name: str, v: dict[str, Tensor]) -> PoseModule:
     """The row's network and codec with the official weights, its optimiser and its schedule."""
     cfg = configuration(name)
-    net, codec = build_net(cfg, COCO)
+    net, codec = build_network(cfg, COCO)
     state = named_state(official_keys(net), float(v["conv_gain"]))
     imported = load_official(net, state, name)
     assert set(imported.mapped) == set(state) and not imported.missing

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from poserep.codecs import Codec, Equal, Gaussian, Heatmap, SimCC
-from poserep.data import Augment, Instance, PoseDataset
-from poserep.data.augment import View
+from poserep.data.augment import Augment, View
+from poserep.data.dataset import PoseDataset
 from poserep.geometry import Size
+from poserep.instances import Instance
 from poserep.skeleton import COCO
 from reference.vectors import arrays, files
 

@@ -1,4 +1,4 @@
-"""Training augmentation: one random region, angle and mirror per sample; colour and occlusion by Albumentations."""
+"""Training augmentation: half body, scale, rotation, flip and jitter; colour and occlusion by Albumentations."""
 
 import os
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from poserep.geometry import Size, fit_aspect
 
 
 class View(NamedTuple):
-    """How a sample is seen.
+    """The region of an image that a crop shows.
 
     Attributes:
         centre: (2,) image px.
-        extent: (2,) width and height of the region, image px.
+        extent: (2,) width and height, image px.
         rotation: Degrees.
-        flip: Mirrored.
+        flip: Whether the crop is mirrored.
     """
 
     centre: np.ndarray
@@ -29,23 +29,25 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class Augment:
-    """Half body, scale, rotation and flip in the order and with the distributions of HRNet's code.
+    """Random half body, scale, rotation and flip, in the order and with the distributions of HRNet's code.
 
     Attributes:
-        scale: Extent is multiplied by 1 + scale N(0, 1), cut to 1 +- scale (0.35 for HRNet on COCO, 0.3 for ResNet).
-        rotation: Degrees; the angle is rotation N(0, 1), cut to +- 2 rotation.
-        rotation_prob: How often there is a rotation (0.6).
+        scale: The extent is multiplied by 1 + scale N(0, 1), cut to 1 +- scale (0.35 for HRNet on COCO, 0.3 for
+            ResNet).
+        rotation: The angle is rotation N(0, 1) degrees, cut to +- 2 rotation.
+        rotation_prob: Probability of a rotation.
         flip: Probability of a mirror image.
         half_body: Probability of cropping to the upper or lower body when more than ``half_body_min`` joints are
             labelled (0.3 for HRNet on COCO, 0 elsewhere).
-        half_body_min: 8 on COCO.
-        upper_prob: Of choosing the upper body. 0.5; the published code compares a normal with 0.5, which is 0.6915.
-        half_body_px: Added to width and height of the joints' extent; DarkPose, which counts pixels, adds 1.
+        half_body_min: See ``half_body``.
+        upper_prob: Probability that a half body is the upper one. The published code compares a normal number with
+            0.5, which makes it 0.6915.
+        half_body_px: Px added to width and height of a half body's joints; DarkPose, which counts pixels, adds 1.
         jitter: The box moves by up to half of this share of its width and height, evenly distributed (0.4 in mmpose
             and SRPose).
-        jitter_prob: How often it does (0.3 there).
-        jitter_once: Draw the move once for a run, not in every epoch, as that code does when it reads the annotations.
-        pixels: Albumentations transforms that leave geometry alone, applied to the crop.
+        jitter_prob: Probability of such a move (0.3 there).
+        jitter_once: Draw the move once for a run, as that code does when it reads the annotations, not in every epoch.
+        pixels: Albumentations transforms of colour and occlusion, applied to the crop.
     """
 
     scale: float = 0.0
@@ -64,7 +66,7 @@ class Augment:
     def __post_init__(self) -> None:
         for name in ("rotation_prob", "flip", "half_body", "upper_prob", "jitter_prob"):
             if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"augment.{name}={getattr(self, name)} is no probability")
+                raise InputError(f"augment.{name}={getattr(self, name)} is not a probability: give 0 to 1")
         if not 0 <= self.scale < 1 or self.rotation < 0 or not 0 <= self.jitter <= 1:
             raise InputError(
                 f"augment: scale={self.scale} must be in [0, 1), jitter={self.jitter} in [0, 1], "
@@ -72,7 +74,7 @@ class Augment:
             )
 
     def move(self, rng: np.random.Generator, box: np.ndarray) -> np.ndarray:
-        """Draw where a box (4,) is taken to be, as a detector might err; image px."""
+        """Return a box (4,), image px, moved at random as an imprecise detector would place it."""
         if not self.jitter or rng.random() >= self.jitter_prob:
             return box
         return np.concatenate([box[:2] + self.jitter * (rng.random(2) - 0.5) * box[2:], box[2:]])
@@ -86,20 +88,20 @@ class Augment:
         upper: np.ndarray,
         size: Size,
     ) -> View:
-        """Draw a view of a person.
+        """Return a random view of a person.
 
         Args:
-            rng: Decides everything.
+            rng: Source of all random numbers.
             view: The view without augmentation.
             keypoints: (K, 2) image px.
-            weight: (K,).
+            weight: (K,), 0 for unlabelled joints.
             upper: (K,) bool, joints of the upper body.
-            size: Of the network's input.
+            size: Size of the network's input.
         """
         centre, extent = view.centre, view.extent
         labelled = weight > 0
         if self.half_body and labelled.sum() > self.half_body_min and rng.random() < self.half_body:
-            centre, extent = self._half(rng, view, keypoints[labelled & upper], keypoints[labelled & ~upper], size)
+            centre, extent = self._half_body(rng, view, keypoints[labelled & upper], keypoints[labelled & ~upper], size)
         if self.scale:
             extent = extent * np.clip(1 + self.scale * rng.standard_normal(), 1 - self.scale, 1 + self.scale)
         angle = 0.0
@@ -107,9 +109,10 @@ class Augment:
             angle = float(np.clip(self.rotation * rng.standard_normal(), -2 * self.rotation, 2 * self.rotation))
         return View(centre, extent, angle, bool(self.flip and rng.random() < self.flip))
 
-    def _half(
+    def _half_body(
         self, rng: np.random.Generator, view: View, upper: np.ndarray, lower: np.ndarray, size: Size
     ) -> tuple[np.ndarray, np.ndarray]:
+        """Return centre and extent of the upper or lower body, or those of ``view`` if it has too few joints."""
         chosen = upper if rng.random() < self.upper_prob and len(upper) > 2 else lower
         if len(chosen) <= 2:
             chosen = upper
@@ -120,10 +123,10 @@ class Augment:
         return chosen.mean(0).astype(np.float64), fit_aspect(spread, size) * 1.5
 
     def recolour(self) -> Any:
-        """The Albumentations pipeline for ``pixels``, or None; build one per process."""
+        """Return the Albumentations pipeline of ``pixels``, one per process, or None if there are none."""
         if not self.pixels:
             return None
-        # Otherwise importing it asks the network for its newest version.
+        # Without this, importing it asks the network for its newest version.
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         import albumentations
 

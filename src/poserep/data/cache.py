@@ -1,4 +1,4 @@
-"""Decoded photographs on disk, from which crops are cut without decoding anew."""
+"""A cache of decoded photographs on disk, from which crops are cut without decoding again."""
 
 import hashlib
 import os
@@ -10,44 +10,43 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from poserep.data.images import decode, read_bytes
+from poserep.data.decode import decode_image, read_bytes
 from poserep.errors import InputError
 
-# Mark and version of the format; hash; height, width.
+# Header of an entry: format and version; hash; height; width.
 HEAD = struct.Struct("<8s16sII")
-MARK = b"pixels 1"
-# Rows that share a checksum, so that only what is needed is read; of any number of px they are whole 64-bit words.
+_MARK = b"pixels 1"
+# Rows that share a checksum, the unit of reading; 8 rows of any width are a whole number of 64-bit words.
 BAND = 8
 DECODER = f"cv2 {cv2.__version__}".encode()[:16]
-# The ledger has a byte for each started unit on disk.
+# Bytes on disk for which the ledger file has one byte.
 UNIT = 1 << 16
 
 
 class ImageCache:
-    """Keeps the pixels of photographs, all of them, so that crops are the same to the last bit with and without it.
+    """Keeps all pixels of photographs, so that crops are the same to the last bit with and without it.
 
-    Whole photographs need less room than persons with all that augmentation may show of their surroundings: for 154
-    persons of 60 COCO photographs 0.32 MB a person in place of 0.40 MB with HRNet's augmentation, as several persons
-    share a photograph and the surroundings of most reach its borders. And boxes, sizes and augmentations share them.
-    Only the rows of a crop are read.
+    Whole photographs need less room than one region per person with all that augmentation may show (0.32 MB instead of
+    0.40 MB a person for 154 persons on 60 COCO photographs), and boxes, sizes and augmentations share them. Only the
+    rows of a crop are read.
 
-    An entry's name is the hash of the image file's bytes and of the decoder's version, as another may round
-    differently; a changed file is never mistaken for the old one.
-    Entries appear complete or not at all, whatever the number of processes that write at once. A damaged one is found
-    by its checksums and written anew. When the bound is reached nothing more is added: whoever visits all samples in
-    turn would, if the oldest entries went, find none.
+    An entry's name is the hash of the image file's bytes and of the decoder's version, as another version may round
+    differently; a changed file is never mistaken for the old one. Entries appear whole or not at all, whatever the
+    number of processes that write at once. Damaged ones are detected by checksums and written anew. Once the limit is
+    reached nothing is added or removed: an epoch visits all samples in turn, so removing the oldest entries would
+    leave it none to reuse.
 
     Args:
-        folder: On a disk of this machine; made if missing. What is no longer wanted is deleted with all of it.
-        limit_gb: Bound for all entries together, in 10^9 bytes.
+        folder: Folder on a local disk; made if missing. Delete it to free its room.
+        limit_gb: Limit for all entries together, in 10^9 bytes.
 
     Raises:
-        InputError: If the bound is not positive, or the folder can be neither read nor made.
+        InputError: If the limit is not positive, or the folder cannot be made.
     """
 
     def __init__(self, folder: str | Path, limit_gb: float) -> None:
         if not limit_gb > 0:
-            raise InputError(f"cache of {limit_gb} GB: give a positive bound, or no folder to do without a cache")
+            raise InputError(f"cache of {limit_gb} GB: give a positive limit, or trainer.cache=null for no cache")
         self.limit = int(limit_gb * 1e9)
         self.folder = Path(folder)
         self._ledger = self.folder / "ledger"
@@ -59,10 +58,10 @@ class ImageCache:
             raise InputError(f"cache folder {folder} cannot be made ({error.strerror}); choose another") from error
 
     def rows(self, path: Path, top: int, bottom: int) -> tuple[np.ndarray, int]:
-        """Read at least rows ``top`` to ``bottom`` (exclusive, may lie outside the image) of a photograph.
+        """Return at least rows ``top`` to ``bottom`` (exclusive, may lie outside the image) of a photograph.
 
         Returns:
-            (H, W, 3) uint8, RGB, which the next call may overwrite, and the number of its first row.
+            (H, W, 3) uint8, RGB, which the next call may overwrite; and the number of its first row.
 
         Raises:
             InputError: As `read_image` does, if the photograph has to be decoded.
@@ -71,17 +70,17 @@ class ImageCache:
         digest = hashlib.blake2b(data, digest_size=16, person=DECODER).digest()
         name = digest.hex()
         entry = self.folder / name[:2] / name[2:]
-        found = self._read(entry, digest, top, bottom)
-        if found is not None:
-            return found
+        cached = self._read(entry, digest, top, bottom)
+        if cached is not None:
+            return cached
         if not self._adding or self._full():
-            return decode(data, path, bottom), 0
-        image = decode(data, path)
+            return decode_image(data, path, bottom), 0
+        image = decode_image(data, path)
         self._write(entry, digest, image)
         return image, 0
 
     def used(self) -> int:
-        """Bytes that all entries take, rounded up."""
+        """Return the bytes that all entries take, rounded up to units."""
         try:
             return self._ledger.stat().st_size * UNIT
         except FileNotFoundError:
@@ -96,7 +95,7 @@ class ImageCache:
                 mark, owner, height, width = HEAD.unpack(file.read(HEAD.size))
                 bands, band = -(-height // BAND), BAND * 3 * width
                 whole = os.fstat(file.fileno()).st_size == HEAD.size + bands * (8 + band)
-                if mark != MARK or owner != digest or not (whole and bands and width):
+                if mark != _MARK or owner != digest or not (whole and bands and width):
                     return None
                 sums = np.frombuffer(file.read(8 * bands), np.uint64)
                 first = min(max(top, 0) // BAND, bands - 1)
@@ -104,7 +103,7 @@ class ImageCache:
                 file.seek(HEAD.size + 8 * bands + first * band)
                 size = (last - first) * band
                 if len(self._buffer) < size:
-                    # Kept, as the system hands out fresh memory page by page at a price.
+                    # Kept between calls, as fresh memory costs a page fault for each page.
                     self._buffer = np.empty(size, np.uint8)
                 pixels = self._buffer[:size]
                 file.readinto(pixels.data)
@@ -129,7 +128,7 @@ class ImageCache:
             handle, name = tempfile.mkstemp(dir=entry.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(HEAD.pack(MARK, digest, height, width))
+                    file.write(HEAD.pack(_MARK, digest, height, width))
                     file.write(sums.data)
                     file.write(padded.data)
                 Path(name).replace(entry)
@@ -141,7 +140,7 @@ class ImageCache:
             warnings.warn(f"cache {self.folder}: nothing more is added ({error.strerror})", stacklevel=2)
 
     def _reserve(self, size: int) -> bool:
-        """Book room for an entry; every process appends to the ledger and learns from its length who came first."""
+        """Book room for an entry: each process appends to the ledger, and its length then says who came first."""
         units = -(-size // UNIT)
         if self.used() + units * UNIT > self.limit:
             return False

@@ -1,34 +1,100 @@
-"""Loaders for training and for evaluation with each kind of boxes."""
+"""The order of samples on one or several devices, and the batches of training and evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import cv2
 import lightning
+import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
-from poserep.data.dataset import BlockSampler, EpochSampler, PoseDataset
+from poserep.data.dataset import PoseDataset
 from poserep.errors import InputError
 
 
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Yields shuffled (epoch, index) pairs: workers know the epoch, so that augmentation needs no state.
+
+    Ranks take every ``world``-th entry of one common order: with equal total batch a step sees the same samples
+    whatever the number of ranks. The few that would give some ranks more than others are left out of the epoch.
+
+    Args:
+        length: Number of samples.
+        seed: Seed of the order.
+        rank: Rank of this process.
+        world: Number of processes.
+    """
+
+    def __init__(self, length: int, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+        self.length, self.seed, self.rank, self.world = length, seed, rank, world
+        self.epoch = 0
+        self._done = (-1, 0)
+
+    def resume(self, epoch: int, done: int) -> None:
+        """Begin with this epoch, whose first ``done`` samples this rank has seen; its length stays."""
+        self.epoch, self._done = epoch, (epoch, done)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch; the trainer calls it before each."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length // self.world
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        epoch, done = self._done
+        for index in order[self.rank :: self.world][done if self.epoch == epoch else 0 : len(self)]:
+            yield self.epoch, int(index)
+
+
+class BlockSampler(Sampler[tuple[int, int]]):
+    """Yields (0, index) pairs in order, in whole batches that are the same whatever the number of ranks.
+
+    A network's output for a sample can differ in the last bits with the size of its batch; with the same batches every
+    number of ranks predicts the same bytes. Ranks with one batch less repeat the first batch, whose predictions are
+    dropped by index.
+
+    Args:
+        length: Number of samples.
+        batch: Samples in a batch of one device.
+        rank: Rank of this process.
+        world: Number of processes.
+    """
+
+    def __init__(self, length: int, batch: int, rank: int = 0, world: int = 1) -> None:
+        blocks = [range(start, min(start + batch, length)) for start in range(0, length, batch)]
+        own = blocks[rank::world]
+        if len(own) < len(blocks[::world]):
+            own.append(blocks[0])
+        self.indices = [index for block in own for index in block]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return ((0, index) for index in self.indices)
+
+
 def _one_thread(_: int) -> None:
-    # Workers are the parallelism; OpenCV's and torch's own threads on top of them only fight for the cores.
+    # The workers are the parallelism: threads of OpenCV and torch would only compete for the same cores.
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
 
 class PoseDataModule(lightning.LightningDataModule):
-    """Batches for the trainer.
+    """The batches of a run.
 
     Args:
-        train: None where nothing is trained.
-        evaluation: Data sets by the name of their boxes, ``gt`` and/or ``det``; one loader each, in this order.
+        train: Training set; None for evaluation alone.
+        evaluation: Evaluation sets by their boxes, ``gt`` and/or ``det``. The first one validates training; a test
+            takes all, with one loader each, in this order.
         batch: Training samples per step over all devices; evaluation takes as many on every device.
-        seed: Of the order of training samples.
+        seed: Seed of the order of training samples.
         workers: Loader processes per device.
         drop_last: Leave out the last training batch of an epoch if it is not full, unless it is the only one. The code
-            of HRNet, DarkPose, SimCC and mmpose trains on it. On several devices those few persons that would give some
-            of them more than others are left out in either case, see `EpochSampler`.
+            of HRNet, DarkPose, SimCC and mmpose trains on it. On several devices `EpochSampler` leaves out a few
+            samples in either case.
     """
 
     def __init__(
@@ -42,40 +108,51 @@ class PoseDataModule(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.train, self.evaluation = train, dict(evaluation)
-        self.boxes = list(evaluation)
-        # The epoch that training starts with, and the steps of it that are done. Lightning makes the loader, whose
-        # workers fetch at once, before it restores a checkpoint and tells the sampler.
-        self.first_epoch, self.first_step = 0, 0
+        self._resumed = 0, 0
         self.batch, self.seed, self.workers, self.drop_last = batch, seed, workers, drop_last
 
+    def resume(self, epoch: int, steps: int) -> None:
+        """Start training in an epoch of which some steps are done.
+
+        The sampler must know them before Lightning restores a checkpoint, as the loader's workers fetch as soon as it
+        is made.
+        """
+        self._resumed = epoch, steps
+
     def per_device(self) -> int:
-        """Samples per step on one device.
+        """Return the training samples per step on one device.
 
         Raises:
             InputError: If the batch does not divide by the number of devices.
         """
         _, world = self._ranks()
         if self.batch % world:
-            raise InputError(f"trainer.batch={self.batch} does not divide by {world} devices")
+            raise InputError(
+                f"trainer.batch={self.batch} does not divide by {world} devices; choose a multiple of them"
+            )
         return self.batch // world
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled; see ``drop_last``."""
+        """Return the loader of training, shuffled."""
         assert self.train is not None
         batch = self.per_device()
         sampler = EpochSampler(len(self.train), self.seed, *self._ranks())
-        sampler.resume(self.first_epoch, self.first_step * batch)
+        epoch, steps = self._resumed
+        sampler.resume(epoch, steps * batch)
         return self._loader(self.train, sampler, batch, self.drop_last and len(sampler) >= batch)
 
     def val_dataloader(self) -> list[DataLoader]:
-        """One loader for each kind of boxes that ``boxes`` names."""
-        chosen = [self.evaluation[boxes] for boxes in self.boxes]
+        """Return the loader that validates training."""
+        return self.test_dataloader()[:1]
+
+    def test_dataloader(self) -> list[DataLoader]:
+        """Return one loader for each kind of boxes."""
         return [
             self._loader(data, BlockSampler(len(data), self.batch, *self._ranks()), self.batch, False)
-            for data in chosen
+            for data in self.evaluation.values()
         ]
 
     def _loader(

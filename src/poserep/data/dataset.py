@@ -1,48 +1,48 @@
-"""Instances to samples: read, crop, augment. The same for every data set and representation."""
+"""The dataset: instances to crops with keypoints; decodes, augments and warps. Knows no representation."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import ceil, floor
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from poserep.batch import Batch
 from poserep.data.augment import Augment, View
 from poserep.data.cache import ImageCache
-from poserep.data.images import decode, read_bytes, read_image
+from poserep.data.decode import decode_image, read_bytes, read_image
 from poserep.errors import InputError
 from poserep.geometry import Align, Crop, Size, box_to_region, crop_matrix, fit_aspect
 from poserep.instances import Instance, InstanceTable
 from poserep.skeleton import Skeleton
 
-# In the place of the epoch for what is drawn once for all of them.
+# Stands for the epoch where something is drawn once for all epochs.
 NO_EPOCH = 2**32 - 1
 
 
 class PoseDataset(Dataset):
-    """Crops of persons. Items are asked for by (epoch, index), on which alone their augmentation depends.
+    """Crops of persons. An item (epoch, index) depends on the seed and these two numbers alone.
 
     Args:
-        instances: See `Instance`; kept as an `InstanceTable`.
-        skeleton: For mirroring and half bodies.
-        size: Of the network's input.
-        align: See `crop_matrix`.
+        instances: Persons; kept as an `InstanceTable`.
+        skeleton: Their joints, for mirroring and half bodies.
+        size: Size of the network's input.
+        align: Alignment of the crop, see `crop_matrix`.
         augment: None for evaluation.
-        padding: Of the box, see `box_to_region`.
-        seed: Of the run.
-        read: Path to (H, W, 3) uint8, RGB, or (H, W) float32, which becomes an input of one float channel. Of what
-            `read_image` reads, only the rows that a crop needs are decoded.
+        padding: Factor on the box, see `box_to_region`.
+        seed: Seed of the run.
+        read: Reads a path to (H, W, 3) uint8, RGB, or to (H, W) float32, which becomes an input of one float channel.
+            With `read_image` only the rows that a crop needs are decoded.
         bgr: Channels in the order of OpenCV, as published ResNets and Hourglasses were trained (``COLOR_RGB: false``).
-        whole: The region is the whole image in place of the person's; an image of the input's size stays as it is.
-        inclusive: See `box_to_region`.
-        cache: Where decoded images are kept; None to decode anew.
+        whole: Crop the whole image instead of the person's box; an image of the input's size stays as it is.
+        inclusive: Whether boxes end with their last pixel, see `box_to_region`.
+        cache: Keeps decoded photographs; None decodes them each time.
 
     Raises:
-        InputError: If there are no instances, their keypoints differ in number, or there is a cache for images that
-            it cannot hold.
+        InputError: If there are no instances, they differ in their number of keypoints, or ``read``, ``whole``,
+            ``bgr``, ``cache`` and ``augment`` do not go together.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class PoseDataset(Dataset):
         self.instances, self.size, self.align = InstanceTable.of(instances), size, align
         self.augment, self.padding, self.seed = augment, padding, seed
         self.read, self.bgr, self.whole, self.inclusive, self.cache = read, bgr, whole, inclusive, cache
-        # The size of an image has to be known before a region can be the whole of it.
-        self.at_once = whole or read is not read_image
-        if cache and self.at_once:
+        # A region that is the whole image can only be computed once the image has been read.
+        self.read_first = whole or read is not read_image
+        if cache and self.read_first:
             raise InputError("the cache holds photographs of which persons are cut out; set trainer.cache=null")
         if read is not read_image and (bgr or (augment and augment.pixels)):
             raise InputError(
@@ -82,7 +82,7 @@ class PoseDataset(Dataset):
         table, path = self.instances, self.instances.path(index)
         xy, weight = table.keypoints[index], table.weight[index]
         rng = np.random.default_rng((self.seed, epoch, index))
-        image = self.read(path) if self.at_once else None
+        image = self.read(path) if self.read_first else None
         view = self._region(index, image, rng)
         if self.augment:
             view = self.augment.view(rng, view, xy, weight, self.upper, self.size)
@@ -97,7 +97,7 @@ class PoseDataset(Dataset):
         return Batch(
             torch.from_numpy(self._planes(crop)),
             torch.from_numpy(xy),
-            torch.tensor(weight),  # a copy: the table's own row is shared by all epochs
+            torch.tensor(weight),  # a copy, as the table's own row is shared by all epochs
             Crop(torch.from_numpy(matrix)),
             torch.tensor(index),
         )
@@ -113,24 +113,24 @@ class PoseDataset(Dataset):
         return View(*box_to_region(box, self.size, self.align, self.padding, self.inclusive))
 
     def _crop(self, path: Path, image: np.ndarray | None, matrix: np.ndarray) -> np.ndarray:
-        """The (H, W, 3) or (H, W) crop, black beyond the image.
+        """Return the (H, W, 3) or (H, W) crop, black beyond the image.
 
-        It is warped from the same pixels wherever they come from: those that it shows, and no others.
+        It is warped from exactly the pixels that it shows, whether they come from the file or from the cache.
         """
-        left, top, right, bottom = seen(matrix, self.size)
+        left, top, right, bottom = visible_pixels(matrix, self.size)
         above = 0
         if image is None and self.cache:
             image, above = self.cache.rows(path, top, bottom)
         elif image is None:
-            image = decode(read_bytes(path), path, bottom)
+            image = decode_image(read_bytes(path), path, bottom)
         pixels = image[max(top - above, 0) : max(bottom - above, 0), left:right]
         if not pixels.size:
             return np.zeros((*self.size, *image.shape[2:]), image.dtype)
         moved = matrix.copy()
         moved[:, 2] += left * matrix[:, 0] + top * matrix[:, 1]
-        # Between a depth and another, or none, there is no surface.
-        between = cv2.INTER_LINEAR if image.ndim == 3 else cv2.INTER_NEAREST
-        return cv2.warpAffine(pixels, moved, (self.size.width, self.size.height), flags=between)
+        # Interpolated depths would lie between two surfaces.
+        flags = cv2.INTER_LINEAR if image.ndim == 3 else cv2.INTER_NEAREST
+        return cv2.warpAffine(pixels, moved, (self.size.width, self.size.height), flags=flags)
 
     def _planes(self, crop: np.ndarray) -> np.ndarray:
         if crop.ndim == 2:
@@ -140,81 +140,17 @@ class PoseDataset(Dataset):
         return planes
 
 
-def seen(matrix: np.ndarray, size: Size) -> tuple[int, int, int, int]:
-    """The pixels of an image that a crop's are interpolated from: left, top, right and bottom (exclusive), from 0 on.
+def visible_pixels(matrix: np.ndarray, size: Size) -> tuple[int, int, int, int]:
+    """Return the pixels of an image that a crop is interpolated from: left, top, right, bottom (exclusive), >= 0.
 
     Args:
         matrix: (2, 3), image px to input px.
-        size: Of the input.
+        size: Size of the input.
     """
     (a, b, x), (c, d, y) = cv2.invertAffineTransform(matrix).tolist()
     right_by, down_by = (a * (size.width - 1), c * (size.width - 1)), (b * (size.height - 1), d * (size.height - 1))
-    # From the first corner of the crop along both its sides. One px for the neighbour, one for OpenCV's rounding.
+    # From the crop's first corner along both its sides; one px for the neighbour, one for OpenCV's rounding.
     sides = zip((x, y), right_by, down_by, strict=True)
     spans = [(at + min(p, 0) + min(q, 0), at + max(p, 0) + max(q, 0)) for at, p, q in sides]
     (left, right), (top, bottom) = [(max(0, floor(low) - 1), max(0, ceil(high) + 3)) for low, high in spans]
     return left, top, right, bottom
-
-
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Shuffled (epoch, index) pairs, so that workers know the epoch and a sample's augmentation needs no state.
-
-    Ranks take every ``world``-th entry of one common order: with equal total batch a step sees the same samples
-    whatever the number of ranks. The few that would give some ranks more than others are left out of the epoch.
-
-    Args:
-        length: Of the data set.
-        seed: Of the order.
-        rank: Of this process.
-        world: Number of processes.
-    """
-
-    def __init__(self, length: int, seed: int = 0, rank: int = 0, world: int = 1) -> None:
-        self.length, self.seed, self.rank, self.world = length, seed, rank, world
-        self.epoch = 0
-        self._done = (-1, 0)
-
-    def resume(self, epoch: int, done: int) -> None:
-        """Begin with this epoch, of which this rank has seen the first ``done`` samples; its length stays."""
-        self.epoch, self._done = epoch, (epoch, done)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer before each epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length // self.world
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-        epoch, done = self._done
-        for index in order[self.rank :: self.world][done if self.epoch == epoch else 0 : len(self)]:
-            yield self.epoch, int(index)
-
-
-class BlockSampler(Sampler[tuple[int, int]]):
-    """(0, index) pairs in order, in whole batches that are the same whatever the number of ranks.
-
-    What a network emits for a sample can differ in the last bits with the size of its batch; with the same batches
-    every number of ranks predicts the same bytes. Ranks with a batch less than others repeat the first batch, which
-    metrics drop by index.
-
-    Args:
-        length: Of the data set.
-        batch: Samples in a batch of one device.
-        rank: Of this process.
-        world: Number of processes.
-    """
-
-    def __init__(self, length: int, batch: int, rank: int = 0, world: int = 1) -> None:
-        blocks = [range(start, min(start + batch, length)) for start in range(0, length, batch)]
-        own = blocks[rank::world]
-        if len(own) < len(blocks[::world]):
-            own.append(blocks[0])
-        self.indices = [index for block in own for index in block]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((0, index) for index in self.indices)

@@ -1,4 +1,4 @@
-"""What a prediction needs to know about a model besides its weights; it travels in the model's file."""
+"""The card of an exported model: what a prediction needs to know besides the weights, kept in the model's file."""
 
 import json
 from collections.abc import Callable
@@ -9,13 +9,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from poserep.data import read_depth, read_image
+from poserep.data import read_depth
+from poserep.data.decode import read_image
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
 from poserep.skeleton import Skeleton
 
-# Of the entry in an ONNX file's metadata, and of what it holds.
-KEY, FORMAT = "poserep", 1
+# Key of the card in an ONNX file's metadata, and version of what it holds.
+METADATA_KEY, _FORMAT = "poserep", 1
 READERS: dict[str, Callable[[Path], np.ndarray]] = {"photographs": read_image, "depths": read_depth}
 
 
@@ -25,24 +26,24 @@ class Card:
 
     Attributes:
         run: Name of the run directory, which ends with the run's identity.
-        checkpoint: Of the run.
-        version: Of this package.
-        data: The set that the model was trained on.
-        representation: Its name.
-        category: What `Skeleton.from_category` reads.
-        height: Of the input, px.
-        width: Of the input, px.
-        channels: Of the input; one is a depth in metres (float32), three are bytes.
+        checkpoint: Name of the run's checkpoint.
+        version: Version of this package.
+        data: Name of the data set that the model was trained on.
+        representation: Name of the representation.
+        category: The skeleton as `Skeleton.from_category` reads it.
+        height: Height of the input, px.
+        width: Width of the input, px.
+        channels: Channels of the input: one is a depth in metres (float32), three are bytes.
         reads: What images are, a key of `READERS`.
-        align: See `poserep.geometry.crop_matrix`.
-        padding: See `poserep.geometry.box_to_region`, as ``inclusive``.
-        inclusive: See there.
-        bgr: Channels are in the order blue, green, red.
-        whole: The region is the whole image in place of a person's.
-        readout: Of the codec.
+        align: Alignment of the crop, see `poserep.geometry.crop_matrix`.
+        padding: Enlargement of boxes, see `poserep.geometry.box_to_region`, as ``inclusive``.
+        inclusive: Whether boxes include their last pixel.
+        bgr: Whether channels are in the order blue, green, red.
+        whole: Whether the region is the whole image in place of a person's.
+        readout: Readout of the codec.
         flip_test: Whether the mirrored image is averaged in.
         score: Definition of the scores, ``contract`` or ``published``.
-        temperature: Of calibrated scores, else 1.
+        temperature: Temperature of calibrated scores, else 1.
         score_threshold: Joints with a lower score do not count when a person's score is formed.
     """
 
@@ -69,7 +70,7 @@ class Card:
 
     @property
     def size(self) -> Size:
-        """Of the input."""
+        """Size of the input."""
         return Size(self.height, self.width)
 
     @cached_property
@@ -78,7 +79,7 @@ class Card:
         return Skeleton.from_category(self.category)
 
     def read(self, path: Path) -> np.ndarray:
-        """An image as the model's data are read.
+        """Return an image, read as the model's data are.
 
         Raises:
             InputError: If it cannot be read.
@@ -86,33 +87,35 @@ class Card:
         return READERS[self.reads](path)
 
     def to_json(self) -> str:
-        """For a model's file."""
-        return json.dumps({"format": FORMAT, **asdict(self)})
+        """Return the text for a model's metadata."""
+        return json.dumps({"format": _FORMAT, **asdict(self)})
 
     @classmethod
     def from_json(cls, text: str, source: Path) -> Self:
-        """Read what `to_json` has written.
+        """Return the card that `to_json` has written.
 
         Raises:
             InputError: If it is something else, or of another version; ``source`` is named.
         """
         try:
-            found = json.loads(text)
-            version = found.pop("format", None)
+            values = json.loads(text)
+            version = values.pop("format", None)
         except (ValueError, AttributeError, TypeError):
-            version, found = None, {}
-        if version != FORMAT or set(found) != {field.name for field in fields(cls)}:
+            version, values = None, {}
+        if version != _FORMAT or set(values) != {field.name for field in fields(cls)}:
             raise InputError(f"{source} was exported by another version of poserep; export the run again")
-        return cls(**found)
+        return cls(**values)
 
 
-def category_of(skeleton: Skeleton) -> dict[str, Any]:
-    """A skeleton as `Skeleton.from_category` reads it."""
-    return {
-        "name": skeleton.name,
-        "keypoints": list(skeleton.names),
-        "pairs": [list(pair) for pair in skeleton.pairs],
-        "edges": [list(edge) for edge in skeleton.edges],
-        "sigmas": list(skeleton.sigmas),
-        "upper": list(skeleton.upper),
-    }
+def reads_of(node: Any) -> str:
+    """Return the key of `READERS` that a configuration's ``data.read`` stands for; photographs if it has none.
+
+    Raises:
+        InputError: If it is another function.
+    """
+    target = node._target_ if node else "read_image"
+    for key, reader in READERS.items():
+        if reader.__name__ == target.split(".")[-1]:
+            return key
+    known = ", ".join(reader.__name__ for reader in READERS.values())
+    raise InputError(f"data.read={target} is not available in exported models (available: {known})")

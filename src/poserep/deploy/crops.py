@@ -1,30 +1,26 @@
-"""Crops of people on which a model's copies are compared: the run's own evaluation crops, or drawn ones."""
+"""Crops on which a model's copies are compared: the run's own evaluation crops, or drawn ones."""
 
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from omegaconf import DictConfig
 
-from poserep.data import PoseDataset, load_coco
-from poserep.data.build import boxes_of, dataset_of, instances_of, root_of, skeleton_of
+from poserep.config import DictConfig
+from poserep.data import load_coco
+from poserep.data.dataset import PoseDataset
+from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of
 from poserep.data.synthetic import generate, generate_human4d
 from poserep.errors import InputError
 from poserep.skeleton import COCO
 
-DRAWN_FOR = {"depths": "drawn depth maps", "photographs": "drawn people"}
 
-
-def crops(cfg: DictConfig, reads: str, count: int) -> tuple[np.ndarray, str]:
-    """Crops as the network gets them, evenly spread over the evaluation set, and what they are.
+def sample_crops(cfg: DictConfig, reads: str, count: int) -> tuple[np.ndarray, str]:
+    """Return crops (N, C, H, W) as the network gets them, evenly spread over a set, and a description.
 
     Args:
-        cfg: Of the run.
+        cfg: Configuration of the run.
         reads: What the model's images are, see `poserep.deploy.card.Card`.
         count: How many; fewer if the set has no more.
-
-    Returns:
-        (N, C, H, W) and a description.
     """
     cfg = cfg.copy()
     cfg.trainer.cache = None
@@ -34,21 +30,18 @@ def crops(cfg: DictConfig, reads: str, count: int) -> tuple[np.ndarray, str]:
             dataset = dataset_of(cfg, instances_of(cfg, "val", skeleton, root, boxes_of(cfg)[0]), skeleton)
             return _spread(dataset, count), f"evaluation crops of {cfg.data.name}"
         except InputError:
-            # Some of the set's files are elsewhere: people are people.
+            # Some of the set's files are missing: drawn people will do.
             pass
     with tempfile.TemporaryDirectory() as folder:
-        return _spread(_drawn(cfg, reads, count, Path(folder)), count), DRAWN_FOR[reads]
-
-
-def _drawn(cfg: DictConfig, reads: str, count: int, folder: Path) -> PoseDataset:
-    if reads == "depths":
-        # Two recordings in four views.
-        root = generate_human4d(folder, frames=-(-count // 8))
-        skeleton = skeleton_of(cfg)
-        return dataset_of(cfg, instances_of(cfg, "val", skeleton, root), skeleton)
-    root = generate(folder, "hard", train=1, val=count)
-    persons = load_coco(root / "annotations" / "val.json", root / "images" / "val", COCO)
-    return dataset_of(cfg, persons, COCO)
+        if reads == "depths":
+            # Two recordings in four views.
+            root, skeleton = generate_human4d(folder, frames=-(-count // 8)), skeleton_of(cfg)
+            return _spread(
+                dataset_of(cfg, instances_of(cfg, "val", skeleton, root), skeleton), count
+            ), "drawn depth maps"
+        root = generate(folder, "hard", train=1, val=count, workers=1 if count < 100 else None)
+        people = load_coco(root / "annotations" / "val.json", root / "images" / "val", COCO)
+        return _spread(dataset_of(cfg, people, COCO), count), "drawn people"
 
 
 def _spread(dataset: PoseDataset, count: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Crops to points, by PyTorch from a run directory or by ONNX Runtime from a file, with the same results."""
+"""Estimators from crops to points: PyTorch on a run directory or ONNX Runtime on a file, with the same results."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -7,35 +7,25 @@ import numpy as np
 import onnxruntime
 import torch
 
-from poserep.deploy.card import KEY, Card
-from poserep.deploy.graph import PoseGraph
-from poserep.deploy.restore import restore_graph
+from poserep.deploy.card import METADATA_KEY, Card
+from poserep.deploy.graph import PoseGraph, restore_graph
 from poserep.errors import InputError
 from poserep.training.evaluate import configure
 
-Found = tuple[np.ndarray, np.ndarray]
+Estimate = tuple[np.ndarray, np.ndarray]
 
 
 class Estimator(Protocol):
-    """Predicts points on crops.
-
-    Attributes:
-        card: What the model is.
-    """
+    """Predicts points on crops; ``card`` describes the model."""
 
     card: Card
 
-    def __call__(self, images: np.ndarray) -> Found:
-        """Crops (B, C, H, W), uint8 or float32, to points (B, K, 2) in input px and scores (B, K), both float32."""
+    def __call__(self, images: np.ndarray) -> Estimate:
+        """Return points (B, K, 2) in input px and scores (B, K), float32, on crops (B, C, H, W), uint8 or float32."""
 
 
 class TorchEstimator:
-    """By PyTorch.
-
-    Args:
-        graph: Of a run.
-        card: Its description.
-        device: ``cpu`` or ``cuda``.
+    """Runs a graph by PyTorch on ``cpu`` or ``cuda``.
 
     Raises:
         InputError: If there is no such device.
@@ -43,22 +33,18 @@ class TorchEstimator:
 
     def __init__(self, graph: PoseGraph, card: Card, device: str = "cpu") -> None:
         if device == "cuda" and not torch.cuda.is_available():
-            raise InputError("device cuda is not available to PyTorch here; take --device cpu")
+            raise InputError("--device cuda is not available to PyTorch here; take --device cpu")
         self.graph, self.card, self.device = graph.to(device), card, device
 
     @torch.no_grad()
-    def __call__(self, images: np.ndarray) -> Found:
+    def __call__(self, images: np.ndarray) -> Estimate:
         """See `Estimator`."""
         xy, score = self.graph(torch.from_numpy(images).to(self.device))
         return xy.float().cpu().numpy(), score.float().cpu().numpy()
 
 
 class OnnxEstimator:
-    """By ONNX Runtime.
-
-    Args:
-        path: File that `poserep.deploy.export` has written.
-        device: ``cpu`` or ``cuda``.
+    """Runs a file that `poserep.deploy.export` has written, by ONNX Runtime on ``cpu`` or ``cuda``.
 
     Raises:
         InputError: If the file is missing, damaged or another model's, or there is no such device.
@@ -70,7 +56,7 @@ class OnnxEstimator:
         provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
         if provider not in onnxruntime.get_available_providers():
             raise InputError(
-                f"device {device} is not available to this ONNX Runtime; install onnxruntime-gpu, or take --device cpu"
+                f"--device {device} is not available to ONNX Runtime; pip install onnxruntime-gpu, or take --device cpu"
             )
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
@@ -81,26 +67,26 @@ class OnnxEstimator:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"model {path} cannot be read as ONNX: {reason}; export the run again") from error
         metadata = self.session.get_modelmeta().custom_metadata_map
-        if KEY not in metadata:
+        if METADATA_KEY not in metadata:
             raise InputError(
                 f"model {path} does not say how to crop and what its joints are; give a file that was written by "
                 "poserep export"
             )
-        self.card = Card.from_json(metadata[KEY], path)
+        self.card = Card.from_json(metadata[METADATA_KEY], path)
 
-    def __call__(self, images: np.ndarray) -> Found:
+    def __call__(self, images: np.ndarray) -> Estimate:
         """See `Estimator`."""
-        found: Any = self.session.run(["xy", "score"], {"image": images})
-        return found[0], found[1]
+        outputs: Any = self.session.run(["xy", "score"], {"image": images})
+        return outputs[0], outputs[1]
 
 
 def open_model(path: Path, readout: str | None = None, checkpoint: str | None = None, device: str = "cpu") -> Estimator:
-    """The model of a run directory or an ONNX file.
+    """Open the model of a run directory or an ONNX file.
 
     Args:
-        path: Of either.
-        readout: Of the codec; None takes the run's default one, or that of the file.
-        checkpoint: Of the run; None takes the last one, or that of the file.
+        path: Path of either.
+        readout: Readout of the codec; None takes the run's default one, or that of the file.
+        checkpoint: Checkpoint of the run; None takes the last one, or that of the file.
         device: ``cpu`` or ``cuda``.
 
     Raises:
@@ -112,11 +98,11 @@ def open_model(path: Path, readout: str | None = None, checkpoint: str | None = 
     if path.suffix != ".onnx":
         raise InputError(f"model {path} is neither a run directory nor a file whose name ends in .onnx")
     model = OnnxEstimator(path, device)
-    card = model.card
-    for name, given, has in (("readout", readout, card.readout), ("checkpoint", checkpoint, card.checkpoint)):
-        if given not in (None, has):
+    for name, asked in (("readout", readout), ("checkpoint", checkpoint)):
+        exported = getattr(model.card, name)
+        if asked not in (None, exported):
             raise InputError(
-                f"model {path} was exported with {name} {has!r} and has no {given!r}; export the run again with "
-                f"{name}={given}"
+                f"model {path} was exported with {name} {exported!r} and has no {asked!r}; export the run again with "
+                f"{name}={asked}"
             )
     return model

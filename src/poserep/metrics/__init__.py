@@ -1,24 +1,23 @@
-"""Metrics of predictions in image px."""
+"""Metrics: truth and predictions in image px to numbers, in NumPy.
 
-from poserep.metrics.base import PoseMetric, Predictions, Resampler
-from poserep.metrics.coco import CocoAP
-from poserep.metrics.crowdpose import CrowdPoseAP
-from poserep.metrics.epe import EPE
-from poserep.metrics.human4d import Human4DError
-from poserep.metrics.oks import oks, oks_nms
-from poserep.metrics.pckh import PCKh
-from poserep.metrics.submission import CocoSubmission
+Configurations name the scorers as ``poserep.metrics.CocoAP``; a scorer's module is imported when it is asked for, so
+that reading a protocol does not import pycocotools and SciPy.
+"""
 
-__all__ = [
-    "EPE",
-    "CocoAP",
-    "CocoSubmission",
-    "CrowdPoseAP",
-    "Human4DError",
-    "PCKh",
-    "PoseMetric",
-    "Predictions",
-    "Resampler",
-    "oks",
-    "oks_nms",
-]
+from importlib import import_module
+from typing import Any
+
+SCORERS = {
+    "CocoAP": "coco",
+    "CocoSubmission": "coco",
+    "CrowdPoseAP": "crowdpose",
+    "EPE": "epe",
+    "Human4DError": "human4d",
+    "PCKh": "pckh",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in SCORERS:
+        return getattr(import_module(f"{__name__}.{SCORERS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,170 +1,144 @@
-"""COCO's AP and AR of many resamples of the images at once: persons are matched once, the accumulation is repeated."""
+"""The paired bootstrap: the difference of a metric between two sides, with an interval from resampled images.
+
+A resample draws as many images as there are, with replacement, so that some count several times and some not at all
+(Efron and Tibshirani, An Introduction to the Bootstrap, 1993). Persons of one image stay together, and both sides see
+the same images, so that most of what makes a resample easy or hard cancels.
+"""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from statistics import mean, stdev
+from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from poserep.errors import InputError
+from poserep.metrics.scorer import Resampler
 
-
-class Measure(NamedTuple):
-    """One of COCO's numbers: whether recall or precision, of which persons, at one OKS threshold or over all."""
-
-    recall: bool
-    area: str
-    threshold: float | None = None
-
-
-MEASURES = {
-    "AP": Measure(False, "all"),
-    "AP50": Measure(False, "all", 0.5),
-    "AP75": Measure(False, "all", 0.75),
-    "AP_M": Measure(False, "medium"),
-    "AP_L": Measure(False, "large"),
-    "AR": Measure(True, "all"),
-    "AR50": Measure(True, "all", 0.5),
-    "AR75": Measure(True, "all", 0.75),
-    "AR_M": Measure(True, "medium"),
-    "AR_L": Measure(True, "large"),
-}
-# Resamples at a time: what they need then stays in a processor's cache.
+# Resamples at a time: they need little memory, and more would be no quicker.
 BLOCK = 32
 
 
-class _Curve:
-    """Precision over recall at one threshold.
+class Side(NamedTuple):
+    """One side of a comparison.
 
-    Between two true positives precision only falls. So its maximum from some recall on is that over true positives, and
-    all that is needed of the other detections is how many of each image come before which of them.
+    Attributes:
+        values: The metric on all images, one value for each run.
+        mean: Over the runs.
+        sd: Standard deviation between the runs, with n - 1; NaN for a single one.
     """
 
-    def __init__(self, image: np.ndarray, hit: np.ndarray, counted: np.ndarray, images: int) -> None:
-        # All (N,), by falling score.
-        self.image = image[hit]
-        after = np.cumsum(hit) - hit
-        kept = counted & (after < len(self.image))
-        ones = np.ones(kept.sum(), np.int32)
-        self.seen = csr_array((ones, (after[kept], image[kept])), shape=(len(self.image), images))
-
-    def __call__(self, weights: np.ndarray, needed: np.ndarray) -> np.ndarray:
-        """Mean precision (B,) of weights (B, I) over the recalls that ``needed`` (B, R) true positives reach."""
-        count = len(self.image)
-        if not count:
-            return np.zeros(len(weights))
-        hits = weights.take(self.image, 1).cumsum(1, dtype=np.int32)
-        seen = (self.seen @ weights.T).T.cumsum(1, dtype=np.int32)
-        precision = hits / np.maximum(seen, 1)
-        first = np.stack([row.searchsorted(least) for row, least in zip(hits, needed, strict=True)])
-        # Maxima from one recall to the next; the first column begins each row, and so ends the last stretch of the one
-        # before.
-        start = np.minimum(first, count - 1)
-        start = np.pad(start, ((0, 0), (1, 0))) + count * np.arange(len(weights))[:, None]
-        best = np.maximum.reduceat(precision.ravel(), start.ravel()).reshape(start.shape)[:, 1:]
-        envelope = np.maximum.accumulate(best[:, ::-1], axis=1)[:, ::-1]
-        return np.where(first < count, envelope, 0.0).mean(1)
+    values: tuple[float, ...]
+    mean: float
+    sd: float
 
 
-class _Area:
-    """The persons of one range of areas: what was found and what there was to find."""
+class Difference(NamedTuple):
+    """The difference of two sides, in the metric's unit.
 
-    def __init__(self, found: Sequence[Any], thresholds: int, curves: Sequence[int]) -> None:
-        rows = [(i, e) for i, e in enumerate(found) if e is not None]
-        # (I,)
-        self.positives = np.zeros(len(found), np.int32)
-        for i, e in rows:
-            self.positives[i] = np.count_nonzero(np.asarray(e["gtIgnore"]) == 0)
-        none = np.zeros((thresholds, 0))
-        score = np.concatenate([none[0], *(e["dtScores"] for _, e in rows)])
-        # As in accumulate(): of equal scores, the image with the lower id comes first.
-        order = np.argsort(-score, kind="stable")
-        image = np.repeat([i for i, _ in rows], [len(e["dtScores"]) for _, e in rows]).astype(np.int32)[order]
-        matched = np.concatenate([none, *(e["dtMatches"] for _, e in rows)], 1)[:, order] != 0
-        counted = np.concatenate([none, *(e["dtIgnore"] for _, e in rows)], 1)[:, order] == 0
-        hit = matched & counted
-        # (T, I)
-        self.hits = np.stack([np.bincount(image[h], minlength=len(found)) for h in hit]).astype(np.int32)
-        self.curves = {t: _Curve(image, hit[t], counted[t], len(found)) for t in curves}
+    Attributes:
+        a: The first side.
+        b: The second.
+        difference: Mean of the first less mean of the second.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        samples: Number of resamples in which both sides have a value, on which the interval rests.
+        left_out: Number of resamples without any image that has something to measure.
+        images: Number of images that each resample draws.
+        within_noise: Whether the interval contains 0.
+        share: Share of the resamples in which the first side is not above the second, in [0, 1].
+    """
+
+    a: Side
+    b: Side
+    difference: float
+    low: float
+    high: float
+    samples: int
+    left_out: int
+    images: int
+    within_noise: bool
+    share: float
 
 
-class CocoResampler:
-    """COCO's AP and AR of weighted images, in percent: persons are matched once, only the accumulation is repeated.
+def paired_bootstrap(
+    a: Sequence[Resampler],
+    b: Sequence[Resampler],
+    name: str,
+    samples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Difference:
+    """Compute the difference of a metric between two sides, with a percentile interval over resampled images.
 
-    An image that counts n times gives what pycocotools' ``accumulate`` and ``summarize`` give for a data set that holds
-    it n times. (The one exception: of detections with equal scores in one image, all copies of the first come before
-    those of the second, where pycocotools would take turns.) Where pycocotools says -1, as there is nothing to find in
-    a resample, the value is NaN.
+    A side is one run, or several that differ in their seed only: then its value is their mean. All runs of both sides
+    get the same images in each resample. The interval shows how much the difference depends on the choice of images;
+    its dependence on the seed shows in the sides' ``sd``.
 
     Args:
-        evaluation: A COCOeval of one category whose ``evaluate()`` has run.
-        names: Which of `MEASURES` to compute; AP alone takes less than half of the time of all.
+        a: Runs of the first side.
+        b: Runs of the second side, not necessarily as many.
+        name: The metric.
+        samples: Number of resamples.
+        seed: Of the random draw.
+        level: Coverage of the interval, in (0, 1).
 
     Raises:
-        InputError: If ``evaluate()`` has not run, there are several categories, a name is unknown, or the evaluation
-            has not the threshold or area that a name asks for.
+        InputError: If the runs were evaluated on different images, the metric is unknown or has nothing to measure, or
+            there are too few resamples for an interval.
     """
-
-    def __init__(self, evaluation: Any, names: Sequence[str] = tuple(MEASURES)) -> None:
-        params = evaluation.params
-        unknown = [name for name in names if name not in MEASURES]
-        if unknown:
-            raise InputError(f"COCO has no measure {unknown[0]!r}; it has {', '.join(MEASURES)}")
-        if len(params.catIds) != 1:
-            raise InputError(f"images are resampled for one category; set one of params.catIds={list(params.catIds)}")
-        images, labels = len(params.imgIds), list(params.areaRngLbl)
-        if len(evaluation.evalImgs) != images * len(labels):
-            raise InputError("nothing has been matched yet; call evaluate() of the COCOeval before it is resampled")
-        self.names, self.images = tuple(names), np.array(params.imgIds)
-        self._recalls = np.asarray(params.recThrs)
-        # Which thresholds, by position.
-        self._at = {name: _positions(name, params.iouThrs) for name in names}
-        self._areas = {}
-        for label in dict.fromkeys(MEASURES[name].area for name in names):
-            if label not in labels:
-                raise InputError(f"the evaluation has no area {label!r}, only {labels}; set params.areaRngLbl")
-            first = labels.index(label) * images
-            curves = {t for n in names if MEASURES[n].area == label and not MEASURES[n].recall for t in self._at[n]}
-            found = evaluation.evalImgs[first : first + images]
-            self._areas[label] = _Area(found, len(params.iouThrs), sorted(curves))
-
-    def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """Values (B,) by name for counts (B, I) of the images."""
-        counts = weights.astype(np.int32)
-        if (counts != weights).any():
-            raise InputError("images count a whole number of times; weights must be integers")
-        blocks = [self._block(counts[i : i + BLOCK]) for i in range(0, len(counts), BLOCK)]
-        return {name: np.concatenate([block[name] for block in blocks]) for name in self.names}
-
-    def _block(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        table = {}
-        for label, area in self._areas.items():
-            positives = weights @ area.positives
-            some = np.maximum(positives, 1)
-            needed = _needed(some, self._recalls)
-            # Nothing to find is neither good nor bad.
-            blank = np.where(positives > 0, 100.0, np.nan)
-            recall = weights @ area.hits.T / some[:, None]
-            table[label, True] = {t: recall[:, t] * blank for t in range(len(area.hits))}
-            table[label, False] = {t: curve(weights, needed) * blank for t, curve in area.curves.items()}
-        return {name: self._mean(name, table) for name in self.names}
-
-    def _mean(self, name: str, table: dict[tuple[str, bool], dict[int, np.ndarray]]) -> np.ndarray:
-        of = table[MEASURES[name].area, MEASURES[name].recall]
-        return np.mean([of[t] for t in self._at[name]], axis=0)
+    if samples < 2 or seed < 0:
+        raise InputError(f"samples={samples}, seed={seed}: an interval takes 2 resamples or more, and a seed from 0 on")
+    images = a[0].images
+    for other in (*a[1:], *b):
+        _same(images, other.images)
+    side_a, side_b = _side(a, name), _side(b, name)
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for first in range(0, samples, BLOCK):
+        weights = _draw(rng, min(BLOCK, samples - first), len(images))
+        drawn.append(np.mean([r(weights)[name] for r in a], 0) - np.mean([r(weights)[name] for r in b], 0))
+    values = np.concatenate(drawn)
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        raise InputError(f"none of {samples} resamples of {len(images)} images has anything for {name} to measure")
+    low, high = (float(v) for v in np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]))
+    return Difference(
+        a=side_a,
+        b=side_b,
+        difference=side_a.mean - side_b.mean,
+        low=low,
+        high=high,
+        samples=len(defined),
+        left_out=samples - len(defined),
+        images=len(images),
+        within_noise=low <= 0 <= high,
+        share=float(np.mean(defined <= 0)),
+    )
 
 
-def _positions(name: str, thresholds: np.ndarray) -> list[int]:
-    wanted = MEASURES[name].threshold
-    found = [t for t, value in enumerate(thresholds) if wanted is None or abs(value - wanted) < 1e-9]
-    if not found:
-        raise InputError(f"{name} needs OKS threshold {wanted:g}, which the evaluation's params.iouThrs lack")
-    return found
+def _draw(rng: np.random.Generator, samples: int, images: int) -> np.ndarray:
+    """Draw resamples: how often each image counts, (samples, images)."""
+    picked = rng.integers(0, images, (samples, images)) + images * np.arange(samples)[:, None]
+    return np.bincount(picked.ravel(), minlength=samples * images).reshape(samples, images).astype(np.int32)
 
 
-def _needed(positives: np.ndarray, recalls: np.ndarray) -> np.ndarray:
-    """The least counts (B, R) of true positives that reach recalls (R,), as floating-point division decides."""
-    least = np.ceil(positives[:, None] * recalls)
-    least -= (least - 1) / positives[:, None] >= recalls
-    least += least / positives[:, None] < recalls
-    return least.astype(np.int32)
+def _side(runs: Sequence[Resampler], name: str) -> Side:
+    ones = np.ones((1, len(runs[0].images)), np.int32)
+    values = []
+    for run in runs:
+        metrics = run(ones)
+        if name not in metrics:
+            raise InputError(f"there is no metric {name!r} here; there are {', '.join(metrics)}")
+        values.append(float(metrics[name][0]))
+    if np.isnan(values).any():
+        raise InputError(f"{name} finds nothing to measure on these {ones.shape[1]} images")
+    return Side(tuple(values), mean(values), stdev(values) if len(values) > 1 else float("nan"))
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> None:
+    if not np.array_equal(one, other):
+        lost, more = (len(np.setdiff1d(x, y)) for x, y in ((one, other), (other, one)))
+        raise InputError(
+            f"runs to compare were evaluated on different images: of {len(one)} of the first, {lost} are missing from "
+            f"another, which has {more} others; evaluate both on the same split"
+        )

@@ -1,30 +1,30 @@
-"""Whether a joint's score says how good the joint is: reliability, expected calibration error, risk and temperature.
+"""Calibration of joint scores: reliability curve, expected calibration error, risk-coverage curve and temperature.
 
-What a score is held against is the joint's own OKS, in [0, 1]: 1 on the annotated point, falling off with the distance
-as the annotators' own spread does. A score is calibrated if joints of score s have a mean OKS of s.
+A joint's score is compared with the joint's own OKS, in [0, 1]: 1 on the annotated point, falling off with the distance
+as annotators scatter. Scores are calibrated if joints of score s have a mean OKS of s.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from poserep.errors import InputError
-from poserep.instances import Instance
-from poserep.metrics.base import Predictions
+from poserep.instances import Truth
+from poserep.metrics.oks import joint_oks
+from poserep.metrics.scorer import Predictions
 
-# Wide enough for any network that has learnt something; for others the best temperature may be 0 or infinite.
+# Without bounds the best temperature of a network that has learnt nothing may be 0 or infinite.
 TEMPERATURES = (0.01, 100.0)
 
 
 class Joints(NamedTuple):
-    """Every joint that can be judged, one after the other.
+    """Every labelled joint of persons with an area, one after the other.
 
     Attributes:
         score: (M,) in [0, 1].
         oks: (M,) in [0, 1].
-        image_id: (M,) of the annotation file.
+        image_id: (M,) ids of the annotation file.
     """
 
     score: np.ndarray
@@ -33,14 +33,14 @@ class Joints(NamedTuple):
 
 
 class Reliability(NamedTuple):
-    """Joints by score, in bins of equal width.
+    """A reliability curve: joints by score, in bins of equal width.
 
     Attributes:
-        low: (bins,) lower edges, within the bin.
-        high: (bins,) upper edges, outside it but for the last.
-        count: (bins,) joints.
-        score: (bins,) their mean score, NaN without joints.
-        oks: (bins,) their mean OKS, NaN without joints.
+        low: (bins,) lower edges, which belong to the bin.
+        high: (bins,) upper edges, which belong to the next bin but for the last.
+        count: (bins,) number of joints.
+        score: (bins,) mean score, NaN without joints.
+        oks: (bins,) mean OKS, NaN without joints.
     """
 
     low: np.ndarray
@@ -50,55 +50,32 @@ class Reliability(NamedTuple):
     oks: np.ndarray
 
 
-def joint_oks(xy: np.ndarray, truth: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """Similarity of each joint to its annotation, exp(-d^2 / (2 a (2 sigma)^2)): the terms that OKS averages.
-
-    Args:
-        xy: (N, K, 2) predictions, image px.
-        truth: (N, K, 2) annotations, image px.
-        area: (N,) of the annotations, square px, positive.
-        sigmas: (K,).
-
-    Returns:
-        (N, K) in [0, 1].
-    """
-    distance = np.square(xy.astype(float) - truth).sum(-1)
-    return np.exp(-distance / (2 * area[:, None] * np.square(2 * sigmas)))
-
-
-def labelled_joints(predictions: Predictions, instances: Sequence[Instance], sigmas: np.ndarray) -> Joints:
-    """Scores and OKS of the labelled joints of persons with an area.
-
-    Args:
-        predictions: Of annotated boxes.
-        instances: What the predictions' indices point to.
-        sigmas: (K,) of the skeleton.
+def labelled_joints(predictions: Predictions, truth: Truth) -> Joints:
+    """Return scores and OKS of the labelled joints of persons with an area; predictions are of annotated boxes.
 
     Raises:
         InputError: If no joint is labelled, or no person with a labelled joint has an area.
     """
-    persons = [instances[i] for i in predictions.index]
-    truth, weight = np.stack([p.keypoints for p in persons]), np.stack([p.weight for p in persons])
-    area, image_id = np.array([p.area for p in persons], float), np.array([p.image_id for p in persons])
-    labelled = weight > 0
+    index, instances = predictions.index, truth.instances
+    labelled, area = truth.labelled[index], instances.area[index]
     if not labelled.any():
         raise InputError("no joint is labelled, so that scores cannot be compared with OKS")
     judged = labelled & (area > 0)[:, None]
     if not judged.any():
         raise InputError("no annotation has an area, by which OKS is scaled, so that scores cannot be compared with it")
-    # Those without area are left out just below; any positive number keeps the division quiet.
-    oks = joint_oks(predictions.xy, truth, np.where(area > 0, area, 1.0), np.asarray(sigmas, float))
-    image = np.broadcast_to(image_id[:, None], judged.shape)
-    return Joints(predictions.score[judged].astype(float), oks[judged], image[judged])
+    # Persons without area are left out below; any positive number avoids the division by 0.
+    similarity = joint_oks(predictions.xy, instances.keypoints[index], np.where(area > 0, area, 1.0), truth.sigmas)
+    image = np.broadcast_to(instances.image_id[index][:, None], judged.shape)
+    return Joints(predictions.score[judged].astype(float), similarity[judged], image[judged])
 
 
 def reliability(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> Reliability:
-    """Mean OKS against mean score over bins of equal width from 0 to 1.
+    """Compute mean OKS against mean score over bins of equal width from 0 to 1.
 
     Args:
-        score: (M,) in [0, 1]; scores of the papers' code may lie outside, and count in the outermost bins.
+        score: (M,) in [0, 1]; scores of published code may lie outside, and count in the outermost bins.
         oks: (M,) in [0, 1].
-        bins: How many.
+        bins: Number of bins.
 
     Raises:
         InputError: If there are no joints, or ``score`` and ``oks`` differ in length.
@@ -113,7 +90,7 @@ def reliability(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> Reliabili
 
 
 def ece(curve: Reliability) -> float:
-    """Expected calibration error, the mean over joints of their bin's |mean score - mean OKS|; in [0, 1], best 0.
+    """Compute the expected calibration error: the joints' mean of their bin's |score - OKS|; in [0, 1], best 0.
 
     Naeini, Cooper and Hauskrecht, AAAI 2015; with bins of equal width as in Guo et al., ICML 2017.
     """
@@ -122,11 +99,11 @@ def ece(curve: Reliability) -> float:
 
 
 def aurc(score: np.ndarray, oks: np.ndarray) -> float:
-    """Area under the risk-coverage curve; in [0, 1], best 0.
+    """Compute the area under the risk-coverage curve; in [0, 1], best 0.
 
     Joints are taken by falling score; after each, the risk is the mean of 1 - OKS over those taken. The area is the
-    mean of the risks (Geifman and El-Yaniv, NeurIPS 2017). Only the order of the scores counts. Joints of equal score
-    stand in no order: the area is its mean over all of theirs.
+    mean of the risks (Geifman and El-Yaniv, NeurIPS 2017). Only the order of the scores counts; the area is averaged
+    over all orders of joints with equal scores.
 
     Args:
         score: (M,).
@@ -136,7 +113,7 @@ def aurc(score: np.ndarray, oks: np.ndarray) -> float:
         InputError: If there are no joints, or ``score`` and ``oks`` differ in length.
     """
     score, oks = _checked(score, oks)
-    # The mean over all orders of a group is what its mean risk gives, as risks enter linearly.
+    # Risks enter linearly, so the mean over all orders of equal scores follows from their mean risk.
     values, group, size = np.unique(-score, return_inverse=True, return_counts=True)
     risk = np.bincount(group, 1 - oks, minlength=len(values)) / size
     taken = np.cumsum(np.repeat(risk, size))
@@ -144,22 +121,22 @@ def aurc(score: np.ndarray, oks: np.ndarray) -> float:
 
 
 def temper(score: np.ndarray, temperature: float) -> np.ndarray:
-    """``score ** (1 / temperature)``: keeps 0 at 0, 1 at 1, and the order; above 1 it raises scores."""
+    """Return ``score ** (1 / temperature)``: 0, 1 and the order stay; a temperature above 1 raises scores."""
     return score ** (1 / temperature)
 
 
 def fit_temperature(score: np.ndarray, oks: np.ndarray) -> float:
-    """The temperature by which scores predict OKS best, in the sense of cross-entropy with OKS as a soft label.
+    """Fit the temperature with which scores predict OKS best: least cross-entropy with OKS as a soft label.
 
     Guo et al. (ICML 2017) divide logits by T. A codec's score is a peak of a density that need not be normalised, and
     dividing its logarithm gives ``score ** (1 / T)``. The cross-entropy is convex in 1 / T, so there is one minimum.
 
     Args:
-        score: (M,) in [0, 1]. Scores of 0 and 1 stay where they are at any temperature, and are left out.
+        score: (M,) in [0, 1]. Scores of 0 and 1 are the same at any temperature, and are left out.
         oks: (M,) in [0, 1].
 
     Returns:
-        T, between 0.01 and 100.
+        The temperature T, between 0.01 and 100.
 
     Raises:
         InputError: If there are no joints, ``score`` and ``oks`` differ in length, scores leave [0, 1], or all of them
@@ -167,10 +144,10 @@ def fit_temperature(score: np.ndarray, oks: np.ndarray) -> float:
     """
     score, oks = _checked(score, oks)
     if score.min() < 0 or score.max() > 1:
-        raise InputError(f"scores from {score.min():g} to {score.max():g} leave [0, 1] and have no temperature")
+        raise InputError(f"scores from {score.min():g} to {score.max():g} leave [0, 1]: no temperature can be fitted")
     moves = (score > 0) & (score < 1)
     if not moves.any():
-        raise InputError("every score is 0 or 1, which no temperature moves")
+        raise InputError("every score is 0 or 1, which no temperature changes")
     log, oks = np.log(score[moves]), oks[moves]
 
     def cross_entropy(log_temperature: float) -> float:
@@ -181,13 +158,13 @@ def fit_temperature(score: np.ndarray, oks: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(cross_entropy, bounds=bounds, method="bounded", options={"xatol": 1e-7}).x))
 
 
-def summary(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> dict[str, Any]:
-    """Everything about calibration, as results record it.
+def calibration_summary(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> dict[str, Any]:
+    """Return all measures of calibration as results record them.
 
     Args:
         score: (M,).
         oks: (M,) in [0, 1].
-        bins: Of the reliability curve.
+        bins: Number of bins of the reliability curve.
 
     Returns:
         ``ece``, ``aurc``, ``joints`` (M), ``mean_score``, ``mean_oks``, and ``bins``: ``low``, ``high``, ``count``,
@@ -215,5 +192,5 @@ def _checked(score: np.ndarray, oks: np.ndarray) -> tuple[np.ndarray, np.ndarray
     if score.shape != oks.shape or score.ndim != 1:
         raise InputError(f"expected as many scores as OKS, got {score.shape} and {oks.shape}")
     if not len(score):
-        raise InputError("no joints to calibrate by")
+        raise InputError("no joints to calibrate with")
     return score, oks

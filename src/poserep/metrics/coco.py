@@ -1,42 +1,48 @@
-"""COCO average precision and recall by pycocotools, and the instance scores that rank predictions."""
+"""COCO average precision (AP) and recall by pycocotools, and the instance scores that rank predictions."""
 
-import contextlib
-import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pycocotools.cocoeval import COCOeval
 
+from poserep.data.coco_file import read_coco
 from poserep.errors import InputError
-from poserep.geometry import Size, fit_aspect
-from poserep.instances import Instance
-from poserep.metrics.base import PoseMetric, Predictions, Resampler
-from poserep.metrics.bootstrap import MEASURES, CocoResampler
+from poserep.geometry import fit_aspect
+from poserep.instances import Truth
+from poserep.metrics.coco_resampling import MEASURES, CocoResampler
+from poserep.metrics.coco_truth import ground_truth
 from poserep.metrics.oks import oks_nms
-from poserep.metrics.truth import category_of, read_truth, truth_of
-from poserep.skeleton import Skeleton
+from poserep.metrics.scorer import Predictions, Resampler, Scorer, Scores
 
-NAMES = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
+COCO_VALUES = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
 RANGES = {"AP_M": "has an area between 32^2 and 96^2 px", "AP_L": "has an area above 96^2 px"}
 
 
-class CocoAP(PoseMetric):
+class Match(NamedTuple):
+    """Predictions matched to persons, image by image.
+
+    Attributes:
+        evaluation: A COCOeval on which ``evaluate()`` has run.
+        unusable: Ids of the annotations that cannot be read and are not scored.
+    """
+
+    evaluation: COCOeval
+    unusable: list[Any]
+
+
+class CocoAP(Scorer):
     """AP and AR over OKS thresholds .50:.05:.95, in percent.
 
-    A person's score is the box's score times the mean score of its joints above ``score_threshold``, 0 if there are
-    none (as in the papers' code). Poses of one image that resemble a better one by OKS above ``nms_threshold`` are
-    dropped. The truth is the annotation file, every person and crowd of it; annotations that cannot be read are left
-    out, which `diagnosis` says.
+    A person's score is the box's score times the mean score of its joints above the threshold, 0 if there are none (as
+    in the papers' code). Poses of one image that resemble a better one by OKS above ``nms_threshold`` are dropped. The
+    ground truth is every person and crowd of the annotation file; annotations that cannot be read are left out, which
+    the diagnosis says.
 
     Args:
-        instances: What predictions are made for.
-        annotations: The annotation file, with every person and crowd of the evaluated images.
-        skeleton: Its sigmas are used.
-        size: Of the network's input; with ``padding`` it gives the crop's area, by which poses are compared.
-        score_threshold: Belongs to the codec's score.
-        padding: As for the crops.
+        truth: Size and padding give the area of the crop, by which poses are compared for suppression.
         nms_threshold: 0.9 in the papers; None keeps all.
         area: Of persons, which scales OKS and sorts them into medium and large: that of the ``annotation``, the mask's
             as a rule, or 0.53 of the ``box``, CrowdPose's rule, also for sets that have none.
@@ -45,53 +51,32 @@ class CocoAP(PoseMetric):
         InputError: If ``area`` is neither.
     """
 
-    columns: ClassVar[tuple[str, ...]] = ("AP", "AP50", "AP75", "AR")
-    # Other names of keypoints that the data set's files have, to the skeleton's.
-    aliases: ClassVar[Mapping[str, str]] = {}
-    # COCO's ranges to evaluate.
+    columns: tuple[str, ...] = ("AP", "AP50", "AP75", "AR")
+    # COCO's ranges of areas to evaluate.
     ranges: ClassVar[tuple[str, ...]] = ("all", "medium", "large")
 
     def __init__(
         self,
-        instances: Sequence[Instance],
-        annotations: str | Path,
-        skeleton: Skeleton,
-        size: Size,
-        score_threshold: float = 0.0,
-        padding: float = 1.25,
+        truth: Truth,
         nms_threshold: float | None = 0.9,
         area: Literal["annotation", "box"] = "annotation",
     ) -> None:
-        super().__init__(instances, annotations, skeleton, size, score_threshold, padding)
+        super().__init__(truth)
         if area not in ("annotation", "box"):
             raise InputError(f"area={area!r} is neither 'annotation' nor 'box'; set data.metric.area")
-        self.sigmas = np.array(skeleton.sigmas)
         self.nms_threshold, self.area = nms_threshold, area
-        # Ids of annotations, of the last match.
-        self.unusable: list[Any] = []
-        # Of the crop, by which poses are compared.
-        self.areas = (fit_aspect(self.instances.box[:, 2:], size) * padding).prod(-1)
+        self.crop_areas = (fit_aspect(truth.instances.box[:, 2:], truth.size) * truth.padding).prod(-1)
 
     def results(self, predictions: Predictions) -> list[dict[str, Any]]:
-        """Predictions in COCO's result format, rescored and without duplicates, as evaluation servers take them.
+        """Return predictions in COCO's result format, rescored and without duplicates, as its server takes them.
 
         Raises:
             InputError: If the annotation file has no category for them.
         """
-        category = category_of(read_truth(self.annotations), self.skeleton.names, self.aliases)
-        keep, keypoints, score, image = self._kept(predictions)
-        return [
-            {
-                "image_id": int(image[i]),
-                "category_id": category,
-                "keypoints": keypoints[i].tolist(),
-                "score": float(score[i]),
-            }
-            for i in keep
-        ]
+        return [{**row, "keypoints": row["keypoints"].tolist()} for row in self._rows(predictions)]
 
-    def match(self, predictions: Predictions, ranges: Sequence[str] | None = None) -> COCOeval:
-        """Predictions matched to persons image by image, before anything is accumulated.
+    def match(self, predictions: Predictions, ranges: Sequence[str] | None = None) -> Match:
+        """Match predictions to persons image by image; nothing is accumulated yet.
 
         Args:
             predictions: To match.
@@ -100,115 +85,119 @@ class CocoAP(PoseMetric):
         Raises:
             InputError: If the annotation file has no such category, lacks areas or images, or there are no predictions.
         """
-        parsed = read_truth(self.annotations)
-        category = category_of(parsed, self.skeleton.names, self.aliases)
-        keep, keypoints, score, image = self._kept(predictions)
-        absent = sorted(set(image.tolist()) - parsed.images.keys())
+        path = self.truth.annotations
+        file = read_coco(path)
+        category, rows = file.category(self.truth.skeleton), self._rows(predictions)
+        absent = sorted({row["image_id"] for row in rows} - file.images_by_id.keys())
         if absent:
             raise InputError(
-                f"{self.annotations} does not list the predicted images {absent[:3]}; is it the file that the "
-                "instances were read from?"
+                f"{path} does not list the predicted images {absent[:3]}; is it the file that the instances were read "
+                "from?"
             )
-        found = [
-            {"image_id": int(image[i]), "category_id": category, "keypoints": keypoints[i], "score": float(score[i])}
-            for i in keep
-        ]
-        with _silence():
-            truth = truth_of(parsed, category, self.skeleton.num_keypoints, self.area == "box")
-            evaluation = COCOeval(truth.file, truth.file.loadRes(found), "keypoints")
+        with redirect_stdout(StringIO()):  # pycocotools prints
+            truth, unusable = ground_truth(file, category, self.truth.skeleton.num_keypoints, self.area)
+            evaluation = COCOeval(truth, truth.loadRes(rows), "keypoints")
             params = evaluation.params
-            params.kpt_oks_sigmas = self.sigmas
-            wanted = [params.areaRngLbl.index(label) for label in ranges or self.ranges]
-            params.areaRng, params.areaRngLbl = [params.areaRng[i] for i in wanted], list(ranges or self.ranges)
+            params.kpt_oks_sigmas = self.truth.sigmas
+            labels = list(ranges or self.ranges)
+            params.areaRng = [params.areaRng[params.areaRngLbl.index(label)] for label in labels]
+            params.areaRngLbl = labels
             evaluation.evaluate()
-        self.unusable = truth.unusable
-        return evaluation
+        return Match(evaluation, unusable)
 
-    def evaluate(self, predictions: Predictions) -> dict[str, float]:
-        """The ten COCO numbers, in percent; -1 where there is nothing to find. `diagnosis` says why any is 0 or -1."""
-        evaluation = self.match(predictions)
+    def __call__(self, predictions: Predictions) -> Scores:
+        """Return the named values in percent, -1 where there is nothing to find; the diagnosis says why one is 0 or -1.
+
+        Raises:
+            InputError: See `match`.
+        """
+        evaluation, unusable = self.match(predictions)
         values = self.summary(evaluation)
-        self.diagnosis = "; ".join(self._reasons(values, evaluation))
-        return values
+        if values["AP"] <= 0:
+            reasons = [f"AP is {values['AP']:g}: {self._nothing(evaluation, predictions.threshold)}"]
+        else:
+            reasons = [f"{name} is {values[name]:g}: {why}" for name, why in self._parts(values) if values[name] <= 0]
+        if unusable:
+            reasons.append(
+                f"{len(unusable)} annotations of {self.truth.annotations} cannot be read and are not scored, the first "
+                f"has id {unusable[0]!r}"
+            )
+        return Scores(values, "; ".join(reasons))
 
     def summary(self, evaluation: COCOeval) -> dict[str, float]:
-        """Named values of what has been matched, in percent, -1 where there is nothing to find."""
+        """Return the named values of a match, in percent, -1 where there is nothing to find."""
         return summarise(evaluation)
 
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
-        """See `PoseMetric.resampler`; NaN stands for -1."""
-        wanted = [name for name in NAMES if names is None or name in names]
+        """See `Scorer.resampler`; NaN stands for -1."""
+        wanted = [name for name in COCO_VALUES if names is None or name in names]
         ranges = list(dict.fromkeys(MEASURES[name].area for name in wanted))
-        return CocoResampler(self.match(predictions, ranges), wanted)
+        return CocoResampler(self.match(predictions, ranges).evaluation, wanted)
 
-    def _kept(self, predictions: Predictions) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Which predictions are no duplicates, image by image; of all: keypoints (N, 3K), score (N,), image id (N,)."""
-        index, xy, joint_score = predictions
-        counts = joint_score > self.score_threshold
-        mean = (joint_score * counts).sum(1) / np.maximum(counts.sum(1), 1)
-        score, image, area = self.instances.score[index] * mean, self.instances.image_id[index], self.areas[index]
+    def _rows(self, predictions: Predictions) -> list[dict[str, Any]]:
+        """Rescore, suppress duplicates, and return what is left image by image."""
+        index, xy, instances = predictions.index, predictions.xy, self.truth.instances
+        category = read_coco(self.truth.annotations).category(self.truth.skeleton)
+        counts = predictions.score > predictions.threshold
+        mean = (predictions.score * counts).sum(1) / np.maximum(counts.sum(1), 1)
+        score, image, area = instances.score[index] * mean, instances.image_id[index], self.crop_areas[index]
         keep = np.arange(len(index))
-        if self.nms_threshold is not None:
-            keep = np.concatenate(
-                [g[oks_nms(xy[g], score[g], area[g], self.sigmas, self.nms_threshold)] for g in groups(image)]
-            )
-        keypoints = np.concatenate([xy, joint_score[..., None]], -1).astype(float).reshape(len(index), -1)
-        return keep, keypoints, score, image
-
-    def _reasons(self, values: Mapping[str, float], evaluation: COCOeval) -> list[str]:
-        """Why values are what nobody would expect."""
-        reasons = []
-        if values["AP"] <= 0:
-            reasons.append(self._nothing(values["AP"], evaluation))
-        else:
-            reasons += [f"{name} is {values[name]:g}: {why}" for name, why in self._parts(values) if values[name] <= 0]
-        if self.unusable:
-            reasons.append(
-                f"{len(self.unusable)} annotations of {self.annotations} cannot be read and are not scored, the first "
-                f"has id {self.unusable[0]!r}"
-            )
-        return reasons
+        if (limit := self.nms_threshold) is not None:
+            sigmas = self.truth.sigmas
+            keep = np.concatenate([g[oks_nms(xy[g], score[g], area[g], sigmas, limit)] for g in by_image(image)])
+        keypoints = np.concatenate([xy, predictions.score[..., None]], -1).astype(float).reshape(len(index), -1)
+        return [
+            {"image_id": int(image[i]), "category_id": category, "keypoints": keypoints[i], "score": float(score[i])}
+            for i in keep
+        ]
 
     def _parts(self, values: Mapping[str, float]) -> list[tuple[str, str]]:
-        """Names of the values that see some persons only, and why each is 0 or -1 if it is."""
+        """Return the names of the values that see some persons only, and why each is 0 or -1 if it is."""
         return [
             (name, f"no prediction finds a person who {where}" if values[name] == 0 else f"no annotated person {where}")
             for name, where in RANGES.items()
         ]
 
-    def _nothing(self, ap: float, evaluation: COCOeval) -> str:
-        persons, found = (data.dataset["annotations"] for data in (evaluation.cocoGt, evaluation.cocoDt))
+    def _nothing(self, evaluation: COCOeval, threshold: float) -> str:
+        """Say why AP is 0 or -1."""
+        path = self.truth.annotations
+        persons, predicted = (data.dataset["annotations"] for data in (evaluation.cocoGt, evaluation.cocoDt))
         labelled = [a for a in persons if a["num_keypoints"] > 0]
         if not persons:
-            return f"AP is {ap:g}: {self.annotations} annotates nobody, as test sets do; their server scores results"
+            return f"{path} annotates nobody, as test sets do; their server scores results"
         if not labelled:
-            return f"AP is {ap:g}: no annotation of {self.annotations} has num_keypoints > 0"
-        if not {d["image_id"] for d in found} & {a["image_id"] for a in labelled}:
-            return f"AP is {ap:g}: predictions and annotated persons share no image id"
+            return f"no annotation of {path} has num_keypoints > 0"
+        if not {d["image_id"] for d in predicted} & {a["image_id"] for a in labelled}:
+            return "predictions and annotated persons share no image id"
         if not any(a["area"] > 0 for a in labelled):
-            return f"AP is {ap:g}: annotations have no area, by which OKS is scaled"
-        if all(d["score"] == 0 for d in found):
-            return f"AP is {ap:g}: every person's score is 0; no joint's score exceeds {self.score_threshold:g}"
-        return f"AP is {ap:g}: no prediction comes within OKS 0.5 of a person; the network has hardly learnt anything"
+            return "annotations have no area, by which OKS is scaled"
+        if all(d["score"] == 0 for d in predicted):
+            return f"every person's score is 0; no joint's score exceeds {threshold:g}"
+        return "no prediction comes within OKS 0.5 of a person; the network has hardly learnt anything"
+
+
+class CocoSubmission(CocoAP):
+    """Rescores and de-duplicates as `CocoAP` does, where only a server has the truth: `results` is what it takes."""
+
+    columns = ()
+
+    def __call__(self, predictions: Predictions) -> Scores:
+        """Return no values."""
+        return Scores({})
 
 
 def summarise(evaluation: COCOeval) -> dict[str, float]:
-    """COCO's numbers, in percent, -1 where there is nothing to find, of an evaluation that has been matched."""
-    with _silence():
+    """Return COCO's ten values of a match, in percent, -1 where there is nothing to find."""
+    with redirect_stdout(StringIO()):
         evaluation.accumulate()
         evaluation.summarize()
-    values = zip(NAMES, evaluation.stats, strict=True)
+    values = zip(COCO_VALUES, evaluation.stats, strict=True)
     return {name: float(value) * 100 if value >= 0 else -1.0 for name, value in values}
 
 
-def groups(image: np.ndarray) -> list[np.ndarray]:
-    """Positions of each image's predictions, images in the order in which they are first seen."""
+def by_image(image: np.ndarray) -> list[np.ndarray]:
+    """Return the positions of each image's predictions, images in the order of their first one."""
     _, first, which = np.unique(image, return_index=True, return_inverse=True)
     order = np.argsort(which, kind="stable")
     parts = np.split(order, np.cumsum(np.bincount(which))[:-1])
     return [parts[i] for i in np.argsort(first)]
-
-
-def _silence() -> contextlib.AbstractContextManager[Any]:
-    # pycocotools talks to the terminal.
-    return contextlib.redirect_stdout(io.StringIO())

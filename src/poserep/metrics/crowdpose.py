@@ -2,22 +2,19 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from pycocotools.cocoeval import COCOeval
 
+from poserep.data.coco_file import read_coco
 from poserep.errors import InputError
-from poserep.geometry import Size
-from poserep.instances import Instance
-from poserep.metrics.base import Predictions, Resampler
-from poserep.metrics.bootstrap import CocoResampler
+from poserep.instances import Truth
 from poserep.metrics.coco import CocoAP, summarise
-from poserep.metrics.truth import read_truth
-from poserep.skeleton import Skeleton
+from poserep.metrics.coco_resampling import CocoResampler
+from poserep.metrics.scorer import Predictions, Resampler
 
-NAMES = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
+CROWD_VALUES = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
 PARTS = ("AP_E", "AP_M", "AP_H")
 
 
@@ -26,16 +23,11 @@ class CrowdPoseAP(CocoAP):
 
     As in ``crowdposetools``: a person's area is 0.53 of its box, in OKS too; at most 20 predictions of an image count;
     images are easy, medium or hard by their ``crowdIndex``, and AP_E, AP_M and AP_H are of these images alone. That
-    code rounds the three to 4 decimals, here they are not. Nothing is medium or large by area: AP_M is of images.
+    code rounds the three to 4 decimals, here they are not. There are no medium and large persons: AP_M is of images.
 
     Args:
-        instances: As for `CocoAP`.
-        annotations: The annotation file, whose images have a ``crowdIndex``.
-        skeleton: `poserep.skeleton.CROWDPOSE`.
-        size: As for `CocoAP`, as the next three.
-        score_threshold: Of joints.
-        padding: Of boxes.
-        nms_threshold: Of OKS.
+        truth: The images of its annotation file have a ``crowdIndex``; the skeleton is `poserep.skeleton.CROWDPOSE`.
+        nms_threshold: See `CocoAP`.
         splits: An image is easy below the first, hard from the second on, medium between. The code has 0.2 and 0.8,
             which published numbers follow; the paper's text says 0.1 and 0.8.
 
@@ -44,52 +36,41 @@ class CrowdPoseAP(CocoAP):
     """
 
     columns = ("AP", "AP_E", "AP_M", "AP_H")
-    aliases: ClassVar[Mapping[str, str]] = {"top_head": "head"}
     ranges: ClassVar[tuple[str, ...]] = ("all",)
 
-    def __init__(
-        self,
-        instances: Sequence[Instance],
-        annotations: str | Path,
-        skeleton: Skeleton,
-        size: Size,
-        score_threshold: float = 0.0,
-        padding: float = 1.25,
-        nms_threshold: float | None = 0.9,
-        splits: Sequence[float] = (0.2, 0.8),
-    ) -> None:
-        super().__init__(instances, annotations, skeleton, size, score_threshold, padding, nms_threshold, area="box")
+    def __init__(self, truth: Truth, nms_threshold: float | None = 0.9, splits: Sequence[float] = (0.2, 0.8)) -> None:
+        super().__init__(truth, nms_threshold, area="box")
         if len(splits) != 2 or not splits[0] < splits[1]:
             raise InputError(f"splits={list(splits)} must be two ascending crowd indices, such as [0.2, 0.8]")
         self.splits = (float(splits[0]), float(splits[1]))
 
     def crowding(self, images: Sequence[int]) -> np.ndarray:
-        """Whether each image is easy (0), medium (1) or hard (2), (I,).
+        """Return whether each image is easy (0), medium (1) or hard (2), (I,).
 
         Raises:
             InputError: If an image has no ``crowdIndex``.
         """
-        listed = read_truth(self.annotations).images
+        listed = read_coco(self.truth.annotations).images_by_id
         index: list[Any] = [listed[i].get("crowdIndex") for i in images]
         usable = [type(value) in (int, float) and 0 <= value < 1e6 for value in index]
         lacking = [int(i) for i, yes in zip(images, usable, strict=True) if not yes]
         if lacking:
             raise InputError(
-                f"{self.annotations}: images {lacking[:3]} have no crowdIndex, by which they are easy, medium "
+                f"{self.truth.annotations}: images {lacking[:3]} have no crowdIndex, by which they are easy, medium "
                 "or hard; take CrowdPose's own file, or data.metric._target_=poserep.metrics.CocoAP with area=box"
             )
         return np.searchsorted(self.splits, np.array(index, float), side="right")
 
     def summary(self, evaluation: COCOeval) -> dict[str, float]:
-        """Named values of what has been matched, in percent, -1 where there is nothing to find."""
+        """See `CocoAP.summary`."""
         values = summarise(evaluation)
         crowding = self.crowding(evaluation.params.imgIds)
         parts = {name: summarise(of_images(evaluation, crowding == k))["AP"] for k, name in enumerate(PARTS)}
-        return {name: values[name] for name in NAMES} | parts
+        return {name: values[name] for name in CROWD_VALUES} | parts
 
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
-        """See `PoseMetric.resampler`; NaN stands for -1."""
-        return _Crowded(self, predictions)
+        """See `Scorer.resampler`; NaN stands for -1."""
+        return _CrowdResampler(self, predictions)
 
     def _parts(self, values: Mapping[str, float]) -> list[tuple[str, str]]:
         low, high = self.splits
@@ -101,12 +82,12 @@ class CrowdPoseAP(CocoAP):
         ]
 
 
-class _Crowded:
-    def __init__(self, metric: CrowdPoseAP, predictions: Predictions) -> None:
-        evaluation = metric.match(predictions)
-        self.all = CocoResampler(evaluation, NAMES)
+class _CrowdResampler:
+    def __init__(self, scorer: CrowdPoseAP, predictions: Predictions) -> None:
+        evaluation = scorer.match(predictions).evaluation
+        self.all = CocoResampler(evaluation, CROWD_VALUES)
         self.images = self.all.images
-        crowding = metric.crowding(self.images.tolist())
+        crowding = scorer.crowding(self.images.tolist())
         self.masks = {name: crowding == k for k, name in enumerate(PARTS)}
         self.parts = {n: CocoResampler(of_images(evaluation, m), ("AP",)) for n, m in self.masks.items() if m.any()}
 
@@ -117,15 +98,15 @@ class _Crowded:
 
 
 def of_images(evaluation: COCOeval, chosen: np.ndarray) -> Any:
-    """What has been matched on some images alone: chosen (I,) of the evaluation's.
+    """Return the part of a match that is on some images alone, chosen (I,) bool of the evaluation's.
 
-    COCOeval's ``accumulate`` takes the first images instead of the named ones if it is asked for fewer.
+    COCOeval's own ``accumulate`` takes the first images instead of the named ones if it is asked for fewer.
     """
     part = copy.copy(evaluation)
     part.params = copy.copy(evaluation.params)
     part.params.imgIds = [i for i, yes in zip(evaluation.params.imgIds, chosen, strict=True) if yes]
     part._paramsEval = part.params
-    # Images change fastest.
+    # The index of the image changes fastest.
     every = np.tile(chosen, len(evaluation.evalImgs) // max(len(chosen), 1))
-    part.evalImgs = [found for found, yes in zip(evaluation.evalImgs, every, strict=True) if yes]
+    part.evalImgs = [image for image, yes in zip(evaluation.evalImgs, every, strict=True) if yes]
     return part

@@ -1,19 +1,13 @@
-"""HUMAN4D's measures: PCKh by the distance from neck to head, and RMSE; as the study defines and as it computes them.
-
-The functions work on (N, K, 2) keypoints in px; their arithmetic is float64.
-"""
+"""HUMAN4D's measures, PCKh by the distance from neck to head and RMSE, as the study defines and as it computes them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from poserep.errors import InputError
-from poserep.geometry import Size
-from poserep.instances import Instance
-from poserep.metrics.base import Predictions, SumMetric
+from poserep.instances import Truth
 from poserep.metrics.epe import distances
-from poserep.skeleton import Skeleton
+from poserep.metrics.scorer import Predictions, SumScorer
 
 ALPHAS = (0.5, 0.1)
 
@@ -21,36 +15,36 @@ ALPHAS = (0.5, 0.1)
 def code_hits(
     gt: np.ndarray, pred: np.ndarray, gt_mask: np.ndarray, pred_mask: np.ndarray, ends: Sequence[int], alpha: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """PCKh as the study's code (moai) counts it, one coordinate at a time.
+    """Count PCKh as the study's code (moai) does, one coordinate at a time.
 
     A coordinate is right if its error is less than ``alpha`` times the distance of neck and head along the same axis
-    and both masks have it. It counts if either has it, so that one "seen" by only one of both is wrong. Where neck and
+    and both masks have it. It counts if either has it, so that one which only one of them has is wrong. Where neck and
     head share a coordinate, nothing along that axis is right.
 
     Args:
-        gt: (N, K, 2).
-        pred: (N, K, 2).
-        gt_mask: (N, K, 2) bool, what is in view.
-        pred_mask: (N, K, 2) bool, what the network is sure of.
-        ends: Positions of neck and head.
+        gt: (N, K, 2) px.
+        pred: (N, K, 2) px.
+        gt_mask: (N, K, 2) bool, in view.
+        pred_mask: (N, K, 2) bool, predicted with confidence.
+        ends: Positions of neck and head among the K joints.
         alpha: Fraction of their distance.
 
     Returns:
-        Right (N, K, 2) and counted (N, K, 2), bool.
+        Two (N, K, 2) bool: right, and counted.
     """
     extent = np.abs(gt[:, [ends[0]]].astype(np.float64) - gt[:, [ends[1]]])
-    # As a product, an extent of 0 is no division by 0, and still reached by no error.
+    # A product needs no division by an extent of 0, which no error is below either.
     near = np.abs(pred.astype(np.float64) - gt) < alpha * extent
     return near & gt_mask & pred_mask, gt_mask | pred_mask
 
 
 def code_rmse(gt: np.ndarray, pred: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """RMSE as the study's code (moai) computes it: per sample over both coordinates of all joints.
+    """Compute RMSE as the study's code (moai) does: per sample over both coordinates of all joints.
 
     Args:
-        gt: (N, K, 2).
-        pred: (N, K, 2).
-        weight: (N, K, 2), or what broadcasts to it.
+        gt: (N, K, 2) px.
+        pred: (N, K, 2) px.
+        weight: Broadcasts to (N, K, 2).
 
     Returns:
         (N,) sqrt(sum(weight d^2) / sum(weight)); sqrt(2) less than over Euclidean distances. NaN without any weight.
@@ -61,26 +55,21 @@ def code_rmse(gt: np.ndarray, pred: np.ndarray, weight: np.ndarray) -> np.ndarra
         return np.sqrt(squares.sum((1, 2)) / weight.sum((1, 2)))
 
 
-class Human4DError(SumMetric):
-    """PCKh-0.5, PCKh-0.1 (percent) and RMSE (image px), each as the paper says and as its code computes.
+class Human4DError(SumScorer):
+    """PCKh-0.5, PCKh-0.1 (percent) and RMSE (image px), each as the paper defines and as its code computes it.
 
     - ``PCKh-a``: labelled keypoints nearer to the label than a times the distance from neck to head (strictly), of
       those of samples that have both in view.
     - ``RMSE``: root of a sample's mean squared Euclidean distance over its labelled keypoints; then the mean over
       samples.
-    - ``PCKh-a (code)``: `code_hits`, and ``RMSE (code)``: `code_rmse`. These are to be compared with published
-      values. A keypoint's prediction is "visible" in it if its score exceeds ``visible``; the study takes the blurred
-      heatmap's value there. It averages each of its batches, then these, so that samples of a smaller last batch count
-      more: that belongs to its batches and is not repeated here; all samples count alike.
+    - ``PCKh-a (code)``: `code_hits`, and ``RMSE (code)``: `code_rmse`, which compare with published values. The study
+      averages each of its batches and then the batches, so that samples of a smaller last batch count more; here all
+      samples count alike.
 
     Args:
-        instances: Of HUMAN4D, or of any skeleton with ``neck`` and ``head``.
-        annotations: See `PoseMetric`.
-        skeleton: See above.
-        size: See `PoseMetric`.
-        score_threshold: See `PoseMetric`.
-        padding: See `PoseMetric`.
-        visible: See above; 0.4 in the study.
+        truth: Of HUMAN4D, or of any skeleton with ``neck`` and ``head``.
+        visible: The code counts a keypoint as predicted if its score exceeds this; 0.4 in the study, of the blurred
+            heatmap's value.
 
     Raises:
         InputError: If the skeleton has no neck or no head.
@@ -89,28 +78,20 @@ class Human4DError(SumMetric):
     columns = ("PCKh-0.5", "PCKh-0.1", "RMSE")
     lower = frozenset(("RMSE", "RMSE (code)"))
 
-    def __init__(
-        self,
-        instances: Sequence[Instance],
-        annotations: str | Path,
-        skeleton: Skeleton,
-        size: Size,
-        score_threshold: float = 0.0,
-        padding: float = 1.25,
-        visible: float = 0.4,
-    ) -> None:
-        super().__init__(instances, annotations, skeleton, size, score_threshold, padding)
-        if not {"neck", "head"} <= set(skeleton.names):
+    def __init__(self, truth: Truth, visible: float = 0.4) -> None:
+        super().__init__(truth)
+        names = truth.skeleton.names
+        if not {"neck", "head"} <= set(names):
             raise InputError(
-                f"skeleton {skeleton.name!r} has no `neck` and `head`, by whose distance HUMAN4D's PCKh measures; "
-                "choose another data.metric"
+                f"skeleton {truth.skeleton.name!r} has no `neck` and `head`, by whose distance HUMAN4D's PCKh "
+                "measures; choose another data.metric"
             )
-        self.ends = [skeleton.names.index("neck"), skeleton.names.index("head")]
+        self.ends = [names.index("neck"), names.index("head")]
         self.visible = visible
 
     def sums(self, predictions: Predictions) -> np.ndarray:
-        """Per person (N, 10): hits at each threshold, joints; RMSE, 1; the code's hits, coordinates; its RMSE, 1."""
-        gt, labelled = self.instances.keypoints[predictions.index], self.instances.weight[predictions.index] > 0
+        """Return per person (N, 10): hits at each threshold, joints; RMSE, 1; the code's hits, coordinates; RMSE, 1."""
+        gt, labelled = self.truth.instances.keypoints[predictions.index], self.truth.labelled[predictions.index]
         distance = distances(gt, predictions.xy)
         head = distances(gt[:, self.ends[0]], gt[:, self.ends[1]]) * labelled[:, self.ends].all(1)
         measured = labelled & (head > 0)[:, None]
@@ -126,7 +107,7 @@ class Human4DError(SumMetric):
         return np.stack(columns, 1).astype(np.float64)
 
     def finish(self, totals: np.ndarray) -> dict[str, np.ndarray]:
-        """See `SumMetric.finish`."""
+        """See `SumScorer.finish`."""
         values = {}
         with np.errstate(invalid="ignore"):
             for suffix, part in (("", totals[:, :5]), (" (code)", totals[:, 5:])):

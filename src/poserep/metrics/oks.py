@@ -1,10 +1,26 @@
-"""Object keypoint similarity between predictions, and the suppression of duplicates by it."""
+"""Object keypoint similarity (OKS): of joints, of whole poses, and OKS-NMS, the suppression of duplicates by it."""
 
 import numpy as np
 
 
+def joint_oks(xy: np.ndarray, truth: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+    """Return the similarity of each joint to its annotation, exp(-d^2 / (2 a (2 sigma)^2)): the terms of OKS.
+
+    Args:
+        xy: (N, K, 2) predictions, image px.
+        truth: (N, K, 2) annotations, image px.
+        area: (N,) of the annotations, square px, positive.
+        sigmas: (K,).
+
+    Returns:
+        (N, K) in [0, 1].
+    """
+    distance = np.square(xy.astype(float) - truth).sum(-1)
+    return np.exp(-distance / (2 * area[:, None] * np.square(2 * sigmas)))
+
+
 def oks(xy: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """Similarity of every pose to every other, over all joints.
+    """Return the similarity of every predicted pose to every other, over all joints.
 
     mean_j exp(-d_j^2 / (2 (2 sigma_j)^2 a)), a the mean of both areas (HRNet's ``oks_iou``).
 
@@ -22,7 +38,7 @@ def oks(xy: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
 
 
 def oks_nms(xy: np.ndarray, score: np.ndarray, area: np.ndarray, sigmas: np.ndarray, threshold: float) -> np.ndarray:
-    """Greedy suppression: keep the best pose, drop those more similar to it than the threshold, go on.
+    """Suppress duplicates greedily: keep the best pose, drop those more similar to it than the threshold, repeat.
 
     Args:
         xy: (N, K, 2) image px.

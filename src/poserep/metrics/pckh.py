@@ -1,15 +1,13 @@
 """PCKh of MPII: the share of joints closer to the truth than a part of the head's length."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from poserep.errors import InputError
-from poserep.geometry import Size
-from poserep.instances import Instance
-from poserep.metrics.base import Predictions, SumMetric
-from poserep.skeleton import Skeleton
+from poserep.instances import Truth
+from poserep.metrics.epe import distances
+from poserep.metrics.scorer import Predictions, Scores, SumScorer
 
 GROUPS = {"Head": ("head_top",)} | {
     part.capitalize(): (f"left_{part}", f"right_{part}")
@@ -20,29 +18,25 @@ NOT_IN_MEAN = ("pelvis", "thorax")
 SHOWN = (0.5, 0.1)
 
 
-class PCKh(SumMetric):
+class PCKh(SumScorer):
     """Percentage of labelled joints whose error is at most a threshold, in units of `Instance.head`.
 
     By threshold ``t``: ``PCKh@t``, the share among all joints but pelvis and thorax, and the groups ``Head@t``,
     ``Shoulder@t``, ``Elbow@t``, ``Wrist@t``, ``Hip@t``, ``Knee@t`` and ``Ankle@t``, each the plain mean of left and
-    right. A group is no part of the mean: on MPII ``PCKh@t`` also counts the upper neck, which no group shows.
+    right. ``PCKh@t`` is not the mean of the groups: on MPII it also counts the upper neck, which no group shows.
 
-    What the codes differ in:
+    Where published code differs:
 
     - Tables of HRNet's code and its descendants (DARK, TokenPose) print as "@0.1" what is measured at 0.11, one row
-      too far in their list of thresholds. Here that is ``PCKh@0.11``; ``PCKh@0.1`` is what it says, as in SimCC's.
-    - An error equal to the threshold counts in HRNet's code; ``strict`` has it missed, as in mmpose and pytorch-pose.
+      too far in their list of thresholds. Here that is ``PCKh@0.11``; ``PCKh@0.1`` is at 0.1, as in SimCC's tables.
+    - An error equal to the threshold counts in HRNet's code; with ``strict`` it does not, as in mmpose and
+      pytorch-pose.
     - A joint that nobody has labelled makes its group and the mean NaN in HRNet's code, and counts as -100 in a group
-      of mmpose. Here it is left out, and ``diagnosis`` says so.
+      of mmpose. Here it is left out, and the diagnosis says so.
     - The code takes distances in 1-based coordinates. That cancels, but for the rounding of single precision.
 
     Args:
-        instances: What predictions are made for; every labelled person needs a head length.
-        annotations: For messages.
-        skeleton: Must have the joints of the groups, by name.
-        size: See `PoseMetric`, as the next two.
-        score_threshold: Not used: every joint counts.
-        padding: Not used.
+        truth: Every labelled person needs a head length, and the skeleton the joints of the groups, by name.
         thresholds: In units of the head's length; 0.5 and 0.1, which tables show, must be among them.
         strict: Count errors below the threshold only.
 
@@ -52,56 +46,45 @@ class PCKh(SumMetric):
 
     columns = (*(f"PCKh@{t:g}" for t in SHOWN), *(f"{group}@{SHOWN[0]:g}" for group in GROUPS))
 
-    def __init__(
-        self,
-        instances: Sequence[Instance],
-        annotations: str | Path,
-        skeleton: Skeleton,
-        size: Size,
-        score_threshold: float = 0.0,
-        padding: float = 1.25,
-        thresholds: Sequence[float] = (0.5, 0.1, 0.11),
-        strict: bool = False,
-    ) -> None:
-        super().__init__(instances, annotations, skeleton, size, score_threshold, padding)
+    def __init__(self, truth: Truth, thresholds: Sequence[float] = (0.5, 0.1, 0.11), strict: bool = False) -> None:
+        super().__init__(truth)
         self.thresholds, self.strict = tuple(thresholds), strict
         if not set(SHOWN) <= set(self.thresholds) or not all(t > 0 for t in self.thresholds):
             raise InputError(
                 f"thresholds={list(thresholds)} of PCKh must be positive and hold 0.5 and 0.1, which tables show; set "
                 "+data.metric.thresholds, for example [0.5, 0.1, 0.2]"
             )
-        names = skeleton.names
+        names = truth.skeleton.names
         absent = [n for group in GROUPS.values() for n in group if n not in names]
         if absent:
             raise InputError(
-                f"PCKh needs joints that skeleton {skeleton.name!r} lacks: {absent}; name them so if it has them, or "
-                "take another data.metric"
+                f"PCKh needs joints that skeleton {truth.skeleton.name!r} lacks: {absent}; name them so if it has "
+                "them, or take another data.metric"
             )
         self.groups = np.array([[n in group for n in names] for group in GROUPS.values()], np.float64)
         self.in_mean = np.array([n not in NOT_IN_MEAN for n in names], np.float64)
-        lacking = (self.instances.weight > 0).any(1) & ~(self.instances.head > 0)
+        lacking = truth.labelled.any(1) & ~(truth.instances.head > 0)
         if lacking.any():
             raise InputError(
-                f"{annotations}: {lacking.sum()} of {len(lacking)} persons have no head length, by which PCKh "
-                f"measures (the first has id {self.instances.id[lacking][0]}); set data.val.heads=annot/gt_valid.mat "
-                "if these are the published validation persons, or give their records a head_box [x1, y1, x2, y2]"
+                f"{truth.annotations}: {lacking.sum()} of {len(lacking)} persons have no head length, by which PCKh "
+                f"measures (the first has id {truth.instances.id[lacking][0]}); set "
+                "data.val.heads=annot/gt_valid.mat if these are the published validation persons, or give their "
+                "records a head_box [x1, y1, x2, y2]"
             )
 
     def sums(self, predictions: Predictions) -> np.ndarray:
-        """Labelled joints and hits at each threshold, (N, (1 + T) K)."""
-        index, xy, _ = predictions
-        labelled = self.instances.weight[index] > 0
-        # Single precision would move errors across thresholds.
-        distance = np.linalg.norm(xy.astype(np.float64) - self.instances.keypoints[index], axis=-1)
-        # Persons without a head have no labelled joints either.
-        head = np.where(labelled.any(1), self.instances.head[index], 1.0)
-        error = (distance / head[:, None])[:, None]
+        """Return labelled joints and hits at each threshold, (N, (1 + T) K)."""
+        index = predictions.index
+        labelled = self.truth.labelled[index]
+        # Persons without a head length have no labelled joint.
+        head = np.where(labelled.any(1), self.truth.instances.head[index], 1.0)
+        error = (distances(self.truth.instances.keypoints[index], predictions.xy) / head[:, None])[:, None]
         limit = np.array(self.thresholds)[:, None]
         hit = (error < limit if self.strict else error <= limit) & labelled[:, None]
         return np.concatenate([labelled[:, None], hit], 1).reshape(len(index), -1).astype(np.float64)
 
     def finish(self, totals: np.ndarray) -> dict[str, np.ndarray]:
-        """See `SumMetric.finish`; percentages."""
+        """See `SumScorer.finish`; percentages."""
         counts = totals.reshape(len(totals), 1 + len(self.thresholds), -1)
         labelled = counts[:, 0]
         values = {}
@@ -112,20 +95,20 @@ class PCKh(SumMetric):
             values |= {f"{name}@{threshold:g}": value for name, value in zip(GROUPS, groups.T, strict=True)}
         return values
 
-    def evaluate(self, predictions: Predictions) -> dict[str, float]:
-        """See `SumMetric.evaluate`; ``diagnosis`` names the joints that nobody has labelled."""
-        seen = (self.instances.weight[predictions.index] > 0).any(0)
-        missed = [n for n, labelled in zip(self.skeleton.names, seen, strict=True) if not labelled]
-        missed = [n for n in missed if n not in NOT_IN_MEAN]
+    def __call__(self, predictions: Predictions) -> Scores:
+        """See `SumScorer`; the diagnosis names the joints that nobody has labelled."""
+        values, _ = super().__call__(predictions)
+        seen = self.truth.labelled[predictions.index].any(0)
         if not seen.any():
-            self.diagnosis = f"PCKh has nothing to measure: no person of {self.annotations} has labelled joints"
-        elif missed:
-            self.diagnosis = f"PCKh leaves out {', '.join(missed)}: nobody has them labelled; groups are of the others"
-        else:
-            self.diagnosis = ""
-        return super().evaluate(predictions)
+            return Scores(
+                values, f"PCKh has nothing to measure: no person of {self.truth.annotations} has labelled joints"
+            )
+        names = zip(self.truth.skeleton.names, seen, strict=True)
+        missed = [name for name, labelled in names if not labelled and name not in NOT_IN_MEAN]
+        note = f"PCKh leaves out {', '.join(missed)}: nobody has them labelled; groups are of the others"
+        return Scores(values, note if missed else "")
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """NaN where the whole is nothing."""
+    """Divide; NaN where the whole is 0."""
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)

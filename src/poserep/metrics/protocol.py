@@ -1,20 +1,20 @@
-"""All that an evaluation's numbers depend on besides the weights: numbers compare if their protocols agree."""
+"""The protocol of an evaluation: all that its numbers depend on besides the weights. Equal protocols compare."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-# What may differ in one column of a table, as it is what tables compare.
+# Tables compare results that differ in these.
 COMPARED = ("readout", "size")
-# How predictions were made may be what is compared; whom they are held against, and by what, may not.
-MADE = frozenset({"flip_test", "readout", "score", "temperature", "score_threshold", "size", "align", "crop"})
+# How predictions were made. Two sides of a comparison may differ in it, unlike in the truth and the metric.
+PREDICTION = frozenset({"flip_test", "readout", "score", "temperature", "score_threshold", "size", "align", "crop"})
 NAMES = {
     "nms_threshold": "OKS-NMS",
     "clip": "boxes clipped",
     "inclusive": "centres of pixels",
     "strict": "strictly below",
 }
-# Said nowhere, as every data set's file says it.
+# Values that a line does not mention.
 USUAL: Mapping[str, Any] = {
     "padding": 1.25,
     "bgr": False,
@@ -33,22 +33,22 @@ class Protocol:
 
     Attributes:
         data: Name of the data set.
-        real: Photographs, or drawn.
+        real: Whether its images are photographs, not drawn.
         split: The annotation file.
         boxes: ``gt``, of annotations, or ``det``, of a detector.
         hashes: First digits of the SHA-256 of every file that decides who is evaluated.
-        instances: How many boxes.
-        flip_test: Averaged over the mirrored image.
-        readout: How coordinates were read.
+        instances: Number of boxes.
+        flip_test: Whether outputs are averaged with those for the mirrored image.
+        readout: How coordinates are decoded.
         score: Definition of a joint's score: ``contract`` or ``published``.
-        temperature: By which scores are tempered, 1 if they are not.
-        score_threshold: Joints below it do not count in a person's score.
+        temperature: Temperature applied to scores; 1 changes nothing.
+        score_threshold: Joints count in a person's score if their own score is above it.
         metric: Name and options, among them OKS-NMS.
-        area: Whose area scales OKS, empty where nothing is scaled by one.
+        area: Whose area scales OKS; empty where none does.
         size: Of the network's input.
-        align: Of crops and bins.
-        crop: Padding and quirks of the crops.
-        loader: Options by which the files are read.
+        align: Alignment of crops and bins.
+        crop: Padding and other options of the crops.
+        loader: Options with which the files are read.
     """
 
     data: str
@@ -71,28 +71,28 @@ class Protocol:
 
     @classmethod
     def load(cls, record: Mapping[str, Any]) -> Self:
-        """From a result file; what it does not know stays as it is by default."""
+        """Read a record of a result file; entries that it lacks keep their defaults."""
         return cls(**{f.name: record[f.name] for f in fields(cls) if f.name in record})
 
     def record(self) -> dict[str, Any]:
-        """For a result file."""
+        """Return the record for a result file."""
         return asdict(self)
 
     def differs(self, other: "Protocol") -> list[str]:
-        """Names of the entries in which two protocols differ, those that tables compare aside."""
-        mine, others = self.record(), other.record()
-        return [name for name in mine if name not in COMPARED and mine[name] != others[name]]
+        """Return the names of the entries in which two protocols differ, but for those that tables compare."""
+        one, two = self.record(), other.record()
+        return [name for name in one if name not in COMPARED and one[name] != two[name]]
 
 
-def judged(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of a protocol's record that say whom predictions are held against, and by what."""
-    kept = {name: entry for name, entry in record.items() if name not in MADE}
+def truth_and_metric(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a protocol's record about truth and metric, which two sides of a comparison must share."""
+    kept = {name: entry for name, entry in record.items() if name not in PREDICTION}
     # Clipping moves the boxes that crops are cut from, and no label.
     return {**kept, "loader": {name: entry for name, entry in record.get("loader", {}).items() if name != "clip"}}
 
 
-def line(protocols: Sequence[Protocol]) -> str:
-    """What makes numbers comparable, on one line for the kinds of boxes of a run; equal lines, equal protocols."""
+def protocol_line(protocols: Sequence[Protocol]) -> str:
+    """Describe the protocol of a run, one for each kind of boxes, in a line; equal lines mean equal protocols."""
     first = protocols[0]
     counts = ", ".join(f"{p.instances} {p.boxes} boxes" for p in protocols)
     files = ", ".join(dict.fromkeys(f"{name} {digest}" for p in protocols for name, digest in p.hashes.items()))

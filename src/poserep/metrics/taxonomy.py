@@ -1,6 +1,6 @@
-"""What is wrong with a prediction: error of every joint, and its kind after Ronchi and Perona.
+"""Errors by joint and by kind, after Ronchi and Perona.
 
-"Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation", ICCV 2017. How near a point is to an annotated
+"Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation", ICCV 2017. Nearness of a point to an annotated
 joint is the keypoint similarity ks = exp(-d^2 / (2 a (2 sigma)^2)), with the area a of the person that the annotated
 joint belongs to and that joint's sigma. Every labelled joint's prediction is of one kind, the first that holds:
 
@@ -8,77 +8,75 @@ joint belongs to and that joint's sigma. Every labelled joint's prediction is of
 - jitter: ks >= 0.5 to its own annotation.
 - inversion: ks >= 0.5 to any other labelled joint of the same person.
 - swap: ks >= 0.5 to any labelled joint of another person in the image.
-- miss: near nothing.
+- miss: near no labelled joint.
 
-The authors' code knows fewer candidates, the joint and its mirrored partner, and takes the nearest even where the
-joint's own annotation is near as well. Persons that a loader leaves out
-are not there to be swapped with: on them, joints are missed.
+The authors' code compares with fewer candidates, the joint and its mirrored partner, and takes the nearest even where
+the joint's own annotation is near as well. Persons that a loader leaves out are no candidates for swaps: a joint that
+lies on one of them is a miss.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from poserep.errors import InputError
-from poserep.instances import BOX_COVER, Instance, InstanceTable
-from poserep.metrics.base import Predictions
-from poserep.metrics.calibration import joint_oks
-from poserep.skeleton import Skeleton
+from poserep.instances import BOX_COVER, InstanceTable, Truth
+from poserep.metrics.epe import distances
+from poserep.metrics.oks import joint_oks
+from poserep.metrics.scorer import Predictions
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
 GOOD, NEAR = 0.85, 0.5
-# Distances at a time: 32 MB an array, however many persons share an image.
+# Distances computed at a time: 32 MB an array, however many persons share an image.
 AT_ONCE = 1 << 22
 
 
-def breakdown(predictions: Predictions, instances: Sequence[Instance], skeleton: Skeleton) -> dict[str, Any]:
-    """Errors by joint and by kind, as results record them.
+def error_breakdown(predictions: Predictions, truth: Truth) -> dict[str, Any]:
+    """Break errors down by joint and by kind, as results record them.
 
     Args:
         predictions: Of annotated boxes.
-        instances: What the predictions' indices point to, with everybody else in the images.
-        skeleton: Of both.
+        truth: Its instances hold everybody else in the images, too.
 
     Returns:
-        ``persons`` and ``labelled``: predicted persons with a labelled joint, and their labelled joints. ``area``:
-        where areas come from, see `areas`. ``scale``: what normalised errors are fractions of: ``head``, the length by
-        which PCKh measures, if every person has one and nobody an annotated area, else ``sqrt(area)``. ``pairs``: names
-        of left and right joints. ``joints``, by name: ``labelled``, ``mean_px`` and ``median_px`` in image px,
+        ``persons`` and ``labelled``: predicted persons with a labelled joint, and their labelled joints. ``area``: the
+        source of areas, see `areas`. ``scale``: what normalised errors are fractions of: ``head``, the length by which
+        PCKh measures, if every person has one and nobody an annotated area, else ``sqrt(area)``. ``pairs``: names of
+        left and right joints. ``joints``, by name: ``labelled``, ``mean_px`` and ``median_px`` in image px,
         ``mean_normalised``, ``mean_oks`` in [0, 1], all None if never labelled, and ``taxonomy``. ``taxonomy``:
         ``count`` and ``share`` in [0, 1] of each kind.
 
     Raises:
         InputError: If no joint is labelled, a person has neither area nor box, or the numbers of joints differ.
     """
-    table = InstanceTable.of(instances)
-    joints = {predictions.xy.shape[1], table.keypoints.shape[1], skeleton.num_keypoints}
-    if len(joints) > 1:
+    table, skeleton = truth.instances, truth.skeleton
+    joints = predictions.xy.shape[1], table.keypoints.shape[1], skeleton.num_keypoints
+    if len(set(joints)) > 1:
         raise InputError(
-            f"predictions of {predictions.xy.shape[1]} joints, annotations of {table.keypoints.shape[1]} and skeleton "
-            f"{skeleton.name!r} of {skeleton.num_keypoints}: evaluate with the skeleton of the data set"
+            f"predictions of {joints[0]} joints, annotations of {joints[1]} and skeleton {skeleton.name!r} of "
+            f"{joints[2]}: evaluate with the skeleton of the data set"
         )
-    # Whoever has no label need not have a scale either.
-    predictions = Predictions(*(column[(table.weight[predictions.index] > 0).any(1)] for column in predictions))
-    if not len(predictions.index):
+    # Persons without labels need no scale.
+    predictions = predictions.take(truth.labelled[predictions.index].any(1))
+    index = predictions.index
+    if not len(index):
         raise InputError("no joint is labelled, so that there are no errors to break down")
     area, source = areas(table)
-    index, sigmas = predictions.index, np.array(skeleton.sigmas)
-    labelled = table.weight[index] > 0
-    scale, unit = ("head", table.head) if _by_head(table) else ("sqrt(area)", np.sqrt(area))
-    distance = _masked(np.linalg.norm(predictions.xy.astype(float) - table.keypoints[index], axis=-1), labelled)
-    normalised = _masked(distance.data / unit[index, None], labelled)
-    similarity = _masked(joint_oks(predictions.xy, table.keypoints[index], area[index], sigmas), labelled)
+    labelled = truth.labelled[index]
+    scale, unit = ("head", table.head) if _by_head(truth) else ("sqrt(area)", np.sqrt(area))
+    distance = np.ma.masked_array(distances(table.keypoints[index], predictions.xy), ~labelled)
+    normalised = np.ma.masked_array(distance.data / unit[index, None], ~labelled)
+    similarity = joint_oks(predictions.xy, table.keypoints[index], area[index], truth.sigmas)
     columns = {
         "labelled": labelled.sum(0),
         "mean_px": distance.mean(0),
         "median_px": np.ma.median(distance, axis=0),
         "mean_normalised": normalised.mean(0),
-        "mean_oks": similarity.mean(0),
+        "mean_oks": np.ma.masked_array(similarity, ~labelled).mean(0),
     }
-    # What is masked becomes None in a list.
+    # Masked values become None in a list.
     rows = zip(*(np.ma.asarray(column).tolist() for column in columns.values()), strict=True)
-    count = (kinds(predictions, table, area, sigmas)[..., None] == np.arange(len(KINDS))).sum(0)
+    count = (error_kinds(predictions, truth, area)[..., None] == np.arange(len(KINDS))).sum(0)
     return {
         "persons": len(index),
         "labelled": int(labelled.sum()),
@@ -94,12 +92,12 @@ def breakdown(predictions: Predictions, instances: Sequence[Instance], skeleton:
 
 
 def areas(table: InstanceTable) -> tuple[np.ndarray, str]:
-    """Area of every person, square px, and where it comes from.
+    """Return the area of every person, square px, and its source.
 
     Returns:
-        (P,), the annotation's, or where it has none 0.53 of the rectangle that its labelled joints span (boxes of such
-        sets may be those of crops or of whole images), of the box if they span none; positive for persons with a
-        labelled joint. And of those: ``annotation``, ``0.53 of the joints' extent``, or both.
+        (P,): the annotation's; where it has none, 0.53 of the rectangle that its labelled joints span (boxes of such
+        sets may be those of crops or of whole images), or of the box if they span none; positive for persons with a
+        labelled joint. The source of these: ``annotation``, ``0.53 of the joints' extent``, or both.
 
     Raises:
         InputError: If a person with a labelled joint has no area, no extent and no box.
@@ -123,67 +121,63 @@ def areas(table: InstanceTable) -> tuple[np.ndarray, str]:
     return area, f"annotation, {other} where it has none" if known[labelled].any() else other
 
 
-def kinds(predictions: Predictions, table: InstanceTable, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """Kind of every joint's prediction.
+def error_kinds(predictions: Predictions, truth: Truth, area: np.ndarray) -> np.ndarray:
+    """Return the kind of every joint's prediction.
 
     Args:
         predictions: Of annotated boxes.
-        table: What the predictions' indices point to, with everybody else in the images.
-        area: (P,) of everybody in the table, square px, positive where a joint is labelled.
-        sigmas: (K,).
+        truth: Its instances hold everybody else in the images, too.
+        area: (P,) of all instances, square px, positive where a joint is labelled.
 
     Returns:
         (N, K) positions in `KINDS`, -1 where the joint is not labelled.
     """
-    labelled = table.weight > 0
-    # Squared distances, in units of the similarity's exponent, within which a point is near; none is near no label.
-    width = np.where(labelled, 2 * area[:, None] * np.square(2 * sigmas), -1)
-    truth, xy = table.keypoints.astype(float), predictions.xy.astype(float)
-    own = np.square(xy - truth[predictions.index]).sum(-1)
-    good, near = (own <= -np.log(least) * width[predictions.index] for least in (GOOD, NEAR))
-    lost = labelled[predictions.index] & ~near
+    index, xy = predictions.index, predictions.xy.astype(float)
+    labelled, keypoints = truth.labelled[index], truth.instances.keypoints.astype(float)
+    # Squared distances within which a point is near, in units of the similarity's exponent; nothing is near to a joint
+    # without label.
+    width = np.where(truth.labelled, 2 * area[:, None] * np.square(2 * truth.sigmas), -1)
+    own = np.square(xy - keypoints[index]).sum(-1)
+    good, near = (own <= -np.log(least) * width[index] for least in (GOOD, NEAR))
+    lost = labelled & ~near
     row, _ = np.nonzero(lost)
-    same, other = _elsewhere(predictions.index[row], xy[lost], table.image_id, truth, -np.log(NEAR) * width)
-    found = np.where(labelled[predictions.index], np.where(good, 0, 1), -1)
-    found[lost] = np.select([same, other], [2, 3], 4)
-    return found
+    same, other = _elsewhere(index[row], xy[lost], truth.instances.image_id, keypoints, -np.log(NEAR) * width)
+    kinds = np.where(labelled, np.where(good, 0, 1), -1)
+    kinds[lost] = np.select([same, other], [2, 3], 4)
+    return kinds
 
 
 def _elsewhere(
     person: np.ndarray, point: np.ndarray, image_id: np.ndarray, truth: np.ndarray, reach: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whether points (M, 2) of persons (M,) lie near a joint of the same person, and of another one in the image (M,).
+    """Return whether points (M, 2) of persons (M,) lie near a joint of the same person, and of another in the image.
 
     ``reach`` (P, K) is the greatest squared distance to ``truth`` (P, K, 2) at which a point is near.
     """
     _, image, size = np.unique(image_id, return_inverse=True, return_counts=True)
-    by_image, first = np.argsort(image, kind="stable"), np.cumsum(size) - size
-    # Every point with everybody in its image, one pair after the other.
+    order, first = np.argsort(image, kind="stable"), np.cumsum(size) - size
+    # Pairs of every point with everybody in its image.
     many = size[image[person]]
     which = np.repeat(np.arange(len(person)), many)
     place = np.arange(len(which)) - np.repeat(np.cumsum(many) - many, many)
-    whose = by_image[first[image[person]][which] + place]
+    other = order[first[image[person]][which] + place]
     near = np.empty(len(which), bool)
     x, y = np.ascontiguousarray(truth[..., 0]), np.ascontiguousarray(truth[..., 1])
     step = max(1, AT_ONCE // truth.shape[1])
     for start in range(0, len(which), step):
         some = slice(start, start + step)
-        of, at = whose[some], point[which[some], :, None]
+        of, at = other[some], point[which[some], :, None]
         near[some] = (np.square(x[of] - at[:, 0]) + np.square(y[of] - at[:, 1]) <= reach[of]).any(1)
-    mine = whose == person[which]
-    same, other = np.zeros(len(person), bool), np.zeros(len(person), bool)
-    same[which[near & mine]] = True
-    other[which[near & ~mine]] = True
-    return same, other
+    own = other == person[which]
+    in_same, in_other = np.zeros(len(person), bool), np.zeros(len(person), bool)
+    in_same[which[near & own]] = True
+    in_other[which[near & ~own]] = True
+    return in_same, in_other
 
 
-def _by_head(table: InstanceTable) -> bool:
-    labelled = (table.weight > 0).any(1)
-    return bool((table.head[labelled] > 0).all() and not (table.area[labelled] > 0).any())
-
-
-def _masked(values: np.ndarray, labelled: np.ndarray) -> np.ma.MaskedArray:
-    return np.ma.masked_array(values, ~labelled)
+def _by_head(truth: Truth) -> bool:
+    some = truth.labelled.any(1)
+    return bool((truth.instances.head[some] > 0).all() and not (truth.instances.area[some] > 0).any())
 
 
 def _shares(count: np.ndarray) -> dict[str, Any]:

@@ -1,72 +1,21 @@
 """Networks: backbones, heads, their cost and their weights. Nothing here knows coordinates."""
 
-from poserep.models.backbones import (
-    Hourglass,
-    HRFormer,
-    HRNet,
-    MoaiHourglass,
-    MoaiHRNet,
-    TimmFeatures,
-    TokenPose,
-    TransPoseH,
-    TransPoseR,
-    ViTPose,
-)
-from poserep.models.heads import (
-    UNREAD,
-    AxisLinear,
-    BottomUp,
-    BottomUpSR,
-    Deconv,
-    Head,
-    InterPredictor,
-    PointHead,
-    RLEHead,
-    SimplePredictor,
-    SRHead,
-    SRPose,
-    SRPredictor,
-    StackedAxes,
-    StackedMaps,
-    Stacks,
-    TokenAxes,
-    TokenMaps,
-    TokenPoints,
-    TokenRLE,
-)
+from poserep.models.backbones.hourglass import Hourglass
+from poserep.models.backbones.hrformer import HRFormer
+from poserep.models.backbones.hrnet import HRNet
+from poserep.models.backbones.moai import MoaiHourglass, MoaiHRNet
+from poserep.models.backbones.timm_features import TimmFeatures
+from poserep.models.backbones.tokenpose import TokenPose
+from poserep.models.backbones.transpose import TransPoseH, TransPoseR
+from poserep.models.backbones.vitpose import ViTPose
+from poserep.models.heads.axis_linear import AxisLinear
+from poserep.models.heads.base import Head, HeadSpec, Stacks
+from poserep.models.heads.bottomup import UNREAD, BottomUp, BottomUpSR
+from poserep.models.heads.deconv import Deconv
+from poserep.models.heads.points import PointHead, RLEHead
+from poserep.models.heads.predictors import InterPredictor, SimplePredictor, SRPredictor
+from poserep.models.heads.sr import SRHead
+from poserep.models.heads.srpose import SRPose
+from poserep.models.heads.stacked import StackedAxes, StackedMaps
+from poserep.models.heads.tokens import TokenAxes, TokenMaps, TokenPoints, TokenRLE
 from poserep.models.model import Backbone, PoseNet
-
-__all__ = [
-    "UNREAD",
-    "AxisLinear",
-    "Backbone",
-    "BottomUp",
-    "BottomUpSR",
-    "Deconv",
-    "HRFormer",
-    "HRNet",
-    "Head",
-    "Hourglass",
-    "InterPredictor",
-    "MoaiHRNet",
-    "MoaiHourglass",
-    "PointHead",
-    "PoseNet",
-    "RLEHead",
-    "SRHead",
-    "SRPose",
-    "SRPredictor",
-    "SimplePredictor",
-    "StackedAxes",
-    "StackedMaps",
-    "Stacks",
-    "TimmFeatures",
-    "TokenAxes",
-    "TokenMaps",
-    "TokenPoints",
-    "TokenPose",
-    "TokenRLE",
-    "TransPoseH",
-    "TransPoseR",
-    "ViTPose",
-]

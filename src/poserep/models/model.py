@@ -10,13 +10,14 @@ from poserep.models.heads.base import Head
 
 
 class Backbone(Protocol):
-    """What is known about a backbone.
+    """What the rest of the code knows of a backbone.
 
-    One is built with its own options and, as far as its constructor names them, ``in_channels`` (of the images),
-    ``size`` (of the input) and ``num_keypoints``.
+    A backbone is built with its own options and, as far as its constructor names them, ``in_channels`` (of the images),
+    ``size`` (height and width of the input), ``num_keypoints``, and ``multiscale=True`` if the head reads maps of
+    several resolutions.
 
     Attributes:
-        channels: Of each map, or of the keypoint tokens.
+        channels: Channels of each map, fine to coarse; for keypoint tokens, their width.
         strides: Input px per position of each map; empty if the backbone gives keypoint tokens.
         multiple: Height and width of the input must be multiples of this.
     """
@@ -26,19 +27,19 @@ class Backbone(Protocol):
     multiple: int
 
     def __call__(self, image: Tensor) -> Sequence[Tensor]:
-        """Normalised image (B, C, H, W) to maps, fine to coarse, or to one tensor of keypoint tokens (B, K, D)."""
+        """Turn normalised images (B, C, H, W) into maps, fine to coarse, or one tensor of keypoint tokens (B, K, D)."""
 
 
 class PoseNet(nn.Module):
-    """Images to outputs, normalisation included.
+    """Normalises images and passes them through backbone and head.
 
     Args:
         backbone: See `Backbone`.
         head: Emits what the codec reads.
-        mean: Per channel, of values in [0, 1]; there are as many channels as means.
-        std: Per channel, of values in [0, 1].
+        mean: Mean of each channel, whose values are in [0, 1]; there are as many channels as means.
+        std: Standard deviation of each channel.
         peak: The value of a pixel that counts as 1: 255 for bytes, 1 for depths in metres.
-        channels_last: Memory layout of the images that enter the backbone.
+        channels_last: Whether images enter the backbone in the memory layout "channels last".
     """
 
     def __init__(
@@ -59,11 +60,11 @@ class PoseNet(nn.Module):
 
     @property
     def channels(self) -> int:
-        """Of the images."""
+        """Return the number of channels of the images."""
         return len(self.scale)
 
     def forward(self, image: Tensor) -> Any:
-        """(B, C, H, W) uint8, or float32 for depths, to what the head emits."""
+        """Turn images (B, C, H, W), uint8 or for depths float32, into what the head emits."""
         x = image * self.scale + self.offset
         if self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)

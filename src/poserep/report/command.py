@@ -8,26 +8,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from poserep.cli import parser_of
-from poserep.report.collect import read, report
-from poserep.report.outputs import latex, markdown
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The command ``poserep report``."""
+    """Run the command ``poserep report``."""
     parser = parser_of("report", __doc__)
     parser.add_argument("table", help="name of a sweep, or of any folder of runs")
     parser.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder that holds it (runs)")
     formats = ("terminal", "markdown", "latex", "csv")
-    parser.add_argument("--format", choices=formats, help="only print the table, so")
+    parser.add_argument("--format", choices=formats, help="print the table in this format and write nothing")
     options = parser.parse_args(arguments)
+    # Help needs none of the modules that read runs.
+    from poserep.report.study import read_report, write_report
+
     study = options.runs / options.table
     if options.format is None:
-        report(study)
+        write_report(study)
         return
-    found = read(study)
+    report = read_report(study)
     if options.format == "terminal":
-        found.show()
-    elif options.format == "csv":
-        print(found.csv(), end="")
+        report.show()
     else:
-        print({"markdown": markdown, "latex": latex}[options.format](found.sheets), end="")
+        print(getattr(report, options.format)(), end="")

@@ -1,6 +1,5 @@
-"""From a composed configuration to a run directory, which is all that a run reads."""
+"""From a composed configuration to a run directory: validated, resolved, named, and written as config.yaml."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
@@ -9,27 +8,28 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from poserep.config import CONF, RunSchema, keys
+from poserep.config import RunSchema
 from poserep.errors import InputError, suggestion
 from poserep.geometry import ALIGNMENTS
+from poserep.overrides import CONF, keys
 from poserep.runs.identity import contents, files_of, name_of
-from poserep.runs.records import finished
+from poserep.runs.rundir import RunDir
 
-# Groups whose settings are read one by one, so that a wrong name goes unseen; those of the others are arguments.
+# Groups whose keys are read one by one, so that nothing would notice a wrong name; in other groups keys are arguments.
 READ = ("data", "optim", "representation", "trainer")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 
 
 def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dict[str, Any]:
-    """The configuration of a run as its config.yaml holds it.
+    """Resolve and validate a composed configuration, as config.yaml holds it.
 
     Args:
         cfg: The composed configuration.
-        backbone: The name by which it was chosen.
-        imported: Hash of the file that the weights are from, for a run that is not trained.
+        backbone: The name of the backbone's file in conf/backbone.
+        imported: Hash of the file that the weights come from, for a run that is not trained.
 
     Raises:
-        InputError: If a key is unknown, one that must be given is not, or a setting makes no sense (`poserep.checks`).
+        InputError: If a key is unknown, a mandatory one is missing, or a value is out of range (see `check`).
     """
     known = [field.name for field in fields(RunSchema)]
     for key in (str(key) for key in cfg if key not in (*known, "hydra")):
@@ -51,35 +51,33 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     return {str(key): value for key, value in config.items()}
 
 
-def missing(config: dict[str, Any]) -> list[Path]:
-    """The files without which a run cannot begin."""
+def missing_files(config: dict[str, Any]) -> list[Path]:
+    """Return the files that a resolved configuration needs and that do not exist."""
     files = files_of(config)
     boxes = config["boxes"]
     needed = [name for name in files if name != "skeleton" and (name != "detections" or not boxes or "det" in boxes)]
     return [files[name] for name in needed if not files[name].exists()]
 
 
-def prepare(cfg: DictConfig, backbone: str, imported: str | None = None) -> Path:
-    """Make the run directory of a configuration, with config.yaml in it; one that has finished is left as it is.
-
-    What `resolved` takes, and raises.
-    """
-    config = resolved(cfg, backbone, imported)
-    run_dir = Path(cfg.runs) / cfg.study / name_of(config)
-    if finished(run_dir):
+def create_run(config: dict[str, Any]) -> RunDir:
+    """Create the run directory of a resolved configuration and write config.yaml; a finished run is left as it is."""
+    run_dir = RunDir(Path(config["runs"]) / config["study"] / name_of(config))
+    if run_dir.finished:
         return run_dir
-    # What it pointed to, another table's run, has been deleted since.
-    if run_dir.is_symlink():
-        run_dir.unlink()
-    run_dir.mkdir(parents=True, exist_ok=True)
-    partial = run_dir / f".config.{os.getpid()}"
-    OmegaConf.save(OmegaConf.create(config), partial)
-    partial.replace(run_dir / "config.yaml")
+    # A link to another table's run that has been deleted since.
+    if run_dir.path.is_symlink():
+        run_dir.path.unlink()
+    run_dir.write_config(OmegaConf.to_yaml(OmegaConf.create(config)))
     return run_dir
 
 
+def prepare(cfg: DictConfig, backbone: str, imported: str | None = None) -> RunDir:
+    """Resolve a composed configuration and create its run directory; see `resolved` and `create_run`."""
+    return create_run(resolved(cfg, backbone, imported))
+
+
 def check(cfg: DictConfig) -> None:
-    """Refuse a configuration that would not do what it says.
+    """Refuse keys that nothing reads and values out of range.
 
     Raises:
         InputError: If a group has a key that none of its files has, or a setting of training is out of range.
@@ -102,7 +100,7 @@ def check(cfg: DictConfig) -> None:
 
 @cache
 def keys_of(group: str) -> tuple[str, ...]:
-    """The keys that the files of a group have between them."""
+    """Return all keys in the files of a configuration group."""
     found: set[str] = set()
     for path in (CONF / group).glob("*.yaml"):
         found |= {str(key) for key in OmegaConf.load(path)}

@@ -1,4 +1,4 @@
-"""What makes two runs the same, and what a run is called."""
+"""What makes two runs the same, and how a run is named."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 from poserep.files import file_hash
 
-# Where a run happens and what watches it change nothing about what it is. Files count by content, see `contents`.
+# Keys that say where a run happens or what watches it, and change no number. Files count by content: see `contents`.
 ELSEWHERE = (
     "runs",
     "study",
@@ -30,7 +30,7 @@ ELSEWHERE = (
 
 
 def identity(config: Mapping[Any, Any]) -> str:
-    """Eight hex digits of the resolved configuration without paths and hardware."""
+    """Return eight hex digits of the hash of a resolved configuration without paths and hardware."""
     kept = json.loads(json.dumps(config))
     for dotted in ELSEWHERE:
         *parents, last = dotted.split(".")
@@ -42,7 +42,7 @@ def identity(config: Mapping[Any, Any]) -> str:
 
 
 def files_of(config: Mapping[Any, Any]) -> dict[str, Path]:
-    """The files that a resolved configuration names, by what they are; data that a run prepares itself are none."""
+    """Return the files that a resolved configuration names, by role; data that the run draws itself are left out."""
     data, weights = config["data"], config["backbone"].get("weights")
     files = {"weights": Path(weights)} if weights else {}
     if not data["prepare"]:
@@ -57,18 +57,18 @@ def files_of(config: Mapping[Any, Any]) -> dict[str, Path]:
 
 
 def contents(config: Mapping[Any, Any]) -> dict[str, str]:
-    """Hashes of the files that a resolved configuration names, so that they are part of its identity.
+    """Return the hashes of the files that a resolved configuration names, as part of its identity.
 
-    Data that the run prepares itself follow from its configuration. Missing files are left to those who read them, but
-    initial weights that are missing are not the same as none.
+    Data that the run draws itself follow from its configuration. Missing files have no hash, except that missing
+    initial weights are told from none.
     """
     files = files_of(config)
-    found = {name: file_hash(path) for name, path in files.items() if path.is_file()}
-    return {**found, "weights": "missing"} if "weights" in files and "weights" not in found else found
+    hashes = {name: file_hash(path) for name, path in files.items() if path.is_file()}
+    return {**hashes, "weights": "missing"} if "weights" in files and "weights" not in hashes else hashes
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys of a configuration; lists stay values."""
+    """Return a configuration's values by dotted key; lists are values."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
@@ -76,11 +76,11 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def beneath(key: str, parents: Iterable[str]) -> bool:
-    """Whether a dotted key is one of the parents, or within one."""
+    """Whether a dotted key is one of the parents or lies below one."""
     return any(key == parent or key.startswith(f"{parent}.") for parent in parents)
 
 
 def name_of(config: dict[str, Any]) -> str:
-    """The name of a run's directory, of its resolved configuration."""
-    about = [config["representation"]["name"], config["names"]["backbone"], config["data"]["name"]]
-    return "-".join([*about, str(config["input_size"]), f"s{config['seed']}", identity(config)])
+    """Return the name of a run's directory: what it is in words, and its identity."""
+    words = [config["representation"]["name"], config["names"]["backbone"], config["data"]["name"]]
+    return "-".join([*words, str(config["input_size"]), f"s{config['seed']}", identity(config)])

@@ -1,4 +1,8 @@
-"""Asking a training to stop: it saves what it has after the running step, and goes on from there when run again."""
+"""Stop requests: a training that is asked to stop saves a checkpoint after the running step and continues from it.
+
+SIGTERM, SIGUSR1 and SIGUSR2 ask, a stop file of the sweep or of the launcher asks, and so does the death of the
+process that started the run.
+"""
 
 import os
 import signal
@@ -9,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from poserep.errors import Stopped
-from poserep.runs.processes import lives
+from poserep.runs.lease import is_alive
 
-# Given to the processes of a sweep: who started them; a file by which its cells are told to stop, or to leave what has
-# not begun; whether a cell that fails is to tell the others so.
-PARENT, FILE, FAIL_FAST = "POSEREP_PARENT", "POSEREP_STOP", "POSEREP_FAIL_FAST"
-# Several such files, of which each may say so; for the processes of a distributed run, beside the sweep's their own.
-FILES = "POSEREP_STOPS"
+# Environment variables for the processes of a sweep: who started them; the file by which the sweep's cells are told to
+# stop, or not to begin; whether a cell that fails is to tell the others so.
+PARENT, STOP_FILE, FAIL_FAST = "POSEREP_PARENT", "POSEREP_STOP", "POSEREP_FAIL_FAST"
+# Several such files, any of which may ask: the ranks of a distributed run watch their launcher's beside the sweep's.
+STOP_FILES = "POSEREP_STOPS"
 SIGNALS = ("SIGTERM", "SIGUSR1", "SIGUSR2")
 POLL = 1.0
 
 
-class Request:
-    """Whether this process is to stop, which signals, a file, or the death of the process that started it may ask.
+class StopRequest:
+    """Whether this process is asked to stop.
 
     Attributes:
         why: What asked; empty while nothing has.
@@ -32,11 +36,11 @@ class Request:
         self.why, self.lost = "", False
 
     def ask(self, why: str) -> None:
-        """Stop at the next opportunity."""
+        """Ask to stop at the next opportunity; the first reason is kept."""
         self.why = self.why or why
 
     def lose(self) -> None:
-        """Stop and leave everything as it is."""
+        """Ask to stop without saving anything, as another process has the run."""
         self.lost = True
         self.ask("another process has taken the run over")
 
@@ -46,7 +50,7 @@ class Request:
             raise Stopped(self.why)
 
     def catch_signals(self) -> None:
-        """Let signals ask; only the main thread can, others leave that to it."""
+        """Let signals ask; only a process's main thread can receive them."""
         if threading.current_thread() is threading.main_thread():
             for name in SIGNALS:
                 signal.signal(getattr(signal, name), self._on_signal)
@@ -55,8 +59,8 @@ class Request:
         self.ask(signal.Signals(number).name)
 
     @contextmanager
-    def listening(self) -> Iterator["Request"]:
-        """Listen to everything that may ask, and afterwards as before."""
+    def listening(self) -> Iterator["StopRequest"]:
+        """Listen to everything that may ask, and restore the signal handlers afterwards."""
         main = threading.current_thread() is threading.main_thread()
         before = {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS} if main else {}
         self.catch_signals()
@@ -72,27 +76,23 @@ class Request:
                 signal.signal(getattr(signal, name), handler)
 
     def _watch(self, ended: threading.Event) -> None:
-        parent, named = os.environ.get(PARENT), os.environ.get(FILES) or os.environ.get(FILE, "")
-        files = [Path(file) for file in named.split(os.pathsep) if file]
+        parent = os.environ.get(PARENT)
+        names = os.environ.get(STOP_FILES) or os.environ.get(STOP_FILE, "")
+        files = [Path(name) for name in names.split(os.pathsep) if name]
         while not ended.wait(POLL):
-            if any(stops(file) for file in files):
+            if any(file.is_file() and file.read_text() == "stop" for file in files):
                 self.ask("whoever started it was told to stop")
-            if parent and not lives(int(parent)):
+            if parent and not is_alive(int(parent)):
                 self.ask("the process that started it ended")
 
 
-def stops(file: Path) -> bool:
-    """Whether the file asks running cells to stop."""
-    return file.is_file() and file.read_text() == "stop"
-
-
-def told_to_leave() -> bool:
-    """Whether the sweep begins no more cells."""
-    file = os.environ.get(FILE)
+def sweep_is_ending() -> bool:
+    """Whether the sweep of this process begins no more cells."""
+    file = os.environ.get(STOP_FILE)
     return bool(file) and Path(str(file)).is_file()
 
 
-def leave_the_rest() -> None:
-    """Let the sweep begin no more cells, if it is to end with the first that fails."""
-    if os.environ.get(FAIL_FAST) and not told_to_leave():
-        Path(os.environ[FILE]).write_text("failed")
+def end_sweep_after_failure() -> None:
+    """Let the sweep of this process begin no more cells, if it is to end with the first that fails."""
+    if os.environ.get(FAIL_FAST) and not sweep_is_ending():
+        Path(os.environ[STOP_FILE]).write_text("failed")

@@ -1,10 +1,15 @@
-"""One process per device, started by us: Lightning's launcher would run a whole Hydra sweep again in each."""
+"""Processes of a run, one per device.
+
+They are started here and not by Lightning, whose launcher would run a whole Hydra sweep again in each. Torchrun does
+the rendezvous; run as a module, this one is torchrun without the page that it prints when a process fails, as the
+process itself has recorded why.
+"""
 
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,92 +18,80 @@ from typing import Any
 from poserep.errors import Failed
 from poserep.runs import interrupt
 
-
-def launch(program: str, arguments: Sequence[str], devices: int, work: Callable[[], Any], saves: bool = False) -> None:
-    """Do ``work`` here if there is one device or this is one of several processes; otherwise start those.
-
-    Args:
-        program: Module whose ``main`` does the same work, for the processes.
-        arguments: For it.
-        devices: How many processes.
-        work: What to do in a process.
-        saves: As `start` takes it.
-
-    Raises:
-        Failed: If a process failed; it has said why.
-    """
-    if devices == 1 or "LOCAL_RANK" in os.environ:
-        work()
-        return
-    start(program, arguments, devices, saves=saves)
+# A second signal would break torchrun, and its processes would stay behind: it handles all that a scheduler may send.
+TORCHRUN = ("--standalone", "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2")
+SHUTDOWN = "--shutdown-timeout=120"
 
 
-def start(
+def is_rank() -> bool:
+    """Whether this process is one of several of a distributed run."""
+    return "LOCAL_RANK" in os.environ
+
+
+def launch(
     program: str, arguments: Sequence[str], devices: int, gpus: Sequence[str] | None = None, saves: bool = False
 ) -> None:
-    """Run a module's ``main`` in processes of its own, one for each device, and wait.
+    """Run a module as a program in processes of its own, one for each device, and wait.
 
-    What kills them leaves this process alive. Signals that ask to stop are passed on.
+    Whatever kills them leaves this process alive. Signals that ask to stop are passed on.
 
     Args:
         program: The module.
-        arguments: For it.
-        devices: How many processes.
-        gpus: Names of those to use; None: those that are visible.
-        saves: Whether it listens as `poserep.runs.interrupt` does, to save and end by itself, or may just be ended.
+        arguments: Its command line.
+        devices: The number of processes.
+        gpus: The GPUs to use, as in CUDA_VISIBLE_DEVICES; None for those that are visible.
+        saves: Whether the program listens to stop requests (`poserep.runs.interrupt`), to save and end by itself.
 
     Raises:
-        Failed: If one failed.
+        Failed: If a process failed; the message says how it ended.
     """
     command = [sys.executable]
     environment = {**os.environ, interrupt.PARENT: str(os.getpid())}
     if gpus is not None:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     with TemporaryDirectory(prefix="poserep-") as folder:
-        file = Path(folder) / "stop" if devices > 1 and saves else None
+        stop_file = Path(folder) / "stop" if devices > 1 and saves else None
         if devices > 1:
-            command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
-            # A scheduler may signal it too, of which it would die and leave its processes behind.
-            command += ["--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2", "--shutdown-timeout=120"]
-            # One thread a process is torchrun's own default; it says so loudly unless told.
+            command += ["-m", "poserep.runs.launch", *TORCHRUN, SHUTDOWN, f"--nproc-per-node={devices}"]
+            # Torchrun sets this too, with a warning unless it is given.
             environment = {"OMP_NUM_THREADS": "1", **environment}
-        if file:
-            of_sweep = os.environ.get(interrupt.FILE)
-            environment[interrupt.FILES] = os.pathsep.join([*([of_sweep] if of_sweep else []), str(file)])
-        # A second signal breaks torchrun, so it does not hear those that are meant for all that this process started.
-        alone = file is not None
-        child = subprocess.Popen([*command, "-m", program, *arguments], env=environment, start_new_session=alone)
-        with child, _passing_on(child, file):
+        if stop_file:
+            sweep_file = os.environ.get(interrupt.STOP_FILE)
+            environment[interrupt.STOP_FILES] = os.pathsep.join([*filter(None, [sweep_file]), str(stop_file)])
+        # In a session of its own, torchrun does not hear the signals that a scheduler sends to the whole group.
+        own_session = stop_file is not None
+        child = subprocess.Popen([*command, "-m", program, *arguments], env=environment, start_new_session=own_session)
+        with child, _passing_signals_on(child, stop_file):
             try:
                 code = child.wait()
             except KeyboardInterrupt:
-                if file:
-                    file.write_text("stop")
+                if stop_file:
+                    stop_file.write_text("stop")
                 child.wait()
                 raise
     if code:
-        raise Failed(f"{program} {' '.join(arguments)}: {ending(code)}")
+        raise Failed(describe_exit(code))
 
 
-def ending(code: int) -> str:
-    """What an exit status says."""
+def describe_exit(code: int) -> str:
+    """Say in words how a process ended, given its exit status as `subprocess` has it."""
     if code >= 0:
-        return f"a process failed (exit {code}); its message is above"
+        return f"the process ended with exit status {code}"
     name = signal.Signals(-code).name
     return f"killed by {name}" + ("; was the machine out of memory?" if name == "SIGKILL" else "")
 
 
 @contextmanager
-def _passing_on(child: subprocess.Popen, file: Path | None) -> Iterator[None]:
-    """Let a child hear of signals; by a file if one is given."""
+def _passing_signals_on(child: subprocess.Popen, stop_file: Path | None) -> Iterator[None]:
+    """Pass stop signals on to a child, through a stop file if one is given."""
     before = {}
     for name in interrupt.SIGNALS:
         number = getattr(signal, name)
         earlier = signal.getsignal(number)
 
         def pass_on(number: int, frame: Any, earlier: Any = earlier) -> None:
-            if file:
-                file.write_text("stop")
+            if stop_file:
+                stop_file.write_text("stop")
             elif child.poll() is None:
                 child.send_signal(number)
             if callable(earlier):
@@ -108,10 +101,26 @@ def _passing_on(child: subprocess.Popen, file: Path | None) -> Iterator[None]:
             before[number] = earlier
             signal.signal(number, pass_on)
         except ValueError:
-            # Not the main thread: whoever is there hears signals.
+            # Only the main thread receives signals; in another one there is nothing to restore.
             before.pop(number)
     try:
         yield
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
+
+
+def torchrun() -> int:
+    """Run torchrun on this process's command line; its exit status."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main
+
+    try:
+        main()
+    except ChildFailedError:
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(torchrun())

@@ -1,4 +1,4 @@
-"""Who is at work on a run directory, so that no two processes are, on one machine or on several that share files."""
+"""Leases: at most one process works on a run directory, on one machine or on several that share files."""
 
 import json
 import os
@@ -10,72 +10,71 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from poserep.runs.processes import began, lives
-
-# Seconds between signs of life, and without one until a holder on another machine counts as dead.
-BEAT, EXPIRE = 10.0, 120.0
+# Seconds between two heartbeats, and without one until a holder on another machine counts as dead.
+HEARTBEAT, EXPIRY = 10.0, 120.0
 
 
-def holder(folder: Path, expire: float = EXPIRE) -> dict[str, Any] | None:
-    """Who holds a folder's lease: ``host``, ``pid`` and ``since`` (Unix time), or None if nobody alive does."""
+def holder(folder: Path, expiry: float = EXPIRY) -> dict[str, Any] | None:
+    """Return the living holder of a folder's lease: ``host``, ``pid`` and ``since`` (Unix time); None without one."""
     newest = _newest(folder)
-    return _living(newest, expire) if newest else None
+    return _living_holder(newest, expiry) if newest else None
 
 
-def by_whom(found: dict[str, Any] | None) -> str:
-    """Of a lease's holder."""
-    return f"by process {found['pid']} on {found['host']}" if found else "by another process"
+def by_whom(holder: dict[str, Any] | None) -> str:
+    """Name the holder of a lease for a message."""
+    return f"by process {holder['pid']} on {holder['host']}" if holder else "by another process"
 
 
-def ours(folder: Path) -> bool:
-    """Whether the process that has the lease, or had it when it died, was started together with this one."""
+def held_by_this_launch(folder: Path) -> bool:
+    """Whether the process that holds the lease, or held it when it died, was started together with this one."""
     newest = _newest(folder)
-    found = _read(newest) if newest else None
-    return found is not None and found["launch"] == _launch()
+    record = _read(newest) if newest else None
+    return record is not None and record["launch"] == _launch()
 
 
 class Lease:
-    """Held by at most one process; taken over from one that died, without a moment in which two have it.
+    """A lease on a folder, held by at most one process.
 
-    Each taking makes a file of the next number, which only one process can make; the highest number holds. On the
-    machine of the holder its process is looked at, on others the time of its last sign of life.
+    Each acquisition creates ``lease.N`` with the next number, which only one process can do; the highest number holds.
+    So a lease is taken over from a dead holder without a moment in which two processes have it. Whether a holder on
+    this machine lives is asked of the kernel; on other machines the time of its last heartbeat decides.
 
     Args:
         folder: What is leased.
-        lost: Called from another thread if somebody else has taken it, as after this machine was asleep.
-        beat: Seconds between signs of life.
-        expire: Seconds without one until the holder counts as dead.
+        on_lost: Called from another thread if another process has taken over, as after this machine was asleep.
+        heartbeat: Seconds between two heartbeats.
+        expiry: Seconds without a heartbeat until a holder on another machine counts as dead.
     """
 
     def __init__(
         self,
         folder: Path,
-        lost: Callable[[], None] = lambda: None,
-        beat: float = BEAT,
-        expire: float = EXPIRE,
+        on_lost: Callable[[], None] = lambda: None,
+        heartbeat: float = HEARTBEAT,
+        expiry: float = EXPIRY,
     ) -> None:
-        self.folder, self.lost, self.beat, self.expire = folder, lost, beat, expire
+        self.folder, self.on_lost, self.heartbeat, self.expiry = folder, on_lost, heartbeat, expiry
         self.path: Path | None = None
-        self._ended = threading.Event()
+        self._released = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def take(self) -> bool:
-        """Take it unless somebody alive has it; says whether that worked."""
-        # Judged and outnumbered is the same one: a lease that is taken in between has the number that this one wants.
+    def acquire(self) -> bool:
+        """Acquire the lease unless a living process holds it; return whether that succeeded."""
+        # Check and claim use one snapshot: if another process claims in between, our link fails.
         newest = _newest(self.folder)
-        if newest is not None and _living(newest, self.expire) is not None:
+        if newest is not None and _living_holder(newest, self.expiry) is not None:
             return False
         path = self.folder / f"lease.{_number(newest) + 1 if newest else 0}"
-        about = {
+        record = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "began": began(os.getpid()),
+            "began": process_start(os.getpid()),
             "since": time.time(),
             "launch": _launch(),
         }
-        # A file appears under its name with its content or not at all.
+        # Linking makes the file appear with its content, or fail if the name is taken.
         partial = self.folder / f".lease.{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}"
-        partial.write_text(json.dumps(about))
+        partial.write_text(json.dumps(record))
         try:
             os.link(partial, path)
         except FileExistsError:
@@ -83,29 +82,29 @@ class Lease:
         finally:
             partial.unlink()
         self.path = path
-        self._thread = threading.Thread(target=self._live, daemon=True)
+        self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
         return True
 
-    def give_back(self) -> None:
-        """End it."""
-        self._ended.set()
+    def release(self) -> None:
+        """Give the lease up."""
+        self._released.set()
         if self._thread is not None:
             self._thread.join()
         if self.path is not None:
-            # The holder's own last: until then nobody else can take it.
+            # Our own file goes last: until then nobody else can acquire the lease.
             for path in sorted(self.folder.glob("lease.*"), key=_number):
                 if _number(path) <= _number(self.path):
                     path.unlink(missing_ok=True)
         self.path = None
 
-    def _live(self) -> None:
+    def _beat(self) -> None:
         assert self.path is not None
-        while not self._ended.wait(self.beat):
+        while not self._released.wait(self.heartbeat):
             if _newest(self.folder) != self.path:
-                self.lost()
+                self.on_lost()
                 return
-            # Shared files may be out of reach for a while.
+            # A network file system may be out of reach for a while.
             with suppress(OSError):
                 os.utime(self.path)
 
@@ -113,7 +112,38 @@ class Lease:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.give_back()
+        self.release()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process with that number runs on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        # The process exists and belongs to another user.
+        pass
+    stat = _kernel_stat(pid)
+    # Z and X: it has ended, and its parent has not collected its exit status yet.
+    return stat is None or stat[0] not in "ZX"
+
+
+def process_start(pid: int) -> str | None:
+    """Return when a process was started, in clock ticks since boot; None where the kernel does not tell.
+
+    With the start time a process is told from a later one that was given the same number.
+    """
+    stat = _kernel_stat(pid)
+    return stat[19] if stat else None
+
+
+def _kernel_stat(pid: int) -> list[str] | None:
+    try:
+        # The fields begin after the process's name in parentheses, which may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
 
 
 def _number(path: Path) -> int:
@@ -126,31 +156,26 @@ def _newest(folder: Path) -> Path | None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        record: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
         return None
-    return found
+    return record
 
 
-def _living(path: Path, expire: float) -> dict[str, Any] | None:
-    """What a lease says, if its holder is alive."""
-    found = _read(path)
-    if found is None:
+def _living_holder(path: Path, expiry: float) -> dict[str, Any] | None:
+    record = _read(path)
+    if record is None:
         return None
-    if found["host"] == socket.gethostname():
-        return found if _alive(found) else None
+    if record["host"] == socket.gethostname():
+        same_process = record["began"] in (None, process_start(record["pid"]))
+        return record if is_alive(record["pid"]) and same_process else None
     try:
         age = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return None
-    return found if age < expire else None
+    return record if age < expiry else None
 
 
 def _launch() -> str:
-    """The same for all processes of a distributed run, and for no others."""
+    # The same for all processes of a distributed run, and for no others.
     return os.environ.get("TORCHELASTIC_RUN_ID") or f"{socket.gethostname()}.{os.getpid()}"
-
-
-def _alive(found: dict[str, Any]) -> bool:
-    # Another process may have got the number since.
-    return lives(found["pid"]) and found["began"] in (None, began(found["pid"]))

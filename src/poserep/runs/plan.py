@@ -1,4 +1,4 @@
-"""Which runs a table has asked for, as files beside them: what is missing is known, and so is what a run stands for."""
+"""The cells of a table, kept as files beside its runs: what was asked for is known before and after it has run."""
 
 import fcntl
 import json
@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from poserep.files import write_json
-from poserep.runs.lease import holder
-from poserep.runs.records import finished
+from poserep.runs.rundir import RunDir
 
 FOLDER = "cells"
 
@@ -20,10 +18,10 @@ class Cell:
     """One run of a table, which may stand for several rows.
 
     Attributes:
-        overrides: Of the configuration.
-        rows: Names of the rows.
-        arguments: Those of the overrides that came from the command line and not from the table, seeds aside.
-        mode: Of the table.
+        overrides: The overrides that make its configuration.
+        rows: The names of the rows.
+        arguments: The overrides that came from the command line and not from the table, seeds aside.
+        mode: The table's mode, ``published`` or ``controlled``.
     """
 
     overrides: tuple[str, ...]
@@ -38,8 +36,8 @@ class Use:
 
     Attributes:
         mode: ``published`` or ``controlled``.
-        rows: Names of the rows.
-        arguments: What the command line changed of them.
+        rows: The names of the rows.
+        arguments: What the command line changed in them.
     """
 
     mode: str
@@ -49,11 +47,11 @@ class Use:
 
 @dataclass(frozen=True)
 class Planned:
-    """A run that a table has asked for.
+    """A run that a table asked for.
 
     Attributes:
-        name: Of its run directory.
-        overrides: That make it.
+        name: The name of its run directory.
+        overrides: The overrides that make its configuration.
         uses: What it stands for, in the order in which it was asked for.
     """
 
@@ -63,78 +61,60 @@ class Planned:
 
 
 def remember(study: Path, name: str, cell: Cell) -> None:
-    """Note that a table wants a run; what it stood for before is kept."""
+    """Record that a table asks for a run, beside what the run stood for before."""
     path = study / FOLDER / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path.parent):
+    with _locked(path.parent):
         rows = {(use.mode, use.arguments): use.rows for use in _read(path).uses} if path.is_file() else {}
-        same = rows.get((cell.mode, cell.arguments), ())
-        rows[cell.mode, cell.arguments] = tuple(dict.fromkeys((*same, *cell.rows)))
+        earlier = rows.get((cell.mode, cell.arguments), ())
+        rows[cell.mode, cell.arguments] = tuple(dict.fromkeys((*earlier, *cell.rows)))
         uses = [{"mode": m, "rows": list(r), "arguments": list(a)} for (m, a), r in rows.items()]
         write_json(path, {"name": name, "overrides": list(cell.overrides), "uses": uses})
 
 
-def forget(study: Path, wanted: Mapping[str, Cell]) -> None:
-    """Drop what has the overrides of a wanted run under another name, which files that have changed since gave it.
+def forget(study: Path, cells: Mapping[str, Cell]) -> None:
+    """Delete the records of unfinished runs that have the overrides of a cell but another name.
 
-    Those that have finished stay.
+    A run's name follows from the contents of its files: when they change, the same cell is another run.
     """
-    names = {cell.overrides: name for name, cell in wanted.items()}
-    with _alone(study / FOLDER):
+    names = {cell.overrides: name for name, cell in cells.items()}
+    with _locked(study / FOLDER):
         for other in planned(study):
-            if names.get(other.overrides, other.name) != other.name and not finished(study / other.name):
+            if names.get(other.overrides, other.name) != other.name and not RunDir(study / other.name).finished:
                 (study / FOLDER / f"{other.name}.json").unlink()
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Not while another launcher notes what it wants of the same table."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other launchers of the same table from recording meanwhile."""
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def planned(study: Path) -> list[Planned]:
-    """All runs that have been asked for, by name."""
-    found = []
+    """Return all runs that were asked for, by name."""
+    runs = []
     for path in sorted((study / FOLDER).glob("*.json")):
-        # A launcher may forget one at any time.
+        # Another launcher may delete a record at any time.
         with suppress(FileNotFoundError):
-            found.append(_read(path))
-    return found
+            runs.append(_read(path))
+    return runs
 
 
 def _read(path: Path) -> Planned:
-    found = json.loads(path.read_text())
-    uses = tuple(Use(u["mode"], tuple(u["rows"]), tuple(u["arguments"])) for u in found["uses"])
-    return Planned(found["name"], tuple(found["overrides"]), uses)
+    record = json.loads(path.read_text())
+    uses = tuple(Use(u["mode"], tuple(u["rows"]), tuple(u["arguments"])) for u in record["uses"])
+    return Planned(record["name"], tuple(record["overrides"]), uses)
 
 
-def state_of(run_dir: Path) -> dict[str, Any]:
-    """How a run stands: ``state`` waiting, running, stopped, failed or finished, and what its record adds.
-
-    A run that died without a word still says ``running``; see `seen`.
-    """
-    path = run_dir / "status.json"
-    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    return {**found, "state": "finished"} if finished(run_dir) else {"state": "waiting", **found}
-
-
-def seen(run_dir: Path) -> dict[str, Any]:
-    """As `state_of`, for one who looks on: what says that it runs while nobody holds its lease has stopped."""
-    found = state_of(run_dir)
-    if found["state"] != "finished" and (by := holder(run_dir)):
-        return {"state": "running", "by": by}
-    return {"state": "stopped", "why": "died without a word"} if found["state"] == "running" else found
-
-
-def brief(error: str, length: int = 120) -> str:
-    """The beginning of what went wrong, in a line of so many characters at most."""
+def shorten(error: str, length: int = 120) -> str:
+    """Return the first line of an error message, cut to ``length`` characters."""
     first = " ".join(error.strip().split("\n")[0].split())
     return f"{first[: length - 3]}..." if len(first) > length else first
 
 
-def count(states: Sequence[str]) -> str:
-    """As ``3 finished, 1 failed``."""
+def count_states(states: Sequence[str]) -> str:
+    """Count states in words, as ``3 finished, 1 failed``."""
     order = ("finished", "running", "stopped", "failed", "waiting")
-    return ", ".join(f"{states.count(s)} {s}" for s in order if s in states)
+    return ", ".join(f"{states.count(state)} {state}" for state in order if state in states)

@@ -1,10 +1,10 @@
-"""How values are shown in tables."""
+"""How values of a result are read and shown in tables."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# Of calibration: title, key in a result, and whether less is better.
-MEASURES = (
+# Measures of calibration: title, key in a result, and whether less is better.
+CALIBRATION_MEASURES = (
     ("mean score", "mean_score", False),
     ("mean OKS", "mean_oks", False),
     ("ECE", "ece", True),
@@ -12,21 +12,23 @@ MEASURES = (
 )
 
 
-def undefined(value: float | None) -> bool:
-    """Whether there was nothing to measure; COCO writes -1 for that."""
+def is_undefined(value: float | None) -> bool:
+    """Return whether there was nothing to measure, which COCO marks as -1."""
     return value is None or value != value or value == -1
 
 
-def number(value: float | None, digits: int = 1) -> str:
-    """A value, or a dash where there was nothing to measure."""
-    return "–" if undefined(value) else f"{value:.{digits}f}"
+def format_number(value: float | None, digits: int = 1) -> str:
+    """Return the value as text, or a dash where there was nothing to measure."""
+    return "–" if is_undefined(value) else f"{value:.{digits}f}"
 
 
-def columns(result: Mapping[str, Any]) -> tuple[str, ...]:
-    """The values that tables show, the chief one first."""
+def shown_columns(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the metrics that tables show, the chief one first."""
     return tuple(result["columns"])
 
 
-def calibration(result: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """How well scores follow OKS on annotated boxes, by readout; empty for results from before this was recorded."""
-    return result.get("calibration", {}).get("gt", {})
+def calibration_by_readout(result: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Return how well scores follow OKS on annotated boxes; empty for results from before this was recorded."""
+    calibration: Mapping[str, Any] = result.get("calibration", {})
+    found: Mapping[str, Mapping[str, Any]] = calibration.get("gt", {})
+    return found

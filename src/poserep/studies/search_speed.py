@@ -6,7 +6,6 @@ All kernels must find the same joints. Leaves srpose-fig7.csv in runs/srpose-fig
 """
 
 import argparse
-import csv
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -15,18 +14,17 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from omegaconf import OmegaConf
-from rich.table import Table
 
-from poserep.cli import ended, wide_console
+from poserep.cli import ended
 from poserep.codecs import SRHeatmap
 from poserep.codecs.argmax import Peaks, peak
 from poserep.codecs.quarter_shift import quarter_shift
-from poserep.config import CONF, SWEEPS, compose
-from poserep.deploy.latency import cores, processor, race
-from poserep.deploy.latency.turns import spread
+from poserep.config import OmegaConf, compose
+from poserep.deploy.latency.stopwatch import cores, processor, race, seconds_of, spread
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.overrides import CONF, SWEEPS
+from poserep.runs.sheet import Sheet, numbers, texts
 from poserep.skeleton import COCO
 
 
@@ -34,9 +32,14 @@ class Timed(NamedTuple):
     """Decoding with one search.
 
     Attributes:
-        device: What it ran on, ``threads`` of a CPU, 0 on a GPU.
-        search: Its kernel, or ``rows``, the search that readouts take by default.
-        ms: Median time for one of ``batch`` crops of ``size``, between its quartiles ``p25`` and ``p75``.
+        device: What it ran on.
+        threads: CPU threads, 0 on a GPU.
+        size: Size of the crops.
+        batch: Crops at a time.
+        search: Kernel of the search, or ``rows``, the search that readouts take by default.
+        ms: Median time for one crop.
+        p25: First quartile.
+        p75: Third quartile.
         times: How many times as fast as a kernel of 1, at the medians.
     """
 
@@ -52,7 +55,7 @@ class Timed(NamedTuple):
 
 
 def heatmaps(size: Size, batch: int, device: str) -> torch.Tensor:
-    """Heatmaps (batch, 17, H, W) with a Gaussian each and noise, so that no two bins hold the maximum."""
+    """Return heatmaps (batch, 17, H, W) with a Gaussian each and noise, so that no two bins hold the maximum."""
     generator = torch.Generator().manual_seed(0)
     xy = torch.rand(batch, COCO.num_keypoints, 2, generator=generator) * torch.tensor([size.width - 1, size.height - 1])
     maps, _ = SRHeatmap(size).encode(xy, torch.ones(xy.shape[:2]))
@@ -122,49 +125,45 @@ def measure(table: dict[str, Any]) -> Iterator[Timed]:
         raise InputError("table.kernels must hold 1, to compare the others with, as --config-name srpose-fig7 has")
     device, rounds, calls, batch = (table[key] for key in ("device", "rounds", "calls", "batch"))
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-        raise InputError(f"table.device={device} is not to be had here; take cpu, or cuda where there is a GPU")
+        raise InputError(f"table.device={device} is not available here; take cpu, or cuda where there is a GPU")
     if rounds * calls < 2 or min(calls, batch) < 1:
         raise InputError(f"table.rounds={rounds}, calls={calls}, batch={batch}: take 2 calls of 1 crop, or more")
-    named = processor() if device == "cpu" else torch.cuda.get_device_name()
+    machine = processor() if device == "cpu" else torch.cuda.get_device_name()
     before = torch.get_num_threads()
     try:
-        for text in table["sizes"]:
-            functions = searches(heatmaps(Size.parse(text), batch, device), table["kernels"])
+        for size in table["sizes"]:
+            functions = searches(heatmaps(Size.parse(size), batch, device), table["kernels"])
             for threads in dict.fromkeys(n or cores() for n in table["threads"]) if device == "cpu" else (0,):
                 torch.set_num_threads(threads or before)
                 with torch.inference_mode():
-                    found = {name: spread(s) for name, s in race(functions, rounds, calls).items()}
+                    seconds = race({name: seconds_of(f) for name, f in functions.items()}, rounds, calls)
+                found = {name: spread(each) for name, each in seconds.items()}
                 for name, ms in found.items():
                     each, low, high = (ms[key] / batch for key in ("median", "p25", "p75"))
                     times = found["1"]["median"] / ms["median"]
-                    yield Timed(named, threads, text, batch, name, each, low, high, times)
+                    yield Timed(machine, threads, size, batch, name, each, low, high, times)
     finally:
         torch.set_num_threads(before)
 
 
-def write(path: Path, rows: Sequence[Timed]) -> None:
-    """Write a CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Timed._fields)
-        writer.writerows([f"{cell:.4g}" if isinstance(cell, float) else cell for cell in row] for row in rows)
+def file_sheet(rows: Sequence[Timed]) -> Sheet:
+    """Return all measurements as one table, for a file."""
+    cells = [[f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    return Sheet("", texts(*Timed._fields), cells)
 
 
-def show(title: str, rows: Sequence[Timed]) -> Table:
-    """Times by search, a column for each size and number of threads."""
+def shown_sheet(title: str, rows: Sequence[Timed]) -> Sheet:
+    """Return the times by search, with a column for each size and number of threads."""
     groups = list(dict.fromkeys((row.size, row.threads) for row in rows))
-    table = Table("kernel", title=f"{title}: ms a crop \\[quartiles], times as fast as kernel 1; {rows[0].device}")
-    for size, threads in groups:
-        table.add_column(f"{size}, threads: {threads}" if threads else size, justify="right")
-    for name in dict.fromkeys(row.search for row in rows):
-        found = [next(row for row in rows if (row.size, row.threads, row.search) == (*g, name)) for g in groups]
-        table.add_row(name, *(f"{r.ms:.3f} \\[{r.p25:.3f}, {r.p75:.3f}] {r.times:.1f}x" for r in found))
-    return table
+    cell = {(r.search, r.size, r.threads): f"{r.ms:.3f} [{r.p25:.3f}, {r.p75:.3f}] {r.times:.1f}x" for r in rows}
+    heads = [f"{size}, threads: {threads}" if threads else size for size, threads in groups]
+    lines = [[name, *(cell[name, *group] for group in groups)] for name in dict.fromkeys(row.search for row in rows)]
+    title = f"{title}: ms a crop [quartiles], times as fast as kernel 1; {rows[0].device}"
+    return Sheet(title, [*texts("kernel"), *numbers(*heads)], lines)
 
 
 def main() -> None:
-    """``make reproduce-srpose-fig7``."""
+    """Run ``make reproduce-srpose-fig7``."""
     parser = argparse.ArgumentParser(prog="python -m poserep.studies.search_speed", description=__doc__)
     parser.add_argument("--config-dir", type=Path, default=SWEEPS)
     parser.add_argument("--config-name", default="srpose-fig7", help="the sweep file, without .yaml")
@@ -174,8 +173,10 @@ def main() -> None:
     cfg = compose(given.overrides, given.config_name, given.config_dir).cfg
     table: Any = OmegaConf.to_container(cfg.table, resolve=True)
     rows = list(measure(table))
-    wide_console().print(show(table["title"], rows))
-    write(path := (CONF.parent / "results" if given.record else Path(cfg.runs) / cfg.study) / f"{cfg.study}.csv", rows)
+    shown_sheet(table["title"], rows).show()
+    path = (CONF.parent / "results" if given.record else Path(cfg.runs) / cfg.study) / f"{cfg.study}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(file_sheet(rows).csv())
     print(f"table: {path}")
 
 

@@ -1,9 +1,9 @@
-"""What the tables of sweeps/ cost to run: runs, persons, training work, and time on one device.
+"""Estimate what the tables of sweeps/ cost to run: runs, persons, training work, and time on one device.
 
 Work is true multiply-accumulates x 2 operations x 3 (forward, and backward twice as much) x persons x epochs;
-evaluation and waiting for data are not in it. Time on a device is by the training steps that were measured on it
+evaluation and waiting for data are left out. Time on a device follows from the training steps that were measured on it
 (benchmarks/results/training-steps-*.json), scaled by multiply-accumulates for networks that were not. Without such a
-record of a GPU, GPU-hours are by a rate that is assumed.
+record of a GPU, GPU-hours rest on an assumed rate.
 
 example: poserep sweep budget simcc-table1 --mode controlled
 """
@@ -15,36 +15,34 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-
 from poserep.cli import parser_of
-from poserep.config import CONF
+from poserep.config import DictConfig, OmegaConf
 from poserep.errors import InputError, nearest
-from poserep.sweeps.compositions import cells_of, compositions, names, table
-from poserep.sweeps.speeds import Record, macs_of, read_records, seconds
+from poserep.overrides import CONF
+from poserep.sweeps.files import cells_of, complete_table, compositions, table_names
 from poserep.sweeps.table import MODES
 
 RECORD = CONF.parent / "results" / "budget.csv"
-# Persons to train on: annotated ones with joints; for CrowdPose its 80,000 by the share of images that train.
+# Annotated persons with joints in the training sets; for CrowdPose its 80,000 by the share of images that train.
 PERSONS = {"coco": 149_813, "mpii": 22_246, "crowdpose": 48_000, "human4d": 73_248}
-# What current GPUs come to when they train convolutional networks, of the hundreds that they could do.
+# TFLOP/s that current GPUs reach when they train convolutional networks, of the hundreds on their data sheets.
 TFLOPS = 40.0
 COLUMNS = ("table", "mode", "runs", "person_epochs", "exaflops", "gpu", "gpu_hours", "cpu", "cpu_days")
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What a table costs.
+    """The cost of a table.
 
     Attributes:
-        name: Of the sweep file.
-        mode: Of its rows.
-        runs: How many.
+        name: The name of the sweep file.
+        mode: The mode of its rows.
+        runs: The number of runs.
         images: Persons x epochs of all runs; None if the data are the user's, whose number is not known.
-        flops: Of training.
-        hours: By device, of one such.
-        scaled: By device, how many runs were not measured as they are.
-        by: By device, on which measurements the hours rest.
+        flops: Floating point operations of training.
+        hours: Hours on one device, by device.
+        scaled: The number of runs whose network was not measured, by device.
+        measured: The names of the measured networks on which the hours rest, by device.
     """
 
     name: str
@@ -54,102 +52,105 @@ class Budget:
     flops: float
     hours: dict[str, float]
     scaled: dict[str, int]
-    by: dict[str, tuple[str, ...]]
+    measured: dict[str, tuple[str, ...]]
 
 
-class Counts:
-    """Multiply-accumulates of networks, each counted once."""
+class MacCounter:
+    """Multiply-accumulates of networks for one image; each network is counted once."""
 
     def __init__(self) -> None:
         self.known: dict[str, int] = {}
 
-    def of(self, cfg: DictConfig) -> int:
-        """For one image."""
-        about = [
-            cfg.backbone,
-            cfg.representation.head,
-            cfg.representation.codec,
-            cfg.data.skeleton,
-            cfg.data.get("pixels"),
-        ]
-        key = OmegaConf.to_yaml(OmegaConf.create([cfg.input_size, cfg.align, *map(_plain, about)]))
+    def count(self, cfg: DictConfig) -> int:
+        """Return the multiply-accumulates of a configuration's network for one image."""
+        # Building networks takes torch, which the tables themselves do not need.
+        from poserep.sweeps.step_times import macs_of
+
+        parts = [cfg.backbone, cfg.representation.head, cfg.representation.codec, cfg.data.skeleton]
+        nodes = [OmegaConf.to_container(p, resolve=True) if OmegaConf.is_config(p) else p for p in parts]
+        pixels = OmegaConf.select(cfg, "data.pixels")
+        nodes.append(OmegaConf.to_container(pixels, resolve=True) if OmegaConf.is_config(pixels) else pixels)
+        key = OmegaConf.to_yaml(OmegaConf.create([cfg.input_size, cfg.align, *nodes]))
         if key not in self.known:
             self.known[key] = macs_of(cfg)
         return self.known[key]
 
 
-def _plain(node: object) -> object:
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-
-
-def persons_of(cfg: DictConfig, ours: bool) -> int | None:
-    """To train on in an epoch; None for our own studies of photographs, which take what they are given."""
+def training_persons(cfg: DictConfig, own_study: bool) -> int | None:
+    """Return the number of persons in an epoch; None for our own studies of photographs, which take what is there."""
     if cfg.data.prepare:
-        found: int | None = cfg.data.prepare.train
+        persons: int | None = cfg.data.prepare.train
     else:
-        found = None if ours else PERSONS.get(cfg.data.name)
-    return found if found is None or cfg.trainer.limit is None else min(found, cfg.trainer.limit)
+        persons = None if own_study else PERSONS.get(cfg.data.name)
+    return persons if persons is None or cfg.trainer.limit is None else min(persons, cfg.trainer.limit)
 
 
-def budget(name: str, mode: str | None, records: Sequence[Record], counts: Counts) -> Budget:
-    """The costs of a table.
+def estimate(name: str, mode: str | None, records: Sequence, counter: MacCounter) -> Budget:
+    """Estimate the cost of a table.
+
+    Args:
+        name: The name of the sweep file.
+        mode: The mode of its rows; None for that of the file.
+        records: Measured devices (`poserep.sweeps.step_times.DeviceRecord`).
+        counter: Counts operations.
 
     Raises:
         InputError: If there is no such table, or a row cannot be built.
     """
-    if name not in names():
-        raise InputError(f"no table {name!r} with rows to train{nearest(name, names())}")
-    about = table(name, mode)
-    cells = cells_of(about)
-    images, flops = 0, 0.0
+    from poserep.sweeps.step_times import seconds_per_image
+
+    if name not in table_names():
+        raise InputError(f"no table {name!r} with rows to train{nearest(name, table_names())}")
+    table = complete_table(name, mode)
+    cells = cells_of(table)
+    images: int | None = 0
+    flops = 0.0
     hours: Counter[str] = Counter()
     scaled: Counter[str] = Counter()
-    by: dict[str, dict[str, None]] = {record.device: {} for record in records}
-    known = True
+    measured: dict[str, dict[str, None]] = {record.device: {} for record in records}
     for cfg in compositions(name, [[*cell.overrides, "data.root=nowhere"] for cell in cells]):
-        persons = persons_of(cfg, not about.paper)
-        if persons is None:
-            known = False
+        persons = training_persons(cfg, not table.paper)
+        if persons is None or images is None:
+            images = None
             continue
-        count, seen = counts.of(cfg), persons * cfg.trainer.epochs
+        macs, seen = counter.count(cfg), persons * cfg.trainer.epochs
         images += seen
-        flops += 6.0 * count * seen
+        flops += 6.0 * macs * seen
         for record in records:
-            spent, measured, guessed = seconds(record.networks, cfg, count)
-            hours[record.device] += seen * spent / 3600
-            scaled[record.device] += guessed
-            by[record.device][measured.name] = None
-    return Budget(
-        name, about.mode, len(cells), images if known else None, flops, dict(hours), dict(scaled),
-        {device: tuple(found) for device, found in by.items()},
-    )  # fmt: skip
+            seconds, network, is_scaled = seconds_per_image(record.networks, cfg, macs)
+            hours[record.device] += seen * seconds / 3600
+            scaled[record.device] += is_scaled
+            measured[record.device][network.name] = None
+    names = {device: tuple(networks) for device, networks in measured.items()}
+    return Budget(name, table.mode, len(cells), images, flops, dict(hours), dict(scaled), names)
 
 
-def lines(cost: Budget, records: Sequence[Record], tflops: float) -> list[str]:
-    """A table's costs as text."""
-    head = f"{cost.name} ({cost.mode}): {cost.runs} runs"
-    if cost.images is None:
-        return [f"{head}; how many persons, data.root says"]
-    if not cost.runs:
+def describe(budget: Budget, records: Sequence, tflops: float) -> list[str]:
+    """Describe a table's cost in lines of text."""
+    head = f"{budget.name} ({budget.mode}): {budget.runs} runs"
+    if budget.images is None:
+        return [f"{head}; the number of persons depends on data.root"]
+    if not budget.runs:
         return [f"{head}: all of its rows are quoted"]
-    found = [
-        f"{head}, {short(cost.images / 1e6)} million persons x epochs",
-        f"  training work: {short(cost.flops / 1e18)} exaFLOPs; evaluation and data are not counted",
+    lines = [
+        f"{head}, {three_digits(budget.images / 1e6)} million persons x epochs",
+        f"  training work: {three_digits(budget.flops / 1e18)} exaFLOPs; evaluation and data are not counted",
     ]
     for record in records:
-        by = " and ".join(cost.by[record.device])
-        hours = cost.hours[record.device]
-        time = f"{short(hours)} hours" if record.gpu or hours < 48 else f"{short(hours / 24)} days"
-        of = f"{cost.scaled[record.device]} of {cost.runs} runs scaled by multiply-accumulates"
-        found.append(f"  on one {record.device}: {time}, by the measured steps of {by}, {of}")
+        networks = " and ".join(budget.measured[record.device])
+        hours = budget.hours[record.device]
+        in_hours = record.gpu or hours < 48
+        time = f"{three_digits(hours)} hours" if in_hours else f"{three_digits(hours / 24)} days"
+        scaled = f"{budget.scaled[record.device]} of {budget.runs} runs scaled by multiply-accumulates"
+        lines.append(f"  on one {record.device}: {time}, by the measured steps of {networks}, {scaled}")
     if not any(record.gpu for record in records):
         rate = f"{tflops:g} TFLOP/s, which is assumed: no GPU was measured (--tflops)"
-        found.append(f"  on one GPU: {short(_hours(cost.flops, tflops))} hours at {rate}")
-    return found
+        lines.append(f"  on one GPU: {three_digits(_hours(budget.flops, tflops))} hours at {rate}")
+    return lines
 
 
-def short(value: float) -> str:
-    """Three digits that count, never with an exponent."""
+def three_digits(value: float) -> str:
+    """Format a number with three significant digits and without an exponent."""
     return format(Decimal(f"{value:.3g}"), "f")
 
 
@@ -157,38 +158,39 @@ def _hours(flops: float, tflops: float) -> float:
     return flops / (tflops * 1e12) / 3600
 
 
-def write(path: Path, found: Sequence[Budget], records: Sequence[Record], tflops: float) -> None:
-    """As CSV, sorted, for `make help` and readers; empty where the number of persons is not known."""
+def write_csv(path: Path, budgets: Sequence[Budget], records: Sequence, tflops: float) -> None:
+    """Write budgets as CSV, sorted by name, for readers and ``make help``; cells without a number are empty."""
     gpu = next((record.device for record in records if record.gpu), None)
     cpu = next((record.device for record in records if not record.gpu), "")
     with path.open("w", newline="") as file:
-        sheet = csv.writer(file, lineterminator="\n")
-        sheet.writerow(COLUMNS)
-        for cost in sorted(found, key=lambda cost: cost.name):
-            hours = cost.hours.get(gpu, 0) if gpu else _hours(cost.flops, tflops)
-            about = [cost.images, short(cost.flops / 1e18), gpu or f"assumed {tflops:g} TFLOP/s", short(hours)]
-            about += [cpu, short(cost.hours.get(cpu, 0) / 24)]
-            sheet.writerow([cost.name, cost.mode, cost.runs, *(about if cost.images is not None else [""] * 6)])
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for budget in sorted(budgets, key=lambda budget: budget.name):
+            hours = budget.hours.get(gpu, 0) if gpu else _hours(budget.flops, tflops)
+            values = [budget.images, three_digits(budget.flops / 1e18), gpu or f"assumed {tflops:g} TFLOP/s"]
+            values += [three_digits(hours), cpu, three_digits(budget.hours.get(cpu, 0) / 24)]
+            known = budget.images is not None
+            writer.writerow([budget.name, budget.mode, budget.runs, *(values if known else [""] * len(values))])
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The command ``poserep sweep budget``."""
+    """Print, and with ``--record`` write, the budgets of tables."""
     parser = parser_of("sweep budget", __doc__)
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help="of sweeps/ (all)")
-    parser.add_argument("--mode", choices=MODES, help="of the rows (as the file says)")
-    parser.add_argument(
-        "--tflops", type=float, default=TFLOPS, help=f"assumed of a GPU if none was measured ({TFLOPS:g})"
-    )
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help="files of sweeps/ (all)")
+    parser.add_argument("--mode", choices=MODES, help="the mode of the rows (that of each file)")
+    parser.add_argument("--tflops", type=float, default=TFLOPS, help=f"assumed if no GPU was measured ({TFLOPS:g})")
     parser.add_argument("--record", action="store_true", help=f"write {RECORD.relative_to(CONF.parent)}")
     options = parser.parse_args(arguments)
     if not options.tflops > 0:
         raise InputError(f"--tflops {options.tflops:g}: give a number above 0")
     if options.record and (options.tables or options.mode):
-        raise InputError("--record is of all tables as they are; leave out TABLE and --mode")
-    records, counts, found = read_records(), Counts(), []
-    for name in options.tables or names():
-        found.append(budget(name, options.mode, records, counts))
-        print("\n".join(lines(found[-1], records, options.tflops)), flush=True)
+        raise InputError("--record is for all tables as they are; leave out TABLE and --mode")
+    from poserep.sweeps.step_times import read_records
+
+    records, counter, budgets = read_records(), MacCounter(), []
+    for name in options.tables or table_names():
+        budgets.append(estimate(name, options.mode, records, counter))
+        print("\n".join(describe(budgets[-1], records, options.tflops)), flush=True)
     if options.record:
-        write(RECORD, found, records, options.tflops)
+        write_csv(RECORD, budgets, records, options.tflops)
         print(f"written: {RECORD.relative_to(CONF.parent)}")

@@ -1,30 +1,39 @@
-"""Sweep files as they stand, without composing a run: the table of a study, and its title."""
+"""The files of sweeps/: the table of each, its cells, and the configurations that they compose to."""
 
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from poserep.config import DictConfig, composing
 from poserep.errors import InputError
-from poserep.sweeps.table import Table, read_table
+from poserep.overrides import CONF, SWEEPS, split_values
+from poserep.runs.plan import Cell
+from poserep.sweeps.table import Table, cells, read_table
+
+RECIPES = "recipes@table.recipes"
 
 
 def read_sweep(folder: Path, name: str) -> dict[str, Any]:
-    """The mapping of ``folder/name.yaml``, with the files of that folder that its defaults list names merged into it.
+    """Read ``folder/name.yaml`` with the files of that folder that its defaults list names merged into it.
 
-    As when a run is composed, later entries of the list win, ``_self_`` says when the file's own turn is (last, unless
-    it is listed), mappings are joined and lists are replaced. Entries that are no file of the folder are left out.
+    As Hydra does, later entries of the list win, ``_self_`` says when the file's own turn is (last, unless it is
+    listed), mappings are joined and lists are replaced. Entries that are not files of the folder are left out; chosen
+    groups are under ``overridden``.
 
     Raises:
-        InputError: If the file is not there, is no mapping, or files include each other in a circle.
+        InputError: If the file does not exist, is not a mapping, or includes itself.
     """
     return _read(folder, name, ())
 
 
-def _read(folder: Path, name: str, above: tuple[str, ...]) -> dict[str, Any]:
+def _read(folder: Path, name: str, including: tuple[str, ...]) -> dict[str, Any]:
     path = folder / f"{name}.yaml"
-    if name in above:
-        raise InputError(f"{path} includes itself: {' -> '.join((*above, name))}")
+    if name in including:
+        raise InputError(f"{path} includes itself: {' -> '.join((*including, name))}")
     try:
         own = yaml.safe_load(path.read_text())
     except FileNotFoundError:
@@ -33,30 +42,29 @@ def _read(folder: Path, name: str, above: tuple[str, ...]) -> dict[str, Any]:
         raise InputError(f"{path} is not YAML: {error}") from None
     if not isinstance(own, dict):
         raise InputError(f"{path} holds no mapping")
-    listed = own.pop("defaults", [])
-    entries = listed if "_self_" in listed else [*listed, "_self_"]
-    found: dict[str, Any] = {"overridden": {}}
-    for entry in entries:
+    defaults = own.pop("defaults", [])
+    merged: dict[str, Any] = {"overridden": {}}
+    for entry in defaults if "_self_" in defaults else [*defaults, "_self_"]:
         if entry == "_self_":
-            found = _merged(found, own)
+            merged = _merge(merged, own)
         elif isinstance(entry, str) and (folder / f"{entry}.yaml").is_file():
-            found = _merged(found, _read(folder, entry, (*above, name)))
+            merged = _merge(merged, _read(folder, entry, (*including, name)))
         elif isinstance(entry, dict):
             chosen = {key.removeprefix("override "): value for key, value in entry.items()}
-            found = _merged(found, {"overridden": chosen})
-    return found
+            merged = _merge(merged, {"overridden": chosen})
+    return merged
 
 
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    joined = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(joined.get(key), dict)
-        joined[key] = _merged(joined[key], value) if both else value
-    return joined
+def _merge(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(lower)
+    for key, value in upper.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
 
 
 def title_of(folder: Path, study: str) -> str:
-    """Of the study's table, or its name if no sweep file has that."""
+    """Return the title of the study's table, or the study's name if no sweep file has that name."""
     if not (folder / f"{study}.yaml").is_file():
         return study
     title: str = read_sweep(folder, study).get("table", {}).get("title", study)
@@ -64,15 +72,52 @@ def title_of(folder: Path, study: str) -> str:
 
 
 def table_of(folder: Path, study: str) -> Table | None:
-    """The table whose rows a study runs, or None if no sweep file has its name or it is not made of rows.
+    """Return the table whose rows a study runs; None if no sweep file has its name or its rows are not runs.
 
     Raises:
-        InputError: If the table has unknown keys or is not whole.
+        InputError: If the table has unknown keys or lacks some.
     """
     if not (folder / f"{study}.yaml").is_file():
         return None
     sweep = read_sweep(folder, study)
-    # Tables of other commands have rows of another kind.
+    # Tables of studies that are measured and not trained have rows of another kind.
     if sweep["overridden"].get("hydra/sweeper") != "rows" or "table" not in sweep:
         return None
     return read_table(sweep["table"])
+
+
+def table_names() -> list[str]:
+    """Return the names of the sweep files whose rows are runs."""
+    return [path.stem for path in sorted(SWEEPS.glob("*.yaml")) if table_of(SWEEPS, path.stem) is not None]
+
+
+def complete_table(name: str, mode: str | None = None) -> Table:
+    """Return the table of a sweep file with the recipes that its defaults name, in the file's mode or another.
+
+    Raises:
+        InputError: If the table has unknown keys or lacks some.
+    """
+    table = table_of(SWEEPS, name)
+    assert table is not None
+    file = read_sweep(SWEEPS, name)["overridden"].get(RECIPES)
+    shared = yaml.safe_load((CONF / "recipes" / f"{file}.yaml").read_text()) if file else {}
+    return replace(table, recipes={**shared, **table.recipes}, mode=mode or table.mode)
+
+
+def cells_of(table: Table, given: Mapping[str, Sequence[str]] | None = None) -> list[Cell]:
+    """Return the cells of a table, as its sweep makes them; ``given`` is that of `poserep.sweeps.table.cells`."""
+    groups = [path.name for path in CONF.iterdir() if path.is_dir()]
+    return cells(table, given or {}, groups, split_values(table.arguments))
+
+
+def compositions(name: str, cells: Iterable[Sequence[str]]) -> Iterator[DictConfig]:
+    """Yield the configuration that a sweep file composes to with each of several lists of overrides."""
+    sweep = yaml.safe_load((SWEEPS / f"{name}.yaml").read_text())
+    # A cell's configuration does not depend on rows and recipes, and reading them would take most of the time.
+    sweep["defaults"] = [d for d in sweep["defaults"] if not (isinstance(d, dict) and RECIPES in d)]
+    sweep["table"] = {key: value for key, value in sweep["table"].items() if key not in ("rows", "recipes", "notes")}
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / f"{name}.yaml").write_text(yaml.safe_dump(sweep))
+        with composing(Path(folder)) as compose:
+            for overrides in cells:
+                yield compose(overrides, name).cfg

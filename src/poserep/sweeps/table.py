@@ -1,4 +1,4 @@
-"""Tables of sweep files: their rows, what was published of them, and the runs that they ask for."""
+"""Tables of sweep files: their rows, the published values, and the cells that they ask for."""
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
-from poserep.config import key_of
 from poserep.errors import InputError, nearest
+from poserep.overrides import key_of
 from poserep.runs.plan import Cell
 
 MODES = ("published", "controlled")
@@ -16,18 +16,18 @@ MODES = ("published", "controlled")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table.
+    """One row of a table.
 
     Attributes:
-        name: Told apart by it from the table's other rows.
-        overrides: What the row is, in either mode: ``key=value``.
+        name: Unique within the table.
+        overrides: What the row is, in either mode, as ``key=value``.
         published: How its paper made it: names of recipes, and overrides.
-        controlled: What the controlled mode says of it beside the table's.
-        readout: Which readout the numbers are of; the representation's default one unless given.
+        controlled: Overrides of the controlled mode beside the table's.
+        readout: The readout whose values the row shows; the representation's default if None.
         values: Published values by metric.
-        against: Name of the row that it is held against; none is.
-        undetermined: Settings that the sources do not tell, and what is taken in their place.
-        quoted: Where a paper has numbers from that it did not measure; such a row is shown and not run.
+        against: The name of the row that it is compared with, if any.
+        undetermined: Settings that the sources do not state, and what is taken instead.
+        quoted: The source of numbers that the paper did not measure itself; such a row is shown and not run.
     """
 
     name: str
@@ -43,19 +43,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """What a sweep file says under ``table``.
+    """The part of a sweep file under ``table``.
 
     Attributes:
-        title: In a line.
+        title: One line.
         rows: See `Row`.
-        paper: Whose table it is; empty for our own studies.
-        data: Name of the data set that published values were measured on.
-        boxes: ``gt`` or ``det``, the boxes that they were measured with.
+        paper: The paper and its table; empty for our own studies.
+        data: The name of the data set that the published values were measured on.
+        boxes: The kind of boxes that they were measured with, ``gt`` or ``det``.
         columns: The published metrics, as results name them.
-        mode: ``published`` or ``controlled``: whether rows follow their papers or all one recipe.
+        mode: ``published`` if each row follows its paper, ``controlled`` if all rows follow one recipe.
         controlled: That recipe: names of recipes, and overrides.
-        recipes: Lists of overrides (and of names of others) by name.
-        arguments: Overrides for every row, as they stand on a command line, as ``seed=0,1,2``.
+        recipes: Lists of overrides, and of names of other recipes, by name.
+        arguments: Overrides for every row, as on a command line: ``seed=0,1,2``.
         notes: What a reader of the table must know.
     """
 
@@ -73,11 +73,11 @@ class Table:
 
     @property
     def runnable(self) -> tuple[Row, ...]:
-        """The rows that are not quoted."""
+        """The rows that are run: those that are not quoted."""
         return tuple(row for row in self.rows if not row.quoted)
 
     def settings(self, row: Row) -> dict[str, str]:
-        """The overrides of a row in the table's mode, by key; its own win over those of recipes.
+        """Return the overrides of a row in the table's mode, by key; its own win over those of recipes.
 
         Raises:
             InputError: If a recipe is unknown.
@@ -96,16 +96,16 @@ class Table:
 
 
 def read_table(node: Mapping[str, Any]) -> Table:
-    """A table from the mapping in a sweep file.
+    """Make a table of the mapping in a sweep file.
 
     Raises:
-        InputError: If a key is unknown or missing, a name stands twice, or a row is held against none that is there.
+        InputError: If a key is unknown or missing, a name is not unique, or a row is against one that does not exist.
     """
     table = _checked(Table, dict(node), "table")
     rows = []
-    for number, found in enumerate(node["rows"], 1):
+    for number, entry in enumerate(node["rows"], 1):
         # Our own studies name their rows by what they set.
-        named = {"name": " ".join(found.get("overrides", ())), **found}
+        named = {"name": " ".join(entry.get("overrides", ())), **entry}
         rows.append(Row(**_checked(Row, named, f"row {number} of table.rows")))
     names = [row.name for row in rows]
     for row in rows:
@@ -113,7 +113,7 @@ def read_table(node: Mapping[str, Any]) -> Table:
             raise InputError(f"table.rows: two rows have the name {row.name!r}")
         if row.against is not None and row.against not in names:
             raise InputError(
-                f"row {row.name!r} is against {row.against!r}, which is no row{nearest(row.against, names)}"
+                f"row {row.name!r} is against {row.against!r}, which is not a row{nearest(row.against, names)}"
             )
     if table.get("mode", "published") not in MODES:
         raise InputError(f"no table.mode {table['mode']!r}{nearest(str(table['mode']), MODES)}")
@@ -125,33 +125,34 @@ def _checked(kind: type, node: dict[str, Any], where: str) -> dict[str, Any]:
     for key in node:
         if key not in known:
             raise InputError(f"{where} has no key {key!r}{nearest(key, known)}")
-    for name, about in known.items():
-        if name not in node and about.default is MISSING and about.default_factory is MISSING:
+    for name, field_ in known.items():
+        if name not in node and field_.default is MISSING and field_.default_factory is MISSING:
             raise InputError(f"{where} needs {name}")
     return {key: tuple(value) if isinstance(value, list) else value for key, value in node.items()}
 
 
 def chosen(table: Table, patterns: Sequence[str]) -> set[str]:
-    """Names of the rows that can run and are meant by any of the patterns; all without patterns.
+    """Return the names of the runnable rows that match any of the patterns, all rows without patterns.
 
     Args:
-        table: Whose rows.
-        patterns: Names, or patterns as a shell has them for files: ``SimCC*``.
+        table: The table.
+        patterns: Names, or shell-style patterns: ``SimCC*``.
 
     Raises:
-        InputError: If one means none of them.
+        InputError: If a pattern matches no row.
     """
     names = [row.name for row in table.runnable]
-    wanted: set[str] = set()
+    matching: set[str] = set()
     for pattern in patterns or ["*"]:
-        # Names may hold what means something in a pattern.
-        found = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
-        if not found and patterns:
+        # A name may hold characters that have a meaning in patterns.
+        matches = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+        if not matches and patterns:
+            # Rows are free text, in which the nearest key would be no help.
             near = get_close_matches(pattern.strip("*"), names, 3, 0.3)
-            told = f", among them {', '.join(map(repr, near))}" if near else ""
-            raise InputError(f"no row {pattern!r} that can run; there are {len(names)}{told}")
-        wanted.update(found)
-    return wanted
+            examples = f", among them {', '.join(map(repr, near))}" if near else ""
+            raise InputError(f"no row {pattern!r} that can run; there are {len(names)}{examples}")
+        matching.update(matches)
+    return matching
 
 
 def cells(
@@ -160,28 +161,29 @@ def cells(
     groups: Collection[str] = (),
     defaults: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Cell]:
-    """The runs of a table, none twice.
+    """Return the cells of a table, each once.
 
     Args:
-        table: Whose rows to run.
-        given: From the command line: by key the overrides to take in turn. They replace what rows say of the key and,
-            where it is a group, of everything in the group.
-        groups: Names of the configuration's groups.
-        defaults: As ``given``, from the table's ``arguments``, for keys that are not given.
+        table: The table.
+        given: The overrides of the command line to take in turn, by key. They replace the rows' overrides of that key
+            and, if it is a group, of everything in the group.
+        groups: The names of the configuration's groups.
+        defaults: The same from the table's ``arguments``, for keys that are not given.
 
     Raises:
         InputError: If a recipe is unknown.
     """
     choices = {**(defaults or {}), **given}
-    found: dict[tuple[str, ...], Cell] = {}
+    by_overrides: dict[tuple[str, ...], Cell] = {}
     for row in table.runnable:
         kept = [o for key, o in table.settings(row).items() if not _replaced(key, choices, groups)]
-        for chosen in itertools.product(*choices.values()):
-            overrides = (*kept, *chosen)
-            before = found[overrides].rows if overrides in found else ()
-            told = tuple(o for o in chosen if key_of(o) in given and key_of(o) != "seed")
-            found[overrides] = Cell(overrides, tuple(dict.fromkeys((*before, row.name))), told, table.mode)
-    return list(found.values())
+        for choice in itertools.product(*choices.values()):
+            overrides = (*kept, *choice)
+            earlier = by_overrides[overrides].rows if overrides in by_overrides else ()
+            arguments = tuple(o for o in choice if key_of(o) in given and key_of(o) != "seed")
+            rows = tuple(dict.fromkeys((*earlier, row.name)))
+            by_overrides[overrides] = Cell(overrides, rows, arguments, table.mode)
+    return list(by_overrides.values())
 
 
 def _replaced(key: str, choices: Collection[str], groups: Collection[str]) -> bool:

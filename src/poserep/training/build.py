@@ -1,26 +1,33 @@
-"""Configuration to objects. Derived numbers (channels, strides, K, bins) are passed here, never typed in YAML."""
+"""From a configuration to the objects of a run. Derived numbers (channels, strides, K, bins) are passed here."""
 
-import math
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from omegaconf import DictConfig
-
-from poserep.config import make
-from poserep.data import PoseDataModule, Tally
-from poserep.data.build import boxes_of, dataset_of, files_of, instances_of, root_of, skeleton_of
-from poserep.errors import InputError
-from poserep.metrics.build import metric_of
+from poserep.config import DictConfig, make
+from poserep.data.datamodule import PoseDataModule
+from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of, split_files, truth_of
+from poserep.instances import Tally
 from poserep.skeleton import Skeleton
+from poserep.training.learning_rate import effective_lr
 from poserep.training.module import PoseModule
-from poserep.training.nets import build_net
+from poserep.training.network import build_network
 
 
 @dataclass
 class Run:
-    """The objects of a run."""
+    """The objects of a run.
 
+    Attributes:
+        cfg: The configuration that they were made from.
+        module: Network, codec and scorers.
+        data: The loaders.
+        skeleton: Of the data.
+        files: The files that decide who is evaluated, by name.
+        tallies: What the loaders did with each set, by name.
+        lr: The effective learning rate.
+    """
+
+    cfg: DictConfig
     module: PoseModule
     data: PoseDataModule
     skeleton: Skeleton
@@ -29,27 +36,23 @@ class Run:
     lr: float
 
 
-def effective_lr(optim: DictConfig, batch: int) -> float:
-    """The LR for a total batch, from the one stated for the reference batch."""
-    ratio = batch / optim.reference_batch
-    factors = {"linear": ratio, "sqrt": math.sqrt(ratio), "none": 1.0}
-    if optim.rule not in factors:
-        raise InputError(f"optim.rule={optim.rule!r} is not one of {list(factors)}")
-    return optim.lr * factors[optim.rule]
-
-
 def build(cfg: DictConfig, train: bool = True) -> Run:
-    """All objects of a run; ``train=False`` leaves out what only training needs."""
+    """Make all objects of a run; ``train=False`` leaves out what only training needs.
+
+    Raises:
+        InputError: If parts of the configuration do not fit each other, or the data are missing or malformed.
+    """
     skeleton = skeleton_of(cfg)
-    net, codec = build_net(cfg, skeleton)
-    wanted = boxes_of(cfg)
-    root = root_of(cfg)
-    tallies = {name: Tally() for name in (*(["train"] if train else []), *wanted)}
+    net, codec = build_network(cfg, skeleton)
+    if train and cfg.trainer.compile:
+        net.compile()
+    boxes, root = boxes_of(cfg), root_of(cfg)
+    tallies = {name: Tally() for name in (*(["train"] if train else []), *boxes)}
     evaluation = {
-        boxes: dataset_of(
-            cfg, instances_of(cfg, "val", skeleton, root, boxes, tallies[boxes])[: cfg.trainer.limit], skeleton
+        kind: dataset_of(
+            cfg, instances_of(cfg, "val", skeleton, root, kind, tallies[kind])[: cfg.trainer.limit], skeleton
         )
-        for boxes in wanted
+        for kind in boxes
     }
     training = None
     if train:
@@ -61,10 +64,8 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
         codec,
         skeleton.flip_perm(),
         {
-            boxes: partial(
-                metric_of, cfg, evaluation[boxes].instances, skeleton, root, codec.deviations.score_threshold
-            )
-            for boxes in wanted
+            kind: make(cfg.data.metric, truth_of(cfg, data.instances, skeleton, root))
+            for kind, data in evaluation.items()
         },
         cfg.readouts,
         make(cfg.optim.optimizer, lr=lr),
@@ -75,4 +76,4 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
     # Configurations written before this key existed lack it.
     drop_last = cfg.trainer.get("drop_last", True)
     data = PoseDataModule(training, evaluation, cfg.trainer.batch, cfg.seed, cfg.trainer.workers, drop_last)
-    return Run(module, data, skeleton, files_of(cfg, root), tallies, lr)
+    return Run(cfg, module, data, skeleton, split_files(cfg, root), tallies, lr)

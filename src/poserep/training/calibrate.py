@@ -1,9 +1,9 @@
-"""Make a run's scores say how good its joints are: fit a temperature on half of the images, judge it on the others.
+"""Calibrate a run's scores to OKS: fit a temperature on half of the images, measure it on the others.
 
-Overrides are written as for poserep evaluate. Leaves calibration.json with the numbers, and in checkpoints/
-calibrated.ckpt, the same weights with the temperature, which poserep evaluate RUN_DIR checkpoint=calibrated reads. The
-temperature is fitted on annotated boxes with the default readout and serves every readout; one device does the work,
-however many the run had. It is fitted anew if the checkpoint has one already.
+Overrides are written as for poserep evaluate. Writes calibration.json and checkpoints/calibrated.ckpt, the same weights
+with the temperature, which poserep evaluate RUN_DIR checkpoint=calibrated evaluates. The temperature is fitted on
+annotated boxes with the default readout and applied to every readout, on one device whatever the run had. A temperature
+that the checkpoint has already is replaced.
 
 example: poserep calibrate runs/demo/simcc-... checkpoint=best
 """
@@ -23,18 +23,18 @@ from rich.table import Table
 from poserep.cli import wide_console
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
-from poserep.metrics.calibration import TEMPERATURES, Joints, fit_temperature, summary, temper
+from poserep.metrics.calibration import TEMPERATURES, Joints, calibration_summary, fit_temperature, temper
 from poserep.training.build import Run
 from poserep.training.evaluate import configure, restore, run_and_overrides
-from poserep.training.evaluation import ANNOTATED, evaluate, judged_joints
+from poserep.training.evaluation import ANNOTATED, evaluate, joints_by_readout
 from poserep.training.trainer import make_trainer
 
 
 def first_half(image_id: np.ndarray) -> np.ndarray:
-    """Whether an image belongs to the half for fitting: the parity of a hash of its id, the same on every machine.
+    """Return whether images belong to the half for fitting: the parity of a hash of the id, on every machine the same.
 
     Args:
-        image_id: (M,) of any kind; equal ones get equal answers.
+        image_id: (M,) of any type.
 
     Returns:
         (M,) bool.
@@ -43,16 +43,16 @@ def first_half(image_id: np.ndarray) -> np.ndarray:
     return np.array([hashlib.sha256(str(i).encode()).digest()[0] % 2 == 0 for i in images], bool)[which]
 
 
-def compare(joints: dict[str, Joints], readout: str) -> dict[str, Any]:
-    """Fit a temperature to one readout's joints on half of the images; all readouts before and after on the others.
+def fit_on_half(joints: dict[str, Joints], readout: str) -> dict[str, Any]:
+    """Fit a temperature to one readout's joints on half of the images, and measure all readouts on the others.
 
     Args:
         joints: By readout, with untempered scores; the same joints for each.
-        readout: The one to fit to.
+        readout: The one that the temperature is fitted to.
 
     Returns:
-        ``temperature``, how many ``images`` and ``joints`` were ``fitted`` and ``judged``, and by readout the
-        summaries ``before`` and ``after``.
+        ``temperature``, the numbers of ``images`` and ``joints`` that were ``fitted`` and ``judged``, and by readout
+        the summaries ``before`` and ``after``.
 
     Raises:
         InputError: If one half has no joint, or no temperature can be fitted.
@@ -60,10 +60,10 @@ def compare(joints: dict[str, Joints], readout: str) -> dict[str, Any]:
     fitted = first_half(joints[readout].image_id)
     if fitted.all() or not fitted.any():
         raise InputError(
-            f"all {len(set(joints[readout].image_id))} images with labelled joints fall into the same half; to fit a "
-            "temperature and to judge it takes more images"
+            f"all {len(set(joints[readout].image_id))} images with labelled joints fall into the same half; fitting a "
+            "temperature and measuring it takes more images"
         )
-    # As the codec will hold it.
+    # In the precision in which the codec holds it.
     temperature = float(np.float32(fit_temperature(joints[readout].score[fitted], joints[readout].oks[fitted])))
 
     def share(mask: np.ndarray) -> dict[str, int]:
@@ -72,7 +72,10 @@ def compare(joints: dict[str, Joints], readout: str) -> dict[str, Any]:
     readouts = {}
     for name, (score, oks, _) in joints.items():
         after = temper(score[~fitted], temperature)
-        readouts[name] = {"before": summary(score[~fitted], oks[~fitted]), "after": summary(after, oks[~fitted])}
+        readouts[name] = {
+            "before": calibration_summary(score[~fitted], oks[~fitted]),
+            "after": calibration_summary(after, oks[~fitted]),
+        }
     return {
         "temperature": temperature,
         "readout": readout,
@@ -83,14 +86,14 @@ def compare(joints: dict[str, Joints], readout: str) -> dict[str, Any]:
 
 
 def calibrate(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
-    """Calibrate a run's checkpoint; leaves calibration.json and checkpoints/calibrated.ckpt.
+    """Calibrate a run's checkpoint; write calibration.json and checkpoints/calibrated.ckpt.
 
     Returns:
-        What calibration.json holds: `compare`, and where it comes from.
+        The contents of calibration.json: those of `fit_on_half`, and their origin.
 
     Raises:
-        InputError: If the checkpoint is missing or does not fit, the scores are the papers', no joint can be judged,
-            or there are too few images.
+        InputError: If the checkpoint is missing or does not fit, scores are published ones, no joint has an OKS, or
+            there are too few images.
     """
     if cfg.trainer.devices > 1:
         print(f"note: calibrates on one device, not on trainer.devices={cfg.trainer.devices}", file=sys.stderr)
@@ -99,16 +102,16 @@ def calibrate(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     codec = run.module.codec
     if codec.deviations.score == "published":
         raise InputError(
-            "representation.codec.score=published gives the papers' scores, which no temperature changes; calibrate "
-            "with representation.codec.score=contract"
+            "representation.codec.score=published gives the scores of published code, which no temperature changes; "
+            "calibrate with representation.codec.score=contract"
         )
     # A checkpoint that was calibrated before starts anew.
     codec.temperature.fill_(1.0)
-    found = evaluate(run, make_trainer(cfg, [], []), cfg, [ANNOTATED])
-    result = compare(judged_joints(run), run.module.readouts[0])
+    record = evaluate(run, make_trainer(cfg, [], []))
+    result = fit_on_half(joints_by_readout(run), run.module.readouts[0])
     result |= {
         "checkpoint": cfg.checkpoint,
-        "protocol": found["protocol"][ANNOTATED][run.module.readouts[0]],
+        "protocol": record["protocol"][ANNOTATED][run.module.readouts[0]],
         "provenance": provenance(),
     }
     save(run, result["temperature"], run_dir / "checkpoints" / "calibrated.ckpt")

@@ -18,19 +18,19 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from poserep.cli import parser_of
-from poserep.config import CONF, explain
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
 from poserep.geometry import Size
-from poserep.models import cost
-from poserep.models.files import read_state
+from poserep.models.cost import summary
+from poserep.models.weights.read import read_state
+from poserep.overrides import CONF, explain
 from poserep.runs.identity import contents, identity
-from poserep.runs.launch import launch
+from poserep.runs.launch import is_rank, launch
 from poserep.training.build import Run, build
 from poserep.training.evaluation import evaluate, save_predictions, save_submissions
 from poserep.training.fit import loaded, tallies
 from poserep.training.module import PoseModule
-from poserep.training.printed import show_evaluation
+from poserep.training.printed import evaluation_sheet
 from poserep.training.trainer import make_trainer, quiet
 
 
@@ -110,20 +110,20 @@ def reread(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
     """
     run = restore(run_dir, cfg)
     trainer = make_trainer(cfg, [], [])
-    found = evaluate(run, trainer, cfg, list(run.data.evaluation))
+    record = evaluate(run, trainer)
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
     config["contents"] = contents(config)
     size = Size.parse(cfg.input_size)
-    counted = cost.summary(run.module.net, size.height, size.width)
+    counted = summary(run.module.net, size.height, size.width)
     about = {"run": run_dir.name, "config": config, "cost": counted, "provenance": provenance(), "loaded": loaded(run)}
-    result = {"id": identity(config), **about, **found}
+    result = {"id": identity(config), **about, **record}
     if trainer.is_global_zero:
         save_predictions(run, run_dir / f"evaluation-{result['id']}.npz")
         write_json(run_dir / f"evaluation-{result['id']}.json", result)
         for text in tallies(run):
             print(text)
-        show_evaluation(f"{run_dir.name}, checkpoint {cfg.checkpoint}", found)
+        evaluation_sheet(f"{run_dir.name}, checkpoint {cfg.checkpoint}", record).show()
         for path in (run_dir / f"evaluation-{result['id']}.json", *save_submissions(run, run_dir, result["id"])):
             print(f"written: {path}")
     return result
@@ -142,4 +142,7 @@ def main(arguments: Sequence[str]) -> None:
     """The command ``poserep evaluate``."""
     run_dir, overrides = run_and_overrides("evaluate", __doc__, arguments)
     cfg = configure(run_dir, overrides)
-    launch("poserep", ["evaluate", *arguments], cfg.trainer.devices, lambda: reread(run_dir, cfg))
+    if cfg.trainer.devices > 1 and not is_rank():
+        launch("poserep", ["evaluate", *arguments], cfg.trainer.devices)
+    else:
+        reread(run_dir, cfg)

@@ -11,11 +11,11 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from poserep.runs.wandb.follow import END, remedy, say
+from poserep.runs.wandb.follow import FOLLOW_END, push_remedy, warn
 from poserep.runs.wandb.target import default_mode
 
 # Seconds that a run which has ended waits to be shown in full: with a network, and without, where nothing can hang.
-PATIENCE = {"online": END + 2, "offline": 60.0}
+PATIENCE = {"online": FOLLOW_END + 2, "offline": 60.0}
 
 
 class JsonlLogger(Logger):
@@ -69,7 +69,7 @@ class Dashboard(Logger):
                 start_new_session=True,
             )
         except OSError as error:
-            say(f"not started: {error}. {remedy(run_dir)}")
+            warn(f"not started: {error}. {push_remedy(run_dir)}")
 
     @property
     def name(self) -> str:
@@ -102,7 +102,7 @@ class Dashboard(Logger):
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-            say(f"not everything was sent in time. {remedy(self.run_dir)}")
+            warn(f"not everything was sent in time. {push_remedy(self.run_dir)}")
         self._child = None
 
 

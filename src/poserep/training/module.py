@@ -1,7 +1,7 @@
-"""The only place where backbone, head, codec and metrics meet."""
+"""The Lightning module, where network, codec and scorers meet: training step, evaluation, flip test."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, cast
 
 import lightning
 import torch
@@ -12,12 +12,24 @@ from torch.optim.lr_scheduler import LRScheduler
 from poserep.batch import Batch
 from poserep.codecs import Codec
 from poserep.errors import Failed
-from poserep.metrics import PoseMetric
+from poserep.metrics.scorer import Predictions, Scorer, Scores
 from poserep.models import PoseNet, Stacks
+from poserep.training.gather import Gather
 
 
-def soon(flag: Tensor) -> Callable[[], bool]:
-    """A boolean of the device, asked for now and read later, without waiting for what is queued in between."""
+def score_temperature(codec: Codec) -> float:
+    """Return the temperature applied to scores; 1 for published scores, which are never tempered."""
+    return float(codec.temperature) if codec.deviations.score == "contract" else 1.0
+
+
+def score_threshold(codec: Codec) -> float:
+    """Return the threshold of a person's score, tempered as scores are: the same joints count at any temperature."""
+    threshold = codec.deviations.score_threshold
+    return threshold ** (1 / score_temperature(codec)) if threshold > 0 else threshold
+
+
+def read_later(flag: Tensor) -> Callable[[], bool]:
+    """Copy a boolean from its device without waiting; calling the result waits for the copy and returns it."""
     if not flag.is_cuda:
         return lambda: bool(flag)
     host = torch.empty((), dtype=torch.bool, pin_memory=True)
@@ -32,22 +44,33 @@ def soon(flag: Tensor) -> Callable[[], bool]:
     return read
 
 
+class Scored(NamedTuple):
+    """One readout's predictions for one kind of boxes, and their scores."""
+
+    predictions: Predictions
+    scores: Scores
+
+
 class PoseModule(lightning.LightningModule):
     """Trains one representation and evaluates all its readouts in one pass.
 
-    Logged keys are the same for every representation: ``train/loss``, ``val/<metric>_<boxes>`` for the default
-    readout and ``val/<readout>/<metric>_<boxes>`` for each.
+    Training is validated with the first kind of boxes, ``trainer.test`` evaluates with all. Logged keys are the same
+    for every representation: ``train/loss``, ``val/<metric>_<boxes>`` for the default readout and
+    ``val/<readout>/<metric>_<boxes>`` for each.
 
     Args:
-        net: Images to outputs.
-        codec: Reads what the head emits.
+        net: Maps images to outputs.
+        codec: Decodes what the head emits.
         perm: (K,) from `Skeleton.flip_perm`.
-        metrics: By kind of boxes, in the order of the evaluation loaders: makes one metric per readout.
+        scorers: By kind of boxes, in the order of the evaluation loaders.
         readouts: The codec's readouts to evaluate, the default one first; None takes all.
         optimizer: Makes the optimiser from parameters.
         schedule: Makes the schedule from the optimiser, ``total_steps`` and ``steps_per_epoch``.
-        flip_test: Average over the mirrored image.
+        flip_test: Average the outputs for an image and for the mirrored image.
         seed: Of the run.
+
+    Attributes:
+        scored: By boxes and readout, from the last evaluation; empty in an epoch of training that has none yet.
     """
 
     def __init__(
@@ -55,7 +78,7 @@ class PoseModule(lightning.LightningModule):
         net: PoseNet,
         codec: Codec,
         perm: Tensor,
-        metrics: Mapping[str, Callable[[], PoseMetric]],
+        scorers: Mapping[str, Scorer],
         readouts: list[str] | None = None,
         optimizer: Callable[[Any], Optimizer] | None = None,
         schedule: Callable[..., LRScheduler] | None = None,
@@ -69,47 +92,49 @@ class PoseModule(lightning.LightningModule):
         self.readouts = list(readouts or codec.readouts)
         for readout in self.readouts:
             codec.readout(readout)
-        # Which of the metrics' boxes the evaluation loaders stand for, in their order.
-        self.boxes = list(metrics)
-        self.metrics = nn.ModuleDict(
-            {boxes: nn.ModuleDict({name: make() for name in self.readouts}) for boxes, make in metrics.items()}
-        )
+        self.scorers, self.boxes = dict(scorers), list(scorers)
+        # One for each readout, by kind of boxes; in modules, so that they move to the device.
+        self.gathers = nn.ModuleList(nn.ModuleList(Gather() for _ in self.readouts) for _ in self.boxes)
         self.make_optimizer, self.make_schedule = optimizer, schedule
         self.flip_test, self.seed = flip_test, seed
         self._last_step: tuple[Callable[[], bool], int, Tensor] | None = None
-        # What the last evaluation found, by boxes and readout.
-        self.results: dict[str, dict[str, dict[str, float]]] = {}
+        self.scored: dict[str, dict[str, Scored]] = {}
+
+    @property
+    def scorer(self) -> Scorer:
+        """The scorer of the first kind of boxes; those of other boxes are of the same class."""
+        return self.scorers[self.boxes[0]]
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """As every module's; a checkpoint from before scores had a temperature leaves it at 1."""
+        """Load tensors; a checkpoint from before scores had a temperature leaves it at 1."""
         return super().load_state_dict({"codec.temperature": torch.tensor(1.0), **state_dict}, strict, assign)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Let anything random in the network depend on (seed, epoch, step, rank) alone: resuming changes nothing."""
+        """Seed the network's randomness by (seed, epoch, step, rank) alone, so that resuming changes nothing."""
         torch.manual_seed(hash((self.seed, self.current_epoch, batch_idx, self.global_rank)) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of a batch."""
+        """Return the loss of a batch, summed over stacks."""
         self._stop_if_diverged()
         out = self.net(batch.image)
-        # Coordinates in bfloat16 are off by a part of a bin, and so would be gradients that pass through them.
+        # In bfloat16 coordinates, and gradients through them, would be off by a part of a bin.
         with torch.autocast(batch.image.device.type, enabled=False):
             target, weight = self.codec.encode(batch.xy, batch.weight)
             stacks = out if isinstance(out, Stacks) else (out,)
             loss = torch.stack([self.codec.loss(stack, target, weight) for stack in stacks]).sum()
-        # Looked at one step later, when the answer has long arrived.
-        self._last_step = (soon(torch.isfinite(loss.detach())), batch_idx, batch.index)
+        # Read one step later, when it has long arrived.
+        self._last_step = (read_later(torch.isfinite(loss.detach())), batch_idx, batch.index)
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.index), sync_dist=True)
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """See that the last step of the epoch was sound, in loss and in weights, before anything is saved."""
+        """Check that loss and weights are finite after the epoch, before anything is saved."""
         self._stop_if_diverged()
         bad = [name for name, p in self.net.named_parameters() if not torch.isfinite(p).all()]
         if bad:
             raise Failed(
-                f"weights are not finite after epoch {self.current_epoch}, as {bad[0]}; the run stops and its last "
-                "checkpoint, of the epoch before, stays. Lower optim.lr"
+                f"weights are not finite after epoch {self.current_epoch}, for example {bad[0]}; the run stops and "
+                "keeps its last checkpoint, of the epoch before. Lower optim.lr"
             )
 
     def _stop_if_diverged(self) -> None:
@@ -120,60 +145,69 @@ class PoseModule(lightning.LightningModule):
         if not finite():
             raise Failed(
                 f"loss is not finite in epoch {self.current_epoch}, batch {batch_idx} (instances "
-                f"{index[:8].tolist()}{'...' if len(index) > 8 else ''}); the run stops and its last checkpoint, of "
-                "the epoch before, stays. Lower optim.lr, or look at these samples"
+                f"{index[:8].tolist()}{'...' if len(index) > 8 else ''}); the run stops and keeps its last checkpoint, "
+                "of the epoch before. Lower optim.lr, or look at these samples"
             )
 
     def predict_batch(self, image: Tensor) -> Any:
-        """Output for uint8 images (B, C, H, W), flip test included."""
+        """Return the output for uint8 images (B, C, H, W), with the flip test if it is on."""
         out = self.net(image)
         if self.flip_test:
             out = self.codec.merge(out, self.net(self.codec.mirror(image)), self.perm)
         return out
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Decode with every readout and hand the points to the metrics; in single precision whatever training takes.
+        """Decode a batch with every readout and gather the points; in single precision whatever training takes.
 
         In bfloat16 the logits of neighbouring SimCC bins round to the same number, and the peak moves by some bins.
         """
         with torch.autocast(batch.image.device.type, enabled=False):
             out = self.predict_batch(batch.image)
-            found = {name: self.codec.decode(out, name) for name in self._metrics(dataloader_idx)}
-        for name, metric in self._metrics(dataloader_idx).items():
-            points = found[name]
-            metric.update(batch.index, points._replace(xy=batch.crop.to_image(points.xy)))
+            decoded = [self.codec.decode(out, name) for name in self.readouts]
+        for points, gather in zip(decoded, self._gathers(dataloader_idx), strict=True):
+            gather.update(batch.index, points._replace(xy=batch.crop.to_image(points.xy)))
 
-    def on_validation_epoch_end(self) -> None:
-        """Score all readouts."""
-        self.results = {}
-        for i, boxes in enumerate(self.boxes):
-            self.results[boxes] = {}
-            for name, metric in self._metrics(i).items():
-                values = self.results[boxes][name] = metric.compute()
-                keys = [f"val/{name}/"] + (["val/"] if name == self.readouts[0] else [])
-                self.log_dict({f"{key}{k}_{boxes}": v for key in keys for k, v in values.items()})
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """See `validation_step`."""
+        self.validation_step(batch, batch_idx, dataloader_idx)
 
     def on_validation_epoch_start(self) -> None:
-        """See that the last training step was sound, and forget earlier predictions."""
+        """Check that the last training step was sound, and drop earlier predictions."""
         self._stop_if_diverged()
         for i in range(len(self.boxes)):
-            for metric in self._metrics(i).values():
-                metric.reset()
+            for gather in self._gathers(i):
+                gather.reset()
 
-    def _metrics(self, i: int) -> dict[str, PoseMetric]:
-        return self.metrics_of(self.boxes[i])
+    def on_test_epoch_start(self) -> None:
+        """See `on_validation_epoch_start`."""
+        self.on_validation_epoch_start()
 
-    @property
-    def metric(self) -> PoseMetric:
-        """One of the metrics; all are of a kind."""
-        return next(iter(self._metrics(0).values()))
+    def on_validation_epoch_end(self) -> None:
+        """Score every readout with the boxes that were evaluated, and log the values."""
+        self.scored = {}
+        threshold = score_threshold(self.codec)
+        for i, boxes in enumerate(self.boxes if self.trainer.testing else self.boxes[:1]):
+            self.scored[boxes] = {}
+            for name, gather in zip(self.readouts, self._gathers(i), strict=True):
+                predictions = gather.predictions(threshold)
+                scores = self.scorers[boxes](predictions)
+                self.scored[boxes][name] = Scored(predictions, scores)
+                keys = [f"val/{name}/"] + (["val/"] if name == self.readouts[0] else [])
+                self.log_dict({f"{key}{k}_{boxes}": v for key in keys for k, v in scores.values.items()})
 
-    def metrics_of(self, boxes: str) -> dict[str, PoseMetric]:
-        """The metric of every readout for one kind of boxes."""
-        return dict(cast(nn.ModuleDict, self.metrics[boxes]).items())  # type: ignore[arg-type]
+    def on_test_epoch_end(self) -> None:
+        """See `on_validation_epoch_end`."""
+        self.on_validation_epoch_end()
+
+    def on_train_epoch_start(self) -> None:
+        """Drop the scores of the epoch before."""
+        self.scored = {}
+
+    def _gathers(self, i: int) -> Iterable[Gather]:
+        return cast(Iterable[Gather], self.gathers[i])
 
     def configure_optimizers(self) -> Any:
-        """Optimiser and per-step schedule."""
+        """Return the optimiser and the schedule, which is stepped after every step."""
         assert self.make_optimizer is not None and self.make_schedule is not None
         optimizer = self.make_optimizer(self.parameters())
         total = int(self.trainer.estimated_stepping_batches)

@@ -1,44 +1,35 @@
-"""One evaluation on the terminal, as training and evaluation end with it."""
+"""One evaluation as a sheet, with which training and evaluation end."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
-
-from poserep.cli import wide_console
-from poserep.metrics.protocol import Protocol, line
-from poserep.runs.values import MEASURES, number
+from poserep.metrics.protocol import Protocol, protocol_line
+from poserep.runs.sheet import Sheet, numbers, texts
+from poserep.runs.values import CALIBRATION_MEASURES, format_number
 
 # More values than this are not shown in one row.
-WIDE = 12
+WIDEST_ROW = 12
 
 
-def metrics_table(title: str, found: Mapping[str, Any]) -> Table:
-    """One evaluation, as in its file: a row for each kind of boxes and readout."""
-    metrics = found["metrics"]
+def evaluation_sheet(title: str, evaluation: Mapping[str, Any]) -> Sheet:
+    """Return an evaluation with the protocols that it followed: a row for each kind of boxes and readout.
+
+    Args:
+        title: The sheet's title.
+        evaluation: Its record, as in the file of results.
+    """
+    metrics, protocol = evaluation["metrics"], evaluation["protocol"]
     names = list(next(iter(next(iter(metrics.values())).values())))
-    # Some metrics have a value for every joint.
-    columns = names if len(names) <= WIDE else found["columns"]
-    measures = [(name, key) for name, key, less in MEASURES if less and "calibration" in found]
-    table = Table(title=title, title_justify="left")
-    for name in ("boxes", "readout"):
-        table.add_column(name)
-    for name in (*columns, *(name for name, _ in measures)):
-        table.add_column(name, justify="right")
+    # Some scorers have a value for every joint.
+    columns = names if len(names) <= WIDEST_ROW else evaluation["columns"]
+    measures = [(name, key) for name, key, less in CALIBRATION_MEASURES if less and "calibration" in evaluation]
+    rows = []
     for boxes, by_readout in metrics.items():
         for readout, values in by_readout.items():
-            scores = found.get("calibration", {}).get(boxes, {}).get(readout, {})
-            cells = [number(scores.get(key), 3) for _, key in measures]
-            numbers = [number(values[c], 2 if c in found["lower"] else 1) for c in columns]
-            table.add_row(boxes, readout, *numbers, *cells)
-    return table
-
-
-def show_evaluation(title: str, found: Mapping[str, Any]) -> None:
-    """Print one evaluation with the protocol that its numbers follow."""
-    console = wide_console()
-    console.print(metrics_table(title, found))
-    readouts = next(iter(found["protocol"].values()))
-    followed = [line([Protocol.load(by[r]) for by in found["protocol"].values()]) for r in readouts]
-    for text in dict.fromkeys(followed):
-        console.print(f"protocol: {text}", soft_wrap=True)
+            scores = evaluation.get("calibration", {}).get(boxes, {}).get(readout, {})
+            cells = [format_number(values[c], 2 if c in evaluation["lower"] else 1) for c in columns]
+            rows.append([boxes, readout, *cells, *(format_number(scores.get(key), 3) for _, key in measures)])
+    heads = (*texts("boxes", "readout"), *numbers(*columns, *(name for name, _ in measures)))
+    readouts = next(iter(protocol.values()))
+    followed = dict.fromkeys(protocol_line([Protocol.load(by[r]) for by in protocol.values()]) for r in readouts)
+    return Sheet(title, heads, rows, notes=[f"protocol: {text}" for text in followed])

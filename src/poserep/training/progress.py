@@ -1,4 +1,4 @@
-"""What a running training says about itself."""
+"""The progress of training: speed, waiting for data, and a line per epoch."""
 
 import time
 from typing import Any
@@ -10,7 +10,7 @@ from poserep.training.module import PoseModule
 
 
 class Progress(Callback):
-    """Speed and the share of time spent waiting for data, in the bar, in the logs and as a line per epoch.
+    """Reports speed and the share of time spent waiting for data, in the bar, in the logs and as a line per epoch.
 
     Args:
         verbose: Print a line per epoch.
@@ -23,7 +23,7 @@ class Progress(Callback):
         self._mark = 0.0
 
     def summary(self) -> dict[str, float]:
-        """Over the whole run: images per second and the share of time spent waiting for data."""
+        """Return images per second and the share of time spent waiting for data, over the whole run."""
         spent = max(self.spent, 1e-9)
         return {"img_s": self.images / spent, "data_wait": self.waited / spent}
 
@@ -35,13 +35,13 @@ class Progress(Callback):
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """The data are there: what passed since the last step was waiting."""
+        """Count the time since the last step as waiting for data."""
         self._add(waiting=True)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """The step is done."""
+        """Count the step, and show the speed in the bar."""
         self._add(waiting=False)
         self._epoch[0] += len(batch.index) * trainer.world_size
         self.images += len(batch.index) * trainer.world_size
@@ -52,7 +52,7 @@ class Progress(Callback):
         )  # fmt: skip
 
     def tick(self) -> None:
-        """Put what has passed since the last mark into the step that has just ended."""
+        """Count the time since the last mark as computation."""
         self._add(waiting=False)
 
     def _add(self, waiting: bool) -> None:
@@ -65,7 +65,7 @@ class Progress(Callback):
             self._epoch[1] += passed
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Log the epoch's speed; print a line with loss, accuracy of every readout, speed."""
+        """Log the epoch's speed; print a line with loss, the chief metric of every readout, and speed."""
         images, waited, spent = self._epoch
         speed = {"speed/img_s": images / max(spent, 1e-9), "speed/data_wait": waited / max(spent, 1e-9)}
         pl_module.log_dict(speed, rank_zero_only=True)
@@ -76,14 +76,14 @@ class Progress(Callback):
         assert isinstance(pl_module, PoseModule)
         images, waited, spent = self._epoch
         loss = trainer.callback_metrics.get("train/loss")
-        chief = pl_module.metric.columns[0]
-        found = [f"{name} {values[chief]:.1f}" for by in pl_module.results.values() for name, values in by.items()]
+        chief = pl_module.scorer.columns[0]
+        scored = [(n, s.scores.values[chief]) for by in pl_module.scored.values() for n, s in by.items()]
+        values = ", ".join(f"{readout} {value:.1f}" for readout, value in scored)
         spent = max(spent, 1e-9)
         print(
             f"  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             + (f"  loss {float(loss):.3g}" if loss is not None else "")
-            + (f"  {chief}_{pl_module.boxes[0]} " + ", ".join(found) if found else "")
+            + (f"  {chief}_{pl_module.boxes[0]} {values}" if values else "")
             + f"  {images / spent:.0f} img/s  {waited / spent:.0%} waiting for data",
             flush=True,
         )
-        pl_module.results = {}

@@ -1,6 +1,6 @@
-"""A few evaluated crops with everything needed to draw them, so that reports never run a network."""
+"""Evaluated crops with everything needed to draw them, so that reports never run a network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,30 +8,30 @@ import numpy as np
 import torch
 
 from poserep.batch import Batch
-from poserep.data import InstanceTable, PoseDataset
-from poserep.data.depth import picture
+from poserep.data.dataset import PoseDataset
+from poserep.drawing import as_rgb
 from poserep.errors import InputError
 from poserep.files import write_npz
-from poserep.metrics.base import Predictions
-from poserep.metrics.calibration import joint_oks
-from poserep.metrics.taxonomy import KINDS, areas, kinds
-from poserep.skeleton import Skeleton
+from poserep.instances import Truth
+from poserep.metrics.epe import distances
+from poserep.metrics.oks import joint_oks
+from poserep.metrics.scorer import Predictions
+from poserep.metrics.taxonomy import KINDS, areas, error_kinds
 from poserep.training.build import Run
+from poserep.training.evaluation import ANNOTATED
 from poserep.training.module import PoseModule
 
 COUNT = 12
-ANNOTATED = "gt"
 
 
 @torch.no_grad()
 def save_samples(run: Run, path: Path) -> None:
-    """Crops of the evaluation set's first kind of boxes, evenly spread, the same for every run on that set.
+    """Write crops of the evaluation set's first kind of boxes, evenly spread, the same for every run on that set.
 
-    Writes ``index`` (N,), ``image`` (N, H, W, 3) uint8, ``xy`` (N, K, 2) and ``weight`` (N, K) of the truth,
+    Arrays: ``index`` (N,), ``image`` (N, H, W, 3) uint8, ``xy`` (N, K, 2) and ``weight`` (N, K) of the truth,
     ``<readout>/xy`` and ``<readout>/score``, the bins' positions ``bins/x`` and ``bins/y``, all in input px, and the
-    head's ``density/...`` as float16. Beside it, `save_worst` writes ``worst.npz``.
+    head's ``density/...`` as float16.
     """
-    save_worst(run, path.with_name("worst.npz"))
     module: PoseModule = run.module.eval()
     dataset = next(iter(run.data.evaluation.values()))
     index = np.unique(np.linspace(0, len(dataset) - 1, COUNT).round().astype(int))
@@ -49,45 +49,44 @@ def save_samples(run: Run, path: Path) -> None:
     write_npz(path, arrays)
 
 
-def save_worst(run: Run, path: Path, count: int = COUNT) -> None:
-    """Crops of the persons in annotated boxes that the default readout got worst, the worst one first.
+def save_worst(run: Run, predictions: Mapping[str, Predictions], path: Path, count: int = COUNT) -> None:
+    """Write the crops of the persons in annotated boxes that the default readout predicts worst, the worst one first.
 
-    Predictions are those of the last evaluation; the network is not run again. Writes what `save_samples` does, but for
-    bins and densities, and what `worst_persons` finds. Nothing is written where nobody is labelled or whoever is has no
-    size to hold errors against.
+    The arrays are those of `save_samples`, but for bins and densities, and those of `worst_persons`. Nothing is written
+    where nobody is labelled or labelled persons have no size to measure errors by.
+
+    Args:
+        run: The network is not run.
+        predictions: On annotated boxes, by readout; empty if there are none.
+        path: The file.
+        count: Number of persons, at most.
     """
-    if ANNOTATED not in run.module.boxes:
+    if not predictions:
         return
-    metrics = run.module.metrics_of(ANNOTATED)
-    found = {name: metric.found for name, metric in metrics.items()}
-    first = found[run.module.readouts[0]]
-    assert first is not None
     try:
-        persons = worst_persons(first, metrics[run.module.readouts[0]].instances, run.skeleton, count)
+        persons = worst_persons(predictions[run.module.readouts[0]], run.module.scorers[ANNOTATED].truth, count)
     except InputError:
-        # The evaluation has said so already, of errors by joint.
+        # The evaluation has noted the reason when it left out errors by joint.
         return
     if not len(persons["index"]):
         return
     batch, arrays = _crops(run, run.data.evaluation[ANNOTATED], persons["index"])
-    for name, predictions in found.items():
-        assert predictions is not None
-        where = np.searchsorted(predictions.index, persons["index"])
-        points = batch.crop.to_input(torch.from_numpy(predictions.xy[where]))
-        arrays[f"{name}/xy"], arrays[f"{name}/score"] = points.numpy(), predictions.score[where]
+    for readout, found in predictions.items():
+        worst = found.take(np.searchsorted(found.index, persons["index"]))
+        arrays[f"{readout}/xy"] = batch.crop.to_input(torch.from_numpy(worst.xy)).numpy()
+        arrays[f"{readout}/score"] = worst.score
     write_npz(path, arrays | persons)
 
 
-def worst_persons(predictions: Predictions, table: InstanceTable, skeleton: Skeleton, count: int) -> dict[str, Any]:
-    """The persons of lowest OKS over their labelled joints; of equal ones the largest error, then the first.
+def worst_persons(predictions: Predictions, truth: Truth, count: int) -> dict[str, Any]:
+    """Find the persons of lowest OKS over their labelled joints; of equal ones the largest error, then the first.
 
     Areas are those of `metrics.taxonomy.areas`, so that sets without any have an OKS as well.
 
     Args:
         predictions: Of annotated boxes.
-        table: What the predictions' indices point to, with everybody else in the images.
-        skeleton: Of both.
-        count: How many at most.
+        truth: Its instances hold everybody else in the images, too.
+        count: Number of persons, at most.
 
     Returns:
         ``index`` (N,); ``oks`` (N,) in [0, 1]; ``error`` (N,), mean distance of a labelled joint in units of the
@@ -98,20 +97,18 @@ def worst_persons(predictions: Predictions, table: InstanceTable, skeleton: Skel
     Raises:
         InputError: If a person has neither area nor box.
     """
-    area, _ = areas(table)
-    sigmas = np.array(skeleton.sigmas)
-    labelled = table.weight[predictions.index] > 0
-    some = labelled.any(1)
-    predictions, labelled = Predictions(*(column[some] for column in predictions)), labelled[some]
-    index, truth = predictions.index, table.keypoints[predictions.index].astype(float)
-    distance = np.linalg.norm(predictions.xy.astype(float) - truth, axis=-1) / np.sqrt(area[index, None])
-    similarity = joint_oks(predictions.xy, truth, area[index], sigmas)
+    area, _ = areas(truth.instances)
+    predictions = predictions.take(truth.labelled[predictions.index].any(1))
+    index, labelled = predictions.index, truth.labelled[predictions.index]
+    keypoints = truth.instances.keypoints[index].astype(float)
+    distance = distances(keypoints, predictions.xy) / np.sqrt(area[index, None])
+    similarity = joint_oks(predictions.xy, keypoints, area[index], truth.sigmas)
     joints = np.maximum(labelled.sum(1), 1)
-    oks, error = (np.where(labelled, of, 0).sum(1) / joints for of in (similarity, distance))
+    oks, error = (np.where(labelled, values, 0).sum(1) / joints for values in (similarity, distance))
     worst = np.lexsort((index, -error, oks))[:count]
-    # Similarities far off are all 0; distances in units of the joint's own spread are not.
-    joint = np.where(labelled, distance / sigmas, -1).argmax(1) if len(index) else np.zeros(0, int)
-    kind = kinds(predictions, table, area, sigmas)
+    # Similarities of joints that are far off are all 0; distances in units of the joint's sigma still differ.
+    joint = np.where(labelled, distance / truth.sigmas, -1).argmax(1) if len(index) else np.zeros(0, int)
+    kind = error_kinds(predictions, truth, area)
     return {
         "index": index[worst],
         "oks": oks[worst],
@@ -124,11 +121,11 @@ def worst_persons(predictions: Predictions, table: InstanceTable, skeleton: Skel
 
 def _crops(run: Run, dataset: PoseDataset, index: Sequence[int] | np.ndarray) -> tuple[Batch, dict[str, Any]]:
     batch = torch.utils.data.default_collate([dataset[0, int(i)] for i in index])
-    # As one sees them, whatever order of channels the network is given.
+    # In RGB, whatever order of channels the network takes.
     images = batch.image.flip(1) if dataset.bgr else batch.image
     return batch, {
         "index": np.asarray(index),
-        "image": np.stack([picture(crop) for crop in images.numpy()]),
+        "image": np.stack([as_rgb(crop) for crop in images.numpy()]),
         "xy": batch.xy.numpy(),
         # Joints that the crop does not show are not drawn.
         "weight": (batch.weight * run.module.codec.in_crop(batch.xy)).numpy(),

@@ -1,16 +1,17 @@
 """Rules for the images that a split lists, and for their files."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from poserep.data.check.document import Document, usable
 from poserep.data.check.findings import Finding, Rule
-from poserep.data.check.headers import Header, orientation
-from poserep.data.fields import FURTHEST, number, shown
+from poserep.data.check.image_headers import ImageHeader, orientation
+from poserep.data.coco_file import CocoFile
+from poserep.data.json_fields import FURTHEST, abridged, as_integer, as_number, is_file_name
 
 ENTRY = Rule("image entry without id, file name or size", "give each an id, a file_name, a width and a height")
-SHARED_ID = Rule(
+SHARED_IMAGE_ID = Rule(
     "image id with several contents", "number the images anew, and their annotations with them", left_out=True
 )
 REPEATED = Rule("image listed several times", "list it once; loaders take the first entry", error=False)
@@ -29,48 +30,42 @@ OTHER_SIZE = Rule(
 )
 
 
-def listed(document: Document) -> Iterator[Finding]:
-    """Entries of images that are malformed, or contradict or repeat each other."""
+def image_entries(file: CocoFile) -> Iterator[Finding]:
+    """Yield entries of images that are malformed, or contradict or repeat each other."""
     first: dict[int, tuple[int, str]] = {}
-    names: dict[str, int] = {}
-    for row, record in enumerate(document.images):
-        if not usable(record) or _size(record) is None:
-            yield Finding(ENTRY, f"entry {row}", shown(record, 120))
+    ids: dict[str, int] = {}
+    for row, record in enumerate(file.images):
+        key = as_integer(record.get("id")) if isinstance(record, dict) else None
+        if key is None or not is_file_name(record.get("file_name")) or annotated_size(record) is None:
+            yield Finding(ENTRY, f"entry {row}", abridged(record, 120))
             continue
-        key, name = int(record["id"]), record["file_name"]
-        content = json.dumps([name, *(_size(record) or ())])
+        name = record["file_name"]
+        content = json.dumps([name, *(annotated_size(record) or ())])
         before, known = first.setdefault(key, (row, content))
         if known != content:
-            yield Finding(SHARED_ID, f"image {key}, entries {before} and {row}", f"{known} and {content}")
+            yield Finding(SHARED_IMAGE_ID, f"image {key}, entries {before} and {row}", f"{known} and {content}")
         elif before != row:
             yield Finding(REPEATED, f"image {key} ({name})", f"entries {before} and {row}")
-        if names.setdefault(name, key) != key:
-            yield Finding(SEVERAL_IDS, name, f"ids {names[name]} and {key}")
+        if ids.setdefault(name, key) != key:
+            yield Finding(SEVERAL_IDS, name, f"ids {ids[name]} and {key}")
 
 
-def files(found: Mapping[Path, Header]) -> Iterator[Finding]:
-    """Files that are missing or cannot be read."""
-    for path, header in found.items():
+def image_files(headers: Mapping[Path, ImageHeader]) -> Iterator[Finding]:
+    """Yield files that are missing or cannot be read."""
+    for path, header in headers.items():
         if header.missing:
             yield Finding(MISSING, str(path))
         elif header.fault:
             yield Finding(BROKEN, str(path), header.fault.replace(f"image {path} ", ""))
 
 
-def sizes(document: Document, found: Mapping[Path, Header], mended: bool) -> Iterator[Finding]:
-    """Files of another size than their entries say.
-
-    Args:
-        document: With the entries.
-        found: Headers of the files.
-        mended: The loader exchanges width and height where that is needed.
-    """
-    for record in document.pictures().values():
-        path, size = document.image(record), _size(record)
-        header = found.get(path)
+def image_sizes(file: CocoFile, folder: Path, headers: Mapping[Path, ImageHeader], mended: bool) -> Iterator[Finding]:
+    """Yield files of another size than their entries say; ``mended``: the loader exchanges width and height."""
+    for record, path in file.image_files(folder):
+        size, header = annotated_size(record), headers.get(path)
         if size is None or header is None or not header.width or size == header[:2]:
             continue
-        value = f"{size[0]:g}x{size[1]:g} in {document.path.name}, {header.width}x{header.height} in the file"
+        value = f"{size[0]:g}x{size[1]:g} in {file.path.name}, {header.width}x{header.height} in the file"
         if size != (header.height, header.width):
             yield Finding(OTHER_SIZE, str(path), value)
             continue
@@ -78,11 +73,7 @@ def sizes(document: Document, found: Mapping[Path, Header], mended: bool) -> Ite
         yield Finding(MENDED if mended else EXCHANGED, str(path), value + f", orientation {turned}" * (turned != 1))
 
 
-def paths(document: Document) -> Iterable[Path]:
-    """The files of all usable entries."""
-    return (document.image(record) for record in document.pictures().values())
-
-
-def _size(record: Mapping[str, object]) -> tuple[float, float] | None:
-    width, height = number(record.get("width"), FURTHEST), number(record.get("height"), FURTHEST)
+def annotated_size(record: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the width and height (px) that an image's entry says, or None."""
+    width, height = as_number(record.get("width"), FURTHEST), as_number(record.get("height"), FURTHEST)
     return (width, height) if width and height and min(width, height) > 0 else None

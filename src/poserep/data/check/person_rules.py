@@ -1,17 +1,21 @@
 """Rules for persons: boxes, areas and keypoints against each other and against the image."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
-from poserep.data.check.findings import Finding, Rule, at
-from poserep.data.check.persons import Persons
+from poserep.data.check.findings import Finding, Rule, findings_at
+from poserep.data.check.image_headers import ImageHeader
+from poserep.data.json_fields import FURTHEST, as_number
 from poserep.instances import Instance
 from poserep.skeleton import Skeleton
 
-# Files round, and count pixels from corner or centre.
+# Px by which a point may lie outside: files round, and count pixels from corner or centre.
 SLACK = 1.0
-# A mask may touch its rounded box.
+# Factor by which an area may exceed its box, whose sides may be rounded.
 LARGER = 1.02
 
 NO_AREA = Rule(
@@ -28,71 +32,130 @@ OUTSIDE = Rule("labelled keypoint outside its image", "correct it, or set its vi
 VISIBILITY = Rule(
     "visibility other than 0, 1 or 2", "write 0 unlabelled, 1 hidden, 2 visible; all above 0 count", error=False
 )
-COUNT = Rule(
+NUM_KEYPOINTS = Rule(
     "num_keypoints that differs from the labels",
     "count the visibilities above 0: evaluation passes over persons with num_keypoints 0",
     error=False,
 )
 
 
-def boxes(persons: Persons, cut: bool) -> Iterator[Finding]:
-    """Boxes of labelled persons that have nothing in the image, or reach out of it by more than a pixel.
+@dataclass(frozen=True)
+class PersonArrays:
+    """N persons with K joints.
+
+    Attributes:
+        where: (N,) place of each in its file.
+        box: (N, 4) x, y, width, height, image px.
+        keypoints: (N, K, 3) x, y in image px, visibility.
+        area: (N,) annotated area, square px; NaN if there is none.
+        counted: (N,) annotated number of labelled joints; NaN if there is none.
+        size: (N, 2) width and height of the image, px; infinite if unknown.
+    """
+
+    where: list[str]
+    box: np.ndarray
+    keypoints: np.ndarray
+    area: np.ndarray
+    counted: np.ndarray
+    size: np.ndarray
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """(N, K) bool."""
+        return self.keypoints[..., 2] > 0
+
+    @classmethod
+    def of_records(cls, records: Sequence[dict[str, Any]], images: Mapping[int, dict[str, Any]], joints: int) -> Self:
+        """Return annotations whose fields `usable_annotations` accepts; sizes are those of the file's images."""
+
+        def values(rows: Sequence[dict[str, Any]], key: str, unknown: float) -> np.ndarray:
+            numbers = [as_number(row.get(key), FURTHEST**2) for row in rows]
+            return np.array([unknown if n is None else n for n in numbers], np.float64)
+
+        owners = [images[int(r["image_id"])] for r in records]
+        size = np.stack([values(owners, key, np.inf) for key in ("width", "height")], 1)
+        return cls(
+            [f"annotation {r['id']} on {i['file_name']}" for r, i in zip(records, owners, strict=True)],
+            np.array([r["bbox"] for r in records], np.float64).reshape(-1, 4),
+            np.array([r["keypoints"] for r in records], np.float64).reshape(-1, joints, 3),
+            values(records, "area", np.nan),
+            values(records, "num_keypoints", np.nan),
+            np.where(size == 0, np.inf, size),
+        )
+
+    @classmethod
+    def of_instances(cls, instances: Sequence[Instance], headers: Mapping[Path, ImageHeader], joints: int) -> Self:
+        """Return the persons of a loader; sizes are those of the image files."""
+        unknown = np.full(len(instances), np.nan)
+        size = np.array([headers.get(i.image, ImageHeader())[:2] for i in instances], np.float64).reshape(-1, 2)
+        points = [np.concatenate([i.keypoints, 2 * i.weight[:, None]], 1) for i in instances]
+        return cls(
+            [f"person {i.id} on {i.image.name}" for i in instances],
+            np.array([i.box for i in instances], np.float64).reshape(-1, 4),
+            np.array(points, np.float64).reshape(-1, joints, 3),
+            unknown,
+            unknown,
+            np.where(size > 0, size, np.inf),
+        )
+
+    def image_size(self, i: int) -> str:
+        """Return the size of a person's image for a message, if it is known."""
+        width, height = self.size[i]
+        return f" in {width:g}x{height:g} px" if np.isfinite(width) else ""
+
+
+def boxes_in_images(persons: PersonArrays, cut: bool) -> Iterator[Finding]:
+    """Yield boxes of labelled persons that have nothing in the image, or reach out of it by more than `SLACK`.
 
     Args:
-        persons: See `Persons`.
+        persons: The persons.
         cut: Boxes are annotated and must lie inside; those that follow from centre and scale need not.
     """
     labelled = persons.labelled.any(1)
-    # What is not known cannot be left.
-    size = np.where(np.isnan(persons.size), np.inf, persons.size)
     first, last = persons.box[:, :2], persons.box[:, :2] + persons.box[:, 2:]
-    inside = np.minimum(last, size) - np.maximum(first, 0)
+    inside = np.minimum(last, persons.size) - np.maximum(first, 0)
     empty = labelled & ((persons.box[:, 2:] <= 0) | (inside <= 0)).any(1)
 
     def value(i: int) -> str:
-        return f"{_rounded(persons.box[i])}{_of(persons, i)}"
+        return f"{_rounded(persons.box[i])}{persons.image_size(i)}"
 
-    yield from at(NO_AREA, empty, persons.where, value)
-    across = ((first < -SLACK) | (last > size + SLACK)).any(1)
-    yield from at(ACROSS, cut & labelled & across & ~empty, persons.where, value)
+    yield from findings_at(NO_AREA, empty, persons.where, value)
+    across = ((first < -SLACK) | (last > persons.size + SLACK)).any(1)
+    yield from findings_at(ACROSS, cut & labelled & across & ~empty, persons.where, value)
 
 
-def areas(persons: Persons) -> Iterator[Finding]:
-    """Areas that are larger than what contains them, if that has any."""
+def areas_in_boxes(persons: PersonArrays) -> Iterator[Finding]:
+    """Yield areas that are larger than their box, if the box has an area."""
     box = persons.box[:, 2:].prod(1)
     some = persons.labelled.any(1) & (persons.box[:, 2:] > 0).all(1)
     larger = some & (persons.area > LARGER * box + 1)
-    yield from at(AREA_LARGER, larger, persons.where, lambda i: f"area {persons.area[i]:g}, box {box[i]:g}")
+    yield from findings_at(AREA_LARGER, larger, persons.where, lambda i: f"area {persons.area[i]:g}, box {box[i]:g}")
 
 
-def unscaled(instances: list[Instance]) -> Iterator[Finding]:
-    """Evaluated persons whose distances cannot be scaled, as their area is zero or unknown."""
+def unscaled(instances: Sequence[Instance]) -> Iterator[Finding]:
+    """Yield evaluated persons by whose area, zero or unknown, no distance can be scaled."""
     for person in instances:
         if not person.area > 0 and (person.weight > 0).any():
             yield Finding(UNSCALED, f"annotation {person.id} on {person.image.name}", f"area {person.area:g}")
 
 
-def keypoints(persons: Persons, skeleton: Skeleton) -> Iterator[Finding]:
-    """Labelled joints outside the image by more than a pixel, and visibilities that mean nothing."""
+def keypoints_in_images(persons: PersonArrays, skeleton: Skeleton) -> Iterator[Finding]:
+    """Yield labelled joints outside the image by more than `SLACK`, and visibilities without meaning."""
     xy, visibility = persons.keypoints[..., :2], persons.keypoints[..., 2]
-    size = np.where(np.isnan(persons.size), np.inf, persons.size)[:, None]
-    outside: np.ndarray = persons.labelled & ((xy < -SLACK) | (xy > size - 1 + SLACK)).any(-1)
-
-    def places(i: int) -> str:
-        joints = np.flatnonzero(outside[i])
-        return ", ".join(f"{skeleton.names[j]} {_rounded(xy[i, j])}" for j in joints[:3]) + _of(persons, i)
-
-    yield from at(OUTSIDE, outside.any(1), persons.where, places)
+    outside: np.ndarray = persons.labelled & ((xy < -SLACK) | (xy > persons.size[:, None] - 1 + SLACK)).any(-1)
     strange: np.ndarray = ~np.isin(visibility, (0, 1, 2))
 
-    def values(i: int) -> str:
-        return ", ".join(f"{skeleton.names[j]} {visibility[i, j]:g}" for j in np.flatnonzero(strange[i])[:3])
+    def joints(mask: np.ndarray, i: int, value: np.ndarray) -> str:
+        return ", ".join(f"{skeleton.names[j]} {_rounded(value[i, j])}" for j in np.flatnonzero(mask[i])[:3])
 
-    yield from at(VISIBILITY, strange.any(1), persons.where, values)
+    yield from findings_at(
+        OUTSIDE, outside.any(1), persons.where, lambda i: joints(outside, i, xy) + persons.image_size(i)
+    )
+    yield from findings_at(VISIBILITY, strange.any(1), persons.where, lambda i: joints(strange, i, visibility))
 
 
-def counts(persons: Persons, skeleton: Skeleton) -> Iterator[Finding]:
-    """Files whose ``num_keypoints`` is not the number of labelled joints.
+def keypoint_counts(persons: PersonArrays, skeleton: Skeleton) -> Iterator[Finding]:
+    """Yield persons whose ``num_keypoints`` is not the number of labelled joints.
 
     CrowdPose's counts joints that have a left and a right, and so neither head nor neck; a file that does so
     throughout is as it should be.
@@ -101,16 +164,13 @@ def counts(persons: Persons, skeleton: Skeleton) -> Iterator[Finding]:
     labelled = persons.labelled.sum(1)
     paired = {name for pair in skeleton.pairs for name in pair}
     sided = persons.labelled[:, [name in paired for name in skeleton.names]].sum(1)
-    wrong = known & (persons.counted != labelled)
     if (persons.counted[known] == sided[known]).all():
         return
-    yield from at(COUNT, wrong, persons.where, lambda i: f"{persons.counted[i]:g}, labelled are {labelled[i]}")
+    wrong = known & (persons.counted != labelled)
+    yield from findings_at(
+        NUM_KEYPOINTS, wrong, persons.where, lambda i: f"{persons.counted[i]:g}, labelled are {labelled[i]}"
+    )
 
 
-def _rounded(values: np.ndarray) -> list[float]:
-    return [round(float(v), 2) for v in values]
-
-
-def _of(persons: Persons, i: int) -> str:
-    width, height = persons.size[i]
-    return "" if np.isnan(width) else f" in {width:g}x{height:g} px"
+def _rounded(values: np.ndarray) -> list[float] | str:
+    return [round(float(v), 2) for v in values] if values.ndim else f"{values:g}"

@@ -6,114 +6,112 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from poserep.data.build import boxes_of, files_of, root_of, skeleton_of
-from poserep.data.check.document import Document
-from poserep.data.check.loading import labelled, load, splits
-from poserep.data.fields import number
-from poserep.errors import InputError
+from poserep.data.check.load_split import coco_file_of, load_split
+from poserep.data.coco_file import CocoFile
+from poserep.data.from_config import boxes_of, is_labelled, root_of, skeleton_of, splits_of
+from poserep.data.json_fields import as_number
 from poserep.instances import InstanceTable
 from poserep.skeleton import Skeleton
 
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
-# COCO's bounds of areas, square px; CrowdPose's of the crowd index, as its evaluation has them.
-AREAS = (32.0**2, 96.0**2)
-CROWDS = (0.2, 0.8)
+# Bounds between parts: COCO's of areas, square px; CrowdPose's of the crowd index, as in its evaluation.
+AREAS, CROWDS = (32.0**2, 96.0**2), (0.2, 0.8)
 
 Stats = dict[str, Any]
 
 
 def stats(cfg: Any) -> dict[str, Stats]:
-    """The numbers of every split, and of the detections, by name.
+    """Return the numbers of every split, and of the detections, by name.
 
     Raises:
         InputError: If a file cannot be read or persons are invalid.
     """
     skeleton, root = skeleton_of(cfg), root_of(cfg)
-    found = {}
-    for split in splits(cfg):
-        files = files_of(cfg, root, split)
-        kinds = ["gt"] if labelled(cfg) else []
+    numbers = {}
+    for split in splits_of(cfg):
+        kinds = ["gt"] if is_labelled(cfg) else []
         kinds += ["det"] if split == "val" and "det" in boxes_of(cfg) else []
-        document = Document.read(files["annotations"], root / cfg.data[split].images)
+        file = coco_file_of(cfg, root, split)
         for boxes in kinds:
-            loaded = load(cfg, split, skeleton, root, boxes)
-            if not loaded.instances:
-                raise InputError(loaded.refusal)
-            table = InstanceTable.of(loaded.instances)
+            loaded = load_split(cfg, split, skeleton, root, boxes)
+            table = InstanceTable.of(loaded.required())
             name = split if boxes == "gt" else "detections"
-            found[name] = {"read": loaded.line(boxes), **describe(table, skeleton, document)}
-    return found
+            numbers[name] = {"read": loaded.line(boxes), **describe_persons(table, skeleton, file)}
+    return numbers
 
 
-def describe(table: InstanceTable, skeleton: Skeleton, document: Document | None = None) -> Stats:
-    """The numbers of some persons. What does not apply, as areas where none is annotated, is left out.
+def describe_persons(table: InstanceTable, skeleton: Skeleton, file: CocoFile | None = None) -> Stats:
+    """Return the numbers of persons. What does not apply, such as areas where none is annotated, is left out.
 
     Args:
         table: The persons.
         skeleton: Names their joints.
-        document: Their file, for crowd indices.
+        file: Their annotation file, for crowd indices.
     """
     images, per_image = np.unique(table.image_id, return_counts=True)
-    found: Stats = {"persons": len(table), "images": len(images), "persons per image": quantiles(per_image)}
     width, height = table.box[:, 2], table.box[:, 3]
-    found["box width (px)"], found["box height (px)"] = quantiles(width), quantiles(height)
-    found["box width / height"] = quantiles(width / height)
+    numbers: Stats = {
+        "persons": len(table),
+        "images": len(images),
+        "persons per image": quantiles(per_image),
+        "box width (px)": quantiles(width),
+        "box height (px)": quantiles(height),
+        "box width / height": quantiles(width / height),
+    }
     if (table.score != 1).any():
-        found["box score"] = quantiles(table.score)
+        numbers["box score"] = quantiles(table.score)
     labels = table.weight > 0
     if labels.any():
-        found["labelled joints per person"] = quantiles(labels.sum(1))
-        counts = labels.sum(0)
-        found["joints"] = {
+        numbers["labelled joints per person"] = quantiles(labels.sum(1))
+        numbers["joints"] = {
             name: {"count": int(n), "share": float(n / len(table))}
-            for name, n in zip(skeleton.names, counts, strict=True)
+            for name, n in zip(skeleton.names, labels.sum(0), strict=True)
         }
     if (table.area > 0).any():
-        found["area (px²)"] = quantiles(table.area)
-        found["area"] = parts(("small", "medium", "large"), table.area, AREAS)
+        numbers["area (px²)"] = quantiles(table.area)
+        numbers["area"] = count_parts(("small", "medium", "large"), table.area, AREAS)
     if (table.head > 0).any():
-        found["head length (px)"] = quantiles(table.head[table.head > 0])
-        found["persons without head length"] = int((table.head <= 0).sum())
-    crowd = crowds(document, table.image_id) if document else None
+        numbers["head length (px)"] = quantiles(table.head[table.head > 0])
+        numbers["persons without head length"] = int((table.head <= 0).sum())
+    crowd = None if file is None else crowd_indices(file, table.image_id)
     if crowd is not None:
-        found["crowd index"] = quantiles(crowd)
-        found["crowd"] = parts(("easy", "medium", "hard"), crowd, CROWDS)
+        numbers["crowd index"] = quantiles(crowd)
+        numbers["crowd"] = count_parts(("easy", "medium", "hard"), crowd, CROWDS)
         per_image = crowd[np.unique(table.image_id, return_index=True)[1]]
-        found["crowd of images"] = parts(("easy", "medium", "hard"), per_image, CROWDS)
-    return found
+        numbers["crowd of images"] = count_parts(("easy", "medium", "hard"), per_image, CROWDS)
+    return numbers
 
 
 def quantiles(values: np.ndarray) -> dict[str, float]:
-    """Mean and `QUANTILES` of numbers (N,)."""
+    """Return mean and `QUANTILES` of numbers (N,)."""
     at = np.percentile(values.astype(np.float64), QUANTILES)
     return {"mean": float(values.mean())} | {f"{q}%": float(v) for q, v in zip(QUANTILES, at, strict=True)}
 
 
-def parts(names: Sequence[str], values: np.ndarray, bounds: tuple[float, float]) -> dict[str, dict[str, float]]:
-    """How many of the values (N,) lie below, between and from two bounds on."""
+def count_parts(names: Sequence[str], values: np.ndarray, bounds: tuple[float, float]) -> dict[str, dict[str, float]]:
+    """Return how many of the values (N,) lie below, between and from two bounds on."""
     place = np.digitize(values, bounds)
     counts = [int((place == i).sum()) for i in range(len(names))]
     return {n: {"count": c, "share": c / len(values)} for n, c in zip(names, counts, strict=True)}
 
 
-def crowds(document: Document, image_ids: np.ndarray) -> np.ndarray | None:
-    """(N,) crowd index of each person's image, or None if some image has none."""
-    known = {key: number(record.get("crowdIndex")) for key, record in document.pictures().items()}
-    found = [known.get(int(i)) for i in image_ids]
-    return None if any(v is None for v in found) else np.array(found, np.float64)
+def crowd_indices(file: CocoFile, image_ids: np.ndarray) -> np.ndarray | None:
+    """Return (N,) the crowd index of each person's image, or None if an image has none."""
+    known = {key: as_number(record.get("crowdIndex")) for key, record in file.images_by_id.items()}
+    indices = [known.get(int(i)) for i in image_ids]
+    return None if None in indices else np.array(indices, np.float64)
 
 
-def tables(found: Mapping[str, Stats]) -> list[Table]:
-    """One table of distributions for every split, and one of joints and one of parts for all splits together."""
+def tables(numbers: Mapping[str, Stats]) -> list[Table]:
+    """Return one table of distributions for every split, and one of joints and of each kind of parts for all splits."""
     made = []
-    for name, values in found.items():
-        table = Table(title=f"{name}: {values['persons']} persons on {values['images']} images", title_justify="left")
-        table.add_column("")
-        for column in ("mean", *(f"{q}%" for q in QUANTILES)):
-            table.add_column(column, justify="right")
-        for row, numbers in values.items():
-            if isinstance(numbers, dict) and "mean" in numbers:
-                table.add_row(row, *(f"{v:.4g}" for v in numbers.values()))
+    for name, values in numbers.items():
+        table = _table(
+            f"{name}: {values['persons']} persons on {values['images']} images", "mean", *(f"{q}%" for q in QUANTILES)
+        )
+        for row, spread in values.items():
+            if isinstance(spread, dict) and "mean" in spread:
+                table.add_row(row, *(f"{v:.4g}" for v in spread.values()))
         made.append(table)
     for key, title in (
         ("joints", "labelled joints"),
@@ -121,22 +119,19 @@ def tables(found: Mapping[str, Stats]) -> list[Table]:
         ("crowd", "crowd index, persons"),
         ("crowd of images", "crowd index, images"),
     ):
-        having = {name: values[key] for name, values in found.items() if key in values}
-        if having:
-            made.append(_shares(title, having))
+        columns = {name: values[key] for name, values in numbers.items() if key in values}
+        if columns:
+            table = _table(title, *(head for name in columns for head in (name, "share")))
+            for row in next(iter(columns.values())):
+                cells = [values[row] for values in columns.values()]
+                table.add_row(row, *(t for c in cells for t in (f"{c['count']}", f"{100 * c['share']:.1f}%")))
+            made.append(table)
     return made
 
 
-def _shares(title: str, columns: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
+def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    for name in columns:
-        table.add_column(name, justify="right")
-        table.add_column("share", justify="right")
-    for row in next(iter(columns.values())):
-        cells = []
-        for values in columns.values():
-            count, share = values[row].values()
-            cells += [f"{count}", f"{100 * share:.1f}%"]
-        table.add_row(row, *cells)
+    for column in columns:
+        table.add_column(column, justify="right")
     return table

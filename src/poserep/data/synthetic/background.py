@@ -1,29 +1,25 @@
-"""What lies behind the people: floor, wall or sky, clutter, and the shadows that people cast on the floor."""
-
-from __future__ import annotations
+"""The background of a drawn picture: floor, wall or sky, clutter, and the shadows that people cast on the floor."""
 
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from poserep.data.synthetic.camera import Camera
-from poserep.data.synthetic.materials import CLOTHS, pick, rgb
-from poserep.data.synthetic.raster import NEAR, Part
-from poserep.data.synthetic.skeleton3d import Array
-
-Rng = np.random.Generator
-Pixels = NDArray[np.float32]
+from poserep.data.synthetic.camera import PinholeCamera
+from poserep.data.synthetic.raycast import NEAREST, Surface
+from poserep.data.synthetic.textures import CLOTHS, pick, rgb
+from poserep.data.synthetic.world import Array, Pixels, Rng
 
 _WALLS = ("d9dde0", "e6dfd3", "cfd8d2", "c4ccd6", "e3cfc0", "b9c4c9", "d8cfe0", "a9b5b0", "8fa0ad", "efe8dc", "c9b8a6")
 _FLOORS = ("b89b7a", "9a7d5f", "c9b99f", "8b8f94", "a9aeb2", "75685c", "d3cabd", "6f7d7a", "a08c94")
 _SKIES = ("7fb2dd", "a5c9e6", "c7d6e0", "f0cfae", "95a9bd", "b4d3d9")
 _LANDS = ("7d9a58", "92a86a", "b7a77f", "8c8a85", "c9b98f", "6f8760", "9d9389")
+_FRAMES = ("f2efe9", "2b2d33", "8a5f3c")
+_FAR = 4000  # pixels; further coordinates would overflow OpenCV's
 
 
-def noise(rng: Rng, height: int, width: int, cells: int) -> Pixels:
-    """Smooth noise in about -1..1 with ``cells`` lumps across, shape (height, width)."""
+def _noise(rng: Rng, height: int, width: int, cells: int) -> Pixels:
+    """Return smooth noise (height, width) in about -1..1 with ``cells`` lumps across."""
     rows = max(2, round(cells * height / width)) + 1
     grid = rng.uniform(-1.0, 1.0, (rows, cells + 1)).astype(np.float32)
     out: Pixels = cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32, copy=False)
@@ -34,8 +30,14 @@ def _soft(value: Pixels, width: float | Pixels) -> Pixels:
     return np.clip(np.float32(0.5) + value / width, 0.0, 1.0)
 
 
+def _filled(shape: tuple[int, ...], color: Array) -> Pixels:
+    image = np.empty((*shape, 3), dtype=np.float32)
+    image[:] = color
+    return image
+
+
 def _floor_pattern(rng: Rng, x: Pixels, z: Pixels, distance: Pixels) -> Pixels:
-    """Relative brightness of a floor at world x and z; detail fades with distance before it can alias."""
+    """Return the relative brightness of a floor at world x and z; detail fades with distance before it can alias."""
     kind = rng.choice(["plain", "planks", "tiles", "rug"], p=[0.35, 0.30, 0.25, 0.10])
     fade = np.clip(2.2 - distance / 5.0, 0.0, 1.0)
     tone = np.ones_like(x)
@@ -65,42 +67,38 @@ def _over(image: Pixels, mask: Pixels, color: Array | Pixels) -> None:
 
 
 def _wall(rng: Rng, x: Pixels, y: Pixels, pixel: Pixels, cluttered: bool) -> Pixels:
-    """Colours (H, W, 3) of a wall at world x and y; ``pixel`` is the size of a pixel on it, metres."""
+    """Return the colours (H, W, 3) of a wall at world x and y; ``pixel`` is the size of a pixel on it, metres."""
     color = pick(rng, _WALLS, 0.02)
-    image = np.empty((*x.shape, 3), dtype=np.float32)
-    image[:] = color * 0.96
+    image = _filled(x.shape, color * 0.96)
     if rng.random() < 0.4:
         lower = color * rng.uniform(0.72, 0.92) if rng.random() < 0.6 else pick(rng, CLOTHS) * 0.4 + color * 0.5
         _over(image, _soft(float(rng.uniform(0.8, 1.1)) - y, pixel), lower)
     if rng.random() < 0.6:
         _over(image, _soft(0.10 - y, pixel), rgb("f2efe9") * 0.95)
-    if cluttered or rng.random() < 0.25:
-        for _ in range(int(rng.integers(1, 8 if cluttered else 3))):
-            left = float(rng.uniform(-5.0, 4.0) if cluttered else rng.choice([-2.2, 1.4]))
-            low, w, h = rng.uniform((0.7, 0.4, 0.4), (2.0, 1.5, 1.1)).tolist()
-            frame, a, b = pick(rng, ("f2efe9", "2b2d33", "8a5f3c")), pick(rng, CLOTHS), pick(rng, CLOTHS)
-            if not cluttered:
-                a, b = a * 0.45 + color * 0.55, b * 0.45 + color * 0.55
-            blot = (
-                noise(rng, x.shape[0], x.shape[1], int(rng.integers(6, 30 if cluttered else 12)))[..., None] * 0.5 + 0.5
-            )
-            inside = np.minimum(np.minimum(x - left, left + w - x), np.minimum(y - low, low + h - y))
-            _over(image, _soft(inside, pixel), frame)
-            _over(image, _soft(inside - 0.05, pixel), a + (b - a) * blot)
+    pictures = int(rng.integers(1, 8 if cluttered else 3)) if cluttered or rng.random() < 0.25 else 0
+    for _ in range(pictures):
+        left = float(rng.uniform(-5.0, 4.0) if cluttered else rng.choice([-2.2, 1.4]))
+        low, w, h = rng.uniform((0.7, 0.4, 0.4), (2.0, 1.5, 1.1)).tolist()
+        frame, a, b = pick(rng, _FRAMES), pick(rng, CLOTHS), pick(rng, CLOTHS)
+        if not cluttered:
+            a, b = a * 0.45 + color * 0.55, b * 0.45 + color * 0.55
+        blot = _noise(rng, x.shape[0], x.shape[1], int(rng.integers(6, 30 if cluttered else 12)))[..., None] * 0.5 + 0.5
+        inside = np.minimum(np.minimum(x - left, left + w - x), np.minimum(y - low, low + h - y))
+        _over(image, _soft(inside, pixel), frame)
+        _over(image, _soft(inside - 0.05, pixel), a + (b - a) * blot)
     return image
 
 
 def _outdoors(rng: Rng, slope: Pixels) -> Pixels:
-    """Sky and far hills, (H, W, 3); ``slope`` is the rise of each ray against the horizon."""
+    """Return sky and far hills (H, W, 3); ``slope`` is the rise of each ray against the horizon."""
     sky = pick(rng, _SKIES, 0.02)
-    image = np.empty((*slope.shape, 3), dtype=np.float32)
-    image[:] = sky
+    image = _filled(slope.shape, sky)
     _over(image, 0.8 * np.exp(-4.0 * np.clip(slope, 0.0, None)), rgb("f6f3ec"))
     height, width = slope.shape
-    cloud = np.clip(noise(rng, height, width, 5) + 0.5 * noise(rng, height, width, 11) - 0.1, 0.0, 1.0)
+    cloud = np.clip(_noise(rng, height, width, 5) + 0.5 * _noise(rng, height, width, 11) - 0.1, 0.0, 1.0)
     _over(image, cloud * np.clip(slope * 5.0, 0.0, 0.8), rgb("f7f7f7"))
     for level in (0.16, 0.09):
-        ridge = level * (1.0 + 0.6 * noise(rng, 2, width, int(rng.integers(3, 8)))[0])
+        ridge = level * (1.0 + 0.6 * _noise(rng, 2, width, int(rng.integers(3, 8)))[0])
         _over(image, _soft(ridge - slope, 0.01), pick(rng, _LANDS) * 0.6 + sky * (0.2 + level))
     return image
 
@@ -116,16 +114,16 @@ def _polygons(rng: Rng, image: Pixels) -> None:
         _over(image, mask * np.float32(rng.uniform(0.3, 0.9) / 255.0), pick(rng, CLOTHS))
 
 
-def backdrop(rng: Rng, camera: Camera, cluttered: bool) -> tuple[Pixels, Pixels]:
+def backdrop(rng: Rng, camera: PinholeCamera, cluttered: bool) -> tuple[Pixels, Pixels]:
     """Paint floor and wall or landscape.
 
     Args:
         rng: Source of every choice.
-        camera: The camera; the floor is the world's y = 0.
+        camera: The camera.
         cluttered: Add pictures, polygons and noise at several scales.
 
     Returns:
-        RGB (H, W, 3) in 0..1 (roughly) and how much each pixel belongs to the floor (H, W), 0..1.
+        RGB (H, W, 3) in roughly 0..1, and how much each pixel belongs to the floor (H, W), 0..1.
     """
     xs, ys = (v.astype(np.float32) for v in camera.rays())
     dx, dy, dz = (float(r[0]) * xs + (float(r[1]) * ys + float(r[2]))[:, None] for r in camera.rotation.T)
@@ -137,11 +135,12 @@ def backdrop(rng: Rng, camera: Camera, cluttered: bool) -> tuple[Pixels, Pixels]
     to_floor = oy / np.maximum(-dy, np.float32(1e-3))
     distance = to_floor * flat
     size = (camera.height, camera.width)
+    tone = np.ones(size, dtype=np.float32)
     if kind == "outdoors":
         floor = _soft(-slope, 0.006)
         image = _outdoors(rng, slope)
         ground = pick(rng, _LANDS)
-        tone = 1.0 + 0.05 * noise(rng, *size, 24) + 0.06 * noise(rng, *size, 7)
+        tone = 1.0 + 0.05 * _noise(rng, *size, 24) + 0.06 * _noise(rng, *size, 7)
     else:
         to_wall = (back - oz) / np.minimum(dz, np.float32(-1e-3))
         height = oy + to_wall * dy
@@ -150,33 +149,44 @@ def backdrop(rng: Rng, camera: Camera, cluttered: bool) -> tuple[Pixels, Pixels]
         floor = _soft(-height, 0.35) if kind == "studio" else _soft(-height, pixel)
         image = _wall(rng, ox + to_wall * dx, height, pixel, cluttered and kind == "room")
         ground = pick(rng, _FLOORS)
-        if kind == "studio":
-            tone = np.ones(size, dtype=np.float32)
-            ground = pick(rng, _WALLS) * 0.9 if rng.random() < 0.4 else np.median(image[0], axis=0) * 0.95
-        else:
+        if kind == "room":
             tone = _floor_pattern(rng, ox + to_floor * dx, oz + to_floor * dz, distance)
+        else:
+            ground = pick(rng, _WALLS) * 0.9 if rng.random() < 0.4 else np.median(image[0], axis=0) * 0.95
     tone *= 1.04 - 0.03 * np.clip(distance - 3.0, -3.0, 5.0)
     surface = tone[..., None] * ground.astype(np.float32)
     if kind == "outdoors":
         _over(surface, np.clip(distance / 60.0, 0.0, 0.7), np.median(image[0], axis=0))
     _over(image, floor, surface)
-    shade = 1.0 + 0.05 * noise(rng, *size, 3)
+    shade = 1.0 + 0.05 * _noise(rng, *size, 3)
     if cluttered:
         if rng.random() < 0.25:
             _polygons(rng, image)
         for cells in (9, 26, 70):
-            shade *= 1.0 + float(rng.uniform(0.0, 0.07)) * noise(rng, *size, cells)
+            shade *= 1.0 + float(rng.uniform(0.0, 0.07)) * _noise(rng, *size, cells)
     image *= shade[..., None]
     return image, floor
 
 
-def _segment(target: Pixels, a: Array, b: Array, thickness: float) -> None:
-    (ax, ay), (bx, by) = (np.clip(p[:2], -4000, 4000).round().astype(int).tolist() for p in (a, b))
-    cv2.line(target, (ax, ay), (bx, by), 1.0, max(1, round(thickness)))
+def _pixels(points: Array) -> Array:
+    return np.clip(points[..., :2], -_FAR, _FAR).round().astype(np.int32)
 
 
-def floor_shadow(parts: Sequence[Part], camera: Camera, towards_light: Array) -> Pixels:
-    """How dark the floor gets under the given parts, (H, W) in 0..1: a cast shadow plus tight contact shadows."""
+def _segment(target: Pixels, a: Array, b: Array, size: float) -> None:
+    """Draw a line between two projected points, if both lie before the camera; ``size`` is its width at 1 m, px."""
+    near = min(a[2], b[2])
+    if near > NEAREST:
+        cv2.line(target, _pixels(a).tolist(), _pixels(b).tolist(), 1.0, max(1, round(size / near)))
+
+
+def blurred(image: Pixels, sigma: float) -> Pixels:
+    """Return an image blurred by a Gaussian of so many pixels."""
+    out: Pixels = cv2.GaussianBlur(image, (0, 0), sigma).astype(np.float32, copy=False)
+    return out
+
+
+def floor_shadow(surfaces: Sequence[Surface], camera: PinholeCamera, towards_light: Array) -> Pixels:
+    """Return how dark the floor gets under surfaces, (H, W) in 0..1: a cast shadow plus tight contact shadows."""
     cast = np.zeros((camera.height, camera.width), dtype=np.float32)
     contact = np.zeros_like(cast)
     lean = towards_light / towards_light[1]
@@ -184,22 +194,21 @@ def floor_shadow(parts: Sequence[Part], camera: Camera, towards_light: Array) ->
     def drop(points: Array, along: Array) -> Array:
         return camera.project(points - np.maximum(points[:, 1:2], 0.0) * along)
 
-    ends = np.stack([part.a for part in parts] + [part.b for part in parts])
-    ground, below = drop(ends, lean), drop(ends, np.array([0.0, 1.0, 0.0]))
-    for i, part in enumerate(parts):
-        j = i + len(parts)
-        if part.half is not None:
-            corners = np.array([(1, 1, 0), (1, -1, 0), (-1, -1, 0), (-1, 1, 0)]) * (*part.half, 0.0)
-            seen = drop(part.a + corners @ part.frame.T, lean)
-            if (seen[:, 2] > NEAR).all():
-                cv2.fillConvexPoly(cast, np.clip(seen[:, :2], -4000, 4000).round().astype(np.int32), 1.0)
+    ends = np.stack([[surface.a for surface in surfaces], [surface.b for surface in surfaces]])
+    ground, below = (
+        drop(ends.reshape(-1, 3), along).reshape(ends.shape) for along in (lean, np.array([0.0, 1.0, 0.0]))
+    )
+    for i, surface in enumerate(surfaces):
+        if surface.half is not None:
+            corners = np.array([(1, 1, 0), (1, -1, 0), (-1, -1, 0), (-1, 1, 0)]) * (*surface.half, 0.0)
+            seen = drop(surface.a + corners @ surface.frame.T, lean)
+            if (seen[:, 2] > NEAREST).all():
+                cv2.fillConvexPoly(cast, _pixels(seen), 1.0)
             continue
-        width = (part.ra + part.rb) / sum(part.scale[:2]) * 2.0 * camera.focal
-        if min(ground[i, 2], ground[j, 2]) > NEAR:
-            _segment(cast, ground[i], ground[j], 0.8 * width / min(ground[i, 2], ground[j, 2]))
-        if max(ends[i, 1], ends[j, 1]) < 0.13 and min(below[i, 2], below[j, 2]) > NEAR:
-            _segment(contact, below[i], below[j], 1.2 * width / min(below[i, 2], below[j, 2]))
-    metre = camera.focal / max(float(np.median(ground[:, 2])), 1.0)
-    soft = cv2.GaussianBlur(cast, (0, 0), max(0.6, 0.035 * metre)).astype(np.float32, copy=False)
-    tight = cv2.GaussianBlur(contact, (0, 0), max(0.5, 0.02 * metre)).astype(np.float32, copy=False)
+        width = (surface.ra + surface.rb) / sum(surface.scale[:2]) * 2.0 * camera.focal
+        _segment(cast, ground[0, i], ground[1, i], 0.8 * width)
+        if ends[:, i, 1].max() < 0.13:
+            _segment(contact, below[0, i], below[1, i], 1.2 * width)
+    metre = camera.focal / max(float(np.median(ground[..., 2])), 1.0)
+    soft, tight = blurred(cast, max(0.6, 0.035 * metre)), blurred(contact, max(0.5, 0.02 * metre))
     return np.float32(1.0) - (np.float32(1.0) - 0.36 * soft) * (np.float32(1.0) - 0.45 * tight)

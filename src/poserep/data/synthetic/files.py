@@ -1,6 +1,4 @@
-"""Files of generated data sets: a folder made once, all or nothing, by whichever process comes first."""
-
-from __future__ import annotations
+"""Files of drawn data sets: folders that are made once, whole or not at all, by whichever process comes first."""
 
 import fcntl
 import json
@@ -12,12 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poserep.data.synthetic.scene import Picture
+from poserep.data.synthetic.scene import LEVELS, DrawnImage
+from poserep.data.synthetic.world import Rng
 from poserep.errors import InputError
 
-VERSION = "v1"
-
-
+# Part of a folder's name; counts up when what is drawn from a seed changes.
+DRAWING_VERSION = "v1"
 _DONE = "done.json"
 
 
@@ -26,13 +24,13 @@ def once(root: str | Path, name: str, fill: Callable[[Path], Mapping[str, Any]])
 
     Args:
         root: Its parent, made if missing.
-        name: Of the folder; must tell everything that its content depends on.
-        fill: Writes the content into the folder it is given and returns what ``done.json`` shall say.
+        name: Its name without the version; must tell everything that its content depends on.
+        fill: Writes the content into the folder it is given and returns what ``done.json`` shall hold.
 
     Returns:
         The folder, which is whole: ``done.json`` in it was written last.
     """
-    root = Path(root)
+    root, name = Path(root), f"{name}-{DRAWING_VERSION}"
     final = root / name
     if (final / _DONE).is_file():
         return final
@@ -53,37 +51,42 @@ def once(root: str | Path, name: str, fill: Callable[[Path], Mapping[str, Any]])
     return final
 
 
+def check_level(level: str) -> None:
+    """Refuse unknown levels.
+
+    Raises:
+        InputError: Naming those that there are.
+    """
+    if level not in LEVELS:
+        raise InputError(f"level={level} is not available for the synthetic data set (available: {', '.join(LEVELS)})")
+
+
 def check_counts(seed: int, **counts: int) -> None:
     """Refuse counts below 1 and seeds below 0.
 
     Raises:
         InputError: Naming the first such value.
     """
-    for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"{name}={value!r} is not a count: give a whole number of at least 1")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed={seed!r} is no seed: give a whole number of at least 0")
+    for name, value, least in (*((name, value, 1) for name, value in counts.items()), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"{name}={value!r} must be a whole number of at least {least}")
 
 
-def write_jpeg(path: Path, picture: Picture) -> None:
-    """Store a picture with the quality it asks for."""
-    done, code = cv2.imencode(
-        ".jpg", np.ascontiguousarray(picture.image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, picture.quality]
-    )
-    if not done:
-        raise RuntimeError(f"could not encode {path.name}")
+def write_jpeg(path: Path, drawn: DrawnImage) -> None:
+    """Store a picture with the quality that it asks for."""
+    bgr = np.ascontiguousarray(drawn.image[..., ::-1])
+    _, code = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, drawn.quality])
     path.write_bytes(code.tobytes())
 
 
-def write_json(path: Path, content: Any) -> bytes:
-    """Store JSON without blanks; returns what was written."""
+def write_packed(path: Path, content: Any) -> bytes:
+    """Store JSON without blanks and return what was written."""
     data = json.dumps(content, separators=(",", ":")).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return data
 
 
-def rng_of(seed: int, name: str, *numbers: int) -> np.random.Generator:
-    """Randomness that depends on nothing else than these."""
+def rng_of(seed: int, name: str, *numbers: int) -> Rng:
+    """Return a source of randomness that depends on nothing but the arguments."""
     return np.random.default_rng(np.random.SeedSequence([seed, *numbers, *name.encode()]))

@@ -1,7 +1,9 @@
-"""Time a network in several ways, alone and with decoding."""
+"""Times a network in several ways, alone and with decoding."""
 
 import logging
+import math
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -12,14 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from poserep.deploy.latency.turns import cores, spread, undisturbed
+from poserep.deploy.latency.stopwatch import cores, race, spread
 from poserep.deploy.latency.ways import WAYS
 from poserep.errors import InputError
-
-# Calls of each variant at least, however slow it is: fewer have no quartiles.
-FEWEST = 3
-# Turns in a variant's time, at least.
-TURNS = 10
 
 
 @dataclass
@@ -28,10 +25,10 @@ class Variant:
 
     Attributes:
         way: One of `WAYS`.
-        device: Its name.
-        threads: Of the CPU; 0 on a GPU.
+        device: Name of the device.
+        threads: CPU threads; 0 on a GPU.
         batch: Images at a time.
-        prepared: Seconds that making it took, its first call included.
+        prepared: Seconds that preparing it took, its first call included.
         forward: Seconds of the network in every counted call.
         decoding: Seconds of the decoding in every counted call.
         unavailable: Why it cannot be run, else None.
@@ -47,7 +44,7 @@ class Variant:
     unavailable: str | None = None
 
     def record(self) -> dict[str, Any]:
-        """For a file: medians and quartiles in ms a batch, and images per second at the median."""
+        """Return medians and quartiles in ms a batch, and images per second at the median."""
         about = {key: getattr(self, key) for key in ("way", "device", "threads", "batch", "unavailable")}
         if self.unavailable:
             return about
@@ -61,6 +58,27 @@ class Variant:
             "images_s": self.batch / statistics.median(self.forward),
             "images_s_with_decoding": self.batch / statistics.median(both),
         }
+
+    def measure(self, call: Callable[[], Any], decode: Callable[[Any], Any]) -> Callable[[], tuple[float, float]]:
+        """Return a function that runs network and decoding once and gives the seconds of each.
+
+        Decoding begins when the network has finished; on a GPU this waits for the device once more.
+        """
+        wait: Callable[[], None] = (lambda: None) if self.threads else torch.cuda.synchronize
+
+        def run() -> tuple[float, float]:
+            if self.threads:
+                torch.set_num_threads(self.threads)
+            wait()
+            start = time.perf_counter()
+            out = call()
+            wait()
+            middle = time.perf_counter()
+            decode(out)
+            wait()
+            return middle - start, time.perf_counter() - middle
+
+        return run
 
 
 def timings(
@@ -76,28 +94,27 @@ def timings(
 ) -> list[Variant]:
     """Time a network on random images, in evaluation mode.
 
-    Decoding is timed apart, after the network has finished; on a GPU this waits for the device once more.
-
     Args:
-        net: Images to outputs; moved to the device, and to evaluation mode.
-        decode: The output to coordinates.
-        shape: Of one image, (C, H, W).
+        net: Turns images into outputs; moved to the device, and to evaluation mode.
+        decode: Turns the output into coordinates.
+        shape: Shape of one image, (C, H, W).
         ways: Names from `WAYS`.
-        batches: Images at a time.
-        threads: Of the CPU; 0 is as many as there are cores. Not asked for on a GPU.
+        batches: Numbers of images at a time.
+        threads: Numbers of CPU threads; 0 is as many as there are cores. Not used on a GPU.
         device: ``cpu`` or ``cuda``.
-        seconds: About as long each variant runs; it is called 3 times at least.
-        dtype: Of the images.
+        seconds: About how long each variant runs; it is called 3 times at least.
+        dtype: Type of the images.
 
     Raises:
         InputError: If there is no such way or device, or a number makes no sense.
     """
     _check(ways, batches, threads, device, seconds)
     net = net.to(device).eval()
-    given = torch.get_num_threads()
-    counts = list(dict.fromkeys(n or cores() for n in threads)) if device == "cpu" else [given]
+    before = torch.get_num_threads()
+    counts = list(dict.fromkeys(n or cores() for n in threads)) if device == "cpu" else [before]
     name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-    variants, running = [], []
+    variants: list[Variant] = []
+    running: dict[str, Callable[[], tuple[float, float]]] = {}
     try:
         with torch.inference_mode(), _quiet():
             for batch in batches:
@@ -116,11 +133,11 @@ def timings(
                             variant.unavailable = _reason(error)
                             continue
                         variant.prepared = time.perf_counter() - start
-                        running.append((variant, call))
-            with undisturbed():
-                _take_turns(running, decode, seconds)
+                        running[str(len(variants) - 1)] = variant.measure(call, decode)
+            for i, pairs in race(running, sys.maxsize, seconds=seconds).items():
+                variants[int(i)].forward, variants[int(i)].decoding = (list(part) for part in zip(*pairs, strict=True))
     finally:
-        torch.set_num_threads(given)
+        torch.set_num_threads(before)
     return variants
 
 
@@ -131,52 +148,17 @@ def _check(ways: Sequence[str], batches: Sequence[int], threads: Sequence[int], 
     if min(batches) < 1:
         raise InputError(f"batches of {min(batches)} images cannot be timed; take 1 or more")
     if min(threads) < 0:
-        raise InputError(f"{min(threads)} threads are none; take 1 or more, or 0 for all")
-    if seconds <= 0:
-        raise InputError(f"{seconds:g} seconds are no time; take more than 0")
+        raise InputError(f"{min(threads)} threads cannot be used; take 1 or more, or 0 for all")
+    if not 0 < seconds < math.inf:
+        raise InputError(f"seconds={seconds:g} cannot be spent on timing; take a number above 0")
     if device not in ("cpu", "cuda"):
         raise InputError(f"device {device!r} is neither cpu nor cuda")
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda is not available here; take cpu")
 
 
-def _take_turns(
-    running: Sequence[tuple[Variant, Callable[[], Any]]], decode: Callable[[Any], Any], seconds: float
-) -> None:
-    """Let variants take turns until each has had its time."""
-    spent = dict.fromkeys(range(len(running)), 0.0)
-    while spent:
-        for i in list(spent):
-            variant, call = running[i]
-            if variant.threads:
-                torch.set_num_threads(variant.threads)
-            began = time.perf_counter()
-            # It finds caches and memory as the one before has left them.
-            decode(call())
-            while True:
-                _timed(variant, call, decode)
-                if time.perf_counter() - began > seconds / TURNS:
-                    break
-            spent[i] += time.perf_counter() - began
-            if spent[i] > seconds and len(variant.forward) >= FEWEST:
-                del spent[i]
-
-
-def _timed(variant: Variant, call: Callable[[], Any], decode: Callable[[Any], Any]) -> None:
-    wait: Callable[[], None] = torch.cuda.synchronize if not variant.threads else lambda: None
-    wait()
-    start = time.perf_counter()
-    out = call()
-    wait()
-    middle = time.perf_counter()
-    decode(out)
-    wait()
-    variant.forward.append(middle - start)
-    variant.decoding.append(time.perf_counter() - middle)
-
-
 def _reason(error: Exception) -> str:
-    """The first line that says something."""
+    """Return the first line of an error's message that is not empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = lines[0] if lines else type(error).__name__
     return line if isinstance(error, InputError) else f"{type(error).__name__}: {line}"[:300]
@@ -184,7 +166,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Compilers and exporters say much that is about themselves."""
+    """Silence the logs and warnings of compilers and exporters."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""Ways to run a network: each takes network, images and threads, and gives a function that runs it on those images."""
+"""Ways to run a network: each takes network, images and CPU threads, and returns a function that runs it on them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,18 +11,18 @@ from poserep.errors import InputError
 
 
 def eager(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
-    """PyTorch as it is."""
+    """Run in PyTorch's eager mode."""
     return lambda: net(image)
 
 
 def compiled(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
-    """``torch.compile``; every batch size and number of threads gets code of its own."""
+    """Run through ``torch.compile``; every batch size and number of threads gets code of its own."""
     function = torch.compile(net, dynamic=False)
     return lambda: function(image)
 
 
 def onnx(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
-    """ONNX Runtime, with its own optimisations of the graph.
+    """Run in ONNX Runtime, with its own optimisations of the graph.
 
     Raises:
         InputError: If ONNX Runtime is not installed, or is not made for the device.
@@ -43,17 +43,15 @@ def onnx(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
     assert program is not None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    # Warnings about its own optimisations are nothing to a user.
+    # Errors alone: its warnings are about its own optimisations.
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), options, providers=[provider])
     feed = {session.get_inputs()[0].name: image.cpu().numpy()}
 
     def run() -> Any:
-        found = iter(session.run(None, feed))
-        return tree_unflatten(
-            [torch.from_numpy(next(found)).to(image.device) if isinstance(leaf, Tensor) else leaf for leaf in leaves],
-            structure,
-        )
+        arrays = iter(session.run(None, feed))
+        outputs = [torch.from_numpy(next(arrays)).to(image.device) if isinstance(x, Tensor) else x for x in leaves]
+        return tree_unflatten(outputs, structure)
 
     return run
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poserep.errors import InputError
-from poserep.models.checkpoints import load_trunk
+from poserep.models.weights.load import load_trunk
 
 STRIDE = 4
 
@@ -29,13 +29,8 @@ class Hourglass(nn.Module):
         features: Channels between them, a multiple of 4.
         depth: How often an hourglass halves its map.
         weights: A local file in the layout of DARK's code, or None for random weights.
-        in_channels: Of the images.
+        in_channels: Channels of the images.
         size: (height, width) of the input, to see that it can be halved so often; None does not look.
-
-    Attributes:
-        channels: Of each score map: K.
-        strides: Input px per position of each score map: 4.
-        multiple: Height and width of the input must be multiples of this.
 
     Raises:
         InputError: If an option or the size does not suit.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from timm.models.resnet import Bottleneck
@@ -11,10 +12,10 @@ from torch import Tensor, nn
 
 from poserep.errors import InputError
 from poserep.models.backbones.hrformer_block import HRFormerBlock
-from poserep.models.checkpoints import load_trunk
+from poserep.models.weights.load import load_trunk
 
 STEM = 64
-# Modules of the stages with two, three and four branches; every module has two blocks on each branch.
+# Modules of the stages with two, three and four branches, and blocks on each branch of a module.
 MODULES = (1, 4, 2)
 BLOCKS = 2
 
@@ -28,26 +29,19 @@ class HRFormer(nn.Module):
 
     Args:
         width: Channels of the finest branch; they double from branch to branch.
-        num_heads: Of the attention on the finest branch; they double as well.
-        drop_path: Chance that a sample skips a part of the last block in training; it grows linearly from 0 in the
-            first.
+        num_heads: Attention heads on the finest branch; they double as well.
+        drop_path: Probability that a sample skips a part of the last block in training; it grows linearly from 0 in
+            the first block.
         position_bias: Add biases by relative position to the logits; false is the published pose code, which has the
             tables but does not add them. They are frozen then.
-        multiscale: Emit all four branches in place of the finest alone (7.89M parameters in place of 7.75M in S).
-        keep_fusions: Keep the last fusions into the three coarser branches although nothing reads these, frozen. So
-            are SRPose's rows with a plain or an SR head on HRFormer counted.
+        multiscale: Give all four branches (7.89M parameters in S) instead of the finest alone (7.75M).
         weights: A local file of ImageNet weights in the layout of HRFormer's code, or None for random ones.
-        in_channels: Of the images.
+        in_channels: Channels of the images.
         init: Initialises the whole in place, see `poserep.models.init`; the pose code takes `small_normal`, None keeps
-            PyTorch's. Tables of position biases always start from N(0, 0.02), cut.
-
-    Attributes:
-        channels: Of each map.
-        strides: Input px per position of each map.
-        multiple: Height and width of the input must be multiples of this.
+            PyTorch's. Tables of position biases always start from N(0, 0.02), truncated.
 
     Raises:
-        InputError: If num_heads do not divide the width, or options contradict each other.
+        InputError: If num_heads do not divide the width, or drop_path is no probability.
     """
 
     multiple = 32
@@ -59,7 +53,6 @@ class HRFormer(nn.Module):
         drop_path: float = 0.1,
         position_bias: bool = True,
         multiscale: bool = False,
-        keep_fusions: bool = False,
         weights: str | Path | None = None,
         in_channels: int = 3,
         init: Callable[[nn.Module], None] | None = None,
@@ -70,8 +63,6 @@ class HRFormer(nn.Module):
                 f"backbone HRFormer: width={width} must be a multiple of num_heads={num_heads}, and "
                 f"drop_path={drop_path} lie in [0, 1); S is 32, 1 and 0.1, B 78, 2 and 0.2"
             )
-        if multiscale and keep_fusions:
-            raise InputError("backbone HRFormer: keep_fusions=true means nothing with multiscale=true, which has them")
         self.conv1 = nn.Conv2d(in_channels, STEM, 3, stride=2, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(STEM)
         self.conv2 = nn.Conv2d(STEM, STEM, 3, stride=2, padding=1, bias=False)
@@ -84,9 +75,7 @@ class HRFormer(nn.Module):
         rates = iter(torch.linspace(0, drop_path, BLOCKS * sum(MODULES), device="cpu").tolist())
 
         def stage(n: int, modules: int) -> nn.Sequential:
-            made = [
-                Module(branches[:n], num_heads, list(islice(rates, BLOCKS)), position_bias, n) for _ in range(modules)
-            ]
+            made = (Module(branches[:n], num_heads, list(islice(rates, BLOCKS)), position_bias) for _ in range(modules))
             return nn.Sequential(*made)
 
         self.transition1 = nn.ModuleList(
@@ -97,28 +86,19 @@ class HRFormer(nn.Module):
         self.stage3 = stage(3, MODULES[1])
         self.transition3 = transition(branches)
         self.stage4 = stage(4, MODULES[2])
-        last = self.stage4[-1]
-        assert isinstance(last, Module)
-        if not multiscale:
-            # Parameters without gradient, which distributed training refuses: gone, or frozen.
-            last.read = 1
-            last.fuse_layers[1:].requires_grad_(False)
-            if not keep_fusions:
-                last.fuse_layers = last.fuse_layers[:1]
-        emitted = 4 if multiscale else 1
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                # Synchronised in the published configurations, which their counting tool does not know.
-                module.uncounted = True  # type: ignore[assignment]
-        self.channels: tuple[int, ...] = tuple(branches[:emitted])
-        self.strides: tuple[int, ...] = (4, 8, 16, 32)[:emitted]
+        given = 4 if multiscale else 1
+        # Fusions that nothing reads would be parameters without gradient, which distributed training refuses.
+        last: Any = self.stage4[-1]
+        last.fuse_layers = last.fuse_layers[:given]
+        self.channels: tuple[int, ...] = tuple(branches[:given])
+        self.strides: tuple[int, ...] = (4, 8, 16, 32)[:given]
         if init:
             init(self)
         if weights:
             load_trunk(self, weights)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Normalised image (B, C, H, W) to maps (B, channels[i], H / strides[i], W / strides[i])."""
+        """Turn normalised images (B, C, H, W) into maps (B, channels[i], H / strides[i], W / strides[i])."""
         x = self.relu(self.bn1(self.conv1(image)))
         x = self.relu(self.bn2(self.conv2(x)))
         maps = [self.layer1(x)]
@@ -132,21 +112,17 @@ class HRFormer(nn.Module):
 
 
 class Module(nn.Module):
-    """Blocks on every branch, then fusion of all branches into each.
+    """Transformer blocks on every branch, then a fusion of all branches into each.
 
     Args:
-        channels: Of the branches, fine to coarse.
-        heads: Of the attention on the finest branch.
+        channels: Channels of the branches, fine to coarse.
+        heads: Attention heads on the finest branch.
         rates: Drop path of the blocks.
         position_bias: See `HRFormerBlock`.
-        read: How many of the fused maps are read; others are made for nothing but to be counted.
     """
 
-    def __init__(
-        self, channels: Sequence[int], heads: int, rates: Sequence[float], position_bias: bool, read: int
-    ) -> None:
+    def __init__(self, channels: Sequence[int], heads: int, rates: Sequence[float], position_bias: bool) -> None:
         super().__init__()
-        self.read = read
         self.relu = nn.ReLU()
         self.branches = nn.ModuleList(
             nn.Sequential(*(HRFormerBlock(c, heads * 2**i, rate, position_bias) for rate in rates))
@@ -158,23 +134,14 @@ class Module(nn.Module):
         )
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Maps, fine to coarse, to those that are read."""
+        """Turn the branches' maps, fine to coarse, into the fused ones."""
         maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
-        fused = [self._fuse(i, maps) for i in range(self.read)]
-        with torch.no_grad():
-            for i in range(self.read, len(self.fuse_layers)):
-                self._fuse(i, maps)
-        return fused
-
-    def _fuse(self, i: int, maps: Sequence[Tensor]) -> Tensor:
-        row = self.fuse_layers[i]
-        assert isinstance(row, nn.ModuleList)
-        parts = [step(x) for step, x in zip(row, maps, strict=True)]
-        return self.relu(reduce(torch.add, parts))
+        rows: Any = self.fuse_layers
+        return [self.relu(reduce(torch.add, [step(x) for step, x in zip(row, maps, strict=True)])) for row in rows]
 
 
 def resample(inputs: int, outputs: int, halvings: int) -> nn.Module:
-    """From one branch to another: finer by bilinear upsampling, coarser by depthwise convolutions of stride 2."""
+    """Return layers from one branch to another: bilinear upsampling, or depthwise convolutions of stride 2."""
     if halvings == 0:
         return nn.Identity()
     if halvings < 0:
@@ -197,12 +164,12 @@ def resample(inputs: int, outputs: int, halvings: int) -> nn.Module:
 
 
 def transition(channels: Sequence[int]) -> nn.ModuleList:
-    """Branches as they are, and one more, made from the coarsest."""
+    """Return layers that keep the branches and make one more from the coarsest."""
     kept = [nn.Identity() for _ in channels[:-1]]
     return nn.ModuleList([*kept, nn.Sequential(narrow(channels[-2], channels[-1], stride=2))])
 
 
 def narrow(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """3x3 convolution, batch norm, ReLU."""
+    """Return a 3x3 convolution, batch norm and ReLU."""
     convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))

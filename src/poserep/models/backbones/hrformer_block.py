@@ -12,9 +12,9 @@ class HRFormerBlock(nn.Module):
     """Two residual parts on a map, each with a layer norm before and stochastic depth behind (Yuan et al. 2021, 3.1).
 
     Args:
-        channels: In and out.
-        heads: Of the attention; they divide the channels.
-        drop_path: Chance that a sample skips a part in training.
+        channels: Input and output channels.
+        heads: Attention heads; they divide the channels.
+        drop_path: Probability that a sample skips a part in training.
         position_bias: See `WindowAttention`.
     """
 
@@ -27,7 +27,7 @@ class HRFormerBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, h, w) to the same."""
+        """Return a map of the same shape (B, channels, h, w)."""
         attended = self.attn(self.norm1(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
         x = x + self.drop_path(attended)
         normed = self.norm2(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
@@ -38,12 +38,8 @@ class LocalAttention(nn.Module):
     """Attention inside windows of 7x7 that do not overlap.
 
     A map is padded with zeros to whole windows, half on either side. There is no mask: padded positions are attended
-    to, with the biases of the projections as keys and values, as in the published code.
-
-    Args:
-        channels: In and out.
-        heads: Of the attention.
-        position_bias: See `WindowAttention`.
+    to, with the biases of the projections as keys and values, as in the published code. For the arguments see
+    `HRFormerBlock`.
     """
 
     def __init__(self, channels: int, heads: int, position_bias: bool) -> None:
@@ -51,7 +47,7 @@ class LocalAttention(nn.Module):
         self.attn = WindowAttention(channels, heads, position_bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, h, w, channels) to the same."""
+        """Return a map of the same shape (B, h, w, channels)."""
         height, width = x.shape[1:3]
         rows, columns = -height % WINDOW, -width % WINDOW
         top, left = rows // 2, columns // 2
@@ -66,8 +62,8 @@ class WindowAttention(nn.Module):
     """Attention among the positions of a window.
 
     Args:
-        channels: In and out.
-        heads: Of the attention.
+        channels: Input and output channels.
+        heads: Attention heads.
         position_bias: Add a learnt bias to every logit, by the offset of the two positions (as in the paper, in
             HRFormer's classification code and in mmpose 1.x). Otherwise its table is there, so that weights find
             their place, but is neither read nor learnt (as in HRFormer's and SRPose's pose code).
@@ -84,11 +80,9 @@ class WindowAttention(nn.Module):
         self.v_proj = nn.Linear(channels, channels)
         self.q_proj = nn.Linear(channels, channels)
         self.out_proj = nn.Linear(channels, channels)
-        # The published code runs it as a function, which its counting tool does not see.
-        self.out_proj.uncounted = True  # type: ignore[assignment]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(windows, positions, channels) to the same."""
+        """Return windows of the same shape (windows, positions, channels)."""
         query, key, value = (
             projection(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
@@ -100,7 +94,7 @@ class WindowAttention(nn.Module):
 
 
 def offsets(side: int) -> Tensor:
-    """For each pair of positions in a window, row by row, the number of their offset: (side^2, side^2) integers.
+    """Return the number of the offset of each pair of positions in a window, row by row: (side^2, side^2) integers.
 
     Offsets (down, right) of query minus key from (1 - side, 1 - side) on are numbered row by row.
     """
@@ -110,11 +104,7 @@ def offsets(side: int) -> Tensor:
 
 
 class FeedForward(nn.Module):
-    """1x1 convolution to four times the channels, depthwise 3x3, and 1x1 back, each with batch norm and GELU.
-
-    Args:
-        channels: In and out.
-    """
+    """1x1 convolution to four times the channels, depthwise 3x3, and 1x1 back, each with batch norm and GELU."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -127,7 +117,7 @@ class FeedForward(nn.Module):
         self.norm3 = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, h, w) to the same."""
+        """Return a map of the same shape (B, channels, h, w)."""
         x = F.gelu(self.norm1(self.fc1(x)))
         x = F.gelu(self.norm2(self.dw3x3(x)))
         return F.gelu(self.norm3(self.fc2(x)))

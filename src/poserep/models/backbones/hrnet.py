@@ -8,7 +8,7 @@ import timm
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.checkpoints import load_trunk
+from poserep.models.weights.load import load_trunk
 
 
 class HRNet(nn.Module):
@@ -16,19 +16,13 @@ class HRNet(nn.Module):
 
     Args:
         width: Channels of the finest branch, 18, 32 or 48.
-        multiscale: Emit all four branches (SRPose, HRFormer's setting; 29.3M parameters at width 32) in place of the
-            finest alone (28.5M).
+        multiscale: Give all four branches (29.3M parameters at width 32) instead of the finest alone (28.5M).
         weights: A local file of ImageNet weights in HRNet's or timm's layout, or None for random ones.
-        in_channels: Of the images.
+        in_channels: Channels of the images.
         stages: 4, or 3 for the trunk of TokenPose-B and -L and of TransPose-H, which ends at the finest branch of the
             third stage (7.7M parameters at width 32).
         init: Initialises the trunk in place, see `poserep.models.init`; the published code takes `small_normal`, None
             keeps timm's.
-
-    Attributes:
-        channels: Of each map.
-        strides: Input px per position of each map.
-        multiple: Height and width of the input must be multiples of this.
     """
 
     multiple = 32
@@ -76,5 +70,5 @@ class HRNet(nn.Module):
             load_trunk(self.trunk, weights)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Normalised image (B, 3, H, W) to maps (B, channels[i], H / strides[i], W / strides[i])."""
+        """Turn normalised images (B, C, H, W) into maps (B, channels[i], H / strides[i], W / strides[i])."""
         return tuple(self.trunk(image))

@@ -38,13 +38,8 @@ class MoaiHourglass(nn.Module):
         stacks: Hourglasses in a row.
         features: Channels between them, a multiple of 4.
         depth: How often an hourglass halves its map.
-        in_channels: Of the images.
+        in_channels: Channels of the images.
         size: (height, width) of the input, to see that it can be halved so often; None does not look.
-
-    Attributes:
-        channels: Of each score map: K.
-        strides: Input px per position of each score map: 4.
-        multiple: Height and width of the input must be multiples of this.
 
     Raises:
         InputError: If an option or the size does not suit.
@@ -114,12 +109,7 @@ class MoaiHRNet(nn.Module):
         units: In each branch of a stage.
         in_turn: Fuse one branch after the other, so that each reads the finer ones already fused, as the study's code
             does; false fuses all at once, as HRNet does.
-        in_channels: Of the images.
-
-    Attributes:
-        channels: Of the finest branch, which is the only map.
-        strides: Input px per position of that map.
-        multiple: Height and width of the input must be multiples of this.
+        in_channels: Channels of the images.
     """
 
     multiple = 32

@@ -11,9 +11,9 @@ TEMPERATURE = 10_000
 
 
 def sine_table(height: int, width: int, features: int) -> Tensor:
-    """Sines and cosines of a position's row and column (Carion et al. 2020, DETR, normalised).
+    """Return sines and cosines of each position's row and column (Carion et al. 2020, DETR, normalised).
 
-    The first half of the features tells the row, the second the column. A side of n positions spans one turn: position
+    The first half of the features encodes the row, the second the column. A side of n positions is one turn: position
     i, from 0, has the angle 2 pi (i + 1) / (n + 1e-6), divided by 10000^(2j / F) for the j-th pair of the F features of
     its half; a pair is sine and cosine.
 

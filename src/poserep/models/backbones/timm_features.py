@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from poserep.errors import InputError
-from poserep.models.backbones.resized import load_resized
-from poserep.models.checkpoints import load_trunk
+from poserep.models.weights.load import load_trunk
+from poserep.models.weights.resize import load_resized
 
 # Arguments of timm.create_model that are set here.
 OWN = ("pretrained", "features_only", "out_indices", "in_chans", "img_size")
@@ -29,9 +29,10 @@ class TimmFeatures(nn.Module):
         name: timm's model name, for example ``resnet50``.
         out_indices: Which maps, fine to coarse; for ResNets 1 to 4 are strides 4 to 32. Models without stages, such as
             vision transformers, have one map per block, all of one stride: take one (-1 is the last).
+        multiscale: Give, beside the one map of ``out_indices``, the finer ones down to stride 4.
         weights: A local file of ImageNet weights in timm's or torchvision's layout, or None for random ones. Tables of
             positions may be of another size.
-        in_channels: Of the images.
+        in_channels: Channels of the images.
         size: (height, width) of the input, which some models must know (Swin, vision transformers); None is the size
             they were made for.
         init: Initialises the trunk in place, see `poserep.models.init`; None keeps timm's, which for ResNets is He's
@@ -39,11 +40,6 @@ class TimmFeatures(nn.Module):
         options: Further arguments of ``timm.create_model``, such as ``drop_path_rate``. Swin needs
             ``always_partition: true`` to keep its windows, and so the shapes of ImageNet weights, at sizes that its
             windows do not divide.
-
-    Attributes:
-        channels: Of each map.
-        strides: Input px per position of each map.
-        multiple: Height and width of the input must be multiples of this.
 
     Raises:
         InputError: If timm has no such model, or it has no feature maps, not these, or none of this size.
@@ -58,6 +54,7 @@ class TimmFeatures(nn.Module):
         size: tuple[int, int] | None = None,
         init: Callable[[nn.Module], None] | None = None,
         options: Mapping[str, Any] | None = None,
+        multiscale: bool = False,
     ) -> None:
         super().__init__()
         options = options or {}
@@ -68,14 +65,17 @@ class TimmFeatures(nn.Module):
             raise InputError(
                 f"backbone {name}: options={dict(options)} set {', '.join(taken)}, which follow from the rest"
             )
-        self.trunk = _create(name, tuple(out_indices), in_channels, size, options)
+        indices = tuple(out_indices)
+        if multiscale and len(indices) == 1:
+            indices = _finer(name, indices[0], in_channels, size, options)
+        self.trunk = _create(name, indices, in_channels, size, options)
         info: Any = self.trunk.feature_info
         self.channels: tuple[int, ...] = tuple(info.channels())
         self.strides: tuple[int, ...] = tuple(info.reduction())
         self.multiple = max(self.strides)
         if any(fine >= coarse for fine, coarse in pairwise(self.strides)):
             raise InputError(
-                f"backbone {name}: out_indices={list(out_indices)} are maps of strides {list(self.strides)}; name maps "
+                f"backbone {name}: out_indices={list(indices)} are maps of strides {list(self.strides)}; name maps "
                 "from fine to coarse, one of each stride"
             )
         self.channels_last = getattr(self.trunk, "output_fmt", Format.NCHW) == Format.NHWC
@@ -85,7 +85,7 @@ class TimmFeatures(nn.Module):
         if size is None:
             pretrained: Any = timm.get_pretrained_cfg(name)
             size = pretrained.input_size[1:] if pretrained else (224, 224)
-        # build.py refuses other sizes, and names the nearest.
+        # Other sizes are refused when the network is built, which names the nearest.
         if all(n % self.multiple == 0 for n in size):
             self._try(name, (in_channels, *size))
         if init:
@@ -94,23 +94,23 @@ class TimmFeatures(nn.Module):
             self._load(weights)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Normalised image (B, C, H, W) to maps (B, channels[i], H / strides[i], W / strides[i])."""
+        """Turn normalised images (B, C, H, W) into maps (B, channels[i], H / strides[i], W / strides[i])."""
         maps = self.trunk(image)
         return tuple(x.permute(0, 3, 1, 2) for x in maps) if self.channels_last else tuple(maps)
 
     def official(self, key: str) -> str:
-        """Own name of an entry in the layout of a whole timm model.
+        """Return the own name of an entry in the layout of a whole timm model.
 
-        timm's feature maps rename it: ``stages.0`` becomes ``stages_0`` or everything lies below ``model``.
+        timm's feature extractors rename it: ``stages.0`` becomes ``stages_0``, or everything lies below ``model``.
         """
         names = (key, key.replace(".", "_", 1), f"model.{key}")
         # Of a part that is here, although it has no such entry: then the file is another network's.
         near = (name for name in names[:2] if name.split(".")[0] in self.parts)
-        found = next((name for name in names if name in self.entries), None) or next(near, None)
-        return f"trunk.{found}" if found else key
+        own = next((name for name in names if name in self.entries), None) or next(near, None)
+        return f"trunk.{own}" if own else key
 
     def _try(self, name: str, shape: Sequence[int]) -> None:
-        """See that maps have the size they should, and freeze what they do not depend on."""
+        """Check the sizes of the maps, and freeze the parameters that they do not depend on."""
         try:
             maps, unread = _pass(self, shape)
         except Exception as error:
@@ -136,13 +136,30 @@ class TimmFeatures(nn.Module):
             load_trunk(self, path)
 
 
+def _finer(
+    name: str, index: int, in_channels: int, size: tuple[int, int] | None, options: Mapping[str, Any]
+) -> tuple[int, ...]:
+    """Return the indices of the maps of ever finer stride, down to 4, up to that of ``index``; of each stride the last.
+
+    An index that the model lacks is returned alone, for `_create` to refuse.
+    """
+    with torch.device("meta"):
+        info: Any = _features(name, in_channels, size, options).feature_info
+    strides = [level["reduction"] for level in info.info]
+    if not -len(strides) <= index < len(strides):
+        return (index,)
+    last = index % len(strides)
+    by_stride = {stride: i for i, stride in enumerate(strides[: last + 1]) if 4 <= stride < strides[last]}
+    return (*by_stride.values(), index)
+
+
 def _create(
     name: str, indices: tuple[int, ...], in_channels: int, size: tuple[int, int] | None, options: Mapping[str, Any]
 ) -> nn.Module:
-    """The trunk.
+    """Make the trunk.
 
     Raises:
-        InputError: If timm cannot make it, with the maps that there are.
+        InputError: If timm cannot make it; the message lists the maps that there are.
     """
     try:
         if not indices:
@@ -177,9 +194,9 @@ def _features(name: str, in_channels: int, size: tuple[int, int] | None, options
 
 
 def _pass(net: nn.Module, shape: Sequence[int]) -> tuple[list[tuple[int, ...]], list[str]]:
-    """Shapes of a backbone's maps without the batch, and the parameters that none of them depends on.
+    """Return the shapes of a backbone's maps, without the batch, and the parameters that none of them depends on.
 
-    Nothing is computed.
+    Runs on the meta device, where nothing is computed.
     """
     parameters = {key: p.detach().to("meta").requires_grad_() for key, p in net.named_parameters()}
     buffers = {key: b.to("meta") for key, b in net.named_buffers()}

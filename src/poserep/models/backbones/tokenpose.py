@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from poserep.errors import InputError
 from poserep.models.backbones.hrnet import HRNet
 from poserep.models.backbones.positions import sine_table
-from poserep.models.checkpoints import load_trunk
 from poserep.models.init import small_normal, truncated_normal
+from poserep.models.weights.load import load_trunk
 
 STRIDE = 4
 # Rows and columns of patches that the published models keep at every size.
@@ -34,25 +34,20 @@ class TokenPose(nn.Module):
     Args:
         size: (height, width) of the input.
         num_keypoints: K.
-        width: Of the HRNet, or None for its stem alone.
+        width: Width of the HRNet, or None for its stem alone.
         patch: (rows, columns) of the stride-4 map that make one patch. None takes on each side the greatest divisor
             that leaves 16 patches or more, which is what was published: 4x3 at 256x192, 6x4 at 384x288, 2x2 at 128x128,
             1x1 at 64x64, the last two inferred from the printed parameters and costs.
-        dim: Of the tokens.
+        dim: Width of the tokens.
         depths: Layers of each transformer. L has three in series, and the joints' tokens of all three are joined.
-        num_heads: Of the attention.
+        num_heads: Attention heads.
         mlp_ratio: Width of the hidden layer of a block by ``dim``.
         scale_with_head: Divide the attention's products by the root of a head's width (T, B, L), not by that of
             ``dim``, as the published S does.
         weights: A local file of ImageNet weights of HRNet for the trunk, or None for random ones. S was trained
             without.
-        in_channels: Of the images.
+        in_channels: Channels of the images.
         init: Initialises the trunk in place, see `poserep.models.init`; None keeps timm's.
-
-    Attributes:
-        channels: Of the joints' tokens: ``dim`` for each transformer.
-        strides: Empty, which means tokens.
-        multiple: Height and width of the input must be multiples of this.
 
     Raises:
         InputError: If patches do not tile the map, or attention heads don't divide the tokens.
@@ -106,26 +101,26 @@ class TokenPose(nn.Module):
         self.strides: tuple[int, ...] = ()
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
-        """Normalised image (B, C, H, W) to the joints' tokens (B, K, channels[0])."""
+        """Turn normalised images (B, C, H, W) into the joints' tokens (B, K, channels[0])."""
         joints = self.keypoint_token.shape[1]
         patches = self.patch_to_embedding(_patches(self.trunk(image)[-1], self.patch))
         positions = F.pad(self.pos_embedding, (0, 0, joints, 0))
         x = torch.cat([self.keypoint_token.expand(patches.shape[0], -1, -1), patches], 1) + positions
-        found = []
+        joint_tokens = []
         for layers in self.transformers:
             for i, layer in enumerate(layers.children()):
                 x = layer(x + positions if i else x)
-            found.append(x[:, :joints])
-        return (torch.cat(found, -1),)
+            joint_tokens.append(x[:, :joints])
+        return (torch.cat(joint_tokens, -1),)
 
     def official(self, key: str) -> str:
-        """Own name of an entry of the published code."""
+        """Return the own name of an entry of the published code."""
         key = re.sub(r"^(features|pre_feature|transformer)\.", "", key)
-        found = LAYER.fullmatch(key)
-        if not found or found["part"] not in PARTS:
+        entry = LAYER.fullmatch(key)
+        if not entry or entry["part"] not in PARTS:
             return key
-        transformer = int(found["transformer"] or 1) - 1
-        return f"transformers.{transformer}.{found['layer']}.{PARTS[found['part']]}.{found['kind']}"
+        transformer = int(entry["transformer"] or 1) - 1
+        return f"transformers.{transformer}.{entry['layer']}.{PARTS[entry['part']]}.{entry['kind']}"
 
 
 LAYER = re.compile(
@@ -145,8 +140,8 @@ class Layer(nn.Module):
     """Pre-norm self-attention and a GELU block, each around a shortcut; queries, keys and values have no bias.
 
     Args:
-        dim: Of the tokens.
-        heads: Of the attention.
+        dim: Width of the tokens.
+        heads: Attention heads.
         hidden: Width inside the block.
         scale: Factor on the products of queries and keys.
     """
@@ -162,7 +157,7 @@ class Layer(nn.Module):
         self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, N, dim) to the same."""
+        """Return tokens of the same shape (B, N, dim)."""
         qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         attended = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
@@ -171,13 +166,7 @@ class Layer(nn.Module):
 
 
 class Stem(nn.Sequential):
-    """HRNet's two strided convolutions and first layer: 256 channels at stride 4, on timm's modules.
-
-    Args:
-        in_channels: Of the images.
-        weights: As for `TokenPose`.
-        init: As for `TokenPose`.
-    """
+    """HRNet's two strided convolutions and first layer: 256 channels at stride 4. For the arguments see `TokenPose`."""
 
     channels = 256
 
@@ -193,7 +182,7 @@ class Stem(nn.Sequential):
             load_trunk(self, weights)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Images (B, C, H, W) to one map (B, 256, H / 4, W / 4), in a list as other trunks give theirs."""
+        """Turn images (B, C, H, W) into a list of one map (B, 256, H / 4, W / 4), as other trunks do."""
         return [super().forward(image)]
 
 
@@ -215,6 +204,6 @@ def _greatest(side: int) -> int:
 
 
 def _patches(maps: Tensor, patch: tuple[int, int]) -> Tensor:
-    """(B, C, H, W) to (B, patches, rows * columns * C), a patch row by row, channels innermost."""
+    """Cut maps (B, C, H, W) into (B, patches, rows * columns * C), a patch row by row, channels innermost."""
     cells = maps.unflatten(3, (-1, patch[1])).unflatten(2, (-1, patch[0]))
     return cells.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)

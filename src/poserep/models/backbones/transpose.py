@@ -24,18 +24,13 @@ class TransPose(nn.Module):
     Args:
         trunk: Gives maps, the last of which is encoded.
         inputs: Channels of every map.
-        strides: Of every map; finer ones are given as they are.
+        strides: Stride of every map; finer ones are given as they are.
         size: (height, width) of the input.
-        layers: Of the encoder.
-        dim: Channels of the map inside the encoder, and of what it gives.
+        layers: Layers of the encoder.
+        dim: Channels of the map inside the encoder, and of its output.
         feedforward: Width of the hidden layer of a block.
-        num_heads: Of the attention.
-        dropout: Share of what is dropped in training, of attention weights too.
-
-    Attributes:
-        channels: Of the map.
-        strides: Input px per position of the map.
-        multiple: Height and width of the input must be multiples of this.
+        num_heads: Attention heads.
+        dropout: Dropout rate in training, of attention weights too.
 
     Raises:
         InputError: If attention heads do not divide the channels, or there are no layers.
@@ -71,7 +66,7 @@ class TransPose(nn.Module):
         self.strides: tuple[int, ...] = strides
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Normalised image (B, C, H, W) to a map (B, dim, H / stride, W / stride), after finer ones if there are."""
+        """Turn normalised images (B, C, H, W) into a map (B, dim, H / stride, W / stride), after finer ones if any."""
         *finer, coarsest = self.trunk(image)
         maps = self.reduce(coarsest)
         x = self.global_encoder(maps.flatten(2).transpose(1, 2), self.pos_embedding.transpose(0, 1))
@@ -85,13 +80,9 @@ class TransPoseR(TransPose):
 
     Args:
         size: (height, width) of the input.
-        layers: Of the encoder.
-        dim: See `TransPose`.
-        feedforward: See `TransPose`.
-        num_heads: See `TransPose`.
-        dropout: See `TransPose`.
+        layers: Layers of the encoder; for ``dim``, ``feedforward``, ``num_heads`` and ``dropout`` see `TransPose`.
         weights: A local file of ImageNet weights of ResNet-50, or None for random ones.
-        in_channels: Of the images.
+        in_channels: Channels of the images.
         init: Initialises the trunk in place, see `poserep.models.init`; None keeps timm's.
         multiscale: Give the map of stride 4, of 256 channels, too. How SRPose was put on TransPose-R was not published;
             on these two maps it has the printed parameters.
@@ -125,14 +116,10 @@ class TransPoseH(TransPose):
 
     Args:
         size: (height, width) of the input.
-        width: Of the HRNet.
-        layers: Of the encoder.
-        dim: See `TransPose`.
-        feedforward: See `TransPose`.
-        num_heads: See `TransPose`.
-        dropout: See `TransPose`.
+        width: Width of the HRNet.
+        layers: Layers of the encoder; for ``dim``, ``feedforward``, ``num_heads`` and ``dropout`` see `TransPose`.
         weights: A local file of ImageNet weights of HRNet, or None for random ones.
-        in_channels: Of the images.
+        in_channels: Channels of the images.
         init: Initialises the trunk in place, see `poserep.models.init`; None keeps timm's.
     """
 
@@ -158,15 +145,7 @@ class TransPoseH(TransPose):
 
 
 class Encoder(nn.Module):
-    """Layers in a row. Weights start from Xavier's uniform numbers.
-
-    Args:
-        layers: How many.
-        dim: Of the positions.
-        feedforward: Width inside a block.
-        heads: Of the attention.
-        dropout: In training.
-    """
+    """A sequence of `Layer`. Weights start from Xavier's uniform numbers."""
 
     def __init__(self, layers: int, dim: int, feedforward: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -176,7 +155,7 @@ class Encoder(nn.Module):
                 nn.init.xavier_uniform_(p)
 
     def forward(self, x: Tensor, positions: Tensor) -> Tensor:
-        """(B, N, dim) and a table (1, N, dim) to (B, N, dim)."""
+        """Return (B, N, dim) for the same shape and a table of positions (1, N, dim)."""
         for layer in self.layers:
             x = layer(x, positions)
         return x
@@ -186,10 +165,10 @@ class Layer(nn.Module):
     """Post-norm self-attention and a ReLU block, each around a shortcut; positions are added to queries and keys.
 
     Args:
-        dim: Of the positions.
-        feedforward: Width inside the block.
-        heads: Of the attention.
-        dropout: In training.
+        dim: Channels of a position.
+        feedforward: Width of the hidden layer.
+        heads: Attention heads.
+        dropout: Dropout rate in training.
     """
 
     def __init__(self, dim: int, feedforward: int, heads: int, dropout: float) -> None:
@@ -202,7 +181,7 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, positions: Tensor) -> Tensor:
-        """(B, N, dim) and a table (1, N, dim) to (B, N, dim)."""
+        """Return (B, N, dim) for the same shape and a table of positions (1, N, dim)."""
         query = x + positions
         attended, _ = self.self_attn(query, query, x, need_weights=False)
         x = self.norm1(x + self.dropout(attended))

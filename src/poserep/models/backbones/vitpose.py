@@ -8,7 +8,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.backbones.resized import load_resized
+from poserep.models.weights.resize import load_resized
 
 PATCH = 16
 # Names inside a block in mmpose 1.x, and here.
@@ -36,19 +36,14 @@ class ViTPose(nn.Module):
         size: (height, width) of the input.
         width: Channels.
         depth: Blocks.
-        num_heads: Of the attention; 12 in S too, where other small vision transformers have 6.
-        drop_path: Chance that a sample skips a part of the last block in training; it grows linearly from 0 in the
-            first.
+        num_heads: Attention heads; 12 in S too, where other small vision transformers have 6.
+        drop_path: Probability that a sample skips a part of the last block in training; it grows linearly from 0 in
+            the first block.
         class_entry: The table has one entry more, from pretraining with a class token, which is added to all
             positions; so in ViTPose's code, but not in mmpose 1.x, whose files need false.
         weights: A local file of a vision transformer's weights, MAE's or ImageNet's, or None for random ones; its
             table may be of another size.
-        in_channels: Of the images.
-
-    Attributes:
-        channels: Of the map.
-        strides: Input px per position of the map.
-        multiple: Height and width of the input must be multiples of this.
+        in_channels: Channels of the images.
 
     Raises:
         InputError: If num_heads do not divide the width, or there are no blocks.
@@ -97,7 +92,7 @@ class ViTPose(nn.Module):
             load_resized(self, self, weights, self.grid, self.extra)
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
-        """Normalised image (B, C, H, W) to a map (B, width, H / 16, W / 16)."""
+        """Turn normalised images (B, C, H, W) into a map (B, width, H / 16, W / 16)."""
         x = self.trunk.patch_embed(image) + self.pos_embed[:, self.extra :]
         if self.extra:
             x = x + self.pos_embed[:, :1]
@@ -105,12 +100,12 @@ class ViTPose(nn.Module):
         return (x.transpose(1, 2).unflatten(2, self.grid).contiguous(),)
 
     def official(self, key: str) -> str | None:
-        """Own name of an entry of ViTPose's code, of mmpose 1.x, or of ImageNet weights; None for other parts."""
+        """Return the own name of an entry of ViTPose's code, of mmpose 1.x, or of ImageNet weights; None if none."""
         if key == "pos_embed":
             return key
-        found = re.fullmatch(r"(?:blocks|layers)\.(\d+)\.(.+)", key)
-        if found:
-            return f"trunk.blocks.{found[1]}.{_renamed(found[2], BLOCK) or found[2]}"
+        match = re.fullmatch(r"(?:blocks|layers)\.(\d+)\.(.+)", key)
+        if match:
+            return f"trunk.blocks.{match[1]}.{_renamed(match[2], BLOCK) or match[2]}"
         name = _renamed(key, TOP)
         return f"trunk.{name}" if name else None
 

@@ -1,4 +1,4 @@
-"""Memory that a network's activations take."""
+"""Memory of a network's activations: counted for any device, measured on CUDA."""
 
 import weakref
 from contextlib import ExitStack
@@ -11,15 +11,15 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from poserep.models.cost.record import set_modes
-from poserep.models.heads import Stacks
+from poserep.models.cost.operations import set_modes
+from poserep.models.heads.base import Stacks
 from poserep.models.model import PoseNet
 
 
 def activations(
     net: PoseNet, batch: int, height: int, width: int, channels: int = 3, training: bool = False, itemsize: int = 1
 ) -> int:
-    """Bytes of the tensors that are alive at once, at most, during a pass through the network in eager mode.
+    """Return the greatest number of bytes in tensors alive at once during a pass through the network in eager mode.
 
     Counted, not measured: the same on every machine. It is the images, what layers hand on, and in training what
     the backward pass needs and the gradients of all parameters. Beside it come the parameters, in training the
@@ -27,12 +27,12 @@ def activations(
     while they run, which depends on the machine.
 
     Args:
-        net: On any device; nothing is computed, and it is left as it was.
-        batch: Images.
-        height: Of the images, px.
-        width: Of the images, px.
-        channels: Of the images.
-        training: Forward and backward through everything that training runs.
+        net: A network on any device; nothing is computed, and it is left as it was.
+        batch: Number of images.
+        height: Height of the images, px.
+        width: Width of the images, px.
+        channels: Channels of the images.
+        training: Run forward and backward through everything that training runs.
         itemsize: Bytes per value of the images: 1, or 4 for depths.
 
     Raises:
@@ -44,7 +44,7 @@ def activations(
     with ExitStack() as stack:
         stack.enter_context(set_modes(net, training, training))
         stack.enter_context(torch.inference_mode(False))
-        # It acts when it is made, not when it is entered: made any sooner it would outlast the other.
+        # It takes effect when it is made, not when it is entered.
         stack.enter_context(torch.set_grad_enabled(training))
         stack.enter_context(mode)
         tensors = (*net.named_parameters(), *net.named_buffers())
@@ -61,15 +61,7 @@ def activations(
 
 
 def allocated(net: PoseNet, batch: int, height: int, width: int, channels: int = 3) -> int:
-    """Bytes that a forward pass adds on a CUDA device at its highest, measured; kernels' own memory included.
-
-    Args:
-        net: On a CUDA device.
-        batch: Images.
-        height: Of the images, px.
-        width: Of the images, px.
-        channels: Of the images.
-    """
+    """Measure the bytes that a forward pass adds at its peak, kernels' own memory included, for a network on CUDA."""
     device = next(net.parameters()).device
     image = torch.zeros(batch, channels, height, width, dtype=torch.uint8)
     with torch.inference_mode():
@@ -83,7 +75,7 @@ def allocated(net: PoseNet, batch: int, height: int, width: int, channels: int =
 
 
 class _Alive(TorchDispatchMode):
-    """Adds up the storages of new tensors for as long as they live."""
+    """Sums the storages of new tensors for as long as they live."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Parameters: how many, where they are, and which of them are not trained or not run."""
+"""Counts parameters: how many, in which part, and which of them are frozen or run in training alone."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ TABLE = "pos_embedding"
 
 
 def parameters(module: nn.Module, training: bool = False, tables: bool = False) -> int:
-    """Number of parameters.
+    """Count the parameters.
 
     Args:
         module: A network or a part of it.
-        training: With those of parts that only training runs.
-        tables: With fixed position tables, as TransPose's paper counts; TokenPose's counts without.
+        training: Include those of parts that only training runs.
+        tables: Include fixed position tables, as TransPose's paper does; TokenPose's does not.
     """
     count = sum(p.numel() for p in module.parameters())
     if not training:
@@ -23,13 +23,13 @@ def parameters(module: nn.Module, training: bool = False, tables: bool = False) 
 
 
 def training_only(module: nn.Module) -> int:
-    """Parameters of the parts that only training runs."""
+    """Count the parameters of parts that only training runs (``training_only``)."""
     extra = (m for m in module.modules() if getattr(m, "training_only", False))
     return sum(p.numel() for m in extra for p in m.parameters())
 
 
 def table_elements(module: nn.Module) -> int:
-    """Elements of fixed position tables."""
+    """Count the elements of fixed position tables."""
     return sum(buffer.numel() for name, buffer in module.named_buffers() if TABLE in name)
 
 
@@ -38,9 +38,9 @@ class Part(NamedTuple):
 
     Attributes:
         path: For example ``head.final_layer``.
-        params: Without those that only training runs.
-        frozen: Of these, those that take no gradient.
-        training_only: Beside these.
+        params: Parameters, without those that only training runs.
+        frozen: Those of ``params`` that take no gradient.
+        training_only: Parameters that only training runs.
         tables: Elements of fixed position tables, which are no parameters here.
     """
 
@@ -52,9 +52,9 @@ class Part(NamedTuple):
 
 
 def parts(net: nn.Module) -> list[Part]:
-    """Backbone and head, each followed by what it consists of where that is more than one part.
+    """List backbone and head, each followed by its children where it has several.
 
-    A wrapper around a single part counts as that part. Parameters that a part holds itself are under their own names.
+    A wrapper around a single child counts as that child. Parameters that a part holds itself are under their own names.
     """
     rows = []
     for path, module in net.named_children():

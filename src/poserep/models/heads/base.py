@@ -1,96 +1,130 @@
-"""What heads share: their interface, deconvolutions and the papers' initialisation."""
+"""What all heads share: their interface, what they are built for, and deconvolutions."""
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from poserep.errors import InputError
+from poserep.geometry import Axis
 
 
-class AxisLike(Protocol):
-    """One spatial axis of the codec: ``length`` input px in ``n`` bins."""
-
-    length: int
-    n: int
-
-
-class Stacks(tuple[Any, ...]):
-    """Outputs of one form, one for each stack of a network, first to last; all are held against the same target."""
-
-
-class Head(nn.Module):
-    """Features to output. Everything with parameters; knows no coordinates.
-
-    A head on several stacks emits `Stacks` in training and the last stack's output otherwise.
-
-    Heads are built as ``Head(channels, strides, num_keypoints, x, y, **own options)``: channels and strides of the
-    backbone's maps, and the axes of the codec.
+@dataclass(frozen=True)
+class HeadSpec:
+    """What a head is built for: the features of the backbone and the bins of the codec.
 
     Attributes:
-        form: What kind of output the head emits, in words; the codec must read the same.
+        channels: Channels of each feature map, fine to coarse; for keypoint tokens, their width.
+        strides: Input px per position of each map; empty for keypoint tokens.
+        num_keypoints: K.
+        x: The codec's horizontal axis.
+        y: The codec's vertical axis.
     """
 
-    form: str
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    num_keypoints: int
+    x: Axis
+    y: Axis
 
-    def forward(self, features: Sequence[Tensor]) -> Any:
-        """Maps, fine to coarse, to what the codec reads."""
-        raise NotImplementedError
+    @property
+    def stride(self) -> float:
+        """Input px per bin of the codec."""
+        return self.x.length / self.x.n
+
+    def one_map(self, head: nn.Module) -> tuple[int, int]:
+        """Return channels and stride of the backbone's only map.
+
+        Raises:
+            InputError: If the backbone gives several maps, of which those that the head does not read would be
+                parameters without gradient, or keypoint tokens.
+        """
+        name, n = type(head).__name__, len(self.strides)
+        if n == 0:
+            raise InputError(f"{name} reads a map, but the backbone gives keypoint tokens; {FOR_TOKENS}")
+        if n > 1 and len(set(self.strides)) == 1:
+            raise InputError(f"{name} reads one map, but the backbone predicts in {n} stacks; {STACKS}")
+        if n > 1:
+            raise InputError(
+                f"{name} reads one map, but the backbone gives {n}, of strides {list(self.strides)}; name one of them "
+                "(backbone.out_indices), or take representation=srpose"
+            )
+        return self.channels[0], self.strides[0]
+
+    def tokens(self, head: nn.Module) -> int:
+        """Return the width of the backbone's keypoint tokens.
+
+        Raises:
+            InputError: If the backbone gives maps.
+        """
+        if self.strides:
+            raise InputError(
+                f"{type(head).__name__} reads keypoint tokens, but the backbone gives maps of strides "
+                f"{list(self.strides)}; take a backbone with keypoint tokens, such as tokenpose_s, or a head that "
+                "reads maps"
+            )
+        return self.channels[0]
+
+    def score_maps(self, head: nn.Module) -> int:
+        """Return the stride of the score maps, K channels each, that a stacked backbone gives.
+
+        Raises:
+            InputError: If the backbone gives anything else.
+        """
+        if len(set(self.strides)) != 1 or set(self.channels) != {self.num_keypoints}:
+            maps = f"{list(self.channels)} channels at strides {list(self.strides)}"
+            raise InputError(
+                f"{type(head).__name__} reads the score maps of a stacked network, {self.num_keypoints} channels at "
+                f"one stride, but the backbone gives {maps if self.strides else 'keypoint tokens'}; take a backbone "
+                "such as hg4, or the representation's own head"
+            )
+        return self.strides[0]
 
 
-TOKENS = "take a heatmap, SimCC, integral or regression representation, or a backbone that gives maps"
+FOR_TOKENS = "take a heatmap, SimCC, integral or regression representation, or a backbone that gives maps"
 STACKS = "take a heatmap, SimCC or integral representation, or a backbone that gives maps"
 
 
-def only_tokens(head: str, channels: Sequence[int], strides: Sequence[int]) -> int:
-    """Width of the keypoint tokens of a backbone.
+class Stacks(tuple[Any, ...]):
+    """Outputs of one form, one for each stack of a network, first to last; all are compared with the same target."""
 
-    Raises:
-        InputError: If it gives maps.
+
+class Head(nn.Module):
+    """Turns features into the output that a codec reads; has parameters, knows no coordinates.
+
+    Heads are built as ``Head(spec, **own options)``, see `HeadSpec`. A head on several stacks emits `Stacks` in
+    training and the last stack's output otherwise.
+
+    Attributes:
+        form: What kind of output the head emits, in words; the codec must read the same.
+        multiscale: Whether the head reads maps of several resolutions. Backbones that can give them all are then
+            built with ``multiscale=True``, otherwise with their finest or coarsest map alone.
     """
-    if strides:
-        raise InputError(
-            f"{head} reads keypoint tokens, but the backbone gives maps of strides {list(strides)}; take a backbone "
-            "with keypoint tokens, such as tokenpose_s, or a head that reads maps"
-        )
-    return channels[0]
 
+    form: str
+    multiscale: ClassVar[bool] = False
 
-def only_map(head: str, channels: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
-    """Channels and stride of the only map of a backbone.
-
-    Raises:
-        InputError: If there are several: those that the head does not read would be parameters without gradient. Or
-            if there are keypoint tokens in place of maps.
-    """
-    if not strides:
-        raise InputError(f"{head} reads a map, but the backbone gives keypoint tokens; {TOKENS}")
-    if len(channels) > 1 and len(set(strides)) == 1:
-        raise InputError(f"{head} reads one map, but the backbone predicts in {len(channels)} stacks; {STACKS}")
-    if len(channels) != 1:
-        raise InputError(
-            f"{head} reads one map, but the backbone gives {len(channels)}, of strides {list(strides)}; take a "
-            "backbone whose name does not end in _pyramid, or representation=srpose"
-        )
-    return channels[0], strides[0]
+    def forward(self, features: Sequence[Tensor]) -> Any:
+        """Turn maps, fine to coarse, or keypoint tokens into what the codec reads."""
+        raise NotImplementedError
 
 
 def deconvolutions(channels: int, layers: int, width: int = 256) -> nn.Sequential:
-    """``layers`` times: transposed convolution 4x4 of stride 2, batch norm, ReLU (Xiao et al. 2018)."""
+    """Return ``layers`` times: transposed convolution 4x4 of stride 2, batch norm, ReLU (Xiao et al. 2018)."""
     modules: list[nn.Module] = []
-    for _ in range(layers):
+    for inputs in [channels, *[width] * layers][:layers]:
         modules += [
-            nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1, bias=False),
+            nn.ConvTranspose2d(inputs, width, 4, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
         ]
-        channels = width
     return nn.Sequential(*modules)
 
 
-def doublings(head: str, stride: int, target: float) -> int:
-    """How often a map of ``stride`` must double to reach stride ``target``.
+def doublings(head: nn.Module, stride: int, target: float) -> int:
+    """Return how often a map of ``stride`` must double its resolution to reach stride ``target``.
 
     Raises:
         InputError: If no whole number of doublings does it.
@@ -98,7 +132,7 @@ def doublings(head: str, stride: int, target: float) -> int:
     layers = math.log2(stride / target)
     if layers < 0 or not layers.is_integer():
         raise InputError(
-            f"{head}: cannot get from the backbone's stride {stride} to stride {target:g} by doubling; "
+            f"{type(head).__name__}: cannot get from the backbone's stride {stride} to stride {target:g} by doubling; "
             "choose a backbone with a coarser map or a representation with another stride"
         )
     return int(layers)

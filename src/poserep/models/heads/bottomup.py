@@ -1,16 +1,17 @@
 """Heads of bottom-up networks: heatmaps of all people in the image, and tags that say which joints belong together.
 
-They are here to be counted and imported. No codec groups joints to people, so that nothing can be trained with them.
+They are here to be counted and imported: no codec groups joints to people yet, so that they cannot be trained.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poserep.models.heads.base import AxisLike
+from poserep.models.heads.base import HeadSpec
 from poserep.models.heads.deconv import Deconv
 from poserep.models.heads.sr import SRHead
 from poserep.models.init import small_normal
@@ -25,26 +26,14 @@ class BottomUp(Deconv):
     HRNet-W32 (Wang et al. 2023, SRPose, bottom-up table).
 
     Args:
-        channels: Of the backbone's maps.
-        strides: Of the backbone's maps.
-        num_keypoints: K.
-        x: The codec's horizontal axis.
-        y: The codec's vertical axis.
+        spec: See `HeadSpec`.
         width: Channels of the deconvolutions.
     """
 
     form = UNREAD
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        strides: Sequence[int],
-        num_keypoints: int,
-        x: AxisLike,
-        y: AxisLike,
-        width: int = 256,
-    ) -> None:
-        super().__init__(channels, strides, 2 * num_keypoints, x, y, width)
+    def __init__(self, spec: HeadSpec, width: int = 256) -> None:
+        super().__init__(replace(spec, num_keypoints=2 * spec.num_keypoints), width)
 
 
 class BottomUpSR(SRHead):
@@ -54,38 +43,20 @@ class BottomUpSR(SRHead):
     HRNet-W32.
 
     Args:
-        channels: Of the backbone's maps.
-        strides: Of the backbone's maps.
-        num_keypoints: K.
-        x: The codec's horizontal axis.
-        y: The codec's vertical axis.
-        upsample_to: Stride of the tags, reached by deconvolutions; None takes the map as it is.
-        joint_channels: Encoder channels per joint.
-        kernel: Of the grouped convolution, odd.
-        width: Channels of the deconvolutions.
+        spec: See `HeadSpec`.
+        options: See `SRHead`; the tags have the stride ``upsample_to``.
     """
 
     form = UNREAD
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        strides: Sequence[int],
-        num_keypoints: int,
-        x: AxisLike,
-        y: AxisLike,
-        upsample_to: int | None = 4,
-        joint_channels: int = 4,
-        kernel: int = 9,
-        width: int = 256,
-    ) -> None:
-        super().__init__(channels, strides, num_keypoints, x, y, upsample_to, joint_channels, kernel, width)
+    def __init__(self, spec: HeadSpec, **options: Any) -> None:
+        super().__init__(spec, **options)
         encoder: Any = self.predictor.kp_encoder[0]
-        self.tag_head = nn.Conv2d(encoder.in_channels, num_keypoints, 1)
+        self.tag_head = nn.Conv2d(encoder.in_channels, spec.num_keypoints, 1)
         small_normal(self)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """The map to heatmaps and tags."""
+        """Turn the map into heatmaps and tags."""
         fine = self.deconv_layers(features[-1])
         heatmaps = self.predictor(fine)
         return torch.cat([heatmaps, F.interpolate(self.tag_head(fine), heatmaps.shape[-2:], mode="nearest")], 1)

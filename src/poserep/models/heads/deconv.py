@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from poserep.models.heads.base import AxisLike, Head, deconvolutions, doublings, only_map
+from poserep.models.heads.base import Head, HeadSpec, deconvolutions, doublings
 from poserep.models.init import small_normal
 
 
@@ -14,36 +14,23 @@ class Deconv(Head):
     The number of deconvolutions follows from the map and the codec's stride: 3 on stride 32, 0 on HRNet.
 
     Args:
-        channels: Of the backbone's maps.
-        strides: Of the backbone's maps.
-        num_keypoints: K.
-        x: The codec's horizontal axis.
-        y: The codec's vertical axis.
+        spec: See `HeadSpec`.
         width: Channels of the deconvolutions.
         sigmoid: Squeeze the heatmaps into (0, 1), as the HUMAN4D study does.
     """
 
     form = "map"
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        strides: Sequence[int],
-        num_keypoints: int,
-        x: AxisLike,
-        y: AxisLike,
-        width: int = 256,
-        sigmoid: bool = False,
-    ) -> None:
+    def __init__(self, spec: HeadSpec, width: int = 256, sigmoid: bool = False) -> None:
         super().__init__()
-        inputs, stride = only_map("Deconv", channels, strides)
-        layers = doublings("Deconv", stride, x.length / x.n)
+        inputs, stride = spec.one_map(self)
+        layers = doublings(self, stride, spec.stride)
         self.deconv_layers = deconvolutions(inputs, layers, width)
-        self.final_layer = nn.Conv2d(width if layers else inputs, num_keypoints, 1)
+        self.final_layer = nn.Conv2d(width if layers else inputs, spec.num_keypoints, 1)
         self.sigmoid = sigmoid
         small_normal(self)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """The map to heatmaps."""
+        """Turn the map into heatmaps."""
         maps = self.final_layer(self.deconv_layers(features[-1]))
         return maps.sigmoid() if self.sigmoid else maps

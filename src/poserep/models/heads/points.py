@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from poserep.models.heads.base import AxisLike, Head, only_map
+from poserep.models.heads.base import Head, HeadSpec
 
 
 class PointHead(Head):
@@ -15,23 +15,17 @@ class PointHead(Head):
     Emits (B, K, 2), in widths and heights of the crop, (0, 0) at its middle.
 
     Args:
-        channels: Of the backbone's maps.
-        strides: Of the backbone's maps; not used.
-        num_keypoints: K.
-        x: Not used.
-        y: Not used.
+        spec: See `HeadSpec`; axes and strides are not used.
     """
 
     form = "points"
 
-    def __init__(
-        self, channels: Sequence[int], strides: Sequence[int], num_keypoints: int, x: AxisLike, y: AxisLike
-    ) -> None:
+    def __init__(self, spec: HeadSpec) -> None:
         super().__init__()
-        self.fc_coord = centred_linear(only_map("PointHead", channels, strides)[0], num_keypoints * 2)
+        self.fc_coord = centred_linear(spec.one_map(self)[0], spec.num_keypoints * 2)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """The map to points."""
+        """Turn the map into points."""
         return self.fc_coord(features[-1].mean((-2, -1))).unflatten(-1, (-1, 2))
 
 
@@ -42,36 +36,23 @@ class RLEHead(Head):
     the flow's log-density, which takes normalised errors (..., 2) and returns log-likelihoods (...), else None.
 
     Args:
-        channels: Of the backbone's maps.
-        strides: Of the backbone's maps; not used.
-        num_keypoints: K.
-        x: Not used.
-        y: Not used.
+        spec: See `HeadSpec`; axes and strides are not used.
         couplings: Layers of the flow.
         hidden: Channels inside the flow.
     """
 
     form = "points with scale"
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        strides: Sequence[int],
-        num_keypoints: int,
-        x: AxisLike,
-        y: AxisLike,
-        couplings: int = 6,
-        hidden: int = 64,
-    ) -> None:
+    def __init__(self, spec: HeadSpec, couplings: int = 6, hidden: int = 64) -> None:
         super().__init__()
-        inputs, _ = only_map("RLEHead", channels, strides)
-        self.fc_coord = centred_linear(inputs, num_keypoints * 2)
-        self.fc_sigma = centred_linear(inputs, num_keypoints * 2)
+        inputs, _ = spec.one_map(self)
+        self.fc_coord = centred_linear(inputs, spec.num_keypoints * 2)
+        self.fc_sigma = centred_linear(inputs, spec.num_keypoints * 2)
         self.flow = RealNVP(couplings, hidden)
         self.flow.training_only = True  # type: ignore[assignment]
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]:
-        """The map to points with scales."""
+        """Turn the map into points with scales."""
         pooled = features[-1].mean((-2, -1))
         xy = self.fc_coord(pooled).unflatten(-1, (-1, 2))
         sigma = self.fc_sigma(pooled).float().sigmoid().unflatten(-1, (-1, 2))
@@ -95,7 +76,7 @@ class RealNVP(nn.Module):
         self.register_buffer("mask", mask, persistent=False)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log-density (...) of points (..., 2)."""
+        """Return the log-density (...) of points (..., 2)."""
         log_det = torch.zeros_like(x[..., 0])
         for mask, scale, shift in zip(self.mask, self.scale, self.shift, strict=True):
             kept = x * mask
@@ -106,7 +87,7 @@ class RealNVP(nn.Module):
 
 
 def centred_linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer that starts near 0, so that training starts with every joint at the middle of the crop."""
+    """Return a linear layer that starts near 0, so that training starts with every joint at the middle of the crop."""
     layer = nn.Linear(inputs, outputs)
     nn.init.xavier_uniform_(layer.weight, gain=0.01)
     nn.init.zeros_(layer.bias)

@@ -18,11 +18,8 @@ class SRPredictor(nn.Module):
     """Keypoint encoder, grouped large-kernel convolution, pixel shuffle (Wang et al. 2023, SRPose, section 3.2).
 
     Args:
-        channels: See above.
-        num_keypoints: See above.
-        factor: See above.
-        level: See above.
-        kernels: Of the grouped convolution, odd, by level from coarse to fine.
+        channels: As for all predictors, see above; so ``num_keypoints``, ``factor`` and ``level``.
+        kernels: Kernels of the grouped convolution, odd, by level from coarse to fine.
         joint_channels: Encoder channels per joint, by level from coarse to fine.
     """
 
@@ -42,7 +39,7 @@ class SRPredictor(nn.Module):
             raise InputError(f"SRPredictor: joint_channels={list(joint_channels)} must be at least 1")
         for name, values in (("kernels", kernels), ("joint_channels", joint_channels)):
             if -level > len(values):
-                raise InputError(f"SRPredictor: {name}={list(values)} says nothing about level {level}")
+                raise InputError(f"SRPredictor: {name}={list(values)} has no entry for level {level}")
         hidden, kernel = num_keypoints * joint_channels[level], kernels[level]
         self.kp_encoder = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.ReLU(inplace=True))
         self.converge = nn.Conv2d(hidden, num_keypoints * factor**2, kernel, padding=kernel // 2, groups=num_keypoints)
@@ -51,20 +48,13 @@ class SRPredictor(nn.Module):
         nn.init.zeros_(self.converge.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, h, w) to (B, K, factor h, factor w)."""
+        """Turn a map (B, channels, h, w) into heatmaps (B, K, factor h, factor w)."""
         # Maps are read row by row from here on, whatever layout convolutions prefer.
         return self.shuffle(self.converge(self.kp_encoder(x))).contiguous(memory_format=torch.contiguous_format)
 
 
 class SimplePredictor(nn.Module):
-    """A 1x1 convolution at the map's own resolution (SRPose, table 5, "Simple").
-
-    Args:
-        channels: See above.
-        num_keypoints: See above.
-        factor: Must be 1.
-        level: Not used.
-    """
+    """A 1x1 convolution at the map's own resolution: ``factor`` must be 1 (SRPose, table 5, "Simple")."""
 
     def __init__(self, channels: int, num_keypoints: int, factor: int, level: int = -1) -> None:
         super().__init__()
@@ -78,7 +68,7 @@ class SimplePredictor(nn.Module):
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, h, w) to (B, K, h, w)."""
+        """Turn a map (B, channels, h, w) into heatmaps (B, K, h, w)."""
         return self.conv(x)
 
 
@@ -87,12 +77,6 @@ class InterPredictor(nn.Module):
 
     Settings not published: the paper says that this is how MSPN and RSN predict, and its code lacks it. As there, each
     convolution has a batch norm, the first a ReLU too, and keeps the map's channels.
-
-    Args:
-        channels: See above.
-        num_keypoints: See above.
-        factor: See above.
-        level: Not used.
     """
 
     def __init__(self, channels: int, num_keypoints: int, factor: int, level: int = -1) -> None:
@@ -107,7 +91,7 @@ class InterPredictor(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, h, w) to (B, K, factor h, factor w)."""
+        """Turn a map (B, channels, h, w) into heatmaps (B, K, factor h, factor w)."""
         maps = self.layers(x)
         if self.factor == 1:
             return maps

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poserep.errors import InputError
-from poserep.models.heads.base import STACKS, TOKENS, AxisLike, Head, doublings
+from poserep.models.heads.base import FOR_TOKENS, STACKS, Head, HeadSpec, doublings
 from poserep.models.heads.predictors import SRPredictor
 
 MakePredictor = Callable[[int, int, int, int], nn.Module]
@@ -24,26 +24,20 @@ class SRPose(Head):
     predictors are not run.
 
     Args:
-        channels: Of the backbone's maps, at least two.
-        strides: Of the backbone's maps.
-        num_keypoints: K.
-        x: The codec's horizontal axis.
-        y: The codec's vertical axis.
+        spec: See `HeadSpec`; at least two maps.
         mid_stride: Stride of the heatmaps that are there for supervision only.
-        supervise: Levels, coarse to fine, that have a predictor (table 4: M5, M4, M3, M2); the last always has.
+        supervise: Whether each level, coarse to fine, has a predictor (table 4: M5, M4, M3, M2); the last always has.
         widths: Channels of the neck's maps, coarse to fine.
         blocks: Convolution blocks at every level but the coarsest.
         side: Makes the predictors of all levels but the last, as ``side(channels, K, factor, level)``.
         main: Makes the predictor of the last level.
     """
 
+    multiscale = True
+
     def __init__(
         self,
-        channels: Sequence[int],
-        strides: Sequence[int],
-        num_keypoints: int,
-        x: AxisLike,
-        y: AxisLike,
+        spec: HeadSpec,
         mid_stride: float = 4,
         supervise: Sequence[bool] = (True, True, True, True),
         widths: Sequence[int] = (256, 128, 64, 32),
@@ -52,30 +46,9 @@ class SRPose(Head):
         main: MakePredictor = SRPredictor,
     ) -> None:
         super().__init__()
-        levels = len(channels)
-        if not strides:
-            raise InputError(
-                f"SRPose fuses maps of several resolutions, but the backbone gives keypoint tokens; {TOKENS}"
-            )
-        if levels < 2:
-            raise InputError(
-                f"SRPose fuses maps of several resolutions, but the backbone gives strides {list(strides)}; take one "
-                "whose name ends in _pyramid, or representation=sr"
-            )
-        if len(set(strides)) < levels:
-            raise InputError(
-                f"SRPose fuses maps of several resolutions, but the backbone predicts in {levels} stacks of one; "
-                f"{STACKS}"
-            )
-        if levels > len(widths) or len(supervise) != levels:
-            raise InputError(
-                f"SRPose: the backbone gives {levels} maps, for which widths={list(widths)} and "
-                f"supervise={list(supervise)} must have {levels} entries: representation.codec.supervise=[true, ...], "
-                "representation.codec.lr_stride the coarsest stride, +representation.head.widths=[...]"
-            )
-        if not supervise[-1]:
-            raise InputError("SRPose: the last entry of supervise is the prediction itself and must be true")
-        inputs, scales = list(reversed(channels)), list(reversed(strides))
+        levels, num_keypoints = len(spec.strides), spec.num_keypoints
+        _check(spec, supervise, widths)
+        inputs, scales = spec.channels[::-1], spec.strides[::-1]
         self.strides = scales
         self.lr_head = nn.Sequential(nn.Conv2d(inputs[0], num_keypoints, 1), nn.ReLU(inplace=True))
         self.lr_fuse = nn.Sequential(nn.Conv2d(num_keypoints, widths[0], 1), nn.ReLU(inplace=True))
@@ -94,19 +67,19 @@ class SRPose(Head):
         self.post_fuse = nn.ModuleList(nn.Sequential(*(ConvBlock(o) for _ in range(blocks))) for _, o in steps)
         self.side = nn.ModuleDict(
             {
-                str(i): side(widths[i], num_keypoints, 2 ** doublings("SRPose", scales[i], mid_stride), i - levels)
+                str(i): side(widths[i], num_keypoints, 2 ** doublings(self, scales[i], mid_stride), i - levels)
                 for i in range(levels - 1)
                 if supervise[i]
             }
         )
         # Neither run nor counted when poses are predicted.
         self.side.training_only = True  # type: ignore[assignment]
-        stride = x.length / x.n
-        self.main = main(widths[levels - 1], num_keypoints, 2 ** doublings("SRPose", scales[-1], stride), -1)
-        self.form = pyramid([scales[0], *[mid_stride] * len(self.side), stride])
+        self.main = main(widths[levels - 1], num_keypoints, 2 ** doublings(self, scales[-1], spec.stride), -1)
+        shown = [scales[0], *[mid_stride] * len(self.side), spec.stride]
+        self.form = f"maps of strides {', '.join(f'{stride:g}' for stride in shown)}"
 
     def forward(self, features: Sequence[Tensor]) -> Tensor | tuple[Tensor, ...]:
-        """Maps, fine to coarse, to heatmaps, see above."""
+        """Turn maps, fine to coarse, into heatmaps, see above."""
         maps = features[::-1]
         low = self.lr_head(maps[0])
         fused = [self.lr_fuse(low) + self.pre_fuse[0](maps[0])]
@@ -120,14 +93,37 @@ class SRPose(Head):
         return (low, *(predictor(fused[int(i)]) for i, predictor in self.side.items()), heatmap)
 
     def official(self, key: str) -> str:
-        """Own name of an entry of the published code, which lists all levels' encoders, then all their convolutions."""
-        found = LEVEL.fullmatch(key)
-        if not found:
+        """Return the own name of an entry of the published code, which lists predictors by part, then by level."""
+        entry = LEVEL.fullmatch(key)
+        if not entry:
             return key
-        level = int(found["level"])
+        level = int(entry["level"])
         part = "main" if level == len(self.strides) - 1 else f"side.{level}"
-        rest = f"{found['index']}." if found["list"] == "kp_encoder" else ""
-        return f"{part}.{found['list']}.{rest}{found['kind']}"
+        rest = f"{entry['index']}." if entry["list"] == "kp_encoder" else ""
+        return f"{part}.{entry['list']}.{rest}{entry['kind']}"
+
+
+def _check(spec: HeadSpec, supervise: Sequence[bool], widths: Sequence[int]) -> None:
+    """Raise an `InputError` unless there are maps of several resolutions, and the options suit their number."""
+    levels = len(spec.strides)
+    reads = "SRPose fuses maps of several resolutions, but the backbone"
+    if not levels:
+        raise InputError(f"{reads} gives keypoint tokens; {FOR_TOKENS}")
+    if levels == 1:
+        raise InputError(
+            f"{reads} gives strides {list(spec.strides)}; take resnet50, hrnet_w32, hrformer_s or another that has "
+            "coarser and finer maps, or representation=sr"
+        )
+    if len(set(spec.strides)) < levels:
+        raise InputError(f"{reads} predicts in {levels} stacks of one; {STACKS}")
+    if levels > len(widths) or len(supervise) != levels:
+        raise InputError(
+            f"SRPose: the backbone gives {levels} maps, for which widths={list(widths)} and "
+            f"supervise={list(supervise)} must have {levels} entries: representation.codec.supervise=[true, ...], "
+            "representation.codec.lr_stride the coarsest stride, +representation.head.widths=[...]"
+        )
+    if not supervise[-1]:
+        raise InputError("SRPose: the last entry of supervise is the prediction itself and must be true")
 
 
 LEVEL = re.compile(
@@ -136,13 +132,7 @@ LEVEL = re.compile(
 
 
 class ConvBlock(nn.Module):
-    """Large depthwise convolution, then a pointwise bottleneck turned inside out, around a shortcut (ConvNeXt's).
-
-    Args:
-        channels: In and out.
-        kernel: Of the depthwise convolution.
-        ratio: How much wider the bottleneck is.
-    """
+    """ConvNeXt's block: depthwise convolution, then two pointwise layers, ``ratio`` times as wide in between."""
 
     def __init__(self, channels: int, kernel: int = 7, ratio: int = 4) -> None:
         super().__init__()
@@ -152,11 +142,6 @@ class ConvBlock(nn.Module):
         self.pwconv2 = nn.Linear(ratio * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, h, w) to the same."""
+        """Return a map of the same shape (B, channels, h, w)."""
         inner = self.norm(self.dwconv(x)).permute(0, 2, 3, 1)
         return x + self.pwconv2(F.gelu(self.pwconv1(inner))).permute(0, 3, 1, 2)
-
-
-def pyramid(strides: Sequence[float]) -> str:
-    """The form of an output of several maps, told by their strides in input px, coarse to fine."""
-    return f"maps of strides {', '.join(f'{stride:g}' for stride in strides)}"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.heads.base import AxisLike, Head, only_tokens
+from poserep.models.heads.base import Head, HeadSpec
 from poserep.models.heads.points import RealNVP, centred_linear
 from poserep.models.init import truncated_normal
 
@@ -16,11 +16,7 @@ class TokenMaps(Head):
     Emits (B, K, y.n, x.n). Starts from a truncated normal, as published.
 
     Args:
-        channels: Of the backbone's tokens.
-        strides: Must be empty: the backbone gives tokens.
-        num_keypoints: Not used.
-        x: The codec's horizontal axis.
-        y: The codec's vertical axis.
+        spec: See `HeadSpec`.
         hidden: Width of a layer norm and linear layer in between, 0 for none. None takes the published rule: an eighth
             of the map's positions if that is at least twice the tokens' width, else none. At 256x192 S and B have 384;
             smaller maps and L have none.
@@ -28,22 +24,14 @@ class TokenMaps(Head):
 
     form = "map"
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        strides: Sequence[int],
-        num_keypoints: int,
-        x: AxisLike,
-        y: AxisLike,
-        hidden: int | None = None,
-    ) -> None:
+    def __init__(self, spec: HeadSpec, hidden: int | None = None) -> None:
         super().__init__()
-        inputs, outputs = only_tokens("TokenMaps", channels, strides), x.n * y.n
+        inputs, outputs = spec.tokens(self), spec.x.n * spec.y.n
         if hidden is None:
             hidden = outputs // 8 if outputs // 8 >= 2 * inputs else 0
         if hidden < 0:
             raise InputError(f"TokenMaps: hidden={hidden} must be at least 0, or null for the published rule")
-        self.shape = (y.n, x.n)
+        self.shape = (spec.y.n, spec.x.n)
         layers: list[nn.Module] = []
         if hidden:
             layers += [nn.LayerNorm(inputs), nn.Linear(inputs, hidden)]
@@ -51,17 +39,17 @@ class TokenMaps(Head):
         truncated_normal(self)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Tokens to heatmaps."""
+        """Turn tokens into heatmaps."""
         return self.mlp_head(features[0]).unflatten(-1, self.shape)
 
     def official(self, key: str) -> str | None:
-        """Own name of an entry of the published code, which has its head inside the transformer."""
+        """Return the own name of an entry of the published code, which has its head inside the transformer."""
         _, name, rest = key.partition("mlp_head.")
         return name + rest if name else None
 
 
 class TokenAxes(Head):
-    """SimCC on keypoint tokens (Li et al. 2022, SimCC, table 1): a linear layer for each axis.
+    """SimCC on keypoint tokens (Li et al. 2022, SimCC, table 1): one linear layer per axis.
 
     Emits logits (B, K, x.n) and (B, K, y.n).
 
@@ -72,56 +60,44 @@ class TokenAxes(Head):
     published head on them begins so.
 
     Args:
-        channels: Of the backbone's tokens.
-        strides: Must be empty: the backbone gives tokens.
-        num_keypoints: Not used.
-        x: The codec's horizontal axis.
-        y: The codec's vertical axis.
+        spec: See `HeadSpec`.
     """
 
     form = "axes"
 
-    def __init__(
-        self, channels: Sequence[int], strides: Sequence[int], num_keypoints: int, x: AxisLike, y: AxisLike
-    ) -> None:
+    def __init__(self, spec: HeadSpec) -> None:
         super().__init__()
-        inputs = only_tokens("TokenAxes", channels, strides)
+        inputs = spec.tokens(self)
         self.norm = nn.LayerNorm(inputs)
-        self.mlp_head_x = nn.Linear(inputs, x.n)
-        self.mlp_head_y = nn.Linear(inputs, y.n)
+        self.mlp_head_x = nn.Linear(inputs, spec.x.n)
+        self.mlp_head_y = nn.Linear(inputs, spec.y.n)
         truncated_normal(self)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Tokens to logits."""
+        """Turn tokens into logits."""
         tokens = self.norm(features[0])
         return self.mlp_head_x(tokens), self.mlp_head_y(tokens)
 
 
 class TokenPoints(Head):
-    """Each joint's point straight from its token: `PointHead` for tokens. No paper has it.
+    """Predicts each joint's point from its token: `PointHead` for tokens. No paper has it.
 
     Emits (B, K, 2), in widths and heights of the crop, (0, 0) at its middle.
 
     Args:
-        channels: Of the backbone's tokens.
-        strides: Must be empty: the backbone gives tokens.
-        num_keypoints: Not used.
-        x: Not used.
-        y: Not used.
+        spec: See `HeadSpec`; the axes are not used.
     """
 
     form = "points"
 
-    def __init__(
-        self, channels: Sequence[int], strides: Sequence[int], num_keypoints: int, x: AxisLike, y: AxisLike
-    ) -> None:
+    def __init__(self, spec: HeadSpec) -> None:
         super().__init__()
-        inputs = only_tokens("TokenPoints", channels, strides)
+        inputs = spec.tokens(self)
         self.norm = nn.LayerNorm(inputs)
         self.fc_coord = centred_linear(inputs, 2)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Tokens to points."""
+        """Turn tokens into points."""
         return self.fc_coord(self.norm(features[0]))
 
 
@@ -131,29 +107,16 @@ class TokenRLE(Head):
     Emits what `RLEHead` does.
 
     Args:
-        channels: Of the backbone's tokens.
-        strides: Must be empty: the backbone gives tokens.
-        num_keypoints: Not used.
-        x: Not used.
-        y: Not used.
+        spec: See `HeadSpec`.
         couplings: Layers of the flow.
         hidden: Channels inside the flow.
     """
 
     form = "points with scale"
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        strides: Sequence[int],
-        num_keypoints: int,
-        x: AxisLike,
-        y: AxisLike,
-        couplings: int = 6,
-        hidden: int = 64,
-    ) -> None:
+    def __init__(self, spec: HeadSpec, couplings: int = 6, hidden: int = 64) -> None:
         super().__init__()
-        inputs = only_tokens("TokenRLE", channels, strides)
+        inputs = spec.tokens(self)
         self.norm = nn.LayerNorm(inputs)
         self.fc_coord = centred_linear(inputs, 2)
         self.fc_sigma = centred_linear(inputs, 2)
@@ -161,7 +124,7 @@ class TokenRLE(Head):
         self.flow.training_only = True  # type: ignore[assignment]
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]:
-        """Tokens to points with scales."""
+        """Turn tokens into points with scales."""
         tokens = self.norm(features[0])
         sigma = self.fc_sigma(tokens).float().sigmoid()
         return self.fc_coord(tokens), sigma, self.flow.log_prob if self.training else None

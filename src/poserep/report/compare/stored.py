@@ -1,51 +1,49 @@
-"""Stored evaluations: what result file and predictions of a run hold, and the metric that scored them; no network."""
+"""Stored evaluations: the result file and predictions of a run, and the scorer that made the one of the other."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
-from poserep.data import InstanceTable
-from poserep.data.build import files_of, instances_of, root_of, skeleton_of
+from poserep.config import DictConfig, OmegaConf, make
+from poserep.data.from_config import instances_of, root_of, skeleton_of, split_files, truth_of
 from poserep.errors import InputError
 from poserep.files import file_hash
-from poserep.metrics.base import PoseMetric, Predictions
-from poserep.metrics.build import metric_of
-from poserep.metrics.protocol import Protocol, judged
-from poserep.runs.identity import ELSEWHERE, beneath, flatten
+from poserep.metrics.protocol import Protocol, truth_and_metric
+from poserep.metrics.scorer import Predictions, Scorer
+from poserep.report.labels import differing_keys
+from poserep.runs.identity import flatten
+from poserep.runs.rundir import RunDir, named_result
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class StoredEvaluation:
     """The stored evaluation of one readout of one run.
 
     Attributes:
-        path: Of the result file; the predictions lie beside it.
-        result: What it holds.
+        run_dir: The run.
+        evaluation: Id of the evaluation; empty for the run's own.
+        result: Content of the result file.
         boxes: Kind of boxes.
         readout: Name of the readout.
     """
 
-    path: Path
+    run_dir: RunDir
+    evaluation: str
     result: dict[str, Any]
     boxes: str
     readout: str
 
     @property
     def name(self) -> str:
-        """Of the run, and of the evaluation if it is not the run's own."""
-        own = self.path.name == "result.json"
-        return self.path.parent.name if own else f"{self.path.parent.name}/{self.path.stem}"
+        """Name of the run, and of the evaluation if it is not the run's own."""
+        return f"{self.run_dir.name}/{self.path.stem}" if self.evaluation else self.run_dir.name
 
     @property
-    def npz(self) -> Path:
-        """The file with the predictions."""
-        return (
-            self.path.with_name("predictions.npz") if self.path.name == "result.json" else self.path.with_suffix(".npz")
-        )
+    def path(self) -> Path:
+        """The result file."""
+        return self.run_dir.result_file(self.evaluation)
 
     @property
     def protocol(self) -> Protocol:
@@ -54,31 +52,33 @@ class Evaluation:
 
     @property
     def values(self) -> dict[str, float]:
-        """The metric's, as recorded."""
+        """The recorded values, by metric."""
         return self.result["metrics"][self.boxes][self.readout]
 
-    def settings(self) -> dict[str, Any]:
-        """The configuration by dotted keys, without the seed and what changes nothing."""
-        flat = flatten(self.result["config"])
-        kept = (k for k in flat if not beneath(k, (*ELSEWHERE, "seed")))
-        return {key: flat[key] for key in kept}
+    @property
+    def diagnosis(self) -> str:
+        """Why values are unexpected, such as an AP of 0; empty unless they are."""
+        return self.result.get("diagnosis", {}).get(self.boxes, {}).get(self.readout, "")
+
+    def agrees(self, metric: str, value: float) -> bool:
+        """Return whether a value is the recorded one, apart from rounding."""
+        return abs(value - self.values[metric]) <= 1e-6 * max(1, abs(value))
 
 
-def read_side(argument: str, boxes: str | None) -> list[Evaluation]:
-    """The runs of one side, as the command line names them.
+def read_side(argument: str, boxes: str | None) -> list[StoredEvaluation]:
+    """Read the runs of one side, as the command line names them.
 
     Raises:
-        InputError: If one has not been evaluated so, or they differ in more than the seed.
+        InputError: If one was not evaluated like that, or they differ in more than the seed.
     """
     paths, _, readout = argument.rpartition(":")
     if not paths or "/" in readout:
         paths, readout = argument, ""
     side = [_read(Path(path), readout, boxes) for path in paths.split(",")]
     first = side[0]
-    seeds: dict[int, Evaluation] = {}
+    seeds: dict[int, StoredEvaluation] = {}
     for run in side:
-        mine, others = first.settings(), run.settings()
-        differ = [key for key in sorted({*mine, *others}) if mine.get(key) != others.get(key)]
+        differ = differing_keys([flatten(one.result["config"]) for one in (first, run)], ("seed",))
         if differ:
             raise InputError(
                 f"runs of one side may differ in their seed only, but {first.name} and {run.name} differ in "
@@ -90,11 +90,9 @@ def read_side(argument: str, boxes: str | None) -> list[Evaluation]:
     return side
 
 
-def _read(path: Path, readout: str, boxes: str | None) -> Evaluation:
-    file = path if path.suffix == ".json" else path / "result.json"
-    if not file.is_file():
-        raise InputError(f"{path} has no result: {file} does not exist; has the run finished?")
-    result = json.loads(file.read_text())
+def _read(path: Path, readout: str, boxes: str | None) -> StoredEvaluation:
+    run_dir, evaluation = named_result(path)
+    result = run_dir.result(evaluation)
     boxes = boxes or next(iter(result["metrics"]))
     if boxes not in result["metrics"]:
         raise InputError(f"{path} was not evaluated with --boxes {boxes}, only with {', '.join(result['metrics'])}")
@@ -104,26 +102,30 @@ def _read(path: Path, readout: str, boxes: str | None) -> Evaluation:
         raise InputError(f"{path} has no readout {readout!r}; it has {', '.join(readouts)}")
     if readout not in result["protocol"][boxes]:
         raise InputError(f"{path} does not record each readout's protocol; evaluate it with poserep evaluate first")
-    return Evaluation(file, result, boxes, readout)
+    return StoredEvaluation(run_dir, evaluation, result, boxes, readout)
 
 
-def check_protocols(a: Evaluation, b: Evaluation) -> list[str]:
-    """See that two evaluations are about the same; what else is not the same protocol, as ``entry (A's, B's)``.
+def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
+    """Return in what two evaluations follow different protocols, as ``entry (A's, B's)``.
 
     Raises:
         InputError: If they evaluate other persons or measure something else.
     """
     differ = {key: (getattr(a.protocol, key), getattr(b.protocol, key)) for key in a.protocol.differs(b.protocol)}
-    lines = {key: f"{key} ({mine}, {others})" for key, (mine, others) in differ.items()}
-    mine, others = judged(a.protocol.record()), judged(b.protocol.record())
-    refused = [line for key, line in lines.items() if mine.get(key) != others.get(key)]
+    lines = {key: f"{key} ({first}, {second})" for key, (first, second) in differ.items()}
+    records = [truth_and_metric(run.protocol.record()) for run in (a, b)]
+    refused = [line for key, line in lines.items() if records[0].get(key) != records[1].get(key)]
     if refused:
         raise InputError(f"{a.name} and {b.name} were not evaluated on the same: they differ in {', '.join(refused)}")
     return list(lines.values())
 
 
-def rebuild(evaluation: Evaluation) -> tuple[PoseMetric, Predictions]:
-    """The metric and what it is to score, as when the run was evaluated.
+def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) -> tuple[Scorer, Predictions]:
+    """Return the scorer of a stored evaluation and its predictions, as when the run was evaluated.
+
+    Args:
+        evaluation: What was stored.
+        score_threshold: Replaces the threshold that the run was evaluated with.
 
     Raises:
         InputError: If files have changed since then, or the predictions are those of other boxes.
@@ -131,7 +133,7 @@ def rebuild(evaluation: Evaluation) -> tuple[PoseMetric, Predictions]:
     cfg = OmegaConf.create(evaluation.result["config"])
     assert isinstance(cfg, DictConfig)
     root = root_of(cfg)
-    files = files_of(cfg, root)
+    files = split_files(cfg, root)
     for name, recorded in evaluation.protocol.hashes.items():
         found = file_hash(files[name]) if files[name].is_file() else "no file"
         if found != recorded:
@@ -141,16 +143,15 @@ def rebuild(evaluation: Evaluation) -> tuple[PoseMetric, Predictions]:
             )
     skeleton = skeleton_of(cfg)
     persons = instances_of(cfg, "val", skeleton, root, evaluation.boxes)[: cfg.trainer.get("limit")]
-    instances = InstanceTable.of(persons)
-    if not evaluation.npz.is_file():
-        raise InputError(f"{evaluation.npz} does not exist; predictions are read from there")
-    with np.load(evaluation.npz) as stored:
-        for key in ("image_id", "id", "box"):
-            if not np.array_equal(stored[f"{evaluation.boxes}/{key}"], getattr(instances, key)):
-                raise InputError(
-                    f"{evaluation.npz} holds predictions of other boxes than {files['annotations']} now gives (their "
-                    f"{key} differs); evaluate again with poserep evaluate"
-                )
-        keys = ("index", f"{evaluation.readout}/xy", f"{evaluation.readout}/score")
-        predictions = Predictions(*(stored[f"{evaluation.boxes}/{key}"] for key in keys))
-    return metric_of(cfg, instances, skeleton, root, evaluation.protocol.score_threshold), predictions
+    truth = truth_of(cfg, persons, skeleton, root)
+    stored = evaluation.run_dir.predictions(evaluation.evaluation)
+    for key in ("image_id", "id", "box"):
+        if not np.array_equal(stored[f"{evaluation.boxes}/{key}"], getattr(truth.instances, key)):
+            raise InputError(
+                f"{evaluation.run_dir.predictions_file(evaluation.evaluation)} holds predictions of other boxes than "
+                f"{files['annotations']} now gives (their {key} differs); evaluate again with poserep evaluate"
+            )
+    keys = ("index", f"{evaluation.readout}/xy", f"{evaluation.readout}/score")
+    index, xy, score = (stored[f"{evaluation.boxes}/{key}"] for key in keys)
+    threshold = evaluation.protocol.score_threshold if score_threshold is None else score_threshold
+    return make(cfg.data.metric, truth), Predictions(index, xy, score, threshold)

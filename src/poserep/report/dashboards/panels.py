@@ -1,21 +1,23 @@
-"""Dashboards of a study as code: a workspace with its charts, and a report that compares its schemes, for W&B."""
+"""A study's dashboards in W&B's own classes: a workspace with its charts, and a report that compares its schemes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from poserep.errors import InputError
 from poserep.files import write_json
+from poserep.report.comparison import comparison_rows, row_notes
+from poserep.report.comparison_sheet import comparison_sheets
 from poserep.report.dashboards.charts import Chart, Study, charts
-from poserep.report.rows import collect, comparisons, notes
 from poserep.runs.wandb.target import first_line
 
+# Addresses of what was saved, in the study's folder.
 SAVED = "dashboards.json"
 
 
-def panel(chart: Chart, number: int = 0) -> Any:
-    """W&B's panel of a chart, in the next place of a grid three panels wide."""
+def chart_panel(chart: Chart, number: int = 0) -> Any:
+    """Return W&B's panel of a chart, in the next place of a grid three panels wide."""
     import wandb_workspaces.reports.v2 as wr
 
     layout = wr.Layout(x=8 * (number % 3), y=6 * (number // 3), w=8, h=6)
@@ -25,48 +27,51 @@ def panel(chart: Chart, number: int = 0) -> Any:
         return wr.ScatterPlot(
             title=chart.title,
             x=x,
-            y=wr.SummaryMetric(chart.y[0]),
+            y=wr.SummaryMetric(chart.y),
             running_ymin=front and chart.lower,
             running_ymax=front and not chart.lower,
             layout=layout,
         )
     spread: dict[str, Any] = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev", "layout": layout}
     if chart.kind == "bars":
-        return wr.BarPlot(title=chart.title, metrics=list(chart.y), groupby=wr.Config(chart.x), **spread)
-    kind = wr.Config("setting.kind")
-    return wr.LinePlot(title=chart.title, x=chart.x, y=list(chart.y), groupby=kind, **spread)
+        return wr.BarPlot(title=chart.title, metrics=[chart.y], groupby=wr.Config(chart.x), **spread)
+    return wr.LinePlot(title=chart.title, x=chart.x, y=[chart.y], groupby=wr.Config("setting.kind"), **spread)
 
 
-def comparer(number: int = 0) -> Any:
-    """The panel that tells runs' settings apart."""
+def _chart_panels(members: Sequence[Chart]) -> list[Any]:
+    return [chart_panel(chart, i) for i, chart in enumerate(members)]
+
+
+def _settings_panel() -> Any:
+    """Return the panel that shows in which settings runs differ."""
     import wandb_workspaces.reports.v2 as wr
 
-    return wr.RunComparer(diff_only=True, layout=wr.Layout(x=0, y=6 * number, w=24, h=9))
+    return wr.RunComparer(diff_only=True, layout=wr.Layout(x=0, y=0, w=24, h=9))
 
 
-def filters(study: Study) -> str:
-    """The study's runs, in W&B's language."""
+def _filter(study: Study) -> str:
+    """Return the filter that selects the study's runs."""
     return f"Metric('Group') = '{study.name}'"
 
 
-def workspace(study: Study, project: str, entity: str) -> Any:
-    """The study's charts."""
+def study_workspace(study: Study, project: str, entity: str) -> Any:
+    """Return a workspace with the study's charts."""
     import wandb_workspaces.workspaces as ws
 
     sections = [
         ws.Section(
             name=name,
-            panels=[panel(chart, i) for i, chart in enumerate(members)],
+            panels=_chart_panels(members),
             is_open=True,
             layout_settings=ws.SectionLayoutSettings(columns=3, rows=(len(members) + 2) // 3),
         )
         for name, members in charts(study).items()
     ]
-    sections.append(ws.Section(name="Settings", panels=[comparer()], is_open=False))
-    columns = [f"summary:result/{metric}_{boxes}" for metric, boxes in study.measured]
+    sections.append(ws.Section(name="Settings", panels=[_settings_panel()], is_open=False))
+    columns = [f"summary:result/{metric}_{boxes}" for metric, boxes in study.chief_metrics]
     runs = ws.RunsetSettings(
-        filters=filters(study),
-        run_settings={run: ws.RunSettings(color=colour) for run, colour in study.colours.items()},
+        filters=_filter(study),
+        run_settings={run: ws.RunSettings(color=colour) for run, colour in study.run_colours.items()},
         pinned_columns=["run:displayName", "config:setting.value.scheme", *columns],
     )
     settings = ws.WorkspaceSettings(x_axis="epoch", max_runs=max(10, len(study.entries)))
@@ -76,13 +81,13 @@ def workspace(study: Study, project: str, entity: str) -> Any:
     )
 
 
-def report(study: Study, project: str, entity: str, local: bool = False) -> Any:
-    """The study's comparison with text.
+def study_report(study: Study, project: str, entity: str, local: bool = False) -> Any:
+    """Return a report that compares the study's schemes, with text.
 
     Args:
-        study: What to compare.
-        project: Of W&B.
-        entity: Who owns it.
+        study: The study to compare.
+        project: W&B's project.
+        entity: Its owner.
         local: Name no project in the sets of runs, which W&B's package would ask the server about.
     """
     import wandb_workspaces.reports.v2 as wr
@@ -91,60 +96,48 @@ def report(study: Study, project: str, entity: str, local: bool = False) -> Any:
         entity="" if local else entity,
         project="" if local else project,
         name=study.name,
-        filters=filters(study),
-        run_settings={run: wr.RunSettings(color=colour) for run, colour in study.colours.items()},
+        filters=_filter(study),
+        run_settings={run: wr.RunSettings(color=colour) for run, colour in study.run_colours.items()},
     )
-    blocks: list[Any] = [wr.TableOfContents(), wr.MarkdownBlock(text=caption(study)), wr.H2(text="Results")]
-    blocks.append(wr.MarkdownBlock(text=table(study)))
+    introduction, results = map(wr.MarkdownBlock, study_texts(study))
+    blocks: list[Any] = [wr.TableOfContents(), introduction, wr.H2(text="Results"), results]
     for name, members in charts(study).items():
-        panels = [panel(chart, i) for i, chart in enumerate(members)]
-        blocks += [wr.H2(text=name), wr.PanelGrid(runsets=[runset], panels=panels)]
-    blocks += [wr.H2(text="What sets runs apart"), wr.PanelGrid(runsets=[runset], panels=[comparer()])]
+        blocks += [wr.H2(text=name), wr.PanelGrid(runsets=[runset], panels=_chart_panels(members))]
+    blocks += [wr.H2(text="What sets runs apart"), wr.PanelGrid(runsets=[runset], panels=[_settings_panel()])]
     title = f"{study.name}: schemes compared"
     return wr.Report(entity=entity, project=project, title=title, blocks=blocks, width="fluid")
 
 
-def caption(study: Study) -> str:
-    """What a reader must know before looking at numbers."""
-    rows = collect(study.results)
-    said = [f"{len(study.results)} finished runs. Bars and curves are means over seeds with one standard deviation."]
+def study_texts(study: Study) -> tuple[str, str]:
+    """Return, as Markdown, what a reader must know before looking at numbers, and the table of results."""
+    rows = comparison_rows(study.results)
+    texts = [f"{len(study.results)} finished runs. Bars and curves are means over seeds with one standard deviation."]
     if not all(row.real for row in rows):
-        said.append("**Drawn people, not photographs: compare rows with each other, not with published numbers.**")
-    protocols = list(dict.fromkeys(row.protocol for row in rows))
-    said += [f"Protocol: {text}" for text in protocols]
-    if len(protocols) > 1:
-        said.append(f"Rows follow {len(protocols)} protocols; numbers compare only within one.")
-    return "\n\n".join([*said, *notes(rows), "The local records are the source: `poserep report` reads them."])
-
-
-def table(study: Study) -> str:
-    """The rows as Markdown, mean and standard deviation over seeds."""
-    lines = []
-    for comparison in comparisons(collect(study.results)):
-        head = ["scheme", "readout", "size", "setting", "GMACs", "seeds", *(f"{m}_{b}" for b, m in comparison.columns)]
-        lines += ["", f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
-        for row in comparison.rows:
-            about = [row.name, row.readout, row.size, row.setting, f"{row.gmacs:.3f}", str(row.seeds)]
-            lines.append(f"| {' | '.join([*about, *(row.cell(b, m) for b, m in comparison.columns)])} |")
-    return "\n".join(lines[1:])
+        texts.append("**Drawn people, not photographs: compare rows with each other, not with published numbers.**")
+    texts.append("The local records are the source: `poserep report` reads them.")
+    sheets = comparison_sheets(f"{study.name}: all runs", rows, row_notes(rows))
+    return "\n\n".join(texts), "\n".join(sheet.markdown() for sheet in sheets)
 
 
 def specification(study: Study, project: str, entity: str) -> dict[str, Any]:
-    """What would be saved, as W&B keeps it; without a network, and the same every time."""
-    found = {"workspace": workspace(study, project, entity), "report": report(study, project, entity, local=True)}
-    return {name: steady(made._to_model().model_dump(mode="json", by_alias=True)) for name, made in found.items()}
+    """Return what would be saved, as W&B keeps it; without a network, and the same every time."""
+    made = {
+        "workspace": study_workspace(study, project, entity),
+        "report": study_report(study, project, entity, local=True),
+    }
+    return {name: _steady(one._to_model().model_dump(mode="json", by_alias=True)) for name, one in made.items()}
 
 
-def steady(node: Any) -> Any:
-    """Without what W&B's package draws at random or takes from the clock."""
+def _steady(node: Any) -> Any:
+    """Return the node without what W&B's package draws at random or takes from the clock."""
     if isinstance(node, Mapping):
         drawn = ("id", "__id__", "createdAt", "updatedAt")
-        return {key: steady(value) for key, value in node.items() if key not in drawn and value is not None}
-    return [steady(value) for value in node] if isinstance(node, list) else node
+        return {key: _steady(value) for key, value in node.items() if key not in drawn and value is not None}
+    return [_steady(value) for value in node] if isinstance(node, list) else node
 
 
-def save(study: Study, folder: Path, project: str, entity: str | None) -> dict[str, str]:
-    """Save both, in the place of those that were saved before; their addresses.
+def save_dashboards(study: Study, folder: Path, project: str, entity: str | None) -> dict[str, str]:
+    """Save workspace and report in the place of those that were saved before, and return their addresses.
 
     Raises:
         InputError: If the server does not take them.
@@ -157,14 +150,14 @@ def save(study: Study, folder: Path, project: str, entity: str | None) -> dict[s
     before = json.loads(path.read_text()) if path.is_file() else {}
     try:
         owner = entity or str(wandb.Api().default_entity)
-        views = workspace(study, project, owner)
+        views = study_workspace(study, project, owner)
         if before.get("workspace"):
             there = ws.Workspace.from_url(before["workspace"])
             there.sections, there.settings = views.sections, views.settings
             there.runset_settings = views.runset_settings
             views = there
         views.save()
-        text = report(study, project, owner)
+        text = study_report(study, project, owner)
         if before.get("report"):
             text.id = wr.Report.from_url(before["report"]).id
         text.save()

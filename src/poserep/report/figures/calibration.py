@@ -1,64 +1,66 @@
-"""Scores: what joints of a score are worth."""
+"""Calibration: how well joints of a score are found."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from poserep.drawing import MARKS
-from poserep.report.figures.style import Result, labels, schemes, title
-from poserep.report.names import scheme
-from poserep.runs.values import calibration
+from poserep.report.figures.panels import AXIS, LINES, TEXT_WIDTH, Panel, legend_mark, number_in, stack
+from poserep.report.labels import Result, height_and_width, input_size, run_labels, scheme_colours, scheme_title
+from poserep.runs.values import calibration_by_readout
+
+# Inches: the plot is square, and the histogram below it takes a share of its height.
+SQUARE, HISTOGRAM = 4.59, 0.3
 
 
-def reliability(results: Sequence[Result]) -> Figure | None:
-    """Mean OKS against mean score of the default readout, a panel for each input size, with the joints of each bin."""
-    lines: dict[str, dict[tuple[str, str], list[Any]]] = {}
-    for result, label in zip(results, labels(results), strict=True):
+def reliability_figure(results: Sequence[Result]) -> Figure | None:
+    """Draw mean OKS over mean score of the default readout, a panel for each size, with the joints of each bin."""
+    series: dict[str, dict[tuple[str, str], list[Any]]] = {}
+    for result, label in zip(results, run_labels(results), strict=True):
         # The first readout is the default one.
-        for readout, found in list(calibration(result).items())[:1]:
-            key = title(result), f"{label} · {readout}"
-            lines.setdefault(scheme(result)[1], {}).setdefault(key, []).append(found)
-    if not lines:
-        return None
-    colours = schemes(results)
-    figure, axes = plt.subplots(len(lines), figsize=(7.2, 6.2 * len(lines)), squeeze=False)
-    figure.subplots_adjust(hspace=0.55)
-    for curve, size in zip(axes.flat, sorted(lines, key=lambda s: [int(n) for n in s.split("x")]), strict=True):
-        # As an inset it keeps the width of the square above.
-        counts = curve.inset_axes((0, -0.3, 1, 0.24), sharex=curve)
-        curve.plot([0, 1], [0, 1], color="#94a3b8", linewidth=1.2, linestyle=(0, (4, 3)), label="calibrated")
-        drawn: dict[str, int] = {}
-        for i, ((name, label), seeds) in enumerate(lines[size].items()):
-            number = drawn[name] = drawn.get(name, -1) + 1
-            joints, score, oks = _joined([seed["bins"] for seed in seeds])
-            share = joints / joints.sum()
-            full = joints > 0
-            ece, aurc = (np.mean([seed[key] for seed in seeds]) for key in ("ece", "aurc"))
-            text = f"{textwrap.fill(label, 28)}\nECE {ece:.3f}   AURC {aurc:.3f}"
-            style: dict[str, Any] = {"color": colours[name], "linestyle": ("-", "--", ":")[number % 3]}
-            curve.plot(score[full], oks[full], linewidth=1.8, label=text, **style)
-            marks: dict[str, Any] = {"color": colours[name], "marker": MARKS[number % len(MARKS)], "zorder": 3}
-            curve.scatter(score[full], oks[full], 14 + 160 * share[full], edgecolors="white", **marks)
-            width = 0.9 / len(joints) / len(lines[size])
+        for readout, found in list(calibration_by_readout(result).items())[:1]:
+            key = scheme_title(result), f"{label} · {readout}"
+            series.setdefault(input_size(result), {}).setdefault(key, []).append(found)
+    return stack([_panel(size, series[size], scheme_colours(results)) for size in sorted(series, key=height_and_width)])
+
+
+def _panel(size: str, series: Mapping[tuple[str, str], Sequence[Any]], colours: Mapping[str, str]) -> Panel:
+    drawn: dict[str, int] = {}
+    lines = [(colours[scheme], number_in(drawn, scheme), _joined(seeds)) for (scheme, _), seeds in series.items()]
+    legend = [(legend_mark("#94a3b8", "", (0, (4, 3))), "calibrated")]
+    for (colour, number, _), ((_, label), seeds) in zip(lines, series.items(), strict=True):
+        ece, aurc = (np.mean([seed[key] for seed in seeds]) for key in ("ece", "aurc"))
+        text = f"{textwrap.fill(label, TEXT_WIDTH)}\nECE {ece:.3f}   AURC {aurc:.3f}"
+        legend.append((legend_mark(colour, MARKS[number % len(MARKS)], LINES[number % 3]), text))
+
+    def draw(ax: Axes) -> None:
+        counts = ax.inset_axes((0, -HISTOGRAM, 1, 0.8 * HISTOGRAM), sharex=ax)
+        ax.plot([0, 1], [0, 1], color="#94a3b8", linewidth=1.2, linestyle=(0, (4, 3)))
+        for i, (colour, number, (joints, score, oks)) in enumerate(lines):
+            share, full = joints / joints.sum(), joints > 0
+            ax.plot(score[full], oks[full], linewidth=1.8, color=colour, linestyle=LINES[number % 3])
+            style: dict[str, Any] = {"color": colour, "marker": MARKS[number % len(MARKS)], "zorder": 3}
+            ax.scatter(score[full], oks[full], 14 + 160 * share[full], edgecolors="white", **style)
+            width = 0.9 / len(joints) / len(lines)
             left = np.arange(len(joints)) / len(joints) + 0.05 / len(joints) + i * width
-            counts.bar(left, 100 * share, width, align="edge", color=colours[name], alpha=max(0.3, 1 - 0.35 * number))
-        curve.set(xlim=(0, 1), ylim=(0, 1), ylabel="mean OKS of the joints", title=f"Reliability at {size}")
-        curve.set_aspect("equal")
-        curve.tick_params(labelbottom=False)
+            counts.bar(left, 100 * share, width, align="edge", color=colour, alpha=max(0.3, 1 - 0.35 * number))
+        ax.set(xlim=(0, 1), ylim=(0, 1), ylabel="mean OKS of the joints")
+        ax.tick_params(labelbottom=False)
         counts.set(xlabel="score of the joints", ylabel="% of joints", xticks=np.linspace(0, 1, 6))
         counts.grid(axis="x", visible=False)
-        curve.legend(fontsize=8.5, loc="upper left", bbox_to_anchor=(1.02, 1), labelspacing=0.9)
-    return figure
+
+    return Panel(f"Reliability at {size}", draw, legend, height=SQUARE, below=AXIS + HISTOGRAM * SQUARE)
 
 
-def _joined(seeds: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Joints, mean score and mean OKS of each bin, over all seeds; 0 where there are no joints."""
-    count = np.array([[b["count"] for b in bins] for bins in seeds], float)
-    means = (np.array([[b[key] or 0.0 for b in bins] for bins in seeds]) for key in ("score", "oks"))
+def _joined(seeds: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return joints, mean score and mean OKS of each bin, over all seeds; 0 where there are no joints."""
+    bins = [seed["bins"] for seed in seeds]
+    count = np.array([[b["count"] for b in one] for one in bins], float)
+    means = (np.array([[b[key] or 0.0 for b in one] for one in bins]) for key in ("score", "oks"))
     joints = count.sum(0)
     score, oks = ((mean * count).sum(0) / np.maximum(joints, 1) for mean in means)
     return joints, score, oks

@@ -1,4 +1,4 @@
-"""Crops: what the networks were asked, what they answered, and what they emit."""
+"""Pictures of evaluated crops: the truth, what each scheme predicts, what its network emits, and where it is worst."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,46 +10,48 @@ from matplotlib.figure import Figure
 
 from poserep.drawing import PALETTE, TRUTH, limbs, show
 from poserep.report.figures.points import area
-from poserep.report.figures.style import Result, schemes, title
+from poserep.report.labels import Result, input_size, scheme_colours, scheme_title
+from poserep.runs.rundir import read_npz
+
+# Inches: a crop of the worst persons, the text below it, the scheme's name above; and crops in a row.
+CELL, CAPTION, NAME = 1.5, 0.42, 0.3
+WORST_COLUMNS = 6
 
 
 def load_samples(result: Result, name: str = "samples.npz") -> dict[str, np.ndarray] | None:
-    """Crops that a run has kept: evenly spread over the evaluation set, or in ``worst.npz`` those of its worst."""
+    """Return the crops that a run has kept: evenly spread over the evaluation set, or its worst in ``worst.npz``."""
     path = Path(result["path"]) / name
-    if not path.is_file():
-        return None
-    with np.load(path) as file:
-        return dict(file)
+    return read_npz(path) if path.is_file() else None
 
 
-def largest(results: Sequence[Result]) -> list[Result]:
-    """One run per scheme, the first seed of the largest size."""
+def first_of_largest(results: Sequence[Result]) -> list[Result]:
+    """Return one run per scheme, the first seed of the largest size."""
     chosen: dict[str, Result] = {}
     for result in results:
-        best = chosen.get(title(result))
-        if best is None or area(result["config"]["input_size"]) > area(best["config"]["input_size"]):
-            chosen[title(result)] = result
+        best = chosen.get(scheme_title(result))
+        if best is None or area(input_size(result)) > area(input_size(best)):
+            chosen[scheme_title(result)] = result
     return list(chosen.values())
 
 
 def default_readout(result: Result) -> str:
-    """Name of the readout that comes first."""
+    """Return the name of the default readout, which comes first."""
     return next(iter(next(iter(result["metrics"].values()))))
 
 
-def shown(results: Sequence[Result]) -> list[tuple[Result, dict[str, np.ndarray]]]:
-    """The run of each scheme with its crops; all of the same data set."""
-    pairs = [(r, load_samples(r)) for r in largest(results)]
+def runs_with_samples(results: Sequence[Result]) -> list[tuple[Result, dict[str, np.ndarray]]]:
+    """Return the run of each scheme with its crops, all of the same data set."""
+    pairs = [(r, load_samples(r)) for r in first_of_largest(results)]
     kept = [(r, s) for r, s in pairs if s is not None]
     return [(r, s) for r, s in kept if np.array_equal(s["index"], kept[0][1]["index"])]
 
 
-def crops(results: Sequence[Result], count: int = 8) -> Figure | None:
-    """Evaluated crops: the truth, then every scheme's prediction with its default readout."""
-    rows = shown(results)
+def crops_figure(results: Sequence[Result], count: int = 8) -> Figure | None:
+    """Draw evaluated crops: a row of the truth, then one for every scheme's default readout."""
+    rows = runs_with_samples(results)
     if not rows:
         return None
-    colours = schemes(results)
+    colours = scheme_colours(results)
     columns = min(count, len(rows[0][1]["index"]))
     height, width = rows[0][1]["image"].shape[1:3]
     cell = 1.35
@@ -63,9 +65,15 @@ def crops(results: Sequence[Result], count: int = 8) -> Figure | None:
         for i, (result, sample) in enumerate(rows, 1):
             readout = default_readout(result)
             show(axes[i, j], sample["image"][j])
-            # Only joints that have a truth: the others are not scored, and clutter the picture.
-            limbs(axes[i, j], sample[f"{readout}/xy"][j], sample["weight"][j], sample["edges"], colours[title(result)])
-    for i, name in enumerate(["ground truth", *(title(r) for r, _ in rows)]):
+            # Joints without a truth are not scored, and would clutter the picture.
+            limbs(
+                axes[i, j],
+                sample[f"{readout}/xy"][j],
+                sample["weight"][j],
+                sample["edges"],
+                colours[scheme_title(result)],
+            )
+    for i, name in enumerate(["ground truth", *(scheme_title(r) for r, _ in rows)]):
         colour = TRUTH if i == 0 else colours[name]
         axes[i, 0].text(-0.06, 0.5, name, rotation=90, va="center", ha="right", color=colour, weight="bold",
                         fontsize=8, transform=axes[i, 0].transAxes)  # fmt: skip
@@ -73,23 +81,23 @@ def crops(results: Sequence[Result], count: int = 8) -> Figure | None:
     return figure
 
 
-def views(results: Sequence[Result]) -> Figure | None:
-    """One crop as every scheme sees it: heatmaps over the picture, or distributions along its axes."""
-    rows = shown(results)
+def views_figure(results: Sequence[Result]) -> Figure | None:
+    """Draw one crop as every scheme sees it: heatmaps over the picture, or distributions along its axes."""
+    rows = runs_with_samples(results)
     if not rows:
         return None
     sample = rows[0][1]
     which = int(np.argmax(sample["weight"].sum(1)))
     joints = [int(j) for j in np.flatnonzero(sample["weight"][which])]
-    # Few enough to tell apart, from all over the body.
+    # Four joints from all over the body can be told apart.
     joints = [joints[i] for i in np.unique(np.linspace(0, len(joints) - 1, 4).round().astype(int))]
     figure = plt.figure(figsize=(4.3 * len(rows), 4.6))
     for panel, (result, sample) in zip(figure.subfigures(1, len(rows), squeeze=False)[0], rows, strict=True):
         readout = default_readout(result)
         if "density/map" in sample:
-            _view_map(panel, sample, which, joints, f"{title(result)}: heatmaps of {len(joints)} joints")
+            _view_map(panel, sample, which, joints, f"{scheme_title(result)}: heatmaps of {len(joints)} joints")
         else:
-            _view_axes(panel, sample, which, joints, f"{title(result)}: distributions of {len(joints)} joints")
+            _view_axes(panel, sample, which, joints, f"{scheme_title(result)}: distributions of {len(joints)} joints")
         for ax in panel.axes[:1]:
             for j, colour in zip(joints, PALETTE[1:], strict=False):
                 ax.plot(*sample["xy"][which, j], marker="o", ms=9, mfc="none", mec="white", mew=1.6)
@@ -132,3 +140,43 @@ def _view_axes(panel: Any, sample: dict[str, np.ndarray], which: int, joints: li
         ax.axhline(py[y.argmax()], color=colour, linewidth=0.7, alpha=0.7)
     top.set(xlim=(-0.5, width - 0.5), ylim=(0, None), xticks=[], yticks=[])
     side.set(ylim=(height - 0.5, -0.5), xlim=(0, None), xticks=[], yticks=[])
+
+
+def worst_figure(results: Sequence[Result]) -> Figure | None:
+    """Draw the persons of lowest OKS of each scheme, with truth and prediction of the default readout.
+
+    Below each stand its OKS, and the joint that is furthest off with its kind of error.
+    """
+    pairs = [(r, load_samples(r, "worst.npz")) for r in first_of_largest(results)]
+    rows = [(r, s) for r, s in pairs if s is not None]
+    if not rows:
+        return None
+    colours = scheme_colours(results)
+    heights = [CELL * s["image"].shape[1] / s["image"].shape[2] for _, s in rows]
+    width, total = CELL * WORST_COLUMNS, sum(heights) + (CAPTION + NAME) * len(rows)
+    figure = plt.figure(figsize=(width, total))
+    top = total
+    for (result, sample), height in zip(rows, heights, strict=True):
+        size = input_size(result)
+        name = f"{scheme_title(result)} · {default_readout(result)}, {size}"
+        figure.text(0.005, (top - 0.06) / total, name, va="top", weight="bold", color=colours[scheme_title(result)])
+        top -= NAME + height
+        for j in range(min(WORST_COLUMNS, len(sample["index"]))):
+            ax = figure.add_axes(((j + 0.03) / WORST_COLUMNS, top / total, 0.94 / WORST_COLUMNS, height / total))
+            show(ax, sample["image"][j])
+            limbs(ax, sample["xy"][j], sample["weight"][j], sample["edges"], TRUTH)
+            found = sample[f"{default_readout(result)}/xy"][j]
+            limbs(ax, found, sample["weight"][j], sample["edges"], colours[scheme_title(result)])
+            ax.set_anchor("S")
+            figure.text((j + 0.5) / WORST_COLUMNS, (top - 0.04) / total, _caption(sample, j),
+                        ha="center", va="top", fontsize=9, color="#334155")  # fmt: skip
+        top -= CAPTION
+    return figure
+
+
+def _caption(sample: dict[str, np.ndarray], j: int) -> str:
+    joint = int(sample["joint"][j])
+    kind = sample["kinds"][sample["kind"][j, joint]]
+    # Letters of this size leave room for two short words.
+    name = str(sample["names"][joint]).replace("_", " ").replace("left ", "l. ").replace("right ", "r. ")
+    return f"OKS {sample['oks'][j]:.2f}\n{name}: {kind}"

@@ -1,8 +1,7 @@
-"""Accuracy and training: what came out, and how it got there."""
+"""Accuracy over input size, and curves of training."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -12,86 +11,81 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from poserep.drawing import MARKS
-from poserep.report.figures.panels import LINES, TEXT, Panel, mark, spread, stack
-from poserep.report.figures.style import Result, labels, schemes, title
-from poserep.report.names import scheme
-from poserep.runs.records import read_curve
-from poserep.runs.values import columns
+from poserep.report.figures.panels import LINES, TEXT_WIDTH, Panel, legend_mark, number_in, spread_bars, stack
+from poserep.report.labels import Result, height_and_width, input_size, run_labels, scheme_colours, scheme_title
+from poserep.runs.rundir import RunDir
+from poserep.runs.values import shown_columns
 
 
-def accuracy(results: Sequence[Result]) -> Figure | None:
-    """The chief metric of the first kind of boxes against input size; with one size, a bar for each readout.
+def accuracy_figure(results: Sequence[Result]) -> Figure | None:
+    """Draw the chief metric of the first kind of boxes over input size, or, with one size, a bar for each readout.
 
     Seeds are averaged.
     """
-    chief = columns(results[0])[0]
+    chief = shown_columns(results[0])[0]
     unit = "image px" if chief in results[0]["lower"] else "percent"
-    colours = schemes(results)
+    colours = scheme_colours(results)
     boxes = next(iter(results[0]["metrics"]))
     points: dict[tuple[str, str, str], dict[str, list[float]]] = {}
-    for result, label in zip(results, labels(results), strict=True):
+    for result, label in zip(results, run_labels(results), strict=True):
         for readout, values in result["metrics"].get(boxes, {}).items():
-            by_size = points.setdefault((title(result), label, readout), {})
             if values[chief] not in (None, -1):
-                by_size.setdefault(scheme(result)[1], []).append(values[chief])
-    points = {key: by_size for key, by_size in points.items() if by_size}
-    sizes = sorted({s for by in points.values() for s in by}, key=lambda s: [int(n) for n in s.split("x")])
+                by_size = points.setdefault((scheme_title(result), label, readout), {})
+                by_size.setdefault(input_size(result), []).append(values[chief])
+    sizes = sorted({s for by_size in points.values() for s in by_size}, key=height_and_width)
     if not sizes:
         return None
     if len(sizes) == 1:
         figure, ax = plt.subplots(figsize=(3.7, 0.42 * len(points) + 1.0))
-        for i, ((name, _, _), by_size) in enumerate(reversed(points.items())):
+        for i, ((scheme, _, _), by_size) in enumerate(reversed(points.items())):
             value = float(np.mean(by_size[sizes[0]]))
-            ax.barh(i, value, 0.62, color=colours[name])
+            ax.barh(i, value, 0.62, color=colours[scheme])
             ax.text(value + 0.8, i, f"{value:.1f}", va="center", color="#334155")
         names = [f"{label} · {readout}" for _, label, readout in reversed(points)]
         # A bar has room for two lines.
         width = max(34, max(map(len, names)) // 2 + 8)
         ax.set_yticks(range(len(points)), [textwrap.fill(name, width) for name in names])
-        ax.set(
-            xlabel=f"{chief}_{boxes}, {unit}",
-            xlim=(0, 100 if unit == "percent" else None),
-            title=f"Accuracy at {sizes[0]}",
-        )
+        limits = (0, 100 if unit == "percent" else None)
+        ax.set(xlabel=f"{chief}_{boxes}, {unit}", xlim=limits, title=f"Accuracy at {sizes[0]}")
         ax.grid(axis="y", visible=False)
         return figure
     drawn: dict[str, int] = {}
     lines = []
-    for (name, label, readout), by_size in points.items():
+    for (scheme, label, readout), by_size in points.items():
         x = [i for i, s in enumerate(sizes) if s in by_size]
         y = [(float(v.mean()), float(v.std(ddof=len(v) > 1))) for v in (np.array(by_size[sizes[i]]) for i in x)]
-        lines.append((x, y, _style(name, drawn, colours), textwrap.fill(f"{label} · {readout}", TEXT)))
+        lines.append((x, y, _style(scheme, drawn, colours), textwrap.fill(f"{label} · {readout}", TEXT_WIDTH)))
 
     def draw(ax: Axes) -> None:
         for x, y, style, _ in lines:
-            spread(ax, x, y, style["color"])
+            spread_bars(ax, x, y, style["color"])
             ax.plot(x, [mean for mean, _ in y], markeredgecolor="white", **style)
         ax.set_xticks(range(len(sizes)), sizes)
         ax.set(xlabel="input size, height x width", ylabel=f"{chief}_{boxes}, {unit}")
 
-    legend = [(mark(s["color"], s["marker"], s["linestyle"]), text) for _, _, s, text in lines]
+    legend = [(legend_mark(s["color"], s["marker"], s["linestyle"]), text) for _, _, s, text in lines]
     return stack([Panel(f"{chief} of every readout over input size", draw, legend)])
 
 
-def training(results: Sequence[Result]) -> Figure | None:
-    """Training loss relative to its first epoch, and the chief metric of the default readout, over epochs.
+def training_figure(results: Sequence[Result]) -> Figure | None:
+    """Draw training loss relative to its first epoch, and the chief metric of the default readout, over epochs.
 
     Seeds are lines of one style.
     """
-    colours = schemes(results)
-    key = f"val/{columns(results[0])[0]}_{next(iter(results[0]['metrics']))}"
+    colours = scheme_colours(results)
+    key = f"val/{shown_columns(results[0])[0]}_{next(iter(results[0]['metrics']))}"
     drawn: dict[str, int] = {}
     styles: dict[tuple[str, str], dict[str, Any]] = {}
     losses, metrics = [], []
-    for result, label in zip(results, labels(results), strict=True):
-        called = (title(result), f"{label}, {scheme(result)[1]}")
-        style = styles[called] = styles.get(called) or _style(title(result), drawn, colours)
+    for result, label in zip(results, run_labels(results), strict=True):
+        called = (scheme_title(result), f"{label}, {input_size(result)}")
+        style = styles[called] = styles.get(called) or _style(scheme_title(result), drawn, colours)
         # The last line is the evaluation after training, which belongs to no epoch.
-        curve = [row for row in read_curve(Path(result["path"])) if row["epoch"] < result["epochs"]]
+        curve = [row for row in RunDir(result["path"]).curve() if row["epoch"] < result["epochs"]]
         loss = [(row["epoch"] + 1, row["train/loss"]) for row in curve if "train/loss" in row]
         losses.append(([e for e, _ in loss], [v / loss[0][1] for _, v in loss], style))
-        found = [(row["epoch"] + 1, row[key]) for row in curve if key in row]
-        metrics.append(([e for e, _ in found], [v for _, v in found], style))
+        metric = [(row["epoch"] + 1, row[key]) for row in curve if key in row]
+        metrics.append(([e for e, _ in metric], [v for _, v in metric], style))
 
     def plot(ax: Axes, lines: Sequence[tuple[list[int], list[float], dict[str, Any]]]) -> None:
         for x, y, style in lines:
@@ -108,7 +102,8 @@ def training(results: Sequence[Result]) -> Figure | None:
         ax.set_ylim(0, None)
 
     legend = [
-        (mark(s["color"], s["marker"], s["linestyle"], 4), textwrap.fill(text, TEXT)) for (_, text), s in styles.items()
+        (legend_mark(s["color"], s["marker"], s["linestyle"], 4), textwrap.fill(text, TEXT_WIDTH))
+        for (_, text), s in styles.items()
     ]
     # Runs that end with their first evaluation have no curve of it.
     several = any(x for x, _, _ in metrics)
@@ -118,7 +113,6 @@ def training(results: Sequence[Result]) -> Figure | None:
     return stack(panels)
 
 
-def _style(name: str, drawn: dict[str, int], colours: Mapping[str, str]) -> dict[str, Any]:
-    """The scheme's colour, and marks and lines that its earlier ones have not."""
-    number = drawn[name] = drawn.get(name, -1) + 1
-    return {"color": colours[name], "marker": MARKS[number % len(MARKS)], "linestyle": LINES[number % len(LINES)]}
+def _style(scheme: str, drawn: dict[str, int], colours: Mapping[str, str]) -> dict[str, Any]:
+    number = number_in(drawn, scheme)
+    return {"color": colours[scheme], "marker": MARKS[number % len(MARKS)], "linestyle": LINES[number % len(LINES)]}

@@ -1,4 +1,4 @@
-"""Panels one below the other, each with its title above and its legend under it, for pages of any width."""
+"""Panels one below the other, each with its title above and its legend below, for pages of any width."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -11,72 +11,85 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-# Narrow pages shrink figures: these stay legible on a telephone.
-WIDTH, LEFT, SIDE, RIGHT = 5.4, 0.02, 0.13, 0.98
+# Inches, and shares of the width. Narrow pages shrink figures: these stay legible on a phone.
+FIGURE_WIDTH, LEFT_EDGE, AXIS_EDGE, RIGHT_EDGE = 5.4, 0.02, 0.13, 0.98
+# Points.
 SMALL = 9.5
-# Inches: plot, what its axis needs below, and a line of small text.
+# Inches: the plot, what its axis needs below, and a line of small text.
 PLOT, AXIS, LINE = 3.0, 0.6, 0.185
-# In turn, for what has the same colour.
+# Styles of lines that have the same colour, in turn.
 LINES = ("-", "--", ":", "-.")
-# What a legend's text has room for.
-TEXT = 62
+# Characters in a line of a legend, and of a title.
+TEXT_WIDTH, TITLE_WIDTH = 62, 60
 
 
 class Panel(NamedTuple):
-    """A plot.
+    """A plot with its texts.
 
     Attributes:
-        title: In a line or more.
+        title: Wrapped to the width.
         draw: Fills the axes.
         legend: Handles and texts, one below the other.
         marks: Handles and short texts in a row between title and plot.
+        height: Height of the plot, inches.
+        below: What the plot needs below it, inches.
     """
 
     title: str
     draw: Callable[[Axes], None]
     legend: Sequence[tuple[Line2D, str]]
     marks: Sequence[tuple[Line2D, str]] = ()
+    height: float = PLOT
+    below: float = AXIS
 
 
 def stack(panels: Sequence[Panel]) -> Figure | None:
-    """A figure of the panels; None of none."""
+    """Draw the panels as one figure; return None for no panels."""
     if not panels:
         return None
-    titles = [textwrap.fill(panel.title, 60) for panel in panels]
+    titles = [textwrap.fill(panel.title, TITLE_WIDTH) for panel in panels]
     above = [0.21 * (t.count("\n") + 1) + 0.1 + 0.24 * bool(p.marks) for t, p in zip(titles, panels, strict=True)]
-    below = [AXIS + LINE * sum(text.count("\n") + 1 for _, text in p.legend) + 0.3 for p in panels]
-    total = sum(above) + sum(below) + PLOT * len(panels)
-    figure = plt.figure(figsize=(WIDTH, total))
+    below = [p.below + LINE * sum(text.count("\n") + 1 for _, text in p.legend) + 0.3 for p in panels]
+    total = sum(above) + sum(below) + sum(panel.height for panel in panels)
+    figure = plt.figure(figsize=(FIGURE_WIDTH, total))
     top = total
-    for panel, name, over, under in zip(panels, titles, above, below, strict=True):
-        figure.text(LEFT, top / total, name, va="top", fontsize=12, weight="bold")
-        ax = figure.add_axes((SIDE, (top - over - PLOT) / total, RIGHT - SIDE, PLOT / total))
+    for panel, title, over, under in zip(panels, titles, above, below, strict=True):
+        figure.text(LEFT_EDGE, top / total, title, va="top", fontsize=12, weight="bold")
+        bottom = top - over - panel.height
+        ax = figure.add_axes((AXIS_EDGE, bottom / total, RIGHT_EDGE - AXIS_EDGE, panel.height / total))
         panel.draw(ax)
         at: dict[str, Any] = {"bbox_transform": figure.transFigure, "borderaxespad": 0, "borderpad": 0}
         at |= {"loc": "upper left", "fontsize": SMALL, "labelspacing": 0.25, "handletextpad": 0.4}
         if panel.marks:
-            place = (SIDE, (top - over + 0.24) / total)
+            place = (AXIS_EDGE, (top - over + 0.24) / total)
             row = ax.legend(*zip(*panel.marks, strict=True), ncols=len(panel.marks), bbox_to_anchor=place, **at)
             ax.add_artist(row)
         if panel.legend:
-            ax.legend(*zip(*panel.legend, strict=True), bbox_to_anchor=(LEFT, (top - over - PLOT - AXIS) / total), **at)
-        top -= over + PLOT + under
+            place = (LEFT_EDGE, (bottom - panel.below) / total)
+            ax.legend(*zip(*panel.legend, strict=True), bbox_to_anchor=place, **at)
+        top = bottom - under
     return figure
 
 
-def mark(colour: str, marker: str, line: Any = "none", size: float = 6) -> Line2D:
-    """What a legend shows of a series."""
+def legend_mark(colour: str, marker: str, line: Any = "none", size: float = 6) -> Line2D:
+    """Return what a legend shows of a series."""
     return Line2D([], [], color=colour, marker=marker, linestyle=line, markersize=size, markeredgecolor="white")
 
 
-def spread(ax: Axes, x: Any, points: Sequence[tuple[float, float]], colour: str) -> None:
-    """Means and standard deviations as bars without caps."""
+def number_in(drawn: dict[str, int], scheme: str) -> int:
+    """Count a series of a scheme, and return how many it had before: series of one colour differ in mark and line."""
+    drawn[scheme] = drawn.get(scheme, -1) + 1
+    return drawn[scheme]
+
+
+def spread_bars(ax: Axes, x: Any, points: Sequence[tuple[float, float]], colour: str) -> None:
+    """Draw means and standard deviations as bars without caps."""
     y, sd = np.array(points).T
     ax.errorbar(x, y, sd, fmt="none", ecolor=colour, elinewidth=1.2, alpha=0.55, zorder=2)
 
 
-def number(ax: Axes, at: Sequence[tuple[float, float]], texts: Sequence[str], colours: Sequence[str]) -> None:
-    """A short text beside every point, where it covers no point and no other text if there is such a place.
+def number_points(ax: Axes, at: Sequence[tuple[float, float]], texts: Sequence[str], colours: Sequence[str]) -> None:
+    """Write a short text beside every point, where it covers no point and no other text if there is such a place.
 
     Limits and scales of the axes must have been set.
     """
@@ -94,24 +107,22 @@ def number(ax: Axes, at: Sequence[tuple[float, float]], texts: Sequence[str], co
             for angle in (0, 180, 45, 135, 315, 225, 90, 270, 20, 160, 340, 200):
                 away = (radius + half[0] - 3) * np.cos(np.radians(angle)), radius * np.sin(np.radians(angle))
                 box = np.array([dots[i] + away - half, dots[i] + away + half])
-                over = _shared(box, taken)
+                over = _shared_area(box, taken)
                 outside = np.clip(frame[0] - box[0], 0, None).sum() + np.clip(box[1] - frame[1], 0, None).sum()
                 if over + 100 * outside < cost:
                     best, cost = away, over + 100 * outside
             if cost == 0:
                 break
         taken = np.concatenate([taken, [[dots[i] + best - half, dots[i] + best + half]]])
-        lines: dict[str, Any] = {
-            "arrowprops": {"arrowstyle": "-", "color": "#94a3b8", "linewidth": 0.7, "shrinkA": 1, "shrinkB": 2}
-        }
+        arrow = {"arrowstyle": "-", "color": "#94a3b8", "linewidth": 0.7, "shrinkA": 1, "shrinkB": 2}
+        lines: dict[str, Any] = {"arrowprops": arrow} if np.hypot(*best) > 16 else {}
         ax.annotate(
             texts[i], at[i], best, textcoords="offset points", ha="center", va="center", fontsize=SMALL, zorder=5,
-            color=colours[i], path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
-            **(lines if np.hypot(*best) > 16 else {}),
+            color=colours[i], path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")], **lines,
         )  # fmt: skip
 
 
-def _shared(box: np.ndarray, others: np.ndarray) -> float:
-    """Area that a box [[left, bottom], [right, top]] shares with others (N, 2, 2), added up."""
+def _shared_area(box: np.ndarray, others: np.ndarray) -> float:
+    """Return the area that a box [[left, bottom], [right, top]] shares with others (N, 2, 2), added up."""
     common = np.minimum(box[1], others[:, 1]) - np.maximum(box[0], others[:, 0])
     return float(np.clip(common, 0, None).prod(1).sum())

@@ -1,4 +1,4 @@
-"""What accuracy costs: the chief metric over input size and over multiply-accumulates, and what nothing dominates."""
+"""What accuracy costs: the chief metric over input size and over operations, with the Pareto front."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -11,95 +11,95 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from poserep.drawing import MARKS
-from poserep.report.figures.panels import SMALL, TEXT, Panel, mark, number, spread, stack
-from poserep.report.figures.points import Group, Point, area, groups, names, network
-from poserep.report.figures.style import Result, schemes, title
+from poserep.report.figures.panels import SMALL, TEXT_WIDTH, Panel, legend_mark, number_points, spread_bars, stack
+from poserep.report.figures.points import Point, ResultGroup, area, backbone_name, grouped_results, series_names
+from poserep.report.labels import Result, input_size, scheme_colours, scheme_title
 
-FRONT = "#94a3b8"
-# From where on an axis of costs has equal steps for equal factors.
-FACTOR = 4
+FRONT_COLOUR = "#94a3b8"
+# An axis of costs is logarithmic if they span more than this factor.
+LOG_FACTOR = 4
 
 
-def front(cost: Sequence[float], value: Sequence[float], lower: bool) -> list[int]:
-    """Positions of the points that no other dominates, by rising cost: none costs as little and is as good.
+def pareto_front(cost: Sequence[float], value: Sequence[float], lower: bool) -> list[int]:
+    """Return the positions of the points that no other dominates, by rising cost: none costs as little and is as good.
 
     Args:
-        cost: Of each point.
-        value: Of each point.
+        cost: Cost of each point.
+        value: Value of each point.
         lower: Whether less of the value is better.
     """
     worth = [-v if lower else v for v in value]
     order = sorted(range(len(cost)), key=lambda i: (cost[i], -worth[i]))
     kept: list[int] = []
     for i in order:
-        # Equal in both, neither dominates.
+        # Of two that are equal in both, neither dominates.
         if not kept or worth[i] > worth[kept[-1]] or (worth[i], cost[i]) == (worth[kept[-1]], cost[kept[-1]]):
             kept.append(i)
     return kept
 
 
-def over_size(results: Sequence[Result]) -> Figure | None:
-    """The chief metric over input size, a panel for each group of results whose numbers compare."""
-    return stack(
-        [_panel(g, p, schemes(results), by_size=True) for g, p in _plots(results) if len({x.size for x in p}) > 1]
-    )
+def size_figure(results: Sequence[Result]) -> Figure | None:
+    """Draw the chief metric over input size, a panel for each group of results whose numbers compare."""
+    plots = [(group, points) for group, points in _plots(results) if len({p.size for p in points}) > 1]
+    return stack([_panel(*plot, scheme_colours(results), by_size=True) for plot in plots])
 
 
-def over_gmacs(results: Sequence[Result]) -> Figure | None:
-    """As `over_size`, over true multiply-accumulates for one crop; logarithmic if they span more than a factor of 4."""
-    return stack(
-        [_panel(g, p, schemes(results), by_size=False) for g, p in _plots(results) if len({x.gmacs for x in p}) > 1]
-    )
+def gmacs_figure(results: Sequence[Result]) -> Figure | None:
+    """Draw the chief metric over true multiply-accumulates for one crop, a panel for each such group."""
+    plots = [(group, points) for group, points in _plots(results) if len({p.gmacs for p in points}) > 1]
+    return stack([_panel(*plot, scheme_colours(results), by_size=False) for plot in plots])
 
 
-def _plots(results: Sequence[Result]) -> list[tuple[Group, list[Point]]]:
-    return [(group, group.points(_told, "size")) for group in groups(results)]
+def _plots(results: Sequence[Result]) -> list[tuple[ResultGroup, list[Point]]]:
+    return [(group, group.points(_described, "size")) for group in grouped_results(results)]
 
 
-def _told(result: Result) -> Mapping[str, Any]:
-    return {"scheme": title(result), "network": network(result), "size": result["config"]["input_size"]}
+def _described(result: Result) -> Mapping[str, Any]:
+    return {"scheme": scheme_title(result), "network": backbone_name(result), "size": input_size(result)}
 
 
-def _panel(group: Group, points: Sequence[Point], colours: Mapping[str, str], by_size: bool) -> Panel:
+def _panel(group: ResultGroup, points: Sequence[Point], colours: Mapping[str, str], by_size: bool) -> Panel:
     sizes = sorted({p.size for p in points}, key=area)
     scheme = {p.series: p.scheme for p in points}
     order = list(dict.fromkeys(scheme.values()))
-    named = names(points, ("scheme",), TEXT - 6).items()
+    named = series_names(points, ("scheme",), TEXT_WIDTH - 6).items()
     called = dict(sorted(named, key=lambda item: (order.index(scheme[item[0]]), item[1])))
     numbers = {series: str(i) for i, series in enumerate(called, 1)}
     legend = [
-        (mark(colours[scheme[s]], "o"), textwrap.indent(text, "     ").replace("   ", n.rjust(3), 1))
+        (legend_mark(colours[scheme[s]], "o"), textwrap.indent(text, "     ").replace("   ", n.rjust(3), 1))
         for (s, text), n in zip(called.items(), numbers.values(), strict=True)
     ]
-    joined = Line2D([], [], color=FRONT, linewidth=6, alpha=0.35, solid_capstyle="butt")
+    joined = Line2D([], [], color=FRONT_COLOUR, linewidth=6, alpha=0.35, solid_capstyle="butt")
     legend.append((joined, "nothing else costs as little and is as good"))
     shapes = {size: "o" if by_size else MARKS[i % len(MARKS)] for i, size in enumerate(sizes)}
-    marks = [] if by_size else [(mark("#475569", shapes[size]), size) for size in sizes]
+    marks = [] if by_size else [(legend_mark("#475569", shapes[size]), size) for size in sizes]
 
     def draw(ax: Axes) -> None:
         if by_size:
-            # Within a size, side by side: equal values would hide one another.
+            # Points of a size stand side by side, as equal values would hide each other.
             places = np.linspace(-0.32, 0.32, len(called)) if len(called) > 1 else np.zeros(1)
             off = dict(zip(called, places, strict=True))
             x = [sizes.index(p.size) + off[p.series] for p in points]
             cost = [float(area(p.size)) for p in points]
         else:
             x = cost = [p.gmacs for p in points]
-        best = front(cost, [p.mean for p in points], group.lower)
-        ax.plot([x[i] for i in best], [points[i].mean for i in best], color=FRONT, linewidth=6, alpha=0.35, zorder=1)
+        best = pareto_front(cost, [p.mean for p in points], group.lower)
+        ax.plot(
+            [x[i] for i in best], [points[i].mean for i in best], color=FRONT_COLOUR, linewidth=6, alpha=0.35, zorder=1
+        )
         for place, p in zip(x, points, strict=True):
-            spread(ax, [place], [(p.mean, p.sd)], colours[p.scheme])
+            spread_bars(ax, [place], [(p.mean, p.sd)], colours[p.scheme])
             style: dict[str, Any] = {"color": colours[p.scheme], "marker": shapes[p.size]}
             ax.scatter([place], [p.mean], 34, edgecolors="white", linewidths=0.6, zorder=3, **style)
         _axis(ax, group, sizes if by_size else None, cost)
         at = [(place, p.mean) for place, p in zip(x, points, strict=True)]
-        number(ax, at, [numbers[p.series] for p in points], [colours[p.scheme] for p in points])
+        number_points(ax, at, [numbers[p.series] for p in points], [colours[p.scheme] for p in points])
 
     what = "input size" if by_size else "multiply-accumulates"
     return Panel(f"{group.metric} over {what}" + (f": {group.name}" if group.name else ""), draw, legend, marks)
 
 
-def _axis(ax: Axes, group: Group, sizes: Sequence[str] | None, cost: Sequence[float]) -> None:
+def _axis(ax: Axes, group: ResultGroup, sizes: Sequence[str] | None, cost: Sequence[float]) -> None:
     ax.margins(0.08, 0.12)
     ax.set_ylabel(group.axis)
     if sizes:
@@ -108,7 +108,7 @@ def _axis(ax: Axes, group: Group, sizes: Sequence[str] | None, cost: Sequence[fl
         ax.grid(axis="x", visible=False)
         return
     ax.set_xlabel("GMACs for one crop")
-    if max(cost) > FACTOR * min(cost) > 0:
+    if max(cost) > LOG_FACTOR * min(cost) > 0:
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -1,4 +1,4 @@
-"""What results say at each point of a figure: means over seeds, of runs whose numbers compare."""
+"""The points of figures: means over seeds, of runs whose numbers compare."""
 
 import json
 import re
@@ -7,25 +7,25 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from poserep.metrics.protocol import judged
-from poserep.report.figures.style import Result, title
-from poserep.runs.identity import ELSEWHERE, beneath, flatten
-from poserep.runs.values import columns
+from poserep.metrics.protocol import truth_and_metric
+from poserep.report.labels import Result, differing_keys, height_and_width, input_size, scheme_title
+from poserep.runs.identity import flatten
+from poserep.runs.values import is_undefined, shown_columns
 
-# Told by their names, or decided by what they are.
-UNTOLD = ("seed", "representation.name", "representation.title", "representation.note")
+# Settings that make no series of their own: names, and seeds, over which means are taken.
+UNSEEN = ("seed", "representation.name", "representation.title", "representation.note")
 
 
 class Point(NamedTuple):
     """One configuration over its seeds, with its default readout.
 
     Attributes:
-        series: What points that belong together have in common, by name.
-        x: Where it stands.
+        series: Properties that points of one series share, by name.
+        x: Position on the axis.
         scheme: Title of the representation.
-        size: Of the input.
+        size: Input size.
         gmacs: True multiply-accumulates for one crop, billions.
-        values: The chief metric of each seed.
+        values: The chief metric, one value per seed.
     """
 
     series: tuple[tuple[str, Any], ...]
@@ -37,22 +37,22 @@ class Point(NamedTuple):
 
     @property
     def mean(self) -> float:
-        """Over seeds."""
+        """Mean over seeds."""
         return mean(self.values)
 
     @property
     def sd(self) -> float:
-        """Standard deviation over seeds; 0 of a single one."""
+        """Standard deviation over seeds; 0 for a single one."""
         return stdev(self.values) if len(self.values) > 1 else 0.0
 
 
-class Group(NamedTuple):
+class ResultGroup(NamedTuple):
     """Results whose numbers compare.
 
     Attributes:
-        name: What sets it apart from other groups, empty if there is one.
+        name: What sets it apart from other groups; empty for the only one.
         results: At least one.
-        boxes: Kind of boxes that the values are of.
+        boxes: Kind of boxes of the values.
         metric: Name of the chief metric.
         lower: Whether less of it is better.
     """
@@ -65,85 +65,91 @@ class Group(NamedTuple):
 
     @property
     def axis(self) -> str:
-        """Metric, boxes and unit, as an axis says them."""
+        """Metric, boxes and unit, as the label of an axis."""
         return f"{self.metric}_{self.boxes}, {'image px' if self.lower else 'percent'}"
 
     def points(
-        self, what: Callable[[Result], Mapping[str, Any] | None], x: str, untold: Sequence[str] = ()
+        self, describe: Callable[[Result], Mapping[str, Any] | None], x: str, hidden: Sequence[str] = ()
     ) -> list[Point]:
-        """One point for each configuration; those with nothing to measure are left out.
+        """Return one point for each configuration; those with nothing to measure are left out.
 
         Args:
-            what: The properties by which the figure tells points apart; None if a result does not belong in it.
-            x: Which of them is the position; the others, and settings in which runs that agree in all of them still
-                differ, make the series.
-            untold: Prefixes of keys that follow from ``what``.
+            describe: Returns the properties by which the figure tells points apart; None if a result does not belong
+                in it.
+            x: The property that is the position. The others make the series, with the settings in which runs that agree
+                in all properties still differ.
+            hidden: Keys, and parents of keys, that follow from the properties.
         """
-        members = [(result, told) for result in self.results if (told := what(result)) is not None]
-        settings = _settings([r for r, _ in members], [json.dumps(told) for _, told in members], untold)
-        found: dict[str, Point] = {}
-        for (result, told), setting in zip(members, settings, strict=True):
+        members = [(result, about) for result in self.results if (about := describe(result)) is not None]
+        settings = _settings([r for r, _ in members], [json.dumps(about) for _, about in members], hidden)
+        points: dict[str, Point] = {}
+        for (result, about), setting in zip(members, settings, strict=True):
             value = _default(result["metrics"][self.boxes]).get(self.metric)
-            if value is None or value != value or value == -1:
+            if is_undefined(value):
                 continue
-            series = tuple({**{k: v for k, v in told.items() if k != x}, **setting}.items())
-            size = result["config"]["input_size"]
-            point = Point(series, told[x], title(result), size, result["cost"]["gmacs"], [])
-            # Figures may be about something else than scheme and size, which still keep runs apart.
-            found.setdefault(json.dumps([series, told[x], point.scheme, size]), point).values.append(value)
-        return list(found.values())
+            series = tuple({**{k: v for k, v in about.items() if k != x}, **setting}.items())
+            point = Point(series, about[x], scheme_title(result), input_size(result), result["cost"]["gmacs"], [])
+            # Scheme and size keep runs apart also where a figure is about something else.
+            points.setdefault(json.dumps([series, point.x, point.scheme, point.size]), point).values.append(value)
+        return list(points.values())
 
 
-def groups(results: Sequence[Result]) -> list[Group]:
-    """Results by what they were evaluated on and measured by; all of the first result's metric and boxes."""
-    boxes, shown = next(iter(results[0]["metrics"])), columns(results[0])
-    found: dict[str, tuple[dict[str, Any], list[Result]]] = {}
+def grouped_results(results: Sequence[Result]) -> list[ResultGroup]:
+    """Return the results by how they were evaluated, all of the first result's metric and boxes."""
+    boxes, shown = next(iter(results[0]["metrics"])), shown_columns(results[0])
+    groups: dict[str, tuple[dict[str, Any], list[Result]]] = {}
     for result in results:
-        if boxes in result["metrics"] and columns(result) == shown:
-            kept = flatten(judged(_default(result["protocol"][boxes])))
-            found.setdefault(json.dumps(kept, sort_keys=True), (kept, []))[1].append(result)
-    known = [kept for kept, _ in found.values()]
-    differ = [key for key in {k: 0 for kept in known for k in kept} if len({json.dumps(k.get(key)) for k in known}) > 1]
-    lower = shown[0] in results[0]["lower"]
-    # Another data set: that its files are others needs no saying.
-    differ = ["data"] if "data" in differ and len({kept["data"] for kept in known}) == len(known) else differ
+        if boxes in result["metrics"] and shown_columns(result) == shown:
+            protocol = flatten(truth_and_metric(_default(result["protocol"][boxes])))
+            groups.setdefault(json.dumps(protocol, sort_keys=True), (protocol, []))[1].append(result)
+    known = [protocol for protocol, _ in groups.values()]
+    keys = {key: None for protocol in known for key in protocol}
+    differ = [key for key in keys if len({json.dumps(protocol.get(key)) for protocol in known}) > 1]
+    # Another data set has other files, which need no mention.
+    differ = ["data"] if "data" in differ and len({protocol["data"] for protocol in known}) == len(known) else differ
     return [
-        Group(", ".join(f"{k.split('.')[-1]} {kept.get(k)}" for k in differ), members, boxes, shown[0], lower)
-        for kept, members in found.values()
+        ResultGroup(
+            ", ".join(f"{key.split('.')[-1]} {protocol.get(key)}" for key in differ),
+            members,
+            boxes,
+            shown[0],
+            lower=shown[0] in results[0]["lower"],
+        )
+        for protocol, members in groups.values()
     ]
 
 
-def network(result: Result) -> str:
-    """Name of the backbone."""
+def backbone_name(result: Result) -> str:
+    """Return the name of the backbone."""
     return str(result["config"]["names"]["backbone"])
 
 
 def area(size: str) -> int:
-    """Pixels of an input size."""
-    height, width = (int(n) for n in size.split("x"))
+    """Return the number of pixels of an input size."""
+    height, width = height_and_width(size)
     return height * width
 
 
-def names(points: Sequence[Point], always: Sequence[str], width: int) -> dict[tuple[tuple[str, Any], ...], str]:
-    """What every series is called: what is always said, and what sets it apart from the others; in lines of ``width``.
+def series_names(points: Sequence[Point], always: Sequence[str], width: int) -> dict[tuple[tuple[str, Any], ...], str]:
+    """Return a name for every series: some properties always, others where series differ in them.
 
-    Two lines at most: more settings than these have room for end in dots.
+    Names are wrapped to lines of ``width`` characters, two at most; longer ones end in dots.
     """
     found = list(dict.fromkeys(point.series for point in points))
-    told = [dict(series) for series in found]
+    described = [dict(series) for series in found]
     keys = [
         key
-        for key in {k: 0 for series in told for k in series}
-        if key in always or len({json.dumps(series.get(key)) for series in told}) > 1
+        for key in {k: 0 for series in described for k in series}
+        if key in always or len({json.dumps(series.get(key)) for series in described}) > 1
     ]
-    lines = [", ".join(_said(key, series[key]) for key in keys if key in series) for series in told]
+    lines = [", ".join(_property(key, series[key]) for key in keys if key in series) for series in described]
     return {
         series: textwrap.fill(line, width, max_lines=2, placeholder=" …", break_on_hyphens=False)
         for series, line in zip(found, lines, strict=True)
     }
 
 
-def _said(key: str, value: Any) -> str:
+def _property(key: str, value: Any) -> str:
     if key in ("scheme", "network", "size"):
         return str(value)
     short = re.sub(r"\._target_$", "", key).split(".")[-1]
@@ -155,15 +161,12 @@ def _default(by_readout: Mapping[str, Any]) -> Any:
     return next(iter(by_readout.values()))
 
 
-def _settings(results: Sequence[Result], alike: Sequence[str], untold: Sequence[str]) -> list[dict[str, Any]]:
-    """Of each result the keys in which any that are ``alike`` differ."""
-    hidden = (*ELSEWHERE, *UNTOLD, *untold)
-    flat = [{k: v for k, v in flatten(r["config"]).items() if not beneath(k, hidden)} for r in results]
+def _settings(results: Sequence[Result], alike: Sequence[str], hidden: Sequence[str]) -> list[dict[str, Any]]:
+    """Return of each result the keys in which any that are ``alike`` differ."""
+    flat = [flatten(result["config"]) for result in results]
     differ: dict[str, None] = {}
     for which in dict.fromkeys(alike):
         members = [f for f, group in zip(flat, alike, strict=True) if group == which]
-        for key in sorted({k for f in members for k in f}):
-            if len({json.dumps(f.get(key)) for f in members}) > 1:
-                differ[key] = None
-    # Lists, as of milestones, are compared and shown as they are written.
+        differ |= dict.fromkeys(differing_keys(members, (*UNSEEN, *hidden)))
+    # Lists, such as milestones, are compared and shown as they are written.
     return [{k: f[k] if isinstance(f[k], str | int | float) else str(f[k]) for k in differ if k in f} for f in flat]

@@ -4,10 +4,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const original = [...body.rows];
   const key = (row, i) => {
     const cell = row.cells[i], text = cell.textContent.trim();
-    if (heads[i].classList.contains("left") || "text" in heads[i].dataset) return text || null;
-    // "52.4 ± 0.3" sorts as 52.4, "-" as nothing.
-    const value = Number(cell.dataset.value ?? parseFloat(text));
-    return Number.isNaN(value) ? null : value;
+    if (heads[i].classList.contains("left")) return text || null;
+    return cell.dataset.value === undefined ? null : Number(cell.dataset.value);
   };
   heads.forEach((head, i) => {
     const button = document.createElement("button");

@@ -1,32 +1,28 @@
-"""What a dashboard shows of a run, read from the run's own record; the same keys for every scheme."""
+"""What W&B shows of a run, read from the run's own record; the same keys for every scheme."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from poserep.errors import InputError
 from poserep.runs.plan import planned
-from poserep.runs.records import finished, read_curve
-from poserep.runs.values import calibration, undefined
+from poserep.runs.rundir import RunDir
+from poserep.runs.values import calibration_by_readout, is_undefined
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A run as a dashboard shows it.
+class WandbEntry:
+    """A run as W&B shows it.
 
     Attributes:
         id: The same whenever and wherever the run is shown.
-        name: Of the run directory.
+        name: Name of the run directory.
         group: The study.
         tags: Representation, backbone, data, input size.
-        config: As the run was made, and, under ``setting`` and ``table``, what charts sort runs by.
-        history: Metrics by epoch, from the first; of a resumed run's repeated epochs the later ones.
-        summary: What it came to; empty until it has finished.
+        config: The run's configuration with, under ``setting`` and ``table``, what charts sort runs by.
+        history: Metrics by epoch, in order.
+        summary: The numbers of its result; empty until it has finished.
     """
 
     id: str
@@ -44,45 +40,46 @@ class Entry:
 
 
 def digest(shown: Any) -> str:
-    """Twelve hex digits of what JSON can hold."""
+    """Return twelve hex digits of the hash of what JSON can hold."""
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def read_entry(run_dir: Path) -> Entry:
-    """The entry of a run directory, whatever state the run is in.
+def read_entry(run_dir: RunDir) -> WandbEntry:
+    """Read the entry of a run, whatever its state.
 
     Raises:
-        InputError: If it is no run directory.
+        InputError: If it is no run directory, or one of its files is damaged.
     """
-    path = run_dir / "config.yaml"
-    if not path.is_file():
-        raise InputError(f"{run_dir} is no run directory: it has no config.yaml")
-    config = yaml.safe_load(path.read_text())
-    result = json.loads((run_dir / "result.json").read_text()) if finished(run_dir) else None
-    table = place(run_dir)
+    config = run_dir.config()
+    table = table_rows(run_dir)
     # A run that was made for another table is a run of this one too.
-    study, backbone = run_dir.absolute().parent.name, config["names"]["backbone"]
-    return Entry(
+    study, backbone = run_dir.path.absolute().parent.name, config["names"]["backbone"]
+    return WandbEntry(
         id=f"{study}-{run_dir.name[-8:]}",
         name=run_dir.name,
         group=study,
         tags=(config["representation"]["name"], backbone, config["data"]["name"], config["input_size"]),
-        config={**config, "study": study, "setting": setting(config, table["modes"]), "table": table},
-        history={row["epoch"]: dict(sorted(row.items())) for row in read_curve(run_dir)},
-        summary=summary(result) if result else {},
+        config={**config, "study": study, "setting": compared_settings(config, table["modes"]), "table": table},
+        history=read_history(run_dir),
+        summary=result_summary(run_dir.result()) if run_dir.finished else {},
     )
 
 
-def setting(config: Mapping[str, Any], modes: Sequence[str] = ()) -> dict[str, Any]:
-    """What schemes are compared over, by the same name for all; None where a scheme has no such thing.
+def read_history(run_dir: RunDir) -> dict[int, dict[str, Any]]:
+    """Read a run's metrics by epoch."""
+    return {row["epoch"]: dict(sorted(row.items())) for row in run_dir.curve()}
+
+
+def compared_settings(config: Mapping[str, Any], modes: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what schemes are compared over, by the same names for all; None where a scheme has no such thing.
 
     ``k`` is bins per input px: SimCC's k, the scale of a super-resolution head, one over a heatmap's stride. ``sigma``
-    is in bins, ``epsilon`` is the mass that equal smoothing spreads. ``kind`` is the same for runs that are seeds of
-    each other, or nearly: means are taken over those.
+    is in bins, ``epsilon`` is the mass that equal smoothing spreads. ``kind`` is the same for runs over which means
+    are taken: those that differ in their seed.
 
     Args:
-        config: Of the run.
-        modes: Those of the table in which it stands.
+        config: The run's configuration.
+        modes: Modes of the table in which the run stands.
     """
     scheme, codec = config["representation"], config["representation"]["codec"]
     height, width = (int(n) for n in config["input_size"].split("x"))
@@ -91,10 +88,10 @@ def setting(config: Mapping[str, Any], modes: Sequence[str] = ()) -> dict[str, A
     sigma = label.get("sigma", codec.get("sigma", codec.get("base_sigma")))
     epsilon = label.get("smoothing")
     smoothing = _smoothing(label, sigma, epsilon)
-    mode, backbone = " and ".join(modes), config["names"]["backbone"]
-    about = [scheme["title"], f"k = {k:g}" if k else "", smoothing, backbone, config["data"]["name"]]
+    mode, backbone, data = " and ".join(modes), config["names"]["backbone"], config["data"]
+    kind = (scheme["title"], f"k = {k:g}" if k else "", smoothing, backbone, data["name"], config["input_size"], mode)
     return {
-        "kind": ", ".join(filter(None, [*about, config["input_size"], mode])),
+        "kind": ", ".join(filter(None, kind)),
         "mode": mode,
         "scheme": scheme["title"],
         "height": height,
@@ -104,8 +101,8 @@ def setting(config: Mapping[str, Any], modes: Sequence[str] = ()) -> dict[str, A
         "sigma": sigma,
         "epsilon": epsilon,
         "backbone": backbone,
-        "data": config["data"]["name"],
-        "real": config["data"]["real"],
+        "data": data["name"],
+        "real": data["real"],
     }
 
 
@@ -116,9 +113,9 @@ def _smoothing(label: Mapping[str, Any], sigma: float | None, epsilon: float | N
     return "none" if sigma is None else f"{kind}, sigma {sigma:g}"
 
 
-def place(run_dir: Path) -> dict[str, Any]:
-    """Modes, rows and changed settings that a run stands for in its table; empty if no table has asked for it."""
-    uses = [use for plan in planned(run_dir.parent) if plan.name == run_dir.name for use in plan.uses]
+def table_rows(run_dir: RunDir) -> dict[str, list[str]]:
+    """Return modes, rows and changed settings that a run stands for in its table; empty if no table asked for it."""
+    uses = [use for plan in planned(run_dir.path.parent) if plan.name == run_dir.name for use in plan.uses]
     return {
         "modes": sorted({use.mode for use in uses}),
         "rows": list(dict.fromkeys(row for use in uses for row in use.rows)),
@@ -126,24 +123,18 @@ def place(run_dir: Path) -> dict[str, Any]:
     }
 
 
-def summary(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Flat numbers of a result: ``result/AP_gt`` is of the default readout, ``result/dark/AP_gt`` of that one.
+def result_summary(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers of a result, flat, without those that could not be measured.
 
-    What could not be measured is left out.
-
-    Raises:
-        InputError: If it is no result of a run.
+    ``result/AP_gt`` is of the default readout, ``result/dark/AP_gt`` of the readout of that name.
     """
-    if "metrics" not in result:
-        raise InputError(f"the result is no training run's: it has {', '.join(result)}, but no metrics")
     found: dict[str, Any] = {}
     for boxes, by_readout in result["metrics"].items():
         for i, (readout, values) in enumerate(by_readout.items()):
-            scores = calibration(result).get(readout, {}) if boxes == "gt" else {}
-            measured = {**values, **{name: scores.get(name) for name in ("ece", "aurc")}}
-            for name, value in measured.items():
+            scores = calibration_by_readout(result).get(readout, {}) if boxes == "gt" else {}
+            for name, value in {**values, "ece": scores.get("ece"), "aurc": scores.get("aurc")}.items():
                 found |= {f"result/{key}{name}_{boxes}": value for key in (f"{readout}/", *([""] if not i else []))}
-    about = result["cost"]
-    found |= {"cost/params_M": about["params"] / 1e6, "cost/GMACs": about["gmacs"]}
+    cost = result["cost"]
+    found |= {"cost/params_M": cost["params"] / 1e6, "cost/GMACs": cost["gmacs"]}
     found |= {"speed/img_s": result.get("speed", {}).get("img_s"), "seconds": result.get("seconds", {}).get("all")}
-    return {key: value for key, value in found.items() if not undefined(value)}
+    return {key: value for key, value in found.items() if not is_undefined(value)}

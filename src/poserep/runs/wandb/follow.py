@@ -1,93 +1,98 @@
 """Show a run on Weights & Biases while it trains, from a process of its own that reads what the run writes.
 
-`poserep.training.loggers` starts it. Training never waits for it: it knows of the network, training does not.
+`poserep.training.loggers` starts it. It waits for the network so that training never has to.
 """
 
 import argparse
 import os
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from poserep.runs.records import finished, read_curve
-from poserep.runs.wandb.entry import read_entry
+from poserep.runs.rundir import RunDir
+from poserep.runs.wandb.entry import read_entry, read_history
 from poserep.runs.wandb.sender import Sender
 from poserep.runs.wandb.target import Target, answers, default_mode, first_line, server
 
 # Seconds between looks at the record, and between looks for a server that did not answer.
 PAUSE, RETRY = 2.0, 30.0
-# Seconds to end a run; whoever trains waits a little longer.
-END = 8.0
+# Seconds to end a run; the training process waits a little longer.
+FOLLOW_END = 8.0
 
 
-def remedy(run_dir: Path) -> str:
-    """What shows the run later."""
+def push_remedy(run_dir: Path) -> str:
+    """Return which command shows the run later."""
     where = "" if str(run_dir.parent.parent) == "runs" else f" {run_dir.parent.parent}"
     return f"poserep wandb push {run_dir.parent.name}{where} shows the run once there is a network"
 
 
-def follow(run_dir: Path, target: Target, over: Callable[[float], bool]) -> str:
+def follow(path: Path, target: Target, over: Callable[[float], bool]) -> str:
     """Show a run until it is over.
 
     Args:
-        run_dir: Of the run.
+        path: The run directory.
         target: Where to show it.
-        over: Waits for so many seconds at most; whether training has ended.
+        over: Waits for at most so many seconds, and returns whether training has ended.
 
     Returns:
-        Why it is not shown in full; empty if it is.
+        Why the run is not shown in full; empty if it is.
     """
     if target.mode == "disabled":
         return ""
     if target.mode == "online":
-        told = False
+        warned = False
         while not answers(server()):
-            if not told:
-                say(f"{server()} does not answer; training goes on. {remedy(run_dir)}")
-                told = True
+            if not warned:
+                warn(f"{server()} does not answer; training goes on. {push_remedy(path)}")
+                warned = True
             if over(RETRY):
                 return ""
+    run_dir = RunDir(path)
     sender = Sender(run_dir, target)
     try:
-        sender.open(read_entry(run_dir), END)
+        sender.open(read_entry(run_dir), FOLLOW_END)
         while not over(PAUSE):
-            # What the last epoch says may not be all of it.
-            sender.log({row["epoch"]: dict(sorted(row.items())) for row in read_curve(run_dir)[:-1]})
+            sender.log(_complete(read_history(run_dir)))
         entry = read_entry(run_dir)
-        # Nor is it all if the run was stopped: it goes on from there.
-        shown = list(entry.history) if finished(run_dir) else list(entry.history)[:-1]
-        sender.log({epoch: entry.history[epoch] for epoch in shown})
+        # A run that was stopped goes on with its last epoch.
+        sender.log(entry.history if run_dir.finished else _complete(entry.history))
         sender.close(entry)
     except Exception as error:
         return first_line(error)
     return ""
 
 
-def say(text: str) -> None:
-    """One line, for whoever looks at the training."""
+def _complete(history: Mapping[int, Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+    """Return the history without its last epoch, of which more may come."""
+    return {epoch: history[epoch] for epoch in list(history)[:-1]}
+
+
+def warn(text: str) -> None:
+    """Print one line for the user of the training."""
     print(f"W&B: {text}", file=sys.stderr, flush=True)
 
 
-def told_to_end(seconds: float) -> bool:
-    """Whether whoever trains has said so on standard input, or is no more."""
+def _training_ended(seconds: float) -> bool:
+    """Wait for the training process to say on standard input that it ends, or to close it."""
     ready, _, _ = select.select([sys.stdin], [], [], seconds)
     return bool(ready)
 
 
 def main() -> None:
-    """Command line; for `poserep.training.loggers`."""
+    """Run the program that `poserep.training.loggers` starts."""
     parser = argparse.ArgumentParser(prog="python -m poserep.runs.wandb.follow", description=__doc__)
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--project", required=True)
     parser.add_argument("--entity")
-    given = parser.parse_args()
-    # Loaders come first where processors are few.
+    options = parser.parse_args()
+    # Data loaders come first where processors are few.
     os.nice(5)
     os.environ.setdefault("WANDB_SILENT", "true")
-    why = follow(given.run_dir, Target(given.project, given.entity, default_mode()), told_to_end)
+    why = follow(options.run_dir, Target(options.project, options.entity, default_mode()), _training_ended)
     if why:
-        say(f"{why}. {remedy(given.run_dir)}")
+        warn(f"{why}. {push_remedy(options.run_dir)}")
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from poserep.cli import parser_of
 from poserep.errors import InputError
-from poserep.runs.records import finished
+from poserep.runs.rundir import finished_in, runs_in
 from poserep.runs.wandb.entry import read_entry
-from poserep.runs.wandb.sender import Sender, read_ledger
-from poserep.runs.wandb.target import Target, answers, arguments, default_mode, first_line, server
+from poserep.runs.wandb.sender import Sender
+from poserep.runs.wandb.target import Target, add_target, answers, default_mode, first_line, server
 
 
 def publish(study: Path, target: Target, again: bool = False) -> list[str]:
-    """Send the finished runs of a study; ids of those that were sent.
+    """Send the finished runs of a study, and return the ids of those that were sent.
 
     Raises:
         InputError: If there is none, or the server does not take them.
@@ -28,17 +28,16 @@ def publish(study: Path, target: Target, again: bool = False) -> list[str]:
 
     if target.mode not in ("online", "offline"):
         raise InputError(f"WANDB_MODE={target.mode} shows nothing; unset it, or take --offline")
-    runs = [path.parent for path in sorted(study.glob("*/result.json"))]
+    runs = list(finished_in(study))
     if not runs:
         raise InputError(f"{study} holds no finished run")
     sent: list[str] = []
     for run_dir in runs:
-        entry = read_entry(run_dir)
-        if read_ledger(run_dir, target)["record"] == entry.digest and not again:
+        entry, sender = read_entry(run_dir), Sender(run_dir, target)
+        if sender.ledger["record"] == entry.digest and not again:
             continue
         if target.mode == "online" and not sent and not answers(server()):
             raise InputError(f"{server()} does not answer; try again later, or take --offline")
-        sender = Sender(run_dir, target)
         try:
             sender.open(entry)
             sender.log(entry.history)
@@ -52,24 +51,20 @@ def publish(study: Path, target: Target, again: bool = False) -> list[str]:
     return sent
 
 
-def waiting(study: Path) -> int:
-    """How many runs of a study have not finished."""
-    return sum(not finished(path.parent) for path in study.glob("*/config.yaml"))
-
-
-def main(words: Sequence[str]) -> None:
-    """The command ``poserep wandb push``."""
+def main(arguments: Sequence[str]) -> None:
+    """Run the command ``poserep wandb push``."""
     parser = parser_of("wandb push", __doc__)
-    arguments(parser)
+    add_target(parser)
     parser.add_argument("--offline", action="store_true", help="record, to be sent later")
     parser.add_argument("--again", action="store_true", help="send what has been sent, too")
-    given = parser.parse_args(words)
+    options = parser.parse_args(arguments)
     os.environ.setdefault("WANDB_SILENT", "true")
-    study = given.runs / given.study
-    target = Target(given.project, given.entity, "offline" if given.offline else default_mode())
-    sent = publish(study, target, given.again)
-    there = len(list(study.glob("*/result.json"))) - len(sent)
+    study = options.runs / options.study
+    target = Target(options.project, options.entity, "offline" if options.offline else default_mode())
+    sent = publish(study, target, options.again)
+    finished = sum(1 for _ in finished_in(study))
+    unfinished = sum(not run_dir.finished for run_dir in runs_in(study))
     done = "recorded" if target.mode == "offline" else "sent"
-    print(f"{len(sent)} {done}, {there} were there, {waiting(study)} not finished")
+    print(f"{len(sent)} {done}, {finished - len(sent)} were there, {unfinished} not finished")
     if sent and target.mode == "offline":
         print(f"no network was used; to send the records: wandb sync {study}/*/wandb/offline-run-*")

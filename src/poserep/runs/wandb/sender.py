@@ -1,4 +1,4 @@
-"""One run on Weights & Biases, written from its record, and what has been sent of it."""
+"""One run on Weights & Biases, written from its record, and the ledger of what has been sent of it."""
 
 import json
 import shutil
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from poserep.files import write_json
-from poserep.runs.wandb.entry import Entry, digest
+from poserep.runs.rundir import RunDir
+from poserep.runs.wandb.entry import WandbEntry, digest
 from poserep.runs.wandb.target import Target
 
 # Seconds to begin a run on a server, and to end it.
@@ -18,35 +19,46 @@ BEGIN, END = 30.0, 120.0
 class Sender:
     """One run on Weights & Biases, written from its record.
 
-    A run there that has been written before is resumed, and of its epochs only those sent that it has not: it ignores
-    steps that are not above its last one. If epochs that have been sent say something else by now, it is written anew.
+    A run that W&B has already is resumed, and only epochs that it lacks are sent: it ignores steps that are not above
+    its last one. If epochs that have been sent have changed since, the run is written anew.
+
+    Args:
+        run_dir: The run.
+        target: Where to show it.
+
+    Attributes:
+        ledger: What has been sent to the target: ``rows``, digests by epoch, and ``record``, that of the whole entry
+            once it is complete.
     """
 
-    def __init__(self, run_dir: Path, target: Target) -> None:
+    def __init__(self, run_dir: RunDir, target: Target) -> None:
         self.run_dir, self.target = run_dir, target
-        self.ledger = read_ledger(run_dir, target)
+        self.file = ledger_file(run_dir)
+        kept = json.loads(self.file.read_text()) if self.file.is_file() else {}
+        known = all(kept.get(key) == value for key, value in asdict(target).items())
+        self.ledger: dict[str, Any] = kept if known else {**asdict(target), "rows": {}, "record": None}
         self.run: Any = None
 
-    def open(self, entry: Entry, finish_within: float = END) -> None:
-        """Begin, or go on with, the run that the entry names.
+    def open(self, entry: WandbEntry, finish_within: float = END) -> None:
+        """Begin, or resume, the run that the entry names.
 
         Raises:
             wandb.Error: If the server does not take it.
         """
         import wandb
 
-        now = {str(epoch): digest(row) for epoch, row in entry.history.items()}
+        now = _digests(entry.history)
         rewritten = any(now.get(epoch) != sent for epoch, sent in self.ledger["rows"].items())
         if self.target.mode == "offline":
             # Each of them would be a segment of the run when they are synchronised.
-            for folder in self.run_dir.glob(f"wandb/offline-run-*-{entry.id}"):
+            for folder in self.run_dir.path.glob(f"wandb/offline-run-*-{entry.id}"):
                 shutil.rmtree(folder, ignore_errors=True)
         mode: Any = self.target.mode
         self.run = wandb.init(
             project=self.target.project,
             entity=self.target.entity,
             mode=mode,
-            dir=self.run_dir,
+            dir=self.run_dir.path,
             id=entry.id,
             name=entry.name,
             group=entry.group,
@@ -59,10 +71,13 @@ class Sender:
         )  # fmt: skip
         there = self.run.starting_step
         self.ledger["rows"] = {epoch: sent for epoch, sent in self.ledger["rows"].items() if int(epoch) < there}
-        # Not given to `init`: a resumed run would keep the values that it has.
-        self.run.config.update(dict(entry.config), allow_val_change=True)
+        self._update_config(entry)
         self.run.define_metric("epoch", hidden=True)
         self.run.define_metric("*", step_metric="epoch")
+
+    def _update_config(self, entry: WandbEntry) -> None:
+        # A resumed run ignores the configuration that `wandb.init` is given.
+        self.run.config.update(dict(entry.config), allow_val_change=True)
 
     def log(self, history: Mapping[int, Mapping[str, Any]]) -> None:
         """Send the epochs that have not been sent."""
@@ -71,32 +86,27 @@ class Sender:
             if epoch >= self.run.starting_step:
                 self.run.log({key: value for key, value in row.items() if key != "step"}, step=epoch, commit=True)
         if new:
-            self.ledger["rows"] |= {str(epoch): digest(row) for epoch, row in new.items()}
-            write_json(ledger(self.run_dir), self.ledger)
+            self.ledger["rows"] |= _digests(new)
+            write_json(self.file, self.ledger)
 
-    def close(self, entry: Entry) -> None:
-        """End the run; one that has finished is complete with this, and the ledger says so.
+    def close(self, entry: WandbEntry) -> None:
+        """End the run; the ledger records a finished one as complete.
 
         Raises:
-            TimeoutError: If the server has not taken everything in the time.
+            TimeoutError: If the server has not taken everything in time.
         """
-        # Another table may have asked for the run by now.
-        self.run.config.update(dict(entry.config), allow_val_change=True)
+        # Another table may have asked for the run meanwhile.
+        self._update_config(entry)
         self.run.summary.update(dict(entry.summary))
         self.run.finish(exit_code=0 if entry.summary else 1)
-        sent = self.ledger["rows"] == {str(epoch): digest(row) for epoch, row in entry.history.items()}
-        write_json(ledger(self.run_dir), {**self.ledger, "record": entry.digest if entry.summary and sent else None})
+        complete = entry.summary and self.ledger["rows"] == _digests(entry.history)
+        write_json(self.file, {**self.ledger, "record": entry.digest if complete else None})
 
 
-def ledger(run_dir: Path) -> Path:
-    """Where it is written what has been sent; a run that stands in several studies is shown in each of them."""
-    return run_dir / f"published-{run_dir.absolute().parent.name}.json"
+def _digests(history: Mapping[int, Mapping[str, Any]]) -> dict[str, str]:
+    return {str(epoch): digest(row) for epoch, row in history.items()}
 
 
-def read_ledger(run_dir: Path, target: Target) -> dict[str, Any]:
-    """What has been sent of a run to a target: ``rows``, digests by epoch, and ``record``, of all if it is complete."""
-    path = ledger(run_dir)
-    found = json.loads(path.read_text()) if path.is_file() else {}
-    if all(found.get(key) == value for key, value in asdict(target).items()):
-        return dict(found)
-    return {**asdict(target), "rows": {}, "record": None}
+def ledger_file(run_dir: RunDir) -> Path:
+    """Return the file that records what has been sent; a run of several studies has one for each."""
+    return run_dir / f"published-{run_dir.path.absolute().parent.name}.json"

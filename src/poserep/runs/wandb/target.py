@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 
-# Seconds to see whether a server answers at all.
+# Seconds within which a server must answer.
 ANSWER = 3.0
 
 
@@ -18,8 +18,8 @@ class Target:
     """Where runs are shown.
 
     Attributes:
-        project: Of Weights & Biases.
-        entity: Who owns it; None: the key's.
+        project: W&B's project.
+        entity: Its owner; None for the key's owner.
         mode: ``online`` or ``offline``.
     """
 
@@ -29,13 +29,13 @@ class Target:
 
 
 def default_mode() -> str:
-    """What WANDB_MODE says; otherwise ``online`` if there is a key and ``offline`` if not."""
-    said = {"dryrun": "offline"}.get(mode := os.environ.get("WANDB_MODE", ""), mode)
-    return said or ("online" if has_key() else "offline")
+    """Return what WANDB_MODE says; otherwise ``online`` if there is a key and ``offline`` if not."""
+    mode = os.environ.get("WANDB_MODE", "")
+    return {"dryrun": "offline"}.get(mode, mode) or ("online" if has_key() else "offline")
 
 
 def has_key() -> bool:
-    """Whether the environment or the user's netrc file holds a key."""
+    """Return whether the environment or the user's netrc file holds a key."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     own = urllib.parse.urlparse(os.environ.get("WANDB_BASE_URL", "")).hostname
@@ -46,14 +46,14 @@ def has_key() -> bool:
 
 
 def server() -> str:
-    """Address of the server."""
+    """Return the address of the server."""
     import wandb
 
     return str(wandb.setup().settings.base_url)
 
 
 def answers(url: str, seconds: float = ANSWER) -> bool:
-    """Whether there is a server that says anything at all within the time."""
+    """Return whether a server answers at all within the time."""
     try:
         urllib.request.urlopen(url, timeout=seconds).close()
     except urllib.error.HTTPError:
@@ -64,13 +64,13 @@ def answers(url: str, seconds: float = ANSWER) -> bool:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of W&B's package says, which may be a page long or nothing."""
+    """Return the first line of an error of W&B's package, whose messages may be a page long or empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Those that say which study, and where it is shown."""
-    parser.add_argument("study")
-    parser.add_argument("runs", nargs="?", default="runs", type=Path)
-    parser.add_argument("--project", default="poserep")
-    parser.add_argument("--entity")
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which study is shown, and where."""
+    parser.add_argument("study", help="folder of runs")
+    parser.add_argument("runs", nargs="?", default="runs", type=Path, help="folder that holds it (runs)")
+    parser.add_argument("--project", default="poserep", help="W&B's project (poserep)")
+    parser.add_argument("--entity", help="its owner (the key's)")

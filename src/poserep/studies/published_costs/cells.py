@@ -1,4 +1,4 @@
-"""Printed numbers and how ours agree with them."""
+"""Numbers that papers print, and how our counts agree with them."""
 
 import math
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ GOOD = ("rounds", "truncates", "within 1 %")
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network costs by our counts.
+    """Our counts of a network.
 
     Attributes:
         params: Parameters that the paper counts.
-        backbone: Those of them that it puts down to the backbone.
+        backbone: Those of them that it attributes to the backbone.
         gflops: By the counting that the paper used, in its unit (10^9, or 2^30 for ``hrnet``).
         gmacs: True multiply-accumulates, 10^9.
     """
@@ -28,7 +28,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Cell:
-    """One row of a paper's table: what is printed, and what we count.
+    """One row of a paper's table: its printed numbers and our counts.
 
     Attributes:
         table: For example ``simcc-1``.
@@ -51,39 +51,39 @@ class Cell:
     excuses: dict[str, str]
 
     def ours(self) -> dict[str, float]:
-        """Our numbers by the same keys, in millions and in the counting's unit; none if the network is not built."""
+        """Return our numbers by the same keys, in millions and in the counting's unit; none if nothing was built."""
         if self.cost is None:
             return {}
         params, backbone = self.cost.params / 1e6, self.cost.backbone / 1e6
         return {"params": params, "backbone": backbone, "other": params - backbone, "gflops": self.cost.gflops}
 
     def shown(self) -> tuple[str, str]:
-        """Printed parameters and ours, as texts; backbone and others apart where the paper has them so."""
+        """Return printed parameters and ours as texts; backbone and others apart where the paper prints them so."""
         keys = [key for key in ("params", "backbone", "other") if key in self.printed]
         ours = self.ours()
         return " + ".join(self.printed[key] for key in keys), " + ".join(f"{ours[key]:.3f}" for key in keys if ours)
 
     def verdicts(self) -> dict[str, str]:
-        """How every printed number agrees with ours: one of `GOOD`, ``differs``, or ``not built``."""
+        """Say how every printed number agrees with ours: one of `GOOD`, ``differs``, or ``not built``."""
         ours = self.ours()
         if not ours:
             return dict.fromkeys(self.printed, "not built")
         return {key: verdict(text, ours[key], 0.01 if key == "gflops" else 0.0) for key, text in self.printed.items()}
 
     def stale(self) -> list[str]:
-        """The excuses for numbers that agree."""
-        found = self.verdicts()
-        return [key for key in self.excuses if key != "all" and found.get(key) in (*GOOD, None)]
+        """Return the keys of numbers that are excused although they agree."""
+        verdicts = self.verdicts()
+        return [key for key in self.excuses if key != "all" and verdicts.get(key) in (*GOOD, None)]
 
     def unexplained(self) -> list[str]:
-        """The numbers that differ without an excuse."""
+        """Return the keys of numbers that differ without an excuse."""
         if "all" in self.excuses:
             return []
-        return [key for key, found in self.verdicts().items() if found not in GOOD and key not in self.excuses]
+        return [key for key, word in self.verdicts().items() if word not in GOOD and key not in self.excuses]
 
 
 def verdict(printed: str, ours: float, tolerance: float = 0.0) -> str:
-    """``rounds`` or ``truncates`` if ours is printed so, ``within 1 %`` if it is near enough, else ``differs``."""
+    """Return ``rounds`` or ``truncates`` if ours is printed so, ``within 1 %`` if it is near, else ``differs``."""
     decimals = len(printed.partition(".")[2])
     if f"{ours:.{decimals}f}" == printed:
         return "rounds"
@@ -93,7 +93,7 @@ def verdict(printed: str, ours: float, tolerance: float = 0.0) -> str:
 
 
 def printed_cells(node: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Table, row and numbers of every cell that a network of the sweep file stands for."""
+    """Yield table, row and numbers of every cell that a network of the sweep file stands for."""
     numbers = {key: node["printed"][key] for key in KEYS if key in node["printed"]}
     for places in (node["printed"], node.get("also") or {}):
         for table in places.get("tables", ()):

@@ -1,19 +1,18 @@
-"""The costs as a terminal table, as CSV and as one self-contained HTML page."""
+"""The costs as sheets and as one self-contained HTML page."""
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 import jinja2
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-from rich.table import Table
 
 from poserep.drawing import PALETTE, STYLE
 from poserep.files import provenance
-from poserep.report.figures.draw import encode
+from poserep.report.figures.page_figures import encode_figure
+from poserep.runs.sheet import Sheet, numbers, texts
 from poserep.studies.published_costs.cells import GOOD, Cell
 from poserep.studies.published_costs.speed import Speed
 
@@ -27,17 +26,17 @@ PAPERS = {"simcc": "SimCC", "simdr": "SimDR", "dark": "DARK", "srpose": "SRPose"
 VERDICTS = (*GOOD, "differs", "not built")
 
 
-def summary(cells: Sequence[Cell]) -> dict[str, Counter[str]]:
-    """How often each verdict was given, by kind of number."""
-    found: dict[str, Counter[str]] = {name: Counter() for name in NAMES.values()}
+def verdict_counts(cells: Sequence[Cell]) -> dict[str, Counter[str]]:
+    """Count how often each verdict was given, by kind of number."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in NAMES.values()}
     for cell in cells:
         for key, verdict in cell.verdicts().items():
-            found[NAMES[key]][verdict] += 1
-    return {name: counts for name, counts in found.items() if counts}
+            counts[NAMES[key]][verdict] += 1
+    return {name: counter for name, counter in counts.items() if counter}
 
 
 def excuses(cells: Sequence[Cell]) -> list[str]:
-    """Why numbers differ, once for each network and reason; those without a reason say so. And which are cut off."""
+    """List why numbers differ, once for each network and reason, or that nothing explains it; and which are cut off."""
     lines: dict[str, None] = {}
     for cell in cells:
         for key, verdict in cell.verdicts().items():
@@ -52,8 +51,8 @@ def excuses(cells: Sequence[Cell]) -> list[str]:
     return list(lines)
 
 
-def grouped(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
-    """Cells by table, in the order of the sweep file."""
+def by_table(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """Return the cells by table, in the order of the sweep file."""
     tables: dict[str, list[Cell]] = {}
     for cell in cells:
         tables.setdefault(cell.table, []).append(cell)
@@ -74,7 +73,7 @@ class Group:
 
 
 def merged(cells: Sequence[Cell]) -> list[Group]:
-    """One group for neighbouring cells that differ in their row's name alone."""
+    """Return one group for neighbouring cells that differ in their row's name alone."""
     groups: list[Group] = []
     for cell in cells:
         if groups and replace(cell, row=groups[-1].cell.row) == groups[-1].cell:
@@ -85,78 +84,71 @@ def merged(cells: Sequence[Cell]) -> list[Group]:
 
 
 def heading(table: str) -> str:
-    """``simcc-1`` as "SimCC, table 1"."""
+    """Return the title of a table: ``simcc-1`` is "SimCC, table 1"."""
     paper, number = table.split("-")
     return f"{PAPERS[paper]}, table {number}"
 
 
-def terminal(table: str, cells: Sequence[Cell]) -> Table:
-    """One printed table beside ours."""
-    shown = Table(title=heading(table), title_justify="left")
-    for name in ("network", "row", "size"):
-        shown.add_column(name)
-    for name in ("params M printed", "ours", "GFLOPs printed", "ours", "true GMACs"):
-        shown.add_column(name, justify="right")
-    for name in ("counting", "agreement"):
-        shown.add_column(name)
+def table_sheet(table: str, cells: Sequence[Cell]) -> Sheet:
+    """Return one printed table beside our counts."""
+    counts = numbers("params M printed", "ours", "GFLOPs printed", "ours", "true GMACs")
+    rows = []
     for cell in cells:
         cost, verdicts = cell.cost, cell.verdicts()
         printed, ours = cell.shown()
-        numbers = [f"{cost.gflops:.3f}", f"{cost.gmacs:.3f}"] if cost else ["-"] * 2
-        said = ", ".join(dict.fromkeys(verdicts.values()))
+        agreement = ", ".join(dict.fromkeys(verdicts.values()))
         if set(verdicts.values()) - set(GOOD) and not cell.unexplained():
-            said += " (known)"
-        about = (cell.network, cell.row, cell.size, printed, ours or "-")
-        shown.add_row(*about, cell.printed.get("gflops", ""), *numbers, cell.counting, said)
-    return shown
+            agreement += " (known)"
+        operations = [f"{cost.gflops:.3f}", f"{cost.gmacs:.3f}"] if cost else ["-"] * 2
+        about = cell.network, cell.row, cell.size, printed, ours or "-"
+        rows.append([*about, cell.printed.get("gflops", ""), *operations, cell.counting, agreement])
+    return Sheet(heading(table), [*texts("network", "row", "size"), *counts, *texts("counting", "agreement")], rows)
 
 
-def write_csv(path: Path, cells: Sequence[Cell]) -> None:
-    """One line per printed row."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        kinds = [f"{key}_{what}" for key in NAMES for what in ("printed", "ours", "verdict")]
-        writer.writerow(["table", "network", "row", "size", "counting", *kinds, "true_gmacs", "reason"])
-        for cell in cells:
-            verdicts = cell.verdicts()
-            ours = {key: f"{value:.{4 if key == 'gflops' else 6}f}" for key, value in cell.ours().items()}
-            numbers = [
-                text
-                for key in NAMES
-                for text in (
-                    (cell.printed[key], ours.get(key, ""), verdicts[key]) if key in cell.printed else ("", "", "")
-                )
-            ]
-            true = f"{cell.cost.gmacs:.4f}" if cell.cost else ""
-            reason = "; ".join(cell.excuses.values())
-            writer.writerow([cell.table, cell.network, cell.row, cell.size, cell.counting, *numbers, true, reason])
+def cells_sheet(cells: Sequence[Cell]) -> Sheet:
+    """Return all printed rows as one table, for a file."""
+    kinds = [f"{key}_{what}" for key in NAMES for what in ("printed", "ours", "verdict")]
+    rows = []
+    for cell in cells:
+        verdicts = cell.verdicts()
+        ours = {key: f"{value:.{4 if key == 'gflops' else 6}f}" for key, value in cell.ours().items()}
+        each = [(cell.printed[k], ours.get(k, ""), verdicts[k]) if k in cell.printed else [""] * 3 for k in NAMES]
+        true = f"{cell.cost.gmacs:.4f}" if cell.cost else ""
+        about = cell.table, cell.network, cell.row, cell.size, cell.counting
+        rows.append([*about, *(text for three in each for text in three), true, "; ".join(cell.excuses.values())])
+    heads = "table", "network", "row", "size", "counting", *kinds, "true_gmacs", "reason"
+    return Sheet("", texts(*heads), rows)
 
 
-def write_speeds(path: Path, speeds: Sequence[Speed]) -> None:
-    """One line per size and number of threads."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        head = ["size", "threads", "fps_heatmap", "fps_simcc", "ratio", "ratio_p25", "ratio_p75", "ratio_printed"]
-        writer.writerow([*head, "saved_counted", "saved_true", "turns", "machine"])
-        for s in speeds:
-            numbers = [f"{s.first:.2f}", f"{s.second:.2f}", f"{s.ratio:.3f}", f"{s.low:.3f}", f"{s.high:.3f}"]
-            saved = [f"{s.printed_ratio:.3f}", f"{s.saved_counted:.3f}", f"{s.saved:.3f}"]
-            writer.writerow([s.size, s.threads, *numbers, *saved, s.turns, s.machine])
+def speeds_sheet(speeds: Sequence[Speed]) -> Sheet:
+    """Return the timings as one table, for a file: a row per size and number of threads."""
+    heads = "size", "threads", "fps_heatmap", "fps_simcc", "ratio", "ratio_p25", "ratio_p75", "ratio_printed"
+    rows = [
+        [
+            *(s.size, str(s.threads), f"{s.fps.first:.2f}", f"{s.fps.second:.2f}"),
+            *(f"{n:.3f}" for n in (s.fps.ratio, s.fps.low, s.fps.high, s.printed_ratio, s.saved_counted, s.saved)),
+            *(str(s.fps.turns), s.machine),
+        ]
+        for s in speeds
+    ]
+    return Sheet("", texts(*heads, "saved_counted", "saved_true", "turns", "machine"), rows)
 
 
 def speed_figure(speeds: Sequence[Speed]) -> Figure:
-    """Ratios with their middle half beside the printed ones."""
+    """Draw the ratios with their middle half beside the printed ones."""
     sizes = list(dict.fromkeys(s.size for s in speeds))
     threads = list(dict.fromkeys(s.threads for s in speeds))
     figure, axes = plt.subplots(figsize=(7, 2.9))
     width = 0.8 / (len(threads) + 1)
     for i, count in enumerate(threads):
-        found = {s.size: s for s in speeds if s.threads == count}
-        at = [sizes.index(size) + (i - len(threads) / 2) * width for size in found]
-        gain = [100 * (s.ratio - 1) for s in found.values()]
-        spread = [[100 * (s.ratio - s.low) for s in found.values()], [100 * (s.high - s.ratio) for s in found.values()]]
+        measured = {s.size: s.fps for s in speeds if s.threads == count}
+        at = [sizes.index(size) + (i - len(threads) / 2) * width for size in measured]
+        gain = [100 * (fps.ratio - 1) for fps in measured.values()]
+        below = [100 * (fps.ratio - fps.low) for fps in measured.values()]
+        above = [100 * (fps.high - fps.ratio) for fps in measured.values()]
         label = f"here, {count} thread{'s' if count > 1 else ''}"
-        axes.bar(at, gain, width * 0.92, yerr=spread, color=PALETTE[i], label=label, ecolor="#0f172a", capsize=3)
+        style: dict[str, Any] = {"color": PALETTE[i], "ecolor": "#0f172a", "capsize": 3}
+        axes.bar(at, gain, width * 0.92, yerr=[below, above], label=label, **style)
     printed = {s.size: 100 * (s.printed_ratio - 1) for s in speeds}
     at = [i + len(threads) / 2 * width for i in range(len(sizes))]
     axes.bar(at, [printed[size] for size in sizes], width * 0.92, color="#cbd5e1", label="printed (SimDR, table 4)")
@@ -170,20 +162,16 @@ def speed_figure(speeds: Sequence[Speed]) -> Figure:
 
 
 def page(title: str, cells: Sequence[Cell], speeds: Sequence[Speed]) -> str:
-    """The page, everything inside it."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("poserep.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """Return the page, with everything that it shows inside it."""
+    loader = jinja2.PackageLoader("poserep.report", "templates")
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     with plt.rc_context(STYLE):
-        figure = encode(speed_figure(speeds), vector=True) if speeds else None
+        figure = encode_figure(speed_figure(speeds), vector=True) if speeds else None
     return environment.get_template("costs.html.j2").render(
         title=title,
         cells=cells,
-        tables={heading(table): merged(found) for table, found in grouped(cells).items()},
-        summary=summary(cells),
+        tables={heading(table): merged(rows) for table, rows in by_table(cells).items()},
+        summary=verdict_counts(cells),
         verdicts=VERDICTS,
         excuses=excuses(cells),
         speeds=speeds,

@@ -3,41 +3,54 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 
-from poserep.deploy.latency import race
+from poserep.deploy.latency.stopwatch import cores, processor, race, seconds_of
 
 
 @dataclass(frozen=True)
-class Speed:
+class Ratios:
     """Frames per second of two networks that took turns.
 
     Attributes:
-        size: Of the input.
-        threads: Of the CPU.
         first: Median frames per second of the network without the change.
-        second: Of the one with it.
+        second: The same of the network with it.
         ratio: Median of second to first, over neighbouring turns.
         low: First quartile of the ratios.
         high: Third quartile.
-        turns: How many ratios there are.
-        machine: What they ran on.
-        printed_fps: Of the paper.
-        printed_ratio: Of the paper.
-        saved_counted: Share of the GFLOPs that the paper's counting saves.
-        saved: Share of the true multiply-accumulates saved.
+        turns: Number of ratios.
     """
 
-    size: str
-    threads: int
     first: float
     second: float
     ratio: float
     low: float
     high: float
     turns: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A pair of networks that a paper timed, timed here.
+
+    Attributes:
+        size: Size of the input.
+        threads: CPU threads.
+        fps: What was measured.
+        machine: What they ran on.
+        printed_fps: The paper's frames per second.
+        printed_ratio: The paper's ratio.
+        saved_counted: Share of the GFLOPs that the paper's counting saves.
+        saved: Share of the true multiply-accumulates saved.
+    """
+
+    size: str
+    threads: int
+    fps: Ratios
     machine: str
     printed_fps: tuple[float, float]
     printed_ratio: float
@@ -45,27 +58,45 @@ class Speed:
     saved: float
 
 
-def compared(
-    nets: Sequence[nn.Module], image: torch.Tensor, rounds: int, calls: int, threads: int
-) -> tuple[list[float], list[float]]:
-    """Seconds per call of both networks in every round, in evaluation mode and without gradients."""
+def speed_of(
+    pair: dict[str, Any], nets: Sequence[nn.Module], counts: Sequence[dict[str, int]], turns: tuple[int, int, int]
+) -> Speed:
+    """Time a pair of the sweep file.
+
+    Args:
+        pair: The node of the sweep file.
+        nets: Both networks, in evaluation mode.
+        counts: Multiply-accumulates of both by every counting.
+        turns: Rounds, calls in a round, and CPU threads, 0 for all.
+    """
+    rounds, calls, threads = turns
+    height, width = map(int, pair["size"].split("x"))
+    image = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8)
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads or cores())
     try:
         with torch.inference_mode():
-            functions = {str(i): (lambda net=net: net(image)) for i, net in enumerate(nets)}
-            seconds = race(functions, rounds, calls)
+            rivals = {str(i): seconds_of(partial(net, image)) for i, net in enumerate(nets)}
+            seconds = race(rivals, rounds, calls)
     finally:
         torch.set_num_threads(before)
-    per_round = [
-        [statistics.median(found[i : i + calls]) for i in range(0, len(found), calls)] for found in seconds.values()
-    ]
-    return per_round[0], per_round[1]
+    medians = [[statistics.median(s[i : i + calls]) for i in range(0, len(s), calls)] for s in seconds.values()]
+    saved = {name: 1 - counts[1][name] / counts[0][name] for name in ("hrnet", "true")}
+    printed = pair["printed"]
+    return Speed(
+        size=pair["size"],
+        threads=threads or cores(),
+        fps=ratios(*medians),
+        machine=processor(),
+        printed_fps=tuple(printed["fps"]),
+        printed_ratio=printed["ratio"],
+        saved_counted=saved["hrnet"],
+        saved=saved["true"],
+    )
 
 
-def summarised(first: Sequence[float], second: Sequence[float]) -> dict[str, float]:
-    """Medians and quartiles of the rounds' seconds."""
-    ratios = [a / b for a, b in zip(first, second, strict=True)]
-    low, ratio, high = statistics.quantiles(ratios, n=4, method="inclusive")
-    fps = {"first": 1 / statistics.median(first), "second": 1 / statistics.median(second)}
-    return {**fps, "ratio": ratio, "low": low, "high": high, "turns": len(ratios)}
+def ratios(first: Sequence[float], second: Sequence[float]) -> Ratios:
+    """Return medians and quartiles over rounds, of which each network has its seconds per call."""
+    each = [a / b for a, b in zip(first, second, strict=True)]
+    low, ratio, high = statistics.quantiles(each, n=4, method="inclusive")
+    return Ratios(1 / statistics.median(first), 1 / statistics.median(second), ratio, low, high, len(each))

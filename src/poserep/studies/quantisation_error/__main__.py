@@ -19,10 +19,11 @@ from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 
 from poserep.cli import ended
-from poserep.config import SWEEPS, composing, make
-from poserep.data.build import root_of, skeleton_of
+from poserep.config import composing, make
+from poserep.data.from_config import root_of, skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
+from poserep.overrides import SWEEPS
 from poserep.studies.quantisation_error.cell import settle
 from poserep.studies.quantisation_error.figures import draw
 from poserep.studies.quantisation_error.measure import Condition

@@ -8,15 +8,17 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from poserep.batch import Points
 from poserep.codecs import Codec
 from poserep.files import file_hash, provenance, write_json
 from poserep.geometry import Crop, Size
-from poserep.metrics import CocoAP
+from poserep.instances import Truth
+from poserep.metrics.coco import CocoAP
+from poserep.metrics.scorer import Predictions
 from poserep.runs.identity import identity
-from poserep.runs.records import finished
+from poserep.runs.rundir import RunDir
 from poserep.studies.quantisation_error.measure import Condition, Decoded, decode, describe, errors
 from poserep.studies.quantisation_error.poses import Poses
 
@@ -26,8 +28,8 @@ SOURCE = (
     "codecs/*.py",
     "data/coco.py",
     "metrics/coco.py",
-    "studies/quantisation_error/measure.py",
-    "studies/quantisation_error/cell.py",
+    "studies/quantisation/measure.py",
+    "studies/quantisation/cell.py",
 )
 
 
@@ -53,9 +55,8 @@ def ceiling(
     score = torch.where(decoded.usable, decoded.points.score, 1.0)
     factors = torch.rand(score.shape, generator=torch.Generator().manual_seed(seed))
     score = score * (scores + (1 - scores) * factors)
-    return average_precision(
-        poses, size, codec.deviations.score_threshold, xy.numpy().tobytes(), score.numpy().tobytes()
-    )
+    threshold = codec.deviations.score_threshold
+    return average_precision(poses, size, threshold, xy.numpy().tobytes(), score.numpy().tobytes())
 
 
 # Codecs with the same bins, and readouts of targets that lie on bins, often agree on every pose.
@@ -63,10 +64,10 @@ def ceiling(
 def average_precision(poses: Poses, size: Size, threshold: float, xy: bytes, score: bytes) -> float:
     """AP, percent, of float32 predictions (N, K, 2) in image px and scores (N, K)."""
     shape = poses.weight.shape
-    points = Points(*(torch.frombuffer(bytearray(b), dtype=torch.float32) for b in (xy, score)))
-    metric = CocoAP(poses.instances, poses.annotations, poses.skeleton, size, threshold, nms_threshold=None)
-    metric.update(torch.arange(shape[0]), Points(points.xy.view(*shape, 2), points.score.view(shape)))
-    return metric.compute()["AP"]
+    points, scores = (np.frombuffer(array, np.float32) for array in (xy, score))
+    predictions = Predictions(np.arange(shape[0]), points.reshape(*shape, 2), scores.reshape(shape), threshold)
+    truth = Truth(poses.instances, poses.skeleton, poses.annotations, size)
+    return CocoAP(truth, nms_threshold=None)(predictions).values["AP"]
 
 
 def measure(codec: Codec, poses: Poses, size: Size, conditions: Sequence[Condition], seed: int) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def settle(
         conditions: Those that apply.
     """
     folder = study / f"{name}-{identity({**config, 'source': source()})}"
-    if finished(folder):
+    if RunDir(folder).finished:
         return json.loads((folder / "result.json").read_text())
     start = time.perf_counter()
     found = measure(codec, poses, Size.parse(config["input_size"]), conditions, config["seed"])

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poserep.data import Instance, load_coco
+from poserep.data import load_coco
 from poserep.errors import InputError
 from poserep.files import file_hash, write_json
 from poserep.geometry import Align, Crop, Size, box_to_region, crop_matrix
-from poserep.instances import BOX_COVER
+from poserep.instances import BOX_COVER, Instance
 from poserep.skeleton import Skeleton
 
 Area = Literal["annotation", "box"]

@@ -1,0 +1,88 @@
+"""Sizes and defects of many image files, from their headers or by decoding them, several at a time."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from PIL import ExifTags, Image
+from rich.console import Console
+from rich.progress import track
+
+from poserep.data.decode import END, START, decode_image, read_bytes
+from poserep.errors import InputError
+
+# The mark near the end of a whole file, by its first two bytes.
+END_MARKS = {START: END, b"\x89P": b"IEND"}
+TAIL, CHUNK = 4096, 64
+
+ImageReader = Callable[[Path], np.ndarray]
+_T = TypeVar("_T")
+
+
+class ImageHeader(NamedTuple):
+    """The facts of an image file.
+
+    Attributes:
+        width: Width as stored, px; 0 if unknown.
+        height: Height as stored, px; 0 if unknown.
+        fault: Why the file cannot be read, or empty.
+        missing: Whether there is no such file.
+    """
+
+    width: int = 0
+    height: int = 0
+    fault: str = ""
+    missing: bool = False
+
+
+def read_header(path: Path, read: ImageReader | None = None) -> ImageHeader:
+    """Return the facts of an image file; with ``read`` all of it is decoded, else its header and end are looked at."""
+    if not path.is_file():
+        return ImageHeader(missing=True)
+    try:
+        if read:
+            height, width = read(path).shape[:2]
+        else:
+            with Image.open(path) as image:
+                width, height = image.size
+            if not _has_end(path):
+                # Something else may follow the image, or the end is missing.
+                decode_image(read_bytes(path), path)
+    except InputError as error:
+        return ImageHeader(fault=str(error))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return ImageHeader(fault=f"{type(error).__name__}: {error}")
+    return ImageHeader(width, height)
+
+
+def headers_of(paths: Iterable[Path], read: ImageReader | None = None) -> dict[Path, ImageHeader]:
+    """Return the facts of every file, each once; see `read_header`."""
+    unique = list(dict.fromkeys(paths))
+    return dict(zip(unique, in_threads(partial(read_header, read=read), unique, "images"), strict=True))
+
+
+def in_threads(function: Callable[[Path], _T], paths: Sequence[Path], what: str) -> list[_T]:
+    """Return a function's results for many files, in order, by several threads; a terminal shows the progress."""
+    chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
+    console = Console(stderr=True)
+    with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
+        done = pool.map(lambda chunk: [function(path) for path in chunk], chunks)
+        bar = track(done, what, len(chunks), console=console, transient=True, disable=not console.is_terminal)
+        return [result for chunk in bar for result in chunk]
+
+
+def orientation(path: Path) -> int:
+    """Return the EXIF orientation by which viewers turn an image: 1 for none; 5 to 8 exchange width and height."""
+    with Image.open(path) as image:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def _has_end(path: Path) -> bool:
+    with path.open("rb", buffering=0) as file:
+        mark = END_MARKS.get(file.read(2))
+        file.seek(-min(TAIL, path.stat().st_size), os.SEEK_END)
+        return mark is None or mark in file.read()

@@ -1,0 +1,134 @@
+"""The check of a configured data set: every rule on every split and on the detection file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from poserep.config import make
+from poserep.data.check import image_rules, person_rules, record_rules
+from poserep.data.check.findings import Finding, Rule, Section
+from poserep.data.check.image_headers import ImageHeader, ImageReader, headers_of
+from poserep.data.check.load_split import LoadedSplit, coco_file_of, load_split
+from poserep.data.check.person_rules import PersonArrays
+from poserep.data.coco_file import CocoFile, read_detections
+from poserep.data.from_config import is_labelled, root_of, skeleton_of, split_files, splits_of, truth_of
+from poserep.errors import InputError
+from poserep.skeleton import Skeleton
+
+UNUSABLE_SKELETON = Rule("skeleton that cannot be used", "mend data.skeleton; nothing else can be checked before")
+FILE = Rule("file missing", "set data.root or the file's own key to where it is")
+UNREADABLE = Rule("file that cannot be read", "copy or fetch it again")
+OTHER_KEYPOINTS = Rule(
+    "keypoints that are not the skeleton's", "set data.skeleton to the file's keypoints, in its order"
+)
+REFUSED = Rule("split that its loader refuses", "")
+METRIC = Rule("split that its metric refuses", "")
+
+
+def validate(cfg: Any, decode: ImageReader | None = None) -> list[Section]:
+    """Return all that is wrong with a data set.
+
+    Args:
+        cfg: The run's configuration.
+        decode: Reads images whole; None looks at their headers and ends only.
+    """
+    try:
+        skeleton = skeleton_of(cfg)
+    except InputError as error:
+        return [
+            Section(f"{cfg.data.name}: skeleton", findings=[Finding(UNUSABLE_SKELETON, "data.skeleton", str(error))])
+        ]
+    root = root_of(cfg)
+    return [section for split in splits_of(cfg) for section in _split(cfg, split, skeleton, root, decode)]
+
+
+def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageReader | None) -> Iterator[Section]:
+    """Yield the sections of a split: its persons and images, then the detections on these."""
+    files = split_files(cfg, root, split)
+    annotations, folder = files["annotations"], root / cfg.data[split].images
+    section = Section(f"{split}: {annotations}", bool(cfg.data.skip_invalid))
+    section.add(Finding(FILE, str(path), what) for what, path in files.items() if not path.is_file())
+    if not annotations.is_file():
+        yield section
+        return
+    try:
+        file = coco_file_of(cfg, root, split)
+    except InputError as error:
+        section.add([Finding(UNREADABLE, str(annotations), str(error))])
+        yield section
+        return
+    loaded = LoadedSplit()
+    if is_labelled(cfg):
+        loaded = load_split(cfg, split, skeleton, root)
+        section.notes.append(loaded.line("annotated"))
+    listed = [path for _, path in file.image_files(folder)] if file else [i.image for i in loaded.instances]
+    headers = headers_of(listed, decode)
+    section.notes.append(f"images: {len(headers)} in {folder}")
+    section.add(image_rules.image_files(headers))
+    # A reader of other files than photographs may cut them: sizes are those of what it returns.
+    known = headers if decode or not cfg.data.get("read") else {}
+    if file:
+        section.add(_listed(file, folder, skeleton, known, loaded))
+    elif loaded.instances:
+        persons = PersonArrays.of_instances(loaded.instances, known, skeleton.num_keypoints)
+        section.add(_persons(persons, skeleton, cut=False))
+    # A rule that is broken says more than the loader's refusal.
+    if loaded.refusal and not section.broken():
+        section.add([Finding(REFUSED, str(annotations), loaded.refusal)])
+    if split == "val" and loaded.instances:
+        section.add(_measured(cfg, loaded, skeleton, root, section.broken()))
+    yield section
+    if file and "detections" in files and files["detections"].is_file():
+        yield _detections(cfg, file, skeleton, root, files["detections"])
+
+
+def _listed(
+    file: CocoFile, folder: Path, skeleton: Skeleton, headers: dict[Path, ImageHeader], loaded: LoadedSplit
+) -> Iterator[Finding]:
+    """Yield what is wrong with a COCO-format file, in itself and against its images."""
+    yield from image_rules.image_entries(file)
+    yield from image_rules.image_sizes(file, folder, headers, bool(loaded.tally.mended["image sizes exchanged"]))
+    images = {int(record["id"]): record for record, _ in file.image_files(folder)}
+    yield from record_rules.annotation_ids(file, images)
+    try:
+        category = file.category(skeleton)
+    except InputError as error:
+        yield Finding(OTHER_KEYPOINTS, str(file.path), str(error).removeprefix(f"{file.path}: "))
+        return
+    records, malformed = record_rules.usable_annotations(file, images, category, skeleton.num_keypoints)
+    yield from malformed
+    yield from _persons(PersonArrays.of_records(records, images, skeleton.num_keypoints), skeleton, cut=True)
+
+
+def _persons(persons: PersonArrays, skeleton: Skeleton, cut: bool) -> Iterator[Finding]:
+    yield from person_rules.boxes_in_images(persons, cut)
+    yield from person_rules.areas_in_boxes(persons)
+    yield from person_rules.keypoints_in_images(persons, skeleton)
+    yield from person_rules.keypoint_counts(persons, skeleton)
+
+
+def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, broken: bool) -> Iterator[Finding]:
+    """Yield what keeps the metric from measuring the evaluated persons."""
+    try:
+        scorer = make(cfg.data.metric, truth_of(cfg, loaded.instances, skeleton, root))
+    except InputError as error:
+        if not broken:
+            yield Finding(METRIC, cfg.data.metric._target_.split(".")[-1], str(error))
+        return
+    if scorer.area == "annotation":
+        yield from person_rules.unscaled(loaded.instances)
+
+
+def _detections(cfg: Any, file: CocoFile, skeleton: Skeleton, root: Path, path: Path) -> Section:
+    section = Section(f"detections: {path}", bool(cfg.data.skip_invalid))
+    try:
+        records, category = read_detections(path), file.category(skeleton)
+    except InputError as error:
+        section.add([Finding(UNREADABLE, str(path), str(error))])
+        return section
+    loaded = load_split(cfg, "val", skeleton, root, "det")
+    section.notes.append(loaded.line("detected"))
+    section.add(record_rules.detections(records, {int(r["id"]) for r, _ in file.image_files(root)}, category))
+    if loaded.refusal and not section.broken():
+        section.add([Finding(REFUSED, str(path), loaded.refusal)])
+    return section

@@ -1,0 +1,129 @@
+"""The data that a configuration names: skeleton, files, persons and crops. Reading files takes no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poserep.config import DictConfig, OmegaConf, make
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.instances import Instance, Tally, Truth
+from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton
+
+if TYPE_CHECKING:
+    from poserep.data.dataset import PoseDataset
+
+# The keys of a split that are paths below the data's root.
+FILES = ("annotations", "heads")
+PATHS = (*FILES, "images")
+# The keys of `data` that are handed to those loaders that have them.
+OPTIONS = ("skip_invalid", "clip", "project")
+
+
+def skeleton_of(cfg: DictConfig) -> Skeleton:
+    """Return the skeleton that `data.skeleton` names: built-in, file or inline mapping."""
+    node = cfg.data.skeleton
+    if isinstance(node, str):
+        known = {skeleton.name: skeleton for skeleton in (COCO, CROWDPOSE, HUMAN4D, MPII)}
+        return known[node] if node in known else Skeleton.from_file(node)
+    category = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(category, dict)
+    return Skeleton.from_category({str(key): value for key, value in category.items()})
+
+
+def root_of(cfg: DictConfig) -> Path:
+    """Return the folder of the data; drawn data are drawn first, no more than ``trainer.limit`` takes."""
+    if not cfg.data.prepare:
+        return Path(cfg.data.root)
+    limit = cfg.trainer.get("limit")
+    fewer = {split: min(cfg.data.prepare[split], limit) for split in ("train", "val")} if limit else {}
+    return Path(make(cfg.data.prepare, **fewer))
+
+
+def split_files(cfg: DictConfig, root: Path, split: str = "val") -> dict[str, Path]:
+    """Return the files that define a split, by the name under which records list them."""
+    files = {key: root / cfg.data[split][key] for key in FILES if cfg.data[split].get(key)}
+    if split == "val" and cfg.data.detections:
+        files["detections"] = root / cfg.data.detections
+    return files
+
+
+def options_of(cfg: DictConfig) -> dict[str, Any]:
+    """Return the options of loading, those of `OPTIONS` that the configuration has."""
+    return {key: cfg.data[key] for key in OPTIONS if key in cfg.data}
+
+
+def is_labelled(cfg: DictConfig) -> bool:
+    """Tell whether the data set has annotated persons; test images have none."""
+    return bool(cfg.data.get("labelled", True))
+
+
+def splits_of(cfg: DictConfig) -> list[str]:
+    """Return the splits of the data set; one without labels has no persons to train on."""
+    return ["train", "val"] if is_labelled(cfg) else ["val"]
+
+
+def boxes_of(cfg: DictConfig) -> list[str]:
+    """Return the kinds of boxes to evaluate with, ``gt`` and/or ``det``.
+
+    Raises:
+        InputError: If the configuration asks for boxes that its data set does not have.
+    """
+    available = ["gt"] if is_labelled(cfg) else []
+    available += ["det"] if cfg.data.detections else []
+    unknown = [b for b in cfg.boxes or () if b not in available]
+    if unknown or not available:
+        raise InputError(
+            f"boxes={unknown or cfg.boxes} is not available for {cfg.data.name} (available: "
+            f"{', '.join(available) or 'none'}); set data.detections=FILE"
+        )
+    return list(cfg.boxes or available)
+
+
+def instances_of(
+    cfg: DictConfig, split: str, skeleton: Skeleton, root: Path, boxes: str = "gt", tally: Tally | None = None
+) -> list[Instance]:
+    """Return the persons of a split (``train`` or ``val``), or with ``boxes="det"`` the detections on its images."""
+    node = cfg.data[split]
+    paths = {key: root / node[key] for key in PATHS if node.get(key)}
+    if boxes == "det":
+        paths["detections"] = root / cfg.data.detections
+    return make(node, skeleton=skeleton, tally=tally, **options_of(cfg), **paths)
+
+
+def image_reader(cfg: DictConfig) -> Callable[[Path], np.ndarray]:
+    """Return the function that reads the data set's images, see `PoseDataset`."""
+    from poserep.data.decode import read_image
+
+    return make(cfg.data.read) if cfg.data.get("read") else read_image
+
+
+def dataset_of(cfg: DictConfig, instances: list[Instance], skeleton: Skeleton, augment: Any = None) -> PoseDataset:
+    """Return the crops of persons that a configuration describes."""
+    # Imported here, as everything else in this module does without torch.
+    from poserep.data.cache import ImageCache
+    from poserep.data.dataset import PoseDataset
+
+    options: dict[str, Any] = dict(cfg.data.get("crop") or {})
+    if cfg.trainer.get("cache"):
+        options["cache"] = ImageCache(Path(cfg.trainer.cache), cfg.trainer.cache_gb)
+    return PoseDataset(
+        instances,
+        skeleton,
+        Size.parse(cfg.input_size),
+        cfg.align,
+        augment,
+        seed=cfg.seed,
+        read=image_reader(cfg),
+        **options,
+    )
+
+
+def truth_of(cfg: DictConfig, instances: Sequence[Instance], skeleton: Skeleton, root: Path) -> Truth:
+    """Return what predictions for persons of the validation split are scored against."""
+    padding = (cfg.data.get("crop") or {}).get("padding", 1.25)
+    return Truth(instances, skeleton, root / cfg.data.val.annotations, Size.parse(cfg.input_size), padding)

@@ -1,0 +1,90 @@
+"""Values of JSON records, in which anything may stand: converted if they are what is expected, else None."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poserep.errors import InputError
+
+# Largest coordinate, px. No image is as wide, and its square is exact enough in single precision.
+FURTHEST = 1e6
+Box = tuple[float, float, float, float]
+
+
+class Invalid(Exception):
+    """A record that cannot be used.
+
+    Args:
+        reason: Two to five words under which a tally counts it, such as "without id".
+        message: Follows "annotation 7 " in an error.
+        remedy: What to do other than leaving the record out.
+    """
+
+    def __init__(self, reason: str, message: str, remedy: str = "mend the file") -> None:
+        super().__init__(message)
+        self.reason, self.message, self.remedy = reason, message, remedy
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Parse a JSON file; ``what`` names its kind in messages.
+
+    Raises:
+        InputError: If it is missing or not JSON.
+    """
+    if not path.is_file():
+        raise InputError(f"{what} {path} does not exist; set data.root (or the file's own key) to where it lies")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{what} {path} is not valid JSON: {error}") from error
+
+
+def as_integer(value: Any) -> int | None:
+    """Return a whole number of at most 64 bits, which may be written as 7.0, or None."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and -(2**63) <= value < 2**63 else None
+
+
+def as_number(value: Any, limit: float = math.inf) -> float | None:
+    """Return a finite number whose size is at most ``limit``, or None."""
+    values = as_numbers([value], limit)
+    return None if values is None else float(values[0])
+
+
+def as_numbers(values: Any, limit: float = math.inf) -> np.ndarray | None:
+    """Return a list of finite numbers whose sizes are at most ``limit`` as float64 (N,), or None."""
+    if not isinstance(values, list) or not all(type(v) in (int, float) for v in values):
+        return None
+    try:
+        numbers = np.array(values, np.float64)
+    except OverflowError:
+        return None
+    return numbers if np.isfinite(numbers).all() and (np.abs(numbers) <= limit).all() else None
+
+
+def as_box(record: Mapping[str, Any]) -> Box | None:
+    """Return the ``bbox`` of a record as x, y, width, height (px), or None if it is not four finite numbers."""
+    numbers = as_numbers(record.get("bbox"), FURTHEST)
+    if numbers is None or len(numbers) != 4:
+        return None
+    x, y, width, height = numbers.tolist()
+    return x, y, width, height
+
+
+def is_file_name(value: Any) -> bool:
+    """Tell whether a value is a text that can name a file."""
+    try:
+        return isinstance(value, str) and bool(value) and b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def abridged(value: Any, most: int = 60) -> str:
+    """Return a value's text for a message, cut after ``most`` characters."""
+    text = repr(value)
+    return text if len(text) <= most else text[:most] + "…"

@@ -1,0 +1,246 @@
+"""The loader of COCO-format annotations and detections of any skeleton: every record is returned or counted."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poserep.data.coco_file import read_coco, read_detections
+from poserep.data.json_fields import (
+    FURTHEST,
+    Box,
+    Invalid,
+    abridged,
+    as_box,
+    as_integer,
+    as_number,
+    as_numbers,
+)
+from poserep.data.loaders.clip import Clip, check_clip, clip_box
+from poserep.data.loaders.listed_images import ImageEntry, ListedImages
+from poserep.errors import InputError
+from poserep.instances import Instance, Tally
+from poserep.skeleton import Skeleton
+
+# Longest side of a box, px, around which no crop can be made any more.
+SMALLEST_SIDE = 1e-3
+
+
+def load_coco(
+    annotations: str | Path,
+    images: str | Path,
+    skeleton: Skeleton,
+    detections: str | Path | None = None,
+    skip_invalid: bool = False,
+    tally: Tally | None = None,
+    clip: Clip = "exact",
+) -> list[Instance]:
+    """Read persons from a COCO-format annotation file.
+
+    With annotated boxes: every person with a labelled keypoint that is no crowd, its box cut to the image. With a
+    detection file: every box on the annotation file's images, uncut and without keypoints; the annotation file may then
+    be one of test images (``image_info_test-dev2017.json``), which has neither annotations nor keypoints.
+
+    Args:
+        annotations: JSON with ``images``, ``annotations`` and ``categories``.
+        images: Folder that the images' file names are relative to.
+        skeleton: The keypoints of the persons' category, in order.
+        detections: COCO result file with ``image_id``, ``category_id``, ``bbox``, ``score``; None takes the
+            annotated boxes.
+        skip_invalid: Leave out persons that cannot be used instead of refusing the file.
+        tally: Counts every annotation or detection, as taken or by the reason for which it was left out.
+        clip: How annotated boxes are cut: ``exact``, ``none``, or as published code does, which also leaves out persons
+            whose annotated area is 0: ``hrnet``, ``dark``. See `poserep.data.loaders.clip.clip_box`.
+
+    Raises:
+        InputError: If a file is missing or malformed, the skeleton does not fit, nobody is left, or a person cannot be
+            used: a box without area, keypoints that are no numbers, an image that is not listed, an id that repeats.
+    """
+    return CocoLoader(annotations, images, skeleton, skip_invalid, tally, clip).load(detections)
+
+
+class CocoLoader:
+    """Reads the records of one file, see `load_coco`. Subclasses override what a data set does differently."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        folder: str | Path,
+        skeleton: Skeleton,
+        skip_invalid: bool = False,
+        tally: Tally | None = None,
+        clip: Clip = "exact",
+    ) -> None:
+        check_clip(clip)
+        self.file, self.skeleton, self.skip_invalid, self.clip = read_coco(path), skeleton, skip_invalid, clip
+        self.tally = Tally() if tally is None else tally
+        self.images = ListedImages(self.file, Path(folder), self.tally)
+        self.sizes: dict[int, tuple[float, float]] = {}
+        self.ids: set[int] = set()
+        self.category = 0
+
+    def area(self, annotation: Mapping[str, Any], box: Box) -> float:
+        """Return a person's area, square px, or 0 if it is unknown; ``box`` is the annotated one, not cut, image px."""
+        if annotation.get("area") is None:
+            return 0.0
+        area = as_number(annotation["area"], FURTHEST**2)
+        if area is None or area < 0:
+            raise Invalid("with an area that is none", f"has the area {abridged(annotation['area'])}")
+        return area
+
+    def ignored(self, annotation: Mapping[str, Any]) -> bool:
+        """Tell whether the evaluation ignores a person for another reason than being a crowd or unlabelled."""
+        return False
+
+    def size(self, entry: ImageEntry) -> tuple[float, float]:
+        """Return the width and height of an image, px.
+
+        Raises:
+            Invalid: If the annotation file does not say them.
+        """
+        width, height = as_number(entry.width, FURTHEST), as_number(entry.height, FURTHEST)
+        if width is None or height is None or min(width, height) <= 0:
+            raise Invalid(
+                "on images without size",
+                f"is on image {entry.id}, of which the file has no size: {abridged((entry.width, entry.height))}",
+            )
+        return width, height
+
+    def load(self, detections: str | Path | None) -> list[Instance]:
+        """Return the annotated persons, or the boxes of a detection file, see `load_coco`."""
+        path = self.file.path
+        if detections is None:
+            if self.file.annotations is None:
+                raise InputError(
+                    f"{path} lists no annotations, as test sets do; give a detection file: data.detections"
+                )
+            self.category = self.file.category(self.skeleton, need_keypoints=True)
+            instances = self._take(self.file.annotations, self._person, f"{path}: annotation")
+            if not instances:
+                raise InputError(f"{path}: no person with labelled keypoints ({self.tally.line()})")
+            return instances
+        self.category = self.file.category(self.skeleton)
+        instances = self._take(read_detections(detections), self._detection, f"{detections}: detection")
+        if not instances:
+            raise InputError(
+                f"{detections}: no detection of category {self.category} lies on an image of the annotation file "
+                f"({self.tally.line()})"
+            )
+        return instances
+
+    def _take(self, records: Iterable[Any], read: Callable[[int, Any], Instance | str], what: str) -> list[Instance]:
+        """Read all records; ``read`` returns an instance, or the reason for which a record is left out as a rule."""
+        instances: list[Instance] = []
+        for row, record in enumerate(records):
+            try:
+                if not isinstance(record, dict):
+                    raise Invalid("that are no records", f"is no record but {abridged(record)}")
+                result = read(row, record)
+            except Invalid as error:
+                if not self.skip_invalid:
+                    key = record.get("id", row) if isinstance(record, dict) else row
+                    raise InputError(
+                        f"{what} {abridged(key)} {error.message}; {error.remedy}, or set data.skip_invalid=true to "
+                        "leave such persons out"
+                    ) from None
+                result = error.reason
+            if isinstance(result, str):
+                self.tally.left_out[result] += 1
+            else:
+                instances.append(result)
+        self.tally.taken += len(instances)
+        return instances
+
+    def _person(self, _: int, annotation: dict[str, Any]) -> Instance | str:
+        if "category_id" not in annotation:
+            raise Invalid("without category", "has no category_id")
+        if annotation["category_id"] != self.category:
+            return "of other categories"
+        crowd = annotation.get("iscrowd", 0)
+        if crowd not in (0, 1):
+            raise Invalid(
+                "with an iscrowd that is none", f"has the iscrowd {abridged(crowd)}, which is neither 0 nor 1"
+            )
+        if crowd:
+            return "crowds"
+        if self.ignored(annotation):
+            return "that the evaluation ignores"
+        keypoints = self._keypoints(annotation)
+        weight = (keypoints[:, 2] > 0).astype(np.float32)
+        if not weight.any():
+            return "without labelled keypoints"
+        entry, box = self.images.find(annotation.get("image_id")), _box(annotation)
+        area, published = self.area(annotation, box), self.clip in ("hrnet", "dark")
+        if published and annotation.get("area") is not None and area <= 0:
+            return "without area by the papers' code"
+        cut = clip_box(box, *self._size(entry), self.clip)
+        if cut is None or max(cut[2:]) < SMALLEST_SIDE:
+            if published:
+                return "without area by the papers' code"
+            raise _no_area(box, " inside its image")
+        key = as_integer(annotation.get("id"))
+        if key is None:
+            raise Invalid("without id", "has no id that is a whole number", "number the annotations")
+        if key in self.ids:
+            raise Invalid("with an id that repeats", "has the id of another annotation", "number the annotations anew")
+        self.ids.add(key)
+        return Instance(
+            entry.path, entry.id, key, np.array(cut), keypoints[:, :2].astype(np.float32), weight, area=area
+        )
+
+    def _detection(self, row: int, detection: dict[str, Any]) -> Instance | str:
+        lacking = sorted({"image_id", "category_id", "bbox", "score"} - detection.keys())
+        if lacking:
+            raise Invalid("that lack fields", f"has no {lacking}; is it a COCO result file?")
+        if detection["category_id"] != self.category:
+            return "of other categories"
+        if detection["image_id"] not in self.images:
+            return "on images that are not listed"
+        entry, box, score = self.images.find(detection["image_id"]), _box(detection), as_number(detection["score"])
+        if min(box[2:]) <= 0 or max(box[2:]) < SMALLEST_SIDE:
+            raise _no_area(box)
+        if score is None:
+            raise Invalid("without score", f"has the score {abridged(detection['score'])}, which is no number")
+        joints = self.skeleton.num_keypoints
+        unlabelled = np.zeros((joints, 2), np.float32), np.zeros(joints, np.float32)
+        return Instance(entry.path, entry.id, row, np.array(box), *unlabelled, score=score)
+
+    def _size(self, entry: ImageEntry) -> tuple[float, float]:
+        if self.clip == "none":
+            return 0.0, 0.0
+        if entry.id not in self.sizes:
+            self.sizes[entry.id] = self.size(entry)
+        return self.sizes[entry.id]
+
+    def _keypoints(self, annotation: Mapping[str, Any]) -> np.ndarray:
+        """Return the keypoints as float64 (K, 3): x and y in image px, visibility."""
+        given, joints = annotation.get("keypoints", []), self.skeleton.num_keypoints
+        if not isinstance(given, list) or len(given) != 3 * joints:
+            what = f"{len(given)} keypoint numbers" if isinstance(given, list) else f"the keypoints {abridged(given)}"
+            raise Invalid(
+                "with keypoints of another skeleton",
+                f"has {what}; skeleton {self.skeleton.name!r} needs 3 for each of its {joints} keypoints",
+            )
+        values = as_numbers(given, FURTHEST)
+        if values is None:
+            raise Invalid(
+                "with keypoints that are no numbers", f"has keypoints that are not finite numbers up to {FURTHEST:g}"
+            )
+        return values.reshape(-1, 3)
+
+
+def _box(record: Mapping[str, Any]) -> Box:
+    box = as_box(record)
+    if box is None:
+        raise Invalid(
+            "without a box of four numbers",
+            f"has no bbox [x, y, width, height] of finite numbers up to {FURTHEST:g}, but "
+            f"{abridged(record.get('bbox'))}",
+        )
+    return box
+
+
+def _no_area(box: Box, where: str = "") -> Invalid:
+    sides = [round(v, 2) for v in box]
+    return Invalid("with a box without area", f"has a box without area{where}, [x, y, w, h] = {sides}")

@@ -1,0 +1,79 @@
+"""The loader of CrowdPose (Li et al. 2019): 14 joints of people who cover each other."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from poserep.data.json_fields import Box, Invalid
+from poserep.data.loaders.clip import Clip
+from poserep.data.loaders.coco import CocoLoader
+from poserep.data.loaders.listed_images import ImageEntry
+from poserep.instances import BOX_COVER, Instance, Tally
+from poserep.skeleton import Skeleton
+
+
+def load_crowdpose(
+    annotations: str | Path,
+    images: str | Path,
+    skeleton: Skeleton,
+    detections: str | Path | None = None,
+    skip_invalid: bool = False,
+    tally: Tally | None = None,
+    clip: Clip = "exact",
+) -> list[Instance]:
+    """Read persons from CrowdPose's files, which differ from COCO's in four things.
+
+    The head may be called ``top_head``. Persons with only the head or neck labelled have ``num_keypoints`` 0 there, and
+    are left out: the evaluation ignores them. There are no areas: a person's is 0.53 of the annotated box, as in the
+    evaluation of ``crowdposetools``. An early release exchanges the widths and heights of images: where an image file
+    exists, its header decides.
+
+    The arguments and errors are those of `load_coco`; an image file of another size than the annotations say is an
+    error too. The files are ``mmpose_crowdpose_*.json`` or ``crowdpose_*.json``, and for detected boxes such as
+    ``det_for_crowd_test_0.1_0.5.json`` of YOLOv3.
+    """
+    return CrowdPoseLoader(annotations, images, skeleton, skip_invalid, tally, clip).load(detections)
+
+
+class CrowdPoseLoader(CocoLoader):
+    """CrowdPose's differences, see `load_crowdpose`."""
+
+    def area(self, annotation: Mapping[str, Any], box: Box) -> float:
+        """Return 0.53 of the box, square px; see `CocoLoader.area`."""
+        return BOX_COVER * max(0.0, box[2]) * max(0.0, box[3])
+
+    def ignored(self, annotation: Mapping[str, Any]) -> bool:
+        """Tell whether ``num_keypoints``, which counts neither head nor neck, is 0; see `CocoLoader.ignored`."""
+        return annotation.get("num_keypoints") == 0
+
+    def size(self, entry: ImageEntry) -> tuple[float, float]:
+        """Return the width and height of an image, px, exchanged if its file has them the other way round.
+
+        Raises:
+            Invalid: If the annotations have no size, or another one than the file.
+        """
+        width, height = super().size(entry)
+        true = stored_size(entry.path)
+        if true in (None, (width, height)):
+            return width, height
+        if true == (height, width):
+            self.tally.mended["image sizes exchanged"] += 1
+            return height, width
+        raise Invalid(
+            "on images of another size",
+            f"is on {entry.path}, which is {true[0]} px wide and {true[1]} high where the annotations say "
+            f"{width:g} and {height:g}",
+            "take the data set's own image",
+        )
+
+
+def stored_size(path: Path) -> tuple[int, int] | None:
+    """Return the width and height (px) in an image file's header, whatever its EXIF orientation, or None."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.size
+    # Whoever decodes the pixels reports what is wrong with the file.
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None

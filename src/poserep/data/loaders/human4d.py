@@ -1,0 +1,242 @@
+"""The loader of HUMAN4D (Chatzitofis et al. 2020), single-person depth part: 3D poses projected into four views."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any, get_args
+
+import numpy as np
+
+from poserep.data.json_fields import Invalid, abridged
+from poserep.data.loaders.human4d_cameras import CROPPED, DepthCamera, Projection, read_intrinsics
+from poserep.errors import InputError
+from poserep.instances import Instance, Tally
+from poserep.skeleton import HUMAN4D, Skeleton
+
+DEVICES = ("M72e", "M72h", "M72i", "M72j")
+# The positions of the skeleton's joints among all of VICON's.
+VICON_JOINTS = np.array([0, 2, 5, 8, 10, 11, 12, 16, 17, 18, 21, 22, 23, 25, 27, 28, 29, 31])
+_WHOLE = np.array([0.0, 0.0, CROPPED.width, CROPPED.height])
+# Largest coordinate, mm: nobody stands a kilometre from the origin.
+_FARTHEST = 1e6
+
+# Names of folders have at most 255 bytes, which hold 60 characters of any alphabet.
+_LINE = re.compile(r"([0-9]{1,9})\s+([^\s/\\\0]{1,60})\s+([^\s/\\\0]{1,60})")
+
+
+def load_human4d(
+    annotations: str | Path,
+    images: str | Path,
+    skeleton: Skeleton,
+    devices: Sequence[str] = DEVICES,
+    project: Projection = "exact",
+    depth_file: str = "{frame}_{device}_depth_*.pgm",
+    pose_file: str = "{frame}.npy",
+    skip_invalid: bool = False,
+    tally: Tally | None = None,
+) -> list[Instance]:
+    """Read the views of listed frames; each device's view of a frame is a sample of its own, as in the study.
+
+    Below ``images``: ``device_repository.json`` (`read_intrinsics`), ``<subject>/pose/<device>.extrinsics``
+    (`DepthCamera.read`), ``<subject>/offsets.txt`` (lines "recording offset"), ``<subject>/<recording>/Dump/depth`` and
+    ``.../gposes3d`` with one file per frame: depth images (`read_depth`), and poses (1, joints, 3) of the whole VICON
+    skeleton in mm, of whose joints the 18 of the study are taken.
+
+    Frame numbers of the list are those of depth images, which start ``offset`` frames before the poses ("RGBD frame
+    skip"): depth image n shows pose n - offset. A recording that ``offsets.txt`` does not name has offset 0, as in the
+    study's code.
+
+    Keypoints are px of the 320x160 image that `read_depth` returns. Joints behind the camera or outside that image have
+    weight 0; views without any other joint are left out. Boxes cover the image, the head length is the distance from
+    neck to head (0 if one of them is not in view), and each view counts as an image.
+
+    Args:
+        annotations: List file (``training.txt``), lines "frame subject recording".
+        images: Root folder of the data set.
+        skeleton: `poserep.skeleton.HUMAN4D`, or one with the same keypoints.
+        devices: Cameras whose views are taken.
+        project: Where pixels lie: ``exact``, or ``published`` as in the study's code, see `DepthCamera.pixels`.
+        depth_file: Pattern of the depth images' names, "*" for any text. Frame numbers may be padded by zeros.
+        pose_file: Pattern of the poses' names, without a device.
+        skip_invalid: Leave out views whose list line, pose or depth image is missing or malformed instead of refusing
+            the list.
+        tally: Counts the views taken, left out and mended.
+
+    Raises:
+        InputError: If the calibration or the list is missing or malformed, the skeleton does not fit, or a view is
+            invalid and ``skip_invalid`` does not leave it out.
+    """
+    if project not in get_args(Projection):
+        raise InputError(f"project={project!r} is not one of {get_args(Projection)}")
+    if skeleton.names != HUMAN4D.names:
+        raise InputError(f"skeleton {skeleton.name!r} does not have HUMAN4D's keypoints; set data.skeleton=human4d")
+    for pattern, fields in ((depth_file, ["device", "frame"]), (pose_file, ["frame"])):
+        if sorted(re.findall(r"{(.*?)}", pattern)) != fields:
+            raise InputError(f"{pattern!r} must name each of {fields} once in braces, and nothing else")
+    path, root = Path(annotations), Path(images)
+    sieve = _Sieve(skip_invalid, Tally() if tally is None else tally)
+    intrinsics = read_intrinsics(root / "device_repository.json", devices)
+    views: dict[int, Instance] = {}
+    cameras: dict[str, list[DepthCamera]] = {}
+    for (subject, recording), listed in _listed(path, len(devices), sieve).items():
+        dump = root / subject / recording / "Dump"
+        if sieve(len(listed) * len(devices), _recording, path, dump) is None:
+            continue
+        if subject not in cameras:
+            folder = root / subject / "pose"
+            cameras[subject] = [DepthCamera.read(folder / f"{d}.extrinsics", intrinsics[d]) for d in devices]
+        offset = _offset(root / subject / "offsets.txt", recording, sieve.tally)
+        pose_of = _files(dump / "gposes3d", pose_file, ("",))
+        depth_of = _files(dump / "depth", depth_file, devices)
+        kept = []
+        for number, frame in listed:
+            pose = sieve(len(devices), _pose, pose_of, dump / "gposes3d" / pose_file, frame - offset)
+            if pose is not None:
+                kept.append((number, frame, pose))
+        if not kept:
+            continue
+        poses = np.stack([pose for _, _, pose in kept])
+        for view, (device, camera) in enumerate(zip(devices, cameras[subject], strict=True)):
+            xy, seen = camera.pixels(poses, project)
+            heads = _head_lengths(xy, seen, skeleton)
+            for row, (number, frame, _) in enumerate(kept):
+                image = sieve(1, _depth_image, depth_of, dump / "depth" / depth_file, device, frame)
+                if image is not None and seen[row].any():
+                    key = number * len(devices) + view
+                    person = xy[row].astype(np.float32), seen[row].astype(np.float32)
+                    views[key] = Instance(image, key, key, _WHOLE, *person, head=float(heads[row]))
+                elif image is not None:
+                    sieve.tally.left_out["no joint in the image"] += 1
+    if not views:
+        raise InputError(f"list {path} gives no view of anybody ({sieve.tally.line()})")
+    sieve.tally.taken += len(views)
+    return [views[key] for key in sorted(views)]
+
+
+@dataclass
+class _Sieve:
+    """Leaves out or refuses what is invalid."""
+
+    skip_invalid: bool
+    tally: Tally
+
+    def __call__(self, views: int, read: Callable[..., Any], *args: Any) -> Any:
+        """Return ``read(*args)``, or None after counting ``views`` views if it is invalid and left out."""
+        try:
+            return read(*args)
+        except Invalid as error:
+            if not self.skip_invalid:
+                raise InputError(
+                    f"{error.message}; {error.remedy}, or set data.skip_invalid=true to leave such views out"
+                ) from error
+            self.tally.left_out[error.reason] += views
+            return None
+
+
+def _listed(path: Path, views: int, sieve: _Sieve) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """Return (number of the line from 0, frame) of every listed frame, by (subject, recording)."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"list {path} cannot be read ({error}); HUMAN4D needs one of lines 'frame subject recording' for each split"
+        ) from error
+    frames: dict[tuple[str, str], dict[int, int]] = {}
+    for number, line in enumerate(line for line in lines if line.strip()):
+        entry = sieve(views, _entry, path, number, line)
+        if entry is None:
+            continue
+        frame, *recording = entry
+        if frames.setdefault(tuple(recording), {}).setdefault(frame, number) != number:
+            sieve.tally.left_out["listed before"] += views
+    return {recording: [(n, f) for f, n in listed.items()] for recording, listed in frames.items()}
+
+
+def _entry(path: Path, number: int, line: str) -> tuple[int, str, str]:
+    match = _LINE.fullmatch(line.strip())
+    if not match:
+        raise Invalid(
+            "malformed list line",
+            f"list {path}: entry {number + 1}, {abridged(line)}, is not 'frame subject recording'",
+        )
+    return int(match[1]), match[2], match[3]
+
+
+def _recording(path: Path, dump: Path) -> Path:
+    if not dump.is_dir():
+        raise Invalid("no recording", f"list {path} names {dump}, which does not exist", "check data.root")
+    return dump
+
+
+def _offset(path: Path, recording: str, tally: Tally) -> int:
+    try:
+        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}); HUMAN4D has one of lines 'recording offset' for each subject"
+        ) from error
+    offset = next((line[1:] for line in lines if line and line[0] == recording), None)
+    if offset is None:
+        tally.mended["recording without offset, taken as 0"] += 1
+        return 0
+    if not offset or not re.fullmatch(r"[+-]?[0-9]{1,9}", offset[0]):
+        raise InputError(f"{path}: the offset of {recording} is {offset[:1]}, not a whole number of frames")
+    return int(offset[0])
+
+
+def _files(folder: Path, pattern: str, devices: Sequence[str]) -> dict[tuple[str, int], Path]:
+    """Return a folder's files by (device, frame), none if there is no folder."""
+    names = re.escape(pattern).replace(r"\{frame\}", "(?P<frame>[0-9]{1,9})").replace(r"\*", ".*")
+    shape = re.compile(names.replace(r"\{device\}", f"(?P<device>{'|'.join(map(re.escape, devices))})"))
+    files: dict[tuple[str, int], Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if match := shape.fullmatch(path.name):
+            key = match.groupdict().get("device") or "", int(match["frame"])
+            if key in files:
+                raise InputError(
+                    f"{folder}: {files[key].name} and {path.name} are both frame {key[1]}; remove one of them"
+                )
+            files[key] = path
+    return files
+
+
+def _pose(files: dict[tuple[str, int], Path], names: Path, frame: int) -> np.ndarray:
+    path = files.get(("", frame))
+    if path is None:
+        raise Invalid("no pose", f"pose {names} of frame {frame} does not exist", "check data.root and offsets.txt")
+    try:
+        with path.open("rb") as file:
+            pose = np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, MemoryError, TokenError) as error:
+        raise Invalid("unreadable pose", f"pose {path} cannot be read ({error})", "copy it again") from error
+    if pose.dtype.kind not in "fiu" or pose.ndim != 3 or pose.shape[2] != 3:
+        raise Invalid("malformed pose", f"pose {path} is no array of numbers (people, joints, 3)", "copy it again")
+    if pose.shape[0] != 1 or pose.shape[1] <= VICON_JOINTS.max():
+        raise Invalid(
+            "not one person of all joints",
+            f"pose {path} has {pose.shape[0]} people of {pose.shape[1]} joints, not one of at least "
+            f"{VICON_JOINTS.max() + 1}",
+            "list recordings of single persons only",
+        )
+    joints = pose[0, VICON_JOINTS].astype(np.float64)
+    if not (np.abs(joints) < _FARTHEST).all():
+        raise Invalid("impossible pose", f"pose {path} has joints that are not numbers, or farther than 1 km")
+    return joints
+
+
+def _depth_image(files: dict[tuple[str, int], Path], names: Path, device: str, frame: int) -> Path:
+    path = files.get((device, frame))
+    if path is None:
+        raise Invalid(
+            "no depth image",
+            f"depth image {names} of device {device}, frame {frame} does not exist",
+            "check data.root and depth_file",
+        )
+    return path
+
+
+def _head_lengths(xy: np.ndarray, seen: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    ends = [skeleton.names.index("neck"), skeleton.names.index("head")]
+    return np.linalg.norm(xy[:, ends[0]] - xy[:, ends[1]], axis=-1) * seen[:, ends].all(1)

@@ -1,0 +1,146 @@
+"""Draw the synthetic data set in COCO's format: pictures in parallel, annotations in one order."""
+
+import hashlib
+import os
+import sys
+from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from poserep.data.synthetic.annotate import PERSON, DrawnPerson, coco_annotation
+from poserep.data.synthetic.detector import detect
+from poserep.data.synthetic.files import DRAWING_VERSION, check_counts, check_level, once, write_jpeg, write_packed
+from poserep.data.synthetic.parallel import in_order, pool_of
+from poserep.data.synthetic.scene import LEVELS, draw_image
+from poserep.data.synthetic.world import Rng
+from poserep.errors import InputError
+
+_SPLITS = ("train", "val")
+# Sets the detector's random numbers apart from the pictures'.
+_DETECTOR = 7919
+
+_Record = tuple[int, int, list[DrawnPerson]]
+
+
+def _counted(record: _Record) -> int:
+    return sum(person.labelled > 0 for person in record[2])
+
+
+@dataclass(frozen=True)
+class _Split:
+    """One split of the set in ``root``; what is drawn depends on seed, level, split and index alone."""
+
+    root: Path
+    level: str
+    seed: int
+    split: int
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images" / _SPLITS[self.split]
+
+    def rng(self, index: int, *more: int) -> Rng:
+        return np.random.default_rng([self.seed, self.split, index, LEVELS.index(self.level), *more])
+
+    def draw(self, index: int, people: int | None = None) -> _Record:
+        """Draw and store one picture; return its width, height and people."""
+        drawn = draw_image(self.rng(index), self.level, people)
+        write_jpeg(self.images / f"{index:06d}.jpg", drawn)
+        height, width = drawn.image.shape[:2]
+        return width, height, drawn.people
+
+    def draw_fewer(self, index: int, record: _Record, missing: int) -> _Record | None:
+        """Redraw a picture with so few people that exactly ``missing`` of them count; None if no number does."""
+        fewer = (self.draw(index, people) for people in range(len(record[2]), 0, -1))
+        return next((record for record in fewer if _counted(record) == missing), None)
+
+    def annotate(
+        self, count: int, pool: ProcessPoolExecutor | None, workers: int, progress: Progress
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Draw until exactly ``count`` people are labelled; return images and annotations as COCO's files have them."""
+        self.images.mkdir(parents=True)
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        labelled = 0
+        task = progress.add_task(f"{self.level} {_SPLITS[self.split]}", total=count, rate=0.0)
+
+        def missing() -> int:
+            return count - labelled
+
+        for index, drawn in enumerate(in_order(pool, self.draw, workers, missing)):
+            record = drawn if _counted(drawn) <= missing() else self.draw_fewer(index, drawn, missing())
+            if record is None:
+                continue
+            width, height, people = record
+            images.append({"id": index + 1, "file_name": f"{index:06d}.jpg", "width": width, "height": height})
+            for person in people:
+                annotations.append(coco_annotation(person, index + 1, len(annotations) + 1))
+            labelled += _counted(record)
+            rate = len(images) / max(progress.tasks[task].elapsed or 0.0, 1e-3)
+            progress.update(task, completed=labelled, rate=rate)
+        return {"images": images, "annotations": annotations}
+
+    def detections(self, content: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Return what a pretended detector finds."""
+        of_image = defaultdict(list)
+        for annotation in content["annotations"]:
+            of_image[annotation["image_id"]].append(annotation)
+        pairs = ((image, self.rng(image["id"], _DETECTOR)) for image in content["images"])
+        return [result for image, rng in pairs for result in detect(rng, image, of_image[image["id"]])]
+
+
+def _fill(level: str, counts: tuple[int, int], seed: int, workers: int, folder: Path) -> dict[str, Any]:
+    rate = TextColumn("{task.fields[rate]:.0f} images/s")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    print(f"drawing {sum(counts)} people, once ...", file=sys.stderr, flush=True)
+    files: dict[str, Any] = {}
+    splits = [_Split(folder, level, seed, split) for split in range(len(_SPLITS))]
+    with pool_of(workers) as pool, Progress(*columns, transient=True) as progress:
+        for split, name, count in zip(splits, _SPLITS, counts, strict=True):
+            content = split.annotate(count, pool, max(1, workers), progress)
+            info = {"description": f"synthetic people, {level}"}
+            files[f"{name}.json"] = {"info": info, **content, "categories": [PERSON]}
+            if name == "val":
+                files["val_detections.json"] = split.detections(content)
+    # Only now have all workers stopped: pictures drawn ahead of the last one needed can be taken away.
+    for split, name in zip(splits, _SPLITS, strict=True):
+        needed = {image["file_name"] for image in files[f"{name}.json"]["images"]}
+        for path in split.images.iterdir():
+            if path.name not in needed:
+                path.unlink()
+    written = {name: write_packed(folder / "annotations" / name, content) for name, content in files.items()}
+    sums = {name: hashlib.sha256(data).hexdigest() for name, data in written.items()}
+    train, val = counts
+    return {"level": level, "train": train, "val": val, "seed": seed, "version": DRAWING_VERSION, "sha256": sums}
+
+
+def generate(
+    root: str | Path, level: str = "easy", train: int = 4000, val: int = 1000, seed: int = 0, workers: int | None = None
+) -> Path:
+    """Write the data set once (a second call returns at once) and return its folder.
+
+    The folder holds ``annotations/{train,val,val_detections}.json``, ``images/{train,val}/*.jpg`` and ``done.json``.
+
+    Args:
+        root: Folder that holds all generated data sets; made if missing.
+        level: "easy" (one clear person per picture) or "hard" (crowds, occlusion, clutter).
+        train: Exact number of people with keypoints in the training split.
+        val: Exact number of people with keypoints in the validation split.
+        seed: Seed of every choice; the same arguments give the same bytes.
+        workers: Processes; 0 or 1 stay in this one, None takes one per core. No byte depends on it.
+
+    Raises:
+        InputError: If an argument is out of range.
+    """
+    check_level(level)
+    check_counts(seed, train=train, val=val)
+    if workers is not None and workers < 0:
+        raise InputError(f"workers={workers} must be at least 0, or None for one process per core")
+    processes = os.cpu_count() or 1 if workers is None else workers
+    return once(root, f"{level}-{train}-{val}-s{seed}", partial(_fill, level, (train, val), seed, processes))

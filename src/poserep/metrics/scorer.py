@@ -1,0 +1,130 @@
+"""The interface of scorers: predictions in, named values out, and the same values for resampled images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from poserep.errors import InputError
+from poserep.instances import Truth
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predicted keypoints of some instances.
+
+    Attributes:
+        index: (N,) int64, positions in the truth's instances, ascending and each at most once.
+        xy: (N, K, 2) float32, image px.
+        score: (N, K) float32.
+        threshold: Joints count in a person's score if their own score is above it. It belongs to the definition of
+            the scores: other scores have another.
+    """
+
+    index: np.ndarray
+    xy: np.ndarray
+    score: np.ndarray
+    threshold: float = 0.0
+
+    def take(self, rows: Any) -> "Predictions":
+        """Return the predictions in some rows: positions, a mask or a slice."""
+        return replace(self, index=self.index[rows], xy=self.xy[rows], score=self.score[rows])
+
+
+class Scores(NamedTuple):
+    """What a scorer gives.
+
+    Attributes:
+        values: By name.
+        diagnosis: Why values are surprising, such as an AP of 0 or -1; empty if nothing is.
+    """
+
+    values: dict[str, float]
+    diagnosis: str = ""
+
+
+class Resampler(Protocol):
+    """A scorer of fixed predictions, ready to be evaluated on many resamples of the images.
+
+    Attributes:
+        images: (I,) ids of the evaluated images, ascending.
+    """
+
+    images: np.ndarray
+
+    def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return named values (B,) for weights (B, I), how often each image counts; all ones give the plain values."""
+
+
+class Scorer:
+    """Scores predictions against a truth.
+
+    Args:
+        truth: What to score against.
+
+    Attributes:
+        columns: Names of the values that tables show; the first one selects checkpoints.
+        lower: Names of the values of which less is better.
+        area: Whose area scales distances, ``annotation`` or ``box``; empty where none does.
+    """
+
+    columns: tuple[str, ...] = ()
+    lower: frozenset[str] = frozenset()
+    area: str = ""
+
+    def __init__(self, truth: Truth) -> None:
+        self.truth = truth
+
+    def __call__(self, predictions: Predictions) -> Scores:
+        """Score predictions.
+
+        Raises:
+            InputError: If they cannot be scored against this truth.
+        """
+        raise NotImplementedError
+
+    def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
+        """Prepare predictions for resampling of the images, for the bootstrap.
+
+        Args:
+            predictions: To score.
+            names: The values to compute, which can save much time; None computes all.
+
+        Raises:
+            InputError: If this scorer cannot resample.
+        """
+        raise InputError(f"{type(self).__name__} cannot be resampled")
+
+
+class SumScorer(Scorer):
+    """A scorer whose values are functions of sums over persons: `sums` and `finish` define it."""
+
+    def sums(self, predictions: Predictions) -> np.ndarray:
+        """Return what each person adds, (N, M)."""
+        raise NotImplementedError
+
+    def finish(self, totals: np.ndarray) -> dict[str, np.ndarray]:
+        """Return named values (B,) of totals (B, M) over persons; NaN where there is nothing to measure."""
+        raise NotImplementedError
+
+    def __call__(self, predictions: Predictions) -> Scores:
+        """See `Scorer`; values are NaN where there is nothing to measure."""
+        totals = self.sums(predictions).sum(0, keepdims=True)
+        return Scores({name: float(values[0]) for name, values in self.finish(totals).items()})
+
+    def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
+        """See `Scorer.resampler`."""
+        return _SumResampler(self, predictions)
+
+
+class _SumResampler:
+    def __init__(self, scorer: SumScorer, predictions: Predictions) -> None:
+        self.images, which = np.unique(scorer.truth.instances.image_id[predictions.index], return_inverse=True)
+        persons = scorer.sums(predictions)
+        self.per_image = np.zeros((len(self.images), persons.shape[1]))
+        np.add.at(self.per_image, which, persons)
+        self.finish = scorer.finish
+
+    def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        return self.finish(weights @ self.per_image)

@@ -1,0 +1,100 @@
+"""Multiply-accumulates of a network, and all of its counts as results record them."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from poserep.models.cost.parameters import parameters, parts, table_elements, training_only
+from poserep.models.model import PoseNet
+
+
+def summary(net: PoseNet, height: int, width: int) -> dict[str, Any]:
+    """Count parameters and multiply-accumulates of a network for one image of that size, px, whole and by part.
+
+    Returns:
+        ``params`` that prediction runs, of backbone and head too; beside them ``params_training_only`` and
+        ``params_tables`` (fixed position tables, which some papers count); ``params_frozen``, those of ``params`` that
+        take no gradient; ``gmacs``, multiply-accumulates in 10^9; ``parts``, the same by part.
+    """
+    counts = macs_by_module(net, height, width, net.channels)
+    return {
+        "params": parameters(net),
+        "params_backbone": parameters(net.backbone),
+        "params_head": parameters(net.head),
+        "params_frozen": sum(p.numel() for p in net.parameters() if not p.requires_grad),
+        "params_training_only": training_only(net),
+        "params_tables": table_elements(net),
+        "gmacs": counts[""] / 1e9,
+        "parts": [{**part._asdict(), "gmacs": counts.get(part.path, 0) / 1e9} for part in parts(net)],
+    }
+
+
+def macs(net: PoseNet, height: int, width: int, channels: int = 3) -> int:
+    """Count the multiply-accumulates for one image of that size, px: half of PyTorch's floating-point operations.
+
+    These are all products of convolutions, linear layers and matrices, attention's included. A transposed convolution
+    multiplies every pixel of its input with the whole kernel.
+    """
+    return macs_by_module(net, height, width, channels)[""]
+
+
+def macs_by_module(net: PoseNet, height: int, width: int, channels: int = 3) -> dict[str, int]:
+    """Count multiply-accumulates as `macs` does, by the path of each module that holds some; the whole is ``""``."""
+    counter = FlopCounterMode(display=False)
+    run_once(net, height, width, channels, False, counter)
+    called = {path: sum(flops.values()) // 2 for path, flops in counter.get_flop_counts().items()}
+    whole = type(net).__name__
+    counts = {path.removeprefix(whole).lstrip("."): n for path, n in called.items() if path.startswith(whole)}
+    # Lists of modules are never called themselves: they have what is in them.
+    for path, module in reversed(list(net.named_modules())):
+        if isinstance(module, nn.ModuleList | nn.ModuleDict):
+            counts[path] = sum(counts.get(f"{path}.{name}", 0) for name, _ in module.named_children())
+    return counts
+
+
+def run_once(
+    net: PoseNet, height: int, width: int, channels: int, training: bool, *watchers: AbstractContextManager[Any]
+) -> None:
+    """Run a network on one image of zeros inside ``watchers``; the network is left as it was.
+
+    Attention is taken apart into its products, which would not be seen inside of one fused operation.
+
+    Args:
+        net: A network on any device; on the ``meta`` device nothing is computed.
+        height: Height of the image, px.
+        width: Width of the image, px.
+        channels: Channels of the image.
+        training: Let the head emit what training reads, such as SRPose's other predictors; statistics stay fixed.
+        watchers: What is entered around the pass, innermost last.
+    """
+    one = next(net.parameters())
+    image = torch.zeros(1, channels, height, width, dtype=one.dtype, device=one.device)
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        stack.callback(torch.backends.mha.set_fastpath_enabled, fast_path)
+        torch.backends.mha.set_fastpath_enabled(False)
+        stack.enter_context(set_modes(net, False, training))
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())
+        for watcher in watchers:
+            stack.enter_context(watcher)
+        net(image)
+
+
+@contextmanager
+def set_modes(net: PoseNet, training: bool, head: bool) -> Iterator[None]:
+    """Put a network into training or evaluation mode for a while, and its head into training mode or not."""
+    modes = [(module, module.training) for module in net.modules()]
+    net.train(training)
+    net.head.training = head
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

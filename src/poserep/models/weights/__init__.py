@@ -1,0 +1,1 @@
+"""Weights: files read as tensors, recognised, and loaded into networks, whole or not at all."""

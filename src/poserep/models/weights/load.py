@@ -1,0 +1,209 @@
+"""Loads weights into networks: every entry of a file is accounted for, and all of them are loaded or none."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from poserep.errors import InputError
+from poserep.models.weights.read import read_state
+from poserep.models.weights.recognise import remedy, shape_remedy
+
+# Prefixes of the parts' own names: DataParallel's, then mmpose's for either part. Its SimCC head keeps deconvolutions
+# and last convolution in a heatmap head of its own.
+WRAPPERS = ("module.", "model.")
+PARTS = {"backbone.": "backbone", "keypoint_head.": "head", "head.deconv_head.": "head", "head.": "head"}
+# Prefixes of a trunk's names in files of whole models, ours too.
+TRUNKS = re.compile(r"(?:(?:module|model|net|backbone|trunk)\.)+")
+COUNTER = "num_batches_tracked"
+# Entries that pose models have no use for, and what they are.
+LEFTOVERS = {
+    re.compile(r"(.*\.)?num_batches_tracked"): "counter of a batch norm that has none here",
+    re.compile(r"(module\.)?(backbone\.)?fc\.(weight|bias)"): "ImageNet classifier",
+    re.compile(r"ema_.*"): "moving average, kept beside the weights",
+    re.compile(r"data_preprocessor\..*"): "normalisation, which the configuration sets",
+}
+# Fixed tables of positions, which follow from the input's size. They differ from the published ones by rounding alone.
+TABLE, ROUNDING = "pos_embedding", 1e-4
+# So many names appear in a message.
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of the entries of a file.
+
+    Attributes:
+        mapped: Names in the file, and in the model.
+        unused: Names in the file that the model has no place for, and why.
+        missing: Names in the model that the file lacks, so that they keep their values, and why that may be.
+    """
+
+    mapped: dict[str, str]
+    unused: dict[str, str]
+    missing: dict[str, str]
+
+    def line(self) -> str:
+        """Return a summary on one line, names counted by reason."""
+        parts = [f"{len(self.mapped)} entries loaded"]
+        for title, names in (("unused", self.unused), ("not in the file", self.missing)):
+            parts += [f"{title}: {n} ({why})" for why, n in Counter(names.values()).items()]
+        return "; ".join(parts)
+
+
+def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
+    """Load ImageNet weights, or a pose model's, into a trunk; the file may hold more parts, never less.
+
+    Names are those of torchvision, timm, HRNet's code or mmpose, as far as they are the trunk's own, or those that the
+    trunk translates (``official``, see `destinations`).
+
+    Raises:
+        InputError: If a tensor is missing, has another shape, or is not finite, or if the file has more of a part that
+            the trunk has, as of a deeper network, or a fixed table of positions for another size; the trunk is then
+            unchanged.
+    """
+    state, own = read_state(path), trunk.state_dict()
+    translate = getattr(trunk, "official", None)
+    names = {key: TRUNKS.sub("", key, count=1) for key in state}
+    names = {key: (translate(name) if translate else name) or name for key, name in names.items()}
+    mapped = {key: name for key, name in names.items() if name in own}
+    tops = {name.split(".")[0] for name in own}
+    unused = {key: f"{name.split('.')[0]}, another part" for key, name in names.items() if name not in own}
+    # The rows of HRNet's last fusion that make coarser maps are cut off where nothing reads these.
+    extra = [
+        key
+        for key in unused
+        if names[key].split(".")[0] in tops and ".fuse_layers." not in key and not key.endswith(COUNTER)
+    ]
+    source = f"weights {path}"
+    if extra and not _lacking(own, mapped.values()):
+        raise InputError(
+            f"{source}: {len(extra)} entries belong to parts of the trunk but fit nowhere, for example {_some(extra)}; "
+            f"{remedy(state, own, trunk=True) or 'this is another network'}"
+        )
+    missing = _assign(trunk, own, {key: state[key] for key in mapped}, mapped, source, remedy(state, own, trunk=True))
+    return Imported(mapped, unused, missing)
+
+
+def destinations(net: nn.Module, keys: Iterable[str]) -> dict[str, str | None]:
+    """Return where the entries of an official checkpoint belong in a `PoseNet`; None for those that belong nowhere.
+
+    Backbones and heads translate the names that published code gives to their parts (``official``, a method from such
+    a name to their own or None); those that don't have the same names.
+    """
+    parts = {side: net.get_submodule(side) for side in ("backbone", "head")}
+    entries = {side: set(part.state_dict()) for side, part in parts.items()}
+    return {key: _destination(key, parts, entries) for key in keys}
+
+
+def destination(net: nn.Module, key: str) -> str | None:
+    """Return where a single entry belongs, see `destinations`."""
+    return destinations(net, [key])[key]
+
+
+def _destination(key: str, parts: Mapping[str, nn.Module], entries: Mapping[str, set[str]]) -> str | None:
+    for wrapper in WRAPPERS:
+        key = key.removeprefix(wrapper)
+    sides = list(parts)
+    for prefix, side in PARTS.items():
+        if key.startswith(prefix):
+            key, sides = key.removeprefix(prefix), [side]
+            break
+    for side in sides:
+        translate = getattr(parts[side], "official", None)
+        own = translate(key) if translate else key
+        for name in (own, f"trunk.{own}"):
+            if own is not None and name in entries[side]:
+                return f"{side}.{name}"
+    return None
+
+
+def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> Imported:
+    """Load a whole official pose model into backbone and head; parts that only training runs may be missing.
+
+    Raises:
+        InputError: If an entry finds no place and is no known leftover, if two find the same one, if a tensor is
+            missing, has another shape or is not finite, or if a fixed table of positions is that of another size; the
+            model is then unchanged.
+    """
+    own = {key: value for key, value in net.state_dict().items() if key.startswith(("backbone.", "head."))}
+    places = destinations(net, state)
+    mapped = {key: place for key, place in places.items() if place is not None}
+    unused = {key: _leftover(key) for key in places if key not in mapped}
+    unknown = [key for key, why in unused.items() if not why]
+    source = f"weights {source}"
+    if unknown:
+        raise InputError(
+            f"{source}: {len(unknown)} of {len(state)} entries fit nowhere in the model, for example {_some(unknown)}; "
+            f"{remedy(state, own) or 'its parts have other names, or more layers, than backbone and head here'}"
+        )
+    spare = {
+        f"{name}.{key}": "runs in training alone"
+        for name, module in net.named_modules()
+        if getattr(module, "training_only", False)
+        for key in module.state_dict()
+    }
+    given = {key: state[key] for key in mapped}
+    return Imported(mapped, unused, _assign(net, own, given, mapped, source, remedy(state, own), spare))
+
+
+def _leftover(key: str) -> str:
+    return next((why for pattern, why in LEFTOVERS.items() if pattern.fullmatch(key)), "")
+
+
+def _lacking(own: Iterable[str], places: Iterable[str], spare: Iterable[str] = ()) -> list[str]:
+    """Return the entries of the model that must be given and are not."""
+    return sorted(key for key in {*own} - {*places} - {*spare} if not key.endswith(COUNTER))
+
+
+def _assign(
+    module: nn.Module,
+    own: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+    mapped: Mapping[str, str],
+    source: str,
+    advice: str,
+    spare: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Load tensors, all or none; return the entries of the model that keep their values, and why they may."""
+    spare, advice = spare or {}, f"; {advice}" if advice else ""
+    twice = [place for place, n in Counter(mapped.values()).items() if n > 1]
+    if twice:
+        both = [key for key, place in mapped.items() if place == twice[0]]
+        raise InputError(f"{source}: {' and '.join(both)} are one entry of the model, {twice[0]}; remove one of them")
+    lacking = _lacking(own, mapped.values(), spare)
+    if lacking:
+        raise InputError(f"{source}: {len(lacking)} of {len(own)} tensors are missing ({_some(lacking)}){advice}")
+    for key, value in given.items():
+        place, wanted = mapped[key], own[mapped[key]]
+        theirs, ours = tuple(value.shape), tuple(wanted.shape)
+        if theirs != ours:
+            why = shape_remedy(place, theirs, ours)
+            raise InputError(
+                f"{source}: {key} has shape {theirs}, the model {ours}{f'; {why}' if why else advice or ''}"
+            )
+        if value.is_floating_point() != wanted.is_floating_point():
+            raise InputError(f"{source}: {key} has numbers of type {value.dtype}, the model of {wanted.dtype}")
+    broken = [key for key, value in given.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    if broken:
+        raise InputError(f"{source}: {len(broken)} tensors hold numbers that are not finite ({_some(broken)})")
+    fixed = {place for place, _ in module.named_buffers() if TABLE in place}
+    for key in (key for key, place in mapped.items() if place in fixed):
+        off = (given[key].float() - own[mapped[key]].float()).abs().max().item()
+        if off > max(ROUNDING, torch.finfo(given[key].dtype).eps):
+            raise InputError(
+                f"{source}: {key} has as many positions as the model, but others (off by {off:.2g}): most likely the "
+                "file is for an input of another size, as with height and width exchanged: change size=... (positions "
+                "that were learnt find no place here)"
+            )
+    module.load_state_dict({mapped[key]: value for key, value in given.items()}, strict=False)
+    kept = {*own} - {*mapped.values()}
+    return {key: spare.get(key, "counter of batch norm, as in old files") for key in sorted(kept)}
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

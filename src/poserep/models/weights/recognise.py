@@ -1,0 +1,160 @@
+"""Recognises a checkpoint by names and shapes alone: layout, backbone, head, joints; and says what would suit it."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+PREFIXES = re.compile(
+    r"(?:(?:module|model|net|backbone|keypoint_head|head|deconv_head|trunk|features|pre_feature|predictor)\.)+"
+)
+# Depths of ResNets, by whether blocks are bottlenecks and how many the third stage has.
+RESNETS = {(False, 2): 18, (False, 6): 34, (True, 6): 50, (True, 23): 101, (True, 36): 152}
+# Heads by a part that only such a checkpoint has; the first match counts.
+HEADS = {
+    "mlp_head_x": "SimCC",
+    "lr_head": "SRPose",
+    "tag_head": "bottom-up SR",
+    "kp_encoder": "SR head",
+    "incre_modules": "ImageNet classifier",
+    "classifier": "ImageNet classifier",
+    "final_layer": "heatmap",
+    "mlp_head": "heatmap",
+    "score": "heatmap",
+    "fc": "ImageNet classifier",
+}
+# mmpose's regression heads, whose only layer has the name of a classifier's last one.
+POINTS = {"head.fc", "keypoint_head.fc"}
+SUITING = {
+    "SimCC": "representation=simcc_equal or another whose name begins with simcc (simcc_free without deconvolutions)",
+    "SRPose": "representation=srpose",
+    "bottom-up SR": "representation=bottomup_sr",
+    "SR head": "representation=sr",
+    "heatmap": "representation=heatmap or another that draws heatmaps at stride 4",
+    "points": "no reader for it; representation=regression and rle have heads of their own",
+    "ImageNet classifier": "no pose model to import; train from it with backbone.weights=FILE",
+    "": "no pose model to import; train from it with backbone.weights=FILE",
+}
+
+
+class Looks(NamedTuple):
+    """What names and shapes of a checkpoint say.
+
+    Attributes:
+        layout: Whose code names parts so.
+        backbone: As in conf/backbone where there is one; empty if not recognised.
+        head: See `HEADS`; empty if there is none.
+        deconvolutions: Whether the head has some.
+        joints: K, or None if names and shapes do not say.
+    """
+
+    layout: str
+    backbone: str
+    head: str
+    deconvolutions: bool
+    joints: int | None
+
+    def __str__(self) -> str:
+        parts = [self.backbone or "unknown backbone", self.head or "no head"]
+        return ", ".join(parts + ([f"{self.joints} joints"] if self.joints else []))
+
+
+def look(state: Mapping[str, Tensor]) -> Looks:
+    """Recognise a state dict."""
+    shapes = {PREFIXES.sub("", key, count=1): tuple(value.shape) for key, value in state.items()}
+    parts = {key.split(".")[0] for key in shapes}
+    head = next((name for part, name in HEADS.items() if part in parts), "")
+    if any(key.rsplit(".", 1)[0] in POINTS for key in state):
+        head = "points"
+    layers = ("lr_head.0.weight", "tag_head.weight", "score.0.weight", "final_layer.weight")
+    joints = next((shapes[key][0] for key in layers if key in shapes), None)
+    backbone, deconvolutions = _backbone(shapes, parts), "deconv_layers" in parts
+    if head == "ImageNet classifier" or (head == "SimCC" and backbone.startswith("resnet") and not deconvolutions):
+        # Classes, or several channels for each joint.
+        joints = None
+    return Looks(_layout(state), backbone, head, deconvolutions, joints)
+
+
+def _layout(keys: Iterable[str]) -> str:
+    wrapped = any(key.startswith("module.") for key in keys)
+    tops = {key.removeprefix("module.").split(".")[0] for key in keys}
+    if "net" in tops:
+        return "poserep"
+    if "backbone" in tops and tops & {"keypoint_head", "head"}:
+        name = "mmpose 0.x" if "keypoint_head" in tops else "mmpose 1.x"
+    else:
+        name = "the papers' own code"
+    return f"{name}, of several GPUs" if wrapped else name
+
+
+def _backbone(shapes: Mapping[str, tuple[int, ...]], parts: set[str]) -> str:
+    whole = " ".join(shapes)
+    for mark, name in (("hg.", "hourglass"), ("keypoint_token", "tokenpose"), ("global_encoder.", "transpose")):
+        if mark in whole:
+            return name
+    if "relative_position" in whole:
+        return "hrformer"
+    if "transition1.0.0.weight" in shapes:
+        four = any(key.startswith("stage4.2.fuse_layers.1.") for key in shapes)
+        return f"hrnet_w{shapes['transition1.0.0.weight'][0]}{' with four maps' if four else ''}"
+    if "layer4" in parts:
+        blocks = len({key.split(".")[1] for key in shapes if key.startswith("layer3.")})
+        depth = RESNETS.get(("layer1.0.conv3.weight" in shapes, blocks))
+        return f"resnet{depth}" if depth else ""
+    return ""
+
+
+def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = False) -> str:
+    """Say what to change so that a file suits the model, or its trunk; empty if nothing is known."""
+    theirs, ours = look(file), look(own)
+    if trunk:
+        return _other_backbone(theirs.backbone, ours.backbone)
+    if theirs.layout == "poserep":
+        return "this is a checkpoint of a run of poserep: give its run directory to poserep evaluate"
+    advice = []
+    if theirs.head != ours.head:
+        kind = f"looks like {'an' if theirs.head.startswith(('I', 'SR')) else 'a'} {theirs.head} checkpoint"
+        advice.append(f"this {kind if theirs.head else 'has no head'}: {SUITING[theirs.head]}")
+    if theirs.head not in ("", "ImageNet classifier") and _other_backbone(theirs.backbone, ours.backbone):
+        advice.append(_other_backbone(theirs.backbone, ours.backbone))
+    elif theirs.head == ours.head and theirs.deconvolutions != ours.deconvolutions:
+        has, wants = ("has", "none") if theirs.deconvolutions else ("has no", "some")
+        advice.append(f"it {has} deconvolutions, the model {wants}: see representation.head.upsample_to")
+    if theirs.joints and ours.joints and theirs.joints != ours.joints:
+        advice.append(
+            f"its last layer is for {theirs.joints} joints, the model's for {ours.joints}: take the data set that it "
+            "was trained on, or its data.skeleton"
+        )
+    return "; ".join(advice)
+
+
+def _other_backbone(theirs: str, ours: str) -> str:
+    if not theirs or theirs == ours:
+        return ""
+    return f"its backbone looks like {theirs}, the model's like {ours or 'none of those known'}"
+
+
+def shape_remedy(key: str, theirs: tuple[int, ...], ours: tuple[int, ...]) -> str:
+    """Say what to change so that one tensor fits; empty if nothing is known."""
+    if "mlp_head_" in key and len(theirs) == 2:
+        return (
+            f"the file takes {theirs[1]} features to {theirs[0]} bins, the model {ours[1]} to {ours[0]}: change the "
+            "input (size=...), the bins per px (representation.codec.k) or the channels per joint "
+            "(representation.head.channels_per_joint)"
+        )
+    if len(theirs) == len(ours) == 4 and theirs[0] == ours[0] and theirs[1] == 3 and ours[1] == 1:
+        return "the file is for images of 3 channels, the model for depths of 1; train depths without such weights"
+    if "pos" in key and len(theirs) == len(ours) == 3:
+        more = theirs[1] - ours[1]
+        if key.removeprefix("backbone.") == "pos_embed" and abs(more) == 1 and theirs[2] == ours[2]:
+            has, value = ("an", "true") if more > 0 else ("no", "false")
+            return (
+                f"the file's table has {has} entry for a class token: set backbone.class_entry={value} (ViTPose's code "
+                "has one, mmpose 1.x none)"
+            )
+        if theirs[2] != ours[2]:
+            return f"the file's features are {theirs[2]} wide, the model's {ours[2]}: take another backbone"
+    if "pos" in key or "patch" in key:
+        return "its positions are those of another input: change size=..."
+    return ""

@@ -1,0 +1,196 @@
+"""Overrides of the command line, ``key=value``: their parts, and what is wrong with those that do not compose."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException, SearchPathException
+from omegaconf import Container, DictConfig
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationKeyError,
+    OmegaConfBaseException,
+    ValidationError,
+)
+
+from poserep.errors import InputError, similar, suggestion
+
+CONF = Path(__file__).parents[2] / "conf"
+SWEEPS = CONF.parent / "sweeps"
+# What composing raises; Hydra 1.3 has no class of its own for a group whose choice is not a word.
+ERRORS = (HydraException, OmegaConfBaseException, ValueError)
+CHOICE_IS_NO_WORD = "Config group override"
+# What keys of version 0.1 are called now.
+REMOVED = {
+    "heatmap_sigma": "representation.codec.sigma",
+    "simcc_sigma": "representation.codec.label.sigma",
+    "dark_kernel": "representation.codec.readouts.dark.kernel",
+}
+
+
+@contextmanager
+def hydra_at(folder: Path) -> Iterator[None]:
+    """Let Hydra compose from a folder, and return to what it was doing in this process afterwards."""
+    state = GlobalHydra.instance()
+    before, state.hydra = state.hydra, None
+    try:
+        with hydra.initialize_config_dir(str(folder.resolve()), version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = before
+
+
+def key_of(override: str) -> str:
+    """Return the dotted key that an override sets."""
+    return override.split("=", 1)[0].lstrip("+~")
+
+
+def quoted(text: str) -> str:
+    """Quote any text as a value of an override."""
+    return "'" + text.replace("'", r"\'") + "'"
+
+
+def split_values(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """Return the overrides that set each key in turn, by key: ``seed=0,1`` becomes ``seed: [seed=0, seed=1]``."""
+    by_key = {}
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.input_line.split("=", 1)[0] if override.input_line else override.get_key_element()
+        several = override.is_sweep_override()
+        values = override.sweep_string_iterator() if several else [override.get_value_element_as_str()]
+        by_key[key_of(key)] = [f"{key}={value}" for value in values]
+    return by_key
+
+
+def keys(node: Container, prefix: str = "", hydra: bool = False) -> Iterator[str]:
+    """Yield the dotted keys of a configuration, mappings before their contents; Hydra's own only if asked for."""
+    if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
+        return
+    for key in map(str, node):
+        name = f"{prefix}{key}"
+        if prefix or hydra or key != "hydra":
+            yield name
+            child = node._get_node(key)
+            if isinstance(child, DictConfig) and not child._is_interpolation():
+                yield from keys(child, f"{name}.")
+
+
+def understood(error: BaseException) -> bool:
+    """Whether an error is about configurations, so that `explain` can explain it."""
+    return isinstance(error, HydraException | OmegaConfBaseException) or str(error).startswith(CHOICE_IS_NO_WORD)
+
+
+def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
+    """Say in one line what is wrong with a command line, and what to write instead.
+
+    Args:
+        error: One of `ERRORS`, as composing raised it, or an `InputError`, whose message is kept.
+        overrides: The command line; options among the overrides are ignored.
+    """
+    given = [word for word in overrides if not word.startswith("-")]
+    text = str(error)
+    if isinstance(error, InputError):
+        return text
+    if isinstance(error, ConfigAttributeError | ConfigKeyError):
+        return _unknown(str(error.full_key), error, given)
+    if isinstance(error, MissingConfigException):
+        return _missing(error)
+    if isinstance(error, OverrideParseException):
+        return _unparsable(error, given)
+    if isinstance(error, SearchPathException):
+        return " ".join(text.split()).replace("Additional config directory", "--config-dir:")
+    if match := re.search(r"Could not (?:override|delete) (?:from config\. )?'([^']+)'", text):
+        return _unknown(match[1], error.__cause__, given)
+    if match := re.search(r"An item is already at '([^']+)'", text):
+        return f"{match[1]} exists already: write {match[1]}=... without the +"
+    if match := re.match(r"Error merging override (.*)", text):
+        return f"{match[1]}: {_first_line(error.__cause__)}"
+    if match := re.search(r"Ambiguous value for argument '([^']+)'|Sweep parameters '([^']+)'", text):
+        several = match[1] or match[2]
+        return f"{several} has several values: run all with -m, or write a list as {key_of(several)}=[...]"
+    if text.startswith(CHOICE_IS_NO_WORD):
+        # The error does not tell which of the groups it was.
+        chosen = ((key_of(word), word.split("=", 1)[-1]) for word in given if key_of(word) in _groups())
+        wrong = [_no_choice(group, value, _choices(group)) for group, value in chosen if value not in _choices(group)]
+        return "; ".join(wrong) or "a group is set to the name of one of its files, as in backbone=resnet50"
+    if isinstance(error, InterpolationKeyError | ValidationError):
+        return f"{error.full_key}: {_first_line(error)}"
+    return f"{_first_line(error)} (HYDRA_FULL_ERROR=1 shows where)"
+
+
+def _first_line(error: BaseException | None) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _groups() -> list[str]:
+    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("hydra", "recipes"))
+
+
+def _choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def _unknown(asked: str, cause: BaseException | None, given: Sequence[str]) -> str:
+    plain = asked.lstrip("+~").split("@")[0]
+    node = getattr(cause, "parent_node", None)
+    cfg = node._get_root() if isinstance(node, Container) else _composable(given, plain)
+    known = list(dict.fromkeys([*keys(cfg, hydra=plain.startswith("hydra")), *_groups()]))
+    line = f"no {'key' if '.' in plain else 'key or group'} {asked}"
+    value = next((word.split("=", 1)[1] for word in given if key_of(word) == plain and "=" in word), "")
+    having = [group for group in _groups() if value in _choices(group)]
+    misspelt = any(similar(plain, key) > 0.8 for key in known if "." not in key and key not in having)
+    if having and "." not in plain and not misspelt:
+        return f"{line}; did you mean {having[0]}={value}?"
+    if near := suggestion(REMOVED.get(plain, plain), known):
+        return line + near
+    # Of backbon.width the part backbon is what does not exist.
+    parts = plain.split(".")
+    depth = max(n for n in range(len(parts)) if n == 0 or ".".join(parts[:n]) in known)
+    parent, rest = ".".join(parts[:depth]), ".".join(["", *parts[depth + 1 :]])
+    siblings = [key for key in known if key.rpartition(".")[0] == parent]
+    if rest and (near := suggestion(".".join(parts[: depth + 1]), siblings, 1)):
+        return line + near.replace("?", f"{rest}?")
+    children = sorted(key.split(".")[-1] for key in siblings)
+    return f"{line}; {parent or 'a run'} has {', '.join(children) or 'no keys'}"
+
+
+def _composable(given: Sequence[str], excluded: str) -> DictConfig:
+    """Compose the overrides without the one that failed, or the default configuration if that fails too."""
+    words = [word for word in given if "=" in word and key_of(word) != excluded.lstrip("+~")]
+    with hydra_at(CONF):
+        try:
+            return hydra.compose("config", words)
+        except ERRORS:
+            return hydra.compose("config")
+
+
+def _missing(error: MissingConfigException) -> str:
+    name = error.missing_cfg_file or ""
+    group, _, choice = name.rpartition("/")
+    if group:
+        return _no_choice(group, choice, list(error.options or _choices(group)))
+    sweeps = _choices(str(SWEEPS))
+    if name in sweeps:
+        return f"{name} is a sweep: add --config-dir sweeps"
+    near = suggestion(name, [*sweeps, "config"]) or f"; there are {', '.join(sweeps)}"
+    return f"no sweep or configuration {name!r}{near}"
+
+
+def _no_choice(group: str, choice: str, options: Sequence[str]) -> str:
+    if group == "size" and re.fullmatch(r"\d+x\d+", choice):
+        return f"size={choice} has no file in conf/size; write input_size={choice}"
+    return f"no {group} {choice!r}{suggestion(choice, options, 1) or ';'} there are {', '.join(options) or 'none'}"
+
+
+def _unparsable(error: OverrideParseException, given: Sequence[str]) -> str:
+    word = error.override or next((word for word in given if word in str(error)), "an override")
+    if "=" not in word:
+        return f"{word!r} sets nothing: write {word}=..."
+    return (
+        f"{word!r} cannot be parsed: overrides are written key=value, and values with brackets, quotes, = or commas in "
+        f"quotes, as in \"{key_of(word)}='...'\""
+    )

@@ -1,0 +1,136 @@
+"""Errors of stored predictions joint by joint: their size and kind, by size of the person, and where two runs agree."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from poserep.errors import InputError
+from poserep.metrics.taxonomy import KINDS, areas, error_kinds
+from poserep.report.compare.stored import StoredEvaluation, rebuild
+
+# Kinds of predictions whose keypoint similarity to their own annotation is at least 0.5.
+FOUND = (KINDS.index("good"), KINDS.index("jitter"))
+
+
+class JointErrors(NamedTuple):
+    """Every joint of one stored evaluation on annotated boxes; persons without a labelled joint are left out.
+
+    Attributes:
+        names: Names of the K joints.
+        person: (N,) ids of the annotations.
+        size: (N,) square root of the person's area, image px.
+        error: (N, K) distance to the annotation as a share of ``size``; NaN where the joint is not labelled.
+        kind: (N, K) positions in `poserep.metrics.taxonomy.KINDS`, -1 where the joint is not labelled.
+    """
+
+    names: tuple[str, ...]
+    person: np.ndarray
+    size: np.ndarray
+    error: np.ndarray
+    kind: np.ndarray
+
+
+class SizeClass(NamedTuple):
+    """Persons of similar size.
+
+    Attributes:
+        low: Square root of the smallest one's area, image px.
+        high: Square root of the largest one's area, image px.
+        labelled: Number of labelled joints, over all runs.
+        error: Their median error as a share of the person's size.
+        share: (5,) share of each kind among them, in [0, 1], in the order of `poserep.metrics.taxonomy.KINDS`.
+    """
+
+    low: float
+    high: float
+    labelled: int
+    error: float
+    share: np.ndarray
+
+
+class Agreement(NamedTuple):
+    """How often two runs find the same labelled joints, that is, with a keypoint similarity of at least 0.5.
+
+    Attributes:
+        names: Names of the K joints.
+        both: (K,) joints that both find.
+        first: (K,) joints that only the first one finds.
+        second: (K,) joints that only the second one finds.
+        neither: (K,) joints that none finds.
+    """
+
+    names: tuple[str, ...]
+    both: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    neither: np.ndarray
+
+
+def joint_errors(evaluation: StoredEvaluation) -> JointErrors:
+    """Return the errors of a stored evaluation, from its predictions and annotations.
+
+    Raises:
+        InputError: If it is of a detector's boxes, files have changed since, or no joint is labelled.
+    """
+    if evaluation.boxes != "gt":
+        raise InputError(f"{evaluation.name}: boxes={evaluation.boxes} have no joints of their own; take those of gt")
+    scorer, predictions = rebuild(evaluation)
+    truth, table = scorer.truth, scorer.truth.instances
+    predictions = predictions.take(truth.labelled[predictions.index].any(1))
+    index = predictions.index
+    if not len(index):
+        raise InputError(f"{evaluation.name}: no joint is labelled, so that there is nothing to judge")
+    area, _ = areas(table)
+    distance = np.linalg.norm(predictions.xy.astype(float) - table.keypoints[index], axis=-1)
+    size = np.sqrt(area[index])
+    error = np.where(truth.labelled[index], distance / size[:, None], np.nan)
+    kind = error_kinds(predictions, truth, area)
+    return JointErrors(truth.skeleton.names, table.id[index], size, error, kind)
+
+
+def by_person_size(runs: Sequence[JointErrors], parts: int = 4) -> list[SizeClass]:
+    """Return the errors by the size of the person, in parts of equally many persons, from small to large.
+
+    Args:
+        runs: Runs on the same persons, such as seeds; their joints are pooled.
+        parts: How many; fewer come back if there are fewer persons.
+
+    Raises:
+        InputError: If there is no run, or they are about other persons.
+    """
+    if not runs or parts < 1:
+        raise InputError(f"{len(runs)} runs in {parts} parts: there must be one of each at least")
+    for run in runs:
+        _check_same(runs[0], run)
+    classes = []
+    for members in np.array_split(np.argsort(runs[0].size, kind="stable"), min(parts, len(runs[0].size))):
+        kind = np.concatenate([run.kind[members] for run in runs])
+        error = np.concatenate([run.error[members] for run in runs])
+        labelled = kind >= 0
+        counts = np.bincount(kind[labelled], minlength=len(KINDS))
+        size, total = runs[0].size[members], int(labelled.sum())
+        median = float(np.median(error[labelled]))
+        classes.append(SizeClass(float(size.min()), float(size.max()), total, median, counts / total))
+    return classes
+
+
+def agreement(a: JointErrors, b: JointErrors) -> Agreement:
+    """Return how often two runs find the same joints.
+
+    Raises:
+        InputError: If they are about other persons or joints.
+    """
+    _check_same(a, b)
+    labelled = a.kind >= 0
+    first, second = (np.isin(run.kind, FOUND) for run in (a, b))
+    cases = (first & second, first & ~second, ~first & second, ~first & ~second)
+    return Agreement(a.names, *((case & labelled).sum(0) for case in cases))
+
+
+def _check_same(a: JointErrors, b: JointErrors) -> None:
+    if a.names != b.names or not np.array_equal(a.person, b.person):
+        raise InputError(
+            f"the runs are about other persons or joints ({len(a.person)} and {len(b.person)} persons of "
+            f"{len(a.names)} and {len(b.names)} joints); take runs that were evaluated on the same annotations"
+        )

@@ -1,0 +1,104 @@
+"""The runs that a table has asked for: how each stands, and in what it deviates from its row."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from poserep.overrides import key_of
+from poserep.runs.identity import ELSEWHERE, beneath
+from poserep.runs.plan import Planned, Use, shorten
+from poserep.runs.rundir import RunDir
+from poserep.sweeps.table import Table
+
+# Where weights lie changes no run, but whether there are any does.
+CHANGING = ("backbone.weights", "trainer.pretrained")
+
+
+class AskedRun(NamedTuple):
+    """A run that a table has asked for.
+
+    Attributes:
+        plan: What was asked for.
+        use: The rows that it stands for.
+        run_dir: Its run directory.
+        config: Its configuration; empty until it has begun.
+        result: Its result, if it has finished.
+        state: ``state``, and what the run's record adds, such as ``error``.
+    """
+
+    plan: Planned
+    use: Use
+    run_dir: RunDir
+    config: Mapping[str, Any]
+    result: Mapping[str, Any] | None
+    state: Mapping[str, Any]
+
+
+def read_asked_run(study: Path, plan: Planned, use: Use) -> AskedRun:
+    """Read state, configuration and result of a run that was asked for."""
+    run_dir = RunDir(study / plan.name)
+    if run_dir.finished:
+        result = run_dir.result()
+        return AskedRun(plan, use, run_dir, result["config"], result, {"state": "finished"})
+    config = run_dir.config() if run_dir.config_file.is_file() else {}
+    return AskedRun(plan, use, run_dir, config, None, run_dir.observed_status())
+
+
+def changing_arguments(use: Use) -> tuple[str, ...]:
+    """Return the arguments of the command line that change what a run is."""
+    return tuple(o for o in use.arguments if key_of(o) in CHANGING or not beneath(key_of(o), ELSEWHERE))
+
+
+def last_value(overrides: Sequence[str], *keys: str) -> str:
+    """Return what the last override of any of the keys sets it to, or an empty text."""
+    return next((o.split("=", 1)[1] for o in reversed(overrides) if key_of(o) in keys and "=" in o), "")
+
+
+def has_other_data(table: Table, run: AskedRun) -> bool:
+    """Return whether a run's data are not those of the published values, or not all of them."""
+    return bool(table.data) and (_data(table, run) != table.data or _limit(run) is not None)
+
+
+def deviations(table: Table, run: AskedRun) -> Iterator[str]:
+    """Yield in what a run is not what its row says, each in a few words."""
+    data, arguments = _data(table, run), changing_arguments(run.use)
+    other = bool(table.data) and data != table.data
+    if other:
+        yield f"{data}, not {table.data}"
+    usual = {choice for argument in table.arguments for choice in _choices(argument)}
+    yield from (o for o in arguments if o not in usual and not (other and key_of(o) == "data"))
+    if _limit(run) is not None and not {key_of(o) for o in arguments} & {"trainer", "trainer.limit"}:
+        yield f"{_limit(run)} persons at most"
+    named = last_value(run.plan.overrides, "backbone.weights") not in ("", "null")
+    if named and run.config and run.config["backbone"].get("weights") is None:
+        yield "random initial weights"
+
+
+def _data(table: Table, run: AskedRun) -> str:
+    name: str = run.config["data"]["name"] if run.config else last_value(run.use.arguments, "data") or table.data
+    return name
+
+
+def _limit(run: AskedRun) -> int | None:
+    return run.config["trainer"].get("limit") if run.config else None
+
+
+def _choices(argument: str) -> list[str]:
+    key, _, values = argument.partition("=")
+    return [f"{key}={value}" for value in values.split(",")]
+
+
+def joint_status(runs: Sequence[AskedRun]) -> str:
+    """Return how several seeds stand together, in a few words and with the causes of failures."""
+    states = [run.state["state"] for run in runs]
+    finished = states.count("finished")
+    if finished == len(states):
+        return "done"
+    errors = [str(run.state.get("error", "")) for run in runs if run.state["state"] == "failed"]
+    causes = [f"failed: {shorten(error)}" for error in dict.fromkeys(errors)]
+    state = next((s for s in ("running", "stopped", "waiting") if s in states), "")
+    if finished:
+        state = f"{finished} of {len(states)} seeds"
+    elif causes and state != "running":
+        state = ""
+    return "; ".join([*([state] if state else []), *causes])

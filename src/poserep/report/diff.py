@@ -1,0 +1,192 @@
+"""Show what differs between two runs, as tables.
+
+RUN_A and RUN_B are run directories, or evaluation-*.json files in them. Parts that are equal in both take one line.
+Metrics are not tested here: poserep compare tells whether a difference is more than noise.
+
+example: poserep diff runs/demo/heatmap-... runs/demo/simcc-...
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from poserep.cli import parser_of
+from poserep.files import write_json
+from poserep.runs.identity import ELSEWHERE, beneath, flatten
+from poserep.runs.rundir import named_result
+from poserep.runs.sheet import Sheet, numbers, texts
+
+# Stands for a value where a side has none; null is a value.
+ABSENT = "(absent)"
+PARTS = {
+    "configuration": "Configuration",
+    "elsewhere": "Where it ran (no part of what the run is)",
+    "data": "Files, first digits of their SHA-256",
+    "protocol": "Protocol of the default readouts",
+    "versions": "Versions and device",
+    "training": "Training and cost",
+}
+# Parts whose values are shown even where both sides agree.
+NAMED = ("data", "versions")
+# Entries of a result that tell how training went, and those among them that are too long to compare line by line.
+TRAINING = ("epochs", "checkpoint", "seconds", "speed", "cost")
+LONG = ("cost.parts",)
+
+
+def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
+    """Compare two results, with the contents of result.json.
+
+    Returns:
+        ``configuration``, ``elsewhere`` (keys of the configuration that change nothing about what a run is),
+        ``data`` (hashes of files), ``protocol``, ``versions`` and ``training``, each with ``differ``, by dotted key
+        the values of both, `ABSENT` where a side has no such key, and ``equal``, the keys and values in which both
+        agree. And ``metrics``, a list of entries with ``boxes``, ``readout`` (of both), ``metric``, ``a``, ``b`` and
+        ``difference`` (b - a; None if either side has no value), default readouts first.
+    """
+    config = [flatten(result["config"]) for result in (a, b)]
+    hashes = [_within(flat, ("contents",)) | _hashes(result) for flat, result in zip(config, (a, b), strict=True)]
+    return {
+        "configuration": _side_by_side(*(_without(flat, ("contents", *ELSEWHERE)) for flat in config)),
+        "elsewhere": _side_by_side(*(_within(flat, ELSEWHERE) for flat in config)),
+        "data": _side_by_side(*hashes),
+        "protocol": _side_by_side(*_protocols(a, b)),
+        "versions": _side_by_side(_versions(a), _versions(b)),
+        "training": _side_by_side(_training(a), _training(b)),
+        "metrics": list(_metrics(a, b)),
+    }
+
+
+def paired_readouts(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str | None, str | None]]:
+    """Return the pairs of readouts to compare: the default ones, then those of one name; others stand beside None."""
+    default = (next(iter(a)), next(iter(b)))
+    left, right = [name for name in a if name != default[0]], [name for name in b if name != default[1]]
+    common = [name for name in left if name in right]
+    alone = [(name, None) for name in left if name not in right], [(None, name) for name in right if name not in left]
+    return [default, *((name, name) for name in common), *alone[0], *alone[1]]
+
+
+def _within(flat: Mapping[str, Any], parents: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in flat.items() if beneath(key, parents)}
+
+
+def _without(flat: Mapping[str, Any], parents: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in flat.items() if not beneath(key, parents)}
+
+
+def _side_by_side(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
+    both = {key: [a.get(key, ABSENT), b.get(key, ABSENT)] for key in (*a, *b)}
+    return {
+        "differ": {key: pair for key, pair in both.items() if pair[0] != pair[1]},
+        "equal": {key: pair[0] for key, pair in both.items() if pair[0] == pair[1]},
+    }
+
+
+def _default_protocols(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the protocol of the default readout, by kind of boxes."""
+    return {boxes: next(iter(by_readout.values())) for boxes, by_readout in result["protocol"].items() if by_readout}
+
+
+def _hashes(result: Mapping[str, Any]) -> dict[str, Any]:
+    of = {boxes: protocol["hashes"] for boxes, protocol in _default_protocols(result).items()}
+    return {f"{boxes}.{name}": value for boxes, hashes in of.items() for name, value in hashes.items()}
+
+
+def _protocols(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the default readouts' protocols, flat, for the boxes that both were evaluated on."""
+    both = [_default_protocols(result) for result in (a, b)]
+    for one in both:
+        shared = {boxes: one[boxes] for boxes in one if all(boxes in side for side in both)}
+        yield flatten({boxes: {k: v for k, v in p.items() if k != "hashes"} for boxes, p in shared.items()})
+
+
+def _versions(result: Mapping[str, Any]) -> dict[str, Any]:
+    versions = {key: value for key, value in result["provenance"].items() if key != "packages"}
+    # Evaluations record no device.
+    device = {"device": f"{result['devices']} x {result['device']}"} if "device" in result else {}
+    return {**versions, **result["provenance"]["packages"], **device}
+
+
+def _training(result: Mapping[str, Any]) -> dict[str, Any]:
+    flat = flatten({key: result[key] for key in TRAINING if key in result})
+    return {key: value for key, value in flat.items() if key not in LONG} | flatten(
+        {"loaded": result.get("loaded", {})}
+    )
+
+
+def _metrics(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for boxes in dict.fromkeys((*a["metrics"], *b["metrics"])):
+        both = [result["metrics"].get(boxes, {}) for result in (a, b)]
+        alone = [(name, None) for name in both[0]] + [(None, name) for name in both[1]]
+        for readouts in paired_readouts(*both) if all(both) else alone:
+            left, right = (by.get(name, {}) for by, name in zip(both, readouts, strict=True))
+            for metric in dict.fromkeys((*left, *right)):
+                values = left.get(metric), right.get(metric)
+                known = all(isinstance(v, int | float) and v != -1 for v in values)
+                yield {
+                    "boxes": boxes,
+                    "readout": list(readouts),
+                    "metric": metric,
+                    "a": values[0],
+                    "b": values[1],
+                    "difference": values[1] - values[0] if known else None,
+                }
+
+
+def show_difference(found: Mapping[str, Any], a: Mapping[str, Any], b: Mapping[str, Any], everything: bool) -> None:
+    """Print what `difference` found, with the metrics that tables show, or all of them."""
+    console = Console(width=max(Console().width, 120))
+    for letter, result in (("A", a), ("B", b)):
+        console.print(f"{letter}: {escape(result.get('name') or result['run'])}", soft_wrap=True, highlight=False)
+    equal = []
+    for part, title in PARTS.items():
+        differ, same = found[part]["differ"], found[part]["equal"]
+        if differ:
+            console.print(f"\n{title}" + (f"; {len(same)} more are equal" if same else ""), highlight=False)
+            rows = [(key, _value_text(left), _value_text(right)) for key, (left, right) in differ.items()]
+            Sheet("", texts("", "A", "B"), rows).show(console)
+        else:
+            values = ", ".join(f"{key} {_value_text(v)}" for key, v in same.items()) if part in NAMED else ""
+            equal.append(f"{title}: {'equal' if same else 'none on either side'}{f': {values}' if values else ''}")
+    console.print("\nMetrics")
+    shown = (row for row in found["metrics"] if everything or row["metric"] in {*a["columns"], *b["columns"]})
+    columns = (*texts("boxes", "readout", "metric"), *numbers("A", "B", "B - A"))
+    Sheet("", columns, [_metric_cells(row) for row in shown]).show(console)
+    for line in equal:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _metric_cells(row: Mapping[str, Any]) -> list[str]:
+    left, right = (name or "–" for name in row["readout"])
+    change = "–" if row["difference"] is None else f"{row['difference']:+.2f}"
+    values = ("–" if row[side] is None or row[side] == -1 else f"{row[side]:.2f}" for side in "ab")
+    return [row["boxes"], left if left == right else f"{left} | {right}", row["metric"], *values, change]
+
+
+def _value_text(value: Any) -> str:
+    if value == ABSENT:
+        return "–"
+    return f"{value:.6g}" if isinstance(value, float) else "null" if value is None else str(value)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command ``poserep diff``."""
+    parser = parser_of("diff", __doc__)
+    parser.add_argument("a", type=Path, metavar="RUN_A")
+    parser.add_argument("b", type=Path, metavar="RUN_B")
+    parser.add_argument("--all", action="store_true", help="all metrics, not only those that tables show")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
+    options = parser.parse_args(arguments)
+    results = []
+    for path in (options.a, options.b):
+        run_dir, evaluation = named_result(path)
+        results.append(run_dir.result(evaluation))
+    a, b = results
+    found = difference(a, b)
+    show_difference(found, a, b, options.all)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        write_json(options.json, {"a": str(options.a), "b": str(options.b), **found})
+        print(f"written: {options.json}")

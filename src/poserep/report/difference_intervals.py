@@ -1,0 +1,130 @@
+"""The difference of a table row to its baseline, with a 95 % interval over the choice of images.
+
+An interval takes seconds to compute and follows from its runs alone, so it is kept: ``STUDY/intervals/HASH.json``.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from poserep.errors import InputError
+from poserep.files import write_json
+from poserep.report.published import BaselineDifference, PublishedRow
+from poserep.sweeps.table import Table
+
+INTERVALS = "intervals"
+RESAMPLES, CONFIDENCE = 1000, 0.95
+
+
+def with_baseline_differences(
+    rows: Sequence[PublishedRow], study: Path, table: Table, samples: int = RESAMPLES
+) -> list[PublishedRow]:
+    """Return the same rows with their differences to their baselines, or why there is none; nothing is refused.
+
+    Args:
+        rows: All rows of the table.
+        study: Folder where intervals are kept.
+        table: The table that the rows are of.
+        samples: Resamples of the images.
+    """
+    intervals = _Intervals(study, table.boxes, samples)
+    found = []
+    for row in rows:
+        if row.row.against is not None and row.runs:
+            try:
+                base = _baseline(row, rows)
+                difference = intervals(row, base, chief_metric(table, [row]))
+                row = replace(row, against_baseline=difference, across=row.protocol != base.protocol)
+            except Exception as error:  # whatever is wrong with two runs is no reason to show no table
+                message = str(error).strip() or type(error).__name__
+                row = replace(row, why_not=message.splitlines()[0].rstrip("."))
+        found.append(row)
+    return found
+
+
+def chief_metric(table: Table, rows: Sequence[PublishedRow]) -> str:
+    """Return the metric that intervals are of: the results' first one that the table shows, else the table's first."""
+    shown = [name for row in rows for name in row.shown]
+    columns = table.columns or tuple(shown)
+    return next((name for name in shown if name in columns), next(iter(columns), ""))
+
+
+def _baseline(row: PublishedRow, rows: Sequence[PublishedRow]) -> PublishedRow:
+    """Return the row's baseline that ran with the same arguments."""
+    alike = [
+        other
+        for other in rows
+        if other.row.name == row.row.against
+        and (other.mode, other.size, other.variant) == (row.mode, row.size, row.variant)
+        and other.runs
+    ]
+    if not alike:
+        raise InputError(f"{row.row.against!r} has no finished run with the same arguments")
+    if len(alike) > 1:
+        settings = "; ".join(other.setting for other in alike)
+        raise InputError(f"{row.row.against!r} has runs of several configurations ({settings})")
+    return alike[0]
+
+
+class _Intervals:
+    """Differences between rows of one study, computed unless they are kept in its folder."""
+
+    def __init__(self, study: Path, boxes: str, samples: int) -> None:
+        self.study, self.boxes, self.samples = study, boxes, samples
+        # Many rows are compared with one, so the last few runs stay open.
+        self._resampler = lru_cache(maxsize=6)(self._open)
+
+    def __call__(self, row: PublishedRow, base: PublishedRow, metric: str) -> BaselineDifference:
+        seeds = sorted({*row.runs} & {*base.runs})
+        if not seeds:
+            raise InputError(f"no finished run of {base.row.name!r} has an equal seed")
+        for side in (row, base):
+            if not side.values:
+                raise InputError(f"{side.row.name!r} has no values: {', '.join(side.marks)}")
+        key: dict[str, Any] = {"metric": metric, "boxes": self.boxes, "samples": self.samples, "level": CONFIDENCE}
+        for letter, side in (("a", row), ("b", base)):
+            if metric not in side.values:
+                raise InputError(f"{side.row.name!r} has no metric {metric!r}")
+            values = dict(zip(side.runs, side.values[metric], strict=True))
+            # A run keeps its name when it is repeated on other hardware; its values may change.
+            known = [{"run": side.runs[seed].name, "value": values[seed]} for seed in seeds]
+            key[letter] = {"readout": side.readout, "runs": known}
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+        path = self.study / INTERVALS / f"{digest}.json"
+        if not path.is_file():
+            found = self.compute(row, base, seeds, metric)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, {**key, "seeds": seeds, **found})
+        kept = json.loads(path.read_text())
+        return BaselineDifference(kept["difference"], kept["low"], kept["high"], tuple(kept["seeds"]), metric)
+
+    def compute(self, row: PublishedRow, base: PublishedRow, seeds: Sequence[int], metric: str) -> dict[str, Any]:
+        """Return difference and interval of the two rows' runs of some seeds."""
+        # Intervals that are kept need no metrics, which take a second to import.
+        from poserep.metrics.bootstrap import paired_bootstrap
+        from poserep.report.compare.stored import check_protocols, read_side
+
+        a, b = (
+            read_side(f"{','.join(str(side.runs[seed]) for seed in seeds)}:{side.readout}", self.boxes)
+            for side in (row, base)
+        )
+        for run in (*a, *b):
+            check_protocols(a[0], run)
+        ours, theirs = ([self._resampler(run.path, run.readout, metric) for run in side] for side in (a, b))
+        found = paired_bootstrap(ours, theirs, metric, self.samples, level=CONFIDENCE)
+        for run, value in zip((*a, *b), found.a.values + found.b.values, strict=True):
+            if not run.agrees(metric, value):
+                was = f"was {run.values[metric]:.6g} when it was evaluated"
+                raise InputError(f"{metric} of {run.name} is {value:.6g} here and {was}; use poserep evaluate again")
+        return {"difference": found.difference, "low": found.low, "high": found.high, "images": found.images}
+
+    def _open(self, path: Path, readout: str, metric: str) -> Any:
+        from poserep.report.compare.stored import read_side, rebuild
+
+        (run,) = read_side(f"{path}:{readout}", self.boxes)
+        scorer, predictions = rebuild(run)
+        return scorer.resampler(predictions, [metric])

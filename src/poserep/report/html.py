@@ -1,0 +1,45 @@
+"""The HTML page of a study: one file that holds everything and asks for nothing."""
+
+import jinja2
+
+from poserep.report.comparison import row_notes
+from poserep.report.comparison_sheet import calibration_sheet, comparison_sheets, speed_sheet
+from poserep.report.figures.page_figures import page_figures
+from poserep.report.labels import Result
+from poserep.report.study import StudyReport
+
+
+def study_page(report: StudyReport) -> str:
+    """Return the page as text."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("poserep.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    results, rows = report.results, report.rows
+    return environment.get_template("report.html.j2").render(
+        title=report.title,
+        published=report.published_sheets,
+        missing=report.missing,
+        comparisons=comparison_sheets(report.title, rows),
+        calibration=calibration_sheet(rows),
+        speed=speed_sheet(results) if results else None,
+        notes=row_notes(rows),
+        real=all(row.real for row in rows),
+        smoke=any(result["config"]["trainer"].get("limit") for result in results),
+        figures=page_figures(results) if results else {},
+        recipes=sorted({recipe(result) for result in results}),
+        provenance=results[0]["provenance"] if results else None,
+    )
+
+
+def recipe(result: Result) -> str:
+    """Return how a run was trained, on one line."""
+    config, cost, optim = result["config"], result["cost"], result["config"]["optim"]
+    schedule = optim["schedule"]["_target_"].split(".")[-1].replace("_", " ")
+    return (
+        f"{cost['train_instances']} persons × {config['trainer']['epochs']} epochs, batch {cost['batch']}, "
+        f"{optim['optimizer']['_target_'].split('.')[-1]} with peak LR {cost['lr']:.1e}, {schedule} schedule, backbone "
+        f"{config['names']['backbone']}, weights {config['backbone']['weights'] or 'random'}"
+    )

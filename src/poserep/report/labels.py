@@ -1,0 +1,116 @@
+"""What runs are called on tables and figures: their scheme, and the settings that set them apart."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from typing import Any
+
+from poserep.drawing import colours
+from poserep.runs.identity import ELSEWHERE, beneath, flatten
+
+# The content of a result.json, with the run directory under ``path``.
+Result = Mapping[str, Any]
+
+
+def scheme_title(result: Result) -> str:
+    """Return the title of the representation."""
+    title: str = result["config"]["representation"]["title"]
+    return title
+
+
+def input_size(result: Result) -> str:
+    """Return the input size, as ``256x192``."""
+    size: str = result["config"]["input_size"]
+    return size
+
+
+def height_and_width(size: str) -> list[int]:
+    """Return the two numbers of an input size, by which sizes are ordered."""
+    return [int(number) for number in size.split("x")]
+
+
+def scheme_colours(results: Sequence[Result]) -> dict[str, str]:
+    """Return a colour for every scheme; known schemes have the same one on every page."""
+    return colours([scheme_title(result) for result in results])
+
+
+def run_labels(results: Sequence[Result]) -> list[str]:
+    """Return scheme and setting of each run; runs that differ in seed or size only share a label."""
+    found = zip(map(scheme_title, results), map(short_setting, run_settings(results)), strict=True)
+    return [f"{title}, {setting}" if setting else title for title, setting in found]
+
+
+def short_setting(setting: str) -> str:
+    """Return ``a.b.k=2`` as ``k=2``, unless two keys would then be the same."""
+    keys = re.findall(r"(?:^|, )(?:\w+\.)+(\w+)=", setting)
+    return re.sub(r"(^|, )(?:\w+\.)+(\w+=)", r"\1\2", setting) if len({*keys}) == len(keys) else setting
+
+
+def run_settings(results: Sequence[Result]) -> list[str]:
+    """Return what sets each run apart from others of its scheme and size, seeds aside; empty if nothing does.
+
+    Where the table rows that a run stands for tell it apart, they name it: a result may hold them as ``rows``, with
+    ``suffix`` (mode and arguments) behind them. Otherwise the keys do that differ, as ``key=value``.
+    """
+    differ = _differing(results)
+    identities = [(_scheme_and_size(result), text) for result, text in zip(results, differ, strict=True)]
+    found = list(differ)
+    alike = {where: {text for other, text in identities if other == where} for where, _ in identities}
+    # Tables show the size beside the setting, and curves over size join runs of one name.
+    rows = [[row.replace(f" {input_size(r)}", "") for row in r.get("rows", ())] for r in results]
+    # Shorter names come second, so that they win where both tell runs apart.
+    for joined in (" | ".join, _common_beginning):
+        names = [f"{joined(own)}{r['suffix']}" if own else "" for own, r in zip(rows, results, strict=True)]
+        meant: dict[tuple[Any, str], set[Any]] = {}
+        for name, identity in zip(names, identities, strict=True):
+            meant.setdefault((identity[0], name), set()).add(identity)
+        for i, (name, (where, _)) in enumerate(zip(names, identities, strict=True)):
+            if name and len(alike[where]) > 1 and len(meant[where, name]) == 1:
+                found[i] = name
+    return found
+
+
+def _common_beginning(rows: Sequence[str]) -> str:
+    """Return what the names of several rows begin with: readouts of one run differ at the end only."""
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*rows, strict=False))
+    common = "".join(letters[0] for letters in same).rstrip(" ,+|(-")
+    return common if len(common) > 2 else rows[0]
+
+
+def _scheme_and_size(result: Result) -> tuple[str, str]:
+    return scheme_title(result), input_size(result)
+
+
+def _differing(results: Sequence[Result]) -> list[str]:
+    flat = [flatten(result["config"]) for result in results]
+    lines = []
+    for i, result in enumerate(results):
+        members = [
+            f for f, other in zip(flat, results, strict=True) if _scheme_and_size(other) == _scheme_and_size(result)
+        ]
+        differ = differing_keys(members, ("seed",))
+        if "data.name" in differ:
+            # Another data set has other values everywhere, which need no mention.
+            differ = ["data.name", *(key for key in differ if key.split(".")[0] not in ("data", "contents"))]
+        # A key that only other runs have says nothing about this one.
+        lines.append(", ".join(_named(key, flat[i][key]) for key in differ if key in flat[i]))
+    return lines
+
+
+def differing_keys(configs: Sequence[Mapping[str, Any]], hidden: Sequence[str] = ()) -> list[str]:
+    """Return the dotted keys, sorted, whose values differ between flat configurations.
+
+    Args:
+        configs: As `poserep.runs.identity.flatten` gives them.
+        hidden: Keys, and parents of keys, to leave out beside those that change nothing about what a run is.
+    """
+    keys = sorted({key for config in configs for key in config})
+    kept = (key for key in keys if not beneath(key, (*ELSEWHERE, *hidden)))
+    return [key for key in kept if len({json.dumps(config.get(key)) for config in configs}) > 1]
+
+
+def _named(key: str, value: Any) -> str:
+    if key.endswith("._target_"):
+        return f"{key.removesuffix('._target_')}={str(value).split('.')[-1]}"
+    return f"{key}={value}"

@@ -1,0 +1,201 @@
+"""The rows of a paper's table with our runs beside the published values: means over seeds, differences, status."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import stdev
+from typing import Any, NamedTuple
+
+from poserep.metrics.protocol import Protocol, protocol_line
+from poserep.overrides import key_of
+from poserep.report.comparison import known_mean
+from poserep.report.deviations import (
+    AskedRun,
+    changing_arguments,
+    deviations,
+    has_other_data,
+    joint_status,
+    last_value,
+    read_asked_run,
+)
+from poserep.report.labels import differing_keys
+from poserep.runs.identity import flatten
+from poserep.runs.plan import Planned, planned
+from poserep.runs.values import shown_columns
+from poserep.sweeps.table import MODES, Row, Table
+
+# Fewer boxes than this are not a paper's evaluation set: the smallest has thousands.
+FEW = 1000
+
+
+class BaselineDifference(NamedTuple):
+    """How much a row differs from its baseline, the row that its table compares it with, in the metric's unit.
+
+    Attributes:
+        difference: The row's mean less the baseline's.
+        low: Lower end of the 95 % interval over the choice of images.
+        high: Upper end.
+        seeds: Those that both have, over which the means are taken.
+        metric: Name of the metric.
+    """
+
+    difference: float
+    low: float
+    high: float
+    seeds: tuple[int, ...]
+    metric: str
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One row of a table, in one mode and at one input size, with what has run of it.
+
+    Attributes:
+        row: The row of the sweep file, with its published values.
+        mode: ``published`` or ``controlled``.
+        size: Input size.
+        setting: What else tells it from other lines of the same row.
+        variant: Overrides that the table's arguments and the command line chose, seeds aside.
+        marks: In what it did not run as the row says.
+        foreign: Whether its data are not those of the published values.
+        status: As tables show it.
+        runs: Directories of the finished runs, by seed.
+        values: By metric, one value for each finished run.
+        readout: The readout of the values.
+        shown: Metrics that tables show of its data, the chief one first.
+        lower: Metrics of which less is better.
+        protocol: What else its numbers depend on.
+        against_baseline: The difference to the baseline.
+        why_not: Why there is no difference where the table asks for one.
+        across: Whether the baseline follows another protocol.
+    """
+
+    row: Row
+    mode: str
+    size: str = ""
+    setting: str = ""
+    variant: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    foreign: bool = False
+    status: str = "not run"
+    runs: Mapping[int, Path] = field(default_factory=dict)
+    values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    readout: str = ""
+    shown: tuple[str, ...] = ()
+    lower: frozenset[str] = frozenset()
+    protocol: str = ""
+    against_baseline: BaselineDifference | None = None
+    why_not: str = ""
+    across: bool = False
+
+    def mean(self, metric: str) -> float | None:
+        """Return the mean over the finished runs, or None where nothing was measured."""
+        return known_mean(self.values.get(metric, ()))
+
+    def sd(self, metric: str) -> float | None:
+        """Return the standard deviation between the runs (n - 1), or None for fewer than two."""
+        return None if self.mean(metric) is None or len(self.runs) < 2 else stdev(self.values[metric])
+
+    def delta(self, metric: str) -> float | None:
+        """Return ours less the published value, or None where one is missing or they are of different data."""
+        ours, theirs = self.mean(metric), self.row.values.get(metric)
+        return None if self.foreign or ours is None or theirs is None else ours - theirs
+
+
+def published_rows(table: Table, study: Path) -> list[PublishedRow]:
+    """Return every row of a table with its runs; a row without any says so.
+
+    Modes of which nothing was asked for are left out; the table's own is there if there is no other.
+    """
+    plans = planned(study)
+    modes = [m for m in MODES if any(use.mode == m for plan in plans for use in plan.uses)] or [table.mode]
+    return [one for mode in modes for row in table.rows for one in _of_row(table, study, mode, row, plans)]
+
+
+def vanished_rows(table: Table, study: Path) -> list[str]:
+    """Return the names of rows that runs were asked for as, but that the table no longer has."""
+    known = {row.name for row in table.rows}
+    asked = {name for plan in planned(study) for use in plan.uses for name in use.rows}
+    return sorted(asked - known)
+
+
+def _of_row(table: Table, study: Path, mode: str, row: Row, plans: Sequence[Planned]) -> list[PublishedRow]:
+    if row.quoted:
+        return [PublishedRow(row, mode, status="quoted")]
+    defaults = {key_of(o) for o in table.arguments} - {"seed"}
+    groups: dict[tuple[str, tuple[str, ...]], list[AskedRun]] = {}
+    for plan in plans:
+        uses = [u for u in plan.uses if u.mode == mode and row.name in u.rows]
+        if uses:
+            # Arguments that made no other run changed nothing.
+            use = min(uses, key=lambda u: len(changing_arguments(u)))
+            given = changing_arguments(use)
+            chosen = [o for o in plan.overrides if key_of(o) in defaults - {key_of(o) for o in given}]
+            variant = tuple(sorted({*given, *chosen}))
+            groups.setdefault((_size(plan.overrides), variant), []).append(read_asked_run(study, plan, use))
+    rows = [
+        one
+        for (size, variant), runs in groups.items()
+        for one in _by_configuration(table, PublishedRow(row, mode, size, variant=variant), runs)
+    ]
+    sizes = [size for o in table.arguments if key_of(o) == "size" for size in o.split("=", 1)[1].split(",")]
+    for size in sizes:
+        if not any(one.size == size for one in rows):
+            rows.append(PublishedRow(row, mode, size, variant=(f"size={size}",)))
+    rows = rows or [PublishedRow(row, mode, _size(row.overrides))]
+    return sorted(rows, key=lambda one: (_area(one.size), len(one.marks), one.variant, one.setting))
+
+
+def _size(overrides: Sequence[str]) -> str:
+    return last_value(overrides, "size", "input_size")
+
+
+def _area(size: str) -> tuple[int, str]:
+    sides = size.split("x")
+    return (int(sides[0]) * int(sides[1]) if len(sides) == 2 and all(s.isdigit() for s in sides) else 0, size)
+
+
+def _by_configuration(table: Table, blank: PublishedRow, runs: Sequence[AskedRun]) -> Iterator[PublishedRow]:
+    """Yield one row, or several if more than seeds sets the runs apart, as after a change of the sweep file."""
+    flat = [flatten(run.config) for run in runs]
+    differ = differing_keys([f for f in flat if f], ("seed",))
+    settings = [", ".join(f"{k}={f[k]}" for k in differ if k in f) for f in flat]
+    # A run that has not begun is taken to be like the others.
+    usual = next((s for s, f in zip(settings, flat, strict=True) if f), "")
+    groups: dict[str, list[AskedRun]] = {}
+    for run, f, setting in zip(runs, flat, settings, strict=True):
+        groups.setdefault(setting if f else usual, []).append(run)
+    for setting, group in groups.items():
+        yield _filled(table, replace(blank, setting=setting), group)
+
+
+def _filled(table: Table, blank: PublishedRow, group: Sequence[AskedRun]) -> PublishedRow:
+    done = sorted((run for run in group if run.result), key=lambda run: run.config["seed"])
+    marks = [mark for run in group for mark in deviations(table, run)]
+    foreign = any(has_other_data(table, run) for run in group)
+    filled: dict[str, Any] = {}
+    if results := [run.result for run in done if run.result]:
+        first = results[0]
+        readouts = first["metrics"].get(table.boxes, {})
+        readout = blank.row.readout or next(iter(readouts), "")
+        filled = {"readout": readout, "shown": shown_columns(first), "lower": frozenset(first["lower"])}
+        if not readouts:
+            marks.append(f"not evaluated with {table.boxes} boxes")
+        elif readout not in readouts:
+            marks.append(f"no readout {readout}")
+        else:
+            values = [result["metrics"][table.boxes][readout] for result in results]
+            protocol = Protocol.load(first["protocol"][table.boxes][readout])
+            filled["values"] = {name: tuple(v[name] for v in values) for name in values[0]}
+            filled["protocol"] = protocol_line([protocol])
+            if table.data and not foreign and protocol.instances < FEW:
+                foreign = True
+                marks.append(f"only {protocol.instances} {table.boxes} boxes")
+    return replace(
+        blank,
+        marks=tuple(dict.fromkeys(marks)),
+        foreign=foreign,
+        status=joint_status(group),
+        runs={run.config["seed"]: run.run_dir.path for run in done},
+        **filled,
+    )

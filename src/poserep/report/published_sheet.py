@@ -1,0 +1,164 @@
+"""The rows of a paper's table as sheets, with published values beside ours and what rows differ by; and as CSV."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from poserep.report.difference_intervals import chief_metric
+from poserep.report.published import PublishedRow
+from poserep.runs.sheet import WARNING_MARK, Column, Sheet, SheetCell, texts
+from poserep.runs.values import format_number
+from poserep.sweeps.table import Table
+
+MODE_TITLES = {
+    "published": "published mode: rows as their papers made them",
+    "controlled": "controlled mode: one recipe for all rows",
+}
+
+
+def published_sheets(table: Table, rows: Sequence[PublishedRow], notes: Sequence[str] = ()) -> list[Sheet]:
+    """Return a sheet for each mode, in the order of the rows.
+
+    Args:
+        table: The table that the rows are of.
+        rows: As `poserep.report.published.published_rows` gives them.
+        notes: Texts to stand below each sheet, after the table's own.
+    """
+    return [_ModeSheet(table, list(members), notes).sheet() for _, members in groupby(rows, lambda row: row.mode)]
+
+
+def table_metrics(table: Table, rows: Sequence[PublishedRow]) -> tuple[str, ...]:
+    """Return the columns of the table, or those of the first run if it has none."""
+    return table.columns or next((row.shown for row in rows if row.shown), ())
+
+
+def decimals(table: Table, rows: Sequence[PublishedRow], metric: str) -> int:
+    """Return the decimals of a metric: those of the published values, at least one, and two for errors."""
+    least = 2 if any(metric in row.lower for row in rows) else 1
+    printed = [row.values.get(metric) for row in table.rows]
+    return max([least, *(len(str(v).partition(".")[2]) for v in printed if isinstance(v, float))])
+
+
+class _ModeSheet:
+    """The sheet of one mode; it numbers footnotes while cells are made."""
+
+    def __init__(self, table: Table, rows: list[PublishedRow], notes: Sequence[str]) -> None:
+        self.table, self.rows, self.more = table, rows, notes
+        self.metrics = table_metrics(table, rows)
+        self.chief = chief_metric(table, rows)
+        self.places = {m: decimals(table, rows, m) for m in {*self.metrics, self.chief}}
+        self.footnotes: list[str] = []
+        self.published = any(row.values.get(m) is not None for row in table.rows for m in self.metrics)
+        self.compared = any(row.against for row in table.rows)
+        # Rows that tell their size in their names need no column for it.
+        self.sized = any(o.startswith("size=") for row in rows for o in row.variant)
+        self.varied = any(row.setting for row in rows)
+        # What all rows have in common stands above the table.
+        self.marked = len({row.marks for row in rows if row.marks}) > 1
+
+    def sheet(self) -> Sheet:
+        paper = f"{self.table.paper}: " if self.table.paper else ""
+        title = f"{paper}{self.table.title}; {MODE_TITLES[self.rows[0].mode]}"
+        rows = [list(self._cells(row)) for row in self.rows]
+        return Sheet(title, list(self._columns()), rows, self._warning(), self.footnotes, list(self._notes()))
+
+    def _columns(self) -> Iterator[Column]:
+        yield from texts("row", *(["size"] if self.sized else []), *(["setting"] if self.varied else []))
+        for metric in self.metrics:
+            chief = metric == self.chief
+            if self.published:
+                yield from (Column(text, metric, True, chief) for text in ("paper", "ours", "Δ"))
+            else:
+                yield Column(metric, numeric=True, chief=chief)
+        yield Column("seeds", numeric=True)
+        if self.compared:
+            yield from (Column(f"{self.chief} - baseline [95 %]", numeric=True), Column("baseline"))
+        yield from texts("status", *(["not as the row says"] if self.marked else []))
+
+    def _cells(self, row: PublishedRow) -> Iterator[SheetCell | str]:
+        refs = self._refs(f"undetermined: {row.row.undetermined}" if row.row.undetermined else "")
+        yield SheetCell(row.row.name, refs=refs, marked=bool(row.marks))
+        yield from (*([row.size] if self.sized else []), *([row.setting] if self.varied else []))
+        for metric in self.metrics:
+            places = self.places[metric]
+            mean, sd = row.mean(metric), row.sd(metric)
+            if self.published:
+                yield _number_cell(row.row.values.get(metric), places)
+            yield SheetCell(format_number(mean, places) + (f" ± {sd:.{places}f}" if sd is not None else ""), mean)
+            if self.published:
+                yield _number_cell(row.delta(metric), places, "+")
+        yield _number_cell(len(row.runs) or None, 0)
+        if self.compared:
+            yield from (self._difference(row), row.row.against or "")
+        yield SheetCell(row.status, refs=self._refs(row.row.quoted))
+        if self.marked:
+            yield "; ".join(row.marks)
+
+    def _difference(self, row: PublishedRow) -> SheetCell:
+        if row.against_baseline is None:
+            reason = f"no difference to the baseline: {row.why_not}" if row.why_not else ""
+            return SheetCell(format_number(None), refs=self._refs(reason))
+        difference, low, high = (f"{v:+.{self.places[self.chief]}f}" for v in row.against_baseline[:3])
+        refs = self._refs("held against a row of another protocol; both stand below") if row.across else ()
+        return SheetCell(f"{difference} [{low}, {high}]", row.against_baseline.difference, refs=refs)
+
+    def _refs(self, text: str) -> tuple[int, ...]:
+        if not text:
+            return ()
+        if text not in self.footnotes:
+            self.footnotes.append(text)
+        return (self.footnotes.index(text) + 1,)
+
+    def _warning(self) -> str:
+        marked = [row for row in self.rows if row.marks]
+        if not marked:
+            return ""
+        ran = sum(row.status not in ("not run", "quoted") for row in self.rows)
+        reasons = dict.fromkeys(mark for row in marked for mark in row.marks)
+        text = f"{WARNING_MARK} {len(marked)} of {ran} rows did not run as they say ({'; '.join(reasons)})"
+        text += "; no Δ, as the published values are of other data" if any(row.foreign for row in marked) else ""
+        return text + ("; smoke runs are no results" if "trainer=smoke" in reasons else "")
+
+    def _notes(self) -> Iterator[str]:
+        if self.published:
+            yield f"published values: {self.table.data or 'data not told'}, {self.table.boxes} boxes"
+        yield from self.table.notes
+        followers: dict[str, dict[str, None]] = {}
+        for row in self.rows:
+            if row.protocol:
+                followers.setdefault(row.protocol, {})[row.row.name] = None
+        for protocol, names in followers.items():
+            of = f" of {'; '.join(names)}" if len(followers) > 1 else ""
+            yield f"protocol{of}: {protocol}"
+        if any(row.against_baseline for row in self.rows):
+            yield (
+                f"{self.chief} - baseline: mean over the seeds that both rows have, with the 95 % interval over the "
+                "choice of images; how seeds scatter is what ± says"
+            )
+        yield from self.more
+
+
+def _number_cell(value: float | None, places: int, sign: str = "") -> SheetCell:
+    return SheetCell(format_number(None)) if value is None else SheetCell(f"{value:{sign}.{places}f}", value)
+
+
+def published_csv(table: Table, rows: Sequence[PublishedRow]) -> str:
+    """Return a line per row, mode and size; numbers have up to four decimals, and what is unknown stays empty."""
+    metrics = table_metrics(table, rows)
+    head = ["row", "mark", "not_as_the_row_says", "mode", "size", "setting", "status", "readout", "boxes", "seeds"]
+    head += [f"{kind}_{m}" for m in metrics for kind in ("paper", "ours", "sd", "delta")]
+    head += ["baseline", "baseline_metric", "difference", "low", "high", "no_difference_because"]
+    lines = []
+    for one in rows:
+        row, gap = one.row, one.against_baseline
+        cells = [row.name, WARNING_MARK if one.marks else "", "; ".join(one.marks), one.mode, one.size, one.setting]
+        cells += [one.status, one.readout, table.boxes, str(len(one.runs))]
+        for m in metrics:
+            cells += map(_csv_number, (row.values.get(m), one.mean(m), one.sd(m), one.delta(m)))
+        cells += [row.against or "", gap.metric if gap else "", *map(_csv_number, gap[:3] if gap else (None,) * 3)]
+        runs = " ".join(path.name for path in one.runs.values())
+        lines.append([*cells, one.why_not, row.undetermined, row.quoted, runs, one.protocol])
+    return Sheet("", texts(*head, "undetermined", "quoted", "runs", "protocol"), lines).csv()
+
+
+def _csv_number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")

@@ -1,0 +1,152 @@
+"""The report of a study: what its records say, as sheets, CSV and page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from poserep.errors import InputError
+from poserep.overrides import SWEEPS
+from poserep.report.comparison import ComparisonRow, comparison_rows, row_notes
+from poserep.report.comparison_sheet import comparison_csv, comparison_sheets
+from poserep.report.difference_intervals import with_baseline_differences
+from poserep.report.labels import Result
+from poserep.report.published import PublishedRow, published_rows, vanished_rows
+from poserep.report.published_sheet import published_csv, published_sheets
+from poserep.runs.plan import planned, shorten
+from poserep.runs.rundir import load_results, runs_in
+from poserep.runs.sheet import Sheet
+from poserep.sweeps.files import table_of, title_of
+from poserep.sweeps.table import Table
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """What a study's records say, ready to be shown.
+
+    Attributes:
+        title: Title of the study.
+        results: Its results.
+        rows: The comparison of all runs.
+        missing: Names of runs without a result, and why they have none.
+        published: The sweep's table and its rows; None for a study whose rows have neither published values nor
+            baselines.
+        published_sheets: The table's sheets, one for each mode.
+        comparison_sheets: The comparison's sheets; empty if the table shows every run.
+    """
+
+    title: str
+    results: Sequence[Result]
+    rows: Sequence[ComparisonRow]
+    missing: Sequence[tuple[str, str]]
+    published: tuple[Table, Sequence[PublishedRow]] | None
+    published_sheets: Sequence[Sheet]
+    comparison_sheets: Sequence[Sheet]
+
+    @property
+    def sheets(self) -> list[Sheet]:
+        """All sheets that are printed."""
+        return [*self.published_sheets, *self.comparison_sheets]
+
+    def show(self) -> None:
+        """Print all sheets."""
+        for sheet in self.sheets:
+            sheet.show()
+
+    def csv(self) -> str:
+        """Return the table's rows, or the comparison of a study without a table."""
+        return published_csv(*self.published) if self.published else comparison_csv(self.rows)
+
+    def markdown(self) -> str:
+        """Return all sheets as Markdown."""
+        return "\n".join(sheet.markdown() for sheet in self.sheets)
+
+    def latex(self) -> str:
+        """Return all sheets as LaTeX."""
+        return "\n".join(sheet.latex() for sheet in self.sheets)
+
+
+def read_report(study: Path) -> StudyReport:
+    """Read what a study's folder holds.
+
+    Raises:
+        InputError: If nothing in the study has finished, and no table says what should have.
+    """
+    results = _with_rows(load_results(study), study)
+    missing = unfinished(study)
+    table = table_of(SWEEPS, study.name)
+    if table is not None and not any(row.values or row.against for row in table.rows):
+        table = None
+    if not results and table is None:
+        reasons = "".join(f"\n  {name}: {why}" for name, why in missing)
+        raise InputError(f"{study} holds no finished run{reasons}")
+    title = title_of(SWEEPS, study.name)
+    rows = comparison_rows(results)
+    notes = row_notes(rows)
+    if not all(row.real for row in rows):
+        notes.append("data: drawn people, not photographs; compare rows with each other, not with published numbers")
+    notes += [f"missing: {name}: {why}" for name, why in missing]
+    if table is None:
+        return StudyReport(title, results, rows, missing, None, [], comparison_sheets(title, rows, notes))
+    lines = with_baseline_differences(published_rows(table, study), study, table)
+    gone = [
+        f"the table has no row {name!r} any more, which runs were asked for as" for name in vanished_rows(table, study)
+    ]
+    # A training into the study that no row asked for stands in the comparison only.
+    others = {r["path"].name for r in results} - {path.name for line in lines for path in line.runs.values()}
+    general = comparison_sheets(f"{title}: all runs", rows, notes) if others else []
+    sheets = published_sheets(table, lines, gone)
+    return StudyReport(title, results, rows, missing, (table, lines), sheets, general)
+
+
+def unfinished(study: Path) -> list[tuple[str, str]]:
+    """Return the names of runs without a result, and why they have none."""
+    missing = []
+    for run_dir in runs_in(study):
+        if not run_dir.finished:
+            status = run_dir.observed_status()
+            missing.append((run_dir.name, f"{status['state']} {shorten(str(status.get('error', '')))}".strip()))
+    return missing
+
+
+def _with_rows(results: Sequence[Result], study: Path) -> list[Result]:
+    """Return the results with the table rows that they stand for, see `poserep.report.labels.run_settings`."""
+    uses = {plan.name: plan.uses for plan in planned(study)}
+    of = [uses.get(result["path"].name, ()) for result in results]
+    modes, arguments = ({getattr(use, key) for found in of for use in found} for key in ("mode", "arguments"))
+    named: list[Result] = []
+    for result, found in zip(results, of, strict=True):
+        parts = [" and ".join(dict.fromkeys(use.mode for use in found))] if len(modes) > 1 else []
+        parts += [" or ".join(dict.fromkeys(" ".join(use.arguments) for use in found))] if len(arguments) > 1 else []
+        suffix = f" ({', '.join(filter(None, parts))})" if any(parts) else ""
+        rows = tuple(dict.fromkeys(row for use in found for row in use.rows))
+        named.append({**result, "rows": rows, "suffix": suffix})
+    return named
+
+
+def write_report(study: Path) -> Path:
+    """Print the tables of a study and write them as ``report.html``, ``table.csv``, ``table.md`` and ``table.tex``.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: If nothing in the study has finished, and no table says what should have.
+    """
+    # Only the page needs matplotlib.
+    from poserep.report.html import study_page
+
+    report = read_report(study)
+    report.show()
+    study.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "report.html": study_page(report),
+        "table.csv": report.csv(),
+        "table.md": report.markdown(),
+        "table.tex": report.latex(),
+    }
+    if report.published and report.rows:
+        texts["comparison.csv"] = comparison_csv(report.rows)
+    for name, text in texts.items():
+        (study / name).write_text(text)
+    print(f"page: {study / 'report.html'}\ntable: {study / 'table.csv'}, also as .md and .tex")
+    return study / "report.html"

@@ -1,0 +1,256 @@
+"""`RunDir`: the one class through which the files of a run are read and written."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from poserep.errors import InputError
+from poserep.files import write_json, write_npz, write_text
+from poserep.runs.lease import holder
+
+# What every result of this version holds; earlier versions wrote less.
+RESULT_KEYS = ("config", "metrics", "protocol", "columns", "provenance")
+
+
+class RunDir:
+    """The directory of one run.
+
+    ``config.yaml`` is the resolved configuration, ``status.json`` the state, ``metrics.jsonl`` the curves by epoch,
+    ``checkpoints/`` the weights, ``result.json`` the result and ``predictions.npz`` the predictions that it scores.
+    Later evaluations leave ``evaluation-ID.json`` and ``evaluation-ID.npz`` beside them. Each file is written whole or
+    not at all, so that other processes may read at any time.
+
+    Args:
+        path: The directory, which need not exist.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    __str__ = __fspath__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunDir) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    @property
+    def name(self) -> str:
+        """The run's name, the last part of the path."""
+        return self.path.name
+
+    @property
+    def config_file(self) -> Path:
+        """The file of the resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def status_file(self) -> Path:
+        """The file of the state."""
+        return self.path / "status.json"
+
+    @property
+    def curve_file(self) -> Path:
+        """The file of the logged values, a JSON object per line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples_file(self) -> Path:
+        """Crops spread evenly over the evaluation set, with their predictions."""
+        return self.path / "samples.npz"
+
+    @property
+    def worst_file(self) -> Path:
+        """The crops with the worst predictions."""
+        return self.path / "worst.npz"
+
+    @property
+    def calibration_file(self) -> Path:
+        """What ``poserep calibrate`` found."""
+        return self.path / "calibration.json"
+
+    def result_file(self, evaluation: str = "") -> Path:
+        """Return the file of the run's own result, or of the later evaluation with that id."""
+        return self.path / (f"evaluation-{evaluation}.json" if evaluation else "result.json")
+
+    def predictions_file(self, evaluation: str = "") -> Path:
+        """Return the file of the predictions behind `result_file`."""
+        return self.path / (f"evaluation-{evaluation}.npz" if evaluation else "predictions.npz")
+
+    def checkpoint(self, name: str) -> Path:
+        """Return the file of a checkpoint: ``last``, ``best`` or ``calibrated``."""
+        return self.path / "checkpoints" / f"{name}.ckpt"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has a result."""
+        return self.result_file().is_file()
+
+    def config(self) -> dict[str, Any]:
+        """Read the resolved configuration.
+
+        Raises:
+            InputError: If there is none, or the file is damaged.
+        """
+        if not self.config_file.is_file():
+            raise InputError(f"{self} is not a run directory: it has no config.yaml")
+        try:
+            config = yaml.load(self.config_file.read_text(), _Loader)
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.config_file} is damaged ({_first_line(error)}); compose the run again") from error
+        if not isinstance(config, dict):
+            raise InputError(f"{self.config_file} is damaged (it holds no mapping); compose the run again")
+        return config
+
+    def write_config(self, text: str) -> None:
+        """Create the directory and write the resolved configuration, given as YAML."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.config_file, text)
+
+    def status(self) -> dict[str, Any]:
+        """Read the recorded state.
+
+        Returns:
+            ``state``: waiting, running, stopped, failed, imported or finished; ``since`` in Unix time; ``why`` a run
+            stopped; ``error`` of one that failed, with ``input`` if what it was given is at fault. A process that was
+            killed leaves ``running`` behind: see `observed_status`.
+        """
+        status = _read_json(self.status_file, "delete it; the run continues") if self.status_file.is_file() else {}
+        return {**status, "state": "finished"} if self.finished else {"state": "waiting", **status}
+
+    def observed_status(self) -> dict[str, Any]:
+        """Return the state as an onlooker sees it: a run is running if a living process holds its lease (``by``)."""
+        status = self.status()
+        if status["state"] != "finished" and (by := holder(self.path)):
+            return {"state": "running", "by": by}
+        if status["state"] == "running":
+            return {"state": "stopped", "why": "the process ended without reporting a cause"}
+        return status
+
+    def write_status(self, state: str, **record: Any) -> None:
+        """Write the state, since now; see `status` for what may go with it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.status_file, {"state": state, **record, "since": time.time()})
+
+    def result(self, evaluation: str = "") -> dict[str, Any]:
+        """Read the run's own result, or that of a later evaluation.
+
+        Raises:
+            InputError: If there is none, or the file is damaged or from an earlier version.
+        """
+        file = self.result_file(evaluation)
+        if not file.is_file():
+            raise InputError(f"{self} has no result: {self._why_unfinished()}")
+        result = _read_json(file, "delete it and run again")
+        if absent := [key for key in RESULT_KEYS if key not in result]:
+            raise InputError(f"{file} is no result of this version: it has no {', '.join(absent)}; run it again")
+        return result
+
+    def _why_unfinished(self) -> str:
+        if not self.path.is_dir():
+            return "there is no such run directory"
+        if not self.config_file.is_file():
+            return f"{self.result_file()} does not exist, and it is not a run directory"
+        status = self.observed_status()
+        if status["state"] == "waiting":
+            return f"it has not been started ({self.result_file()} does not exist)"
+        return f"its state is {status['state']}" + (f", {status['error']}" if status.get("error") else "")
+
+    def write_result(self, result: Mapping[str, Any], evaluation: str = "") -> Path:
+        """Write the run's own result, or that of a later evaluation, and return the file."""
+        file = self.result_file(evaluation)
+        write_json(file, result)
+        return file
+
+    def predictions(self, evaluation: str = "") -> dict[str, np.ndarray]:
+        """Read the arrays of predictions, by ``BOXES/NAME`` and ``BOXES/READOUT/NAME``.
+
+        Raises:
+            InputError: If the file does not exist or is damaged.
+        """
+        file = self.predictions_file(evaluation)
+        if not file.is_file():
+            raise InputError(f"{file} does not exist; evaluate again with poserep evaluate {self}")
+        return read_npz(file)
+
+    def write_predictions(self, arrays: Mapping[str, Any], evaluation: str = "") -> None:
+        """Write the arrays of predictions."""
+        write_npz(self.predictions_file(evaluation), arrays)
+
+    def curve(self) -> list[dict[str, Any]]:
+        """Read the logged values by epoch; of a resumed run's repeated epochs the later values count."""
+        epochs: dict[int, dict[str, Any]] = {}
+        for line in self.curve_file.read_text().splitlines() if self.curve_file.is_file() else ():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                # The last line of a process that was killed while it wrote.
+                continue
+            epochs.setdefault(row["epoch"], {}).update(row)
+        return [epochs[epoch] for epoch in sorted(epochs)]
+
+
+def runs_in(study: Path) -> Iterator[RunDir]:
+    """Yield the run directories of a study, by name."""
+    yield from (RunDir(file.parent) for file in sorted(study.glob("*/config.yaml")))
+
+
+def finished_in(study: Path) -> Iterator[RunDir]:
+    """Yield the run directories of a study that have a result, by name."""
+    yield from (RunDir(file.parent) for file in sorted(study.glob("*/result.json")))
+
+
+def load_results(study: Path) -> list[dict[str, Any]]:
+    """Read all results of a study, each with its directory under ``path``, sorted by directory."""
+    return [{**run_dir.result(), "path": run_dir.path} for run_dir in finished_in(study)]
+
+
+def named_result(path: Path) -> tuple[RunDir, str]:
+    """Return the run and the id of the evaluation that a path names: a run directory, or a result file in one."""
+    if path.suffix != ".json":
+        return RunDir(path), ""
+    return RunDir(path.parent), path.stem.removeprefix("evaluation-") if path.stem != "result" else ""
+
+
+def read_npz(file: Path) -> dict[str, np.ndarray]:
+    """Read all arrays of a file.
+
+    Raises:
+        InputError: If it is damaged.
+    """
+    try:
+        with np.load(file) as arrays:
+            return dict(arrays)
+    except Exception as error:
+        raise InputError(f"{file} is damaged ({_first_line(error)}); delete it and evaluate again") from error
+
+
+def _read_json(file: Path, remedy: str) -> dict[str, Any]:
+    try:
+        record = json.loads(file.read_text())
+    except ValueError as error:
+        raise InputError(f"{file} is damaged ({_first_line(error)}); {remedy}") from error
+    if not isinstance(record, dict):
+        raise InputError(f"{file} is damaged (it holds no object); {remedy}")
+    return record
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The faster loader, where the library has it."""

@@ -1,0 +1,160 @@
+"""The three ways in which the papers' tools count multiply-accumulates.
+
+The papers say GFLOPs and mean multiply-accumulates, by tools that leave out or put in different things. Their numbers
+compare only within one tool; `poserep.models.cost.macs` is what a network really multiplies.
+
+`hrnet` and `mmcv` look at layers, so that their numbers follow how a network's code is written.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
+
+from torch import nn
+
+from poserep.errors import InputError
+from poserep.models import HRFormer, PoseNet
+from poserep.models.backbones.hrformer_block import WindowAttention
+from poserep.models.cost import macs
+from poserep.studies.published_costs.trace import Layer, Operation, Trace, trace
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+)
+ACTIVATIONS = (nn.ReLU, nn.PReLU, nn.ELU, nn.LeakyReLU, nn.ReLU6)
+POOLS = (
+    *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
+    *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
+    *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
+)
+ELEMENTWISE = {"add", "add_", "mul", "sub", "div", "floor_divide", "relu", "relu_"}
+SOFTMAX = {"_softmax", "_safe_softmax"}
+
+
+def hrnet(layers: Iterator[Layer]) -> int:
+    """Count as ``get_model_summary`` of HRNet's code does, in units of 2^30.
+
+    It is printed by SimpleBaseline, HRNet, DARK, SimDR, SimCC and TokenPose. Convolutions and linear layers alone. Two
+    mistakes: a transposed convolution is counted at the resolution of its output, 4 times too much, and a linear layer
+    multiplies its output with the second dimension of its input, which is its features only if there are two
+    dimensions: with (B, tokens, features) it is the tokens, and where a code puts the tokens first, as TransPose's does
+    and ours doesn't, it would be B. Products of attention are left out.
+    """
+    return sum(_hrnet(layer) for layer in layers)
+
+
+def _hrnet(layer: Layer) -> int:
+    if isinstance(layer.module, (*CONVOLUTIONS, *TRANSPOSED)):
+        return layer.module.weight.numel() * prod(layer.output[2:])
+    if isinstance(layer.module, nn.Linear):
+        return prod(layer.output) * layer.input[1]
+    return 0
+
+
+def mmcv(layers: Iterator[Layer]) -> int:
+    """Count as ``get_model_complexity_info`` of mmcv 1 does, printed by SRPose and HRFormer.
+
+    Layers alone, by their class: convolutions and transposed ones with their biases, linear layers, and as if they
+    multiplied, batch, layer and group norms (2 an element), ReLU, pooling and upsampling (1 an element). What a network
+    does outside such layers is left out: products of attention, the projections of ``nn.MultiheadAttention``,
+    interpolation and activations that are called as functions.
+    """
+    return sum(_mmcv(layer) for layer in layers)
+
+
+def _mmcv(layer: Layer) -> int:
+    module, inputs, outputs = layer.module, prod(layer.input), prod(layer.output)
+    if isinstance(module, CONVOLUTIONS):
+        return outputs * (prod(module.weight.shape[1:]) + (module.bias is not None))
+    if isinstance(module, TRANSPOSED):
+        # The tool takes the height of the output for its width as well.
+        bias = prod(layer.output[:2]) * layer.output[2] ** 2 if module.bias is not None else 0
+        return inputs * prod(module.weight.shape[1:]) + bias
+    if isinstance(module, nn.Linear):
+        return inputs * module.out_features
+    if isinstance(module, NORMS):
+        return inputs * (2 if module.weight is not None else 1)
+    if isinstance(module, POOLS):
+        return inputs
+    return outputs if isinstance(module, (*ACTIVATIONS, nn.Upsample)) else 0
+
+
+def visible(net: PoseNet, layers: list[Layer]) -> Iterator[Layer]:
+    """Yield the layers that the papers' tools see: of HRFormer not those that its own code has in other forms.
+
+    Its batch norms are synchronised ones, which the tools do not know, and it runs the last projection of its attention
+    as a function.
+    """
+    hidden: set[nn.Module] = set()
+    if isinstance(net.backbone, HRFormer):
+        hidden = {module for module in net.backbone.modules() if isinstance(module, nn.BatchNorm2d)}
+        hidden |= {module.out_proj for module in net.backbone.modules() if isinstance(module, WindowAttention)}
+    return (layer for layer in layers if layer.module not in hidden)
+
+
+def detr(found: Trace) -> int:
+    """Count as the tool of DETR's family does, as TransPose's code has it and its table prints it.
+
+    Convolutions, linear layers and all products of matrices; element-wise sums, differences, products, quotients and
+    ReLU (1 an element), dropout (1, though it does nothing), batch norm (4), softmax (5). Layer norm, pooling, GELU and
+    interpolation are left out. One mistake: a transposed convolution is counted at the resolution of its output, 4
+    times too much, and with its outputs in place of its inputs.
+    """
+    dropouts = (prod(layer.input) for layer in found.layers if isinstance(layer.module, nn.Dropout))
+    return sum(_detr(operation) for operation in found.operations) + sum(dropouts)
+
+
+def _detr(operation: Operation) -> int:
+    elements = prod(operation.output)
+    if operation.name == "convolution":
+        return elements * prod(operation.inputs[1][1:])
+    if operation.name in ELEMENTWISE:
+        return elements
+    if operation.name in SOFTMAX:
+        return 5 * elements
+    if "batch_norm" in operation.name:
+        return 4 * elements
+    if operation.name in ("mm", "bmm"):
+        return elements * operation.inputs[0][-1]
+    return elements * operation.inputs[1][-1] if operation.name in ("addmm", "baddbmm") else 0
+
+
+@dataclass(frozen=True)
+class Counting:
+    """A way of counting multiply-accumulates.
+
+    Attributes:
+        count: Counts the pass of a network.
+        unit: What tables divide the count by.
+    """
+
+    count: Callable[[PoseNet, Trace], int]
+    unit: int
+
+
+COUNTINGS = {
+    "hrnet": Counting(lambda net, found: hrnet(visible(net, found.layers)), 2**30),
+    "mmcv": Counting(lambda net, found: mmcv(visible(net, found.layers)), 10**9),
+    "detr": Counting(lambda _, found: detr(found), 10**9),
+}
+
+
+def countings(net: PoseNet, height: int, width: int, training: bool = False) -> dict[str, int]:
+    """Return multiply-accumulates for one image by every counting, and ``true`` ones; for the arguments see `trace`."""
+    found = trace(net, height, width, net.channels, training)
+    counts = {name: counting.count(net, found) for name, counting in COUNTINGS.items()}
+    return {"true": macs(net, height, width, net.channels), **counts}
+
+
+def gflops(net: PoseNet, height: int, width: int, name: str, training: bool = False) -> float:
+    """Return multiply-accumulates for one image by one counting, in the unit of the tables that take it.
+
+    Raises:
+        InputError: If there is no counting of that name.
+    """
+    if name not in COUNTINGS:
+        raise InputError(f"counting={name!r} is not one of {', '.join(COUNTINGS)}")
+    return COUNTINGS[name].count(net, trace(net, height, width, net.channels, training)) / COUNTINGS[name].unit

@@ -1,0 +1,111 @@
+"""Running one cell of a sweep: a run directory, in a process of its own."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from poserep.config import DictConfig
+from poserep.errors import Failed, InputError, Stopped, message
+from poserep.runs.devices import claimed_gpus
+from poserep.runs.interrupt import end_sweep_after_failure, sweep_is_ending
+from poserep.runs.launch import launch
+from poserep.runs.lease import by_whom, holder
+from poserep.runs.rundir import RunDir
+
+# The module that trains and evaluates a run directory, named on its command line.
+WORKER = "poserep.training.fit"
+
+
+def run_directory(cfg: DictConfig) -> None:
+    """Run the directory that ``cfg.directory`` names: what a sweep hands to Hydra's launchers, to be called anywhere.
+
+    How the run ended is in its record, where the sweep looks; about an exception Hydra would print a report of its own.
+    """
+    with suppress(Failed, Stopped):
+        run_unless_ending(RunDir(cfg.directory), cfg.worker)
+
+
+def run_unless_ending(run_dir: RunDir, worker: str = WORKER) -> None:
+    """Run a cell as `run_cell` does, unless its sweep begins no more cells."""
+    if sweep_is_ending():
+        return
+    try:
+        run_cell(run_dir, worker)
+    except Failed:
+        end_sweep_after_failure()
+        raise
+
+
+def run_cell(run_dir: RunDir, worker: str = WORKER) -> None:
+    """Run a directory in a process of its own, on GPUs that no other cell on this machine has.
+
+    A run that has finished, here or for another table, and one that another process has in hand are left alone.
+
+    Raises:
+        Failed: If the run failed.
+        Stopped: If it was asked to stop.
+    """
+    if run_dir.finished:
+        print(f"finished before: {run_dir}", flush=True)
+        return
+    if twin := link_twin(run_dir):
+        print(f"finished before, as {twin}: {run_dir}", flush=True)
+        return
+    if other := holder(run_dir.path):
+        print(f"left {by_whom(other)}: {run_dir}", flush=True)
+        return
+    print(f"run: {run_dir}", flush=True)
+    trainer = run_dir.config()["trainer"]
+    devices = trainer["devices"]
+    try:
+        with claimed_gpus(devices if trainer["accelerator"] == "gpu" else 0) as gpus:
+            launch(worker, [str(run_dir)], devices, gpus or None, saves=True)
+    except Failed as error:
+        # Two launchers may begin a cell at the same moment; one of them gets it.
+        other = holder(run_dir.path)
+        if other or run_dir.finished:
+            print(f"left {by_whom(other)}: {run_dir}", flush=True)
+            return
+        raise how_it_ended(run_dir, error) from error
+
+
+def how_it_ended(run_dir: RunDir, error: Failed | InputError) -> Failed | Stopped:
+    """Return the exception that says how a run ended, from what it recorded; ``error`` is recorded if it did not."""
+    status = run_dir.status()
+    if status["state"] == "stopped":
+        return Stopped(status["why"])
+    if status["state"] in ("running", "waiting"):
+        # What kills a process keeps it from recording why.
+        run_dir.write_status("failed", error=message(error))
+        return Failed(message(error))
+    return Failed(status.get("error") or message(error))
+
+
+def link_twin(run_dir: RunDir) -> Path | None:
+    """Replace a directory that has not begun by a link to the same run, finished for another table, and return that."""
+    results = run_dir.path.parent.parent.glob(f"*/{run_dir.name}/result.json")
+    twin = next((file.parent for file in sorted(results)), None)
+    if twin is None or [path.name for path in run_dir.path.iterdir()] != ["config.yaml"]:
+        return None
+    run_dir.config_file.unlink()
+    run_dir.path.rmdir()
+    run_dir.path.symlink_to(Path("..", twin.parent.name, twin.name), target_is_directory=True)
+    return twin
+
+
+def fail_without_files(run_dirs: Sequence[RunDir], missing: Mapping[str, Sequence[Path]]) -> dict[str, str]:
+    """Record the cells that cannot begin for lack of files as failed, say so once per file, and return the causes."""
+    failed = {}
+    for run_dir in run_dirs:
+        # A run that another table has finished needs no files: it is linked.
+        finished = any(run_dir.path.parent.parent.glob(f"*/{run_dir.name}/result.json"))
+        if missing[run_dir.name] and not finished and holder(run_dir.path) is None:
+            failed[run_dir.name] = f"there is no {', '.join(map(str, missing[run_dir.name]))}"
+            run_dir.write_status("failed", input=True, error=failed[run_dir.name])
+    paths = [path for name in failed for path in missing[name]]
+    for path in dict.fromkeys(paths):
+        print(f"missing: {path}, which {paths.count(path)} of {len(run_dirs)} cells need", file=sys.stderr)
+    if failed:
+        print("docs/tables.md says what they are; data.root=... says where data lie", file=sys.stderr, flush=True)
+    return failed

@@ -1,0 +1,113 @@
+"""Seconds of training per image, from the steps that ``benchmarks/training.py --steps-of`` measured."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poserep.config import DictConfig, OmegaConf, compose
+from poserep.data.from_config import skeleton_of
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.models.cost import macs
+from poserep.overrides import CONF
+from poserep.training.network import build_network
+
+RESULTS = CONF.parent / "benchmarks" / "results"
+# The variant of a record that runs in full and in half precision correspond to.
+VARIANTS = {False: "channels_last", True: "channels_last, bf16"}
+
+
+@dataclass(frozen=True)
+class MeasuredNetwork:
+    """A network whose training steps were timed.
+
+    Attributes:
+        name: Backbone and input size.
+        backbone: The backbone's configuration without weights.
+        macs: True multiply-accumulates for one image.
+        seconds: Seconds of training per image, by whether it was in half precision.
+    """
+
+    name: str
+    backbone: Any
+    macs: int
+    seconds: dict[bool, float]
+
+
+@dataclass(frozen=True)
+class DeviceRecord:
+    """The networks that were timed on one device, at least one.
+
+    Attributes:
+        device: The device's name.
+        gpu: Whether it is a GPU.
+        networks: See `MeasuredNetwork`.
+    """
+
+    device: str
+    gpu: bool
+    networks: tuple[MeasuredNetwork, ...]
+
+
+def read_records(folder: Path = RESULTS) -> list[DeviceRecord]:
+    """Read all records of training steps.
+
+    Raises:
+        InputError: If a record has no rows.
+    """
+    records = []
+    for path in sorted(folder.glob("training-steps-*.json")):
+        data = json.loads(path.read_text())
+        if not data["rows"]:
+            raise InputError(f"{path} has no rows; measure again with benchmarks/training.py --steps-of ... --record")
+        device = data["device"].removeprefix("steps ")
+        networks = tuple(_measured(row) for row in data["rows"])
+        records.append(DeviceRecord(device, device != data["processor"], networks))
+    return records
+
+
+def _measured(row: dict[str, Any]) -> MeasuredNetwork:
+    cfg = compose([f"{key}={row[key]}" for key in ("backbone", "representation", "size")]).cfg
+    seconds = {half: row[name]["ms"] / 1000 / row["batch"] for half, name in VARIANTS.items()}
+    return MeasuredNetwork(f"{row['backbone']} {row['size']}", backbone_of(cfg), macs_of(cfg), seconds)
+
+
+def backbone_of(cfg: DictConfig) -> dict[str, Any]:
+    """Return the backbone's configuration without its weights."""
+    node = OmegaConf.to_container(cfg.backbone, resolve=True)
+    assert isinstance(node, dict)
+    return {str(key): value for key, value in node.items() if key != "weights"}
+
+
+def macs_of(cfg: DictConfig) -> int:
+    """Count the true multiply-accumulates of a configuration's network for one image."""
+    cfg = cfg.copy()
+    if cfg.backbone.get("weights"):
+        cfg.backbone.weights = None
+    net, _ = build_network(cfg, skeleton_of(cfg))
+    return macs(net, *Size.parse(cfg.input_size), net.channels)
+
+
+def seconds_per_image(
+    networks: Sequence[MeasuredNetwork], cfg: DictConfig, count: int
+) -> tuple[float, MeasuredNetwork, bool]:
+    """Estimate the seconds of training per image from the nearest network that was measured.
+
+    That is one with the same backbone, or else with the nearest cost; time is scaled by multiply-accumulates.
+
+    Args:
+        networks: The networks to choose from.
+        cfg: The configuration to train.
+        count: Its multiply-accumulates for one image.
+
+    Returns:
+        The seconds, the network whose time they are from, and whether they are scaled.
+    """
+    backbone = backbone_of(cfg)
+    same = [network for network in networks if network.backbone == backbone] or list(networks)
+    nearest = min(same, key=lambda network: abs(math.log(network.macs / count)))
+    scaled = nearest.backbone != backbone or nearest.macs != count
+    return nearest.seconds["bf16" in str(cfg.trainer.precision)] * count / nearest.macs, nearest, scaled

@@ -1,0 +1,58 @@
+"""Gathers predictions over batches and processes by the index of their instance, so that none counts twice."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from poserep.batch import Points
+from poserep.errors import InputError
+from poserep.metrics.scorer import Predictions
+
+
+class Gather(Metric):
+    """Collects the predictions of one readout; `poserep.metrics.scorer.Scorer` scores them."""
+
+    index: list[Tensor]
+    xy: list[Tensor]
+    score: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("index", "xy", "score"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, index: Tensor, points: Points) -> None:
+        """Add a batch: indices (B,) of the instances and their points in image px.
+
+        Raises:
+            InputError: If a coordinate or score is not a finite number.
+        """
+        finite = torch.isfinite(points.xy).all(-1) & torch.isfinite(points.score)
+        if not finite.all():
+            bad = index[~finite.all(1)].tolist()
+            raise InputError(f"predictions of instances {bad[:5]} are not finite; the network has diverged")
+        self.index.append(index)
+        self.xy.append(points.xy.float())
+        self.score.append(points.score.float())
+
+    def compute(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return index (N,), xy (N, K, 2) and score (N, K) of all processes, each instance once and in order.
+
+        Raises:
+            InputError: If nothing has been gathered.
+        """
+        if not len(self.index):
+            raise InputError("no predictions to evaluate")
+        # After synchronisation a state is one tensor.
+        index, xy, score = (
+            (torch.cat(list(state)) if isinstance(state, list) else state).cpu().numpy()
+            for state in (self.index, self.xy, self.score)
+        )
+        # Samplers repeat samples to give every process as many.
+        unique, first = np.unique(index, return_index=True)
+        return unique, xy[first], score[first]
+
+    def predictions(self, threshold: float = 0.0) -> Predictions:
+        """Return the predictions of all processes; ``threshold`` belongs to their scores."""
+        return Predictions(*self.compute(), threshold)

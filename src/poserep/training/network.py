@@ -1,0 +1,159 @@
+"""From a configuration to network and codec: which head a backbone takes, and whether they work together."""
+
+import inspect
+from pkgutil import resolve_name
+from typing import Any
+
+import torch
+
+from poserep.codecs import Codec
+from poserep.config import DictConfig, OmegaConf, make
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.models import UNREAD, Head, HeadSpec, PoseNet
+from poserep.skeleton import Skeleton
+
+
+def build_network(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
+    """Build network and codec of a configuration, and try that they can train and predict together.
+
+    Raises:
+        InputError: If backbone, head, codec and size do not fit; the message names both sides.
+    """
+    net, codec = assemble(cfg, skeleton)
+    head = net.head
+    if head.form == UNREAD:
+        raise InputError(
+            f"head {type(head).__name__} emits {head.form}: its network can be counted (poserep cost, make "
+            "reproduce-cost) and imported, not trained or evaluated"
+        )
+    if head.form != codec.form:
+        raise InputError(
+            f"head {type(head).__name__} emits {head.form!r}, but codec {type(codec).__name__} reads {codec.form!r}; "
+            "take head and codec from one representation"
+        )
+    for readout in cfg.readouts or ():
+        codec.readout(readout)
+    features = features_of(net.backbone, Size.parse(cfg.input_size), skeleton.num_keypoints)
+    _try(head, codec, features, skeleton.flip_perm())
+    return net, codec
+
+
+def assemble(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
+    """Build network and codec of a configuration, whether or not the codec can read what the network emits.
+
+    Raises:
+        InputError: If backbone, head and size do not fit.
+    """
+    size = Size.parse(cfg.input_size)
+    # That the backbone cannot take a size is the better reason, where the codec cannot either.
+    if step := getattr(resolve_name(cfg.backbone._target_), "multiple", None):
+        _check_size(cfg, size, step)
+    codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align)
+    pixels: Any = OmegaConf.to_container(cfg.data.pixels) if cfg.data.get("pixels") else {}
+    node = head_node(cfg)
+    multiscale = getattr(resolve_name(node._target_), "multiscale", False)
+    backbone = make_backbone(cfg, size, skeleton.num_keypoints, len(pixels["mean"]) if pixels else 3, multiscale)
+    spec = HeadSpec(backbone.channels, backbone.strides, skeleton.num_keypoints, codec.x, codec.y)
+    net = PoseNet(backbone, make(node, spec), **pixels, channels_last=cfg.trainer.channels_last)
+    # Weights in the images' layout, or every step converts them.
+    return net.to(memory_format=torch.channels_last) if cfg.trainer.channels_last else net, codec
+
+
+def make_backbone(
+    cfg: DictConfig, size: Size, num_keypoints: int, in_channels: int = 3, multiscale: bool = False
+) -> Any:
+    """Build the backbone with its own options and, as far as its constructor takes them, the arguments given here.
+
+    Args:
+        cfg: A configuration.
+        size: Size of the input.
+        num_keypoints: K.
+        in_channels: Channels of the images.
+        multiscale: Whether the head reads maps of several resolutions.
+
+    Raises:
+        InputError: If the backbone cannot be built or does not take this size.
+    """
+    offered = {"size": size, "num_keypoints": num_keypoints, "in_channels": in_channels}
+    offered |= {"multiscale": True} if multiscale else {}
+    taken = inspect.signature(resolve_name(cfg.backbone._target_)).parameters
+    node = cfg.backbone.copy()
+    OmegaConf.set_struct(node, False)
+    node.pop("heads", None)
+    backbone = make(node, **{key: value for key, value in offered.items() if key in taken})
+    _check_size(cfg, size, backbone.multiple)
+    return backbone
+
+
+def _check_size(cfg: DictConfig, size: Size, step: int) -> None:
+    if size.height % step or size.width % step:
+        near = Size(*(max(step, round(n / step) * step) for n in size))
+        raise InputError(
+            f"input_size={size} does not suit backbone {cfg.backbone._target_.split('.')[-1]}, whose input must be a "
+            f"multiple of {step} px on both sides; the nearest is {near}"
+        )
+
+
+def head_node(cfg: DictConfig) -> DictConfig:
+    """Return the node of the representation's head, or of the one that the backbone has in its place (``heads``).
+
+    Keypoint tokens and stacks need heads of their own.
+
+    Raises:
+        InputError: If the representation sets options of a head that is replaced, which would be ignored.
+    """
+    node = cfg.representation.head
+    name = node._target_.split(".")[-1]
+    instead = (cfg.backbone.get("heads") or {}).get(name)
+    if instead is None:
+        return node
+    defaults = {key: p.default for key, p in inspect.signature(resolve_name(node._target_)).parameters.items()}
+    own = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
+    changed = {key: value for key, value in own.items() if key not in defaults or value != defaults[key]}
+    if changed:
+        backbone = cfg.backbone._target_.split(".")[-1]
+        raise InputError(
+            f"backbone {backbone} has {instead._target_.split('.')[-1]} in place of {name}, for which "
+            f"{', '.join(f'representation.head.{k}={v}' for k, v in changed.items())} means nothing; take a "
+            f"representation that leaves {name} as it is, or another backbone"
+        )
+    return instead
+
+
+def features_of(backbone: Any, size: Size, num_keypoints: int) -> list[torch.Tensor]:
+    """Return zeros of the shapes that a backbone gives for one image of ``size``."""
+    if not backbone.strides:
+        return [torch.zeros(1, num_keypoints, channels) for channels in backbone.channels]
+    maps = zip(backbone.channels, backbone.strides, strict=True)
+    return [torch.zeros(1, c, size.height // s, size.width // s) for c, s in maps]
+
+
+def _try(head: Head, codec: Codec, features: list[torch.Tensor], perm: torch.Tensor) -> None:
+    """Pass features through all that training and evaluation do with an output, before any data are read.
+
+    Raises:
+        InputError: If head, criterion, flip test or a readout cannot work with the others.
+    """
+    target, weight = codec.encode(torch.zeros(1, len(perm), 2), torch.ones(1, len(perm)))
+    try:
+        with torch.no_grad():
+            perfect = codec.oracle(target)
+            if getattr(head, "sigmoid", False) and (perfect.amin() < 0 or perfect.amax() > 1):
+                raise InputError(
+                    f"head {type(head).__name__} squeezes its maps into (0, 1), which codec {type(codec).__name__} "
+                    "cannot use; set sigmoid=false where the head is named (backbone.heads.Deconv.sigmoid, or "
+                    "representation.head.sigmoid if the backbone names none), or take representation=heatmap"
+                )
+            codec.loss(perfect, target, weight)
+            out = head.eval()(features)
+            for readout in codec.readouts:
+                codec.decode(codec.merge(out, out, perm), readout)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"head {type(head).__name__} and codec {type(codec).__name__} of this representation fail on a trial: "
+            f"{type(error).__name__}: {error}; see representation.head, .codec.criterion and .codec.readouts"
+        ) from error
+    head.train()

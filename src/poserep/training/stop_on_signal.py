@@ -1,0 +1,82 @@
+"""Ends a training that is asked to stop, as by SIGTERM or SIGUSR1, with a checkpoint to continue from."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+from poserep.runs.interrupt import StopRequest
+
+# Steps, at most, between two agreements of several processes on whether to stop.
+AGREE = 8
+
+
+class StopOnSignal(Callback):
+    """Ends training on request: after the running step it saves a checkpoint that records the steps of its epoch.
+
+    A request during an epoch's last step stops before the next epoch. A request during the evaluation that ends an
+    epoch saves nothing, and that epoch is trained again; several processes end that evaluation first and lose nothing.
+
+    Args:
+        request: Made by signals among others, see `poserep.runs.interrupt`.
+        path: The checkpoint to resume from.
+    """
+
+    def __init__(self, request: StopRequest, path: Path) -> None:
+        self.request, self.path = request, path
+        self._within: dict[str, int] | None = None
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop if asked; all processes of a run stop after the same step."""
+        if self.request.lost:
+            self.request.check()
+        steps = batch_idx + 1
+        # Short epochs have an agreement too; after the last step the next epoch begins with one.
+        often = min(AGREE, max(1, int(trainer.num_training_batches) // 2))
+        if steps < trainer.num_training_batches and self._asked(trainer, steps % often == 0):
+            self._within = {"epoch": trainer.current_epoch, "steps": steps}
+            trainer.save_checkpoint(self.path)
+            self.request.ask("another process was asked")
+            self.request.check()
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Stop if asked; the epoch before has been saved."""
+        if self._asked(trainer, True):
+            self.request.ask("another process was asked")
+            self.request.check()
+
+    def _asked(self, trainer: lightning.Trainer, agree: bool) -> bool:
+        asked = bool(self.request.why)
+        if trainer.world_size == 1:
+            return asked
+        return agree and bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
+
+    def on_validation_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
+        """Stop if asked; what was trained has been saved, or was one epoch.
+
+        Several processes continue to the end: the others would wait for what a stopped one does not send.
+        """
+        if trainer.world_size == 1:
+            self.request.check()
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Restore our signal handlers, which Lightning has replaced by its own."""
+        self.request.catch_signals()
+
+    def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """See `on_fit_start`."""
+        self.request.catch_signals()
+
+    # The evaluation after training is Lightning's test.
+    on_test_start = on_validation_start
+    on_test_batch_end = on_validation_batch_end
+
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Record the steps of the epoch; a checkpoint from an epoch's end has no such record."""
+        if self._within:
+            checkpoint["within"] = self._within

@@ -1,0 +1,69 @@
+"""The tiny data sets with their configurations, and copies of them to break."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poserep import cli
+from poserep.data.check.command import composed_data
+
+DETECTIONS = "person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
+MORE = {
+    "coco": [f"data.detections={DETECTIONS}"],
+    "crowdpose": ["data.detections=annotations/det_for_crowd_test_0.1_0.5.json"],
+    "human4d": ["size=160x320", "augment=none"],
+}
+
+
+@pytest.fixture(scope="session")
+def words(tiny_sets: dict[str, Path]) -> dict[str, list[str]]:
+    """The overrides that choose each set."""
+    return {name: [f"data={name}", f"data.root={root}", *MORE.get(name, [])] for name, root in tiny_sets.items()}
+
+
+@pytest.fixture(scope="session")
+def cfgs(words: dict[str, list[str]]) -> dict[str, Any]:
+    """Their configurations."""
+    return {name: composed_data(overrides).cfg for name, overrides in words.items()}
+
+
+@pytest.fixture
+def copy(tiny_sets, cfgs, tmp_path) -> Callable[..., tuple[Path, Any]]:
+    """Copies a set, and returns the copy and its configuration."""
+
+    def make(name: str = "coco", **data: Any) -> tuple[Path, Any]:
+        root, cfg = tmp_path / name, cfgs[name].copy()
+        shutil.copytree(tiny_sets[name], root)
+        cfg.data.root = str(root)
+        for key, value in data.items():
+            cfg.data[key] = value
+        return root, cfg
+
+    return make
+
+
+@pytest.fixture
+def data(capsys) -> Callable[..., tuple[int, str, str]]:
+    """Runs ``poserep data`` with some words: exit code, output, errors."""
+
+    def go(*arguments: object) -> tuple[int, str, str]:
+        code = cli.main(["data", *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return go
+
+
+@pytest.fixture(scope="session")
+def edit() -> Callable[[Path, Callable[[Any], object]], None]:
+    """Changes the content of a JSON file in place."""
+
+    def go(path: Path, change: Callable[[Any], object]) -> None:
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return go

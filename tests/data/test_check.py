@@ -1,0 +1,237 @@
+"""``poserep data check``: each defect breaks its own rule and no other; sound sets break none."""
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poserep.data.check import image_rules, person_rules, record_rules
+from poserep.data.check import validate as rules
+from poserep.data.check.findings import Finding, Rule
+from poserep.data.check.image_headers import read_header
+from poserep.data.from_config import image_reader
+from poserep.skeleton import COCO
+
+TRAIN, VAL = (f"annotations/person_keypoints_{split}2017.json" for split in ("train", "val"))
+DETECTIONS = "person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
+
+
+def broken(cfg: Any, **options: Any) -> dict[Rule, list[Finding]]:
+    groups: dict[Rule, list[Finding]] = {}
+    for section in rules.validate(cfg, **options):
+        for rule, findings in section.by_rule().items():
+            groups.setdefault(rule, []).extend(findings)
+    return groups
+
+
+def person(data: Any, i: int = 1) -> Any:
+    """A labelled person of the validation set; 2 and 1 are on one image."""
+    return data["annotations"][i]
+
+
+def image(data: Any) -> Any:
+    """The image of `person`."""
+    return data["images"][1]
+
+
+def swap(record: Any) -> None:
+    record["width"], record["height"] = record["height"], record["width"]
+
+
+# What is done to the file, the rule that breaks, and what the finding says.
+DEFECTS = [
+    (lambda d: image(d).pop("width"), image_rules.ENTRY, "entry 1"),
+    (lambda d: d["images"].append({**image(d), "width": 9}), image_rules.SHARED_IMAGE_ID, "100766, entries 1 and 5"),
+    (lambda d: d["images"].append(image(d)), image_rules.REPEATED, "entries 1 and 5"),
+    (lambda d: d["images"].append({**image(d), "id": 7}), image_rules.SEVERAL_IDS, "ids 100766 and 7"),
+    (lambda d: swap(image(d)), image_rules.EXCHANGED, "320x426 in person_keypoints_val2017.json, 426x320 in the file"),
+    (lambda d: image(d).update(width=430), image_rules.OTHER_SIZE, "430x320 in .*, 426x320 in the file"),
+    (lambda d: person(d).pop("category_id"), record_rules.ANNOTATION, "annotation 10"),
+    (lambda d: person(d, 2).update(id=10), record_rules.SHARED_ID, "annotation 10"),
+    (lambda d: person(d).update(image_id=5), record_rules.NO_IMAGE, "annotation 10: image 5"),
+    (lambda d: person(d)["keypoints"].pop(), record_rules.KEYPOINTS, "50 of 51 numbers"),
+    (lambda d: person(d)["keypoints"].__setitem__(0, float("nan")), record_rules.KEYPOINTS, "annotation 10: 51 of 51"),
+    (lambda d: person(d).update(bbox=[1, 2, 3]), record_rules.BOX, r"\[1, 2, 3\]"),
+    (lambda d: person(d)["bbox"].__setitem__(2, float("inf")), record_rules.BOX, "annotation 10"),
+    (lambda d: person(d)["bbox"].__setitem__(2, 0), person_rules.NO_AREA, "annotation 10 on 000000100766.jpg"),
+    (lambda d: person(d)["bbox"].__setitem__(0, 900), person_rules.NO_AREA, r"\[900.0, 90.0, .* in 426x320 px"),
+    (lambda d: person(d)["bbox"].__setitem__(0, -9), person_rules.ACROSS, r"\[-9.0, 90.0"),
+    (lambda d: person(d).update(area=0), person_rules.UNSCALED, "annotation 10 .*: area 0"),
+    (lambda d: person(d).update(area=9000), person_rules.AREA_LARGER, "area 9000, box 5459"),
+    (lambda d: person(d)["keypoints"].__setitem__(0, 600), person_rules.OUTSIDE, r"nose \[600.0, .* in 426x320 px"),
+    (lambda d: person(d)["keypoints"].__setitem__(2, 3), person_rules.VISIBILITY, "nose 3"),
+    (lambda d: person(d).update(num_keypoints=3), person_rules.NUM_KEYPOINTS, "3, labelled are 16"),
+    (lambda d: d["categories"][0]["keypoints"].reverse(), rules.OTHER_KEYPOINTS, "set data.skeleton"),
+    (lambda d: d.pop("annotations"), rules.REFUSED, "lists no annotations"),
+    (lambda d: d.pop("images"), rules.REFUSED, "is it COCO format"),
+]
+DETECTION_DEFECTS = [
+    (lambda d: d[0].pop("score"), record_rules.DETECTION, ""),
+    (lambda d: d[0].update(bbox=[0, 0, 5, 0]), record_rules.DETECTION_BOX, ""),
+    (lambda d: d[0].update(image_id=5), record_rules.DETECTION_IMAGE, ""),
+    (lambda d: d[0].update(category_id=5), record_rules.OTHER_CATEGORY, ""),
+    (lambda d: d[0].update(score=1.5), record_rules.SCORE, ""),
+    (lambda d: d[0].update(score=float("nan")), record_rules.SCORE, ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "defects", "where"), [(VAL, DEFECTS, ""), (DETECTIONS, DETECTION_DEFECTS, "detection 0")]
+)
+def test_a_defect_breaks_its_own_rule(copy, file, defects, where, edit):
+    root, cfg = copy(**{"detections": None} if file == VAL else {})
+    sound = (root / file).read_text()
+    for change, rule, says in defects:
+        (root / file).write_text(sound)
+        edit(root / file, change)
+        findings = broken(cfg)
+        assert list(findings) == [rule], rule.name
+        (finding,) = findings[rule]
+        assert finding.where.startswith(where) and re.search(says, f"{finding.where}: {finding.value}")
+
+
+JUNK = [None, True, -1, 10**400, float("nan"), 1e300, "", "\0", "x", [], [None], {}, {"id": 1}]
+
+
+def leaves(value: Any) -> list[tuple[Any, Any]]:
+    """Everything in some JSON that can be replaced, as (container, key)."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, inner in items for place in [(value, key), *leaves(inner)]]
+
+
+def test_whatever_stands_in_a_file_is_reported(copy, edit):
+    root, cfg = copy()
+    cfg.data.train = cfg.data.val
+    sound = {file: (root / file).read_text() for file in (VAL, DETECTIONS)}
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+
+        def spoil(data, rng=rng):
+            for _ in range(3):
+                places = leaves(data)
+                container, key = places[rng.integers(len(places))]
+                container[key] = JUNK[rng.integers(len(JUNK))]
+
+        for file, text in sound.items():
+            (root / file).write_text(text)
+            edit(root / file, spoil)
+        rules.validate(cfg)
+
+
+def test_files_that_are_missing_or_of_another_kind(copy):
+    root, cfg = copy()
+    (root / DETECTIONS).write_text('{"image_id": 1}')
+    (finding,) = broken(cfg)[rules.UNREADABLE]
+    assert "is no list of detections" in finding.value
+    (root / DETECTIONS).unlink()
+    assert {f.where for f in broken(cfg)[rules.FILE]} == {str(root / DETECTIONS)}
+    (root / TRAIN).write_text("{")
+    assert set(broken(cfg)) == {rules.FILE, rules.UNREADABLE}
+    (root / TRAIN).unlink()
+    assert [f.value for f in broken(cfg)[rules.FILE]] == ["annotations", "detections"]
+
+
+def test_images_that_are_missing_or_cut_short(copy):
+    root, cfg = copy(detections=None)
+    first, second, third, *_ = sorted((root / "images/val2017").glob("*.jpg"))
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:-40])
+    third.write_bytes(b"")
+    findings = broken(cfg)
+    assert [f.where for f in findings.pop(image_rules.MISSING)] == [str(first)]
+    assert [(f.where, f.value[:12]) for f in findings.pop(image_rules.BROKEN)] == [
+        (str(second), "is cut short"),
+        (str(third), "Unidentified"),
+    ]
+    assert not findings
+
+
+def test_faults_inside_an_image_are_found_by_decoding_and_what_follows_it_does_no_harm(copy):
+    root, cfg = copy(detections=None)
+    path, other, *_ = sorted((root / "images/val2017").glob("*.jpg"))
+    other.write_bytes(other.read_bytes() + bytes(9000))
+    assert read_header(other).fault == "" and read_header(other).width > 0
+    Image.open(path).save(path.with_suffix(".png"))
+    content = bytearray(path.with_suffix(".png").read_bytes())
+    content[100:200] = bytes(100)
+    path.write_bytes(content)
+    assert not broken(cfg)
+    assert list(broken(cfg, decode=image_reader(cfg))) == [image_rules.BROKEN]
+
+
+def test_images_that_exif_turns_are_named(copy, edit):
+    root, cfg = copy(detections=None)
+    path = root / "images/val2017/000000100766.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(path).save(path, exif=exif)
+    edit(root / VAL, lambda d: swap(image(d)))
+    (finding,) = broken(cfg)[image_rules.EXCHANGED]
+    assert finding.value.endswith("orientation 6")
+
+
+def test_what_crowdpose_puts_right_is_no_error(copy, edit):
+    root, cfg = copy("crowdpose")
+    edit(root / cfg.data.val.annotations, lambda d: swap(d["images"][0]))
+    findings = broken(cfg)
+    assert image_rules.MENDED in findings and not any(rule.error for rule in findings)
+
+
+def test_left_out_persons_are_warnings_if_that_is_configured(copy, edit):
+    root, cfg = copy(detections=None)
+    edit(root / VAL, lambda d: person(d)["bbox"].__setitem__(2, 0))
+    assert [rule.error for rule in broken(cfg)] == [True]
+    cfg.data.skip_invalid = True
+    assert [rule.error for rule in broken(cfg)] == [False]
+
+
+@pytest.mark.parametrize("change", [{"pairs": [["nose", "left_eye"], ["nose", "right_eye"]]}, {"sigmas": None}])
+def test_a_skeleton_that_cannot_be_used(cfgs, tmp_path, change):
+    category = {"keypoints": COCO.names, "pairs": COCO.pairs, "sigmas": COCO.sigmas, **change}
+    (tmp_path / "skeleton.json").write_text(json.dumps(category))
+    cfg = cfgs["coco"].copy()
+    cfg.data.skeleton = str(tmp_path / "skeleton.json")
+    findings = broken(cfg)
+    assert list(findings) == [rules.SKELETON]
+    assert ("no involution" if "pairs" in change else "no `sigmas`") in findings[rules.SKELETON][0].value
+
+
+def test_heads_missing_where_pckh_needs_them(copy, edit):
+    root, cfg = copy("mpii")
+    cfg.data.val.heads = None
+    edit(root / cfg.data.val.annotations, lambda d: [record.pop("head_box", None) for record in d])
+    (finding,) = broken(cfg)[rules.METRIC]
+    assert finding.where == "PCKh" and "6 of 6 persons have no head length" in finding.value
+
+
+def test_persons_of_other_formats_are_held_against_their_images(copy, edit):
+    root, cfg = copy("mpii")
+    path = root / cfg.data.train.annotations
+    edit(path, lambda d: d[2]["joints"].__setitem__(9, [5000.0, 20.0]))
+    assert [(r, f[0].where.split(" on ")[0]) for r, f in broken(cfg).items()] == [(person_rules.OUTSIDE, "person 2")]
+    edit(path, lambda d: d[1].update(scale=0))
+    assert set(broken(cfg)) == {person_rules.OUTSIDE, rules.REFUSED}
+
+
+def test_sound_sets_break_no_rule(cfgs):
+    for cfg in cfgs.values():
+        assert not broken(cfg) and not broken(cfg, decode=image_reader(cfg))
+
+
+def test_check_prints_rules_examples_remedies_and_counts(copy, data, edit):
+    root, _ = copy()
+    edit(root / VAL, lambda d: [a.update(area=10**6) for a in d["annotations"]])
+    words = ["check", "data=coco", f"data.root={root}", "--show", "2"]
+    code, out, _ = data(*words)
+    assert code == 0
+    assert f"val: {root / VAL}\n  annotated boxes: 6 taken; left out: 1 crowds, 1 without labelled keypoints" in out
+    assert "  warning area larger than its box: 6\n      annotation 9 on 000000100765.jpg: area 1e+06, box 13532" in out
+    assert "      and 4 more\n      → correct area or bbox" in out
+    assert out.endswith("no errors and 1 warning in 6 places\n")
+    assert data(*words, "--strict")[0] == 1
+    edit(root / VAL, lambda d: [a.update(area=0) for a in d["annotations"]])
+    code, out, _ = data(*words)
+    assert code == 1 and out.endswith("1 error in 6 places and no warnings\n")

@@ -1,0 +1,171 @@
+"""``poserep data stats``, ``overlap``, ``preview`` and ``convert``, and how all of them refuse wrong words."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import loadmat
+
+from poserep.data.check.command import composed_data
+from poserep.data.check.overlap import overlaps
+from poserep.data.check.preview import preview_rows
+from poserep.data.check.stats import count_parts, quantiles, stats
+from poserep.drawing import as_rgb
+from poserep.errors import InputError
+
+VAL = "annotations/person_keypoints_val2017.json"
+
+
+def test_stats_are_counted_as_by_hand(cfgs, tiny_sets):
+    numbers = stats(cfgs["coco"])
+    val = numbers["val"]
+    people = [a for a in json.loads((tiny_sets["coco"] / VAL).read_text())["annotations"] if a["num_keypoints"]]
+    assert val["persons"] == len(people) == 6
+    assert val["images"] == 4 and val["persons per image"]["mean"] == 1.5
+    assert val["joints"]["left_ear"] == {"count": 3, "share": 0.5}
+    assert [(name, part["count"]) for name, part in val["area"].items()] == [("small", 0), ("medium", 6), ("large", 0)]
+    assert val["box height (px)"]["100%"] == 199
+    assert "joints" not in numbers["detections"] and "area" not in numbers["detections"]
+
+
+def test_stats_of_crowds_and_heads(cfgs, tiny_sets):
+    val = stats(cfgs["crowdpose"])["val"]
+    assert sum(part["count"] for part in val["crowd of images"].values()) == val["images"]
+    assert sum(part["count"] for part in val["crowd"].values()) == val["persons"] and "crowd index" in val
+    heads = loadmat(tiny_sets["mpii"] / "annot/gt_valid.mat")["headboxes_src"]
+    lengths = 0.6 * np.linalg.norm(heads[1] - heads[0], axis=0)
+    assert stats(cfgs["mpii"])["val"]["head length (px)"] == pytest.approx(quantiles(lengths))
+    made = count_parts(("easy", "medium", "hard"), np.array([0.1, 0.2, 0.5, 0.8, 2.0]), (0.2, 0.8))
+    assert [part["count"] for part in made.values()] == [1, 2, 2], "bounds belong to the upper part"
+
+
+def test_stats_writes_json(words, tmp_path, data):
+    path = tmp_path / "new" / "stats.json"
+    code, out, _ = data("stats", *words["mpii"], "--json", path)
+    assert code == 0 and "labelled joints" in out
+    assert json.loads(path.read_text())["splits"]["train"]["persons"] == 6
+
+
+def test_overlap_finds_a_planted_copy(copy, cfgs):
+    root, cfg = copy()
+    assert [(one.pairs, one.counts) for one in overlaps(cfg)] == [([], (2, 5))]
+    theirs = sorted((root / "images/train2017").glob("*.jpg"))[0]
+    mine = sorted((root / "images/val2017").glob("*.jpg"))[2]
+    shutil.copy(theirs, mine)
+    assert overlaps(cfg)[0].pairs == [(theirs, mine)]
+    # The same pixels in another file, which only decoding shows.
+    Image.open(theirs).save(mine, format="png")
+    assert overlaps(cfg)[0].pairs == []
+    assert overlaps(cfg, decode=True)[0].pairs == [(theirs, mine)]
+    crowd, other = copy("crowdpose")
+    twin = sorted((crowd / "images").glob("*.jpg"))[0]
+    shutil.copy(theirs, twin)
+    pairs = {one.names: one.pairs for one in overlaps(cfg, other) if one.pairs}
+    assert pairs == {("coco train", "crowdpose train"): [(theirs, twin)]}
+
+
+def test_overlap_of_splits_fails_and_of_sets_does_not(words, data):
+    same = [*words["coco"], "data.train=${data.val}"]
+    code, out, err = data("overlap", *same, "--show", "1")
+    assert code == 1 and not err
+    assert out.startswith("5 images of coco train (5) are in coco val (5)\n") and "and 4 more" in out
+    assert data("overlap", *same, "--", *words["coco"])[0] == 0
+
+
+def test_preview_is_a_sheet_of_crops(words, tmp_path, data):
+    out = tmp_path / "new" / "sheet.png"
+    code, text, _ = data("preview", *words["coco"], "--count", "4", "--out", out, "size=128x96", "augment=flip")
+    assert (code, text) == (0, f"{out}: 4 persons, 4 crops of each\n")
+    sheet = np.asarray(Image.open(out).convert("RGB"))
+    # One person under the other, each with a caption and a margin, under the head; as wide as the title needs.
+    assert sheet.shape[:2] == (64 + 4 * (173 + 15 + 16) + 16, 720)
+    crop = sheet[64 : 64 + 173, 16 : 16 + 130]
+    assert crop.std() > 20
+    assert (sheet[:, :15] == 255).all() and (sheet[-15:] == 255).all()
+    # Orange and blue are the left and the right of bodies.
+    for colour in ((249, 115, 22), (37, 99, 235)):
+        assert (np.abs(crop.astype(int) - colour).max(-1) < 12).sum() > 5
+
+
+def test_preview_of_what_is_evaluated_shows_no_augmentation(words, tmp_path, data):
+    out = tmp_path / "sheet.png"
+    code, text, _ = data("preview", *words["human4d"], "--count", "3", "--out", out, "--split", "val")
+    assert (code, text) == (0, f"{out}: 3 persons, 1 crop of each\n")
+    assert np.asarray(Image.open(out)).std() > 20
+
+
+def test_sets_without_labels_have_detections_only(tiny_sets, tmp_path, data):
+    words = ["data=coco_testdev", f"data.root={tiny_sets['coco']}"]
+    code, out, _ = data("check", *words)
+    assert code == 0 and out.endswith("no errors and no warnings\n")
+    code, out, _ = data("overlap", *words)
+    assert code == 0 and "one split only" in out
+    assert data("preview", *words, "--split", "val", "--out", tmp_path / "sheet.png")[0] == 0
+    code, _, err = data("preview", *words)
+    assert code == 2 and "no annotated persons to train on" in err
+    assert list(stats(composed_data(words).cfg)) == ["detections"]
+
+
+def test_depths_are_grey_and_the_near_is_bright():
+    shown = as_rgb(np.array([[[0.0, 1.0], [2.0, 3.0]]], np.float32))
+    assert shown.shape == (2, 2, 3) and shown.dtype == np.uint8
+    assert shown[..., 0].tolist() == [[0, 255], [146, 38]]
+    assert as_rgb(np.zeros((1, 2, 2), np.float32)).max() == 0
+
+
+def test_convert_writes_the_published_records(tiny_sets, tmp_path, data):
+    mat = next(tiny_sets["mpii"].rglob("mpii_human_pose_v1_u12_1.mat"))
+    target = tmp_path / "all.json"
+    code, out, _ = data("convert", "mpii", mat, target)
+    assert code == 0 and f"{target}: " in out
+    assert len(json.loads(target.read_text())) >= 12
+    code, _, err = data("convert", "mpii", mat, target)
+    assert code == 2 and "exists; remove it" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["data.rot=3"], "no key data.rot; did you mean data.root?"),
+        (["root=3"], "no key or group root; did you mean data.root"),
+        (["data=cooc"], "no data 'cooc'; did you mean coco?"),
+        (["data=lspet"], "data.root must be given, as in data.root=..."),
+        (["data=coco", "data"], "'data' sets nothing: write data=..."),
+    ],
+)
+def test_overrides_that_are_none_are_refused_with_the_nearest(data, words, says):
+    code, _, err = data("check", *words)
+    assert code == 2 and err.startswith("error: ") and says in err and err.count("\n") == 1
+
+
+def test_what_cannot_be_read_is_one_line(words, cfgs, data):
+    code, _, err = data("stats", *words["coco"], "data.val.annotations=gone.json")
+    assert code == 2 and err.startswith("error: annotation file ") and "gone.json does not exist" in err
+    code, _, err = data("preview", *words["coco"], "--epoch", "-1")
+    assert code == 2 and err == "error: epoch=-1 is no epoch: they count from 0\n"
+    with pytest.raises(InputError, match="no number of persons"):
+        preview_rows(cfgs["coco"], "train", 0, 0)
+
+
+def test_usage_and_exit_codes_of_the_command(data):
+    code, out, _ = data("-h")
+    assert code == 0 and "data overlap" in out
+    code, out, _ = data("overlap", "-h")
+    assert code == 0 and "--pixels" in out
+    code, _, err = data("chek")
+    assert code == 2 and "did you mean data check?" in err
+    for command in ("check", "stats", "preview"):
+        code, _, err = data(command, "data=coco", "--", "data=mpii")
+        assert code == 2 and "only overlap takes a second set" in err
+
+
+def test_check_imports_no_torch(words):
+    program = "import sys; from poserep.cli import main; code = main(sys.argv[1:]); assert 'torch' not in sys.modules"
+    command = [sys.executable, "-c", f"{program}; sys.exit(code)", "data", "check", *words["coco"]]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,219 @@
+"""Calibration on cases small enough to work out by hand, and a temperature that is known beforehand."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from poserep.codecs import Heatmap, SimCC
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.instances import Instance, Truth
+from poserep.metrics.calibration import (
+    aurc,
+    calibration_summary,
+    ece,
+    fit_temperature,
+    labelled_joints,
+    reliability,
+    temper,
+)
+from poserep.metrics.oks import joint_oks, oks, oks_nms
+from poserep.metrics.scorer import Predictions
+from poserep.skeleton import Skeleton
+from poserep.training.module import score_threshold
+
+SIGMAS = np.array([0.05, 0.1])
+SKELETON = Skeleton("two", ("left", "right"), (("left", "right"),), (), (0.05, 0.1))
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape)
+
+
+def person(image_id: int = 1, area: float = 400.0, weight: tuple[float, float] = (1, 1)) -> Instance:
+    keypoints = np.array([[10, 20], [30, 40]], np.float32)
+    return Instance(Path("none"), image_id, 0, np.array([0, 0, 50, 50]), keypoints, np.array(weight), area=area)
+
+
+def predictions(*persons: Instance, shift: float = 3.0) -> Predictions:
+    xy = np.stack([p.keypoints for p in persons]) + np.array([shift, 0], np.float32)
+    score = np.linspace(0.1, 0.9, xy.shape[0] * 2, dtype=np.float32).reshape(-1, 2)
+    return Predictions(np.arange(len(persons)), xy, score)
+
+
+def joints(*persons: Instance):
+    return labelled_joints(predictions(*persons), Truth(persons, SKELETON, "a.json", Size(64, 64)))
+
+
+def test_oks_of_a_joint_is_the_formula():
+    found = joint_oks(np.array([[[13.0, 24], [30, 40]]]), person().keypoints[None], np.array([400.0]), SIGMAS)
+    # 5 px off, and none; 2 a (2 sigma)^2 = 800 x 0.01.
+    np.testing.assert_allclose(found, [[np.exp(-25 / 8), 1]])
+
+
+def test_oks_of_a_person_is_the_mean_of_its_joints():
+    poses = noise(2, 5, 2) * 20
+    sigmas = np.linspace(0.03, 0.1, 5)
+    similarity = joint_oks(poses[:1], poses[1:], np.array([900.0]), sigmas)
+    assert similarity.mean() == pytest.approx(oks(poses, np.full(2, 900.0), sigmas)[0, 1])
+
+
+def test_only_labelled_joints_of_persons_with_an_area_count():
+    score, similarity, image_id = joints(person(5), person(6, weight=(0, 1)), person(7, area=0))
+    assert image_id.tolist() == [5, 5, 6]
+    np.testing.assert_allclose(score, np.linspace(0.1, 0.9, 6)[[0, 1, 3]], rtol=1e-6)
+    np.testing.assert_allclose(similarity, np.exp([-9 / 8, -9 / 32, -9 / 32]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"weight": (0, 0)}, "no joint is labelled"), ({"area": 0}, "no annotation has an area")],
+)
+def test_joints_that_cannot_be_judged_are_refused_with_the_reason(options, message):
+    with pytest.raises(InputError, match=message):
+        joints(person(**options))
+
+
+def test_bins_hold_their_lower_edge_and_the_last_one_both():
+    score = np.array([0, 0.1, 0.3, 0.35, 0.6, 0.7, 1.0])
+    curve = reliability(score, score**2)
+    assert curve.count.tolist() == [1, 1, 0, 2, 0, 0, 1, 1, 0, 1]
+    assert curve.low.tolist() == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] and curve.high[-1] == 1
+    assert curve.score[3] == pytest.approx(0.325) and curve.oks[3] == pytest.approx((0.09 + 0.1225) / 2)
+    assert np.isnan(curve.score[2]) and np.isnan(curve.oks[2])
+
+
+def test_published_scores_beyond_the_range_count_in_the_outermost_bins():
+    curve = reliability(np.array([-0.5, 1.5]), np.array([0.0, 1.0]))
+    assert curve.count[[0, -1]].tolist() == [1, 1] and curve.score[[0, -1]].tolist() == [-0.5, 1.5]
+
+
+def test_a_calibrated_score_has_no_error():
+    score = noise(500)
+    assert ece(reliability(score, score)) == pytest.approx(0, abs=1e-12)
+    # In each bin the mean is what counts.
+    assert ece(reliability(np.full(4, 0.25), np.array([0, 0.5, 0, 0.5]))) == pytest.approx(0)
+
+
+def test_a_constant_score_errs_by_its_distance_from_the_mean():
+    values = noise(50)
+    assert ece(reliability(np.full(50, 0.9), values)) == pytest.approx(abs(0.9 - values.mean()))
+    assert aurc(np.full(50, 0.9), values) == pytest.approx(1 - values.mean())
+
+
+def test_the_error_weighs_bins_by_their_joints():
+    # Three joints 0.1 too high, one 0.3 too low.
+    assert ece(reliability(np.array([0.55, 0.55, 0.55, 0.15]), np.array([0.45] * 3 + [0.45]))) == pytest.approx(0.15)
+
+
+def test_the_area_under_the_risk_is_the_mean_of_the_means():
+    # Risks 0, 0.5, 1 in the order of the score: means 0, 0.25, 0.5.
+    assert aurc(np.array([0.7, 0.9, 0.8]), np.array([0.0, 1.0, 0.5])) == pytest.approx(0.25)
+    assert aurc(np.array([0.9, 0.7, 0.8]), np.array([0.0, 1.0, 0.5])) == pytest.approx((1 + 0.75 + 0.5) / 3)
+
+
+def test_of_equal_scores_every_order_counts_the_same():
+    score, values = np.array([0.9, 0.5, 0.5, 0.5, 0.1]), np.array([0.3, 0.9, 0.2, 0.6, 0.8])
+
+    def area(order: tuple[int, ...]) -> float:
+        risk = 1 - values[[0, *order, 4]]
+        return float((np.cumsum(risk) / np.arange(1, 6)).mean())
+
+    expected = np.mean([area(order) for order in itertools.permutations((1, 2, 3))])
+    assert aurc(score, values) == pytest.approx(expected)
+    for order in itertools.permutations(range(5)):
+        assert aurc(score[list(order)], values[list(order)]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.7, 1.0, 2.5, 12.0])
+def test_the_temperature_that_made_the_data_is_found(temperature):
+    score = noise(2000)
+    assert fit_temperature(score, temper(score, temperature)) == pytest.approx(temperature, rel=1e-4)
+    right = (np.random.default_rng(1).random(200_000) < temper(np.resize(score, 200_000), temperature)).astype(float)
+    assert fit_temperature(np.resize(score, 200_000), right) == pytest.approx(temperature, rel=0.05)
+
+
+def test_no_other_temperature_has_a_lower_cross_entropy():
+    score, values = noise(2, 300)
+
+    def cross_entropy(temperature: float) -> float:
+        tempered = temper(score, temperature)
+        return -float(np.mean(values * np.log(tempered) + (1 - values) * np.log(1 - tempered)))
+
+    best = fit_temperature(score, values)
+    assert all(cross_entropy(best) < cross_entropy(best * factor) for factor in (0.1, 0.9, 0.99, 1.01, 1.1, 9))
+
+
+def test_scores_of_zero_and_one_do_not_move_the_temperature():
+    score = noise(100)
+    values = temper(score, 3.0)
+    padded = np.concatenate([score, [0, 1, 0, 1]]), np.concatenate([values, [1, 0, 0, 1]])
+    assert fit_temperature(*padded) == fit_temperature(score, values)
+
+
+def test_hopeless_joints_end_at_a_bound_and_not_in_an_error():
+    assert fit_temperature(noise(20), np.zeros(20)) == pytest.approx(0.01, rel=1e-3)
+    assert fit_temperature(noise(20), np.ones(20)) == pytest.approx(100, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("score", "values", "message"),
+    [
+        ([], [], "no joints"),
+        ([0.5], [0.5, 0.6], "as many scores as OKS"),
+        ([0.5, 1.5], [0.5, 0.6], r"scores from 0\.5 to 1\.5 leave \[0, 1\]"),
+        ([0, 1], [0.5, 0.6], "every score is 0 or 1"),
+    ],
+)
+def test_scores_without_a_temperature_are_refused(score, values, message):
+    with pytest.raises(InputError, match=message):
+        fit_temperature(np.array(score), np.array(values))
+
+
+def test_tempering_is_what_codecs_do_and_keeps_order_zero_and_one():
+    score = np.array([0, 1e-6, 0.1, 0.5, 0.999, 1])
+    codec = Heatmap("64x64")
+    for temperature in (0.3, 1.0, 4.0):
+        codec.temperature.fill_(temperature)
+        found = temper(score, temperature)
+        assert found[0] == 0 and found[-1] == 1 and (np.diff(found) > 0).all()
+        np.testing.assert_allclose(codec.contract_score(torch.from_numpy(score)), found, rtol=1e-5)
+        assert aurc(found, noise(6)) == pytest.approx(aurc(score, noise(6)))
+
+
+@pytest.mark.parametrize("temperature", [0.4, 3.0])
+def test_the_threshold_lets_the_same_joints_count_at_any_temperature(temperature):
+    codec, score = Heatmap("64x64"), noise(200)
+    counts = score > score_threshold(codec)
+    assert 0 < counts.sum() < 200
+    codec.temperature.fill_(temperature)
+    assert ((temper(score, temperature) > score_threshold(codec)) == counts).all()
+
+
+def test_published_scores_keep_their_threshold():
+    codec = SimCC("64x64", score="published")
+    plain = score_threshold(codec)
+    codec.temperature.fill_(5.0)
+    assert score_threshold(codec) == plain
+
+
+def test_the_summary_is_plain_json():
+    found = calibration_summary(np.array([0.05, 0.95]), np.array([0.0, 1.0]))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["ece"] == pytest.approx(0.05) and found["aurc"] == pytest.approx(0.25) and found["joints"] == 2
+    assert [b["count"] for b in found["bins"]] == [1, *[0] * 8, 1]
+    assert found["bins"][1] == {"low": 0.1, "high": 0.2, "count": 0, "score": None, "oks": None}
+
+
+def test_oks_of_two_sigma_root_area_is_exp_minus_half_and_decides_suppression():
+    area, sigmas = np.array([400.0, 400.0]), np.array([0.1, 0.1])
+    xy = np.zeros((2, 2, 2))
+    xy[1, :, 0] = 2 * 0.1 * 20
+    expected = np.exp(-0.5)
+    np.testing.assert_allclose(oks(xy, area, sigmas), [[1, expected], [expected, 1]])
+    assert oks_nms(xy, np.array([0.1, 0.9]), area, sigmas, 0.6).tolist() == [1]
+    assert oks_nms(xy, np.array([0.1, 0.9]), area, sigmas, 0.61).tolist() == [1, 0]

@@ -1,0 +1,229 @@
+"""COCO's values of resampled images against pycocotools on data that really hold images twice."""
+
+import contextlib
+import gzip
+import io
+import json
+import math
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from poserep.errors import InputError
+from poserep.metrics.bootstrap import paired_bootstrap
+from poserep.metrics.coco_resampling import BLOCK, MEASURES, CocoResampler
+from poserep.skeleton import COCO as SKELETON
+from reference.vectors import HERE, arrays
+
+SIGMAS = np.array([0.08, 0.1, 0.05])
+SIDES = (40, 70, 150)  # of boxes: below the medium area, medium, large
+
+
+def scene(seed=0, images=9, persons=3, extra=4, ties=False):
+    """Images, persons (some are crowds, unlabelled or small) and detections, good and bad, by image."""
+    rng = np.random.default_rng(seed)
+    truth, found = {}, {}
+    for image in range(10, 10 + images):
+        truth[image], found[image] = [], []
+        for _ in range(rng.integers(0, persons + 1)):
+            side, kind = rng.choice(SIDES), rng.choice(["person", "person", "person", "crowd", "unlabelled"])
+            corner = rng.uniform(0, 400, 2)
+            xy = corner + rng.uniform(0, side, (3, 2))
+            seen = np.zeros(3) if kind == "unlabelled" else np.full(3, 2.0)
+            truth[image].append(
+                {
+                    "bbox": [*corner, side, side],
+                    "area": 0.5 * side**2,
+                    "iscrowd": int(kind == "crowd"),
+                    "num_keypoints": int((seen > 0).sum()),
+                    "keypoints": np.column_stack([xy, seen]).ravel().tolist(),
+                }
+            )
+            for _ in range(rng.integers(0, 3)):
+                found[image].append(xy + rng.normal(0, side * rng.choice([0.01, 0.05, 0.3]), (3, 2)))
+        found[image] += list(rng.uniform(0, 400, (rng.integers(0, extra + 1), 1, 2)) + rng.uniform(0, 90, (3, 2)))
+    count = sum(map(len, found.values()))
+    scores = iter(rng.integers(1, 4, count) / 4 if ties else rng.permutation(count) / count + 0.01)
+    return truth, {image: [(xy, float(next(scores))) for xy in poses] for image, poses in found.items()}
+
+
+def evaluated(truth, found, weights=None, sigmas=SIGMAS):
+    """A COCOeval of a set that holds each image as often as its weight says."""
+    weights = np.ones(len(truth), int) if weights is None else weights
+    images, persons, detections = [], [], []
+    for (image, people), weight in zip(sorted(truth.items()), weights, strict=True):
+        for copy in range(weight):
+            number = 1000 * image + copy
+            images.append({"id": number})
+            persons += [
+                {**p, "id": len(persons) + n, "image_id": number, "category_id": 1} for n, p in enumerate(people, 1)
+            ]
+            for xy, score in found[image]:
+                joints = np.column_stack([xy, np.ones(len(xy))]).ravel().tolist()
+                detections.append({"image_id": number, "category_id": 1, "keypoints": joints, "score": score})
+    with contextlib.redirect_stdout(io.StringIO()):
+        file = COCO()
+        file.dataset = {"images": images, "annotations": persons, "categories": [{"id": 1}]}
+        file.createIndex()
+        other = COCO()
+        other.dataset = {**file.dataset, "annotations": []}
+        other.createIndex()
+        evaluation = COCOeval(file, file.loadRes(detections) if detections else other, "keypoints")
+        evaluation.params.kpt_oks_sigmas = sigmas
+        evaluation.evaluate()
+    return evaluation
+
+
+def official(evaluation):
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
+        evaluation.summarize()
+    return np.where(evaluation.stats < 0, np.nan, evaluation.stats * 100)
+
+
+def ones(resampler):
+    return np.ones((1, len(resampler.images)), int)
+
+
+def table(resampler, weights):
+    return np.stack(list(resampler(weights).values()), 1)
+
+
+@pytest.mark.parametrize(("seed", "ties"), [(0, False), (1, False), (2, True), (3, True)])
+def test_each_image_once_gives_what_pycocotools_gives(seed, ties):
+    evaluation = evaluated(*scene(seed, images=20, ties=ties))
+    resampler = CocoResampler(evaluation)
+    assert resampler.images.tolist() == sorted(evaluation.params.imgIds)
+    assert list(resampler(ones(resampler))) == list(MEASURES)
+    expected = official(evaluation)
+    assert 0 < expected[0] < 100
+    np.testing.assert_allclose(table(resampler, ones(resampler))[0], expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_resample_gives_what_pycocotools_gives_on_images_that_are_there_as_often(seed):
+    truth, found = scene(seed)
+    weights = np.random.default_rng(seed).integers(0, 4, (3, len(truth)))
+    values = table(CocoResampler(evaluated(truth, found)), weights)
+    expected = [official(evaluated(truth, found, row)) for row in weights]
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 4),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.lists(st.integers(0, 3), min_size=4, max_size=4),
+)
+def test_so_it_does_for_whatever_is_there_or_missing(seed, images, persons, extra, weights):
+    truth, found = scene(seed, images, persons, extra)
+    weights = np.array(weights[:images])
+    if weights.any():
+        values = table(CocoResampler(evaluated(truth, found)), weights[None])
+        np.testing.assert_allclose(values[0], official(evaluated(truth, found, weights)), rtol=0, atol=1e-9)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", "AB")
+def test_real_persons_give_pycocotools_numbers_once_and_resampled(real_data, name):
+    path = real_data / "coco_annotations" / "person_keypoints_val2017_subset.json"
+    if not path.is_file():
+        pytest.skip(f"{path} does not exist: no real annotations")
+    truth, found = {}, defaultdict(list)
+    data = json.loads(path.read_text())
+    for image in data["images"]:
+        truth[image["id"]] = []
+    for person in data["annotations"]:
+        truth[person["image_id"]].append(person)
+    with gzip.open(HERE / f"coco_results_{name}.json.gz") as file:
+        for result in json.load(file):
+            found[result["image_id"]].append((np.reshape(result["keypoints"], (17, 3))[:, :2], result["score"]))
+    sigmas = np.array(SKELETON.sigmas)
+    resampler = CocoResampler(evaluated(truth, found, sigmas=sigmas))
+    expected = arrays("coco_eval")[f"{name}_stats"] * 100
+    np.testing.assert_allclose(table(resampler, ones(resampler))[0], expected, rtol=0, atol=1e-7)
+    if name == "A":  # B's scores are tied within images
+        weights = np.random.default_rng(0).multinomial(len(truth), np.full(len(truth), 1 / len(truth)))
+        again = official(evaluated(truth, found, weights, sigmas))
+        np.testing.assert_allclose(table(resampler, weights[None])[0], again, rtol=0, atol=1e-9)
+        assert abs(again[0] - expected[0]) > 0.1
+
+
+def test_recall_thresholds_are_met_as_floating_point_division_meets_them():
+    # 29 of 100 and 57 of 100 are 0.29 and 0.57 less a rounding error in linspace's steps, or more.
+    for persons in (7, 25, 50, 100):
+        one = {"bbox": [0, 0, 150, 150], "area": 2e4, "iscrowd": 0, "num_keypoints": 3}
+        one["keypoints"] = [10.0, 10.0, 2.0, 90.0, 20.0, 2.0, 50.0, 120.0, 2.0]
+        xy = np.array(one["keypoints"]).reshape(3, 3)[:, :2]
+        truth = {i: [one] for i in range(persons)}
+        found = {i: [(xy + (500 if i % 3 else 0), 1 - i / 200), (xy, 0.2 - i / 1000)] for i in range(persons)}
+        evaluation = evaluated(truth, found)
+        resampler = CocoResampler(evaluation)
+        np.testing.assert_allclose(table(resampler, ones(resampler))[0], official(evaluation), rtol=0, atol=1e-9)
+
+
+def test_blocks_of_resamples_and_fewer_names_change_no_value():
+    evaluation = evaluated(*scene())
+    every, some = CocoResampler(evaluation), CocoResampler(evaluation, ["AP75", "AR_L"])
+    weights = np.random.default_rng(0).integers(0, 3, (2 * BLOCK + 3, len(every.images)))
+    values = every(weights)
+    found = some(weights)
+    assert list(found) == ["AP75", "AR_L"]
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, values[name])
+    np.testing.assert_allclose(table(every, weights[5:6])[0], [v[5] for v in values.values()], rtol=1e-14)
+
+
+def test_only_asked_names_cost_anything():
+    some = CocoResampler(evaluated(*scene()), ["AP75", "AR_L"])
+    assert {label: len(area.curves) for label, area in some._areas.items()} == {"all": 1, "large": 0}
+
+
+def test_nothing_to_find_is_nan_and_nothing_found_is_zero():
+    truth, found = scene()
+    found = {image: [] for image in found}
+    truth[10], truth[11] = [], [p for p in truth[11] if p["num_keypoints"]] or truth[13]
+    weights = np.zeros((2, len(truth)), int)
+    weights[0, 0] = weights[
+        1, [i for i, t in enumerate(truth.values()) if any(p["num_keypoints"] and not p["iscrowd"] for p in t)]
+    ] = 1
+    values = CocoResampler(evaluated(truth, found))(weights)
+    assert math.isnan(values["AP"][0]) and math.isnan(values["AR"][0])
+    assert values["AP"][1] == values["AR"][1] == 0
+
+
+def test_what_cannot_be_resampled_is_refused():
+    evaluation = evaluated(*scene())
+    with pytest.raises(InputError, match=r"no measure 'mAP'; it has AP, AP50"):
+        CocoResampler(evaluation, ["mAP"])
+    with pytest.raises(InputError, match="must be integers"):
+        CocoResampler(evaluation)(np.full((1, 9), 0.5))
+    evaluation.params.iouThrs = np.array([0.5, 0.6])
+    with pytest.raises(InputError, match=r"AP75 needs OKS threshold 0\.75"):
+        CocoResampler(evaluation)
+    evaluation.params.areaRngLbl = ["all", "medium", "huge"]
+    with pytest.raises(InputError, match="no area 'large', only"):
+        CocoResampler(evaluation, ["AP_L"])
+    evaluation.params.catIds = [1, 2]
+    with pytest.raises(InputError, match="for one category"):
+        CocoResampler(evaluation)
+    with pytest.raises(InputError, match=r"call evaluate\(\)"):
+        CocoResampler(COCOeval(evaluation.cocoGt, evaluation.cocoDt, "keypoints"), ["AP"])
+
+
+def test_the_better_of_two_coco_runs_is_told_and_the_interval_covers_the_spread():
+    truth, found = scene(1, images=60)
+    rng = np.random.default_rng(0)
+    worse = {i: [(xy + rng.normal(0, 9, (3, 2)), score) for xy, score in poses] for i, poses in found.items()}
+    good, bad = (CocoResampler(evaluated(truth, poses), ["AP"]) for poses in (found, worse))
+    result = paired_bootstrap([good], [bad], "AP", samples=200)
+    assert result.difference > 0 and 0 < result.low < result.difference < result.high and result.share == 0
+    back = paired_bootstrap([bad], [good], "AP", samples=200)
+    assert (back.low, back.high) == pytest.approx((-result.high, -result.low)) and back.share == 1

@@ -1,0 +1,188 @@
+"""The ground truth of COCO AP: whatever annotation files lack, whatever their ids, parsed once."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from coco_files import annotations, person, predicted, scorer, skeleton
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_coco_ap import moved_to_another_image
+
+from poserep.data import json_fields
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.instances import Instance, Truth
+from poserep.metrics.coco import CocoAP
+from poserep.metrics.scorer import Predictions
+
+
+def without_optional_fields(data):
+    for annotation in data["annotations"]:
+        del annotation["iscrowd"], annotation["num_keypoints"]
+
+
+def another_category(first):
+    def change(data):
+        hand = {"id": 9, "name": "hand", "keypoints": ["thumb", "palm"], "skeleton": []}
+        data["categories"] = [hand, *data["categories"]] if first else [*data["categories"], hand]
+        fields = {"category_id": 9, "num_keypoints": 2, "keypoints": [12, 22, 2, 30, 40, 2]}
+        data["annotations"].append(person(4, 7, [10, 20, 30, 30], **fields))
+
+    return change
+
+
+def another_id_of_the_category(data):
+    data["categories"] = [{"id": 4, "name": "car"}, {**data["categories"][0], "id": 3}]
+    for annotation in data["annotations"]:
+        annotation["category_id"] = 3
+
+
+def ids(*values):
+    def change(data):
+        for annotation, value in zip(data["annotations"], values, strict=True):
+            annotation["id"] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_optional_fields,
+        another_category(True),
+        another_category(False),
+        another_id_of_the_category,
+        ids(0, 1, 2),
+        ids(5, 5, 5),
+        ids("a", None, 3),
+    ],
+)
+def test_files_that_say_the_same_otherwise_score_a_hundred(tmp_path, change):
+    data = annotations()
+    change(data)
+    subject = scorer(tmp_path, data)
+    assert list(subject(predicted(subject)).values.values()) == pytest.approx([100] * 10)
+
+
+def test_images_that_the_file_does_not_list_are_refused(tmp_path):
+    data = annotations()
+    moved_to_another_image(data)
+    data["images"] = data["images"][-1:]
+    subject = scorer(tmp_path, data)
+    with pytest.raises(InputError, match=r"scored\.json.*\[7, 8\]"):
+        subject(predicted(subject))
+
+
+def test_annotations_without_area_field_are_refused_with_a_remedy(tmp_path):
+    data = annotations()
+    del data["annotations"][1]["area"]
+    subject = scorer(tmp_path, data)
+    with pytest.raises(InputError, match=r"annotation 2 has no area.*0\.53"):
+        subject(predicted(subject))
+
+
+def test_area_may_be_a_part_of_the_box(tmp_path):
+    data = annotations()
+    for annotation in data["annotations"]:
+        del annotation["area"]
+    by_box = scorer(tmp_path, data, area="box")
+    values, _ = by_box(predicted(by_box, 9.0))
+    for annotation in data["annotations"]:
+        annotation["area"] = 0.53 * annotation["bbox"][2] * annotation["bbox"][3]
+    written = scorer(tmp_path, data)
+    assert values == written(predicted(written, 9.0)).values
+    assert (by_box.area, written.area) == ("box", "annotation")
+    with pytest.raises(InputError, match="area='mask' is neither"):
+        scorer(tmp_path, area="mask")
+
+
+def test_results_have_the_files_category_and_can_be_written(tmp_path):
+    data = annotations()
+    another_id_of_the_category(data)
+    subject = scorer(tmp_path, data)
+    predictions = predicted(subject)
+    results = json.loads(json.dumps(subject.results(predictions)))
+    assert [(r["image_id"], r["category_id"], r["score"]) for r in results] == [(7, 3, 1.0), (8, 3, 1.0), (8, 3, 1.0)]
+    assert sorted(r["keypoints"][0] for r in results) == sorted(predictions.xy[:, 0, 0].tolist())
+
+
+def test_test_images_give_results_and_no_values(tmp_path):
+    data = {"images": annotations()["images"], "categories": [{"id": 2, "name": "dog"}, {"id": 1, "name": "person"}]}
+    subject = scorer(tmp_path, data)
+    values, diagnosis = subject(predicted(subject))
+    assert set(values.values()) == {-1} and "annotates nobody" in diagnosis
+    assert {r["category_id"] for r in subject.results(predicted(subject))} == {1}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"keypoints": [1, 2]}, {"bbox": None}, {"area": "big"}, {"image_id": [7]}, {"iscrowd": "no"}]
+)
+def test_annotations_that_cannot_be_read_are_reported(tmp_path, changes):
+    data = annotations()
+    data["annotations"].append(person(4, 7, [10, 20, 80, 90], **changes))
+    subject = scorer(tmp_path, data)
+    values, diagnosis = subject(predicted(subject))
+    assert values["AP"] == pytest.approx(100) and diagnosis.startswith("1 annotations of")
+    assert "scored.json cannot be read and are not scored, the first has id 4" in diagnosis
+
+
+def test_a_file_is_parsed_once_until_it_changes(tmp_path, monkeypatch):
+    subjects = [scorer(tmp_path), scorer(tmp_path)]
+    path = subjects[0].truth.annotations
+    os.utime(path, ns=(1, 1))
+    reads = []
+    loads = json.loads
+    monkeypatch.setattr(json_fields.json, "loads", lambda text: reads.append(1) or loads(text))
+    values = [subject(predicted(subject, 9.0)).values for subject in [*subjects, *subjects]]
+    # What one evaluation writes into its annotations reaches no other.
+    assert values == values[:1] * 4 and len(reads) == 1
+    data = annotations()
+    del data["annotations"][0]
+    path.write_text(json.dumps(data))
+    assert subjects[0](predicted(subjects[0], 9.0)).values != values[0] and len(reads) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [(None, "does not exist"), ("{", "not valid JSON"), ("[]", "COCO format")]
+)
+def test_damaged_files_are_refused(tmp_path, text, message):
+    subject = scorer(tmp_path)
+    path = subject.truth.annotations
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(InputError, match=rf"scored\.json.*{message}"):
+        subject(predicted(subject))
+
+
+JUNK = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.just(10**400), st.text(max_size=3)),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=5,
+)
+FIELDS = ("image_id", "bbox", "area", "iscrowd", "num_keypoints", "keypoints", "category_id", "id")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.dictionaries(st.sampled_from(FIELDS), JUNK, max_size=2) | JUNK, max_size=3),
+    st.lists(JUNK, max_size=2),
+    st.booleans(),
+)
+def test_no_annotation_breaks_the_scorer(tmp_path_factory, rows, images, boxed):
+    data = annotations()
+    valid = person(4, 7, [10, 20, 80, 90])
+    data["annotations"] += [{**valid, **row} if isinstance(row, dict) else row for row in rows]
+    data["images"] += images
+    path = tmp_path_factory.mktemp("junk") / "a.json"
+    path.write_text(json.dumps(data))
+    box = np.array([10, 20, 80, 90.0])
+    instance = Instance(path, 7, 1, box, np.zeros((5, 2), np.float32), np.ones(5, np.float32))
+    subject = CocoAP(Truth([instance], skeleton(), path, Size(64, 64)), area="box" if boxed else "annotation")
+    xy = np.reshape(valid["keypoints"], (1, 5, 3))[..., :2]
+    try:
+        values, _ = subject(Predictions(np.arange(1), xy, np.ones((1, 5))))
+    except InputError as error:
+        assert "has no area" in str(error) and not boxed
+    else:
+        assert values["AP"] > 0 and np.isfinite(list(values.values())).all()

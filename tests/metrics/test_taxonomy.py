@@ -1,0 +1,269 @@
+"""Kinds of errors on persons made by hand, and against loops over a crowd; means and medians worked out by hand."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.instances import Instance, InstanceTable, Truth
+from poserep.metrics.scorer import Predictions
+from poserep.metrics.taxonomy import KINDS, error_breakdown
+from poserep.skeleton import COCO, Skeleton
+
+NAMES = ("left_hand", "right_hand", "nose")
+# With an area of 100 a joint's similarity is exp(-d^2 / 8): 1.14 px are 0.85, 2.35 px are 0.5.
+SKELETON = Skeleton("three", NAMES, (("left_hand", "right_hand"),), (), (0.1, 0.1, 0.1))
+POSE = np.array([[0, 0], [20, 0], [10, -20]], np.float32)
+
+
+def moved_by(x: float, y: float) -> np.ndarray:
+    return POSE + np.array([x, y], np.float32)
+
+
+def person(offset: float = 0, image_id: int = 1, weight=(1, 1, 1), area: float = 100, **more) -> Instance:
+    box = more.pop("box", np.array([offset - 5, -25, 30, 30]))
+    return Instance(Path("a.jpg"), image_id, 7, box, moved_by(offset, 0), np.array(weight), area=area, **more)
+
+
+def predicted(*poses, index=None) -> Predictions:
+    xy = np.array(poses, np.float32)
+    return Predictions(np.arange(len(xy)) if index is None else np.array(index), xy, np.ones(xy.shape[:2], np.float32))
+
+
+def breakdown(predictions: Predictions, instances, skeleton: Skeleton) -> dict:
+    return error_breakdown(predictions, Truth(instances, skeleton, "a.json", Size(64, 64)))
+
+
+def counts(found: dict) -> dict[str, int]:
+    return {kind: n for kind, n in found["taxonomy"]["count"].items() if n}
+
+
+def moved(joint: int, to) -> np.ndarray:
+    pose = POSE.copy()
+    pose[joint] = to
+    return pose
+
+
+@pytest.mark.parametrize(
+    ("pose", "expected"),
+    [
+        (POSE, {"good": 3}),
+        (moved(0, [1.1, 0]), {"good": 3}),
+        (moved(0, [1.2, 0]), {"good": 2, "jitter": 1}),
+        (moved(0, [0, 2.3]), {"good": 2, "jitter": 1}),
+        (moved(0, [0, 2.4]), {"good": 2, "miss": 1}),
+        (POSE[[1, 0, 2]], {"good": 1, "inversion": 2}),
+        (moved(2, [1, 1]), {"good": 2, "inversion": 1}),
+        (moved(0, [102, 0]), {"good": 2, "swap": 1}),
+        (moved(0, [111, -19]), {"good": 2, "swap": 1}),
+        (moved_by(100, 0), {"swap": 3}),
+        (moved_by(0, 500), {"miss": 3}),
+    ],
+    ids=[
+        "exact", "just good", "just jitter", "still jitter", "just missed", "left and right exchanged", "another joint",
+        "neighbour's", "another joint of the neighbour's", "neighbour", "far",
+    ],
+)  # fmt: skip
+def test_a_joint_is_of_the_first_kind_that_holds(pose, expected):
+    persons = [person(), person(offset=100)]
+    found = breakdown(predicted(pose, index=[0]), persons, SKELETON)
+    assert counts(found) == expected
+    assert (found["persons"], found["labelled"]) == (1, 3)
+
+
+def test_kinds_are_counted_by_joint():
+    found = breakdown(predicted(POSE[[1, 0, 2]], moved_by(0, 90)), [person(), person()], SKELETON)
+    assert [counts(found["joints"][name]) for name in NAMES] == [
+        {"inversion": 1, "miss": 1},
+        {"inversion": 1, "miss": 1},
+        {"good": 1, "miss": 1},
+    ]
+    assert found["joints"]["nose"]["taxonomy"]["share"] == dict(zip(KINDS, (0.5, 0, 0, 0, 0.5), strict=True))
+    assert found["taxonomy"]["share"]["miss"] == 0.5
+
+
+def test_a_person_of_another_image_is_no_neighbour():
+    found = breakdown(predicted(moved_by(100, 0), index=[0]), [person(), person(100, image_id=2)], SKELETON)
+    assert counts(found) == {"miss": 3}
+
+
+def test_unlabelled_joints_neither_count_nor_are_met():
+    # The right hand lies on the unlabelled left one, the nose on the neighbour's unlabelled nose.
+    pose = np.array([[500, 500], [0, 0], [110, -20]])
+    persons = [person(weight=(0, 1, 1)), person(100, weight=(1, 1, 0))]
+    found = breakdown(predicted(pose, index=[0]), persons, SKELETON)
+    assert counts(found) == {"miss": 2} and found["labelled"] == 2
+    assert found["joints"]["left_hand"] == {
+        "labelled": 0, "mean_px": None, "median_px": None, "mean_normalised": None, "mean_oks": None,
+        "taxonomy": {"count": dict.fromkeys(KINDS, 0), "share": dict.fromkeys(KINDS)},
+    }  # fmt: skip
+
+
+def test_the_area_is_that_of_the_person_who_is_met():
+    # exp(-25 / 8) by an area of 100, exp(-25 / 128) by one of 1600.
+    pose = moved_by(105, 0)
+    assert counts(breakdown(predicted(pose, index=[0]), [person(), person(100)], SKELETON)) == {"miss": 3}
+    assert counts(breakdown(predicted(pose, index=[0]), [person(), person(100, area=1600)], SKELETON)) == {"swap": 3}
+
+
+def test_means_by_hand():
+    offsets = np.array([[[3, 4], [3, 4], [3, 4]], [[0, 0], [0, 0], [0, 0]], [[2, 0], [50, 50], [0, 0]]])
+    persons = [person(area=100), person(area=400), person(area=400, weight=(1, 0, 1))]
+    found = breakdown(predicted(*(POSE + offsets)), persons, SKELETON)["joints"]
+    left = found["left_hand"]
+    assert (left["labelled"], left["median_px"]) == (3, 2)
+    assert left["mean_px"] == pytest.approx((5 + 0 + 2) / 3)
+    assert left["mean_normalised"] == pytest.approx((5 / 10 + 0 + 2 / 20) / 3)
+    assert left["mean_oks"] == pytest.approx((np.exp(-25 / 8) + 1 + np.exp(-4 / 32)) / 3)
+    assert found["right_hand"]["labelled"] == 2 and found["right_hand"]["mean_px"] == pytest.approx(2.5)
+
+
+def test_without_areas_similarity_goes_by_the_joints_extent_and_errors_by_heads():
+    # 0.53 x 20 x 20 = 212, whatever the box, which may be the whole image.
+    bare = {"area": 0, "box": np.array([0, 0, 320, 160])}
+    pose = predicted(moved_by(2.4, 0))
+    boxed = breakdown(pose, [person(**bare)], SKELETON)
+    assert (boxed["area"], boxed["scale"]) == ("0.53 of the joints' extent", "sqrt(area)")
+    assert counts(boxed) == {"jitter": 3}
+    assert boxed["joints"]["nose"]["mean_normalised"] == pytest.approx(2.4 / np.sqrt(212))
+    headed = breakdown(pose, [person(**bare, head=8)], SKELETON)
+    assert (headed["area"], headed["scale"]) == ("0.53 of the joints' extent", "head")
+    assert headed["joints"]["nose"]["mean_normalised"] == pytest.approx(0.3)
+    assert headed["joints"]["nose"]["mean_oks"] == boxed["joints"]["nose"]["mean_oks"]
+
+
+def test_the_result_says_whose_areas_it_goes_by():
+    bare = {"area": 0, "box": np.array([0, 0, 20, 10])}
+    assert breakdown(predicted(POSE), [person(head=3)], SKELETON)["area"] == "annotation"
+    mixed = breakdown(predicted(POSE), [person(head=3), person(**bare, head=3)], SKELETON)
+    assert (mixed["area"], mixed["scale"]) == (
+        "annotation, 0.53 of the joints' extent where it has none",
+        "sqrt(area)",
+    )
+
+
+def test_joints_that_span_nothing_leave_the_box():
+    # One labelled joint, in a box of 20 x 10 px: 106.
+    lonely = person(area=0, box=np.array([0, 0, 20, 10]), weight=(1, 0, 0))
+    found = breakdown(predicted(moved_by(2.4, 0)), [lonely], SKELETON)
+    assert found["joints"]["left_hand"]["mean_normalised"] == pytest.approx(2.4 / np.sqrt(106))
+
+
+@pytest.mark.filterwarnings("error")
+def test_persons_without_labels_need_no_scale():
+    unlabelled = person(area=0, box=np.zeros(4), weight=(0, 0, 0))
+    found = breakdown(predicted(POSE, POSE), [person(), unlabelled], SKELETON)
+    assert (found["area"], found["persons"], found["labelled"]) == ("annotation", 1, 3)
+    assert breakdown(predicted(POSE, POSE), [person(area=0, head=4), unlabelled], SKELETON)["scale"] == "head"
+
+
+def crowd(persons: int, images: int, joints: int, seed: int = 0) -> tuple[InstanceTable, Predictions, Skeleton]:
+    """People who stand close, predictions of which a good part lands on others."""
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(0, 200, (persons, joints, 2)).astype(np.float32)
+    image_id = rng.integers(0, images, persons)
+    weight = rng.random((persons, joints)) < 0.8
+    area, head = rng.uniform(2000, 20000, (2, persons))
+    instances = [
+        Instance(Path("a.jpg"), int(image_id[i]), i, np.array([0, 0, 300, 300]), truth[i], weight[i], 1.0, area[i], h)
+        for i, h in enumerate(head)
+    ]
+    index = np.flatnonzero(rng.random(persons) < 0.9)
+    xy = truth[index] + rng.normal(0, 1, (len(index), joints, 2)) * rng.choice([2, 10, 40], (len(index), joints, 1))
+    names = tuple(f"joint_{i}" for i in range(joints))
+    skeleton = Skeleton("crowd", names, (), (), tuple(np.linspace(0.03, 0.1, joints)))
+    return InstanceTable(instances), Predictions(index, xy.astype(np.float32), np.ones(xy.shape[:2])), skeleton
+
+
+def slow(table: InstanceTable, predictions: Predictions, skeleton: Skeleton) -> np.ndarray:
+    """Counts (K, 5) by loops over the definitions."""
+    found = np.zeros((skeleton.num_keypoints, len(KINDS)), int)
+
+    def near(point: np.ndarray, other: int, joint: int) -> float:
+        if not table.weight[other, joint]:
+            return 0.0
+        squared = np.square(point.astype(float) - table.keypoints[other, joint]).sum()
+        return float(np.exp(-squared / (2 * table.area[other] * (2 * skeleton.sigmas[joint]) ** 2)))
+
+    for n, i in enumerate(predictions.index):
+        here = np.flatnonzero(table.image_id == table.image_id[i])
+        for k in np.flatnonzero(table.weight[i]):
+            by_person = {o: [near(predictions.xy[n, k], o, j) for j in range(skeleton.num_keypoints)] for o in here}
+            own = by_person[i][k]
+            others = max((max(values) for o, values in by_person.items() if o != i), default=0)
+            holds = [own >= 0.85, own >= 0.5, max(by_person[i]) >= 0.5, others >= 0.5, True]
+            found[k, holds.index(True)] += 1
+    return found
+
+
+def test_the_definitions_in_loops_say_the_same(monkeypatch):
+    table, predictions, skeleton = crowd(80, 12, 5)
+    found = breakdown(predictions, table, skeleton)
+    expected = slow(table, predictions, skeleton)
+    assert [list(j["taxonomy"]["count"].values()) for j in found["joints"].values()] == expected.tolist()
+    assert (expected.sum(0) > 3).all(), "the crowd shows every kind"
+    assert found["labelled"] == expected.sum() == (table.weight[predictions.index] > 0).sum()
+    # However few pairs are looked at together.
+    monkeypatch.setattr("poserep.metrics.taxonomy.AT_ONCE", 13)
+    assert breakdown(predictions, table, skeleton) == found
+
+
+def test_the_order_of_instances_does_not_matter():
+    table, predictions, skeleton = crowd(60, 15, 4)
+    order = np.random.default_rng(1).permutation(len(table))
+    place = np.argsort(order)[predictions.index]
+    shuffled = InstanceTable([table[int(i)] for i in order])
+    sort = np.argsort(place)
+    again = breakdown(Predictions(place[sort], predictions.xy[sort], predictions.score[sort]), shuffled, skeleton)
+    found = breakdown(predictions, table, skeleton)
+    assert again["taxonomy"] == found["taxonomy"]
+    for name, joint in found["joints"].items():
+        assert again["joints"][name].pop("taxonomy") == joint.pop("taxonomy")
+        assert again["joints"][name] == pytest.approx(joint)
+
+
+@pytest.mark.parametrize("joints", [1, 17, 133])
+def test_any_number_of_joints_is_plain_json(joints):
+    table, predictions, skeleton = crowd(30, 10, joints)
+    found = breakdown(predictions, table, skeleton)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert list(found["joints"]) == list(skeleton.names)
+
+
+def test_the_pairs_are_recorded():
+    assert breakdown(predicted(POSE), [person()], SKELETON)["pairs"] == [["left_hand", "right_hand"]]
+
+
+def test_a_validation_set_takes_less_than_a_second():
+    table, predictions, _ = crowd(6352, 2346, 17)
+    # Every joint far off: all of them are looked for everywhere.
+    lost = replace(predictions, xy=predictions.xy + 5000)
+    for case in (predictions, lost):
+        start = time.process_time()
+        breakdown(case, table, COCO)
+        assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ({"weight": (0, 0, 0)}, "no joint is labelled"),
+        (
+            {"area": 0, "box": np.zeros(4), "weight": (1, 0, 0)},
+            r"a\.jpg: person 7 has no area and the box \[0\. 0\. 0\. 0\.\].* positive",
+        ),
+    ],
+)
+def test_persons_that_cannot_be_judged_are_refused_with_the_reason(case, message):
+    with pytest.raises(InputError, match=message):
+        breakdown(predicted(POSE), [person(**case)], SKELETON)
+
+
+def test_another_skeleton_is_refused():
+    with pytest.raises(InputError, match=r"predictions of 3 joints, annotations of 3 and skeleton 'coco' of 17"):
+        breakdown(predicted(POSE), [person()], COCO)

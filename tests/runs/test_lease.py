@@ -1,0 +1,185 @@
+"""One process at a time on a run directory, and on a GPU."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from poserep.errors import Stopped
+from poserep.runs import interrupt
+from poserep.runs.devices import claimed_gpus
+from poserep.runs.interrupt import StopRequest
+from poserep.runs.lease import Lease, holder
+from poserep.training.stop_on_signal import StopOnSignal
+
+
+def leases(folder):
+    return sorted(path.name for path in folder.glob("lease.*"))
+
+
+def elsewhere(folder, age):
+    """A lease that another machine took."""
+    path = folder / "lease.0"
+    path.write_text(json.dumps({"host": "another", "pid": 1, "began": "1", "since": 0}))
+    os.utime(path, (time.time() - age,) * 2)
+
+
+def test_one_has_it_and_nobody_else(tmp_path):
+    with Lease(tmp_path) as lease:
+        assert lease.acquire() and not Lease(tmp_path).acquire()
+        assert holder(tmp_path)["pid"] == os.getpid()
+    assert holder(tmp_path) is None and leases(tmp_path) == []
+
+
+def test_of_many_at_once_one_gets_it(tmp_path):
+    elsewhere(tmp_path, 1000)
+    start, taken = threading.Barrier(8), []
+
+    def go():
+        lease = Lease(tmp_path)
+        start.wait()
+        if lease.acquire():
+            taken.append(lease)
+
+    threads = [threading.Thread(target=go) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 1 and leases(tmp_path) == ["lease.0", "lease.1"]
+    taken[0].release()
+    assert leases(tmp_path) == []
+
+
+def test_a_process_that_was_killed_has_it_no_more(tmp_path):
+    code = "import sys, time, pathlib; from poserep.runs.lease import Lease; Lease(pathlib.Path(sys.argv[1])).acquire()"
+    code += "; print('taken', flush=True); time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    assert child.stdout.readline() == b"taken\n"
+    assert holder(tmp_path)["pid"] == child.pid and not Lease(tmp_path).acquire()
+    child.kill()
+    # Not even while nobody has asked how it ended.
+    for _ in range(100):
+        if holder(tmp_path) is None:
+            break
+        time.sleep(0.05)
+    assert holder(tmp_path) is None
+    child.wait()
+    with Lease(tmp_path) as lease:
+        assert lease.acquire()
+
+
+def test_another_machine_counts_as_long_as_it_gives_signs_of_life(tmp_path):
+    elsewhere(tmp_path, 20)
+    assert holder(tmp_path, expiry=60)["host"] == "another" and holder(tmp_path, expiry=10) is None
+
+
+def test_a_number_that_another_process_has_now_is_not_the_holder(tmp_path):
+    about = {"host": socket.gethostname(), "pid": os.getpid(), "began": "before", "since": 0}
+    (tmp_path / "lease.0").write_text(json.dumps(about))
+    assert holder(tmp_path) is None
+
+
+def test_who_lost_it_is_told_and_takes_nothing_from_the_next(tmp_path):
+    lost = threading.Event()
+    lease = Lease(tmp_path, lost.set, heartbeat=0.05)
+    assert lease.acquire()
+    (tmp_path / "lease.1").write_text((tmp_path / "lease.0").read_text())
+    assert lost.wait(5)
+    lease.release()
+    assert leases(tmp_path) == ["lease.1"]
+
+
+def test_signs_of_life_are_given(tmp_path):
+    with Lease(tmp_path, heartbeat=0.05) as lease:
+        assert lease.acquire()
+        os.utime(lease.path, (0, 0))
+        time.sleep(0.3)
+        assert lease.path.stat().st_mtime > time.time() - 10
+
+
+def test_a_file_stops_those_who_listen(tmp_path, monkeypatch):
+    monkeypatch.setenv(interrupt.STOP_FILE, str(tmp_path / "stop"))
+    monkeypatch.setattr(interrupt, "POLL", 0.01)
+    request = StopRequest()
+    with request.listening():
+        request.check()
+        (tmp_path / "stop").write_text("failed")
+        time.sleep(0.1)
+        request.check()
+        assert interrupt.sweep_is_ending(), "what has not begun is left"
+        (tmp_path / "stop").write_text("stop")
+        time.sleep(0.2)
+        with pytest.raises(Stopped, match="whoever started it was told to stop"):
+            request.check()
+
+
+def test_the_death_of_the_starter_stops_those_who_listen(monkeypatch):
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    monkeypatch.setenv(interrupt.PARENT, str(child.pid))
+    monkeypatch.setattr(interrupt, "POLL", 0.01)
+    request = StopRequest()
+    with request.listening():
+        # Ended, and nobody has asked how.
+        time.sleep(1)
+        assert request.why == "the process that started it ended"
+    child.wait()
+
+
+def test_cells_do_not_share_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,5")
+    with claimed_gpus(2, tmp_path) as first, claimed_gpus(1, tmp_path) as second:
+        assert (first, second) == (["2", "3"], ["5"])
+        monkeypatch.setattr("poserep.runs.devices.POLL", 0.01)
+        third: list[str] = []
+
+        def wait():
+            with claimed_gpus(1, tmp_path) as names:
+                third.extend(names)
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        time.sleep(0.1)
+        assert third == [], "all are taken"
+    thread.join(5)
+    assert third == ["2"]
+
+
+def test_more_gpus_than_there_are_are_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with claimed_gpus(2, tmp_path) as names:
+        assert names == ["0"]
+
+
+def test_gpus_are_known_by_what_they_are(tmp_path, monkeypatch):
+    """Jobs to which a scheduler shows different GPUs call all of them 0."""
+    program = tmp_path / "nvidia-smi"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    for uuid in ("GPU-a", "GPU-b"):
+        program.write_text(f"#!/bin/sh\necho '0, {uuid}'\n")
+        program.chmod(0o755)
+        with claimed_gpus(1, tmp_path / "locks") as mine:
+            assert mine == ["0"]
+            assert sorted(path.name for path in (tmp_path / "locks").iterdir())[-1] == f"{uuid}.lock"
+
+
+def test_waiting_for_a_gpu_ends_with_the_sweep(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    monkeypatch.setenv(interrupt.STOP_FILE, str(tmp_path / "stop"))
+    (tmp_path / "stop").write_text("stop")
+    with claimed_gpus(1, tmp_path / "locks"), pytest.raises(Stopped), claimed_gpus(1, tmp_path / "locks"):
+        pass
+
+
+def test_a_run_that_was_lost_saves_nothing(tmp_path):
+    request = StopRequest()
+    request.lose()
+    stop = StopOnSignal(request, tmp_path / "last.ckpt")
+    with pytest.raises(Stopped, match="another process has taken"):
+        stop.on_train_batch_end(None, None, None, None, 0)

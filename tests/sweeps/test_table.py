@@ -1,0 +1,145 @@
+"""Rows of sweep files, and the runs that they ask for."""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from poserep.errors import InputError
+from poserep.overrides import key_of, quoted
+from poserep.runs.plan import Cell, forget, planned, remember
+from poserep.sweeps import command
+from poserep.sweeps.table import cells, chosen, read_table
+
+GROUPS = ["data", "trainer", "size"]
+RECIPES = {"paper": ["base", "optim.lr=1e-3"], "base": ["align=corner", "trainer.epochs=210", "optim.lr=1"]}
+
+
+def table(*rows, **more):
+    return read_table({"title": "T", "rows": list(rows), "recipes": RECIPES, **more})
+
+
+def overrides(found):
+    return [cell.overrides for cell in found]
+
+
+def test_recipes_are_lists_of_lists_and_the_row_wins():
+    row = {"name": "a", "overrides": ["size=64x64", "align=edge"], "published": ["paper", "+codec.flip_shift=1"]}
+    made = table(row)
+    assert made.settings(made.rows[0]) == {
+        "align": "align=edge",
+        "trainer.epochs": "trainer.epochs=210",
+        "optim.lr": "optim.lr=1e-3",
+        "codec.flip_shift": "+codec.flip_shift=1",
+        "size": "size=64x64",
+    }
+
+
+def test_the_controlled_mode_takes_the_tables_recipe_in_place_of_the_papers():
+    row = {"name": "a", "overrides": ["size=64x64"], "published": ["paper"], "controlled": ["k=2"]}
+    made = table(row, mode="controlled", controlled=["align=centre"])
+    assert list(made.settings(made.rows[0]).values()) == ["align=centre", "k=2", "size=64x64"]
+
+
+def test_rows_of_one_run_share_a_cell():
+    rows = [{"name": n, "overrides": ["size=64x64"], "readout": n} for n in ("argmax", "shift")]
+    (cell,) = cells(table(*rows), {})
+    assert cell == Cell(("size=64x64",), ("argmax", "shift"))
+
+
+def test_a_key_on_the_command_line_replaces_the_rows_and_a_group_all_that_is_in_it():
+    made = table({"name": "a", "overrides": ["data.root=x", "data=coco"], "published": ["base"]})
+    (cell,) = cells(made, {"data": ["data=synthetic"], "trainer": ["trainer=smoke"]}, GROUPS)
+    assert cell.overrides == ("align=corner", "optim.lr=1", "data=synthetic", "trainer=smoke")
+    assert cell.arguments == ("data=synthetic", "trainer=smoke")
+    (cell,) = cells(made, {"trainer.batch": ["trainer.batch=4"]}, GROUPS)
+    assert "trainer.epochs=210" in cell.overrides, "a key of a group is not the group"
+
+
+def test_sweeps_of_the_command_line_replace_those_of_the_table():
+    made = table({"name": "a"}, {"name": "b", "overrides": ["align=edge"]}, arguments=["seed=0,1"])
+    defaults = {"seed": ["seed=0", "seed=1"]}
+    assert len(cells(made, {}, GROUPS, defaults)) == 4
+    found = cells(made, {"seed": ["seed=5"]}, GROUPS, defaults)
+    assert overrides(found) == [("seed=5",), ("align=edge", "seed=5")]
+    assert found[0].arguments == (), "another seed is no other setting"
+
+
+def test_rows_that_become_equal_run_once():
+    found = cells(
+        table({"name": "a", "overrides": ["size=1"]}, {"name": "b", "overrides": ["size=2"]}), {"size": ["size=3"]}
+    )
+    assert overrides(found) == [("size=3",)] and found[0].rows == ("a", "b")
+
+
+def test_quoted_rows_do_not_run():
+    made = table({"name": "a", "quoted": "elsewhere", "values": {"AP": 1.0}}, {"name": "b"})
+    assert [row.name for row in made.runnable] == ["b"] and len(cells(made, {})) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "more", "message"),
+    [
+        ({"name": "a", "overides": []}, {}, "row 1 of table.rows has no key 'overides'; did you mean overrides"),
+        ({"name": "a", "published": ["papr"]}, {}, "no recipe 'papr' in table.recipes; did you mean paper"),
+        ({"name": "a", "against": "c"}, {}, "row 'a' is against 'c', which is not a row; there are a"),
+        ({"name": "a"}, {"mode": "other"}, "no table.mode 'other'; there are published, controlled"),
+        ({"name": "a"}, {"colums": []}, "table has no key 'colums'; did you mean columns"),
+    ],
+)
+def test_mistakes_in_a_file_are_named(row, more, message):
+    with pytest.raises(InputError, match=message):
+        cells(table(row, **more), {})
+
+
+def test_two_rows_of_one_name_are_refused():
+    with pytest.raises(InputError, match="two rows have the name 'a'"):
+        table({"name": "a"}, {"name": "a"})
+
+
+def test_keys():
+    assert key_of("+a.b=1") == key_of("a.b={x:1,y:2}") == "a.b"
+
+
+def test_what_a_run_stands_for_is_added_up(tmp_path):
+    remember(tmp_path, "run", Cell(("x=1",), ("a",)))
+    remember(tmp_path, "run", Cell(("x=1",), ("b", "a")))
+    remember(tmp_path, "run", Cell(("x=1",), ("a",), ("data=synthetic",), "controlled"))
+    (found,) = planned(tmp_path)
+    assert found.name == "run" and found.overrides == ("x=1",)
+    assert [(u.mode, u.rows, u.arguments) for u in found.uses] == [
+        ("published", ("a", "b"), ()),
+        ("controlled", ("a",), ("data=synthetic",)),
+    ]
+
+
+def test_a_run_that_other_files_renamed_is_wanted_no_more(tmp_path):
+    wanted = Cell(("x=1",), ("a",))
+    for name, cell in (("before", wanted), ("other", Cell(("x=2",), ("b",))), ("after", wanted)):
+        remember(tmp_path, name, cell)
+    forget(tmp_path, {"after": wanted})
+    assert [found.name for found in planned(tmp_path)] == ["after", "other"]
+    (tmp_path / "after").mkdir()
+    (tmp_path / "after" / "result.json").touch()
+    remember(tmp_path, "again", wanted)
+    forget(tmp_path, {"again": wanted})
+    assert [found.name for found in planned(tmp_path)] == ["after", "again", "other"], "what has finished counts"
+
+
+def test_rows_are_chosen_by_name_or_pattern():
+    names = ["SimCC, k = 2", "SimCC's own [32]", "Heatmap"]
+    rows = [{"name": name} for name in names]
+    table = read_table({"title": "Some", "rows": [*rows, {"name": "Mask R-CNN", "quoted": "there"}]})
+    assert chosen(table, []) == set(names)
+    assert chosen(table, ["SimCC*"]) == set(names[:2])
+    for name in names:
+        (override,) = OverridesParser.create().parse_overrides([f"rows=[{quoted(name)}]"])
+        assert chosen(table, override.value()) == {name}, "as the command line hands it on"
+    with pytest.raises(InputError, match="no row 'heatmap' that can run; there are 3, among them 'Heatmap'"):
+        chosen(table, ["heatmap"])
+    with pytest.raises(InputError, match="no row 'Mask R-CNN' that can run"):
+        chosen(table, ["Mask R-CNN"])
+
+
+@pytest.mark.parametrize("name", ["srpose-fig7", "cost", "simdr-table4"])
+def test_what_is_no_table_of_runs_is_not_trained(name):
+    with pytest.raises(InputError, match=f"no row of sweeps/{name}.yaml is a run; make reproduce-{name} does"):
+        command.run([name])

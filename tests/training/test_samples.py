@@ -1,0 +1,71 @@
+"""The worst predicted persons, worked out by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.instances import Instance, Truth
+from poserep.metrics.scorer import Predictions
+from poserep.skeleton import Skeleton
+from poserep.training.samples import worst_persons
+
+SKELETON = Skeleton("three", ("left_hand", "right_hand", "nose"), (("left_hand", "right_hand"),), (), (0.1, 0.1, 0.2))
+POSE = np.array([[0, 0], [20, 0], [10, -20]], np.float32)
+
+
+def person(weight=(1, 1, 1), area: float = 100, box=(-5, -25, 30, 30), image_id: int = 1) -> Instance:
+    return Instance(Path("a.jpg"), image_id, 7, np.array(box), POSE, np.array(weight), area=area)
+
+
+def found(*persons_and_offsets, count: int = 12):
+    persons, offsets = zip(*persons_and_offsets, strict=True)
+    xy = np.stack([POSE + np.array(offset, np.float32) for offset in offsets])
+    truth = Truth(persons, SKELETON, "a.json", Size(64, 64))
+    return worst_persons(Predictions(np.arange(len(xy)), xy, np.ones(xy.shape[:2])), truth, count)
+
+
+def test_the_lowest_similarity_comes_first():
+    worst = found((person(), (0, 0)), (person(), (2, 0)), (person(), (1, 0)))
+    assert worst["index"].tolist() == [1, 2, 0]
+    # exp(-d^2 / (2 a (2 sigma)^2)): of sigmas of 0.1, 0.1 and 0.2 and an area of 100.
+    expected = [(2 * np.exp(-4 / 8) + np.exp(-4 / 32)) / 3, (2 * np.exp(-1 / 8) + np.exp(-1 / 32)) / 3, 1]
+    np.testing.assert_allclose(worst["oks"], expected)
+    np.testing.assert_allclose(worst["error"], [0.2, 0.1, 0], atol=1e-9)
+    assert found((person(), (0, 0)), (person(), (2, 0)), count=1)["index"].tolist() == [1]
+
+
+def test_of_equal_similarities_the_larger_error_comes_first_and_then_the_first_person():
+    worst = found(*((person(image_id=i), (offset, 0)) for i, offset in enumerate((900, 1800, 900))))
+    assert worst["oks"].tolist() == [0, 0, 0] and worst["index"].tolist() == [1, 0, 2]
+
+
+def test_unlabelled_joints_and_persons_count_for_nothing():
+    far = np.zeros((3, 2))
+    far[0] = 500, 0
+    worst = found((person(weight=(0, 1, 1)), far), (person(weight=(0, 0, 0)), (9, 9)), (person(), (1, 0)))
+    assert worst["index"].tolist() == [2, 0] and worst["oks"][1] == 1
+    assert worst["kind"].tolist()[1] == [-1, 0, 0]
+
+
+def test_the_furthest_joint_is_told_in_units_of_its_own_spread_with_its_kind():
+    moved = np.zeros((3, 2))
+    moved[1], moved[2] = (0, 60), (0, -90)
+    worst = found((person(), moved))
+    # 600 of one sigma, 450 of the other.
+    assert worst["joint"].tolist() == [1]
+    assert worst["kinds"][worst["kind"][0, 1]] == "miss" and worst["kinds"][worst["kind"][0, 0]] == "good"
+
+
+def test_sets_without_areas_take_those_of_the_joints():
+    worst = found((person(area=0), (2, 0)))
+    area = 0.53 * 20 * 20
+    np.testing.assert_allclose(worst["error"], 2 / np.sqrt(area))
+
+
+def test_nobody_labelled_is_nobody_and_no_scale_an_error():
+    assert not len(found((person(weight=(0, 0, 0)), (0, 0)))["index"])
+    with pytest.raises(InputError, match="no scale"):
+        found((person(weight=(1, 0, 0), area=0, box=(0, 0, 0, 0)), (0, 0)))
