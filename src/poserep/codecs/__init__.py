@@ -15,24 +15,7 @@ from poserep.codecs.simcc import ArgmaxBin, SimCC
 from poserep.codecs.soft_argmax import CentreOfMass, SoftArgmax
 
 __all__ = [
-    "DARK",
-    "RLE",
-    "Argmax",
-    "ArgmaxBin",
-    "AxisHeatmap",
-    "CentreOfMass",
-    "Codec",
-    "Deviations",
-    "Equal",
-    "Gaussian",
-    "Heatmap",
-    "Integral",
-    "Laplace",
-    "MultiScale",
-    "QuarterShift",
-    "Regression",
-    "SRHeatmap",
-    "SecondMax",
-    "SimCC",
+    "DARK", "RLE", "Argmax", "ArgmaxBin", "AxisHeatmap", "CentreOfMass", "Codec", "Deviations", "Equal", "Gaussian",
+    "Heatmap", "Integral", "Laplace", "MultiScale", "QuarterShift", "Regression", "SRHeatmap", "SecondMax", "SimCC",
     "SoftArgmax",
-]
+]  # fmt: skip

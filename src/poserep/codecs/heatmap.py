@@ -148,10 +148,6 @@ class Heatmap(Codec):
         back = self.unmirror(mirrored, perm)
         return back.lerp(out, 0.5) if torch.is_grad_enabled() else back.lerp_(out, 0.5)
 
-    def oracle(self, target: Tensor) -> Tensor:
-        """Return the target itself."""
-        return target
-
     def density(self, out: Tensor) -> dict[str, Tensor]:
         """Return the heatmaps, without negative values."""
         return {"map": out.float().clamp_min(0)}

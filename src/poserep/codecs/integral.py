@@ -98,7 +98,7 @@ class Integral(Heatmap):
         plain, back = (o.float().flatten(2).softmax(-1).view_as(o) for o in (out, mirrored))
         return ((plain + self.unmirror(back, perm)) / 2).clamp_min(FLOOR).log()
 
-    def oracle(self, target: MeanAndMap) -> Tensor:  # type: ignore[override]
+    def oracle(self, target: MeanAndMap) -> Tensor:
         """Return logits whose softmax is the perfect distribution."""
         return target[1].clamp_min(FLOOR).log()
 

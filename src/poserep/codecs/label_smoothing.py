@@ -1,11 +1,13 @@
 """Label smoothing for coordinate classification (SimCC): a position becomes a distribution over the bins of an axis.
 
-Every label takes positions (B, K) in bins and the number of bins n, and returns (B, K, n). Positions outside the crop
-are masked by the codec, unless it follows the label's published rule, which keeps some of them.
+Every label takes positions (B, K) in bins and the number of bins n, and returns (B, K, n). If all are ``shown`` by the
+crop, the end bins hold those beyond them; else the label follows its published rule (``in_bounds``), which keeps some
+joints beside the crop. ``least_peak`` is the lowest maximum of a perfect target whose joint is ``reach`` bins at most
+from the nearest bin, ``published_score`` which of both axes' peaks the published code takes for a joint's score.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -24,25 +26,6 @@ def gaussian(centre: Tensor, n: int, sigma: float, tail: float = TAIL) -> Tensor
     return distance.square_().mul_(-1 / (2 * sigma**2)).clamp_min_(tail).exp_()
 
 
-class Label(Protocol):
-    """A label smoothing.
-
-    Attributes:
-        published_score: Which of both axes' peaks the published code takes for the joint's score.
-    """
-
-    published_score: Literal["max", "min"]
-
-    def __call__(self, centre: Tensor, n: int, shown: bool = True) -> Tensor:
-        """Turn (B, K) bins into (B, K, n); if all are ``shown`` by the crop, the end bins hold those beyond them."""
-
-    def in_bounds(self, centre: Tensor, n: int, k: float) -> Tensor:
-        """Return which joints the published code keeps, (B, K) bool."""
-
-    def least_peak(self, reach: float) -> float:
-        """Return the lowest maximum of a perfect target whose joint is ``reach`` bins at most from the nearest bin."""
-
-
 @dataclass(frozen=True)
 class Equal:
     """Equal smoothing: ``1 - smoothing`` on the nearest bin, the rest equally on all others (SimDR, SimCC).
@@ -51,7 +34,7 @@ class Equal:
     """
 
     smoothing: float = 0.1
-    published_score: Literal["max", "min"] = "max"
+    published_score: ClassVar[Literal["max", "min"]] = "max"
 
     def __post_init__(self) -> None:
         if not 0 <= self.smoothing < 1:
@@ -90,7 +73,7 @@ class Gaussian:
     sigma: float = 6.0
     renormalise: bool = True
     rounded: bool = False
-    published_score: Literal["max", "min"] = "min"
+    published_score: ClassVar[Literal["max", "min"]] = "min"
 
     def __post_init__(self) -> None:
         if not 0 < self.sigma < float("inf"):
@@ -141,3 +124,6 @@ class Laplace(Gaussian):
 
     def _mass(self) -> float:
         return self.sigma * 2**0.5
+
+
+Label = Equal | Gaussian

@@ -113,10 +113,6 @@ class MultiScale(Heatmap):
         """Average the final maps after un-mirroring."""
         return super().merge(_final(out), _final(mirrored), perm)
 
-    def oracle(self, target: Maps) -> Maps:  # type: ignore[override]
-        """Return the targets themselves."""
-        return target
-
     def density(self, out: Tensor | Maps) -> dict[str, Tensor]:
         """Return the final map, without negative values."""
         return super().density(_final(out))

@@ -74,10 +74,6 @@ class Regression(Codec):
         """Turn points (B, K, 2) of the mirrored image into those of the image itself."""
         return maps.index_select(1, perm.to(maps.device)) * maps.new_tensor([-1, 1])
 
-    def oracle(self, target: Tensor) -> Any:
-        """Return the target itself."""
-        return target
-
     def density(self, out: Tensor) -> dict[str, Tensor]:
         """Return spikes at the points, ``x`` and ``y`` (B, K, n), one bin per pixel."""
         return _spikes(self._to_px(out.float()), self.x.n, self.y.n)

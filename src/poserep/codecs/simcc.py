@@ -48,6 +48,7 @@ class SimCC(Codec):
     """
 
     form = "axes"
+    published_threshold = 0.01
 
     def __init__(
         self,
@@ -61,28 +62,27 @@ class SimCC(Codec):
         **deviations: Any,
     ) -> None:
         if not 1 <= k < float("inf"):
-            raise InputError(f"SimCC: k={k} must be a number of at least 1 bin per pixel")
+            raise InputError(f"{type(self).__name__}: k={k} must be a number of at least 1 bin per pixel")
         if merge_on not in ("probabilities", "logits"):
             raise InputError(f"SimCC: merge_on={merge_on!r} is not one of ('probabilities', 'logits')")
         if deviations.get("score") == "published":
-            deviations.setdefault("score_threshold", 0.01)
+            deviations.setdefault("score_threshold", self.published_threshold)
         super().__init__(*axes(size, k, align), readouts or {"argmax": ArgmaxBin()}, **deviations)
         self.k, self.label, self.merge_on = float(k), label or Gaussian(), merge_on
-        self.criterion = criterion or KL()
+        self.criterion, self.published_bounds = criterion or KL(), self.deviations.bounds == "published"
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[AxisPair, Tensor]:
         """Make targets, (B, K, n) for x and for y, float32, zero where the weight is; and weights (B, K)."""
         xy = xy.float()
         targets, keep = [], self.in_crop(xy)
         centres = [(self.x.to_bin(xy[..., 0]), self.x.n), (self.y.to_bin(xy[..., 1]), self.y.n)]
-        published_rule = self.deviations.bounds == "published"
-        if published_rule:
+        if self.published_bounds:
             keep = torch.stack([self.label.in_bounds(c, n, self.k) for c, n in centres]).all(0)
         weight = weight * keep
         for centre, n in centres:
             # Masked joints may lie anywhere, at infinity too; their label must still be made of numbers.
             safe = torch.where(weight > 0, centre, 0.0)
-            targets.append(self.label(safe, n, not published_rule) * (weight > 0)[..., None])
+            targets.append(self.label(safe, n, not self.published_bounds) * (weight > 0)[..., None])
         return (targets[0], targets[1]), weight
 
     def loss(self, out: AxisPair, target: AxisPair, weight: Tensor) -> Tensor:
@@ -90,9 +90,13 @@ class SimCC(Codec):
         x, y = (self.criterion(o.float(), t, weight) for o, t in zip(out, target, strict=True))
         return x + y
 
+    def activation(self, out: Tensor) -> Tensor:
+        """Return the probabilities (B, K, n) of the logits of one axis."""
+        return out.float().softmax(-1)
+
     def decode(self, out: AxisPair, readout: str | None = None) -> Points:
         """Read points in input px and scores from logits."""
-        x, y = (o.float().softmax(-1) for o in out)
+        x, y = map(self.activation, out)
         position, px, py = self.readout(readout)(x, y)
         xy = self.to_px(position)
         if self.deviations.score == "published":
@@ -112,7 +116,7 @@ class SimCC(Codec):
         if self.merge_on == "logits":
             return (out[0] + back[0]) / 2, (out[1] + back[1]) / 2
         x, y = (
-            ((a.float().softmax(-1) + b.float().softmax(-1)) / 2).clamp_min(FLOOR).log()
+            ((self.activation(a) + self.activation(b)) / 2).clamp_min(FLOOR).log()
             for a, b in zip(out, back, strict=True)
         )
         return x, y
@@ -124,4 +128,4 @@ class SimCC(Codec):
 
     def density(self, out: AxisPair) -> dict[str, Tensor]:
         """Return the probabilities of both axes."""
-        return {"x": out[0].float().softmax(-1), "y": out[1].float().softmax(-1)}
+        return {"x": self.activation(out[0]), "y": self.activation(out[1])}
