@@ -34,6 +34,15 @@ CASES = {
 EVERY = {name for name in CASES if name.endswith("train_list")}
 
 
-@pytest.mark.parametrize("name", CASES)
+# One of every kind at its smallest; the others are the same networks at other sizes, or nearly.
+FEW = {
+    "hrnet_w32_heatmap_64x64", "hrnet_w32_simdr_64x64", "mmpose_hrnet_w32_simple_256x192",
+    "simplebaseline_res50_heatmap_64x64", "simplebaseline_res50_simdr_256x192",
+    "simplebaseline_res50_simdr_upfree_64x64", "srhead_res50_256x192", "srpose_hrnet_w32_256x192_train_list",
+    "srpose_res50_256x192_inference", "bottomup_res50_sr_512x512",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in FEW else pytest.mark.long) for n in CASES])
 def test_official_weights_give_official_outputs(name):
     check_parity(name, CASES[name](), every=name in EVERY)

@@ -1,1 +1,1 @@
-"""What representations cost without any network: annotated poses through crops, targets, disturbances and readouts."""
+"""The quantisation error of coordinates: what representations cost without a network, from annotated poses alone."""

@@ -13,64 +13,38 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 
 from poserep.cli import ended
-from poserep.config import composing, make
+from poserep.config import DictConfig, OmegaConf, composing, make
 from poserep.data.from_config import root_of, skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.overrides import SWEEPS
-from poserep.studies.quantisation_error.cell import settle
-from poserep.studies.quantisation_error.figures import draw
-from poserep.studies.quantisation_error.measure import Condition
+from poserep.overrides import SWEEPS, key_of, split_values
+from poserep.studies.quantisation_error.cell import result_of
+from poserep.studies.quantisation_error.disturbance import Condition
+from poserep.studies.quantisation_error.figures import draw_figures
 from poserep.studies.quantisation_error.poses import read_poses
-from poserep.studies.quantisation_error.table import Entry, label, lines, show, sources, write_csv
-
-
-def listed(override: Override) -> list[str]:
-    """The values that an override of the command line lists."""
-    if override.is_sweep_override():
-        return list(override.sweep_string_iterator())
-    return [override.get_value_element_as_str()]
-
-
-def representation(row: DictConfig) -> str:
-    """The representation that a row of the table chooses."""
-    return next((o.split("=")[1] for o in row.overrides if o.startswith("representation=")), "")
+from poserep.studies.quantisation_error.table import Entry, by_source, lines_of, print_tables, row_label, write_lines
 
 
 def jobs(table: DictConfig, given: Sequence[str]) -> list[list[str]]:
-    """The overrides of every cell: rows, times the table's own lists, times those of the command line.
-
-    Args:
-        table: With ``rows`` and ``cross``.
-        given: Overrides of the command line.
-    """
-    parser = OverridesParser.create()
-    overrides = parser.parse_overrides(list(given))
-    keys = {o.get_key_element() for o in overrides}
-    rows = list(table.rows)
-    if "representation" in keys:
-        names = [name for o in overrides if o.get_key_element() == "representation" for name in listed(o)]
-        alone = [n for n in names if n not in map(representation, rows)]
-        rows = [row for row in rows if representation(row) in names]
-        rows += [OmegaConf.create({"overrides": [f"representation={name}"]}) for name in alone]
-        overrides = [o for o in overrides if o.get_key_element() != "representation"]
-    cross = parser.parse_overrides([o for o in table.cross if o.split("=")[0] not in keys])
-    choices = {o.get_key_element(): listed(o) for o in (*cross, *overrides)}
-    lists = [[f"{key}={value}" for value in values] for key, values in choices.items()]
-    own = [[o for o in row.overrides if o.split("=")[0] not in choices] for row in rows]
+    """Return the overrides of every cell: rows, times the table's own lists, times those of the command line."""
+    lists = split_values(given)
+    rows = [list(row.overrides) for row in table.rows]
+    if chosen := lists.pop("representation", None):
+        listed = [name for name in chosen if any(name in row for row in rows)]
+        rows = [row for row in rows if any(name in row for name in chosen)]
+        rows += [[name] for name in chosen if name not in listed]
+    lists = split_values([cross for cross in table.cross if key_of(cross) not in lists]) | lists
+    kept = ([override for override in row if key_of(override) not in lists] for row in rows)
     # Rows that become equal are measured once.
-    found = dict.fromkeys((*kept, *chosen) for kept in own for chosen in itertools.product(*lists))
+    found = dict.fromkeys((*own, *values) for own in kept for values in itertools.product(*lists.values()))
     return [list(job) for job in found]
 
 
-def measured(cfg: DictConfig, job: Sequence[str]) -> Entry:
-    """The numbers of one configuration, as the table shows them.
+def measure_job(cfg: DictConfig, job: Sequence[str]) -> Entry:
+    """Measure one configuration, composed from the overrides ``job``.
 
     Raises:
         InputError: If data, codec or conditions are wrong.
@@ -78,11 +52,8 @@ def measured(cfg: DictConfig, job: Sequence[str]) -> Entry:
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
-    study = Path(cfg.runs) / cfg.study
-    root = root_of(cfg)
-    skeleton = skeleton_of(cfg)
-    skip = bool(cfg.data.skip_invalid)
-    poses = read_poses(root / cfg.data.val.annotations, skeleton, cfg.table.area, skip, study)
+    folder, skeleton, skip = Path(cfg.runs) / cfg.study, skeleton_of(cfg), bool(cfg.data.skip_invalid)
+    poses = read_poses(root_of(cfg) / cfg.data.val.annotations, skeleton, cfg.table.area, skip, folder)
     size = Size.parse(cfg.input_size)
     codec = make(cfg.representation.codec, size=size, align=cfg.align)
     conditions = [Condition(name, **options) for name, options in cfg.table.conditions.items()]
@@ -92,28 +63,17 @@ def measured(cfg: DictConfig, job: Sequence[str]) -> Entry:
         "input_size": str(size),
         "align": cfg.align,
         "seed": cfg.seed,
-        "data": {
-            "name": cfg.data.name,
-            "real": cfg.data.real,
-            "annotations": poses.digest,
-            "area": poses.area,
-            "skip_invalid": skip,
-            "skeleton": asdict(skeleton),
-        },
+        "data": {"name": cfg.data.name, "real": cfg.data.real, "annotations": poses.digest, "area": poses.area}
+        | {"skip_invalid": skip, "skeleton": asdict(skeleton)},
         "conditions": [{"name": c.name, "noise": c.noise, "second": c.second, "scores": c.scores} for c in conditions],
     }
     name = f"{cfg.representation.name}-{cfg.data.name}-{size}-{cfg.align}"
     title = cfg.representation.title
-    return Entry(title, label(title, job), settle(study, name, config, codec, poses, conditions))
+    return Entry(title, row_label(title, job), result_of(folder, name, config, codec, poses, conditions))
 
 
-def study(directory: Path, name: str, given: Sequence[str]) -> int:
-    """Measure all cells, print and write the table, draw the figures; returns how many cells failed.
-
-    Args:
-        directory: Of the table's file.
-        name: Of the file, without its ending.
-        given: Overrides of the command line.
+def run_study(directory: Path, name: str, given: Sequence[str]) -> int:
+    """Measure all cells of ``name``.yaml, print and write the table, draw the figures; returns how many cells failed.
 
     Raises:
         InputError: If nothing could be measured.
@@ -121,11 +81,11 @@ def study(directory: Path, name: str, given: Sequence[str]) -> int:
     entries: list[Entry] = []
     failed: dict[str, list[str]] = {}
     with composing(directory) as compose:
-        cfg = compose([o for o in given if o.lstrip("+").startswith("table.")], name).cfg
+        cfg = compose([o for o in given if key_of(o).startswith("table.")], name).cfg
         for job in track(jobs(cfg.table, given), "measuring", transient=True):
             try:
                 cfg = compose(job, name).cfg
-                entries.append(measured(cfg, job))
+                entries.append(measure_job(cfg, job))
             # What is wrong with one cell must not cost the others.
             except Exception as error:
                 kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
@@ -136,23 +96,23 @@ def study(directory: Path, name: str, given: Sequence[str]) -> int:
     if not entries:
         raise InputError("nothing could be measured")
     folder = Path(cfg.runs) / cfg.study
-    show(cfg.table.title, entries)
-    write_csv(folder / "table.csv", lines(entries))
+    print_tables(cfg.table.title, entries)
+    write_lines(folder / "table.csv", lines_of(entries))
     pictures = []
-    for number, (source, rows) in enumerate(sources(lines(entries)).items(), 1):
-        pictures += draw(folder, rows, source, cfg.table.figures, f"-{number}" if number > 1 else "")
+    for number, (source, rows) in enumerate(by_source(lines_of(entries)).items(), 1):
+        pictures += draw_figures(folder, rows, source, cfg.table.figures, f"-{number}" if number > 1 else "")
     print(f"table: {folder / 'table.csv'}\nfigures: {', '.join(map(str, pictures))}")
     return sum(len(where) for where in failed.values())
 
 
 def main() -> int:
-    """``make reproduce-quantisation``; 1 if a cell failed."""
+    """Run ``make reproduce-quantisation``; the exit code is 1 if a cell failed."""
     parser = argparse.ArgumentParser(prog="python -m poserep.studies.quantisation_error", description=__doc__)
     parser.add_argument("--config-dir", type=Path, default=SWEEPS, help="folder of the table")
     parser.add_argument("--config-name", default="quantisation", help="the table, without .yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     given = parser.parse_intermixed_args()
-    return 1 if study(given.config_dir, given.config_name, given.overrides) else 0
+    return 1 if run_study(given.config_dir, given.config_name, given.overrides) else 0
 
 
 if __name__ == "__main__":
