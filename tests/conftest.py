@@ -9,12 +9,10 @@ import pytest
 import torch
 
 from poserep.config import DictConfig, compose
+from tiny import SMOKE, TINY
 
 # The tensors of most tests are so small that handing them to several threads takes longer than working on them.
 torch.set_num_threads(1)
-
-SMOKE = ["trainer=smoke", "trainer.limit=null", "trainer.pretrained=true"]
-TINY = [*SMOKE, "data.prepare.train=8", "data.prepare.val=6"]
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from poserep.report.collect import report
 
-from conftest import TINY
 from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
@@ -26,6 +25,7 @@ from poserep.training.import_checkpoint import cautions, import_checkpoint
 from poserep.training.network import parts
 from reference.official import check_output, official_state
 from state_dicts import mmpose0, mmpose1, papers, parallel
+from tiny import TINY
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from hydra import compose, initialize_config_dir
 from onnx import TensorProto, helper
 from PIL import Image
 
-from conftest import TINY
 from poserep import cli
 from poserep.deploy import export, predict
 from poserep.deploy.box_arguments import read_boxes
@@ -26,6 +25,7 @@ from poserep.runs.create import prepare
 from poserep.skeleton import COCO
 from poserep.training import evaluate
 from poserep.training.fit import fit
+from tiny import TINY
 
 
 @pytest.fixture(scope="module")
