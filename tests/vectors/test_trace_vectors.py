@@ -132,7 +132,8 @@ def trace_of(file: Path) -> dict[str, Tensor]:
 
 # The full traces have more steps than the copies.
 STEPWISE = [
-    pytest.param(*f.values, id=f.id, marks=pytest.mark.long) if f.id[:5] == "full-" else f for f in files("trace_*")
+    pytest.param(*file.values, id=file.id, marks=pytest.mark.long) if file.id.startswith("full-") else file
+    for file in files("trace_*")
 ]
 
 

@@ -11,7 +11,7 @@ from poserep.codecs.argmax import Peaks, peak, window
 from poserep.errors import InputError
 
 # Least value under the logarithm, as in the published code.
-LEAST = 1e-10
+LOG_FLOOR = 1e-10
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class DARK:
         h, w = heatmap.shape[-2:]
         xy, value = peak(heatmap)
         x, y = xy.unbind(-1)
-        p = self._smoothed(heatmap, xy, value).clamp_min(LEAST).log()
+        p = self._smoothed(heatmap, xy, value).clamp_min(LOG_FLOOR).log()
         gx, gy = 0.5 * (p[..., 2, 3] - p[..., 2, 1]), 0.5 * (p[..., 3, 2] - p[..., 1, 2])
         hxx = 0.25 * (p[..., 2, 4] - 2 * p[..., 2, 2] + p[..., 2, 0])
         hyy = 0.25 * (p[..., 4, 2] - 2 * p[..., 2, 2] + p[..., 0, 2])
@@ -93,7 +93,7 @@ class DARK:
             return (near - low[..., None, None]) * factor[..., None, None]
         h, w = heatmap.shape[-2:]
         inside = ((xy > 1) & (xy < xy.new_tensor([w - 2, h - 2]))).all(-1)
-        touched = (near < LEAST).any((-2, -1)) & (value > 0) & inside
+        touched = (near < LOG_FLOOR).any((-2, -1)) & (value > 0) & inside
         if torch.compiler.is_exporting():
             # No part of an exported graph can be left out by what the values are.
             factor = value / self._blurred(heatmap).amax((-2, -1)).clamp_min(1e-30)

@@ -17,10 +17,10 @@ from poserep.errors import InputError
 # Least probability under a logarithm: far above the smallest float32, far below any that matters.
 FLOOR = 1e-30
 # Tails end here, at 1e-26: what is below the normal numbers of float32 costs many times as much to compute with.
-TAIL = -60.0
+LABEL_TAIL = -60.0
 
 
-def gaussian(centre: Tensor, n: int, sigma: float, tail: float = TAIL) -> Tensor:
+def gaussian(centre: Tensor, n: int, sigma: float, tail: float = LABEL_TAIL) -> Tensor:
     """Return exp(-d^2 / (2 sigma^2)), (..., n), of the distances d of bins 0 to n - 1 from positions (...) in bins."""
     distance = torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None]
     return distance.square_().mul_(-1 / (2 * sigma**2)).clamp_min_(tail).exp_()
@@ -120,7 +120,7 @@ class Laplace(Gaussian):
 
     def _profile(self, centre: Tensor, n: int) -> Tensor:
         distance = torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None]
-        return distance.abs_().mul_(-(2**0.5) / self.sigma).clamp_min_(TAIL).exp_()
+        return distance.abs_().mul_(-(2**0.5) / self.sigma).clamp_min_(LABEL_TAIL).exp_()
 
     def _mass(self) -> float:
         return self.sigma * 2**0.5

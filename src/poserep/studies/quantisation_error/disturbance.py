@@ -12,7 +12,7 @@ from poserep.codecs import Codec
 from poserep.geometry import Align, Size
 
 # Values of a target that are worked on at once, a few arrays of 16 MB, and persons at most.
-VALUES, PERSONS = 4_000_000, 64
+BATCH_VALUES, BATCH_PERSONS = 4_000_000, 64
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def paired(perm: Tensor) -> Tensor:
 def batches(codec: Codec, count: int, joints: int) -> Iterator[slice]:
     """Cut persons into batches whose targets fit in memory, whatever their resolution."""
     bins = codec.x.n * codec.y.n if codec.form != "axes" else codec.x.n + codec.y.n
-    step = max(1, min(PERSONS, VALUES // (joints * bins)))
+    step = max(1, min(BATCH_PERSONS, BATCH_VALUES // (joints * bins)))
     return (slice(first, first + step) for first in range(0, count, step))
 
 

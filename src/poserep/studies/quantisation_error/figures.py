@@ -23,7 +23,7 @@ INK, SOFT, BAR = "#334155", "#94a3b8", "#eef2f7"
 # Colours of an undisturbed output, then of disturbed ones.
 CONDITIONS = (SOFT, "#38bdf8", PALETTE[0], PALETTE[1], PALETTE[3], PALETTE[4])
 # Smaller errors are drawn here: nobody sees them, and a logarithm knows no 0.
-LEAST = 0.002
+LEAST_PX = 0.002
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def chosen_series(rows: Sequence[Line], chosen: Mapping[str, Sequence[str]]) -> 
 def _px_axis(ax: Axes, right: float) -> None:
     # Logarithmic, with plain numbers.
     ax.set_xscale("log")
-    ax.set_xlim(LEAST * 0.85, right)
+    ax.set_xlim(LEAST_PX * 0.85, right)
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.grid(axis="y", visible=False)
@@ -100,10 +100,10 @@ def draw_errors(chosen: Sequence[Series]) -> Figure:
     for i, one in enumerate(chosen):
         measured = [size for size in columns if size in one.lines]
         at = np.array([offsets[columns.index(size)] for size in measured]) + i
-        mean, most = (np.maximum([one.lines[s][n] for s in measured], LEAST) for n in ("mean_px", "max_px"))
+        mean, most = (np.maximum([one.lines[s][n] for s in measured], LEAST_PX) for n in ("mean_px", "max_px"))
         bound = one.lines[measured[0]]["bound_px"]
         if bound:
-            ax.barh(i, bound - LEAST * 0.5, 0.8, LEAST * 0.5, color=BAR, zorder=0)
+            ax.barh(i, bound - LEAST_PX * 0.5, 0.8, LEAST_PX * 0.5, color=BAR, zorder=0)
             ax.text(bound * 0.97, i - 0.38, f"{bound:.3g}", color=SOFT, fontsize=7, ha="right", va="top")
         ax.plot(mean, at, color=one.colour, marker="o", markersize=3.6, linewidth=1.1)
         ax.scatter(most, at, s=22, color=one.colour, marker="|", linewidths=1.3)
@@ -200,7 +200,7 @@ def draw_robustness(rows: Sequence[Line], wanted: Sequence[str]) -> Figure | Non
     for row in rows:
         if (row["size"], row["align"]) == (size, align) and row["condition"] in names:
             by = found.setdefault(row["representation"], {}).setdefault(row["readout"], {})
-            by[row["condition"]] = max(row["p95_px"], LEAST)
+            by[row["condition"]] = max(row["p95_px"], LEAST_PX)
     ticks: list[tuple[float, str, bool]] = []
     figure, ax = plt.subplots(figsize=(8.4, 0.27 * sum(len(by) + 1.3 for by in found.values()) + 0.9))
     place = 0.0
