@@ -38,9 +38,11 @@ class Command(NamedTuple):
 NEAR = 0.7
 COMMANDS = {
     "train": Command("sweeps.train:main", "train and evaluate a run, or with -m all combinations of listed values"),
-    "evaluate": Command("training.evaluate:main", "evaluate a run again, with other readouts, boxes, scores or data"),
-    "calibrate": Command("training.calibrate:main", "calibrate a run's scores to OKS with a temperature"),
-    "import": Command("training.import_checkpoint:main", "turn a published checkpoint into a run"),
+    "evaluate": Command(
+        "training.command:evaluate_command", "evaluate a run again, with other readouts, boxes, scores or data"
+    ),
+    "calibrate": Command("training.command:calibrate_command", "calibrate a run's scores to OKS with a temperature"),
+    "import": Command("training.command:import_command", "turn a published checkpoint into a run"),
     "sweep run": Command("sweeps.command:run", "run a table of sweeps/, skipping runs that have finished"),
     "sweep status": Command("sweeps.command:status", "show the state of each run of a table"),
     "sweep budget": Command("sweeps.budget:main", "estimate what a table costs to run"),

@@ -1,17 +1,8 @@
-"""Calibrate a run's scores to OKS: fit a temperature on half of the images, measure it on the others.
-
-Overrides are written as for poserep evaluate. Writes calibration.json and checkpoints/calibrated.ckpt, the same weights
-with the temperature, which poserep evaluate RUN_DIR checkpoint=calibrated evaluates. The temperature is fitted on
-annotated boxes with the default readout and applied to every readout, on one device whatever the run had. A temperature
-that the checkpoint has already is replaced.
-
-example: poserep calibrate runs/demo/simcc-... checkpoint=best
-"""
+"""Calibrate a run's scores to OKS: fit a temperature on half of the images, measure it on the others."""
 
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +14,7 @@ from poserep.files import provenance, replacing, write_json
 from poserep.metrics.calibration import TEMPERATURES, Joints, calibration_summary, fit_temperature, temper
 from poserep.runs.rundir import RunDir
 from poserep.runs.sheet import Sheet, numbers, texts
-from poserep.training.evaluate import configure, restore, run_and_overrides
+from poserep.training.evaluate import restore
 from poserep.training.evaluation import ANNOTATED, evaluate, joints_by_readout
 from poserep.training.trainer import make_trainer
 
@@ -137,9 +128,3 @@ def show_calibration(run_dir: RunDir, result: dict[str, Any]) -> None:
     if not 1.01 * low < temperature < 0.99 * high:
         print(f"note: the search ends at {temperature:.3g}; has the network learnt anything?", file=sys.stderr)
     print(f"written: {run_dir.calibration_file}, {run_dir.checkpoint('calibrated')}")
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run the command ``poserep calibrate``."""
-    run_dir, overrides = run_and_overrides("calibrate", __doc__, arguments)
-    calibrate(run_dir, configure(run_dir, overrides))

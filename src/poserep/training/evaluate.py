@@ -1,10 +1,4 @@
-"""Evaluate a checkpoint of a run again, with other readouts, boxes, scores or data.
-
-Overrides are written as for training; +key=value adds, for example a readout. Writes evaluation-ID.json and .npz beside
-the result of the run.
-
-example: poserep evaluate runs/demo/heatmap-... checkpoint=best flip_test=false 'boxes=[det]'
-"""
+"""Evaluate a checkpoint of a run again, with other readouts, boxes, scores or data."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -14,7 +8,6 @@ from typing import Any
 import lightning
 from torch import Tensor
 
-from poserep.cli import parser_of
 from poserep.config import DictConfig, OmegaConf, with_overrides
 from poserep.errors import InputError
 from poserep.files import provenance
@@ -22,7 +15,6 @@ from poserep.geometry import Size
 from poserep.models.cost import summary
 from poserep.models.weights.read import read_state
 from poserep.runs.identity import contents, identity
-from poserep.runs.launch import is_rank, launch
 from poserep.runs.rundir import RunDir
 from poserep.training.build import Run, build
 from poserep.training.evaluation import evaluate, save_submissions, stored_predictions
@@ -121,22 +113,3 @@ def reevaluate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, 
         for path in (file, *save_submissions(run, run_dir, result["id"])):
             print(f"written: {path}")
     return result
-
-
-def run_and_overrides(command: str, description: str | None, arguments: Sequence[str]) -> tuple[RunDir, list[str]]:
-    """Parse the arguments of a command that takes a run directory and overrides."""
-    parser = parser_of(command, description)
-    parser.add_argument("run", metavar="RUN_DIR")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
-    parsed = parser.parse_intermixed_args(arguments)
-    return RunDir(parsed.run), parsed.overrides
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run the command ``poserep evaluate``."""
-    run_dir, overrides = run_and_overrides("evaluate", __doc__, arguments)
-    cfg = configure(run_dir, overrides)
-    if cfg.trainer.devices > 1 and not is_rank():
-        launch("poserep", ["evaluate", *arguments], cfg.trainer.devices)
-    else:
-        reevaluate(run_dir, cfg)
