@@ -6,7 +6,6 @@ import io
 import pytest
 import torch
 
-from conftest import TINY
 from poserep.config import OmegaConf, compose
 from poserep.data.from_config import skeleton_of
 from poserep.deploy.export import export
@@ -20,8 +19,10 @@ from poserep.training.network import build_network
 @pytest.fixture(scope="session")
 def trained(synthetic, tmp_path_factory):
     """Directory of a run."""
-    overrides = ["representation=heatmap", "align=corner", "boxes=[gt]", f"data.root={synthetic}"]
-    run = prepare(compose([*TINY, *overrides, f"runs={tmp_path_factory.mktemp('runs')}"]).cfg, "backbone")
+    trainer = ["trainer=smoke", "trainer.limit=null", "trainer.pretrained=true"]
+    data = [f"data.root={synthetic}", "data.prepare.train=8", "data.prepare.val=6", "boxes=[gt]"]
+    runs = f"runs={tmp_path_factory.mktemp('runs')}"
+    run = prepare(compose([*trainer, *data, runs, "representation=heatmap", "align=corner"]).cfg, "backbone")
     fit(run)
     return run.path
 
