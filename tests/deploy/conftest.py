@@ -14,15 +14,14 @@ from poserep.training.evaluate import configure as configure_run
 from poserep.training.fit import fit
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network
+from tiny import TINY
 
 
 @pytest.fixture(scope="session")
 def trained(synthetic, tmp_path_factory):
     """Directory of a run."""
-    trainer = ["trainer=smoke", "trainer.limit=null", "trainer.pretrained=true"]
-    data = [f"data.root={synthetic}", "data.prepare.train=8", "data.prepare.val=6", "boxes=[gt]"]
-    runs = f"runs={tmp_path_factory.mktemp('runs')}"
-    run = prepare(compose([*trainer, *data, runs, "representation=heatmap", "align=corner"]).cfg, "backbone")
+    overrides = [f"data.root={synthetic}", f"runs={tmp_path_factory.mktemp('runs')}", "boxes=[gt]"]
+    run = prepare(compose([*TINY, *overrides, "representation=heatmap", "align=corner"]).cfg, "backbone")
     fit(run)
     return run.path
 
