@@ -114,9 +114,13 @@ def box(ax: Axes, x: float, y: float, width: float, height: float, title: str, t
 
 
 def purpose(package: str) -> str:
-    """Return the first sentence of a package's docstring."""
+    """Return the first sentence of a package's docstring, without the package's own name in front."""
     text = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text())) or ""
-    return textwrap.fill(text.split("\n\n")[0].replace("\n", " ").split(". ")[0].replace("``", "").rstrip("."), 33)
+    sentence = text.split("\n\n")[0].replace("\n", " ").split(". ")[0].replace("``", "").rstrip(".")
+    name, _, rest = sentence.partition(": ")
+    if name.lower() == package:
+        sentence = rest[0].upper() + rest[1:]
+    return textwrap.fill(sentence, 33)
 
 
 def house() -> Figure:

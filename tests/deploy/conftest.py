@@ -20,8 +20,8 @@ from tiny import TINY
 @pytest.fixture(scope="session")
 def trained(synthetic, tmp_path_factory):
     """Directory of a run."""
-    overrides = ["representation=heatmap", "align=corner", "boxes=[gt]", f"data.root={synthetic}"]
-    run = prepare(compose([*TINY, *overrides, f"runs={tmp_path_factory.mktemp('runs')}"]).cfg, "backbone")
+    overrides = [f"data.root={synthetic}", f"runs={tmp_path_factory.mktemp('runs')}", "boxes=[gt]"]
+    run = prepare(compose([*TINY, *overrides, "representation=heatmap", "align=corner"]).cfg, "backbone")
     fit(run)
     return run.path
 

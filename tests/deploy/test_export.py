@@ -21,7 +21,7 @@ from poserep.deploy.crops import sample_crops
 from poserep.deploy.estimators import OnnxEstimator, TorchEstimator
 from poserep.deploy.graph import PoseGraph, restore_graph
 from poserep.deploy.parity import Parity, equally_good, parity
-from poserep.errors import InputError
+from poserep.errors import Failed, InputError
 from poserep.skeleton import COCO
 from poserep.training.evaluate import checkpoint_of, configure, restore
 
@@ -134,7 +134,7 @@ def test_no_file_is_left_if_both_differ(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "write_onnx", lambda graph, card, example, path: path.write_bytes(b""))
     monkeypatch.setattr(export, "OnnxEstimator", lambda path: None)
     monkeypatch.setattr(export, "parity", lambda *_: Parity(1.5, 0.0, 34, 3, 0))
-    with pytest.raises(InputError, match=r"differ by 1\.5 px .*3 joints by more than .*model\.onnx is not written"):
+    with pytest.raises(Failed, match=r"differ by 1\.5 px .*3 joints by more than .*model\.onnx is not written"):
         export.export(trained, configure(trained, []), tmp_path / "out" / "model.onnx", check=2)
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_exported_is_said_in_a_line(trained, capsys, words, messa
 
 def test_a_folder_that_is_no_run(tmp_path, capsys):
     assert cli.main(["export", str(tmp_path)]) == 2
-    assert "is no run directory" in capsys.readouterr().err
+    assert "is not a run directory" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"checkpoint=typo: .* has no checkpoint yet"):
         checkpoint_of(tmp_path, "typo")
 

@@ -171,12 +171,12 @@ def test_bad_images_are_named_and_the_others_are_done(models, images, go, tmp_pa
         (["--model", "{image}"], "neither a run directory nor a file whose name ends in"),
         (["--model", "{bad}"], r"bad\.onnx cannot be read as ONNX: .*; export the run again"),
         (["--model", "{other}"], r"other\.onnx does not say how to crop"),
-        (["--model", "{folder}"], "is no run directory: it has no config"),
+        (["--model", "{folder}"], "is not a run directory: it has no config"),
         (["--model", "{file}", "--boxes", "what"], "--boxes what is neither a box nor a file"),
         (["--model", "{file}", "--boxes", "gone.json"], r"--boxes gone\.json does not exist; give x,y"),
         (["--model", "{file}", "--boxes", "{empty}"], r"empty\.json has no box on any of the 1 images; it names no"),
         (["--model", "{file}", "--boxes", "{words}"], r"words\.json is no list of records"),
-        (["--model", "{file}", "--boxes", "{object}"], r"object\.json: lacks images or annotations"),
+        (["--model", "{file}", "--boxes", "{object}"], r"object\.json lacks images or annotations"),
         (["--model", "{file}", "--batch", "0"], "--batch 0 must be at least 1 crop"),
     ],
 )
@@ -287,7 +287,7 @@ def test_results_go_to_the_images_of_the_annotations_beside_them(tmp_path):
     for name, owner in (("val_detections", "000000.jpg"), ("others", "000001.jpg")):
         (tmp_path / f"{name}.json").write_text(json.dumps(detections))
         found = read_boxes([str(tmp_path / f"{name}.json")])
-        assert [len(found.of(Path(image["file_name"]))) for image in images] == [
+        assert [len(found.on(Path(image["file_name"]))) for image in images] == [
             int(image["file_name"] == owner) for image in images
         ]
         assert any("those of val.json" in note for note in found.notes) == (name == "val_detections")
