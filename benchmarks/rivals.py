@@ -185,16 +185,11 @@ def reading(
     return make
 
 
-def sr_reading(pool: int | None, goal_ms: float | None) -> Callable[[int], Job]:
-    """Time the quarter shift at input resolution, the maximum found by max-pooling or row by row."""
-
-    def make(batch: int) -> Job:
-        codec = MultiScale(SIZE, readouts={"it": QuarterShift(pool)}, score="published")
-        maps = noisy(codec.encode(*points(batch))[0][-1])
-        slow = loops.srpose_decode if pool else loops.quarter_shift
-        return Job(lambda: codec.decode(maps), lambda: _as_points(codec, *slow(maps.numpy())), goal_ms=goal_ms)
-
-    return make
+def sr_reading(batch: int) -> Job:
+    """Quarter shift at input resolution."""
+    codec = MultiScale(SIZE, readouts={"it": QuarterShift()}, score="published")
+    maps = noisy(codec.encode(*points(batch))[0][-1])
+    return Job(lambda: codec.decode(maps), lambda: _as_points(codec, *loops.quarter_shift(maps.numpy())), goal_ms=80)
 
 
 def sr_targets(batch: int) -> Job:
@@ -225,9 +220,8 @@ JOBS: dict[str, Callable[[int], Job]] = {
     "heatmap DARK, one map in nine empty": reading(DARK(11), DARK_LOOP, 6, margin=MARGIN),
     "heatmap flip merge, exact": heatmap_merging(shift=False),
     "heatmap flip merge, one bin": heatmap_merging(shift=True),
-    "SRPose decoding, pooled search": sr_reading(16, 80),
     "SRPose targets": sr_targets,
-    "SRPose decoding, search by rows": sr_reading(None, None),
+    "SRPose decoding": sr_reading,
     "heatmap targets": heatmap_targets,
     "heatmap soft-argmax": reading(SoftArgmax(100.0), partial(loops.soft_argmax, beta=100.0)),
     "heatmap centre of mass": reading(CentreOfMass(), loops.centre_of_mass),

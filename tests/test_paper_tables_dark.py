@@ -14,6 +14,7 @@ from poserep.metrics.pckh import PCKh
 from poserep.metrics.scorer import Predictions
 from poserep.skeleton import HUMAN4D, MPII
 
+KERNEL = "representation.codec.readouts.dark.kernel"
 # Rows, and distinct runs.
 COUNTS = {
     "dark-table1": (3, 1),
@@ -130,10 +131,10 @@ def test_the_same_model_has_the_same_values_in_every_table():
     [
         ("dark-table1", "DARK", {"align": "corner", "augment.upper_prob": "0.6915", "trainer.epochs": "210"}),
         ("dark-table4", "HRNet-W32 384x288, DARK", {"align": "dark", "data.clip": "dark", "trainer.batch": "112"}),
-        ("dark-table5", "Hourglass, 4 stacks, DARK", {"optim.lr": "2.5e-4", "trainer.batch": "8", "dark_kernel": "11",
+        ("dark-table5", "Hourglass, 4 stacks, DARK", {"optim.lr": "2.5e-4", "trainer.batch": "8", KERNEL: "11",
             "data.crop.bgr": "true", "optim.schedule.milestones": "[90,120]", "optim.reference_batch": "8"}),
-        ("dark-table5", "Hourglass, 8 stacks, DARK", {"heatmap_sigma": "2", "trainer.epochs": "140"}),
-        ("dark-table5", "HRNet-W48, DARK", {"dark_kernel": "11", "align": "dark", "augment": "dark"}),
+        ("dark-table5", "Hourglass, 8 stacks, DARK", {"representation.codec.sigma": "2.0", "trainer.epochs": "140"}),
+        ("dark-table5", "HRNet-W48, DARK", {KERNEL: "11", "align": "dark", "augment": "dark"}),
         ("dark-table7", "HRNet-W48 384x288, DARK", {"trainer.batch": "72", "optim.reference_batch": "72"}),
         ("dark-table8", "HRNet-W32", {"augment": "mpii", "representation.codec.flip_shift": "1"}),
         ("repro-table2", "SH_4S, with quantisation, DARK", {"trainer.batch": "24",
@@ -157,7 +158,11 @@ def test_the_controlled_mode_has_one_recipe_and_no_quirks(name):
         assert len({s.get(key) for s in all_settings}) == 1, key
     for s in all_settings:
         assert s["align"] == "centre"
-        assert not {"representation.codec.flip_shift", "representation.codec.score", "dark_kernel"} & set(s)
+        assert not {
+            "representation.codec.flip_shift",
+            "representation.codec.score",
+            KERNEL,
+        } & set(s)
         assert s.get("data.crop.bgr") is None and s.get("data.clip", "exact") == "exact"
     # No detections where the data have none.
     assert all(("data.detections" in s) == (found.data not in ("mpii", "human4d")) for s in all_settings)

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,9 +40,6 @@ class RunSchema:
     trainer: Any = None
     logger: Any = None
     input_size: str = "64x64"  # not `size`, which is the name of the group that sets it
-    heatmap_sigma: float = 1.0
-    simcc_sigma: float = 4.0
-    dark_kernel: int = 3
     study: str = "default"
     seed: int = 0
     align: str = "centre"
@@ -53,6 +51,35 @@ class RunSchema:
 
 
 ConfigStore.instance().store("schema", RunSchema)
+
+
+class BySize(NamedTuple):
+    """Widths that the papers take at an input size: ``${by_size:heatmap_sigma}`` in a representation's file.
+
+    Attributes:
+        heatmap_sigma: Standard deviation of heatmaps of stride 4, in bins.
+        simcc_sigma: Standard deviation of SimCC's labels, in bins.
+        dark_kernel: Width of the blur before DARK's decoding, in bins.
+    """
+
+    heatmap_sigma: float
+    simcc_sigma: float
+    dark_kernel: int
+
+
+# By the longer side, which is one of these in the papers; other inputs take those of the nearest, the larger of two.
+PUBLISHED = {128: BySize(1.0, 4.0, 3), 256: BySize(2.0, 6.0, 11), 384: BySize(3.0, 6.0, 11)}
+# The reproduction study of DARK takes a sigma of 2 % of the diagonal, 7.16 px.
+DEPTH_IMAGES = {"160x320": BySize(1.79, 6.0, 5)}
+
+
+def by_size(input_size: str) -> BySize:
+    """Return the widths for an input size, ``HxW``; what is no size, which codecs refuse, is taken for a small one."""
+    longer = max((int(side) for side in re.findall(r"\d+", input_size)), default=0)
+    return DEPTH_IMAGES.get(input_size) or PUBLISHED[min(PUBLISHED, key=lambda side: (abs(side - longer), -side))]
+
+
+OmegaConf.register_new_resolver("by_size", lambda key, *, _root_: getattr(by_size(_root_.input_size), key))
 
 
 class Composed(NamedTuple):

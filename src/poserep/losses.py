@@ -1,7 +1,4 @@
-"""Losses: prediction and target in, a scalar out, per-joint weights respected.
-
-Each is a small object that holds its own settings and checks them when it is made.
-"""
+"""Losses: small objects that turn outputs, targets and the joints' weights into a scalar."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,9 +14,9 @@ Reduction = Literal["sum", "mean"]
 
 @dataclass(frozen=True)
 class MSE:
-    """Mean squared error of maps or vectors: factor * mean((w (p - t))^2), joints of weight 0 counted in the mean.
+    """Mean squared error of maps or vectors, factor * mean((w (p - t))^2), as in the code of HRNet and SRPose.
 
-    Weights act squared, as in the code of HRNet and SRPose.
+    Joints of weight 0 count in the mean.
 
     Attributes:
         factor: 0.5 in HRNet, SimpleBaseline and DarkPose; 1 in SRPose.
@@ -31,7 +28,7 @@ class MSE:
         _positive(self, "factor", self.factor)
 
     def __call__(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """(B, K, ...) predicted and wanted values and (B, K) weights to a scalar."""
+        """Compute a scalar from outputs and targets (B, K, ...) and weights (B, K)."""
         return self.factor * _per_joint(out, target, weight).mean()
 
 
@@ -40,7 +37,7 @@ class OHKM:
     """Online hard keypoint mining: the mean squared error of each sample's worst joints (CPN; HRNet's code).
 
     Attributes:
-        top: Joints that count, per sample.
+        top: How many joints of a sample count.
         factor: As for `MSE`.
     """
 
@@ -53,7 +50,7 @@ class OHKM:
             raise InputError(f"OHKM: top={self.top} must be at least 1 joint")
 
     def __call__(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """(B, K, ...) predicted and wanted values and (B, K) weights to a scalar.
+        """Compute a scalar from outputs and targets (B, K, ...) and weights (B, K).
 
         Raises:
             InputError: If there are fewer joints than ``top``.
@@ -80,7 +77,7 @@ class KL:
             raise InputError(f"{type(self).__name__}: reduction={self.reduction!r} is not one of ('sum', 'mean')")
 
     def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Logits (B, K, n), targets (B, K, n), non-negative, of any sum, and weights (B, K) to a scalar."""
+        """Compute a scalar from logits and targets (B, K, n), non-negative and of any sum, and weights (B, K)."""
         target = target.detach()
         # The smallest float32 keeps 0 log 0 at 0 without a scalar loop over the bins.
         constant = (target * target.clamp_min(torch.finfo(target.dtype).tiny).log()).sum(-1)
@@ -97,7 +94,7 @@ class CrossEntropy(KL):
     """`KL` without the target's own entropy: another value, the same gradient (Li et al. 2021, SimDR, section 3.2)."""
 
     def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Logits (B, K, n), targets (B, K, n), non-negative, of any sum, and weights (B, K) to a scalar."""
+        """Compute a scalar as `KL` does."""
         return self._reduce(cross_entropy(logits, target), weight, logits.shape[-1])
 
 
@@ -117,8 +114,8 @@ class Distance:
             raise InputError(f"Distance: norm={self.norm!r} is not one of ('l1', 'l2', 'squared')")
 
     def __call__(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Points (B, K, 2) and weights (B, K) to a scalar."""
-        # Where a joint has no weight its target may be anything, infinity too, and 0 x infinity is no number.
+        """Compute a scalar from points (B, K, 2) and weights (B, K)."""
+        # The target of a joint of weight 0 may be infinite, and 0 x infinity is not a number.
         difference = torch.where((weight > 0)[..., None], out - target, 0.0)
         if self.norm == "l1":
             each = difference.abs().sum(-1)
@@ -130,7 +127,7 @@ class Distance:
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """-sum_i t_i log softmax(logits)_i over the last axis of (..., n), in two passes over the logits; (...).
+    """Compute -sum_i t_i log softmax(logits)_i over the last axis of (..., n), in two passes over the logits; (...).
 
     Targets are constants: no gradient flows into them.
     """
@@ -138,7 +135,7 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """The softmax that the forward pass needs is all that the gradient needs, so it is kept and nothing repeated."""
+    """Keeps the softmax of the forward pass, which is all that the gradient needs."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor) -> Tensor:

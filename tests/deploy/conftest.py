@@ -6,7 +6,6 @@ import io
 import pytest
 import torch
 
-from conftest import TINY
 from poserep.config import OmegaConf, compose
 from poserep.data.from_config import skeleton_of
 from poserep.deploy.export import export
@@ -15,6 +14,7 @@ from poserep.training.evaluate import configure as configure_run
 from poserep.training.fit import fit
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network
+from tiny import TINY
 
 
 @pytest.fixture(scope="session")

@@ -135,8 +135,8 @@ CODEC = "+representation.codec"
     ("overrides", "message"),
     [
         (["representation=simcc", "representation.codec.k=0.5"], "SimCC: k=0.5 must be"),
-        (["heatmap_sigma=0"], "Heatmap: sigma=0"),
-        (["representation=simcc", "simcc_sigma=-1"], "Gaussian: sigma=-1"),
+        (["representation.codec.sigma=0"], "Heatmap: sigma=0"),
+        (["representation=simcc", "representation.codec.label.sigma=-1"], "Gaussian: sigma=-1"),
         (["representation.codec.stride=3"], "size 64x64 does not divide into bins of 3 px"),
         (["representation.codec.quantise=up"], "quantise='up' is not one of"),
         (["readouts=[soft]"], r"Heatmap has no readout 'soft'; it has \['shift', 'argmax', 'dark'\]"),

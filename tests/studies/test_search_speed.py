@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from poserep.codecs.peaks import peak
+from poserep.codecs.argmax import peak
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.studies import search_speed
@@ -20,7 +20,7 @@ def test_all_searches_find_the_same():
 
 
 def test_a_search_that_finds_other_joints_is_not_timed(monkeypatch):
-    monkeypatch.setattr("poserep.codecs.readouts.pooled_peak", lambda maps, kernel: peak(maps.roll(kernel, -1)))
+    monkeypatch.setattr("poserep.studies.search_speed.pooled_peak", lambda maps, kernel: peak(maps.roll(kernel, -1)))
     with pytest.raises(InputError, match="kernel 2 finds other maxima"):
         search_speed.searches(search_speed.heatmaps(Size(16, 16), 1, "cpu"), [2])
 
@@ -41,7 +41,7 @@ def test_search_speed_command(tmp_path, monkeypatch, capsys):
     ("change", "message"),
     [
         ({"kernels": [2]}, "must hold 1"),
-        ({"kernels": [1, 0]}, "pool=0"),
+        ({"kernels": [1, 0]}, "must be whole numbers of bins"),
         ({"rounds": 1}, "rounds=1"),
         ({"device": "tpu"}, "device=tpu"),
     ],

@@ -146,17 +146,17 @@ def test_points_and_scores_are_srposes(file, name, pool):
 def test_only_rows_and_columns_that_srposes_pooling_drops_differ(file):
     v = tensors(file)
     whole, part, theirs = v["50x70_hm"], v["50x70_hm"][..., :64, :48], v["50x70_heatmap_px"]
-    position, peak = Argmax(pool=16)(part)
+    position, peak = Argmax()(part)
     found = peak > 0
     # A quarter of a bin is undone by rounding; neighbours that decide about it may lie beyond the part.
     assert torch.equal(peak, theirs[..., 2])
     assert torch.equal(position[found], theirs[..., :2].round()[found])
-    shifted, _ = QuarterShift(pool=16)(part)
+    shifted, _ = QuarterShift()(part)
     inner = found & (position < torch.tensor([47, 63])).all(-1)
     assert torch.equal(shifted[inner], theirs[..., :2][inner])
 
     # Ours finds the maximum anywhere. It is where theirs is, or in the dropped part.
-    position, peak = QuarterShift(pool=16)(whole)
+    position, peak = QuarterShift()(whole)
     dropped = ((position.round() >= torch.tensor([48, 64])).any(-1)) & (peak > theirs[..., 2])
     same = found & ~dropped
     assert dropped.any()

@@ -98,7 +98,7 @@ def calibrate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, A
         print(f"note: calibrates on one device, not on trainer.devices={cfg.trainer.devices}", file=sys.stderr)
     cfg.trainer.devices, cfg.boxes = 1, [ANNOTATED]
     run = restore(run_dir, cfg, tempered=False)
-    if run.module.codec.score == "published":
+    if run.module.codec.deviations.score == "published":
         raise InputError(
             "representation.codec.score=published gives the scores of published code, which no temperature changes; "
             "calibrate with representation.codec.score=contract"

@@ -44,7 +44,7 @@ def protocol_of(run: Run, boxes: str, readout: str) -> Protocol:
         instances=len(run.data.evaluation[boxes]),
         flip_test=cfg.flip_test,
         readout=readout,
-        score=codec.score,
+        score=codec.deviations.score,
         temperature=score_temperature(codec),
         score_threshold=score_threshold(codec),
         metric=plain(cfg.data.metric),

@@ -21,6 +21,7 @@ from poserep.errors import Failed, InputError, Stopped, message
 from poserep.files import provenance
 from poserep.geometry import Size
 from poserep.models.cost import summary
+from poserep.overrides import keys
 from poserep.runs.identity import identity
 from poserep.runs.interrupt import StopRequest
 from poserep.runs.launch import is_rank
@@ -171,8 +172,12 @@ def start_line(cfg: DictConfig, facts: dict[str, Any], resumed: bool) -> str:
     note = ""
     if facts["batch"] != facts["recipe_batch"]:
         note = f" (recipe: {cfg.optim.lr:.2e} at batch {facts['recipe_batch']}, {cfg.optim.rule} rule)"
+    # Sigmas and kernels follow from the input size unless they are set.
+    codec = cfg.representation.codec
+    widths = [key for key in keys(codec) if key.split(".")[-1] in ("sigma", "base_sigma", "kernel")]
+    bins = f" ({', '.join(f'{key}={OmegaConf.select(codec, key)}' for key in widths)})" if widths else ""
     return (
-        f"{cfg.representation.name} {cfg.input_size} on {cfg.data.name}: "
+        f"{cfg.representation.name} {cfg.input_size}{bins} on {cfg.data.name}: "
         f"batch {facts['batch']} on {cfg.trainer.devices} {cfg.trainer.accelerator}, LR {facts['lr']:.2e}{note}, "
         f"{facts['params'] / 1e6:.2f} M parameters, {facts['gmacs']:.3f} GMACs, "
         f"{facts['train_instances']} persons x {cfg.trainer.epochs} epochs{', resumed' if resumed else ''}"

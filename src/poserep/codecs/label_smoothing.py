@@ -1,106 +1,86 @@
-"""Label smoothing for coordinate classification: how a position becomes a distribution over the bins of one axis.
+"""Label smoothing for coordinate classification (SimCC): a position becomes a distribution over the bins of an axis.
 
-Every label takes positions (B, K) in bins and the number of bins n, and returns (B, K, n). Positions that the crop does
-not show are masked by the codec, unless it follows the label's published rule, which keeps some of them.
+Every label takes positions (B, K) in bins and the number of bins n, and returns (B, K, n). If all are ``shown`` by the
+crop, the end bins hold those beyond them; else the label follows its published rule (``in_bounds``), which keeps some
+joints beside the crop. ``least_peak`` is the lowest maximum of a perfect target whose joint is ``reach`` bins at most
+from the nearest bin, ``published_score`` which of both axes' peaks the published code takes for a joint's score.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from poserep.errors import InputError
 
-# Far above the smallest float32, so that probabilities of bins far from the label stay numbers after a logarithm.
+# Least probability under a logarithm: far above the smallest float32, far below any that matters.
 FLOOR = 1e-30
 # Tails end here, at 1e-26: what is below the normal numbers of float32 costs many times as much to compute with.
-TAIL = -60.0
+LABEL_TAIL = -60.0
 
 
-def gaussian(centre: Tensor, n: int, sigma: float, tail: float = TAIL) -> Tensor:
-    """exp(-d^2 / (2 sigma^2)) of the distances d of bins 0 to n - 1 from (..., ) positions in bins; (..., n)."""
+def gaussian(centre: Tensor, n: int, sigma: float, tail: float = LABEL_TAIL) -> Tensor:
+    """Return exp(-d^2 / (2 sigma^2)), (..., n), of the distances d of bins 0 to n - 1 from positions (...) in bins."""
     distance = torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None]
     return distance.square_().mul_(-1 / (2 * sigma**2)).clamp_min_(tail).exp_()
 
 
-class Label(Protocol):
-    """A label smoothing.
-
-    Attributes:
-        published_score: How the published code joins the peaks of both axes.
-    """
-
-    published_score: Literal["max", "min"]
-
-    def __call__(self, centre: Tensor, n: int, shown: bool = True) -> Tensor:
-        """(B, K) bins to (B, K, n); ``shown`` if all lie on the crop: beyond the end bins they belong to those."""
-
-    def in_bounds(self, centre: Tensor, n: int, k: float) -> Tensor:
-        """The published code's rule for joints that still count, (B, K) bool."""
-
-    def least_peak(self, reach: float) -> float:
-        """The lowest maximum that a perfect target can have, ``reach`` bins at most from the nearest bin."""
-
-
-def nearest(centre: Tensor, n: int) -> Tensor:
-    """The nearest bin, ties to the even one as in NumPy, cut to the axis; (B, K) int64."""
-    return centre.round().long().clamp(0, n - 1)
-
-
 @dataclass(frozen=True)
 class Equal:
-    """``1 - smoothing`` on the nearest bin, the rest equally on all others (SimDR; SimCC's "equal" smoothing).
+    """Equal smoothing: ``1 - smoothing`` on the nearest bin, the rest equally on all others (SimDR, SimCC).
 
     ``smoothing=0`` is the one-hot label, with which the loss is cross-entropy.
     """
 
     smoothing: float = 0.1
-    published_score: Literal["max", "min"] = "max"
+    published_score: ClassVar[Literal["max", "min"]] = "max"
 
     def __post_init__(self) -> None:
         if not 0 <= self.smoothing < 1:
             raise InputError(f"Equal: smoothing={self.smoothing} must be in [0, 1)")
 
     def __call__(self, centre: Tensor, n: int, shown: bool = True) -> Tensor:
-        """(B, K) bins to (B, K, n)."""
+        """Turn (B, K) bins into (B, K, n)."""
         rest = self.smoothing / (n - 1)
         target = torch.full((*centre.shape, n), rest, device=centre.device, dtype=centre.dtype)
-        return target.scatter(-1, nearest(centre, n)[..., None], 1 - self.smoothing)
+        # Ties go to the even bin, as in NumPy.
+        nearest = centre.round().long().clamp(0, n - 1)
+        return target.scatter(-1, nearest[..., None], 1 - self.smoothing)
 
     def in_bounds(self, centre: Tensor, n: int, k: float) -> Tensor:
-        """The rounded label lies on the axis."""
+        """Return whether the rounded label lies on the axis."""
         label = centre.round()
         return (label >= 0) & (label < n)
 
     def least_peak(self, reach: float) -> float:
-        """1 - smoothing, wherever the joint is."""
+        """Return 1 - smoothing, wherever the joint is."""
         return 1 - self.smoothing
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """A Gaussian around the exact position (SA-SimDR's code; SimCC's "Gaussian" smoothing).
+    """Gaussian smoothing: a Gaussian around the exact position (SA-SimDR, SimCC).
 
     Attributes:
-        sigma: In bins; published: 4 or 6.
-        rounded: Around the nearest bin instead, ties to the even one (SimDR, eqs. 6 and 7; mmpose).
+        sigma: Standard deviation in bins; published: 4 or 6.
         renormalise: Make each target sum to one. Joints outside the crop, which published bounds keep, get no more than
             twice the mass that they have on the axis. The published code divides by sigma sqrt(2 pi) instead, so that
             joints at the border weigh less.
+        rounded: Draw around the nearest bin, ties to the even one (SimDR, eqs. 6 and 7; mmpose).
     """
 
     sigma: float = 6.0
     renormalise: bool = True
     rounded: bool = False
-    published_score: Literal["max", "min"] = "min"
+    published_score: ClassVar[Literal["max", "min"]] = "min"
 
     def __post_init__(self) -> None:
         if not 0 < self.sigma < float("inf"):
             raise InputError(f"{type(self).__name__}: sigma={self.sigma} must be a positive number (bins)")
 
     def __call__(self, centre: Tensor, n: int, shown: bool = True) -> Tensor:
-        """(B, K) bins to (B, K, n)."""
+        """Turn (B, K) bins into (B, K, n)."""
         if self.rounded:
             centre = centre.round().clamp(0, n - 1) if shown else centre.round()
         target = self._profile(centre, n)
@@ -118,12 +98,12 @@ class Gaussian:
         return self.sigma * (2 * torch.pi) ** 0.5
 
     def in_bounds(self, centre: Tensor, n: int, k: float) -> Tensor:
-        """Within 3 sigma of the crop, sigma read as input px although it is in bins, as in the published code."""
+        """Return whether joints are within 3 sigma of the crop; sigma in bins is taken for input px, as published."""
         x, length = centre / k, n / k
         return (torch.trunc(x - 3 * self.sigma) < length) & (torch.trunc(x + 3 * self.sigma + 1) >= 0)
 
     def least_peak(self, reach: float) -> float:
-        """Of the label that lies half-way between two bins, or on one if labels are rounded."""
+        """Return the maximum of the label half-way between two bins, or on one if labels are rounded."""
         # Long enough that no tail is cut: the lowest peak is that of a label with all its mass on the axis.
         n = int(20 * self.sigma) * 2 + 4
         at = torch.tensor(n // 2 + min(reach, 0.5), dtype=torch.float64)
@@ -132,7 +112,7 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Laplace(Gaussian):
-    """A Laplace distribution around the exact position, of the same standard deviation as the Gaussian of ``sigma``.
+    """Laplace smoothing: a Laplace distribution around the exact position, of standard deviation ``sigma``.
 
     The published tables have a Laplace row but neither scale nor code; the natural form exp(-|i - x| / b) is taken,
     with b = sigma / sqrt(2).
@@ -140,7 +120,10 @@ class Laplace(Gaussian):
 
     def _profile(self, centre: Tensor, n: int) -> Tensor:
         distance = torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None]
-        return distance.abs_().mul_(-(2**0.5) / self.sigma).clamp_min_(TAIL).exp_()
+        return distance.abs_().mul_(-(2**0.5) / self.sigma).clamp_min_(LABEL_TAIL).exp_()
 
     def _mass(self) -> float:
         return self.sigma * 2**0.5
+
+
+Label = Equal | Gaussian

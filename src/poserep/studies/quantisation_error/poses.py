@@ -1,4 +1,4 @@
-"""Annotated poses, and the crops through which a network would see them. No image is needed."""
+"""Annotated poses, and the crops through which a network would see them; no image is needed."""
 
 import json
 from dataclasses import dataclass
