@@ -21,7 +21,7 @@ from poserep.models import (
     TransPoseR,
     ViTPose,
 )
-from poserep.models.weights.load import destination, load_official
+from poserep.models.weights.load import destinations, load_official
 from poserep.models.weights.recognise import look
 from state_dicts import LAYOUTS, mmpose0, mmpose1, papers
 
@@ -238,11 +238,13 @@ def test_half_precision_files_load():
     assert net.head.final_layer.weight.dtype == torch.float32
 
 
-def test_destination_of_one_entry():
-    net = NETS["simcc"]()
-    assert destination(net, "module.layer1.0.conv1.weight") == "backbone.trunk.layer1.0.conv1.weight"
-    assert destination(net, "head.deconv_head.final_layer.bias") == "head.final_layer.bias"
-    assert destination(net, "head.layer1.0.conv1.weight") is None
+def test_destinations_of_entries():
+    due = {
+        "module.layer1.0.conv1.weight": "backbone.trunk.layer1.0.conv1.weight",
+        "head.deconv_head.final_layer.bias": "head.final_layer.bias",
+        "head.layer1.0.conv1.weight": None,
+    }
+    assert destinations(NETS["simcc"](), due) == due
 
 
 def test_mmpose_without_deconvolutions_keeps_its_last_convolution_outside():
