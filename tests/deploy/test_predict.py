@@ -287,7 +287,7 @@ def test_results_go_to_the_images_of_the_annotations_beside_them(tmp_path):
     for name, owner in (("val_detections", "000000.jpg"), ("others", "000001.jpg")):
         (tmp_path / f"{name}.json").write_text(json.dumps(detections))
         found = read_boxes([str(tmp_path / f"{name}.json")])
-        assert [len(found.of(Path(image["file_name"]))) for image in images] == [
+        assert [len(found.on(Path(image["file_name"]))) for image in images] == [
             int(image["file_name"] == owner) for image in images
         ]
         assert any("those of val.json" in note for note in found.notes) == (name == "val_detections")
