@@ -172,7 +172,7 @@ def test_a_full_disk_stops_adding_and_nothing_else(instances, tmp_path, monkeypa
 
 
 def test_what_cannot_work_is_refused(instances, tmp_path):
-    with pytest.raises(InputError, match="cache of 0 GB: give a positive bound"):
+    with pytest.raises(InputError, match="cache of 0 GB: give a positive limit"):
         ImageCache(tmp_path, 0)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file/cache cannot be made"):

@@ -195,8 +195,8 @@ def test_a_skeleton_that_cannot_be_used(cfgs, tmp_path, change):
     cfg = cfgs["coco"].copy()
     cfg.data.skeleton = str(tmp_path / "skeleton.json")
     findings = broken(cfg)
-    assert list(findings) == [rules.SKELETON]
-    assert ("no involution" if "pairs" in change else "no `sigmas`") in findings[rules.SKELETON][0].value
+    assert list(findings) == [rules.UNUSABLE_SKELETON]
+    assert ("no involution" if "pairs" in change else "no `sigmas`") in findings[rules.UNUSABLE_SKELETON][0].value
 
 
 def test_heads_missing_where_pckh_needs_them(copy, edit):

@@ -140,7 +140,7 @@ def test_files_of_the_set_are_named_even_if_views_may_be_skipped(tree):
     with pytest.raises(InputError, match=r"offsets\.txt: the offset of 19-07-12-walking is \['late'\]"):
         load(tree)
     offsets.write_text(whole)
-    for file in ("S1/offsets.txt", "S1/pose/M72e.extrinsics", "device_repository.json", "training.txt"):
+    for file in ("S1/offsets.txt", "S1/pose/M72e.extrinsics", "training.txt", "device_repository.json"):
         (tree / file).unlink()
         with pytest.raises(InputError, match=file.rpartition("/")[2]):
             load(tree, skip_invalid=True)
