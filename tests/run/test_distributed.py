@@ -37,16 +37,16 @@ def test_two_processes_train_and_two_and_three_evaluate_as_one(configure):
     assert two["metrics"]["gt"]["argmax"]["AP"] >= 0
     assert list(run_dir.predictions()["gt/index"]) == list(range(11))
     one = reevaluate(run_dir, reconfigure(run_dir, ["trainer.devices=1"]))["id"]
-    file = run_dir.result_file(one)
-    first = run_dir.result(one)
+    first, file = run_dir.result(one), run_dir.predictions_file(one)
+    predictions = file.read_bytes()
     file.unlink()
     python("-m", "poserep", "evaluate", str(run_dir), "trainer.devices=3")
     # Devices are no part of what is evaluated, so the id is the same.
     for several in (two, run_dir.result(one)):
         for key in ("metrics", "calibration", "errors"):
             assert several[key] == first[key]
-    single = run_dir.predictions_file().read_bytes()
-    assert run_dir.predictions_file(one).read_bytes() == single, "the files of predictions, byte for byte"
+    for several in (run_dir.predictions_file(), file):
+        assert several.read_bytes() == predictions, "the files of predictions, byte for byte"
 
 
 @pytest.mark.long
