@@ -21,12 +21,9 @@ class AxisHeatmap(SimCC):
     perfect target; the published one is the lesser of both peaks.
 
     Args:
-        size: Size of the input.
         k: Bins per input px, at least 1.
         sigma: Standard deviation in bins.
         criterion: `poserep.losses.MSE` or `OHKM`, of each axis; both are added.
-        readouts: See `Codec`.
-        align: See `Axis`.
         **deviations: See `Deviations`; joints outside the crop are never learnt.
     """
 

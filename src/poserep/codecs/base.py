@@ -19,14 +19,16 @@ from poserep.geometry import ALIGNMENTS, Align, Axis, Size
 class Codec(nn.Module, ABC):
     """Everything about coordinates: targets, loss, decoding, flip test, score. What is learnt belongs to heads.
 
-    ``out`` is what the head emits, opaque outside the pair of head and codec. Points are in input px.
+    ``out`` is what the head emits, opaque outside the pair of head and codec. Points are in input px. Constructors take
+    the ``size`` of the input, options of their own, the alignment of bins ``align`` (see `Axis`), where there are
+    several ``readouts``, and what departs from the ideal algorithm to reproduce published code (see `Deviations`).
 
     Attributes:
         form: Kind of output that the codec reads, in words; a head that emits another form is refused.
         x: The horizontal axis.
         y: The vertical axis.
         readouts: Ways to decode one trained output, by name; the first is the default.
-        deviations: How the codec departs from the ideal algorithm to reproduce published code.
+        deviations: See `Deviations`.
         temperature: Contract scores are raised to its inverse; 1 until it is fitted, see `poserep.training.calibrate`.
         mirror_px: Input px by which `mirror` moves the mirrored image to the right.
         flip_shift: Bins by which `merge` moves the un-mirrored output to the right.
@@ -35,17 +37,7 @@ class Codec(nn.Module, ABC):
     form: str
 
     def __init__(self, x: Axis, y: Axis, readouts: Mapping[str, Callable[..., Any]], **deviations: Any) -> None:
-        """Store what all codecs have.
-
-        Args:
-            x: The horizontal axis.
-            y: The vertical axis.
-            readouts: See the attribute.
-            **deviations: See `Deviations`.
-
-        Raises:
-            InputError: If there is no readout, or a deviation is unknown or wrong.
-        """
+        """Store what all codecs have; raises `InputError` without readouts, or if a deviation is unknown or wrong."""
         super().__init__()
         if not readouts:
             raise InputError(f"{type(self).__name__}: needs at least one readout")

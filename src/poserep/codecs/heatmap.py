@@ -32,7 +32,6 @@ class Heatmap(Codec):
     The contract score is the peak over the least peak that a perfect target shows, the published one the peak.
 
     Args:
-        size: Of the input.
         stride: Input px per bin; 4 in all the papers' baselines.
         sigma: Standard deviation in bins; the papers take 1 up to 128x128, 2 at 256x192, 3 at 384x288.
         quantise: Draw around a whole bin: ``round`` takes the nearest, ties upward (HRNet), ``floor`` and ``ceil``
@@ -41,8 +40,6 @@ class Heatmap(Codec):
         grid: What is quantised: the position in ``bins`` or in input ``px``. The code of the reproduction study of DARK
             takes the ceiling of the latter, and draws around the bin, fractional again, to which that belongs.
         truncate: Draw only within this many sigmas of the (rounded) centre; None draws the whole map.
-        readouts: See `Codec`.
-        align: See `Axis`.
         criterion: `poserep.losses.MSE` or `OHKM`.
         **deviations: See `Deviations`. ``bounds=published`` keeps joints whose 3-sigma window touches the map, as in
             HRNet's code; the targets of the farthest ones are empty.
@@ -157,7 +154,6 @@ class SRHeatmap(Heatmap):
     """Heatmap from a super-resolution head (Wang et al. 2023, SRPose), at input resolution by default.
 
     Args:
-        size: Of the input.
         scale: Bins per input px, the paper's k: 1 is input resolution, 2 twice that, 0.25 that of common heatmaps.
         base_sigma: Sigma of the stride-4 heatmap of the same input, in its bins; sigma grows linearly with resolution
             (2 at stride 4 is 8 at full resolution).

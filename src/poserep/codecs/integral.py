@@ -28,12 +28,10 @@ class Integral(Heatmap):
     probability over the least peak of a perfect output, the published one the peak.
 
     Args:
-        size: Of the input.
         stride: Input px per bin.
         sigma: Standard deviation of the Gaussian in bins; without divergence it has no effect.
         divergence: Factor of the Jensen-Shannon divergence between softmax and Gaussian; 0 leaves it out.
         criterion: `poserep.losses.Distance`.
-        align: See `Axis`.
         **deviations: See `Deviations`; joints outside the crop are never learnt.
     """
 

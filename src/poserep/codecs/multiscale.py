@@ -23,7 +23,6 @@ class MultiScale(Heatmap):
     In training ``out`` is a tuple of maps, coarse to fine; otherwise the final map (B, K, h, w) alone.
 
     Args:
-        size: Of the input.
         scale: Bins per input px of the final map, the paper's k (table 3): 1 is input resolution.
         base_sigma: Sigma of a stride-4 heatmap, in its bins; sigma grows linearly with resolution.
         supervise: Levels, coarse to fine, that are supervised; the last is the prediction and must be.

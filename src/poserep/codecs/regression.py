@@ -26,9 +26,8 @@ class Regression(Codec):
     There is nothing to read a score from: every joint scores 1.
 
     Args:
-        size: Of the input.
         criterion: `poserep.losses.Distance`.
-        align: Of the crops; numbers have no bins to align.
+        align: Alignment of the crops; numbers have no bins to align.
         **deviations: See `Deviations`; joints outside the crop are never learnt, and there is no ``flip_shift``.
     """
 
@@ -86,11 +85,6 @@ class RLE(Regression):
     density of the normalised error, times a learnt density G (eq. 9, whose constant s is left out). Settings not
     published by the papers that quote it; the sum counts every axis' log sigma once, as the change of variables asks.
     Both scores are 1 minus the mean of both scales, as in RLE's code; a perfect prediction has the least scale.
-
-    Args:
-        size: Of the input.
-        align: Of the crops; numbers have no bins to align.
-        **deviations: As for `Regression`.
     """
 
     form = "points with scale"

@@ -36,13 +36,10 @@ class SimCC(Codec):
     threshold is 0.01 unless given.
 
     Args:
-        size: Of the input.
         k: Splitting factor, at least 1, need not be whole.
         label: Label smoothing, one of `poserep.codecs.label_smoothing`.
         criterion: Loss of one axis, `poserep.losses.KL` or `CrossEntropy`; both axes are added.
         merge_on: What the flip test averages: ``probabilities`` (SimDR's code) or ``logits`` (SA-SimDR's).
-        readouts: See `Codec`.
-        align: See `Axis`.
         **deviations: See `Deviations`. ``bounds=published`` follows the label's rule; ``flip_shift=-1``, the published
             code's whatever k is, is right for k = 2 alone.
     """
