@@ -35,6 +35,8 @@ def result(settings: Mapping[str, Any], ap: float = 50.0) -> dict[str, Any]:
         "config": dict(settings),
         "columns": ["AP"],
         "lower": [],
+        "protocol": {},
+        "provenance": {},
         "metrics": {boxes: {"argmax": values, "dark": {**values, "AP": ap + 1}} for boxes in ("gt", "det")},
         "calibration": {"gt": {"argmax": {"ece": 0.25, "aurc": 0.5}, "dark": {"ece": 0.125, "aurc": 0.5}}},
         "cost": {"params": 1_500_000, "gmacs": 0.25},

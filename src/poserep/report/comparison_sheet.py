@@ -45,7 +45,7 @@ def _metrics_sheet(title: str, comparison: Comparison, notes: Sequence[str]) -> 
             cells.append(SheetCell(row.cell(boxes, metric), average, style="best" if leads else ""))
         rows.append(cells)
     about = ("scheme", "readout", "size", *(["setting"] if varied else []), *(["protocol"] if several else []))
-    metrics = (Column(f"{m}_{b}", numeric=True, chief=i == 0) for i, (b, m) in enumerate(comparison.columns))
+    metrics = (Column(f"{m}_{b}", numeric=True, leading=True) for b, m in comparison.columns)
     return Sheet(
         title,
         (*texts(*about), *numbers("params M", "GMACs", "seeds"), *metrics),
@@ -99,8 +99,8 @@ def calibration_sheet(rows: Sequence[ComparisonRow]) -> Sheet | None:
             cells.append(SheetCell(mean_and_sd(row.calibration.get(key, ()), 3), average, style=best))
         lines.append(cells)
     about = ("scheme", "readout", "size", *(["setting"] if varied else []))
-    chief = (Column(name, numeric=True, chief=key == "ece") for name, key, _ in CALIBRATION_MEASURES)
-    return Sheet("", (*texts(*about), *chief), lines)
+    measures = (Column(name, numeric=True, leading=less) for name, _, less in CALIBRATION_MEASURES)
+    return Sheet("", (*texts(*about), *measures), lines)
 
 
 def speed_sheet(results: Sequence[Result]) -> Sheet:

@@ -64,11 +64,11 @@ class _ModeSheet:
     def _columns(self) -> Iterator[Column]:
         yield from texts("row", *(["size"] if self.sized else []), *(["setting"] if self.varied else []))
         for metric in self.metrics:
-            chief = metric == self.chief
+            leading = metric == self.chief
             if self.published:
-                yield from (Column(text, metric, True, chief) for text in ("paper", "ours", "Δ"))
+                yield from (Column(text, metric, True, leading) for text in ("paper", "ours", "Δ"))
             else:
-                yield Column(metric, numeric=True, chief=chief)
+                yield Column(metric, numeric=True, leading=leading)
         yield Column("seeds", numeric=True)
         if self.compared:
             yield from (Column(f"{self.chief} - baseline [95 %]", numeric=True), Column("baseline"))

@@ -58,13 +58,13 @@ class Column:
         text: What is shown.
         group: Name that stands above several neighbouring columns, such as a metric.
         numeric: Whether the cells hold numbers, which are aligned to the right.
-        chief: Whether it shows the chief metric; pages put such columns right behind the name of the row.
+        leading: Whether pages put it right behind the name of the row, as they do the chief metric.
     """
 
     text: str
     group: str = ""
     numeric: bool = False
-    chief: bool = False
+    leading: bool = False
 
     @property
     def label(self) -> str:
@@ -202,11 +202,11 @@ class Sheet:
     def html(self) -> str:
         """Return a ``<table>`` without the texts around it, for pages with ``report/templates/page.css``.
 
-        Columns of the chief metric stand behind those of text that tell rows apart; narrow pages hide the latter and
+        Leading columns stand right behind those of text that tell rows apart; narrow pages hide the latter and
         show them below the name of the row.
         """
         lead = next((i for i, column in enumerate(self.columns) if column.numeric), len(self.columns))
-        rest = sorted(range(lead, len(self.columns)), key=lambda i: not self.columns[i].chief)
+        rest = sorted(range(lead, len(self.columns)), key=lambda i: not self.columns[i].leading)
         order = [*range(lead), *rest]
         columns = [self.columns[i] for i in order]
         kinds = [("" if c.numeric else "left about" if 0 < n < lead else "left") for n, c in enumerate(columns)]

@@ -1,15 +1,14 @@
-"""Rows of a table joined with made-up runs: every status and mark, Δ, seeds, and what is written of them."""
+"""Rows of a paper's table with made-up runs: every status and mark, Δ, seeds, and what sheets show of them."""
 
 import json
 
 import pytest
-from poserep.report.intervals import chief, with_gaps
-from poserep.report.line_sheets import sheets
-from poserep.report.lines import Line, join, strangers
-from poserep.report.outputs import around, lines_csv
 
 from poserep.files import write_json
 from poserep.metrics.protocol import Protocol
+from poserep.report.difference_intervals import chief_metric, with_baseline_differences
+from poserep.report.published import PublishedRow, published_rows, vanished_rows
+from poserep.report.published_sheet import published_csv, published_sheets
 from poserep.runs.plan import Cell, remember
 from poserep.sweeps.table import read_table
 
@@ -41,6 +40,7 @@ def result(cfg, ap, readouts=("argmax", "shift"), boxes="gt", instances=6352, lo
         "protocol": {boxes: {name: protocol.record() for name in readouts}},
         "columns": ["AP", "AR"],
         "lower": list(lower),
+        "provenance": {},
     }
 
 
@@ -61,17 +61,21 @@ def plan(study, name, rows=("A", "B"), arguments=(), mode="published", overrides
 
 
 def first(study, **changes):
-    return join(table(**changes), study)[0]
+    return published_rows(table(**changes), study)[0]
+
+
+def joined(study, **options):
+    return with_baseline_differences(published_rows(table(), study), study, table(), **options)
 
 
 def test_row_without_a_run_says_so(tmp_path):
-    lines = join(table(), tmp_path)
+    lines = published_rows(table(), tmp_path)
     assert [(line.row.name, line.status, line.mode, line.size) for line in lines] == [
         ("A", "not run", "published", "64x64"),
         ("B", "not run", "published", "64x64"),
     ]
     assert lines[0].mean("AP") is None and lines[0].delta("AP") is None and not lines[0].marks
-    assert join(table(mode="controlled"), tmp_path)[0].mode == "controlled"
+    assert published_rows(table(mode="controlled"), tmp_path)[0].mode == "controlled"
 
 
 def test_seeds_are_joined_and_held_against_the_paper(tmp_path):
@@ -107,7 +111,7 @@ def test_status(tmp_path, monkeypatch, said):
         path = folder / "status.json"
         return {"host": "here"} if path.is_file() and "running" in path.read_text() else None
 
-    monkeypatch.setattr("poserep.runs.plan.holder", holder)
+    monkeypatch.setattr("poserep.runs.rundir.holder", holder)
     for seed, state in enumerate(STATES[said]):
         about = {} if state is None else {"cfg": config(seed), "ap": 70.0} if state == "done" else {"state": state}
         if "state" in about:
@@ -151,8 +155,8 @@ def test_marks(tmp_path, about, asked, marks):
     other = {"synthetic-easy, not coco", "trainer=smoke", "8 persons at most", "only 25 gt boxes"}
     known = not other & {*marks} and not any("readout" in m or "boxes" in m for m in marks)
     assert (line.delta("AP") is not None) == known
-    (sheet,) = sheets(table(), [line])
-    assert sheet.rows[0][0].marked == bool(marks) and bool(sheet.warning) == bool(marks)
+    (sheet,) = published_sheets(table(), [line])
+    assert sheet.cells[0][0].marked == bool(marks) and bool(sheet.warning) == bool(marks)
 
 
 def test_run_that_has_not_begun_is_marked_by_its_arguments(tmp_path):
@@ -165,22 +169,22 @@ def test_other_arguments_are_other_lines_and_those_that_change_nothing_are_none(
     plan(tmp_path, "again", arguments=["data.root=/a"], cfg=config(1), ap=72.0)
     plan(tmp_path, "smoke", arguments=["trainer=smoke"], cfg=config(limit=8), ap=10.0)
     remember(tmp_path, "full", Cell(("size=64x64", "trainer=gpu"), ("A",), ("trainer=gpu",)))
-    lines = [line for line in join(table(), tmp_path) if line.row.name == "A"]
+    lines = [line for line in published_rows(table(), tmp_path) if line.row.name == "A"]
     assert [(line.mean("AP"), line.marks) for line in lines] == [(71.0, ()), (10.0, ("trainer=smoke",))]
 
 
 def test_modes_that_were_asked_for_are_shown_published_first(tmp_path):
     plan(tmp_path, "c", mode="controlled", cfg=config(), ap=60.0)
-    assert {line.mode for line in join(table(), tmp_path)} == {"controlled"}
+    assert {line.mode for line in published_rows(table(), tmp_path)} == {"controlled"}
     plan(tmp_path, "p", rows=["A"], cfg=config(), ap=70.0)
-    lines = join(table(), tmp_path)
+    lines = published_rows(table(), tmp_path)
     assert [(line.mode, line.row.name, line.status) for line in lines] == [
         ("published", "A", "done"),
         ("published", "B", "not run"),
         ("controlled", "A", "done"),
         ("controlled", "B", "done"),
     ]
-    assert [sheet.title.split("; ")[1].split(":")[0] for sheet in sheets(table(), lines)] == [
+    assert [sheet.title.split("; ")[1].split(":")[0] for sheet in published_sheets(table(), lines)] == [
         "published mode",
         "controlled mode",
     ]
@@ -191,60 +195,62 @@ def test_sizes_of_the_table_are_lines_of_their_own(tmp_path):
     swept = {"rows": rows, "data": "", "arguments": ["size=64x64,128x128,256x192", "seed=0,1"]}
     plan(tmp_path, "big", rows=["A"], overrides=["size=256x192"], cfg=config(size="256x192"), ap=70.0)
     plan(tmp_path, "small", rows=["A"], arguments=["size=64x64"], cfg=config(), ap=60.0)
-    lines = join(table(**swept), tmp_path)
+    lines = published_rows(table(**swept), tmp_path)
     assert [(line.size, line.status, line.marks) for line in lines] == [
         ("64x64", "done", ()),
         ("128x128", "not run", ()),
         ("256x192", "done", ()),
     ]
-    (sheet,) = sheets(table(**swept), lines)
-    assert [h.text for h in sheet.headings] == ["row", "size", "AP", "seeds", "status"], "nobody published anything"
+    (sheet,) = published_sheets(table(**swept), lines)
+    assert [h.text for h in sheet.columns] == ["row", "size", "AP", "seeds", "status"], "nobody published anything"
 
 
 def test_runs_from_before_a_row_was_changed_are_not_joined_with_those_after(tmp_path):
     plan(tmp_path, "old", cfg=config(0, codec={"k": 2}), ap=60.0)
     plan(tmp_path, "new", cfg=config(1, codec={"k": 3}), ap=70.0)
-    lines = [line for line in join(table(), tmp_path) if line.row.name == "A"]
+    lines = [line for line in published_rows(table(), tmp_path) if line.row.name == "A"]
     assert [(line.setting, line.mean("AP")) for line in lines] == [("codec.k=2", 60.0), ("codec.k=3", 70.0)]
 
 
 def test_quoted_rows_and_rows_that_are_gone(tmp_path):
     quoted = table(rows=[{"name": "Q", "quoted": "from the authors", "values": {"AP": 63.1}}])
     plan(tmp_path, "run", rows=["old name"])
-    (line,) = join(quoted, tmp_path)
-    assert line.status == "quoted" and strangers(quoted, tmp_path) == ["old name"]
-    (sheet,) = sheets(quoted, [line], ["note"])
-    assert sheet.footnotes == ("from the authors",) and sheet.notes[-1] == "note"
-    assert [entry.text for entry in sheet.rows[0]] == ["Q", "63.1", "–", "–", "–", "quoted"]
+    (line,) = published_rows(quoted, tmp_path)
+    assert line.status == "quoted" and vanished_rows(quoted, tmp_path) == ["old name"]
+    (sheet,) = published_sheets(quoted, [line], ["note"])
+    assert tuple(sheet.footnotes) == ("from the authors",) and sheet.notes[-1] == "note"
+    assert [entry.text for entry in sheet.cells[0]] == ["Q", "63.1", "–", "–", "–", "quoted"]
 
 
 def test_cells_read_as_in_papers(tmp_path):
     for seed, ap in ((0, 70.0), (1, 72.0)):
         plan(tmp_path, f"run-{seed}", cfg=config(seed), ap=ap)
-    (sheet,) = sheets(table(), with_gaps(join(table(), tmp_path), tmp_path, table()))
-    texts = [entry.text for entry in sheet.rows[1]]
+    (sheet,) = published_sheets(table(), joined(tmp_path))
+    texts = [entry.text for entry in sheet.cells[1]]
     assert texts == ["B", "70.4", "71.0 ± 1.4", "+0.6", "2", "–", "A", "done"]
-    values = [entry.value for entry in sheet.rows[1]]
+    values = [entry.value for entry in sheet.cells[1]]
     assert values[1:5] == [70.4, 71.0, pytest.approx(0.6), 2]
-    assert [(h.group, h.text) for h in sheet.headings][1:4] == [("AP", "paper"), ("AP", "ours"), ("AP", "Δ")]
+    assert [(h.group, h.text) for h in sheet.columns][1:4] == [("AP", "paper"), ("AP", "ours"), ("AP", "Δ")]
     two = table(rows=[{"name": "A", "overrides": [], "values": {"AP": 70.43}}])
-    (sheet,) = sheets(two, join(two, tmp_path))
-    assert sheet.rows[0][2].text == "61.00 ± 1.41", "as many decimals as the paper has"
+    (sheet,) = published_sheets(two, published_rows(two, tmp_path))
+    assert sheet.cells[0][2].text == "61.00 ± 1.41", "as many decimals as the paper has"
 
 
 def test_missing_sides_of_a_difference_are_said(tmp_path):
     plan(tmp_path, "b", rows=["B"], cfg=config(1), ap=70.0)
-    (b,) = with_gaps(join(table(), tmp_path), tmp_path, table())[1:]
-    assert b.gap is None and b.why_not == "'A' has no finished run with the same arguments"
+    (b,) = joined(tmp_path)[1:]
+    assert b.against_baseline is None and b.why_not == "'A' has no finished run with the same arguments"
     plan(tmp_path, "a", rows=["A"], cfg=config(0), ap=60.0)
-    (b,) = with_gaps(join(table(), tmp_path), tmp_path, table())[1:]
+    (b,) = joined(tmp_path)[1:]
     assert b.why_not == "no finished run of 'A' has an equal seed"
     plan(tmp_path, "a1", rows=["A"], cfg=config(1), ap=60.0)
-    (b,) = with_gaps(join(table(), tmp_path), tmp_path, table())[1:]
-    assert b.gap is None and "prepare" in b.why_not, "what is wrong with the runs is no reason to show nothing"
+    (b,) = joined(tmp_path)[1:]
+    assert b.against_baseline is None and "prepare" in b.why_not, (
+        "what is wrong with the runs is no reason to show nothing"
+    )
     assert (
-        b.why_not in lines_csv(table(), [b])
-        and f"no difference to the baseline: {b.why_not}" in around(sheets(table(), [b])[0])[0]
+        b.why_not in published_csv(table(), [b])
+        and f"no difference to the baseline: {b.why_not}" in published_sheets(table(), [b])[0].around[0]
     )
 
 
@@ -253,31 +259,31 @@ def test_differences_are_kept_until_runs_find_something_else(tmp_path, monkeypat
         plan(tmp_path, name, rows=[row], cfg=config(seed), ap=ap)
     asked = []
 
-    def difference(self, line, base, seeds, name, samples):
-        asked.append((line.row.name, base.row.name, seeds, name, samples))
+    def compute(self, row, base, seeds, name):
+        asked.append((row.row.name, base.row.name, seeds, name, self.samples))
         return {"difference": 9.0, "low": -1.0, "high": 19.25, "images": 5}
 
-    monkeypatch.setattr("poserep.report.intervals._Sides.difference", difference)
+    monkeypatch.setattr("poserep.report.difference_intervals._Intervals.compute", compute)
     for _ in range(2):
-        lines = with_gaps(join(table(), tmp_path), tmp_path, table())
-        assert lines[1].gap == (9.0, -1.0, 19.25, (1,), "AP") and lines[0].gap is None
+        lines = joined(tmp_path)
+        assert lines[1].against_baseline == (9.0, -1.0, 19.25, (1,), "AP") and lines[0].against_baseline is None
     assert asked == [("B", "A", [1], "AP", 1000)]
-    assert [entry.text for entry in sheets(table(), lines)[0].rows[1]][5] == "+9.0 [-1.0, +19.2]"
+    assert [entry.text for entry in published_sheets(table(), lines)[0].cells[1]][5] == "+9.0 [-1.0, +19.2]"
     write_json(tmp_path / "b1" / "result.json", result(config(1), 71.0))
-    with_gaps(join(table(), tmp_path), tmp_path, table())
-    with_gaps(join(table(), tmp_path), tmp_path, table(), samples=50)
+    joined(tmp_path)
+    joined(tmp_path, samples=50)
     assert len(asked) == 3 and len(list((tmp_path / "intervals").iterdir())) == 3
 
 
 def test_the_chief_metric_is_the_results_own():
     mpii = table(columns=["Head@0.5", "PCKh@0.5"])
-    line = Line(mpii.rows[0], "published", shown=("PCKh@0.5", "PCKh@0.1"))
-    assert chief(mpii, [line]) == "PCKh@0.5" and chief(mpii, []) == "Head@0.5"
+    line = PublishedRow(mpii.rows[0], "published", shown=("PCKh@0.5", "PCKh@0.1"))
+    assert chief_metric(mpii, [line]) == "PCKh@0.5" and chief_metric(mpii, []) == "Head@0.5"
 
 
 def test_records_are_read_and_never_written(tmp_path):
     plan(tmp_path, "run", cfg=config(), ap=70.0)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert json.loads(before[tmp_path / "cells" / "run.json"])["name"] == "run"
-    join(table(), tmp_path)
+    published_rows(table(), tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

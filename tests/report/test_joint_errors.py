@@ -1,31 +1,31 @@
 """Joints one by one: as results record them, by the size of the person, and where two runs agree."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from poserep.report.compare.judge import Judged, agreement, by_size, judge
 
 from poserep.errors import InputError
 from poserep.metrics.taxonomy import KINDS
+from poserep.report.compare.joint_errors import JointErrors, agreement, by_person_size, joint_errors
 from poserep.report.compare.stored import read_side, rebuild
+from poserep.runs.rundir import RunDir
 
 
-def judged(kind, error=0.5, size=None, person=None) -> Judged:
+def made_up(kind, error=0.5, size=None, person=None) -> JointErrors:
     """Of persons (N, K), with -1 for joints that are not labelled."""
     kind = np.array(kind)
     n, k = kind.shape
     errors = np.where(kind < 0, np.nan, error)
     persons = np.arange(n) if person is None else np.array(person)
     sizes = np.arange(1.0, n + 1) if size is None else np.array(size, float)
-    return Judged(tuple("abcdef"[:k]), persons, sizes, errors, kind)
+    return JointErrors(tuple("abcdef"[:k]), persons, sizes, errors, kind)
 
 
-def test_joints_are_those_that_the_result_counts(run):
-    run_dir, result = run("representation=heatmap", "boxes=[gt]")
+def test_joints_are_those_that_the_result_counts(trained):
+    run_dir = trained["heatmap"]
+    result = RunDir(run_dir).result()
     for readout in ("shift", "dark"):
         (evaluation,) = read_side(f"{run_dir}:{readout}", "gt")
-        found, recorded = judge(evaluation), result["errors"]["gt"][readout]
+        found, recorded = joint_errors(evaluation), result["errors"]["gt"][readout]
         assert found.kind.shape == found.error.shape == (recorded["persons"], 17)
         assert found.names == tuple(recorded["joints"]) and (np.diff(found.person) > 0).all()
         for name, kind, error in zip(found.names, found.kind.T, found.error.T, strict=True):
@@ -37,23 +37,22 @@ def test_joints_are_those_that_the_result_counts(run):
     table = rebuild(evaluation)[0].truth.instances
     area = {int(i): a for i, a in zip(table.id, table.area, strict=True)}
     assert np.square(found.size) == pytest.approx([area[int(i)] for i in found.person])
-    both = agreement(found, judge(read_side(f"{run_dir}:shift", "gt")[0]))
+    both = agreement(found, joint_errors(read_side(f"{run_dir}:shift", "gt")[0]))
     total = both.both + both.first + both.second + both.neither
     assert total.tolist() == [joint["labelled"] for joint in recorded["joints"].values()]
 
 
-def test_boxes_of_a_detector_are_refused(run):
-    run_dir, _ = run("representation=simcc")
-    (evaluation,) = read_side(str(run_dir), "gt")
+def test_boxes_of_a_detector_are_refused(trained):
+    (evaluation,) = read_side(str(trained["simcc"]), "det")
     with pytest.raises(InputError, match="boxes=det have no joints of their own"):
-        judge(replace(evaluation, boxes="det"))
+        joint_errors(evaluation)
 
 
 def test_parts_are_as_many_persons_each_from_small_to_large():
     # Persons in the order of sizes 10, 20, 30, 40, 50.
-    run = judged([[4, -1], [1, 0], [0, 0], [2, -1], [3, 4]], size=[50, 20, 10, 40, 30])
+    run = made_up([[4, -1], [1, 0], [0, 0], [2, -1], [3, 4]], size=[50, 20, 10, 40, 30])
     run = run._replace(error=np.array([[0.9, np.nan], [0.3, 0.2], [0.1, 0.2], [0.6, np.nan], [0.5, 0.8]]))
-    small, large = by_size([run], 2)
+    small, large = by_person_size([run], 2)
     assert (small.low, small.high, large.low, large.high) == (10, 30, 40, 50)
     assert (small.labelled, large.labelled) == (6, 2)
     assert small.share == pytest.approx(np.array([3, 1, 0, 1, 1]) / 6) and large.share.tolist() == [0, 0, 0.5, 0, 0.5]
@@ -61,27 +60,27 @@ def test_parts_are_as_many_persons_each_from_small_to_large():
 
 
 def test_seeds_are_taken_together_and_parts_are_never_empty():
-    a, b = judged([[0], [1]], error=0.1), judged([[4], [1]], error=0.3)
-    first, second = by_size([a, b], parts=9)
+    a, b = made_up([[0], [1]], error=0.1), made_up([[4], [1]], error=0.3)
+    first, second = by_person_size([a, b], parts=9)
     assert first.labelled == second.labelled == 2 and first.error == pytest.approx(0.2)
     assert first.share.tolist() == [0.5, 0, 0, 0, 0.5] and second.share.tolist() == [0, 1, 0, 0, 0]
 
 
 def test_agreement_counts_labelled_joints():
-    a = judged([[0, 1, -1], [4, 0, 2]])
-    b = judged([[1, 4, -1], [3, 1, 0]])
+    a = made_up([[0, 1, -1], [4, 0, 2]])
+    b = made_up([[1, 4, -1], [3, 1, 0]])
     found = agreement(a, b)
     assert found.names == ("a", "b", "c")
     assert [list(column) for column in found[1:]] == [[1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]]
 
 
 def test_other_persons_or_joints_are_refused():
-    one = judged([[0, 1]])
-    for other in (judged([[0, 1]], person=[7]), judged([[0, 1], [0, 1]]), judged([[0, 1, 2]])):
-        for compare in (agreement, lambda a, b: by_size([a, b])):
+    one = made_up([[0, 1]])
+    for other in (made_up([[0, 1]], person=[7]), made_up([[0, 1], [0, 1]]), made_up([[0, 1, 2]])):
+        for compare in (agreement, lambda a, b: by_person_size([a, b])):
             with pytest.raises(InputError, match="about other persons or joints"):
                 compare(one, other)
     with pytest.raises(InputError, match="0 runs in 4 parts"):
-        by_size([])
+        by_person_size([])
     with pytest.raises(InputError, match="1 runs in 0 parts"):
-        by_size([one], 0)
+        by_person_size([one], 0)

@@ -10,11 +10,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from poserep.report.figures.joints import KINDS, joints, taxonomy
 
 from poserep.drawing import KNOWN, PALETTE, STYLE
 from poserep.metrics import taxonomy as measured
-from poserep.report.figures import encode
+from poserep.report.figures.errors import KIND_COLOURS, error_kinds_figure, joint_errors_figure
+from poserep.report.figures.page_figures import encode_figure
 
 NAMES = ("nose", "left_eye", "right_eye", "left_up_leg", "right_up_leg")
 PAIRS = [["left_eye", "right_eye"], ["left_up_leg", "right_up_leg"]]
@@ -38,7 +38,7 @@ def errors(
         "scale": scale,
         "pairs": PAIRS,
         "joints": found,
-        "taxonomy": {"count": dict(zip(KINDS, count, strict=True))},
+        "taxonomy": {"count": dict(zip(KIND_COLOURS, count, strict=True))},
     }
 
 
@@ -56,46 +56,46 @@ def dots(figure, panel: int = 0) -> list[np.ndarray]:
 
 
 def test_the_kinds_are_those_that_are_measured():
-    assert tuple(KINDS) == measured.KINDS
+    assert tuple(KIND_COLOURS) == measured.KINDS
 
 
 def test_there_is_no_figure_without_errors():
     bare = {"config": run("SimCC")["config"]}
-    assert taxonomy([bare]) is None and joints([bare]) is None
-    assert taxonomy([bare | {"errors": {}}]) is None
+    assert error_kinds_figure([bare]) is None and joint_errors_figure([bare]) is None
+    assert error_kinds_figure([bare | {"errors": {}}]) is None
 
 
 def test_runs_from_before_errors_were_recorded_are_left_out():
     bare = {"config": run("SimCC")["config"]}
-    assert not [t for t in texts(taxonomy([bare, run("Heatmap", dark=errors())])) if "SimCC" in t]
-    found = joints([bare, run("Heatmap", dark=errors())])
+    assert not [t for t in texts(error_kinds_figure([bare, run("Heatmap", dark=errors())])) if "SimCC" in t]
+    found = joint_errors_figure([bare, run("Heatmap", dark=errors())])
     # Colours are those of all figures and pages.
     assert to_hex(found.axes[0].collections[1].get_facecolor()[0]) == PALETTE[KNOWN.index("Heatmap")]
 
 
 def test_bars_are_shares_and_say_them():
     results = [run("Heatmap", dark=errors(count=(5, 3, 1, 1, 0)), argmax=errors(count=(1, 0, 0, 0, 3)))]
-    figure = taxonomy(results)
+    figure = error_kinds_figure(results)
     bars = [bar for bar in figure.axes[0].patches if bar.get_height() == pytest.approx(0.2)]
     widths = np.array([bar.get_width() for bar in bars]).reshape(2, 5)
     np.testing.assert_allclose(widths / widths.sum(1, keepdims=True), [[0.5, 0.3, 0.1, 0.1, 0], [0.25, 0, 0, 0, 0.75]])
     lefts = np.array([bar.get_x() for bar in bars]).reshape(2, 5)
     np.testing.assert_allclose(lefts[:, 1:], np.cumsum(widths, 1)[:, :-1])
-    assert [to_hex(bar.get_facecolor()) for bar in bars] == list(KINDS.values()) * 2
+    assert [to_hex(bar.get_facecolor()) for bar in bars] == list(KIND_COLOURS.values()) * 2
     found = texts(figure)
     assert found[found.index("Heatmap · argmax, 64x64") + 1 :][:5] == ["25.0", "0.0", "0.0", "0.0", "75.0"]
-    assert {*KINDS, "Kinds of errors, percent of labelled joints"} <= set(found)
+    assert {*KIND_COLOURS, "Kinds of errors, percent of labelled joints"} <= set(found)
 
 
 def test_seeds_are_added_up_and_settings_kept_apart():
     seeds = [run("SimCC", seed=seed, soft=errors(count=(n, 0, 0, 0, 4))) for seed, n in enumerate((1, 11))]
-    assert {"60.0", "40.0"} <= set(texts(taxonomy(seeds)))
-    apart = texts(taxonomy([run("SimCC", soft=errors()), run("SimCC", augment="all", soft=errors())]))
+    assert {"60.0", "40.0"} <= set(texts(error_kinds_figure(seeds)))
+    apart = texts(error_kinds_figure([run("SimCC", soft=errors()), run("SimCC", augment="all", soft=errors())]))
     assert {"SimCC, augment=none · soft, 64x64", "SimCC, augment=all · soft, 64x64"} <= set(apart)
 
 
 def test_left_and_right_are_one_row_in_the_order_of_the_skeleton():
-    figure = joints([run("Heatmap", dark=errors(0.1, 0.2, 0.4, 0.05, 0.07, labelled=(1, 3, 1, 2, 2)))])
+    figure = joint_errors_figure([run("Heatmap", dark=errors(0.1, 0.2, 0.4, 0.05, 0.07, labelled=(1, 3, 1, 2, 2)))])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["nose", "eye", "up leg"]
     (found,) = dots(figure)
     np.testing.assert_allclose(found, [[10, 0], [25, 1], [6, 2]])
@@ -107,7 +107,7 @@ def test_seeds_are_averaged_and_only_the_default_readout_is_drawn():
         run("SimCC", seed=seed, soft=errors(*(mean,) * 5, labelled=(n,) * 5), argmax=errors())
         for seed, mean, n in ((0, 0.1, 1), (1, 0.5, 3))
     ]
-    figure = joints([*results, run("Heatmap", dark=errors(*(0.2,) * 5))])
+    figure = joint_errors_figure([*results, run("Heatmap", dark=errors(*(0.2,) * 5))])
     simcc, heatmap = dots(figure)
     np.testing.assert_allclose(simcc[:, 0], 40)
     np.testing.assert_allclose(heatmap[:, 0], 20)
@@ -116,13 +116,13 @@ def test_seeds_are_averaged_and_only_the_default_readout_is_drawn():
 
 
 def test_joints_that_nobody_has_labelled_have_no_mark():
-    figure = joints([run("SimCC", soft=errors(None, 0.1, None, None, None, labelled=(0, 2, 0, 0, 0)))])
+    figure = joint_errors_figure([run("SimCC", soft=errors(None, 0.1, None, None, None, labelled=(0, 2, 0, 0, 0)))])
     (found,) = dots(figure)
     np.testing.assert_allclose(np.ma.filled(np.ma.masked_invalid(found[:, 0]), -1), [-1, 10, -1])
 
 
 def test_sizes_and_scales_have_panels_of_their_own():
-    figure = joints(
+    figure = joint_errors_figure(
         [
             run("SimCC", "256x192", soft=errors()),
             run("SimCC", "64x64", soft=errors()),
@@ -146,7 +146,7 @@ def many() -> list[dict]:
     ]
 
 
-@pytest.mark.parametrize("draw", [taxonomy, joints])
+@pytest.mark.parametrize("draw", [error_kinds_figure, joint_errors_figure])
 @pytest.mark.parametrize("results", [many(), many()[:1]], ids=["many", "one"])
 def test_no_text_lies_on_another(draw, results):
     figure = draw(results)
@@ -162,6 +162,6 @@ def test_no_text_lies_on_another(draw, results):
     assert all(310 * text.get_fontsize() / 72 / width >= 6 for text in boxes)
 
 
-@pytest.mark.parametrize("draw", [taxonomy, joints])
+@pytest.mark.parametrize("draw", [error_kinds_figure, joint_errors_figure])
 def test_pages_can_hold_them(draw):
-    assert encode(draw(many()), vector=True).startswith("data:image/svg+xml;base64,")
+    assert encode_figure(draw(many()), vector=True).startswith("data:image/svg+xml;base64,")

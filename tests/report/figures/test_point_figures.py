@@ -14,17 +14,16 @@ import pytest
 import yaml
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
-from poserep.report.figures.style import short, title
-from poserep.report.figures.worst import worst
 
 from poserep.drawing import KNOWN, PALETTE, STYLE, TRUTH, colours
 from poserep.overrides import CONF
-from poserep.report.figures import encode
-from poserep.report.figures.choices import over_k, over_smoothing, smoothing
-from poserep.report.figures.crops import load_samples
+from poserep.report.figures.choices import k_figure, label_shape, smoothing_figure
+from poserep.report.figures.crops import load_samples, worst_figure
+from poserep.report.figures.page_figures import encode_figure
 from poserep.report.figures.panels import LINES
-from poserep.report.figures.pareto import front, over_gmacs, over_size
-from poserep.report.figures.points import groups, names, network
+from poserep.report.figures.pareto import gmacs_figure, pareto_front, size_figure
+from poserep.report.figures.points import backbone_name, grouped_results, series_names
+from poserep.report.labels import scheme_title, short_setting
 
 LABEL = "poserep.codecs."
 
@@ -77,9 +76,9 @@ def test_every_scheme_of_the_suite_has_its_colour():
 
 
 def test_settings_are_said_by_the_last_part_of_their_keys_if_that_is_clear():
-    assert short("representation.codec.k=4, augment=none") == "k=4, augment=none"
-    assert short("a.b.sigma=1, a.c.sigma=2") == "a.b.sigma=1, a.c.sigma=2"
-    assert short("data.crop.padding=1.25, milestones=[1, 2]") == "padding=1.25, milestones=[1, 2]"
+    assert short_setting("representation.codec.k=4, augment=none") == "k=4, augment=none"
+    assert short_setting("a.b.sigma=1, a.c.sigma=2") == "a.b.sigma=1, a.c.sigma=2"
+    assert short_setting("data.crop.padding=1.25, milestones=[1, 2]") == "padding=1.25, milestones=[1, 2]"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +93,7 @@ def test_settings_are_said_by_the_last_part_of_their_keys_if_that_is_clear():
     ],
 )
 def test_the_front_is_what_nothing_dominates(cost, value, lower, expected):
-    assert front(cost, value, lower) == expected
+    assert pareto_front(cost, value, lower) == expected
 
 
 def test_the_front_against_its_definition():
@@ -108,28 +107,34 @@ def test_the_front_against_its_definition():
             )
             for i in range(12)
         ]
-        assert sorted(front(cost.tolist(), value.tolist(), lower=False)) == np.flatnonzero(~np.array(better)).tolist()
+        assert (
+            sorted(pareto_front(cost.tolist(), value.tolist(), lower=False))
+            == np.flatnonzero(~np.array(better)).tolist()
+        )
 
 
 def test_seeds_are_one_point_and_what_is_unknown_is_none():
     results = [run(value=v, seed=i) for i, v in enumerate((50.0, 53.0))]
     results += [run(value=None, size="128x128"), run(value=-1.0, size="96x96")]
-    (group,) = groups(results)
-    (point,) = group.points(lambda r: {"scheme": title(r), "size": r["config"]["input_size"]}, "size")
+    (group,) = grouped_results(results)
+    (point,) = group.points(lambda r: {"scheme": scheme_title(r), "size": r["config"]["input_size"]}, "size")
     assert (point.mean, point.sd, point.x) == (51.5, pytest.approx(stdev((50, 53))), "64x64")
     assert group.axis == "AP_gt, percent"
 
 
 def test_only_numbers_that_compare_share_a_panel():
-    assert len(groups([run(), run(protocol={"align": "corner", "loader": {"clip": "hrnet"}})])) == 1
-    apart = groups([run(), run(protocol={"data": "synthetic", "metric": {"nms": None}})])
+    assert len(grouped_results([run(), run(protocol={"align": "corner", "loader": {"clip": "hrnet"}})])) == 1
+    apart = grouped_results([run(), run(protocol={"data": "synthetic", "metric": {"nms": None}})])
     assert [g.name for g in apart] == ["data coco", "data synthetic"]
-    assert [g.name for g in groups([run(), run(protocol={"metric": {"nms": None}})])] == ["nms 0.9", "nms None"]
+    assert [g.name for g in grouped_results([run(), run(protocol={"metric": {"nms": None}})])] == [
+        "nms 0.9",
+        "nms None",
+    ]
     results = [
         run(size=size, gmacs=g, protocol={"data": data})
         for (size, g), data in itertools.product((("64x64", 1), ("128x128", 4)), ("coco", "mpii"))
     ]
-    figure = over_size(results)
+    figure = size_figure(results)
     assert len(figure.axes) == 2
     assert [t for t in texts(figure) if t.startswith("AP over")] == [
         f"AP over input size: data {data}" for data in ("coco", "mpii")
@@ -138,11 +143,11 @@ def test_only_numbers_that_compare_share_a_panel():
 
 def test_networks_and_settings_set_series_apart():
     results = [run(net="a"), run(net="bb"), run(net="a", augment="all"), run(net="bb", seed=1)]
-    (group,) = groups(results)
+    (group,) = grouped_results(results)
     points = group.points(
-        lambda r: {"scheme": title(r), "network": network(r), "size": r["config"]["input_size"]}, "size"
+        lambda r: {"scheme": scheme_title(r), "network": backbone_name(r), "size": r["config"]["input_size"]}, "size"
     )
-    assert list(names(points, ("scheme",), 60).values()) == [
+    assert list(series_names(points, ("scheme",), 60).values()) == [
         "SimCC Gaussian, a",
         "SimCC Gaussian, bb",
         "SimCC Gaussian, a, augment=all",
@@ -151,9 +156,9 @@ def test_networks_and_settings_set_series_apart():
 
 
 def test_there_is_no_figure_of_one_place():
-    for draw in (over_size, over_gmacs, over_k, over_smoothing):
+    for draw in (size_figure, gmacs_figure, k_figure, smoothing_figure):
         assert draw([run(seed=seed) for seed in range(3)]) is None
-    assert over_k([run("Heatmap", k=None), run("Heatmap", k=None, seed=1)]) is None
+    assert k_figure([run("Heatmap", k=None), run("Heatmap", k=None, seed=1)]) is None
 
 
 def test_the_front_is_joined_over_size():
@@ -161,7 +166,7 @@ def test_the_front_is_joined_over_size():
         run("Heatmap", 40.0, "64x64", k=None), run("SRPose", 45.0, "64x64", k=None),
         run("Heatmap", 60.0, "256x192", k=None), run("SRPose", 44.0, "128x128", k=None),
     ]  # fmt: skip
-    figure = over_size(results)
+    figure = size_figure(results)
     (joined,) = [line for line in figure.axes[0].lines if line.get_linewidth() == 6]
     assert joined.get_ydata().tolist() == [45, 60]
     assert {label.get_text() for label in figure.axes[0].get_xticklabels()} == {"64x64", "128x128", "256x192"}
@@ -174,7 +179,7 @@ def test_the_front_is_joined_over_size():
 
 def test_less_is_better_for_errors():
     results = [run(value=v, gmacs=g, size=s, lower=["AP"]) for v, g, s in ((9.0, 1, "64x64"), (5.0, 2, "128x128"))]
-    figure = over_gmacs(results)
+    figure = gmacs_figure(results)
     (joined,) = [line for line in figure.axes[0].lines if line.get_linewidth() == 6]
     assert joined.get_ydata().tolist() == [9, 5]
     assert figure.axes[0].get_ylabel() == "AP_gt, image px"
@@ -182,7 +187,7 @@ def test_less_is_better_for_errors():
 
 @pytest.mark.parametrize(("most", "scale"), [(4.0, "linear"), (4.1, "log")])
 def test_the_axis_of_costs_is_logarithmic_if_they_span_much(most, scale):
-    figure = over_gmacs([run(gmacs=1.0), run(gmacs=most, size="128x128")])
+    figure = gmacs_figure([run(gmacs=1.0), run(gmacs=most, size="128x128")])
     assert figure.axes[0].get_xscale() == scale
     assert [x for x, _, _ in marks(figure)] == [1.0, most]
 
@@ -195,7 +200,7 @@ def test_lines_over_k_are_by_scheme_network_and_size():
     ]
     # A width that follows k splits no line; a lone k is none.
     results += [run("SimCC equal", k=2), run("Heatmap", k=None)]
-    figure = over_k(results)
+    figure = k_figure(results)
     lines = [line for line in figure.axes[0].lines if line.get_linestyle() != "None" and len(line.get_xdata()) == 3]
     assert [line.get_xdata().tolist() for line in lines] == [[1, 2, 3]] * 2
     assert lines[0].get_ydata().tolist() == [42, 43, 44]
@@ -206,12 +211,12 @@ def test_lines_over_k_are_by_scheme_network_and_size():
 
 def test_shapes_of_labels():
     def of(kind: str, **more):
-        return smoothing(run(label={"_target_": f"{LABEL}{kind}", **more}))
+        return label_shape(run(label={"_target_": f"{LABEL}{kind}", **more}))
 
     assert [of("Equal", smoothing=0), of("Equal", smoothing=0.1), of("Gaussian"), of("Laplace"), of("Mine")] == [
         "none", "equal", "Gaussian", "Laplace", "Mine",
     ]  # fmt: skip
-    assert smoothing(run(k=None)) is None
+    assert label_shape(run(k=None)) is None
 
 
 def test_smoothing_is_compared_at_one_k_whatever_the_paper_set_beside_it():
@@ -222,7 +227,7 @@ def test_smoothing_is_compared_at_one_k_whatever_the_paper_set_beside_it():
     }
     results = [run(name, value, label=label) for value, (name, label) in enumerate(shapes.items(), 50)]
     results += [run(k=k, merge_on="logits") for k in (1, 2, 3)]
-    figure = over_smoothing(results)
+    figure = smoothing_figure(results)
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["none", "equal", "Gaussian", "Laplace"]
     assert [(x, y) for x, y, _ in marks(figure)] == [(0, 51), (1, 52), (2, 50), (3, 50)]
     assert marks(figure)[2][2] == PALETTE[KNOWN.index("SimCC Gaussian")]
@@ -248,7 +253,7 @@ def many() -> list[dict]:
     ]
 
 
-FIGURES = [over_size, over_gmacs, over_k, over_smoothing]
+FIGURES = [size_figure, gmacs_figure, k_figure, smoothing_figure]
 
 
 @pytest.mark.parametrize("draw", FIGURES)
@@ -266,7 +271,7 @@ def test_they_can_be_read_on_a_telephone(draw):
 
 @pytest.mark.parametrize("draw", FIGURES)
 def test_they_are_the_same_every_time(draw):
-    first, second = (encode(draw(many()), vector=True) for _ in range(2))
+    first, second = (encode_figure(draw(many()), vector=True) for _ in range(2))
     assert first == second and first.startswith("data:image/svg+xml;base64,")
 
 
@@ -287,12 +292,12 @@ def failed(folder: Path, title: str, size: str) -> dict:
 def test_the_worst_persons_say_why(tmp_path):
     results = [failed(tmp_path / "a", "Heatmap", "64x64"), failed(tmp_path / "b", "Heatmap", "96x64")]
     results += [{**run("SRPose"), "path": tmp_path}]
-    figure = worst(results)
+    figure = worst_figure(results)
     # One scheme has kept them; of it, the largest size.
     assert texts(figure)[0] == "Heatmap · soft, 96x64" and len(figure.axes) == 2
     assert {"OKS 0.12\nl. wrist: miss", "OKS 0.50\nr. hip: inversion"} <= set(texts(figure))
-    assert worst(results[2:]) is None and load_samples(results[2], "worst.npz") is None
-    assert encode(worst(results), vector=False) == encode(worst(results), vector=False)
+    assert worst_figure(results[2:]) is None and load_samples(results[2], "worst.npz") is None
+    assert encode_figure(worst_figure(results), vector=False) == encode_figure(worst_figure(results), vector=False)
 
 
 @pytest.mark.parametrize("draw", FIGURES[:2])

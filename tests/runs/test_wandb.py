@@ -11,9 +11,10 @@ import pytest
 from dashboard_server import Server
 from poserep.errors import InputError
 from poserep.runs.plan import Cell, remember
-from poserep.runs.wandb.entry import read_entry, setting
+from poserep.runs.rundir import RunDir
+from poserep.runs.wandb.entry import compared_settings, read_entry
 from poserep.runs.wandb.publish import publish
-from poserep.runs.wandb.sender import ledger
+from poserep.runs.wandb.sender import ledger_file
 from poserep.runs.wandb.target import Target, answers, default_mode, has_key
 from poserep.training import loggers
 from poserep.training.loggers import Dashboard
@@ -68,7 +69,7 @@ def fake(monkeypatch):
 def test_an_entry_says_the_same_of_every_scheme(tmp_path):
     run_dir = write(tmp_path / "table", NAME, config(), LINES)
     remember(tmp_path / "table", NAME, Cell((), ("row a", "row b"), ("data=synthetic",), "controlled"))
-    entry = read_entry(run_dir)
+    entry = read_entry(RunDir(run_dir))
     assert (entry.id, entry.group, entry.name) == (ID, "table", NAME)
     assert entry.tags == ("simcc", "resnet18_s8", "synthetic-easy", "64x64")
     assert entry.config["table"] == {
@@ -103,7 +104,7 @@ def test_an_entry_says_the_same_of_every_scheme(tmp_path):
     ],
 )
 def test_what_schemes_are_compared_over(codec, k, sigma, smoothing):
-    found = setting(config(codec=codec, size="256x192"))
+    found = compared_settings(config(codec=codec, size="256x192"))
     assert (found["k"], found["sigma"], found["smoothing"]) == (k, sigma, smoothing)
     assert (found["height"], found["width"]) == (256, 192)
 
@@ -124,7 +125,7 @@ def test_publishing_twice_makes_one_run(fake, tmp_path, capsys):
     assert run["exit"] == 0 and run["said"]["result/AP_gt"] == 50.0 and run["said"]["setting"]["k"] == 2
     assert publish(tmp_path / "table", online, again=True) == [ID]
     assert publish(tmp_path / "table", Target("elsewhere", "me")) == [ID]
-    assert json.loads(ledger(run_dir).read_text())["project"] == "elsewhere"
+    assert json.loads(ledger_file(RunDir(run_dir)).read_text())["project"] == "elsewhere"
 
 
 def test_a_run_of_two_tables_is_shown_in_both(fake, tmp_path):
@@ -177,12 +178,12 @@ def test_refusals(fake, tmp_path, monkeypatch):
     fake.init = refuse
     with pytest.raises(InputError, match=f"{ID}: permission denied; 0 runs are there"):
         publish(tmp_path / "table", Target("poserep"))
-    assert not ledger(tmp_path / "table" / NAME).exists()
+    assert not ledger_file(RunDir(tmp_path / "table" / NAME)).exists()
     (tmp_path / "table" / NAME / "result.json").write_text('{"codec": "SimCC"}')
-    with pytest.raises(InputError, match="it has codec, but no metrics"):
+    with pytest.raises(InputError, match="it has no config, metrics"):
         publish(tmp_path / "table", Target("poserep"))
     with pytest.raises(InputError, match=r"no config\.yaml"):
-        read_entry(tmp_path)
+        read_entry(RunDir(tmp_path))
 
 
 def test_the_mode_follows_key_and_environment(monkeypatch, tmp_path):
@@ -238,7 +239,7 @@ def test_the_command_with_wandbs_own_client(server, tmp_path):
     assert run["groupName"] == "table" and run["displayName"] == NAME
     assert run["summary"]["result/AP_gt"] == 50 and json.loads(run["config"])["setting"]["value"]["k"] == 2
     # Without a ledger, as in a copy of the study, the server knows what it has.
-    ledger(run_dir).unlink()
+    ledger_file(RunDir(run_dir)).unlink()
     write(study, NAME, config(), [*LINES, line(2, train__loss=1.0)], ap=70.0)
     assert command("table", tmp_path).returncode == 0
     assert server.steps(ID, "train/loss") == [(0, 3), (1, 2), (2, 1)] and list(server.runs) == [ID]
@@ -272,7 +273,7 @@ def test_segments_of_a_run_that_is_followed_are_one_curve(server, tmp_path):
     assert "0 sent, 1 were there" in command("table", tmp_path).stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_server_that_falls_silent_costs_seconds(server, tmp_path, capfd):
     run_dir = write(tmp_path / "table", NAME, config(), LINES, ap=None)
     dashboard = Dashboard(run_dir, "poserep")
@@ -284,6 +285,6 @@ def test_a_server_that_falls_silent_costs_seconds(server, tmp_path, capfd):
     assert time.monotonic() - began < loggers.PATIENCE["online"] + 3
     server.awake.set()
     assert f"poserep wandb push table {tmp_path} shows the run" in capfd.readouterr().err
-    assert not json.loads(ledger(run_dir).read_text())["record"]
+    assert not json.loads(ledger_file(RunDir(run_dir)).read_text())["record"]
     assert f"sent: {ID}" in command("table", tmp_path).stdout
     assert server.steps(ID, "train/loss") == [(0, 3), (1, 2)]

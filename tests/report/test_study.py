@@ -16,15 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
+from stored_runs import change_result
 
 from poserep import cli
-from poserep.files import write_json
-from poserep.overrides import CONF
-from poserep.report import collect as report
-from poserep.runs.create import prepare
+from poserep.report import study as reports
 from poserep.runs.plan import Cell, remember
-from poserep.training.fit import fit
 
 SWEEP = """\
 # A paper, table 1: three rows.
@@ -53,26 +49,26 @@ ARGUMENTS = ("data=synthetic", "trainer=smoke")
 
 
 @pytest.fixture(scope="module")
-def made(synthetic, tmp_path_factory):
+def made(trained, tmp_path_factory):
     """A folder with sweeps/paper.yaml and two runs that stand for three of its rows."""
     root = tmp_path_factory.mktemp("paper")
     (root / "sweeps").mkdir()
     (root / "sweeps" / "paper.yaml").write_text(SWEEP)
     for scheme, rows in ROWS.items():
-        overrides = [f"representation={scheme}", "trainer=smoke", "data.prepare.train=8", "data.prepare.val=6"]
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("config", [*overrides, f"data.root={synthetic}", f"runs={root}/runs", "study=paper"])
-        run_dir = prepare(cfg, "resnet18_s8")
+        run_dir = root / "runs" / "paper" / trained[scheme].name
+        shutil.copytree(trained[scheme], run_dir)
+        # A smoke run, as its arguments say.
+        change_result(run_dir, lambda result: result["config"]["trainer"].update(limit=8))
         remember(run_dir.parent, run_dir.name, Cell((f"representation={scheme}", *ARGUMENTS), rows, ARGUMENTS))
-        fit(run_dir)
     return root
 
 
 @pytest.fixture
 def study(made, tmp_path, monkeypatch):
-    """A copy of the study, of which tests may change anything."""
-    monkeypatch.setattr(report, "SWEEPS", made / "sweeps")
-    # Where it lies is known to nobody, so that a copy is as good.
+    """A copy of the study, which tests may change."""
+    monkeypatch.setattr(reports, "SWEEPS", made / "sweeps")
+    # Figures take seconds, and have tests of their own.
+    monkeypatch.setattr("poserep.report.html.page_figures", lambda results: {})
     shutil.copytree(made / "runs" / "paper", tmp_path / "runs" / "paper")
     return tmp_path / "runs" / "paper"
 
@@ -83,8 +79,8 @@ def page(made, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page") / "paper"
     shutil.copytree(made / "runs" / "paper", folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "SWEEPS", made / "sweeps")
-        return report.report(folder)
+        patch.setattr(reports, "SWEEPS", made / "sweeps")
+        return reports.write_report(folder)
 
 
 def printed(capsys, study, form):
@@ -97,22 +93,22 @@ def records(text):
 
 
 def test_report_comes_out_the_same_twice_and_from_kept_intervals(study, capsys):
-    report.report(study)
+    reports.write_report(study)
     first = {name: (study / name).read_bytes() for name in FILES}
     kept = {path: path.stat().st_mtime_ns for path in (study / "intervals").iterdir()}
     assert len(kept) == 2
     out = capsys.readouterr().out
-    report.report(study)
+    reports.write_report(study)
     assert {name: (study / name).read_bytes() for name in FILES} == first
     assert {path: path.stat().st_mtime_ns for path in (study / "intervals").iterdir()} == kept
     assert capsys.readouterr().out == out
     for path in kept:
         path.unlink()
-    assert report.read(study).csv().encode() == first["table.csv"]
+    assert reports.read_report(study).csv().encode() == first["table.csv"]
 
 
 def test_every_format_shows_every_row_and_marks_those_on_other_data(study, monkeypatch, capsys):
-    report.report(study)
+    reports.write_report(study)
     capsys.readouterr()
     texts = {form: printed(capsys, study, form) for form in ("terminal", "markdown", "latex", "csv")}
     assert texts["markdown"] == (study / "table.md").read_text()
@@ -126,12 +122,12 @@ def test_every_format_shows_every_row_and_marks_those_on_other_data(study, monke
     assert "│ Heatmap, argmax ‡" in texts["terminal"] and "│ IPR " in texts["terminal"]
     assert "| Heatmap, argmax ‡ |" in texts["markdown"] and "| IPR |" in texts["markdown"]
     assert r"Heatmap, argmax \textsuperscript{\ddag} &" in texts["latex"] and "\nIPR &" in texts["latex"]
-    assert '>Heatmap, argmax&nbsp;<b class="note">‡</b></th>' in texts["html"] and ">IPR</th>" in texts["html"]
+    assert '<span>Heatmap, argmax</span>&nbsp;<b class="note">‡</b></th>' in texts["html"]
     assert "3 of 3 rows did not run as they say" in texts["terminal"]
     assert r"| SimDR\* k\_2 \<b\> ‡ \[1\] |" in texts["markdown"]
     assert r"SimDR* k\_2 \textless{}b\textgreater{} \textsuperscript{\ddag}\textsuperscript{1} &" in texts["latex"]
     assert r"50 \% of the recipe" in texts["latex"] and r"Doe \& Roe" in texts["latex"]
-    assert 'SimDR* k_2 &lt;b&gt;&nbsp;<b class="note">‡</b><sup>1</sup>' in texts["html"]
+    assert 'SimDR* k_2 &lt;b&gt;</span>&nbsp;<b class="note">‡</b><sup>1</sup>' in texts["html"]
 
     found = records(texts["csv"])
     assert [row["mark"] for row in found.values()] == ["‡", "‡", "‡", "", ""]
@@ -141,7 +137,7 @@ def test_every_format_shows_every_row_and_marks_those_on_other_data(study, monke
 
 
 def test_ours_are_the_readout_and_the_boxes_of_the_row(study):
-    found = records(report.read(study).csv())
+    found = records(reports.read_report(study).csv())
     for scheme, rows in ROWS.items():
         (path,) = study.glob(f"{scheme}-*/result.json")
         metrics = json.loads(path.read_text())["metrics"]["det"]
@@ -159,10 +155,8 @@ def test_run_that_stands_for_no_row_is_in_the_comparison(study, capsys):
     (run_dir,) = study.glob("simcc-*-s0-*")
     plain = study / f"{run_dir.name[:-8]}00000000"
     shutil.copytree(run_dir, plain)
-    result = json.loads((plain / "result.json").read_text())
-    result["config"]["representation"]["title"] = "Plainly trained"
-    write_json(plain / "result.json", result)
-    report.report(study)
+    change_result(plain, lambda result: result["config"]["representation"].update(title="Plainly trained"))
+    reports.write_report(study)
     assert "Plainly trained" in capsys.readouterr().out
     assert "Plainly trained" in (study / "report.html").read_text()
     assert "Plainly trained" not in (study / "table.csv").read_text()
@@ -170,8 +164,8 @@ def test_run_that_stands_for_no_row_is_in_the_comparison(study, capsys):
 
 
 def test_table_of_which_nothing_ran_says_so(made, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(report, "SWEEPS", made / "sweeps")
-    report.report(tmp_path / "runs" / "paper")
+    monkeypatch.setattr(reports, "SWEEPS", made / "sweeps")
+    reports.write_report(tmp_path / "runs" / "paper")
     found = records((tmp_path / "runs" / "paper" / "table.csv").read_text())
     assert [row["status"] for row in found.values()] == ["not run"] * 4 + ["quoted"]
     assert {row["mode"] for row in found.values()} == {"published"}
@@ -182,11 +176,11 @@ def test_table_of_which_nothing_ran_says_so(made, tmp_path, monkeypatch, capsys)
 def test_predictions_that_are_gone_leave_a_reason_in_the_row(study):
     for path in study.glob("heatmap-*/predictions.npz"):
         path.unlink()
-    shown = report.read(study)
+    shown = reports.read_report(study)
     found = records(shown.csv())
     assert "predictions.npz does not exist" in found["Heatmap, argmax"]["no_difference_because"]
     assert found["Heatmap, argmax"]["difference"] == "" and found["Heatmap, argmax"]["ours_AP"] != ""
-    assert any("no difference to the baseline" in text for text in shown.of_lines[0].footnotes)
+    assert any("no difference to the baseline" in text for text in shown.published_sheets[0].footnotes)
     assert found["IPR"]["no_difference_because"] == "", "a row without a run has nothing to tell"
 
 
@@ -208,18 +202,19 @@ def chromium(*arguments):
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_clicking_a_heading_sorts(page, tmp_path):
     # Clicks as a reader would make them, and says what then stands first and last.
     click = """<script>
-    const heads = [...document.querySelectorAll(".lines table.sortable thead tr:last-child th")], said = [];
-    const rows = () => [...document.querySelectorAll(".lines table.sortable tbody tr")];
+    const heads = [...document.querySelector("table.sortable").querySelectorAll("thead tr:last-child th")], said = [];
+    const rows = () => [...document.querySelectorAll("section:first-of-type tbody tr")];
     const names = () => rows().map((row) => row.cells[0].textContent);
     said.push(names());
     for (let i = 0; i < 3; i++) { heads[1].querySelector("button").click(); said.push(names()); }
     heads[4].querySelector("button").click(); said.push(names());
-    const ap = [...document.querySelectorAll("#results th")].findIndex((head) => head.textContent.startsWith("AP"));
-    document.querySelectorAll("#results th")[ap].querySelector("button").click();
+    const general = [...document.querySelectorAll("#results thead th")];
+    const ap = general.findIndex((head) => head.textContent.startsWith("AP"));
+    general[ap].querySelector("button").click();
     said.push([...document.querySelectorAll("#results tbody tr")].map((row) => row.cells[ap].textContent));
     document.body.innerHTML = ""; document.body.append(JSON.stringify(said));
     </script></body>"""
@@ -235,7 +230,7 @@ def test_clicking_a_heading_sorts(page, tmp_path):
     assert missing_last == paper, "of AR one value was published, and the others keep their order behind it"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_browser_itself_says_that_the_page_asks_for_nothing(page, tmp_path):
     # A picture of elsewhere proves that what is asked for would be seen, also if nobody answers.
     elsewhere = "http://127.0.0.1:9/picture.png"
@@ -253,7 +248,7 @@ def test_the_browser_itself_says_that_the_page_asks_for_nothing(page, tmp_path):
     assert said == {"as it is": [], "asking": [elsewhere]}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1280, 390])
 def test_page_is_drawn_at_both_widths_without_a_request(page, tmp_path, width):
     asked = []

@@ -1,24 +1,24 @@
 """Committed tables: both layouts of reports, and files that are something else."""
 
 import pytest
-from poserep.report.compare.committed import committed
 
 from poserep.errors import InputError
+from poserep.report.compare.committed_tables import read_committed
 
 COMPARISON = "scheme,readout,size,setting,params_M,GMACs,boxes,seeds,AP,AP_L,protocol\n"
 LINES = "row,mark,mode,size,setting,status,readout,boxes,seeds,paper_AP,ours_AP,sd_AP,protocol\n"
 
 
-def shown(table):
-    """Headings and the cells below each."""
-    return {str(column.header): [*column.cells] for column in table.columns}
+def shown(sheet):
+    """Heads of columns and the cells below each."""
+    return {column.text: list(cells) for column, *cells in zip(sheet.columns, *sheet.rows, strict=True)}
 
 
 def test_rows_of_annotated_boxes_are_shown_with_what_tells_them_apart(tmp_path):
     file = tmp_path / "table.csv"
     runs = "Heatmap,dark,64x64,,1.2,0.1,gt,2,61.9,,p\nHeatmap,dark,64x64,,1.2,0.1,det,2,40.3,,p\n"
     file.write_text(f"{COMPARISON}{runs}SimCC,argmax,64x64,k=2,1.2,0.1,gt,3,59.1,,q\n")
-    table = committed(file, ("AP", "AP_L", "ours_AP"))
+    table = read_committed(file, ("AP", "AP_L", "ours_AP"))
     assert table.title == str(file)
     assert shown(table) == {
         "scheme": ["Heatmap", "SimCC"],
@@ -33,7 +33,7 @@ def test_rows_of_annotated_boxes_are_shown_with_what_tells_them_apart(tmp_path):
 def test_the_lines_of_a_sweep_are_shown_too(tmp_path):
     file = tmp_path / "table.csv"
     file.write_text(f"{LINES}IPR,,controlled,64x64,,finished,mean,gt,1,,20.5,,p\n")
-    assert shown(committed(file, ("AP", "ours_AP", "sd_AP"))) == {
+    assert shown(read_committed(file, ("AP", "ours_AP", "sd_AP"))) == {
         "row": ["IPR"],
         "readout": ["mean"],
         "mode": ["controlled"],
@@ -48,9 +48,9 @@ def test_other_files_are_refused(tmp_path, text):
     file = tmp_path / "other.csv"
     file.write_text(text)
     with pytest.raises(InputError, match=r"other\.csv is no table of runs"):
-        committed(file, ("AP",))
+        read_committed(file, ("AP",))
 
 
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"none\.csv does not exist"):
-        committed(tmp_path / "none.csv", ("AP",))
+        read_committed(tmp_path / "none.csv", ("AP",))

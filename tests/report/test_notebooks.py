@@ -7,25 +7,20 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from hydra import compose, initialize_config_dir
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
-from poserep.report.comparison_sheets import comparison_csv
-from poserep.report.rows import collect
 
 from poserep.overrides import CONF
-from poserep.runs.create import prepare
+from poserep.report.comparison import comparison_rows
+from poserep.report.comparison_sheet import comparison_csv
 from poserep.runs.rundir import load_results
-from poserep.training.fit import fit
 
 NOTEBOOKS = sorted((CONF.parent / "notebooks").glob("*.ipynb"))
 ABOUT = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-TINY = ["trainer=smoke", "data.prepare.train=8", "data.prepare.val=6", "boxes=[gt]", "study=tiny"]
-RUNS = ("representation=heatmap", "representation=simcc", "representation=simcc seed=1")
 # What trains, evaluates or sends anything anywhere.
 MAKERS = "fit|train|prepare|launch|sweep|module|build|evaluate|calibrate|publish|loggers"
 
@@ -46,15 +41,12 @@ def read(path: Path) -> nbformat.NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
-@pytest.fixture(scope="module")
-def study(synthetic, tmp_path_factory):
+@pytest.fixture
+def study(copied):
     """Run directories of two representations, one of them with two seeds."""
-    runs = tmp_path_factory.mktemp("runs")
-    for overrides in RUNS:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("config", [*TINY, f"data.root={synthetic}", f"runs={runs}", *overrides.split()])
-        fit(prepare(cfg, "backbone"))
-    return runs / "tiny"
+    copied("heatmap", "heatmap")
+    copied("simcc", "simcc-s0")
+    return copied("simcc", "simcc-s1", seed=1).parent
 
 
 @pytest.fixture
@@ -121,13 +113,14 @@ def test_notebooks_import_nothing_that_makes_results(path):
     assert re.findall(rf"poserep(?:\.| import )(?:{MAKERS})\b", code) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
 def test_notebooks_run_and_show_what_they_announce(path, study, execute, tmp_path):
     notebook = read(path)
     cells = list(notebook.cells)
     if "load" in [cell.id for cell in cells]:
         table = tmp_path / "table.csv"
-        table.write_text(comparison_csv(collect(load_results(study))))
+        table.write_text(comparison_csv(comparison_rows(load_results(study))))
         notebook.cells += again(read(path), "table", table) + again(read(path), "none", tmp_path / "none")
     before = files(study), files(path.parent)
     found = execute(notebook, study)

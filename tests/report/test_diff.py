@@ -4,9 +4,9 @@ import copy
 import json
 
 import pytest
-from poserep.report.difference import ABSENT, difference, pairs
 
 from poserep import cli
+from poserep.report.diff import ABSENT, difference, paired_readouts
 
 
 def result(**changes) -> dict:
@@ -86,7 +86,7 @@ def test_metrics_stand_side_by_side():
     ],
 )
 def test_default_readouts_are_held_against_each_other(a, b, expected):
-    assert pairs(dict.fromkeys(a), dict.fromkeys(b)) == expected
+    assert paired_readouts(dict.fromkeys(a), dict.fromkeys(b)) == expected
 
 
 def test_boxes_of_one_side_are_shown_as_such():
@@ -133,12 +133,12 @@ def test_evaluations_are_results_as_well(tmp_path, capsys):
     ("files", "expected"),
     [
         (None, "there is no such run directory"),
-        ({}, "it is no run directory"),
+        ({}, "it is not a run directory"),
         ({"config.yaml": "x: 1"}, "it has not been started"),
         ({"config.yaml": "x: 1", "status.json": '{"state": "failed", "error": "memory"}'}, "is failed, memory"),
-        ({"result.json": "{"}, "is no result"),
+        ({"result.json": "{"}, "is damaged"),
         ({"result.json": '{"metrics": {}}'}, "it has no config, protocol"),
-        ({"result.json": "[]"}, "it has no config"),
+        ({"result.json": "[]"}, "is damaged (it holds no object)"),
     ],
 )  # fmt: skip
 def test_runs_without_a_result_are_one_clear_error(tmp_path, capsys, files, expected):

@@ -1,0 +1,154 @@
+"""Two runs or readouts compared from the files that they left."""
+
+import json
+
+import numpy as np
+import pytest
+from stored_runs import change_result, score_again
+
+from poserep import cli
+from poserep.files import write_npz
+from poserep.report.compare.stored import read_side
+from poserep.runs.rundir import RunDir
+from poserep.training import evaluate
+
+
+def compared(capsys, *arguments):
+    assert cli.main(["compare", *map(str, arguments)]) == 0
+    return capsys.readouterr()
+
+
+def refused(capsys, *arguments):
+    assert cli.main(["compare", *map(str, arguments)]) == 2
+    return capsys.readouterr().err
+
+
+def test_readouts_of_a_run_are_compared_from_its_files(trained, capsys, tmp_path):
+    run_dir = trained["heatmap"]
+    metrics = RunDir(run_dir).result()["metrics"]
+    sides = [f"{run_dir}:{readout}" for readout in ("dark", "argmax")]
+    for boxes in ("gt", "det"):
+        file = tmp_path / f"{boxes}.json"
+        options = ["--boxes", boxes, "--metric", "AR50", "--samples", 50, "--json", file]
+        out, err = compared(capsys, *sides, *options)
+        found = json.loads(file.read_text())
+        recorded = [metrics[boxes][readout]["AR50"] for readout in ("dark", "argmax")]
+        assert [found[side]["mean"] for side in "ab"] == pytest.approx(recorded, abs=1e-9)
+        assert found["metric"] == "AR50" and found["boxes"] == boxes and found["images"] == 6
+        assert found["data"] == "synthetic-easy" and found["drawn"]
+        assert "6 images of synthetic-easy (drawn people)" in out
+        assert found["a"]["sd"] is None and found["a"]["seeds"] == [0] and found["samples"] + found["left_out"] == 50
+        assert found["low"] <= found["difference"] <= found["high"]
+        assert "dark" in out and f"written: {file}" in out
+        assert "note" not in out + err, "one run has one protocol, and its own numbers"
+
+
+def test_the_better_run_is_named_and_seeds_are_averaged(copied, capsys, tmp_path, monkeypatch):
+    good = [copied("simcc", f"seed-{seed}", seed, 0.3) for seed in (1, 2, 3)]
+    bad = [copied("simcc", f"bad-{seed}", seed, 3.0) for seed in (1, 2)]
+    join = [",".join(map(str, runs)) for runs in (good, bad)]
+    out, err = compared(capsys, *join, "--samples", 100, "--json", tmp_path / "it.json")
+    found = json.loads((tmp_path / "it.json").read_text())
+    assert found["metric"] == "AP" and found["verdict"] == "A better" and "A better" in out and not err
+    assert "95% interval" in out
+    assert found["a"]["runs"] == ["seed-1", "seed-2", "seed-3"] and found["b"]["seeds"] == [1, 2]
+    for side in "ab":
+        assert found[side]["mean"] == pytest.approx(np.mean(found[side]["values"]))
+        assert found[side]["sd"] == pytest.approx(np.std(found[side]["values"], ddof=1))
+    assert found["difference"] == pytest.approx(found["a"]["mean"] - found["b"]["mean"])
+    assert "± " in out and "the interval is about the choice of images" in out
+    assert "B better" in compared(capsys, *reversed(join), "--samples", 100).out
+    same = compared(capsys, good[0], good[0], "--samples", 20).out
+    assert "+0.00, 95% interval [+0.00, +0.00]: within noise" in same
+    monkeypatch.setattr("poserep.metrics.CocoAP.lower", frozenset({"AP"}))
+    assert "B better" in compared(capsys, good[0], bad[0], "--samples", 50).out, "less is better"
+
+
+def test_nothing_is_tested_where_both_sides_find_nothing(copied, capsys, tmp_path):
+    a, b = (copied("simcc", f"off-{seed}", seed, 1e4) for seed in (1, 2))
+    for run_dir in (a, b):
+        change_result(run_dir, lambda result: result.update(diagnosis={"gt": {"argmax": "no joint is near"}}))
+    out, _ = compared(capsys, a, b, "--samples", 5, "--json", tmp_path / "it.json")
+    assert "nothing to test, as AP is 0 on both sides in every resample (no joint is near)" in out
+    assert "interval" not in out and json.loads((tmp_path / "it.json").read_text())["verdict"] == "not tested"
+
+
+def test_both_sides_are_scored_above_another_threshold(copied, capsys, tmp_path):
+    a, b = (copied("simcc", f"seed-{seed}", seed, 3.0) for seed in (1, 2))
+    file = tmp_path / "it.json"
+    out, err = compared(capsys, a, b, "--score-threshold", 0.95, "--samples", 20, "--json", file)
+    found = json.loads(file.read_text())
+    for run, side in ((a, found["a"]), (b, found["b"])):
+        (stored,) = read_side(str(run), "gt")
+        assert side["mean"] == pytest.approx(score_again(stored, 0.95)["AP"]) != score_again(stored)["AP"]
+    assert "joints above 0.95" in out and not err and "protocol" not in out
+
+
+def test_another_evaluation_of_a_run_is_a_side_and_what_differs_is_noted(copied, capsys):
+    simcc = copied("simcc", "simcc")
+    flipped, clipped = (
+        evaluate.reread(simcc, evaluate.configure(simcc, ["boxes=[gt]", *overrides]))
+        for overrides in (["flip_test=false"], ["data.clip=dark", "align=edge"])
+    )
+    capsys.readouterr()
+    other = simcc / f"evaluation-{flipped['id']}.json"
+    out = compared(capsys, simcc, other, "--samples", 5, "--metric", "AR").out
+    assert "not the same protocol in: flip_test (True, False)" in out and f"evaluation-{flipped['id']}" in out
+    assert "flip_test; compare them as A and B" in refused(capsys, f"{simcc},{other}", other)
+    # Boxes that were clipped otherwise are of the same persons.
+    out = compared(capsys, simcc, simcc / f"evaluation-{clipped['id']}.json", "--samples", 5).out
+    assert "align (centre, edge)" in out and "'clip': 'dark'" in out
+
+
+def test_a_run_on_some_of_the_persons_is_compared_on_those(run, synthetic):
+    (data,) = synthetic.glob("easy-8-6-*")
+    overrides = ["representation=simcc", "data.prepare=null", f"data.root={data}", "trainer.limit=4", "boxes=[gt]"]
+    run_dir, result = run(*overrides)
+    (side,) = read_side(str(run_dir), "gt")
+    assert score_again(side)["AP"] == result["metrics"]["gt"]["argmax"]["AP"] and side.protocol.instances == 4
+
+
+def protocol(result):
+    return result["protocol"]["gt"]["argmax"]
+
+
+def test_runs_that_do_not_compare_are_refused(copied, capsys):
+    simcc, twin = copied("simcc", "simcc"), copied("simcc", "twin")
+    assert "simcc and twin have the same seed" in refused(capsys, f"{simcc},{twin}", simcc)
+    change_result(twin, lambda result: result["config"].update(seed=1, align="edge"))
+    error = refused(capsys, f"{simcc},{twin}", simcc)
+    assert "may differ in their seed only" in error and "differ in align; compare them as A and B" in error
+    other = copied("simcc", "other")
+    change_result(other, lambda result: protocol(result).update(instances=7, metric={"_target_": "Other"}))
+    error = refused(capsys, simcc, other)
+    assert "were not evaluated on the same: they differ in instances (" in error and "Other" in error
+    for arguments, message in (
+        ((f"{simcc}:dark", simcc), "has no readout 'dark'; it has argmax"),
+        ((simcc, simcc, "--metric", "PCKh"), "has no metric 'PCKh'; it has AP, AP50"),
+        ((simcc, simcc / "nothing"), "nothing has no result: there is no such run directory"),
+    ):
+        assert message in refused(capsys, *arguments)
+    change_result(simcc, lambda result: result["metrics"].pop("det"))
+    assert "was not evaluated with --boxes det, only with gt" in refused(capsys, simcc, simcc, "--boxes", "det")
+
+
+def test_files_that_have_changed_since_are_refused_by_name(copied, capsys):
+    simcc = copied("simcc", "simcc")
+    file = simcc / "predictions.npz"
+    with np.load(file) as arrays:
+        write_npz(file, {**arrays, "gt/id": arrays["gt/id"] + 1})
+    assert "predictions of other boxes" in refused(capsys, simcc, simcc)
+    file.write_bytes(file.read_bytes()[:100])
+    assert f"{file} is damaged" in refused(capsys, simcc, simcc)
+    file.unlink()
+    assert "predictions.npz does not exist" in refused(capsys, simcc, simcc)
+    change_result(simcc, lambda result: protocol(result)["hashes"].update(annotations="0123456789ab"))
+    error = refused(capsys, simcc, simcc)
+    assert "val.json with SHA-256 0123456789ab, but there is" in error and "bring back the file" in error
+
+
+def test_numbers_that_cannot_be_reproduced_are_noted(copied, capsys):
+    good = copied("simcc", "seed-1", 1, 0.3)
+    change_result(good, lambda result: result["metrics"]["gt"]["argmax"].update(AP=12.5))
+    err = compared(capsys, good, good, "--samples", 5).err
+    assert "note: AP of seed-1 is" in err and "12.5 in result.json; was it evaluated by another version?" in err
