@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from poserep.runs.wandb.sender import ledger
+from poserep.runs.rundir import RunDir
+from poserep.runs.wandb.sender import ledger_file
 
 pytestmark = pytest.mark.slow
 TINY = ("representation=simcc", "boxes=[gt]", "flip_test=false", "trainer.epochs=2")
@@ -54,6 +55,6 @@ def test_a_dead_network_neither_stops_nor_slows_a_run(run, silent, monkeypatch, 
         assert json.loads((run_dir / "status.json").read_text())["state"] == "finished"
         notes = [line for line in capfd.readouterr().err.splitlines() if "W&B" in line]
         assert len(notes) == 1 and url in notes[0] and f"poserep wandb push {study}" in notes[0]
-        assert not ledger(run_dir).exists()
+        assert not ledger_file(RunDir(run_dir)).exists()
         # Other runs of this process are shown, if they can be.
         assert {k for k in os.environ if "WANDB" in k} == {k for k in before if "WANDB" in k}
