@@ -23,9 +23,9 @@ from poserep.codecs import (
     SoftArgmax,
     SRHeatmap,
 )
+from poserep.codecs.losses import KL, MSE, OHKM, CrossEntropy, Distance
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Size
-from poserep.losses import KL, MSE, OHKM, CrossEntropy, Distance
 
 F32 = 1e-3  # px; positions of a few hundred px in float32, and argmaxima that float32 cannot tell apart
 all_cases, small_cases, few_cases = over(CASES), over(SMALL), over(FEW)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from poserep.codecs import DARK, CentreOfMass, Gaussian, Heatmap, MultiScale, QuarterShift, SimCC, SoftArgmax
+from poserep.codecs.losses import KL
 from poserep.codecs.quarter_shift import quarter_shift
 from poserep.geometry import ALIGNMENTS, Size
-from poserep.losses import KL
 from poserep.skeleton import COCO
 from poserep.studies.search_speed import pooled_peak
 from reference import loops

@@ -35,7 +35,7 @@ class Command(NamedTuple):
 
 
 # A word that is less like a command than this suggests none.
-NEAR = 0.7
+_NEAR = 0.7
 COMMANDS = {
     "train": Command("sweeps.train:main", "train and evaluate a run, or with -m all combinations of listed values"),
     "evaluate": Command(
@@ -131,7 +131,7 @@ def _near(word: str, words: Sequence[str], known: Mapping[str, Command]) -> str:
     groups = {command.split()[0] for command in known if " " in command and known is COMMANDS}
     meant |= {f"{group} {' '.join(words[1:2])}".strip(): group for group in groups} | {group: group for group in groups}
     score, near = max((max(similar(word, part), similar(" ".join(words[:2]), part)), part) for part in meant)
-    if score < NEAR:
+    if score < _NEAR:
         return f"; there are {', '.join(known)}"
     found = meant[near]
     whole = f"{found} {' '.join(words[1:2])}"

@@ -25,7 +25,11 @@ from poserep.errors import InputError
 from poserep.overrides import CONF, ERRORS, SWEEPS, explain, hydra_at, understood
 
 # Where targets are now that run directories of version 0.1 name by an earlier place.
-MOVED = {"poserep.schedules.": "poserep.training.schedules.", "poserep.loggers.": "poserep.training.loggers."}
+MOVED = {
+    "poserep.losses.": "poserep.codecs.losses.",
+    "poserep.schedules.": "poserep.training.schedules.",
+    "poserep.loggers.": "poserep.training.loggers.",
+}
 
 
 @dataclass

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poserep.data import load_coco
-from poserep.data.decode import END, MARGIN, START, decode_image, read_image, shorten_jpeg
+from poserep.data.decode import JPEG_END, JPEG_START, MARGIN, decode_image, read_image, shorten_jpeg
 from poserep.errors import InputError
 from poserep.skeleton import COCO
 
@@ -50,7 +50,7 @@ def test_files_that_cannot_be_shortened_are_decoded_whole(tmp_path, capfd):
 @given(st.binary(max_size=200))
 @settings(deadline=None)
 def test_no_bytes_confuse_the_search_for_the_height(middle):
-    shorten_jpeg(START + middle + END, 50)
+    shorten_jpeg(JPEG_START + middle + JPEG_END, 50)
 
 
 @given(st.data())
@@ -79,7 +79,7 @@ def test_bad_files_are_named(tmp_path, rows):
         read_image(tmp_path / "gone.jpg")
     with pytest.raises(InputError, match=r"a\.jpg is cut short \(\d+ bytes, no end mark\)"):
         decode_image(jpeg()[:-200], tmp_path / "a.jpg", rows)
-    for data in (b"", b"GIF89a", START + END):
+    for data in (b"", b"GIF89a", JPEG_START + JPEG_END):
         with pytest.raises(InputError, match=r"a\.jpg is not a readable image"):
             decode_image(data, tmp_path / "a.jpg", rows)
 

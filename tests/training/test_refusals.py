@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from poserep import cli
+from poserep.codecs.losses import MSE
 from poserep.data import load_coco
 from poserep.data.decode import read_image
 from poserep.errors import Failed, InputError
-from poserep.losses import MSE
 from poserep.runs.create import prepare
 from poserep.skeleton import COCO
 from poserep.training.build import build
@@ -143,13 +143,13 @@ CODEC = "+representation.codec"
         (["readouts=[soft]"], r"Heatmap has no readout 'soft'; it has \['shift', 'argmax', 'dark'\]"),
         (["representation.codec.readouts.dark.kernel=4"], "DARK: kernel=4"),
         ([f"{CODEC}.readouts.mine={{_target_: poserep.codecs.Missing}}"], r"poserep\.codecs\.Missing"),
-        (["representation.codec.criterion._target_=poserep.losses.OHKM", f"{CODEC}.criterion.top=40"],
+        (["representation.codec.criterion._target_=poserep.codecs.losses.OHKM", f"{CODEC}.criterion.top=40"],
          "OHKM: top=40 of 17 joints"),
         ([f"{CODEC}.readouts.mine={{_target_: poserep.codecs.ArgmaxBin}}"], r"fail on a trial: TypeError.*ArgmaxBin"),
         (["representation=simcc", "representation.codec.k=two"], r"representation\.codec .*SimCC"),
         (["representation=sr", "+representation.head.joint_channels=0"], r"joint_channels=\[0\] must be at least 1"),
         (["representation=simcc", "representation.codec.criterion.reduction=most"], "reduction='most'"),
-        (["representation.codec.criterion._target_=poserep.losses.KL"], "unexpected keyword argument 'factor'"),
+        (["representation.codec.criterion._target_=poserep.codecs.losses.KL"], "unexpected keyword argument 'factor'"),
         (["backbone=resnet18", "backbone.out_indices=[1,2,3,4]"], r"Deconv reads one map, .*=srpose"),
         (["representation=srpose", "backbone=vitpose_s"], r"backbone gives strides \[16\]; take resnet50"),
         (["representation=srpose", "backbone=resnet18", "representation.head.mid_stride=8"],

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from poserep.codecs.label_smoothing import Gaussian
+from poserep.codecs.losses import MSE
 from poserep.codecs.simcc import AxisPair, SimCC
 from poserep.geometry import Align, Size
-from poserep.losses import MSE
 
 
 class AxisHeatmap(SimCC):
@@ -23,7 +23,7 @@ class AxisHeatmap(SimCC):
     Args:
         k: Bins per input px, at least 1.
         sigma: Standard deviation in bins.
-        criterion: `poserep.losses.MSE` or `OHKM`, of each axis; both are added.
+        criterion: `poserep.codecs.losses.MSE` or `OHKM`, of each axis; both are added.
         **deviations: See `Deviations`; joints outside the crop are never learnt.
     """
 

@@ -12,9 +12,9 @@ from poserep.batch import Points
 from poserep.codecs.argmax import Argmax
 from poserep.codecs.base import Codec, axes
 from poserep.codecs.label_smoothing import gaussian
+from poserep.codecs.losses import MSE
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
-from poserep.losses import MSE
 
 Quantise = Literal["round", "floor", "ceil", "none"]
 # int(x + 0.5) of the published code cuts toward zero, which differs from rounding outside the map alone.
@@ -40,7 +40,7 @@ class Heatmap(Codec):
         grid: What is quantised: the position in ``bins`` or in input ``px``. The code of the reproduction study of DARK
             takes the ceiling of the latter, and draws around the bin, fractional again, to which that belongs.
         truncate: Draw only within this many sigmas of the (rounded) centre; None draws the whole map.
-        criterion: `poserep.losses.MSE` or `OHKM`.
+        criterion: `poserep.codecs.losses.MSE` or `OHKM`.
         **deviations: See `Deviations`. ``bounds=published`` keeps joints whose 3-sigma window touches the map, as in
             HRNet's code; the targets of the farthest ones are empty.
     """

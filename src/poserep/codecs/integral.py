@@ -9,10 +9,10 @@ from torch import Tensor
 
 from poserep.codecs.heatmap import Heatmap, outer
 from poserep.codecs.label_smoothing import FLOOR
+from poserep.codecs.losses import Distance
 from poserep.codecs.soft_argmax import soft_argmax
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
-from poserep.losses import Distance
 
 # Positions (B, K, 2) in bins, and distributions (B, K, h, w).
 MeanAndMap = tuple[Tensor, Tensor]
@@ -31,7 +31,7 @@ class Integral(Heatmap):
         stride: Input px per bin.
         sigma: Standard deviation of the Gaussian in bins; without divergence it has no effect.
         divergence: Factor of the Jensen-Shannon divergence between softmax and Gaussian; 0 leaves it out.
-        criterion: `poserep.losses.Distance`.
+        criterion: `poserep.codecs.losses.Distance`.
         **deviations: See `Deviations`; joints outside the crop are never learnt.
     """
 

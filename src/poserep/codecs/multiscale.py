@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from poserep.batch import Points
 from poserep.codecs.heatmap import Heatmap, outer
+from poserep.codecs.losses import MSE
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.losses import MSE
 
 # Heatmaps (B, K, h, w), coarse to fine.
 Maps = tuple[Tensor, ...]

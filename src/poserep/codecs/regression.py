@@ -9,9 +9,9 @@ from torch import Tensor
 
 from poserep.batch import Points
 from poserep.codecs.base import Codec, axes
+from poserep.codecs.losses import Distance
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
-from poserep.losses import Distance
 
 # Points (B, K, 2), scales (B, K, 2), and in training the log-density of normalised errors.
 Scaled = tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]
@@ -26,7 +26,7 @@ class Regression(Codec):
     There is nothing to read a score from: every joint scores 1.
 
     Args:
-        criterion: `poserep.losses.Distance`.
+        criterion: `poserep.codecs.losses.Distance`.
         align: Alignment of the crops; numbers have no bins to align.
         **deviations: See `Deviations`; joints outside the crop are never learnt, and there is no ``flip_shift``.
     """

@@ -10,9 +10,9 @@ from torch import Tensor
 from poserep.batch import Points
 from poserep.codecs.base import Codec, axes
 from poserep.codecs.label_smoothing import FLOOR, Gaussian, Label
+from poserep.codecs.losses import KL
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
-from poserep.losses import KL
 
 # One tensor (B, K, n) for x and one for y.
 AxisPair = tuple[Tensor, Tensor]
@@ -38,7 +38,7 @@ class SimCC(Codec):
     Args:
         k: Splitting factor, at least 1, need not be whole.
         label: Label smoothing, one of `poserep.codecs.label_smoothing`.
-        criterion: Loss of one axis, `poserep.losses.KL` or `CrossEntropy`; both axes are added.
+        criterion: Loss of one axis, `poserep.codecs.losses.KL` or `CrossEntropy`; both axes are added.
         merge_on: What the flip test averages: ``probabilities`` (SimDR's code) or ``logits`` (SA-SimDR's).
         **deviations: See `Deviations`. ``bounds=published`` follows the label's rule; ``flip_shift=-1``, the published
             code's whatever k is, is right for k = 2 alone.

@@ -21,7 +21,7 @@ GREY = "#64748b"
 # Number of augmented crops of each person.
 VIEWS = 3
 # Screen px: side of a square crop, gap between crops of a person, margin between persons, caption, head of the sheet.
-SIDE, GAP, MARGIN, CAPTION, HEAD = 150, 3, 16, 15, 64
+SIDE, GAP, _MARGIN, _CAPTION, _HEAD = 150, 3, 16, 15, 64
 DPI = 100
 
 
@@ -82,19 +82,19 @@ def preview_sheet(rows: Sequence[PreviewRow], skeleton: Skeleton, title: str, ep
     zoom = SIDE / np.prod(shape) ** 0.5
     height, width = (round(n * zoom) for n in shape)
     views = len(rows[0].crops)
-    block = views * (width + GAP) - GAP + MARGIN, height + CAPTION + MARGIN
+    block = views * (width + GAP) - GAP + _MARGIN, height + _CAPTION + _MARGIN
     # About as wide as it is high, rather wider.
     columns = max(1, min(len(rows), round((1.3 * len(rows) * block[1] / block[0]) ** 0.5)))
     lines = -(-len(rows) // columns)
-    total = max(columns * block[0] + MARGIN, 720), lines * block[1] + HEAD + MARGIN
+    total = max(columns * block[0] + _MARGIN, 720), lines * block[1] + _HEAD + _MARGIN
     figure = plt.figure(figsize=(total[0] / DPI, total[1] / DPI), dpi=DPI, facecolor="white")
 
     def text(x: float, y: float, words: str, **style: Any) -> None:
         figure.text(x / total[0], 1 - y / total[1], words, va="baseline", **style)
 
     for number, row in enumerate(rows):
-        left = MARGIN + number % columns * block[0]
-        top = HEAD + number // columns * block[1]
+        left = _MARGIN + number % columns * block[0]
+        top = _HEAD + number // columns * block[1]
         for view, batch in enumerate(row.crops):
             x = left + view * (width + GAP)
             ax = figure.add_axes((x / total[0], 1 - (top + height) / total[1], width / total[0], height / total[1]))
@@ -106,11 +106,11 @@ def preview_sheet(rows: Sequence[PreviewRow], skeleton: Skeleton, title: str, ep
             if number < columns and views > 1:
                 text(x, top - 5, f"epoch {epoch + view - 1}" if view else "no augmentation", fontsize=7, color=GREY)
         # As much of the caption as there is room for.
-        room = max(12, (block[0] - MARGIN) // 5)
+        room = max(12, (block[0] - _MARGIN) // 5)
         text(left, top + height + 11, row.caption[:room], fontsize=6.5, color="#334155")
-    text(MARGIN, 22, title, fontsize=10, weight="bold", color="#0f172a")
+    text(_MARGIN, 22, title, fontsize=10, weight="bold", color="#0f172a")
     for x, name, colour in ((0, "left", LEFT), (44, "right", RIGHT), (96, "middle, and from side to side", MIDDLE)):
-        text(MARGIN + x, 40, f"● {name}", fontsize=8, color=colour)
+        text(_MARGIN + x, 40, f"● {name}", fontsize=8, color=colour)
     return figure
 
 
