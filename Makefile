@@ -39,7 +39,7 @@ reproduce-%: sweeps/%.yaml install  ## Run a table of sweeps/ and report it; fin
 
 # Measured, not trained, and all in one process.
 reproduce-quantisation: sweeps/quantisation.yaml install
-	@$(BIN)/python -m poserep.studies.quantisation --config-dir sweeps --config-name quantisation $(ARGS)
+	@$(BIN)/python -m poserep.studies.quantisation_error --config-dir sweeps --config-name quantisation $(ARGS)
 
 # Counted and timed, not trained.
 reproduce-cost: sweeps/cost.yaml install

@@ -37,7 +37,7 @@ UNLABELLED = 0.4  # of all persons
 
 
 def scene(images: int, detections: int, noise: float, seed: int) -> COCOeval:
-    """Matched detections: one near each person, worse the less sure it is, and others anywhere.
+    """Return matched detections: one near each person, worse with a lower score, and others anywhere.
 
     Args:
         images: Half of them show persons.
@@ -87,7 +87,7 @@ def scene(images: int, detections: int, noise: float, seed: int) -> COCOeval:
 
 
 def match(evaluation: COCOeval) -> float:
-    """Seconds to match persons and detections anew for AP alone, which needs no ranges of areas."""
+    """Return the seconds of matching persons and detections anew for AP alone, without ranges of areas."""
     again = COCOeval(evaluation.cocoGt, evaluation.cocoDt, "keypoints")
     again.params.kpt_oks_sigmas = np.array(COCO.sigmas)
     again.params.areaRng, again.params.areaRngLbl = again.params.areaRng[:1], again.params.areaRngLbl[:1]
@@ -98,7 +98,7 @@ def match(evaluation: COCOeval) -> float:
 
 
 def accumulate(evaluation: COCOeval, weights: np.ndarray, names: Sequence[str]) -> list[float]:
-    """Numbers of one resample, in percent: the entries of the images that it draws, accumulated by pycocotools."""
+    """Return one resample's numbers in percent: entries of the images drawn, accumulated by pycocotools."""
     every, images = evaluation.evalImgs, len(weights)
     labels = evaluation.params.areaRngLbl
     ranges, kept = evaluation.params.areaRng, sorted({labels.index(MEASURES[name].area) for name in names})
@@ -121,13 +121,13 @@ def accumulate(evaluation: COCOeval, weights: np.ndarray, names: Sequence[str]) 
 
 
 def draw(images: int, samples: int) -> np.ndarray:
-    """Counts of the images in each resample."""
+    """Return how often each resample contains each image."""
     rng = np.random.default_rng(1)
     return np.stack([np.bincount(rng.integers(0, images, images), minlength=images) for _ in range(samples)])
 
 
 def resampling(path: Path, images: int, samples: int) -> Callable[[], Any]:
-    """A stored resampler's work; can be asked for in another process."""
+    """Resample with a stored resampler; runs in another process too."""
     one_thread()
     with path.open("rb") as file:
         resampler = pickle.load(file)
@@ -136,7 +136,7 @@ def resampling(path: Path, images: int, samples: int) -> Callable[[], Any]:
 
 
 def measure(images: int, detections: int, samples: int, rounds: int) -> dict[str, Any]:
-    """Match, check, then time."""
+    """Match detections, check that both sides agree, then time them."""
     one_thread()
     evaluation, other = (scene(images, detections, noise, seed) for noise, seed in ((0.05, 1), (0.055, 2)))
     matching = match(evaluation)
@@ -186,7 +186,7 @@ def measure(images: int, detections: int, samples: int, rounds: int) -> dict[str
 
 
 def show(found: dict[str, Any], samples: int) -> None:
-    """Print what `measure` found."""
+    """Print the result of `measure`."""
     table = Table(title=f"{samples} resamples, one thread, s: median \\[quartiles]")
     for heading in ("job", "prepare", "resampling", "accumulate, once", "each time", "ratio", "extra MB"):
         table.add_column(heading, justify="left" if heading == "job" else "right")
@@ -207,7 +207,7 @@ def show(found: dict[str, Any], samples: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--detections", type=int, default=20, help="on each image")

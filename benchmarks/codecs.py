@@ -73,7 +73,7 @@ def compare(batch: int, rounds: int, calls: int, only: str = "") -> list[dict[st
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
-    """Print what `compare` found."""
+    """Print the result of `compare`."""
     table = Table(title="one thread, ms: median \\[quartiles], minimum")
     for heading in ("job", "codec", "min", "loops", "min", "ratio", "extra MB", "goal", "met"):
         table.add_column(heading, justify="left" if heading == "job" else "right")
@@ -96,7 +96,7 @@ def _cells(found: dict[str, float]) -> tuple[str, str]:
 
 
 def show_shares(found: dict[str, Any]) -> None:
-    """Print what `shares` found."""
+    """Print the result of `shares`."""
     table = Table(title=f"share of a training step ({found['backbone']}, {found['step_ms']:.1f} ms), goal {GOAL:.0%}")
     for heading in ("representation", "readout", "encode ms", "loss ms", "decode ms", "share", "met"):
         table.add_column(heading, justify="left" if heading[0] == "r" else "right")
@@ -108,7 +108,7 @@ def show_shares(found: dict[str, Any]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=15, help="at least 2")

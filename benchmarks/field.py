@@ -1,4 +1,4 @@
-"""A sample the way the field's code makes it: everything in the worker, for one person at a time.
+"""A training sample as published code makes it: everything in the worker, for one person at a time.
 
 Written from what the code of SimpleBaseline, HRNet and SimCC does, in its order, with its conventions ("corner"): copy
 the person's record, decode the whole photograph, bring it to RGB, mirror it, move joint by joint, normalise in float,
@@ -28,7 +28,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class FieldDataset:
-    """Items by (epoch, index): normalised crop, targets, weights, record.
+    """Gives items by (epoch, index): normalised crop, targets, weights, record.
 
     Args:
         instances: Persons.
@@ -117,7 +117,7 @@ class FieldDataset:
         return joints * visible, visible
 
     def _affine(self, centre: np.ndarray, scale: np.ndarray, angle: float) -> np.ndarray:
-        """From three points: the centre, one half a width above it, and the third corner of the square on both."""
+        """Return the map from three points: the centre, one half a width above it, the square's third corner."""
         half = np.array([0.0, -scale[0] * 200 / 2])
         rad = np.deg2rad(angle)
         turn = np.array([[np.cos(rad), -np.sin(rad)], [np.sin(rad), np.cos(rad)]])

@@ -42,7 +42,7 @@ GOALS = {PLAIN: 1.7, CACHED: 3.0, "warp": 0.6, "worker": 5.0}
 
 
 def persons(folder: Path | None) -> tuple[list[Instance], str, tempfile.TemporaryDirectory | None]:
-    """Persons, what they are, and the folder that holds them if it was made for the purpose."""
+    """Return persons, a description of them, and their folder if it was made for the benchmark."""
     if folder:
         found = load_coco(folder / "annotations/person_keypoints_val2017.json", folder / "images/val2017", COCO)
         return found, folder.name, None
@@ -53,7 +53,7 @@ def persons(folder: Path | None) -> tuple[list[Instance], str, tempfile.Temporar
 
 
 def check(field: FieldDataset, ours: Sequence[PoseDataset], epoch: int) -> dict[str, float]:
-    """See that all make the same crops; the greatest and the mean difference in grey levels."""
+    """Check that all make the same crops; return the greatest and the mean difference in grey levels."""
     worst, total = 0.0, []
     for i in range(len(field.records)):
         record = field[epoch, i][3]
@@ -115,7 +115,7 @@ def compare(instances: list[Instance], rounds: int, goals: dict[str, float]) -> 
 
 
 def memory(persons_: int, few: int = 1000) -> dict[str, Any] | None:
-    """What every further worker adds, MB, for many persons as a table and as objects, and for few as a table."""
+    """Measure what each further worker adds, MB, for many persons as a table and as objects, for few as a table."""
     found = {
         name: workers_memory(kind, number)
         for name, kind, number in (("table", "table", persons_), ("objects", "list", persons_), ("few", "table", few))
@@ -135,7 +135,7 @@ def memory(persons_: int, few: int = 1000) -> dict[str, Any] | None:
 
 
 def show(measured: dict[str, Any]) -> None:
-    """Print what was found."""
+    """Print the result."""
     met = {None: "", True: "met", False: "[red]NOT MET[/]"}
     named = [*STAGES, "rest"]
     table = Table(title="one thread, ms a sample: median \\[quartiles]; stages measured apart")
@@ -172,7 +172,7 @@ def show(measured: dict[str, Any]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = os.environ.get("POSEREP_REAL_DATA")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(default) / "coco_mini" if default else None)

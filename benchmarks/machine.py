@@ -1,4 +1,4 @@
-"""What a measurement was made on, and its file."""
+"""Describe the machine of a measurement, and write its file."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import torch
 
-from poserep.deploy.latency import processor
+from poserep.deploy.latency.stopwatch import processor
 from poserep.files import provenance, write_json
 
 RESULTS = Path(__file__).parent / "results"

@@ -43,7 +43,7 @@ MARGIN = 0.03
 
 @dataclass(frozen=True)
 class Job:
-    """One thing that both sides do.
+    """A job that both sides do.
 
     Attributes:
         fast: The package's way.
@@ -62,7 +62,7 @@ class Job:
     goal_mb: float | None = None
 
     def check(self) -> None:
-        """See that both sides give the same answer.
+        """Check that both sides give the same answer.
 
         Raises:
             AssertionError: If they don't, with what differs.
@@ -74,31 +74,31 @@ class Job:
 
 
 def one_thread() -> None:
-    """What is compared is work, not how it is shared out."""
+    """Restrict both sides to one thread: work is compared, not how it is shared out."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
 
 
 def side(name: str, which: str, batch: int) -> Callable[[], Any]:
-    """The ``fast`` or ``slow`` side of a job; can be asked for in another process."""
+    """Return the ``fast`` or ``slow`` side of a job; runs in another process too."""
     one_thread()
     return getattr(JOBS[name](batch), which)
 
 
 def points(batch: int, margin: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Joints all over the crop, and over a ``margin`` beside it, a part of its side."""
+    """Draw joints all over the crop and up to a ``margin`` beside it, relative to its side."""
     generator = torch.Generator().manual_seed(0)
     part = torch.rand(batch, COCO.num_keypoints, 2, generator=generator) * (1 + 2 * margin) - margin
     return part * torch.tensor(SIZE[::-1]) - 0.5, torch.ones(batch, COCO.num_keypoints)
 
 
 def noisy(target: Tensor, seed: int = 0) -> Tensor:
-    """A target as a network might emit it."""
+    """Return a target with noise, as a network might emit it."""
     return target + NOISE * torch.randn(target.shape, generator=torch.Generator().manual_seed(seed))
 
 
 def simcc_training(batch: int) -> Job:
-    """Target, loss and gradient."""
+    """Time SimCC's target, loss and gradient."""
     codec = SimCC(SIZE, k=2, label=Gaussian(6.0))
     xy, weight = points(batch, MARGIN)
     generator = torch.Generator().manual_seed(1)
@@ -121,7 +121,7 @@ def simcc_training(batch: int) -> Job:
 
 
 def simcc_decoding(batch: int) -> Job:
-    """Softmax, argmax, score."""
+    """Time SimCC's softmax, argmax and score."""
     codec = SimCC(SIZE, k=2, label=Gaussian(6.0), score="published")
     out = tuple(noisy(o) for o in codec.oracle(codec.encode(*points(batch))[0]))
     return Job(
@@ -131,7 +131,7 @@ def simcc_decoding(batch: int) -> Job:
 
 
 def simcc_merging(batch: int) -> Job:
-    """SimDR's flip test: one bin to the left, probabilities averaged."""
+    """Time SimDR's flip test: one bin to the left, probabilities averaged."""
     codec = SimCC(SIZE, k=2, label=Gaussian(6.0), flip_shift=-1)
     target = codec.encode(*points(batch))[0]
     out, mirrored = (tuple(noisy(o, seed) for o in codec.oracle(target)) for seed in (0, 1))
@@ -145,7 +145,7 @@ def simcc_merging(batch: int) -> Job:
 
 
 def heatmap_targets(batch: int) -> Job:
-    """Gaussians around the nearest bin, cut at 3 sigma."""
+    """Time Gaussians around the nearest bin, cut at 3 sigma."""
     codec = Heatmap(SIZE)
     xy, weight = points(batch, MARGIN)
     return Job(
@@ -155,7 +155,7 @@ def heatmap_targets(batch: int) -> Job:
 
 
 def heatmap_merging(shift: bool) -> Callable[[int], Job]:
-    """Flip test, exact or with HRNet's bin to the right."""
+    """Time the flip test of heatmaps, exact or with HRNet's bin to the right."""
 
     def make(batch: int) -> Job:
         codec = Heatmap(SIZE, flip_shift=1 if shift else None)
@@ -175,7 +175,7 @@ def reading(
     goal_ms: float | None = None,
     margin: float = 0.0,
 ) -> Callable[[int], Job]:
-    """Decoding of stride-4 heatmaps; maps of joints outside the crop show nothing but noise."""
+    """Time the decoding of stride-4 heatmaps; maps of joints outside the crop show nothing but noise."""
 
     def make(batch: int) -> Job:
         codec = Heatmap(SIZE, readouts={"it": readout}, score="published")
@@ -185,20 +185,15 @@ def reading(
     return make
 
 
-def sr_reading(pool: int | None, goal_ms: float | None) -> Callable[[int], Job]:
-    """Quarter shift at input resolution, the maximum found by max-pooling or row by row."""
-
-    def make(batch: int) -> Job:
-        codec = MultiScale(SIZE, readouts={"it": QuarterShift(pool)}, score="published")
-        maps = noisy(codec.encode(*points(batch))[0][-1])
-        slow = loops.srpose_decode if pool else loops.quarter_shift
-        return Job(lambda: codec.decode(maps), lambda: _as_points(codec, *slow(maps.numpy())), goal_ms=goal_ms)
-
-    return make
+def sr_reading(batch: int) -> Job:
+    """Quarter shift at input resolution."""
+    codec = MultiScale(SIZE, readouts={"it": QuarterShift()}, score="published")
+    maps = noisy(codec.encode(*points(batch))[0][-1])
+    return Job(lambda: codec.decode(maps), lambda: _as_points(codec, *loops.quarter_shift(maps.numpy())), goal_ms=80)
 
 
 def sr_targets(batch: int) -> Job:
-    """All of SRPose's targets: full resolution, 1/4 and 1/32."""
+    """Time all of SRPose's targets: full resolution, 1/4 and 1/32."""
     codec = MultiScale(SIZE)
     xy, weight = points(batch, MARGIN)
 
@@ -225,9 +220,8 @@ JOBS: dict[str, Callable[[int], Job]] = {
     "heatmap DARK, one map in nine empty": reading(DARK(11), DARK_LOOP, 6, margin=MARGIN),
     "heatmap flip merge, exact": heatmap_merging(shift=False),
     "heatmap flip merge, one bin": heatmap_merging(shift=True),
-    "SRPose decoding, pooled search": sr_reading(16, 80),
     "SRPose targets": sr_targets,
-    "SRPose decoding, search by rows": sr_reading(None, None),
+    "SRPose decoding": sr_reading,
     "heatmap targets": heatmap_targets,
     "heatmap soft-argmax": reading(SoftArgmax(100.0), partial(loops.soft_argmax, beta=100.0)),
     "heatmap centre of mass": reading(CentreOfMass(), loops.centre_of_mass),

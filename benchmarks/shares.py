@@ -1,4 +1,4 @@
-"""What a codec costs on a GPU, as a share of a training step of HRNet-W32 (`benchmarks/codecs.py --cuda`)."""
+"""Cost of codecs on a GPU, as a share of a training step of HRNet-W32 (`benchmarks/codecs.py --cuda`)."""
 
 import statistics
 import time
@@ -29,7 +29,7 @@ def shares(
     warmup: int = 10,
     calls: int = 50,
 ) -> dict[str, Any]:
-    """Every readout of every representation against one training step with heatmaps, bfloat16 as in trainer=gpu.
+    """Time every readout of every representation against one training step with heatmaps, bfloat16 as in trainer=gpu.
 
     Returns:
         ``step_ms``, and ``rows`` with the medians of ``encode_ms``, ``loss_ms`` (forward and backward, down to the
@@ -75,7 +75,7 @@ def _config(backbone: str, size: str, representation: str) -> DictConfig:
 
 
 def _times(function: Callable[[], Any], cuda: bool, warmup: int, calls: int, ahead: bool) -> list[float]:
-    """Milliseconds of each call, on a GPU between two events of its queue.
+    """Return the milliseconds of each call, on a GPU between two events of its queue.
 
     With ``ahead`` Python may queue calls before earlier ones have ended, as it does in training; so the training step
     is measured. Codecs are measured without, so that what the GPU waits for Python counts against them although in

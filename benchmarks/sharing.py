@@ -18,7 +18,7 @@ READS = 150_000
 
 
 def workers_memory(kind: str, persons: int, most: int = 4) -> list[dict[str, float]] | None:
-    """MB (10^6 bytes) of a process that holds persons and of 0 to ``most`` forked workers that read all of them.
+    """Measure the MB (10^6 bytes) of a process with persons and of 0 to ``most`` forked workers that read them.
 
     Measured in a process of its own; None where there is no /proc.
 

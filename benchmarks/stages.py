@@ -1,4 +1,4 @@
-"""Where the time of a sample goes."""
+"""Time of a sample by stage: reading, augmentation, warp and the rest."""
 
 import time
 from collections import Counter
@@ -22,14 +22,14 @@ STAGES = {
 
 
 class Clock:
-    """Seconds by stage, each without the stages inside it."""
+    """Sums seconds by stage, each without the stages inside it."""
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
         self._inner = [0.0]
 
     def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, watched."""
+        """Return the function so that its time is counted."""
 
         def watched(*args: Any, **options: Any) -> Any:
             self._inner.append(0.0)
@@ -54,7 +54,7 @@ class Clock:
 
 
 def stages(ways: dict[str, Callable[[], None]], samples: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Median ms a sample by stage, ``rest`` being all outside them; timed apart, as the watching costs time too."""
+    """Return the median ms per sample by stage, and ``rest`` outside them; timed apart, as watching costs time."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():

@@ -27,7 +27,7 @@ VARIANTS: dict[str, dict[str, bool]] = {
 def step(
     net: nn.Module, codec: Any, images: torch.Tensor, xy: torch.Tensor, bf16: bool, compiled: bool
 ) -> Callable[[], None]:
-    """One step of Adam: forward, targets, loss, backward, update, as `poserep.training.module` does them."""
+    """Return one step of Adam: forward, targets, loss, backward, update, as `poserep.training.module` does them."""
     kind = images.device.type
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
     weight = torch.ones(xy.shape[:2], device=xy.device)
@@ -49,7 +49,7 @@ def step(
 
 
 def ratios(backbone: str, representation: str, size: str, batch: int, device: str, rounds: int) -> dict[str, Any]:
-    """Milliseconds of a step of every variant, and how much faster than the first each is, in turns."""
+    """Return the milliseconds of a step of every variant, and how much faster than the first each is, in turns."""
     torch.manual_seed(0)
     overrides = [f"backbone={backbone}", f"representation={representation}", f"size={size}"]
     cfg = compose([*overrides, "trainer.channels_last=false"]).cfg
@@ -82,7 +82,7 @@ def ratios(backbone: str, representation: str, size: str, batch: int, device: st
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows as text."""
+    """Return the rows as text."""
     lines = []
     for row in rows:
         lines.append(f"{row['backbone']}, {row['representation']}, {row['size']}, batch {row['batch']}")

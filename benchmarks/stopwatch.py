@@ -13,14 +13,14 @@ STATUS = Path("/proc/self/status")
 
 
 def spread(seconds: list[float]) -> dict[str, float]:
-    """Median, minimum and quartiles in ms, and how many there were."""
+    """Return median, minimum and quartiles in ms, and their number."""
     low, median, high = statistics.quantiles(seconds, n=4, method="inclusive")
     found = {"median": median, "min": min(seconds), "p25": low, "p75": high}
     return {**{key: 1000 * value for key, value in found.items()}, "calls": len(seconds)}
 
 
 def race(rivals: Mapping[str, tuple[Callable[[], Any], int]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every call.
+    """Return the seconds of every call.
 
     The rivals take turns, so that a machine that drifts or is disturbed for a while does so to all of them. Every turn
     begins with a call that isn't counted: it finds caches and memory as the one before has left them, and would weigh
@@ -45,7 +45,7 @@ def race(rivals: Mapping[str, tuple[Callable[[], Any], int]], rounds: int) -> di
 
 
 def extra_memory(make: Callable[..., Callable[[], Any]], *arguments: Any) -> float | None:
-    """MB (10^6 bytes) that a call adds to a process at its highest, result included; None where there is no /proc.
+    """Return the MB (10^6 bytes) that a call adds to a process at its peak, or None where there is no /proc.
 
     Measured in a process of its own: its greatest resident memory after the call, less its resident memory before.
     What the call loads or allocates once for all counts too, so that this is an upper bound. ``getrusage`` won't do:

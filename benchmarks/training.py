@@ -55,7 +55,7 @@ class Window(Callback):
 
 
 def measure(cfg: DictConfig, warmup: int, steps: int) -> dict[str, float]:
-    """Images per second and share of waiting of one configuration."""
+    """Return images per second and the share of waiting of one configuration."""
     lightning.seed_everything(0, verbose=False)
     run = build(cfg)
     progress = Progress(verbose=False)
@@ -69,12 +69,12 @@ def measure(cfg: DictConfig, warmup: int, steps: int) -> dict[str, float]:
 
 
 def single_steps(options: argparse.Namespace) -> None:
-    """Ratios of training steps for each backbone."""
+    """Return the ratios of training steps for each backbone."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = []
-    for backbone in options.steps_of:
-        kind = "srpose" if backbone.endswith("_pyramid") else "heatmap"
-        rows.append(ratios(backbone, kind, options.size, options.batch, device, options.rounds))
+    for word in options.steps_of:
+        backbone, _, kind = word.partition(":")
+        rows.append(ratios(backbone, kind or "heatmap", options.size, options.batch, device, options.rounds))
         print(table(rows[-1:]), flush=True)
         # A network that takes long to compile must not cost what the others have shown.
         if options.record:
@@ -84,7 +84,7 @@ def single_steps(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trainer", default="gpu")
     parser.add_argument("--backbone", default="hrnet_w32")
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--persons", type=int, default=2000)
-    parser.add_argument("--steps-of", nargs="+", metavar="BACKBONE", help="time single steps of these networks")
+    parser.add_argument("--steps-of", nargs="+", metavar="NETWORK", help="time single steps: BACKBONE[:REPRESENTATION]")
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
     parser.add_argument("overrides", nargs="*", help="of the configuration, as for poserep train")
     options = parser.parse_args()

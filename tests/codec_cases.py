@@ -1,10 +1,11 @@
 """Every codec that the contract is checked on, and points to check it with."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -113,6 +114,30 @@ FEW = [
     if case.size == ("128x96" if case.align == "dark" else "64x64")
     and (case.k in (0.25, 1.5) or not re.search("simcc|axis", case.name))
 ]
+# Every codec and alignment at the smallest size that has it, for what costs much and depends on size little.
+SMALL = [case for case in CASES if case.size == ("128x96" if case.align == "dark" else "64x64")]
+
+
+def over(cases: Sequence[Case]) -> Callable[[Callable[[Case], None]], Any]:
+    """Decorate a test of a case to run for each codec once, on all of its cases; ``on`` is the test of a case."""
+    by_name: dict[str, list[Case]] = {}
+    for case in cases:
+        by_name.setdefault(case.name, []).append(case)
+
+    def decorate(function: Callable[[Case], None]) -> Any:
+        @pytest.mark.parametrize("codec_name", by_name)
+        def test(codec_name: str) -> None:
+            for case in by_name[codec_name]:
+                try:
+                    function(case)
+                except BaseException as error:
+                    error.add_note(f"case: {case}")
+                    raise
+
+        test.on = function  # type: ignore[attr-defined]
+        return test
+
+    return decorate
 
 
 def points(size: str, batch: int = 2, seed: int = 0, margin: float = 0.0) -> Tensor:

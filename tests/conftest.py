@@ -1,7 +1,10 @@
 """Fixtures that several modules share: tiny data, configurations on it, and runs."""
 
+import json
 import os
+import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +62,37 @@ def run(configure: Callable[..., DictConfig]) -> Callable[..., tuple[Path, dict[
         return run_dir.path, fit(run_dir)
 
     return go
+
+
+@pytest.fixture(scope="session")
+def trained_once(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Train with overrides on the tiny data set, once a session for the same ones: the run directory, to be read."""
+    from poserep.runs.create import prepare
+    from poserep.training.fit import fit
+
+    runs = tmp_path_factory.mktemp("trained")
+
+    @cache
+    def train(*overrides: str) -> Path:
+        cfg = compose([*TINY, f"data.root={synthetic}", f"runs={runs}", *overrides]).cfg
+        run_dir = prepare(cfg, "backbone")
+        fit(run_dir)
+        return run_dir.path
+
+    return train
+
+
+@pytest.fixture
+def trained(trained_once: Callable[..., Path], tmp_path: Path) -> Callable[..., tuple[Path, dict[str, Any]]]:
+    """Copy a run of `trained_once`: run directory, which may be changed, and result."""
+
+    def copy(*overrides: str) -> tuple[Path, dict[str, Any]]:
+        original = trained_once(*overrides)
+        run_dir = tmp_path / "trained" / original.name
+        shutil.copytree(original, run_dir)
+        return run_dir, json.loads((run_dir / "result.json").read_text())
+
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,7 @@ def test_exit_codes(monkeypatch, capsys, end, code, text):
             raise end
         return end
 
-    monkeypatch.setattr("poserep.training.calibrate.main", command)
+    monkeypatch.setattr("poserep.training.command.calibrate_command", command)
     assert cli.main(["calibrate", "a", "--b"]) == code
     assert capsys.readouterr().err == text
 

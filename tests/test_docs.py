@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from codec_cases import each
 from poserep.codecs import DARK, Gaussian, Heatmap, QuarterShift, SimCC
 from poserep.codecs.base import axes
+from poserep.codecs.flip_shift import flip_offset, mirror_image, mirror_shifts
 from poserep.config import make
-from poserep.geometry import Axis, mirror_image
+from poserep.geometry import Axis
 from poserep.overrides import CONF
 
 DOCS = CONF.parent / "docs"
@@ -95,8 +96,8 @@ def test_share_of_labelled_joints_that_are_learnt(real_data):
 def test_mirror_shifts():
     for per_px, offset, px, bins in table("mirror_shifts"):
         axis = Axis(192, round(192 * number(per_px)), "corner")
-        assert axis.flip_shift() == number(offset)
-        assert axis.mirror_shifts() == (number(px), number(bins))
+        assert flip_offset(axis) == number(offset)
+        assert mirror_shifts(axis) == (number(px), number(bins))
 
 
 def test_flip_errors_of_published_code():
@@ -212,7 +213,7 @@ def test_commands_compose(overrides):
     assert codec.x.align == given["align"]
     for option in ("flip_shift", "score_threshold"):
         if value := given.get(f"+representation.codec.{option}"):
-            assert getattr(codec, option) == float(value) and codec.mirror_px == 0
+            assert getattr(codec.deviations, option) == float(value) and codec.mirror_px == 0
     for option in ("bounds", "score", "merge_on", "grid"):
         if value := given.get(f"+representation.codec.{option}"):
-            assert getattr(codec, option) == value
+            assert getattr(codec.deviations if option in ("bounds", "score") else codec, option) == value

@@ -16,7 +16,6 @@ VOCABULARY = {
     "files",
     "geometry",
     "instances",
-    "losses",
     "overrides",
     "skeleton",
 }

@@ -8,9 +8,9 @@ from torch.autograd import gradcheck
 
 from codec_cases import CASES, each, leaves, noise, points
 from poserep.codecs.integral import jensen_shannon
+from poserep.codecs.losses import KL, MSE, OHKM, CrossEntropy, Distance, cross_entropy
 from poserep.codecs.regression import residual_likelihood
 from poserep.errors import InputError
-from poserep.losses import KL, MSE, OHKM, CrossEntropy, Distance, cross_entropy
 from poserep.models.heads.points import RealNVP
 
 WEIGHT = torch.tensor([[1.0, 0.0, 1.0, 0.5, 1.5]] * 2, dtype=torch.float64)

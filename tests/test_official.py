@@ -1,10 +1,21 @@
 """Every official model with a manifest: all its entries find their place, and outputs are the official ones."""
 
+from functools import partial
+
 import pytest
 
-from model_cases import NETS, build, resnet
-from poserep.codecs import SimCC, SRHeatmap
-from poserep.models import AxisLinear, BottomUpSR, HRNet
+from model_cases import H_S, NETS, B, build, maps, pair, resnet, tokens
+from poserep.codecs import Heatmap, SimCC, SRHeatmap
+from poserep.models import (
+    AxisLinear,
+    BottomUpSR,
+    Hourglass,
+    HRFormer,
+    HRNet,
+    StackedMaps,
+    TokenPose,
+    TransPoseR,
+)
 from reference.official import check_parity
 
 CASES = {
@@ -29,11 +40,29 @@ CASES = {
     "srpose_res50_256x192_inference": lambda: NETS["srpose_res50"]("256x192"),
     "srpose_res50_256x192_train_list": lambda: NETS["srpose_res50"]("256x192"),
     "bottomup_res50_sr_512x512": lambda: build(resnet(), BottomUpSR, SRHeatmap("512x512")),
+    "tokenpose_s_v1_64x64_patch11": lambda: tokens(TokenPose)("64x64"),
+    "tokenpose_s_v1_128x128_patch22": lambda: tokens(TokenPose)("128x128"),
+    "tokenpose_s_v1_256x192": lambda: tokens(TokenPose)("256x192"),
+    "tokenpose_b_256x192": lambda: tokens(B)("256x192"),
+    "transpose_r_a4_64x64": lambda: maps(TransPoseR)("64x64"),
+    "transpose_r_a4_256x192": lambda: maps(TransPoseR)("256x192"),
+    "transpose_h_s_256x192": lambda: maps(H_S)("256x192"),
+    "hourglass_4stack_128x96": lambda: pair(Hourglass, StackedMaps, Heatmap)("128x96"),
+    "hourglass_4stack_256x192": lambda: pair(Hourglass, StackedMaps, Heatmap)("256x192"),
+    "hrformer_small_256x192": lambda: maps(partial(HRFormer, position_bias=False))("256x192"),
+    "hrformer_small_256x192_rpe_added": lambda: maps(HRFormer)("256x192"),
 }
 # All the maps that are supervised, not the last alone.
-EVERY = {name for name in CASES if name.endswith("train_list")}
+EVERY = {name for name in CASES if name.endswith("train_list") or name.startswith("hourglass")}
+# The same networks at other sizes.
+LONG = {
+    *("hrnet_w32_heatmap_128x96", "hrnet_w32_heatmap_256x192", "hrnet_w32_simdr_256x192"),
+    *("mmpose_hrnet_w32_simple_256x192", "simplebaseline_res50_heatmap_256x192", "simplebaseline_res50_simdr_256x192"),
+    *("simplebaseline_res50_sa_simdr_384x288", "simplebaseline_res50_simdr_upfree_256x192"),
+    *("tokenpose_s_v1_128x128_patch22", "tokenpose_s_v1_256x192", "transpose_r_a4_256x192", "hourglass_4stack_256x192"),
+}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long) if n in LONG else n for n in CASES])
 def test_official_weights_give_official_outputs(name):
     check_parity(name, CASES[name](), every=name in EVERY)

@@ -1,12 +1,11 @@
 """The tables of DARK and of its reproduction study: what was printed, and how their code made it."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
+from paper_tables import node, printed, read, row, settings
 from poserep.geometry import Size
 from poserep.instances import Instance, Truth
 from poserep.metrics.coco import COCO_VALUES
@@ -14,10 +13,8 @@ from poserep.metrics.human4d import Human4DError
 from poserep.metrics.pckh import PCKh
 from poserep.metrics.scorer import Predictions
 from poserep.skeleton import HUMAN4D, MPII
-from poserep.sweeps.table import Row, Table, read_table
 
-REPOSITORY = Path(__file__).parents[1]
-RECIPES = yaml.safe_load((REPOSITORY / "conf" / "recipes" / "papers.yaml").read_text())
+KERNEL = "representation.codec.readouts.dark.kernel"
 # Rows, and distinct runs.
 COUNTS = {
     "dark-table1": (3, 1),
@@ -34,35 +31,22 @@ COUNTS = {
 every_table = pytest.mark.parametrize("name", COUNTS)
 
 
-def sweep(name: str) -> dict[str, Any]:
-    return yaml.safe_load((REPOSITORY / "sweeps" / f"{name}.yaml").read_text())
-
-
-def table(name: str, mode: str = "published") -> Table:
-    return read_table({**sweep(name)["table"], "recipes": RECIPES, "mode": mode})
-
-
-def row(name: str, title: str) -> Row:
-    return next(r for r in table(name).rows if r.name == title)
-
-
-def settings(name: str, title: str, mode: str = "published") -> dict[str, str]:
-    found = table(name, mode).settings(row(name, title))
-    return {key: override.split("=", 1)[1] for key, override in found.items()}
+def settings_of(name: str, title: str, mode: str = "published") -> dict[str, str]:
+    return settings(read(name, mode), row(name, title))
 
 
 @every_table
 @pytest.mark.parametrize("mode", ["published", "controlled"])
 def test_as_many_rows_as_printed_and_no_run_twice(name, mode):
-    found = table(name, mode)
+    found = read(name, mode)
     runs = {tuple(found.settings(r).values()) for r in found.runnable}
     assert (len(found.rows), len(runs)) == COUNTS[name]
-    assert sweep(name)["study"] == name
+    assert node(name)["study"] == name
 
 
 @every_table
 def test_rows_have_every_column_and_either_settings_or_a_source(name):
-    found = table(name)
+    found = read(name)
     for r in found.rows:
         assert tuple(r.values) == found.columns
         assert bool(r.quoted) != bool(r.overrides)
@@ -72,7 +56,7 @@ def test_rows_have_every_column_and_either_settings_or_a_source(name):
 
 @every_table
 def test_rows_are_held_against_others_that_run(name):
-    found = table(name)
+    found = read(name)
     against = {r.name: r.against for r in found.rows if r.against}
     assert against and set(against.values()) <= {r.name for r in found.runnable}
     assert all(mine != other for mine, other in against.items())
@@ -89,47 +73,45 @@ def measured(kind, skeleton) -> set[str]:
 @every_table
 def test_columns_are_what_results_call_them(name):
     known = {"mpii": lambda: measured(PCKh, MPII), "human4d": lambda: measured(Human4DError, HUMAN4D)}
-    assert set(table(name).columns) <= known.get(table(name).data, lambda: set(COCO_VALUES))()
+    assert set(read(name).columns) <= known.get(read(name).data, lambda: set(COCO_VALUES))()
 
 
 CODE = ("PCKh-0.1 (code)", "PCKh-0.5 (code)", "RMSE (code)")
 
 
-@pytest.mark.parametrize(
-    ("name", "title", "values"),
-    [
-        ("dark-table1", "No shifting (argmax)", {"AP": 61.2, "AP50": 88.1, "AR": 68.7}),
-        ("dark-table1", "DARK", {"AP": 68.4, "AP75": 77.4, "AP_L": 74.0}),
-        ("dark-table2", "Without modulation", {"AP": 68.1, "AP75": 77.1, "AR": 74.8}),
-        ("dark-table3", "Unbiased, standard shifting", {"AP": 68.0, "AP_M": 65.4, "AR": 74.5}),
-        ("dark-table3", "Unbiased, DARK", {"AP": 70.7, "AP_L": 76.6, "AR": 76.7}),
-        ("dark-table4", "HRNet-W32 256x192", {"AP": 74.4, "AP_M": 70.8, "AR": 79.8}),
-        ("dark-table4", "HRNet-W32 384x288, DARK", {"AP": 76.6, "AP50": 90.7, "AP_L": 83.9}),
-        ("dark-table5", "Hourglass, 4 stacks", {"AP": 66.2, "AP_L": 71.4}),
-        ("dark-table5", "Hourglass, 8 stacks, DARK", {"AP": 70.8, "AR": 76.6}),
-        ("dark-table5", "SimpleBaseline-R101", {"AP": 58.8, "AP75": 66.1}),
-        ("dark-table5", "SimpleBaseline-R152, DARK", {"AP": 63.1, "AP_M": 61.3}),
-        ("dark-table5", "HRNet-W48, DARK", {"AP": 71.9, "AP50": 89.1, "AP75": 79.6}),
-        ("dark-table6", "DSNT", {"AP": 57.6, "AP50": 83.5, "AR": 71.2}),
-        ("dark-table6", "IPR", {"AP": 68.0, "AP_L": 73.8}),
-        ("dark-table7", "HRNet-W32 128x96, DARK", {"AP": 70.0, "AP50": 90.9, "AR": 75.9}),
-        ("dark-table7", "HRNet-W48 384x288, DARK", {"AP": 76.2, "AP_L": 82.4}),
-        ("dark-table7", "CFN", {"AP": 72.6, "AR": None}),
-        ("dark-table8", "HRNet-W32", {"Wrist@0.5": 86.5, "PCKh@0.5": 90.3, "Head@0.11": 51.1, "PCKh@0.11": 37.7}),
-        ("dark-table8", "HRNet-W32, DARK", {"Elbow@0.5": 91.2, "PCKh@0.5": 90.6, "Ankle@0.11": 35.4}),
-        ("repro-table2", "SH_4S, with quantisation, argmax", dict(zip(CODE, (35.38, 68.14, 4.12), strict=True))),
-        ("repro-table2", "SH_4S, without quantisation, DARK", dict(zip(CODE, (45.17, 71.65, 3.47), strict=True))),
-        (
-            "repro-table2",
-            "HRNet_4S, with quantisation, centre of mass",
-            dict(zip(CODE, (33.95, 68.38, 3.94), strict=True)),
-        ),
-        ("repro-table2", "HRNet_4S, without quantisation, standard", dict(zip(CODE, (40.5, 68.9, 3.79), strict=True))),
-    ],
-)
-def test_values_are_as_printed(name, title, values):
-    found = row(name, title).values
-    assert {metric: found[metric] for metric in values} == values
+VALUES = [
+    ("dark-table1", "No shifting (argmax)", {"AP": 61.2, "AP50": 88.1, "AR": 68.7}),
+    ("dark-table1", "DARK", {"AP": 68.4, "AP75": 77.4, "AP_L": 74.0}),
+    ("dark-table2", "Without modulation", {"AP": 68.1, "AP75": 77.1, "AR": 74.8}),
+    ("dark-table3", "Unbiased, standard shifting", {"AP": 68.0, "AP_M": 65.4, "AR": 74.5}),
+    ("dark-table3", "Unbiased, DARK", {"AP": 70.7, "AP_L": 76.6, "AR": 76.7}),
+    ("dark-table4", "HRNet-W32 256x192", {"AP": 74.4, "AP_M": 70.8, "AR": 79.8}),
+    ("dark-table4", "HRNet-W32 384x288, DARK", {"AP": 76.6, "AP50": 90.7, "AP_L": 83.9}),
+    ("dark-table5", "Hourglass, 4 stacks", {"AP": 66.2, "AP_L": 71.4}),
+    ("dark-table5", "Hourglass, 8 stacks, DARK", {"AP": 70.8, "AR": 76.6}),
+    ("dark-table5", "SimpleBaseline-R101", {"AP": 58.8, "AP75": 66.1}),
+    ("dark-table5", "SimpleBaseline-R152, DARK", {"AP": 63.1, "AP_M": 61.3}),
+    ("dark-table5", "HRNet-W48, DARK", {"AP": 71.9, "AP50": 89.1, "AP75": 79.6}),
+    ("dark-table6", "DSNT", {"AP": 57.6, "AP50": 83.5, "AR": 71.2}),
+    ("dark-table6", "IPR", {"AP": 68.0, "AP_L": 73.8}),
+    ("dark-table7", "HRNet-W32 128x96, DARK", {"AP": 70.0, "AP50": 90.9, "AR": 75.9}),
+    ("dark-table7", "HRNet-W48 384x288, DARK", {"AP": 76.2, "AP_L": 82.4}),
+    ("dark-table7", "CFN", {"AP": 72.6, "AR": None}),
+    ("dark-table8", "HRNet-W32", {"Wrist@0.5": 86.5, "PCKh@0.5": 90.3, "Head@0.11": 51.1, "PCKh@0.11": 37.7}),
+    ("dark-table8", "HRNet-W32, DARK", {"Elbow@0.5": 91.2, "PCKh@0.5": 90.6, "Ankle@0.11": 35.4}),
+    ("repro-table2", "SH_4S, with quantisation, argmax", dict(zip(CODE, (35.38, 68.14, 4.12), strict=True))),
+    ("repro-table2", "SH_4S, without quantisation, DARK", dict(zip(CODE, (45.17, 71.65, 3.47), strict=True))),
+    (
+        "repro-table2",
+        "HRNet_4S, with quantisation, centre of mass",
+        dict(zip(CODE, (33.95, 68.38, 3.94), strict=True)),
+    ),
+    ("repro-table2", "HRNet_4S, without quantisation, standard", dict(zip(CODE, (40.5, 68.9, 3.79), strict=True))),
+]
+
+
+def test_values_are_as_printed():
+    printed(VALUES)
 
 
 def test_the_same_model_has_the_same_values_in_every_table():
@@ -149,10 +131,10 @@ def test_the_same_model_has_the_same_values_in_every_table():
     [
         ("dark-table1", "DARK", {"align": "corner", "augment.upper_prob": "0.6915", "trainer.epochs": "210"}),
         ("dark-table4", "HRNet-W32 384x288, DARK", {"align": "dark", "data.clip": "dark", "trainer.batch": "112"}),
-        ("dark-table5", "Hourglass, 4 stacks, DARK", {"optim.lr": "2.5e-4", "trainer.batch": "8", "dark_kernel": "11",
+        ("dark-table5", "Hourglass, 4 stacks, DARK", {"optim.lr": "2.5e-4", "trainer.batch": "8", KERNEL: "11",
             "data.crop.bgr": "true", "optim.schedule.milestones": "[90,120]", "optim.reference_batch": "8"}),
-        ("dark-table5", "Hourglass, 8 stacks, DARK", {"heatmap_sigma": "2", "trainer.epochs": "140"}),
-        ("dark-table5", "HRNet-W48, DARK", {"dark_kernel": "11", "align": "dark", "augment": "dark"}),
+        ("dark-table5", "Hourglass, 8 stacks, DARK", {"representation.codec.sigma": "2.0", "trainer.epochs": "140"}),
+        ("dark-table5", "HRNet-W48, DARK", {KERNEL: "11", "align": "dark", "augment": "dark"}),
         ("dark-table7", "HRNet-W48 384x288, DARK", {"trainer.batch": "72", "optim.reference_batch": "72"}),
         ("dark-table8", "HRNet-W32", {"augment": "mpii", "representation.codec.flip_shift": "1"}),
         ("repro-table2", "SH_4S, with quantisation, DARK", {"trainer.batch": "24",
@@ -163,20 +145,24 @@ def test_the_same_model_has_the_same_values_in_every_table():
     ],
 )  # fmt: skip
 def test_published_settings(name, title, expected):
-    found = settings(name, title)
+    found = settings_of(name, title)
     assert {key: found[key] for key in expected} == expected
 
 
 @every_table
 def test_the_controlled_mode_has_one_recipe_and_no_quirks(name):
-    found = table(name, "controlled")
-    all_settings = [settings(name, r.name, "controlled") for r in found.runnable]
+    found = read(name, "controlled")
+    all_settings = [settings_of(name, r.name, "controlled") for r in found.runnable]
     same = ("align", "augment", "optim.lr", "optim.schedule.milestones", "trainer.batch", "trainer.epochs", "seed")
     for key in same:
         assert len({s.get(key) for s in all_settings}) == 1, key
     for s in all_settings:
         assert s["align"] == "centre"
-        assert not {"representation.codec.flip_shift", "representation.codec.score", "dark_kernel"} & set(s)
+        assert not {
+            "representation.codec.flip_shift",
+            "representation.codec.score",
+            KERNEL,
+        } & set(s)
         assert s.get("data.crop.bgr") is None and s.get("data.clip", "exact") == "exact"
     # No detections where the data have none.
     assert all(("data.detections" in s) == (found.data not in ("mpii", "human4d")) for s in all_settings)
@@ -184,7 +170,7 @@ def test_the_controlled_mode_has_one_recipe_and_no_quirks(name):
 
 def test_quantisation_is_of_whole_bins_where_recipes_are_ours():
     found = {
-        kind: settings("repro-table2", f"SH_4S, {kind} quantisation, DARK", "controlled")
+        kind: settings_of("repro-table2", f"SH_4S, {kind} quantisation, DARK", "controlled")
         for kind in ("with", "without")
     }
     assert (

@@ -102,21 +102,15 @@ def test_wrong_skeletons_are_told_what_is_wrong(change, message):
     assert "skeleton 'robot'" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
+def test_missing_and_malformed_files_are_refused_by_name(tmp_path):
+    for name, text, message in (
         ("list.yaml", "- nose\n", "must hold one mapping"),
         ("empty.yaml", "", "must hold one mapping"),
         ("cut.json", '{"keypoints": ["no', "cut.json"),
         ("tabs.yaml", "keypoints:\n\t- nose\n", "tabs.yaml"),
-    ],
-)
-def test_malformed_files_are_refused_by_name(tmp_path, name, text, message):
-    (tmp_path / name).write_text(text)
-    with pytest.raises(InputError, match=message):
-        Skeleton.from_file(tmp_path / name)
-
-
-def test_missing_files_are_refused_by_name(tmp_path):
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match=message):
+            Skeleton.from_file(tmp_path / name)
     with pytest.raises(InputError, match=r"none\.yaml does not exist"):
         Skeleton.from_file(tmp_path / "none.yaml")

@@ -35,12 +35,14 @@ class Command(NamedTuple):
 
 
 # A word that is less like a command than this suggests none.
-NEAR = 0.7
+_NEAR = 0.7
 COMMANDS = {
     "train": Command("sweeps.train:main", "train and evaluate a run, or with -m all combinations of listed values"),
-    "evaluate": Command("training.evaluate:main", "evaluate a run again, with other readouts, boxes, scores or data"),
-    "calibrate": Command("training.calibrate:main", "calibrate a run's scores to OKS with a temperature"),
-    "import": Command("training.import_checkpoint:main", "turn a published checkpoint into a run"),
+    "evaluate": Command(
+        "training.command:evaluate_command", "evaluate a run again, with other readouts, boxes, scores or data"
+    ),
+    "calibrate": Command("training.command:calibrate_command", "calibrate a run's scores to OKS with a temperature"),
+    "import": Command("training.command:import_command", "turn a published checkpoint into a run"),
     "sweep run": Command("sweeps.command:run", "run a table of sweeps/, skipping runs that have finished"),
     "sweep status": Command("sweeps.command:status", "show the state of each run of a table"),
     "sweep budget": Command("sweeps.budget:main", "estimate what a table costs to run"),
@@ -129,7 +131,7 @@ def _near(word: str, words: Sequence[str], known: Mapping[str, Command]) -> str:
     groups = {command.split()[0] for command in known if " " in command and known is COMMANDS}
     meant |= {f"{group} {' '.join(words[1:2])}".strip(): group for group in groups} | {group: group for group in groups}
     score, near = max((max(similar(word, part), similar(" ".join(words[:2]), part)), part) for part in meant)
-    if score < NEAR:
+    if score < _NEAR:
         return f"; there are {', '.join(known)}"
     found = meant[near]
     whole = f"{found} {' '.join(words[1:2])}"

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,16 +14,22 @@ from typing import Any, NamedTuple
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from poserep.errors import InputError
 from poserep.overrides import CONF, ERRORS, SWEEPS, explain, hydra_at, understood
 
 # Where targets are now that run directories of version 0.1 name by an earlier place.
-MOVED = {"poserep.schedules.": "poserep.training.schedules.", "poserep.loggers.": "poserep.training.loggers."}
+MOVED = {
+    "poserep.losses.": "poserep.codecs.losses.",
+    "poserep.schedules.": "poserep.training.schedules.",
+    "poserep.loggers.": "poserep.training.loggers.",
+}
 
 
 @dataclass
@@ -37,9 +44,6 @@ class RunSchema:
     trainer: Any = None
     logger: Any = None
     input_size: str = "64x64"  # not `size`, which is the name of the group that sets it
-    heatmap_sigma: float = 1.0
-    simcc_sigma: float = 4.0
-    dark_kernel: int = 3
     study: str = "default"
     seed: int = 0
     align: str = "centre"
@@ -51,6 +55,35 @@ class RunSchema:
 
 
 ConfigStore.instance().store("schema", RunSchema)
+
+
+class BySize(NamedTuple):
+    """Widths that the papers take at an input size: ``${by_size:heatmap_sigma}`` in a representation's file.
+
+    Attributes:
+        heatmap_sigma: Standard deviation of heatmaps of stride 4, in bins.
+        simcc_sigma: Standard deviation of SimCC's labels, in bins.
+        dark_kernel: Width of the blur before DARK's decoding, in bins.
+    """
+
+    heatmap_sigma: float
+    simcc_sigma: float
+    dark_kernel: int
+
+
+# By the longer side, which is one of these in the papers; other inputs take those of the nearest, the larger of two.
+PUBLISHED = {128: BySize(1.0, 4.0, 3), 256: BySize(2.0, 6.0, 11), 384: BySize(3.0, 6.0, 11)}
+# The reproduction study of DARK takes a sigma of 2 % of the diagonal, 7.16 px.
+DEPTH_IMAGES = {"160x320": BySize(1.79, 6.0, 5)}
+
+
+def by_size(input_size: str) -> BySize:
+    """Return the widths for an input size, ``HxW``; what is no size, which codecs refuse, is taken for a small one."""
+    longer = max((int(side) for side in re.findall(r"\d+", input_size)), default=0)
+    return DEPTH_IMAGES.get(input_size) or PUBLISHED[min(PUBLISHED, key=lambda side: (abs(side - longer), -side))]
+
+
+OmegaConf.register_new_resolver("by_size", lambda key, *, _root_: getattr(by_size(_root_.input_size), key))
 
 
 class Composed(NamedTuple):
@@ -108,6 +141,27 @@ def compose(overrides: Sequence[str] = (), name: str = "config", folder: Path | 
     """
     with composing(folder) as composed:
         return composed(overrides, name)
+
+
+def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConfig:
+    """Return a resolved configuration with overrides, each a value or the name of a group's file; ``+`` adds a key.
+
+    Raises:
+        InputError: If an override cannot be parsed or its key does not exist.
+    """
+    cfg = OmegaConf.create(config)
+    OmegaConf.set_struct(cfg, True)
+    try:
+        for override in OverridesParser.create().parse_overrides(list(overrides)):
+            key, value = override.get_key_element().lstrip("+"), override.value()
+            choice = CONF / key / f"{value}.yaml"
+            if "." not in key and choice.is_file():
+                cfg[key] = OmegaConf.load(choice)
+            else:
+                OmegaConf.update(cfg, key, value, force_add=override.is_add())
+    except (OmegaConfBaseException, HydraException) as error:
+        raise InputError(explain(error, overrides)) from error
+    return cfg
 
 
 def run_application(program: str, arguments: Sequence[str], task: Callable[[DictConfig, str, bool], None]) -> None:

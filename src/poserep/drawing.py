@@ -118,7 +118,7 @@ def side_colours(skeleton: Skeleton) -> tuple[list[str], list[str]]:
     return limbs, [side.get(name, MIDDLE) for name in skeleton.names]
 
 
-def show(ax: Axes, image: np.ndarray) -> None:
+def show_crop(ax: Axes, image: np.ndarray) -> None:
     """Show a crop (H, W, 3) without axes."""
     ax.imshow(image, interpolation="lanczos")
     ax.set_xlim(-0.5, image.shape[1] - 0.5)

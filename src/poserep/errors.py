@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 
-NEAR = 0.6
+_NEAR = 0.6
 
 
 class InputError(ValueError):
@@ -31,7 +31,7 @@ def suggestion(asked: str, known: Sequence[str], limit: int = 3) -> str:
         return similar(last, key.split(".")[-1]), similar(asked, key)
 
     scored = sorted(((near(key), key) for key in known), key=lambda pair: (-sum(pair[0]), len(pair[1]), pair[1]))
-    best = [(sum(score), key) for score, key in scored if score[0] >= NEAR]
+    best = [(sum(score), key) for score, key in scored if score[0] >= _NEAR]
     # One that is as good as certain needs no company but of those that are as good.
     if best and best[0][0] > 1.6:
         best = [(score, key) for score, key in best if score > best[0][0] - 0.1]

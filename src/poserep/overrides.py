@@ -25,6 +25,12 @@ SWEEPS = CONF.parent / "sweeps"
 # What composing raises; Hydra 1.3 has no class of its own for a group whose choice is not a word.
 ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 CHOICE_IS_NO_WORD = "Config group override"
+# What keys of version 0.1 are called now.
+REMOVED = {
+    "heatmap_sigma": "representation.codec.sigma",
+    "simcc_sigma": "representation.codec.label.sigma",
+    "dark_kernel": "representation.codec.readouts.dark.kernel",
+}
 
 
 @contextmanager
@@ -139,7 +145,7 @@ def _unknown(asked: str, cause: BaseException | None, given: Sequence[str]) -> s
     misspelt = any(similar(plain, key) > 0.8 for key in known if "." not in key and key not in having)
     if having and "." not in plain and not misspelt:
         return f"{line}; did you mean {having[0]}={value}?"
-    if near := suggestion(plain, known):
+    if near := suggestion(REMOVED.get(plain, plain), known):
         return line + near
     # Of backbon.width the part backbon is what does not exist.
     parts = plain.split(".")
@@ -175,6 +181,8 @@ def _missing(error: MissingConfigException) -> str:
 
 
 def _no_choice(group: str, choice: str, options: Sequence[str]) -> str:
+    if group == "size" and re.fullmatch(r"\d+x\d+", choice):
+        return f"size={choice} has no file in conf/size; write input_size={choice}"
     return f"no {group} {choice!r}{suggestion(choice, options, 1) or ';'} there are {', '.join(options) or 'none'}"
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from poserep.data.augment import Augment, View
+from poserep.data.augment import Augment, CropRegion
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.skeleton import COCO
@@ -28,20 +28,28 @@ def test_without_jitter_nothing_is_drawn():
     assert rng.random() == np.random.default_rng(0).random()
 
 
+XY = np.stack([np.linspace(10, 50, 17), np.linspace(10, 90, 17)], 1).astype(np.float32)
+VIEW = CropRegion(np.array([30.0, 50.0]), np.array([64.0, 96.0]))
+
+
+def halved(seed: int = 0, labelled: int = 17, **options) -> CropRegion:
+    augment, weight = Augment(half_body=1.0, **options), (np.arange(17) < labelled).astype(np.float32)
+    return augment.region(np.random.default_rng(seed), VIEW, XY, weight, COCO.upper_mask(), Size(96, 64))
+
+
+def test_half_body_looks_at_one_half_of_those_who_have_enough_joints():
+    centres = {round(float(halved(seed).centre[1]), 3) for seed in range(20)}
+    assert centres == {round(float(XY[:11, 1].mean()), 3), round(float(XY[11:, 1].mean()), 3)}
+    assert halved(labelled=8).centre is VIEW.centre
+
+
 def test_half_body_may_count_pixels():
-    xy = np.stack([np.linspace(10, 50, 17), np.linspace(10, 90, 17)], 1).astype(np.float32)
-    view = View(np.array([30.0, 50.0]), np.array([64.0, 96.0]))
-    extents = [
-        Augment(half_body=1.0, upper_prob=1.0, half_body_px=px)
-        .view(np.random.default_rng(0), view, xy, np.ones(17), COCO.upper_mask(), Size(96, 64))
-        .extent
-        for px in (0.0, 1.0)
-    ]
+    extents = [halved(upper_prob=1.0, half_body_px=px).extent for px in (0.0, 1.0)]
     # The upper body spans 50 px downwards, which decide; 1.5 is the official padding of halves.
     assert extents[1][1] - extents[0][1] == pytest.approx(1.5)
 
 
-@pytest.mark.parametrize("wrong", [{"jitter_prob": 1.5}, {"jitter": -0.1}, {"upper_prob": -1}, {"scale": 1.0}])
-def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(InputError, match=next(iter(wrong)).split("_")[0]):
-        Augment(**wrong)
+def test_impossible_settings_are_refused():
+    for wrong in {"jitter_prob": 1.5}, {"jitter": -0.1}, {"upper_prob": -1}, {"scale": 1.0}:
+        with pytest.raises(InputError, match=next(iter(wrong)).split("_")[0]):
+            Augment(**wrong)

@@ -13,7 +13,6 @@ from poserep.data.augment import Augment
 from poserep.data.cache import BAND, UNIT, ImageCache
 from poserep.data.datamodule import PoseDataModule
 from poserep.data.dataset import PoseDataset
-from poserep.data.synthetic import generate
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Size
 from poserep.skeleton import COCO
@@ -23,9 +22,9 @@ STRONG = Augment(scale=0.35, rotation=45, flip=0.5, half_body=0.5, half_body_min
 
 
 @pytest.fixture(scope="module")
-def instances(tmp_path_factory):
-    folder = generate(tmp_path_factory.mktemp("people"), "easy", train=6, val=1, workers=1)
-    return load_coco(folder / "annotations/train.json", folder / "images/train", COCO)
+def instances(synthetic):
+    folder = next(synthetic.glob("easy-*"))
+    return load_coco(folder / "annotations/train.json", folder / "images/train", COCO)[:6]
 
 
 def dataset(instances, **options):
@@ -49,13 +48,14 @@ def no_decoding(*_):
     raise AssertionError("decoded what the cache holds")
 
 
-@pytest.mark.parametrize("align", ALIGNMENTS)
-def test_pixels_are_the_same_on_and_off(instances, tmp_path, align, monkeypatch):
-    expected = images(dataset(instances, align=align))
-    data = dataset(instances, align=align, cache=ImageCache(tmp_path, 1))
-    assert_same(images(data), expected)
-    monkeypatch.setattr(cache, "decode_image", no_decoding)
-    assert_same(images(data), expected)
+def test_pixels_are_the_same_on_and_off(instances, tmp_path, monkeypatch):
+    for align in ALIGNMENTS:
+        expected = images(dataset(instances, align=align))
+        data = dataset(instances, align=align, cache=ImageCache(tmp_path, 1))
+        assert_same(images(data), expected)
+        with monkeypatch.context() as patched:
+            patched.setattr(cache, "decode_image", no_decoding)
+            assert_same(images(data), expected)
     other = PoseDataset(instances, COCO, Size(48, 32), padding=2.0, cache=ImageCache(tmp_path, 1))
     assert len(images(other)) == 18, "other sizes and paddings share the entries"
 
@@ -101,34 +101,33 @@ def test_racing_for_the_last_room_keeps_the_bound(tmp_path):
     assert sum(won) == 2
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: b"",
-        lambda data: data[:20],
-        lambda data: data[:-1],
-        lambda data: data + b"\0",
-        lambda data: bytes(len(data)),
-        lambda data: data[:28] + b"\xff\xff\xff\xff" + data[32:],
-        lambda data: data[:-5000] + bytes([data[-5000] ^ 1]) + data[-4999:],
-        lambda data: data[:40] + b"\x07" + data[41:],
-    ],
-    ids=["empty", "head", "short", "long", "zeros", "width", "bit", "sum"],
-)
-def test_damaged_entries_are_found_and_replaced(instances, tmp_path, damage, monkeypatch):
+DAMAGE = {
+    "empty": lambda data: b"",
+    "head": lambda data: data[:20],
+    "short": lambda data: data[:-1],
+    "long": lambda data: data + b"\0",
+    "zeros": lambda data: bytes(len(data)),
+    "width": lambda data: data[:28] + b"\xff\xff\xff\xff" + data[32:],
+    "bit": lambda data: data[:-5000] + bytes([data[-5000] ^ 1]) + data[-4999:],
+    "sum": lambda data: data[:40] + b"\x07" + data[41:],
+}
+
+
+def test_damaged_entries_are_found_and_replaced(instances, tmp_path, monkeypatch):
     expected = images(dataset(instances))
     data = dataset(instances, cache=ImageCache(tmp_path, 1))
     images(data, 1)
     whole = {path: path.read_bytes() for path in entries(tmp_path)}
     used = data.cache.used()
-    for path, content in whole.items():
-        path.write_bytes(damage(content))
-    assert_same(images(data), expected)
-    # A flaw in rows that no crop has shown so far stays until one does.
-    for i in instances:
-        data.cache.rows(i.image, 0, 10**6)
-    assert {path: path.read_bytes() for path in entries(tmp_path)} == whole
-    assert data.cache.used() == used
+    for name, damage in DAMAGE.items():
+        for path, content in whole.items():
+            path.write_bytes(damage(content))
+        assert_same(images(data), expected)
+        # A flaw in rows that no crop has shown so far stays until one does.
+        for i in instances:
+            data.cache.rows(i.image, 0, 10**6)
+        assert {path: path.read_bytes() for path in entries(tmp_path)} == whole, name
+        assert data.cache.used() == used
     monkeypatch.setattr(cache, "decode_image", no_decoding)
     assert_same(images(data), expected)
 
@@ -173,7 +172,7 @@ def test_a_full_disk_stops_adding_and_nothing_else(instances, tmp_path, monkeypa
 
 
 def test_what_cannot_work_is_refused(instances, tmp_path):
-    with pytest.raises(InputError, match="cache of 0 GB: give a positive bound"):
+    with pytest.raises(InputError, match="cache of 0 GB: give a positive limit"):
         ImageCache(tmp_path, 0)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file/cache cannot be made"):

@@ -65,8 +65,8 @@ DEFECTS = [
     (lambda d: person(d)["keypoints"].__setitem__(2, 3), person_rules.VISIBILITY, "nose 3"),
     (lambda d: person(d).update(num_keypoints=3), person_rules.NUM_KEYPOINTS, "3, labelled are 16"),
     (lambda d: d["categories"][0]["keypoints"].reverse(), rules.OTHER_KEYPOINTS, "set data.skeleton"),
-    (lambda d: d.pop("annotations"), rules.REFUSED, "lists no annotations"),
-    (lambda d: d.pop("images"), rules.REFUSED, "is it COCO format"),
+    (lambda d: d.pop("annotations"), rules.REFUSED_SPLIT, "lists no annotations"),
+    (lambda d: d.pop("images"), rules.REFUSED_SPLIT, "is it COCO format"),
 ]
 DETECTION_DEFECTS = [
     (lambda d: d[0].pop("score"), record_rules.DETECTION, ""),
@@ -195,8 +195,8 @@ def test_a_skeleton_that_cannot_be_used(cfgs, tmp_path, change):
     cfg = cfgs["coco"].copy()
     cfg.data.skeleton = str(tmp_path / "skeleton.json")
     findings = broken(cfg)
-    assert list(findings) == [rules.SKELETON]
-    assert ("no involution" if "pairs" in change else "no `sigmas`") in findings[rules.SKELETON][0].value
+    assert list(findings) == [rules.UNUSABLE_SKELETON]
+    assert ("no involution" if "pairs" in change else "no `sigmas`") in findings[rules.UNUSABLE_SKELETON][0].value
 
 
 def test_heads_missing_where_pckh_needs_them(copy, edit):
@@ -213,7 +213,7 @@ def test_persons_of_other_formats_are_held_against_their_images(copy, edit):
     edit(path, lambda d: d[2]["joints"].__setitem__(9, [5000.0, 20.0]))
     assert [(r, f[0].where.split(" on ")[0]) for r, f in broken(cfg).items()] == [(person_rules.OUTSIDE, "person 2")]
     edit(path, lambda d: d[1].update(scale=0))
-    assert set(broken(cfg)) == {person_rules.OUTSIDE, rules.REFUSED}
+    assert set(broken(cfg)) == {person_rules.OUTSIDE, rules.REFUSED_SPLIT}
 
 
 def test_sound_sets_break_no_rule(cfgs):

@@ -9,7 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from poserep.data.synthetic import generate
-from poserep.data.synthetic.annotate import View
+from poserep.data.synthetic.annotate import CameraView
 from poserep.data.synthetic.body import dressed
 from poserep.data.synthetic.camera import PinholeCamera, look_at
 from poserep.data.synthetic.clothes import sample_look
@@ -140,7 +140,7 @@ def _label(yaw: float, screen: float | None = None):
         surfaces.append(Surface(middle, middle, np.eye(3), 0.0, 0.0, 0, half=(2.0, 0.4)))
     view = look_at(np.array([0.0, 1.1, 4.0]), np.array([0.0, 0.9, 0.0]), 0.0)
     camera = PinholeCamera(*view, 380.0, 100.0, 100.0, 200, 200)
-    return View([figure], cast(surfaces, camera, 2)).people()[0].keypoints
+    return CameraView([figure], cast(surfaces, camera, 2)).people()[0].keypoints
 
 
 def test_left_is_the_persons_own_left():

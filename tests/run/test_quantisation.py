@@ -4,26 +4,25 @@ import csv
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from poserep.cli import ended
 from poserep.codecs import Heatmap, SimCC
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Crop, Size
 from poserep.overrides import CONF
 from poserep.skeleton import COCO, Skeleton
-from poserep.studies.quantisation import cell
-from poserep.studies.quantisation.__main__ import jobs, study
-from poserep.studies.quantisation.cell import ceiling
-from poserep.studies.quantisation.figures import spread
-from poserep.studies.quantisation.measure import Condition, bound, decode, disturb, errors
-from poserep.studies.quantisation.poses import read_poses
-from poserep.studies.quantisation.table import NUMBERS, Entry, label, lines, read_csv, write_csv
+from poserep.studies.quantisation_error import __main__ as command
+from poserep.studies.quantisation_error import cell
+from poserep.studies.quantisation_error.cell import best_ap, bound_px, errors_of
+from poserep.studies.quantisation_error.disturbance import Condition, decode_poses, disturb
+from poserep.studies.quantisation_error.figures import spaced
+from poserep.studies.quantisation_error.poses import read_poses
+from poserep.studies.quantisation_error.table import NUMBERS, Entry, lines_of, read_lines, row_label, write_lines
 
 SWEEPS = CONF.parent / "sweeps"
 SIZE = Size(64, 64)
@@ -50,7 +49,7 @@ def measure(synthetic, tmp_path):
     def go(*overrides: str) -> tuple[int, list[dict[str, str]]]:
         data = ["data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}"]
         data = [] if any(o.startswith("data=") for o in overrides) else data
-        failed = study(SWEEPS, "quantisation", [*data, f"runs={tmp_path}/runs", *overrides])
+        failed = command.run_study(SWEEPS, "quantisation", [*data, f"runs={tmp_path}/runs", *overrides])
         with (tmp_path / "runs/quantisation/table.csv").open() as file:
             return failed, list(csv.DictReader(file))
 
@@ -78,7 +77,7 @@ def spoil(file: Path, **changes) -> None:
 
 
 def test_every_row_stays_within_the_bound_of_its_bins(measure):
-    failed, lines = measure("size=64x64,128x96")
+    failed, lines = measure("table.cross=[]", "input_size=64x48")
     assert not failed and {line["align"] for line in lines} == set(ALIGNMENTS)
     for line in lines:
         # Means over maps that the crop cuts, and steps to a second maximum, may leave the bin.
@@ -96,9 +95,9 @@ def test_every_row_stays_within_the_bound_of_its_bins(measure):
 )
 def test_errors_equal_those_computed_by_hand(quantise, signed):
     codec = Heatmap("64x48", stride=4, sigma=1, quantise=quantise)
-    (found,) = decode(codec, FOUR, torch.ones(4, 1), PERFECT, torch.tensor([0])).values()
+    (found,) = decode_poses(codec, FOUR, torch.ones(4, 1), PERFECT, torch.tensor([0])).values()
     assert (found.points.xy - FOUR)[:, 0, 0].tolist() == pytest.approx(signed)
-    told = errors(found, FOUR, STAY, FOUR)
+    told = errors_of(found, FOUR, STAY, FOUR)
     # y = 20 is bin 4.625 and comes back as 5, 4 or 5, that is 1.5 px below, 2.5 px above, 1.5 px below.
     dy = {"round": 1.5, "floor": -2.5, "ceil": 1.5}[quantise]
     assert told["bias_x_px"] == pytest.approx(np.mean(signed)) and told["bias_y_px"] == pytest.approx(dy)
@@ -108,11 +107,11 @@ def test_errors_equal_those_computed_by_hand(quantise, signed):
 
 
 def test_bounds_are_those_of_the_papers():
-    assert bound(Heatmap("256x192", stride=4)) == 2
-    assert bound(Heatmap("256x192", stride=4, quantise="floor")) == 4
-    assert bound(SimCC("256x192", k=2)) == 0.25
+    assert bound_px(Heatmap("256x192", stride=4)) == 2
+    assert bound_px(Heatmap("256x192", stride=4, quantise="floor")) == 4
+    assert bound_px(SimCC("256x192", k=2)) == 0.25
     # Bins of the corner alignment stop 3.5 px short of the last pixel's end.
-    assert bound(Heatmap("256x192", stride=4, align="corner")) == 3.5
+    assert bound_px(Heatmap("256x192", stride=4, align="corner")) == 3.5
 
 
 def test_a_second_peak_is_that_of_the_mirror_image_joint():
@@ -124,7 +123,7 @@ def test_a_second_peak_is_that_of_the_mirror_image_joint():
     assert torch.allclose(changed[0, 0], target[0, 0] + 0.8 * target[0, 1])
     assert torch.allclose(changed[0, 1], target[0, 1] + 0.8 * target[0, 0])
     assert torch.equal(changed[0, 2], target[0, 2])
-    (found,) = decode(codec, xy, torch.tensor([[1.0, 0, 1]]), Condition("second", second=0.8), perm).values()
+    (found,) = decode_poses(codec, xy, torch.tensor([[1.0, 0, 1]]), Condition("second", second=0.8), perm).values()
     # Neither a joint without mirror image nor one whose mirror image is unlabelled has a second peak.
     assert not found.counted.any() and found.usable.tolist() == [[True, False, True]]
 
@@ -148,9 +147,9 @@ def test_scores_rank_and_do_nothing_else(annotations, tmp_path):
     poses = read_poses(annotations, COCO, "annotation", False, tmp_path)
     codec = SimCC("64x64", k=4)
     crop = poses.crops(SIZE, "centre")
-    (found,) = decode(codec, crop.to_input(poses.xy), poses.weight, PERFECT, COCO.flip_perm()).values()
+    (found,) = decode_poses(codec, crop.to_input(poses.xy), poses.weight, PERFECT, COCO.flip_perm()).values()
     for scores in (1.0, 0.5):
-        assert ceiling(poses, crop, SIZE, codec, found, scores) == pytest.approx(100)
+        assert best_ap(poses, crop, SIZE, codec, found, scores) == pytest.approx(100)
 
 
 def test_finished_cells_are_found_again(measure, monkeypatch, tmp_path, annotations):
@@ -158,10 +157,10 @@ def test_finished_cells_are_found_again(measure, monkeypatch, tmp_path, annotati
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     shutil.move(annotations, elsewhere / "moved.json")
-    monkeypatch.setattr(cell, "decode", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(cell, "decode_poses", lambda *_: pytest.fail("measured again"))
     assert measure(*of(elsewhere / "moved.json"), "representation=simcc_onehot") == first
     with pytest.raises(pytest.fail.Exception, match="measured again"):
-        cell.measure(SimCC("64x64"), read_poses(elsewhere / "moved.json", COCO, "annotation", False, tmp_path),
+        cell.measure_cell(SimCC("64x64"), read_poses(elsewhere / "moved.json", COCO, "annotation", False, tmp_path),
                      SIZE, [PERFECT], 0)  # fmt: skip
     monkeypatch.undo()
     before = set((tmp_path / "runs/quantisation").glob("*/result.json"))
@@ -191,9 +190,9 @@ def test_conditions_without_a_density_are_left_out(measure, capsys):
 def test_bad_annotations_are_refused(measure, annotations, capsys, changes, message):
     spoil(annotations, **changes)
     with pytest.raises(InputError, match="nothing could be measured"):
-        measure(*of(annotations), "representation=simcc")
+        measure(*of(annotations), "representation=simcc_onehot,regression")
     told = capsys.readouterr().err
-    assert str(annotations) in told and "and 10 more" in told
+    assert str(annotations) in told and "and 1 more" in told
     assert re.search(message, told)
 
 
@@ -227,9 +226,9 @@ def test_the_command_line_crosses_and_chooses_rows():
 
     with initialize_config_dir(str(SWEEPS), version_base="1.3"):
         table = compose("quantisation", [f"hydra.searchpath=[file://{CONF}]"]).table
-    everything = jobs(table, [])
+    everything = command.jobs(table, [])
     assert len(everything) == 5 * len(table.rows) and len({tuple(job) for job in everything}) == len(everything)
-    chosen = jobs(table, ["representation=sr,srpose", "size=64x64,96x96", "align=centre"])
+    chosen = command.jobs(table, ["representation=sr,srpose", "size=64x64,96x96", "align=centre"])
     assert [o for job in chosen for o in job if o.startswith("representation=")] == ["representation=sr"] * 4 + [
         "representation=srpose"
     ] * 2
@@ -237,23 +236,23 @@ def test_the_command_line_crosses_and_chooses_rows():
 
 
 def test_labels_tell_what_a_row_changes():
-    assert label("SimCC", ["size=64x64", "representation.codec.label.sigma=2", "++representation.codec.k=3"]) == (
+    assert row_label("SimCC", ["size=64x64", "representation.codec.label.sigma=2", "++representation.codec.k=3"]) == (
         "SimCC, sigma=2, k=3"
     )
-    assert label("Heatmap", ["representation.codec.readouts=${table.readouts}"]) == "Heatmap"
+    assert row_label("Heatmap", ["representation.codec.readouts=${table.readouts}"]) == "Heatmap"
 
 
 def test_tables_are_read_back_as_they_were_written(annotations, tmp_path):
     conditions = "+table.conditions={rough: {noise: 0.3}}"
     rows = ["representation=heatmap", "align=centre,edge", "size=64x64", conditions]
-    assert study(SWEEPS, "quantisation", [*of(annotations), f"runs={tmp_path}/runs", *rows]) == 0
+    assert command.run_study(SWEEPS, "quantisation", [*of(annotations), f"runs={tmp_path}/runs", *rows]) == 0
     entries = [
         Entry("Heatmap", f"Heatmap, cell={i}", json.loads(path.read_text()))
         for i, path in enumerate(sorted((tmp_path / "runs/quantisation").glob("*/result.json")))
     ]
-    written = lines(entries)
-    write_csv(tmp_path / "table.csv", written)
-    found = read_csv(tmp_path / "table.csv")
+    written = lines_of(entries)
+    write_lines(tmp_path / "table.csv", written)
+    found = read_lines(tmp_path / "table.csv")
     assert len(found) == len(written) and {row["condition"] for row in found} == {"clean", "ranked", "rough"}
     for row, was in zip(found, written, strict=True):
         assert {"real", *row} == {key for key, value in was.items() if value is not None}
@@ -262,42 +261,34 @@ def test_tables_are_read_back_as_they_were_written(annotations, tmp_path):
 
 
 def test_committed_numbers_are_read_and_others_refused(tmp_path):
-    found = read_csv(CONF.parent / "results/quantisation.csv")
+    found = read_lines(CONF.parent / "results/quantisation.csv")
     assert {row["condition"] for row in found if row["disturbed"]} == {"noise 0.1", "noise 0.3", "second peak"}
     assert {"Heatmap", "Heatmap, unbiased", "SimCC Gaussian", "SR head"} <= {row["title"] for row in found}
     (tmp_path / "other.csv").write_text("representation,size\nHeatmap,64x64\n")
     with pytest.raises(InputError, match=r"other\.csv is no table of the quantisation study: it has no column align, "):
-        read_csv(tmp_path / "other.csv")
+        read_lines(tmp_path / "other.csv")
 
 
 def test_labels_of_figures_keep_their_distance_and_order():
     wanted = np.array([1.0, 0.0, 1.01, 1.02, 5.0])
-    found = spread(wanted, 0.3)
+    found = spaced(wanted, 0.3)
     assert (np.argsort(found) == np.argsort(wanted)).all() and np.diff(np.sort(found)).min() >= 0.3 - 1e-9
     assert found[[1, 4]].tolist() == pytest.approx([0, 5])
 
 
-def test_command_line(synthetic, tmp_path):
+def test_command_line(synthetic, tmp_path, monkeypatch, capsys):
     rows = "table.rows=[{overrides: ['representation=heatmap']}, {overrides: ['representation=simcc']}]"
-    overrides = ["data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}", f"runs={tmp_path}"]
-    command = [
-        sys.executable,
-        "-m",
-        "poserep.studies.quantisation",
-        "--config-dir",
-        "sweeps",
-        "--config-name",
-        "quantisation",
-    ]
-    command += [rows, "size=256x192", *overrides]
-    done = subprocess.run(command, cwd=CONF.parent, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "Disturbed outputs at 256x192" in done.stdout and "drawn people" in done.stdout
+    words = [rows, "size=256x192", "data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}"]
+    words += [f"runs={tmp_path}"]
+    monkeypatch.setattr("sys.argv", ["quantisation_error", "--config-dir", str(SWEEPS), *words])
+    assert ended(command.main) == 0
+    printed = capsys.readouterr().out
+    assert "Disturbed outputs at 256x192" in printed and "drawn people" in printed
     folder = tmp_path / "quantisation"
     figures = {f"{name}.{kind}" for name in ("error", "ap", "robustness") for kind in ("svg", "png")}
     assert {p.name for p in folder.iterdir() if p.is_file()} == {"table.csv", *figures}
-    again = subprocess.run([*command, "table.area=none"], cwd=CONF.parent, capture_output=True, text=True)
-    assert again.returncode == 2 and "error: nothing could be measured" in again.stderr
+    monkeypatch.setattr("sys.argv", ["quantisation_error", "--config-dir", str(SWEEPS), *words, "table.area=none"])
+    assert ended(command.main) == 2 and "error: nothing could be measured" in capsys.readouterr().err
 
 
 @pytest.mark.real
@@ -325,5 +316,5 @@ def test_crowdpose_takes_areas_of_boxes(real_data, tmp_path):
     poses = read_poses(file, CROWDPOSE, "box", False, tmp_path)
     codec = SimCC("64x64", k=4)
     crop = poses.crops(SIZE, "centre")
-    (found,) = decode(codec, crop.to_input(poses.xy), poses.weight, PERFECT, CROWDPOSE.flip_perm()).values()
-    assert ceiling(poses, crop, SIZE, codec, found) > 99
+    (found,) = decode_poses(codec, crop.to_input(poses.xy), poses.weight, PERFECT, CROWDPOSE.flip_perm()).values()
+    assert best_ap(poses, crop, SIZE, codec, found) > 99

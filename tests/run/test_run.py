@@ -1,36 +1,37 @@
-"""A run from the command line to the page, and its repetition."""
+"""A run from the command line to the page, its repetition, and what changes none of its numbers."""
 
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from poserep.report.collect import collect, report
 
+from poserep import cli
 from poserep.metrics.protocol import Protocol
+from poserep.report.comparison import comparison_rows
+from poserep.report.study import write_report
 from poserep.runs.create import prepare
 from poserep.runs.rundir import RunDir
+from poserep.training.evaluate import configure as reconfigure
+from poserep.training.evaluate import reevaluate
 from poserep.training.fit import fit
 from poserep.training.module import PoseModule
-
-
-def command(*arguments: object, cwd=None) -> subprocess.CompletedProcess:
-    program = [sys.executable, "-m", "poserep", *map(str, arguments)]
-    return subprocess.run(program, capture_output=True, text=True, cwd=cwd)
 
 
 def weights(run_dir):
     return torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
-def test_train_evaluate_report(synthetic, tmp_path):
+def test_train_evaluate_report(synthetic, tmp_path, monkeypatch, capsys):
+    def poserep(*words):
+        assert cli.main([str(word) for word in words]) == 0
+        return capsys.readouterr().out
+
+    monkeypatch.chdir(tmp_path)
     tiny = ["trainer=smoke", "data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}", "study=table"]
-    done = command("train", *tiny, "representation=simcc", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "batch 4 on 1 cpu" in done.stdout and "GMACs" in done.stdout and "img/s" in done.stdout
+    out = poserep("train", *tiny, "representation=simcc")
+    assert "batch 4 on 1 cpu" in out and "GMACs" in out and "img/s" in out
     (run_dir,) = (tmp_path / "runs" / "table").iterdir()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["runs"], "a run leaves nothing but its directory"
     assert {"config.yaml", "status.json", "metrics.jsonl", "checkpoints", "predictions.npz", "result.json"} <= {
@@ -40,47 +41,34 @@ def test_train_evaluate_report(synthetic, tmp_path):
     assert run_dir.name.endswith(result["id"]) and run_dir.name.startswith("simcc-resnet18_s8-synthetic-easy-64x64-s0")
     protocol = result["protocol"]
     assert protocol["gt"]["argmax"]["boxes"] == "gt" and protocol["det"]["argmax"]["hashes"].keys() >= {"detections"}
+    assert "finished before" in poserep("train", *tiny, "representation=simcc")
 
-    again = command("train", *tiny, "representation=simcc", cwd=tmp_path)
-    assert "finished before" in again.stdout
-
-    read = command("evaluate", run_dir, "checkpoint=best", "boxes=[gt]", "flip_test=false")
-    assert read.returncode == 0, read.stderr
-    row = next(line for line in read.stdout.splitlines() if line.startswith("│ gt"))
+    out = poserep("evaluate", run_dir, "checkpoint=best", "boxes=[gt]", "flip_test=false")
+    row = next(line for line in out.splitlines() if line.startswith("│ gt"))
     ece, aurc = (float(cell) for cell in row.split("│")[-3:-1])
     assert 0 <= ece <= 1 and 0 <= aurc <= 1
     (path,) = run_dir.glob("evaluation-*.json")
     evaluation = json.loads(path.read_text())
     assert list(evaluation["metrics"]) == ["gt"] and evaluation["protocol"]["gt"]["argmax"]["flip_test"] is False
 
-    shown = command("report", "table", cwd=tmp_path)
-    assert shown.returncode == 0, shown.stderr
-    assert "SimCC Gaussian" in shown.stdout and "AP_gt" in shown.stdout and "not photographs" in shown.stdout
+    out = poserep("report", "table")
+    assert "SimCC Gaussian" in out and "AP_gt" in out and "not photographs" in out
     page = (tmp_path / "runs" / "table" / "report.html").read_text()
     assert page.count("<img") == 8 and 'src="http' not in page and "SimCC Gaussian" in page
 
 
-def test_evaluation_reads_what_training_reported(run):
-    run_dir, result = run("representation=heatmap")
-    done = command("evaluate", run_dir)
-    assert done.returncode == 0, done.stderr
-    (path,) = run_dir.glob("evaluation-*.json")
-    assert json.loads(path.read_text())["metrics"] == result["metrics"]
-
-
-def test_trained_checkpoint_is_read_with_a_new_readout(run):
-    run_dir, result = run("representation=heatmap", "boxes=[gt]")
+def test_a_checkpoint_is_evaluated_as_in_training_and_with_a_new_readout(trained):
+    run_dir, result = trained("representation=heatmap")
+    assert reevaluate(run_dir, reconfigure(run_dir, []))["metrics"] == result["metrics"]
     readout = "+representation.codec.readouts.wide={_target_:poserep.codecs.DARK,kernel:7}"
-    done = command("evaluate", run_dir, readout, "readouts=[wide,argmax]")
-    assert done.returncode == 0, done.stderr
-    (path,) = run_dir.glob("evaluation-*.json")
-    found = json.loads(path.read_text())["metrics"]["gt"]
-    assert list(found) == ["wide", "argmax"] and found["argmax"] == result["metrics"]["gt"]["argmax"]
+    again = reevaluate(run_dir, reconfigure(run_dir, [readout, "readouts=[wide,argmax]"]))
+    for boxes in ("gt", "det"):
+        assert list(again["metrics"][boxes]) == ["wide", "argmax"]
+        assert again["metrics"][boxes]["argmax"] == result["metrics"][boxes]["argmax"]
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_resumed_run_equals_uninterrupted(configure, monkeypatch, tmp_path, workers):
-    overrides = [f"trainer.workers={workers}", "trainer.epochs=3", "augment=hrnet", "boxes=[gt]", "optim.lr=1e-2"]
+def test_resumed_run_equals_uninterrupted(configure, monkeypatch, tmp_path):
+    overrides = ["trainer.workers=1", "trainer.epochs=3", "augment=hrnet", "boxes=[gt]", "optim.lr=1e-2"]
     whole = prepare(configure(*overrides), "whole")
     fit(whole)
 
@@ -96,15 +84,14 @@ def test_resumed_run_equals_uninterrupted(configure, monkeypatch, tmp_path, work
         patch.setattr(PoseModule, "on_train_epoch_start", fail_in_second_epoch)
         with pytest.raises(RuntimeError, match="power cut"):
             fit(broken)
-    status = json.loads((broken / "status.json").read_text())
-    assert status["state"] == "failed" and "power cut" in status["error"]
-    assert not (broken / "result.json").exists()
+    status = broken.status()
+    assert status["state"] == "failed" and "power cut" in status["error"] and not broken.finished
     torch.manual_seed(123)
     fit(broken)
     for (name, a), b in zip(weights(whole).items(), weights(broken).values(), strict=True):
         assert torch.equal(a, b), name
     # The fourth line is the evaluation after training.
-    assert [row["epoch"] for row in RunDir(broken).curve()] == [0, 1, 2, 3]
+    assert [row["epoch"] for row in broken.curve()] == [0, 1, 2, 3]
 
 
 def test_number_of_workers_changes_nothing(run):
@@ -114,23 +101,19 @@ def test_number_of_workers_changes_nothing(run):
     assert all(torch.equal(x, y) for x, y in zip(weights(a).values(), weights(b).values(), strict=True))
 
 
-def test_curves_have_the_same_keys_for_every_representation(run):
-    keys = []
-    for representation in ("heatmap", "simcc", "sr"):
-        run_dir, _ = run(f"representation={representation}")
-        keys.append({k for row in RunDir(run_dir).curve() for k in row if k.count("/") == 1})
-    assert keys[0] == keys[1] == keys[2]
-    assert {"train/loss", "val/AP_gt", "speed/img_s", "speed/data_wait"} <= keys[0]
+def test_curves_have_the_same_keys_for_every_representation(trained_once):
+    runs = [trained_once(f"representation={name}") for name in ("heatmap", "simcc", "sr")]
+    first, *others = [{k for row in RunDir(r).curve() for k in row if k.count("/") == 1} for r in runs]
+    assert all(keys == first for keys in others)
+    assert {"train/loss", "val/AP_gt", "speed/img_s", "speed/data_wait"} <= first
 
 
 def test_precision_of_training_does_not_touch_evaluation(run):
     run_dir, _ = run("representation=simcc", "trainer.precision=bf16-mixed", "boxes=[gt]")
-    done = command("evaluate", run_dir, "trainer.precision=32-true")
-    assert done.returncode == 0, done.stderr
-    (path,) = run_dir.glob("evaluation-*.npz")
-    with np.load(path) as single, np.load(run_dir / "predictions.npz") as mixed:
-        np.testing.assert_array_equal(single["gt/argmax/xy"], mixed["gt/argmax/xy"])
-        np.testing.assert_array_equal(single["gt/argmax/score"], mixed["gt/argmax/score"])
+    result = reevaluate(run_dir, reconfigure(run_dir, ["trainer.precision=32-true"]))
+    single, mixed = RunDir(run_dir).predictions(result["id"]), RunDir(run_dir).predictions()
+    for key in ("gt/argmax/xy", "gt/argmax/score"):
+        np.testing.assert_array_equal(single[key], mixed[key])
 
 
 def test_another_data_set_is_another_run(configure, synthetic, tmp_path):
@@ -165,7 +148,7 @@ def test_report_joins_seeds_and_nothing_else():
             "protocol": {"gt": {"argmax": protocol.record()}},
         }
 
-    rows = collect([result(0, 1, 20), result(1, 1, 30), result(0, 2, 60), result(0, 2, 70, "y")])
+    rows = comparison_rows([result(0, 1, 20), result(1, 1, 30), result(0, 2, 60), result(0, 2, 70, "y")])
     found = [(r.setting, r.cell("gt", "AP"), r.seeds) for r in rows]
     assert found == [
         ("representation.codec.k=1", "25.0 ± 7.1", 2),
@@ -174,35 +157,16 @@ def test_report_joins_seeds_and_nothing_else():
     ]
 
 
-def test_rows_without_published_settings_are_marked(run):
-    run_dir, _ = run("representation=rle", "boxes=[gt]")
-    report(run_dir.parent)
+def test_rows_without_published_settings_are_marked(trained):
+    run_dir, _ = trained("representation=rle", "boxes=[gt]")
+    write_report(run_dir.parent)
     page, table = ((run_dir.parent / name).read_text() for name in ("report.html", "table.csv"))
     assert "RLE †" in page and "† RLE: settings not published" in page and "RLE †" in table
 
 
-def test_failed_row_does_not_stop_a_sweep(synthetic, tmp_path):
-    (tmp_path / "sweeps").mkdir()
-    rows = "[{overrides: [input_size=60x60]}, {overrides: [representation=simcc]}]"
-    (tmp_path / "sweeps" / "two.yaml").write_text(
-        f"# Two.\ndefaults: [config, override hydra/sweeper: rows, _self_]\nstudy: two\n"
-        f"table: {{title: Two, rows: {rows}}}\nhydra: {{mode: MULTIRUN}}\n"
-    )
-    done = command(
-        "train", "--config-dir", tmp_path / "sweeps", "--config-name", "two", "trainer=smoke",
-        "data.prepare.train=8", "data.prepare.val=6", f"data.root={synthetic}", "seed=0,1", cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "2 of 4 cells failed" in done.stderr and "multiple of 8" in done.stderr
-    assert len(list((tmp_path / "runs" / "two").glob("*/result.json"))) == 2
-    shown = command("report", "two", cwd=tmp_path)
-    assert "missing" in shown.stdout and "60x60" in shown.stdout
-
-
-def test_predictions_are_kept_in_image_pixels(run):
-    run_dir, _ = run("representation=simcc", "boxes=[gt]")
-    with np.load(run_dir / "predictions.npz") as file:
-        assert file["gt/argmax/xy"].shape == (6, 17, 2) and list(file["gt/index"]) == list(range(6))
-        assert ((file["gt/argmax/score"] >= 0) & (file["gt/argmax/score"] <= 1)).all()
-        middle = file["gt/box"][:, :2] + file["gt/box"][:, 2:] / 2
-        assert (np.abs(file["gt/argmax/xy"].mean(1) - middle) < file["gt/box"][:, 2:].max(1, keepdims=True)).all()
+def test_predictions_are_kept_in_image_pixels(trained_once):
+    arrays = RunDir(trained_once("representation=simcc")).predictions()
+    assert arrays["gt/argmax/xy"].shape == (6, 17, 2) and list(arrays["gt/index"]) == list(range(6))
+    assert ((arrays["gt/argmax/score"] >= 0) & (arrays["gt/argmax/score"] <= 1)).all()
+    middle = arrays["gt/box"][:, :2] + arrays["gt/box"][:, 2:] / 2
+    assert (np.abs(arrays["gt/argmax/xy"].mean(1) - middle) < arrays["gt/box"][:, 2:].max(1, keepdims=True)).all()

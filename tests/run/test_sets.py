@@ -1,27 +1,27 @@
-"""Every data set, in its true layout, from the command line's words to numbers."""
+"""Every data set, drawn in its true layout or real, from the command line's words to numbers."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from poserep.report.collect import report
 
-from layouts import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
+from poserep.config import DictConfig, compose, make
+from poserep.data import coco_file
+from poserep.data.from_config import dataset_of, instances_of, root_of, skeleton_of, truth_of
+from poserep.data.json_fields import read_json
 from poserep.errors import InputError
 from poserep.metrics.scorer import Predictions
+from poserep.report.study import write_report
 from poserep.runs.create import prepare
 from poserep.training.build import build
 from poserep.training.evaluate import configure as reconfigure
-from poserep.training.evaluate import reread
+from poserep.training.evaluate import reevaluate
 from poserep.training.fit import fit
 
-MAKE = {
-    "coco": lambda root: generate_coco(root, train=6, val=6),
-    "crowdpose": lambda root: generate_crowdpose(root, train=6, val=6, test=6),
-    "mpii": lambda root: generate_mpii(root, train=6, val=6),
-    "human4d": lambda root: generate_human4d(root, frames=2),
-}
 DETECTIONS = {
     "coco": "person_detection_results/COCO_val2017_detections_AP_H_56_person.json",
     "crowdpose": "annotations/det_for_crowd_test_0.1_0.5.json",
@@ -31,107 +31,170 @@ WORDS = {
     "coco": ["augment=hrnet", "data.clip=hrnet", "data.crop.bgr=true", "align=corner"],
     "crowdpose": ["augment=srpose", "augment.half_body_min=6"],
     "mpii": ["augment=mpii", "align=dark"],
-    "human4d": ["augment=none", "flip_test=false", "input_size=80x160", "representation.head.joint_channels=null"],
+    "human4d": ["augment=none", "flip_test=false", "input_size=80x160"],
 }
 CHIEF = {"coco": "AP", "crowdpose": "AP", "mpii": "PCKh@0.5", "human4d": "PCKh-0.5"}
-SETS = list(MAKE)
 
 
 @pytest.fixture(scope="module")
-def roots(tmp_path_factory) -> dict[str, Path]:
-    return {name: make(tmp_path_factory.mktemp(name)) for name, make in MAKE.items()}
+def config(tiny_sets, tmp_path_factory) -> Callable[..., DictConfig]:
+    """Composes the configuration of a set's short run, with further overrides."""
+    runs = tmp_path_factory.mktemp("runs")
+
+    def go(name: str, *overrides: str) -> DictConfig:
+        detections = [f"data.detections={DETECTIONS[name]}"] if name in DETECTIONS else []
+        words = ["trainer=smoke", "trainer.limit=null", "trainer.pretrained=true", f"runs={runs}", f"data={name}"]
+        return compose([*words, f"data.root={tiny_sets[name]}", *WORDS[name], *detections, *overrides]).cfg
+
+    return go
 
 
-def words(name: str, root: Path) -> list[str]:
-    chosen = [w for w in WORDS[name] if not w.startswith("representation")]
-    detections = [f"data.detections={DETECTIONS[name]}"] if name in DETECTIONS else []
-    return [f"data={name}", f"data.root={root}", *chosen, *detections]
+@pytest.fixture(scope="module")
+def trained(config) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """A run of each set: directory and result."""
+    runs = {name: prepare(config(name), "backbone") for name in WORDS}
+    return {name: (run_dir.path, fit(run_dir)) for name, run_dir in runs.items()}
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_a_set_trains_and_evaluates(configure, roots, name):
-    run_dir = prepare(configure(*words(name, roots[name])), "backbone")
-    result = fit(run_dir)
-    boxes = ["gt", "det"] if name in DETECTIONS else ["gt"]
-    assert list(result["metrics"]) == boxes and result["columns"][0] == CHIEF[name]
-    assert result["loaded"]["train"]["taken"] == result["cost"]["train_instances"] > 0
-    assert result["protocol"]["gt"]["argmax"]["hashes"].keys() >= {"annotations"}
-    assert result["errors"]["gt"]["argmax"]["labelled"] > 0
-    again = reread(run_dir, reconfigure(run_dir, []))
-    assert json.dumps(again["metrics"]) == json.dumps(result["metrics"])
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_ground_truth_as_prediction_is_perfect(configure, roots, name):
-    run = build(configure(*words(name, roots[name]), "boxes=[gt]"), train=False)
-    xy = run.module.scorer.truth.instances.keypoints
-    values, _ = run.module.scorer(Predictions(np.arange(len(xy)), xy, np.ones(xy.shape[:2])))
-    assert values[CHIEF[name]] == 100
-    assert {k: v for k, v in values.items() if k.startswith("RMSE")} == dict.fromkeys(
-        (k for k in values if k.startswith("RMSE")), 0
-    )
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_crops_hold_what_the_annotations_say(configure, roots, name):
-    cfg = configure(*words(name, roots[name]), "boxes=[gt]")
-    run = build(cfg, train=False)
-    data = run.data.evaluation["gt"]
-    for index in range(len(data)):
-        sample = data[0, index]
-        back = sample.crop._replace(matrix=sample.crop.matrix[None]).to_image(sample.xy[None])[0]
-        labelled = data.instances.weight[index] > 0
-        np.testing.assert_allclose(back[labelled], data.instances.keypoints[index][labelled], atol=1e-3)
-        # Nobody's joints are cut off by the crop of evaluation, but for those outside their own box.
-        assert sample.weight[labelled].mean() > 0.6
-
-
-def test_depths_arrive_as_metres_and_whole(configure, roots):
-    cfg = configure(*words("human4d", roots["human4d"]), "input_size=160x320")
-    sample = build(cfg, train=False).data.evaluation["gt"][0, 0]
-    assert sample.image.shape == (1, 160, 320) and str(sample.image.dtype) == "torch.float32"
-    assert 0.5 < sample.image[sample.image > 0].median() < 6
-    np.testing.assert_allclose(sample.crop.matrix, [[1, 0, 0], [0, 1, 0]], atol=1e-12)
-
-
-def test_options_of_loading_can_be_changed_for_an_evaluation(run, configure, roots):
-    run_dir, result = run(*words("coco", roots["coco"]), "boxes=[gt]")
-    assert result["protocol"]["gt"]["argmax"]["loader"] == {"skip_invalid": False, "clip": "hrnet"}
-    exact = reread(run_dir, reconfigure(run_dir, ["data.clip=exact"]))
-    assert exact["protocol"]["gt"]["argmax"]["loader"]["clip"] == "exact" and exact["loaded"]["gt"]["taken"] == 6
-    boxes = [
-        build(reconfigure(run_dir, [f"data.clip={clip}"]), train=False).data.evaluation["gt"].instances.box
-        for clip in ("hrnet", "exact")
-    ]
-    assert (boxes[0][:, 2:] < boxes[1][:, 2:]).any()
-    with pytest.raises(InputError, match="nonsense"):
-        build(reconfigure(run_dir, ["data.clip=nonsense"]), train=False)
-
-
-def test_metrics_that_differ_share_no_table(run, roots):
-    for name in SETS:
-        run_dir, _ = run(*words(name, roots[name]))
-    page = report(run_dir.parent).read_text()
+def test_each_set_trains_and_evaluates_and_has_a_table_of_its_own(trained):
+    for name, (_, result) in trained.items():
+        assert list(result["metrics"]) == (["gt", "det"] if name in DETECTIONS else ["gt"])
+        assert result["columns"][0] == CHIEF[name]
+        assert result["loaded"]["train"]["taken"] == result["cost"]["train_instances"] > 0
+        assert result["protocol"]["gt"]["argmax"]["hashes"].keys() >= {"annotations"}
+        assert result["errors"]["gt"]["argmax"]["labelled"] > 0
+    study = trained["coco"][0].parent
+    page = write_report(study).read_text()
     for column in ("AP_E", "PCKh@0.5", "PCKh-0.5", "RMSE"):
-        assert f"<th>{column}<sub>gt</sub></th>" in page
+        assert f"{column}_gt" in page
     assert page.count("<table") >= 5 and "is 0" in page
-    head, *lines = (run_dir.parent / "table.csv").read_text().splitlines()
+    head, *lines = (study / "table.csv").read_text().splitlines()
     # Three readouts, with annotated boxes, and for two sets with detected ones.
     assert "PCKh@0.1" in head and len(lines) == 3 * (4 + 2)
 
 
-def test_pixels_of_photographs_are_not_for_depths(configure, roots):
-    cfg = configure(*words("human4d", roots["human4d"]), "augment=photometric")
+def test_a_run_evaluated_again_has_the_same_numbers(trained, tmp_path):
+    for name, (run_dir, result) in trained.items():
+        copy = Path(shutil.copytree(run_dir, tmp_path / name))
+        assert json.dumps(reevaluate(copy, reconfigure(copy, []))["metrics"]) == json.dumps(result["metrics"])
+
+
+def test_crops_hold_what_the_annotations_say_and_the_truth_scores_a_hundred(config):
+    for name in WORDS:
+        cfg = config(name)
+        skeleton, root = skeleton_of(cfg), root_of(cfg)
+        instances = instances_of(cfg, "val", skeleton, root)
+        data = dataset_of(cfg, instances, skeleton)
+        for index, person in enumerate(instances):
+            sample = data[0, index]
+            back = sample.crop._replace(matrix=sample.crop.matrix[None]).to_image(sample.xy[None])[0]
+            labelled = person.weight > 0
+            np.testing.assert_allclose(back[labelled], person.keypoints[labelled], atol=1e-3)
+            # Nobody's joints are cut off by the crop of evaluation, but for those outside their own box.
+            assert sample.weight[labelled].mean() > 0.6
+        xy = np.stack([person.keypoints for person in instances])
+        scorer = make(cfg.data.metric, truth_of(cfg, instances, skeleton, root))
+        values, _ = scorer(Predictions(np.arange(len(xy)), xy, np.ones(xy.shape[:2])))
+        assert values[CHIEF[name]] == 100
+        assert not any(value for column, value in values.items() if column.startswith("RMSE"))
+
+
+def test_a_run_parses_its_validation_file_once(config, monkeypatch):
+    parsed = []
+    monkeypatch.setattr(coco_file, "read_json", lambda path, what: parsed.append(path.name) or read_json(path, what))
+    coco_file._parse.cache_clear()
+    cfg = config("coco")
+    run = build(cfg)
+    instances = run.data.evaluation["gt"].instances
+    scorer = make(cfg.data.metric, truth_of(cfg, instances, run.skeleton, root_of(cfg)))
+    scorer(Predictions(np.arange(len(instances)), instances.keypoints, np.ones(instances.weight.shape)))
+    assert sorted(name for name in parsed if "keypoints" in name) == [
+        "person_keypoints_train2017.json",
+        "person_keypoints_val2017.json",
+    ]
+
+
+def test_depths_arrive_as_metres_and_whole(config):
+    cfg = config("human4d", "input_size=160x320")
+    skeleton, root = skeleton_of(cfg), root_of(cfg)
+    sample = dataset_of(cfg, instances_of(cfg, "val", skeleton, root), skeleton)[0, 0]
+    assert sample.image.shape == (1, 160, 320) and str(sample.image.dtype) == "torch.float32"
+    assert 0.5 < sample.image[sample.image > 0].median() < 6
+    np.testing.assert_allclose(sample.crop.matrix, [[1, 0, 0], [0, 1, 0]], atol=1e-12)
     with pytest.raises(InputError, match="no photographs"):
-        build(cfg)
+        build(config("human4d", "augment=photometric"))
 
 
-def test_test_dev_gives_a_file_to_submit(configure, roots, run):
-    run_dir, _ = run(*words("coco", roots["coco"]), "boxes=[gt]")
-    found = reread(run_dir, reconfigure(run_dir, ["data=coco_testdev", f"data.root={roots['coco']}", "boxes=null"]))
-    assert found["metrics"] == {"det": {"shift": {}, "argmax": {}, "dark": {}}}
+def test_options_of_loading_can_be_changed_for_an_evaluation(trained, tmp_path):
+    run_dir, result = trained["coco"]
+    copy = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    assert result["protocol"]["gt"]["argmax"]["loader"] == {"skip_invalid": False, "clip": "hrnet"}
+    exact = reevaluate(copy, reconfigure(copy, ["data.clip=exact", "boxes=[gt]"]))
+    assert exact["protocol"]["gt"]["argmax"]["loader"]["clip"] == "exact" and exact["loaded"]["gt"]["taken"] == 6
+    boxes = []
+    for clip in ("hrnet", "exact"):
+        cfg = reconfigure(copy, [f"data.clip={clip}"])
+        boxes.append(np.stack([i.box for i in instances_of(cfg, "val", skeleton_of(cfg), root_of(cfg))]))
+    assert (boxes[0][:, 2:] < boxes[1][:, 2:]).any()
+    with pytest.raises(InputError, match="nonsense"):
+        build(reconfigure(copy, ["data.clip=nonsense"]), train=False)
+
+
+def test_test_dev_gives_a_file_to_submit(trained, tiny_sets, tmp_path):
+    run_dir = Path(shutil.copytree(trained["coco"][0], tmp_path / "run"))
+    words = ["data=coco_testdev", f"data.root={tiny_sets['coco']}", "boxes=null"]
+    assert reevaluate(run_dir, reconfigure(run_dir, words))["metrics"] == {
+        "det": {"shift": {}, "argmax": {}, "dark": {}}
+    }
     files = sorted(run_dir.glob("person_keypoints_test-dev2017_*_results.json"))
     assert [f.stem.split("_")[-2].split("-")[-1] for f in files] == ["argmax", "dark", "shift"]
     poses = json.loads(files[0].read_text())
     assert poses and all(set(p) == {"image_id", "category_id", "keypoints", "score"} for p in poses)
     assert all(len(p["keypoints"]) == 51 for p in poses)
+
+
+def splits(annotations: str, images: str) -> list[str]:
+    return [
+        f"data.{s}.{k}={v}" for s in ("train", "val") for k, v in (("annotations", annotations), ("images", images))
+    ]
+
+
+REAL = {
+    "coco_four": [
+        "data=coco", *splits("test_coco.json", "images"), "data.detections=test_coco_det_AP_H_56.json",
+        "augment=hrnet", "data.skip_invalid=true",
+    ],
+    "coco_mini": [
+        "data=coco", "data.train.annotations=annotations/person_keypoints_train2017.json", "augment=dark", "align=dark",
+        "data.val.annotations=annotations/person_keypoints_val2017.json", "data.clip=dark",
+    ],
+    "crowdpose": [
+        "data=crowdpose", *splits("test_crowdpose.json", "images"), "data.detections=test_crowdpose_det_AP_40.json",
+        "augment=srpose",
+    ],
+    # Head boxes of these photographs are not known.
+    "mpii": [
+        "data=mpii", *splits("test_mpii.json", "images"), "data.val.heads=null", "augment=mpii",
+        "data.metric._target_=poserep.metrics.EPE",
+    ],
+    "lspet400": ["data=lspet", "augment=hrnet"],
+}  # fmt: skip
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REAL)
+def test_real_files_train_and_evaluate(configure, real_data, name):
+    cfg = configure(*REAL[name], f"data.root={real_data / name}", "trainer.batch=16", "trainer.limit=24")
+    result = fit(prepare(cfg, "backbone"))
+    assert list(result["metrics"]) == (["gt", "det"] if "data.detections" in " ".join(REAL[name]) else ["gt"])
+    assert result["protocol"]["gt"]["argmax"]["real"] and result["errors"]["gt"]["argmax"]["labelled"] > 10
+    assert result["loaded"]["train"]["taken"] > 0
+    json.dumps(result)
+
+
+@pytest.mark.real
+def test_mpii_without_head_boxes_names_the_remedy(configure, real_data):
+    words = [w for w in REAL["mpii"] if "metric" not in w]
+    with pytest.raises(InputError, match=r"heads"):
+        build(configure(*words, f"data.root={real_data / 'mpii'}"), train=False)

@@ -2,21 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
 
-from layouts import generate_human4d, generate_mpii
-from poserep.metrics import Predictions
 from poserep.report.compare.stored import read_side, rebuild
 from poserep.training.build import build
+from poserep.training.evaluate import configure as reconfigure
 from poserep.training.samples import save_worst
 
-SETS = {
-    "mpii": (lambda root: generate_mpii(root, train=6, val=6), []),
-    "human4d": (
-        lambda root: generate_human4d(root, frames=2),
-        ["augment=none", "flip_test=false", "input_size=80x160"],
-    ),
-}
+SETS = {"mpii": [], "human4d": ["augment=none", "flip_test=false", "input_size=80x160"]}
 
 
 def load(run_dir, name: str) -> dict[str, np.ndarray]:
@@ -24,8 +16,8 @@ def load(run_dir, name: str) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def test_a_run_keeps_the_worst_of_its_predictions(run, configure):
-    run_dir, result = run()
+def test_a_run_keeps_the_worst_of_its_predictions(trained):
+    run_dir, result = trained("representation=heatmap")
     worst, samples = load(run_dir, "worst.npz"), load(run_dir, "samples.npz")
     apart = ("bins/", "density/")
     assert set(worst) - set(samples) == {"oks", "error", "joint", "kind", "kinds"}
@@ -42,39 +34,24 @@ def test_a_run_keeps_the_worst_of_its_predictions(run, configure):
     np.testing.assert_allclose((worst["oks"] * (worst["kind"] >= 0).sum(1)).sum(), total, rtol=1e-6)
 
 
-def test_it_is_the_same_from_the_stored_predictions(run, configure, tmp_path):
-    run_dir, _ = run("representation=simcc")
-    first = (run_dir / "worst.npz").read_bytes()
-    metric, predictions = rebuild(read_side(str(run_dir), "gt")[0])
-    objects = build(configure("representation=simcc"), train=False)
-    objects.module.boxes = ["gt"]
-    for readout in objects.module.metrics_of("gt").values():
-        readout.found = predictions
-    save_worst(objects, tmp_path / "again.npz")
+def test_it_is_the_same_from_the_stored_predictions(trained, tmp_path):
+    run_dir, _ = trained("representation=simcc")
+    scorer, predictions = rebuild(read_side(str(run_dir), "gt")[0])
+    assert len(scorer.truth.instances) == 6
+    objects = build(reconfigure(run_dir, []), train=False)
+    save_worst(objects, {"argmax": predictions}, tmp_path / "again.npz")
     again = load(tmp_path, "again.npz")
     for key, value in load(run_dir, "worst.npz").items():
         np.testing.assert_array_equal(value, again[key])
-    assert first == (run_dir / "worst.npz").read_bytes() and len(metric.instances) == 6
+    # There is no file where nobody is labelled, or without predictions on annotated boxes.
+    save_worst(objects, {}, tmp_path / "none.npz")
+    objects.module.scorers["gt"].truth.instances.weight[:] = 0
+    save_worst(objects, {"argmax": predictions}, tmp_path / "none.npz")
+    assert not (tmp_path / "none.npz").exists()
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_sets_with_other_measures_have_worst_persons_too(run, tmp_path, name):
-    generate, words = SETS[name]
-    run_dir, _ = run(f"data={name}", f"data.root={generate(tmp_path / name)}", *words)
+def test_sets_with_other_measures_have_worst_persons_too(run, tiny_sets, name):
+    run_dir, _ = run(f"data={name}", f"data.root={tiny_sets[name]}", *SETS[name])
     worst = load(run_dir, "worst.npz")
     assert (worst["oks"] >= 0).all() and (worst["oks"] <= 1).all() and (worst["kind"].max(1) >= 0).all()
-
-
-def test_there_is_no_file_where_nobody_is_labelled_or_only_a_detector_looks(configure, tmp_path):
-    objects = build(configure(), train=False)
-    path = tmp_path / "worst.npz"
-    objects.module.boxes = ["det"]
-    save_worst(objects, path)
-    objects.module.boxes = ["gt"]
-    for metric in objects.module.metrics_of("gt").values():
-        metric.instances.weight[:] = 0
-        count = len(metric.instances)
-        joints = objects.skeleton.num_keypoints
-        metric.found = Predictions(np.arange(count), np.zeros((count, joints, 2)), torch.ones(count, joints).numpy())
-    save_worst(objects, path)
-    assert not path.exists()

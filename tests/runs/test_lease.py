@@ -105,7 +105,7 @@ def test_signs_of_life_are_given(tmp_path):
 
 def test_a_file_stops_those_who_listen(tmp_path, monkeypatch):
     monkeypatch.setenv(interrupt.STOP_FILE, str(tmp_path / "stop"))
-    monkeypatch.setattr(interrupt, "POLL", 0.01)
+    monkeypatch.setattr(interrupt, "_POLL", 0.01)
     request = StopRequest()
     with request.listening():
         request.check()
@@ -122,7 +122,7 @@ def test_a_file_stops_those_who_listen(tmp_path, monkeypatch):
 def test_the_death_of_the_starter_stops_those_who_listen(monkeypatch):
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     monkeypatch.setenv(interrupt.PARENT, str(child.pid))
-    monkeypatch.setattr(interrupt, "POLL", 0.01)
+    monkeypatch.setattr(interrupt, "_POLL", 0.01)
     request = StopRequest()
     with request.listening():
         # Ended, and nobody has asked how.
@@ -135,7 +135,7 @@ def test_cells_do_not_share_a_gpu(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,5")
     with claimed_gpus(2, tmp_path) as first, claimed_gpus(1, tmp_path) as second:
         assert (first, second) == (["2", "3"], ["5"])
-        monkeypatch.setattr("poserep.runs.devices.POLL", 0.01)
+        monkeypatch.setattr("poserep.runs.devices._POLL", 0.01)
         third: list[str] = []
 
         def wait():

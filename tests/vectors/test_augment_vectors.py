@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from poserep.data.augment import Augment, View
+from poserep.data.augment import Augment, CropRegion
 from poserep.geometry import Size
 from poserep.skeleton import COCO, CROWDPOSE, MPII, Skeleton
 from reference.vectors import arrays, full
@@ -14,14 +14,14 @@ SIZE = Size(256, 192)
 @pytest.mark.parametrize("path", full("geom_half_body"))
 def test_half_body_is_hrnets(path):
     v = arrays(path)
-    whole = View(np.array([-7.0, -7.0]), np.array([1.0, 1.0]))
+    whole = CropRegion(np.array([-7.0, -7.0]), np.array([1.0, 1.0]))
     halved = 0
     for joints, vis, coin, valid, centre, scale in zip(
         *(v[k] for k in ("joints", "vis", "randn", "valid", "center", "scale")), strict=True
     ):
         # The official coin is a normal that must stay below 0.5.
         augment = Augment(half_body=1.0, half_body_min=0, upper_prob=float(coin < 0.5))
-        view = augment.view(
+        view = augment.region(
             np.random.default_rng(0), whole, joints[:, :2].astype(np.float32), vis[:, 0], COCO.upper_mask(), SIZE
         )
         if not valid:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from poserep.codecs import DARK, Argmax, Equal, Gaussian, Heatmap, QuarterShift, SimCC
-from poserep.codecs.peaks import blur, gaussian_kernel
+from poserep.codecs.dark import blur, gaussian_kernel
 from poserep.geometry import Align, Crop, Size, crop_matrix
 from poserep.skeleton import COCO
 from reference.vectors import files, full, like, tensors

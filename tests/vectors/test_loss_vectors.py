@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from poserep.codecs import Equal
-from poserep.losses import KL, MSE, OHKM
+from poserep.codecs.losses import KL, MSE, OHKM
 from reference.vectors import files, like, tensors
 
 # The criterion, and the power of our weights (which act squared) that is theirs.

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from poserep.codecs import DARK, Argmax, ArgmaxBin, Equal, Gaussian, Heatmap, QuarterShift, SimCC
-from poserep.codecs.peaks import blur, window
+from poserep.codecs.argmax import window
+from poserep.codecs.dark import blur
 from poserep.geometry import Crop, Size, crop_matrix
 from reference.vectors import files, full, tensors
 

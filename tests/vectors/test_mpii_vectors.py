@@ -141,6 +141,6 @@ def test_head_lengths_and_joints_come_from_the_official_file(file, tmp_path):
     ]
     (tmp_path / "valid.json").write_text(json.dumps(records))
     persons = load_mpii(tmp_path / "valid.json", tmp_path, MPII, heads=tmp_path / "gt_valid.mat")
-    subject = PCKh(persons, tmp_path / "valid.json", MPII, SQUARE)
+    subject = PCKh(Truth(persons, MPII, tmp_path / "valid.json", SQUARE))
     values = subject(Predictions(np.arange(len(persons)), v["A_preds"], np.ones((len(persons), 16)))).values
     np.testing.assert_allclose(row(values, "PCKh@0.11"), v["A_hrnet"], rtol=0, atol=1e-6)

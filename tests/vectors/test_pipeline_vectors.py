@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from poserep.data.augment import Augment, View
+from poserep.data.augment import Augment, CropRegion
 from poserep.data.dataset import PoseDataset
 from poserep.data.decode import read_image
 from poserep.geometry import Align, Size
@@ -23,9 +23,9 @@ OFFICIAL: list[tuple[str, Align]] = [("hrnet_val", "corner"), ("hrnet_train", "c
 class Given(Augment):
     """Always the same view."""
 
-    given: View | None = None
+    given: CropRegion | None = None
 
-    def view(self, *_):
+    def region(self, *_):
         return self.given
 
 
@@ -57,7 +57,9 @@ def test_samples_are_those_of_the_official_dataset(file, mode, align, real_data)
         further = int(flip and align == "corner")
         path = folder / f"{image_id:012d}.jpg"
         labelled = v["src_vis"][i, :, 0] > 0
-        image, xy = crop(path, v["src_joints"][i, :, :2], labelled, View(centre, extent, angle, flip), SIZE, align)
+        image, xy = crop(
+            path, v["src_joints"][i, :, :2], labelled, CropRegion(centre, extent, angle, flip), SIZE, align
+        )
         known = columns >= further
         # Both interpolate with weights of 1/32 px in fixed point, from matrices that differ by up to 1e-3 px (see the
         # geometry vectors): 1 grey level at most, 2e-4 on average.
@@ -84,7 +86,7 @@ def test_crops_of_small_images_are_the_official_ones(file, code, align, tmp_path
     for i, image in enumerate(v["images"]):
         path = tmp_path / f"{i}.png"
         cv2.imwrite(str(path), image[..., ::-1])
-        view = View(v["center"][i].astype(float), v["scale"][i].astype(float) * 200, float(v["rot"][i]))
+        view = CropRegion(v["center"][i].astype(float), v["scale"][i].astype(float) * 200, float(v["rot"][i]))
         ours, _ = crop(path, np.zeros((17, 2)), np.zeros(17), view, Size(64, 48), align)
         difference = np.abs(ours - v[f"crop_{code}"][i])
         # As above; two values of all the crops' differ, by 1.

@@ -120,11 +120,10 @@ def in_image(v: dict[str, Tensor], name: str, position: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("file", full("dec_srpose"))
-@pytest.mark.parametrize("pool", [16, 8, 5, 1, None])
 @pytest.mark.parametrize("name", ["48x64", "96x128"])
-def test_points_and_scores_are_srposes(file, name, pool):
+def test_points_and_scores_are_srposes(file, name):
     v = tensors(file)
-    position, peak = QuarterShift(pool)(v[f"{name}_hm"])
+    position, peak = QuarterShift()(v[f"{name}_hm"])
     theirs = v[f"{name}_heatmap_px"]
     assert torch.equal(peak, theirs[..., 2])
     # Without a positive value theirs reads the last block (from an index of -1), ours answers (0, 0) as HRNet's code.
@@ -135,7 +134,7 @@ def test_points_and_scores_are_srposes(file, name, pool):
     image, theirs = in_image(v, name, position), v[f"{name}_preds"].double()
     torch.testing.assert_close(image[found], theirs[..., :2][found], atol=1e-3, rtol=0)
 
-    position, peak = QuarterShift(pool)((v[f"{name}_hm"] + v[f"{name}_hm_flipped_back"]) / 2)
+    position, peak = QuarterShift()((v[f"{name}_hm"] + v[f"{name}_hm_flipped_back"]) / 2)
     theirs = v[f"{name}_preds_flip"].double()
     assert (peak > 0).all()
     torch.testing.assert_close(in_image(v, name, position), theirs[..., :2], atol=1e-3, rtol=0)
@@ -146,17 +145,17 @@ def test_points_and_scores_are_srposes(file, name, pool):
 def test_only_rows_and_columns_that_srposes_pooling_drops_differ(file):
     v = tensors(file)
     whole, part, theirs = v["50x70_hm"], v["50x70_hm"][..., :64, :48], v["50x70_heatmap_px"]
-    position, peak = Argmax(pool=16)(part)
+    position, peak = Argmax()(part)
     found = peak > 0
     # A quarter of a bin is undone by rounding; neighbours that decide about it may lie beyond the part.
     assert torch.equal(peak, theirs[..., 2])
     assert torch.equal(position[found], theirs[..., :2].round()[found])
-    shifted, _ = QuarterShift(pool=16)(part)
+    shifted, _ = QuarterShift()(part)
     inner = found & (position < torch.tensor([47, 63])).all(-1)
     assert torch.equal(shifted[inner], theirs[..., :2][inner])
 
     # Ours finds the maximum anywhere. It is where theirs is, or in the dropped part.
-    position, peak = QuarterShift(pool=16)(whole)
+    position, peak = QuarterShift()(whole)
     dropped = ((position.round() >= torch.tensor([48, 64])).any(-1)) & (peak > theirs[..., 2])
     same = found & ~dropped
     assert dropped.any()

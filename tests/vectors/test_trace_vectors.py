@@ -130,7 +130,14 @@ def trace_of(file: Path) -> dict[str, Tensor]:
     return v
 
 
-@pytest.mark.parametrize("file", files("trace_*"))
+# The full traces have more steps than the copies.
+STEPWISE = [
+    pytest.param(*file.values, id=file.id, marks=pytest.mark.long) if file.id.startswith("full-") else file
+    for file in files("trace_*")
+]
+
+
+@pytest.mark.parametrize("file", STEPWISE)
 def test_every_step_is_the_official_loops(file, monkeypatch):
     v = trace_of(file)
     module = module_of(name_of(file), v).double()

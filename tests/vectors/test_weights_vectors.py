@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from poserep.codecs import Codec, Equal, Gaussian, Heatmap, SimCC
-from poserep.data.augment import Augment, View
+from poserep.data.augment import Augment, CropRegion
 from poserep.data.dataset import PoseDataset
 from poserep.geometry import Size
 from poserep.instances import Instance
@@ -22,9 +22,9 @@ REPRESENTATIONS = ("heatmap", "simdr", "sasimdr", "dark")
 class Given(Augment):
     """The official draws; a person's number is where the box lies."""
 
-    views: tuple[View, ...] = ()
+    views: tuple[CropRegion, ...] = ()
 
-    def view(self, rng, view, *_):
+    def region(self, rng, view, *_):
         return self.views[int(view.centre[0])]
 
 
@@ -56,7 +56,7 @@ def persons(v: dict[str, np.ndarray], family: str, mode: str, align: str) -> tup
     if mode == "fix":
         extent = extent * v["aug_factor"][:, None]
     # The official code mirrors the photograph and then turns it, ours mirrors the crop.
-    views = [View(*view) for view in zip(centre, extent, np.where(flip, -turn, turn), flip.tolist(), strict=True)]
+    views = [CropRegion(*view) for view in zip(centre, extent, np.where(flip, -turn, turn), flip.tolist(), strict=True)]
     labelled = (v["src_vis"].reshape(count, -1) > 0).astype(np.float32)
     # Boxes whose centre is the person's number, for which the view is given.
     instances = [

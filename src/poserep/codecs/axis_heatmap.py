@@ -1,42 +1,33 @@
-"""One 1D heatmap for each axis, regressed instead of classified."""
+"""One 1D heatmap for each axis, regressed where SimCC classifies."""
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from poserep.batch import Points
-from poserep.codecs.base import Bounds, Codec, Score, axes
-from poserep.codecs.labels import gaussian
-from poserep.codecs.simcc import ArgmaxBin, Pair
-from poserep.errors import InputError
+from poserep.codecs.label_smoothing import Gaussian
+from poserep.codecs.losses import MSE
+from poserep.codecs.simcc import AxisPair, SimCC
 from poserep.geometry import Align, Size
-from poserep.losses import MSE
 
 
-class AxisHeatmap(Codec):
-    """1D-heatmap regression (the rival of SimCC's table 3, after Yin et al. 2020). ``out`` is (x, y), (B, K, n) each.
+class AxisHeatmap(SimCC):
+    """1D-heatmap regression (the rival in SimCC's table 3, after Yin et al. 2020). ``out`` is (x, y), (B, K, n) each.
 
     A Gaussian of peak 1 on each axis and a squared error, where SimCC has a distribution and a divergence. Settings
     not published: neither code nor head of the table's row exists; bins, sigma and head are SimCC's here, so that the
-    loss is all that differs.
+    loss is all that differs. The contract score is the product of both axes' peaks, each over the least peak of a
+    perfect target; the published one is the lesser of both peaks.
 
     Args:
-        size: Of the input.
         k: Bins per input px, at least 1.
-        sigma: In bins.
-        criterion: `poserep.losses.MSE` or `OHKM`, of each axis; both are added.
-        readouts: See `Codec`.
-        align: See `Axis`.
-        bounds: ``crop`` keeps joints inside the crop; there is no published rule, ``published`` means the same.
-        score: ``contract`` is the product of both axes' peaks, each over the least peak of a perfect target;
-            ``published`` the lesser of both peaks.
-        flip_shift: As for `SimCC`.
-        score_threshold: Belongs to the score.
+        sigma: Standard deviation in bins.
+        criterion: `poserep.codecs.losses.MSE` or `OHKM`, of each axis; both are added.
+        **deviations: See `Deviations`; joints outside the crop are never learnt.
     """
 
-    form = "axes"
+    published_threshold = 0.2
 
     def __init__(
         self,
@@ -46,60 +37,32 @@ class AxisHeatmap(Codec):
         criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
         readouts: Mapping[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]] | None = None,
         align: Align = "centre",
-        bounds: Bounds = "crop",
-        score: Score = "contract",
-        flip_shift: float | None = None,
-        score_threshold: float = 0.2,
+        **deviations: Any,
     ) -> None:
-        if not 1 <= k < float("inf"):
-            raise InputError(f"AxisHeatmap: k={k} must be a number of at least 1 bin per pixel")
-        if not 0 < sigma < float("inf"):
-            raise InputError(f"AxisHeatmap: sigma={sigma} must be a positive number (bins)")
-        readouts = readouts or {"argmax": ArgmaxBin()}
-        super().__init__(*axes(size, k, align), readouts, score, bounds, flip_shift, score_threshold)
-        self.k, self.sigma = float(k), float(sigma)
-        self.criterion = criterion or MSE()
-
-    def encode(self, xy: Tensor, weight: Tensor) -> tuple[Pair, Tensor]:
-        """Targets, (B, K, n) for x and for y, float32, and weights (B, K); those of weight 0 are zero."""
-        xy = xy.float()
-        weight = weight * self.in_crop(xy)
-        centre = torch.where(weight[..., None] > 0, self.to_bins(xy), 0.0)
-        x, y = (
-            gaussian(centre[..., i], axis.n, self.sigma) * (weight > 0)[..., None]
-            for i, axis in enumerate((self.x, self.y))
+        super().__init__(
+            size, k, UnitGaussian(sigma, False), criterion or MSE(), "logits", readouts, align, **deviations
         )
-        return (x, y), weight
+        self.published_bounds = False
 
-    def loss(self, out: Pair, target: Pair, weight: Tensor) -> Tensor:
-        """The criterion of both axes, added."""
-        x, y = (self.criterion(o.float(), t, weight) for o, t in zip(out, target, strict=True))
-        return x + y
+    def activation(self, out: Tensor) -> Tensor:
+        """Return the heatmap of one axis in single precision."""
+        return out.float()
 
-    def decode(self, out: Pair, readout: str | None = None) -> Points:
-        """Points in input px and scores from 1D heatmaps."""
-        position, px, py = self.readout(readout)(*(o.float() for o in out))
-        if self.score == "published":
-            return Points(self.to_px(position), torch.minimum(px, py))
-        least_x, least_y = self.least_peaks
-        score = (px / least_x).clamp(0, 1) * (py / least_y).clamp(0, 1)
-        return Points(self.to_px(position), self.contract_score(score))
-
-    @cached_property
-    def least_peaks(self) -> tuple[float, float]:
-        """The lowest maxima that a perfect target's axes can have, x and y."""
-        squares = torch.tensor([self.x.reach() ** 2, self.y.reach() ** 2])
-        x, y = torch.exp(-squares / (2 * self.sigma**2)).tolist()
-        return x, y
-
-    def merge(self, out: Pair, mirrored: Pair, perm: Tensor) -> Pair:
-        """Average of the heatmaps after un-mirroring."""
-        return (out[0] + self.unmirror(mirrored[0], perm)) / 2, (out[1] + mirrored[1][:, perm]) / 2
-
-    def oracle(self, target: Pair) -> Pair:
-        """The target itself."""
+    def oracle(self, target: AxisPair) -> AxisPair:
+        """Return the target itself."""
         return target
 
-    def density(self, out: Pair) -> dict[str, Tensor]:
-        """The heatmaps of both axes, without negative values."""
-        return {"x": out[0].float().clamp_min(0), "y": out[1].float().clamp_min(0)}
+    def density(self, out: AxisPair) -> dict[str, Tensor]:
+        """Return the heatmaps of both axes, without negative values."""
+        return {name: heatmap.clamp_min(0) for name, heatmap in super().density(out).items()}
+
+
+class UnitGaussian(Gaussian):
+    """A Gaussian of peak 1 around the exact position."""
+
+    def _mass(self) -> float:
+        return 1.0
+
+    def least_peak(self, reach: float) -> float:
+        """Return the maximum of the Gaussian ``reach`` bins from the nearest bin."""
+        return float(torch.exp(-torch.tensor(reach**2) / (2 * self.sigma**2)))

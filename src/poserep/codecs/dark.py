@@ -1,4 +1,4 @@
-"""DARK's decoding: to the maximum of a Gaussian, by derivatives of the blurred heatmap's logarithm."""
+"""DARK: decoding to the maximum of a Gaussian, by derivatives of the blurred heatmap's logarithm."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,30 +7,30 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from poserep.codecs.peaks import blur, gaussian_kernel, peak, window
+from poserep.codecs.argmax import Peaks, peak, window
 from poserep.errors import InputError
 
-# Under the logarithm, as in the published code.
-FLOOR = 1e-10
+# Least value under the logarithm, as in the published code.
+LOG_FLOOR = 1e-10
 
 
 @dataclass(frozen=True)
 class DARK:
-    """Distribution-aware decoding (Zhang et al. 2020, DARK, eqs. 4-10): a Newton step on the log of the blurred map.
+    """Readout: a Newton step on the logarithm of the blurred heatmap (Zhang et al. 2020, DARK, eqs. 4-10).
 
-    The maximum is that of the raw map. Refined only if 1 < x < w - 2 and 1 < y < h - 2.
+    It starts at the maximum of the raw map, and is taken only if 1 < x < w - 2 and 1 < y < h - 2.
 
     Attributes:
-        kernel: Blur kernel in bins, odd; the published code takes 11, but 3 for its 128x96 models with sigma 1. None
-            leaves the map as it is (table 2, "without modulation").
+        kernel: Width of the blur in bins, odd; the published code takes 11, but 3 for its 128x96 models with sigma 1.
+            None leaves the map as it is (table 2, "without modulation").
         max_step: Steps longer than this many bins on either axis are cut to it, and steps uphill from something
             that is no maximum are not taken; None takes every step as the published code does.
         rescale: How the blurred map gets its old maximum back: ``ratio`` multiplies (the paper's code), ``range``
             first subtracts the minimum (eq. 11).
-        sigma: Of the blur, in bins; None takes what belongs to the kernel in OpenCV, see `gaussian_kernel`. The
-            reproduction study takes a kernel of 5 and a sigma of 1.
-        border: What lies beyond the map: ``zero``, or the map's mirror image, ``reflect``, whose axis is the outermost
-            bins (the reproduction study).
+        sigma: Standard deviation of the blur in bins; None takes what OpenCV does for the kernel, see
+            `gaussian_kernel`. The reproduction study of DARK takes a kernel of 5 and a sigma of 1.
+        border: What lies beyond the map: ``zero``, or with ``reflect`` its mirror image about the outermost bins, as in
+            the reproduction study.
     """
 
     kernel: int | None = 11
@@ -51,12 +51,12 @@ class DARK:
         if self.border not in ("zero", "reflect"):
             raise InputError(f"DARK: border={self.border!r} is not one of ('zero', 'reflect')")
 
-    def __call__(self, heatmap: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, K, h, w) to the position (B, K, 2) in bins and the peak (B, K)."""
+    def __call__(self, heatmap: Tensor) -> Peaks:
+        """Read positions and maxima from (B, K, h, w)."""
         h, w = heatmap.shape[-2:]
         xy, value = peak(heatmap)
         x, y = xy.unbind(-1)
-        p = self._smoothed(heatmap, xy, value).clamp_min(FLOOR).log()
+        p = self._smoothed(heatmap, xy, value).clamp_min(LOG_FLOOR).log()
         gx, gy = 0.5 * (p[..., 2, 3] - p[..., 2, 1]), 0.5 * (p[..., 3, 2] - p[..., 1, 2])
         hxx = 0.25 * (p[..., 2, 4] - 2 * p[..., 2, 2] + p[..., 2, 0])
         hyy = 0.25 * (p[..., 4, 2] - 2 * p[..., 2, 2] + p[..., 0, 2])
@@ -72,7 +72,7 @@ class DARK:
         return xy + (step * usable[..., None]).to(heatmap.dtype), value
 
     def _smoothed(self, heatmap: Tensor, xy: Tensor, value: Tensor) -> Tensor:
-        """The 5x5 values around the peaks of the blurred and rescaled map, (B, K, 5, 5) float64.
+        """Return the 5x5 values around the peaks of the blurred and rescaled map, (B, K, 5, 5) float64.
 
         Only these matter. Derivatives of a logarithm don't see a factor either, so that the maximum of the blurred
         map, which takes all of it, is computed only for joints where the floor under the logarithm could bite. It
@@ -93,7 +93,7 @@ class DARK:
             return (near - low[..., None, None]) * factor[..., None, None]
         h, w = heatmap.shape[-2:]
         inside = ((xy > 1) & (xy < xy.new_tensor([w - 2, h - 2]))).all(-1)
-        touched = (near < FLOOR).any((-2, -1)) & (value > 0) & inside
+        touched = (near < LOG_FLOOR).any((-2, -1)) & (value > 0) & inside
         if torch.compiler.is_exporting():
             # No part of an exported graph can be left out by what the values are.
             factor = value / self._blurred(heatmap).amax((-2, -1)).clamp_min(1e-30)
@@ -104,7 +104,7 @@ class DARK:
         return near
 
     def _extended(self, heatmap: Tensor) -> tuple[Tensor, int]:
-        """The map with as much of its surroundings as the blur reads, if there are any, and how many bins that is."""
+        """Return the map with as much of its surroundings as the blur reads, and how many bins that is on each side."""
         margin = (self.kernel or 1) // 2
         if self.border == "zero" or not margin:
             return heatmap, 0
@@ -120,3 +120,37 @@ class DARK:
         known, around = self._extended(heatmap)
         h, w = heatmap.shape[-2:]
         return blur(known, self.kernel, self.sigma)[..., around : around + h, around : around + w]
+
+
+def gaussian_kernel(size: int, sigma: float | None = None) -> Tensor:
+    """Return the 1D kernel (size,), float64, of sum 1, of that sigma; without one, of that which OpenCV takes.
+
+    OpenCV's sigma = 0.3 ((size - 1) / 2 - 1) + 0.8, but fixed binomial-like tables up to 7.
+    """
+    tables = {
+        1: [1.0],
+        3: [0.25, 0.5, 0.25],
+        5: [0.0625, 0.25, 0.375, 0.25, 0.0625],
+        7: [0.03125, 0.109375, 0.21875, 0.28125, 0.21875, 0.109375, 0.03125],
+    }
+    if sigma is None:
+        if size in tables:
+            return torch.tensor(tables[size], dtype=torch.float64)
+        sigma = 0.3 * ((size - 1) / 2 - 1) + 0.8
+    i = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    kernel = torch.exp(-i.square() / (2 * sigma**2))
+    return kernel / kernel.sum()
+
+
+def blur(heatmap: Tensor, kernel: int, sigma: float | None = None) -> Tensor:
+    """Blur (B, K, h, w) with a Gaussian kernel and zero padding; see `gaussian_kernel`."""
+    weight = gaussian_kernel(kernel, sigma).to(heatmap)
+    down, across = (_band(weight, n) for n in heatmap.shape[-2:])
+    return down @ heatmap @ across.mT
+
+
+def _band(weight: Tensor, n: int) -> Tensor:
+    # As matrices, convolutions of many small maps run at the speed of matrix products.
+    index = torch.arange(n, device=weight.device)
+    offset = index[None, :] - index[:, None] + len(weight) // 2
+    return torch.where((offset >= 0) & (offset < len(weight)), weight[offset.clamp(0, len(weight) - 1)], 0.0)

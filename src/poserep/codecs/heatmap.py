@@ -4,17 +4,17 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from poserep.batch import Points
-from poserep.codecs.base import Bounds, Codec, Score, axes
-from poserep.codecs.labels import gaussian
-from poserep.codecs.memory import outer
-from poserep.codecs.readouts import Argmax
+from poserep.codecs.argmax import Argmax
+from poserep.codecs.base import Codec, axes
+from poserep.codecs.label_smoothing import gaussian
+from poserep.codecs.losses import MSE
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
-from poserep.losses import MSE
 
 Quantise = Literal["round", "floor", "ceil", "none"]
 # int(x + 0.5) of the published code cuts toward zero, which differs from rounding outside the map alone.
@@ -29,25 +29,20 @@ QUANTISERS: dict[Quantise, Callable[[Tensor], Tensor]] = {
 class Heatmap(Codec):
     """One Gaussian of peak 1 per joint. ``out`` is maps (B, K, h, w).
 
+    The contract score is the peak over the least peak that a perfect target shows, the published one the peak.
+
     Args:
-        size: Of the input.
         stride: Input px per bin; 4 in all the papers' baselines.
         sigma: Standard deviation in bins; the papers take 1 up to 128x128, 2 at 256x192, 3 at 384x288.
         quantise: Draw around a whole bin: ``round`` takes the nearest, ties upward (HRNet), ``floor`` and ``ceil``
             the one beside it, with half a bin of bias; ``none`` draws around the exact position (DARK's unbiased
             encoding, eq. 12).
-        grid: What is quantised: the position in ``bins`` or in input ``px`` (the reproduction study's code takes the
-            ceiling of the latter, and draws around what is left of it in bins).
+        grid: What is quantised: the position in ``bins`` or in input ``px``. The code of the reproduction study of DARK
+            takes the ceiling of the latter, and draws around the bin, fractional again, to which that belongs.
         truncate: Draw only within this many sigmas of the (rounded) centre; None draws the whole map.
-        readouts: See `Codec`.
-        align: See `Axis`.
-        bounds: ``crop`` keeps joints inside the crop; ``published`` keeps joints whose 3-sigma window touches the map
-            (HRNet; the targets of the farthest ones are empty).
-        score: ``contract`` is the peak over the least peak that a perfect target shows; ``published`` the peak.
-        criterion: `poserep.losses.MSE` or `OHKM`.
-        flip_shift: Bins by which the un-mirrored map is moved (positive: right) while the mirrored image stays where
-            it is. None derives what is exact, see `Axis.mirror_shifts`; HRNet's code moves by 1.
-        score_threshold: Belongs to the score.
+        criterion: `poserep.codecs.losses.MSE` or `OHKM`.
+        **deviations: See `Deviations`. ``bounds=published`` keeps joints whose 3-sigma window touches the map, as in
+            HRNet's code; the targets of the farthest ones are empty.
     """
 
     form = "map"
@@ -62,11 +57,8 @@ class Heatmap(Codec):
         truncate: float | None = 3.0,
         readouts: Mapping[str, Callable[[Tensor], tuple[Tensor, Tensor]]] | None = None,
         align: Align = "centre",
-        bounds: Bounds = "crop",
-        score: Score = "contract",
         criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
-        flip_shift: float | None = None,
-        score_threshold: float = 0.2,
+        **deviations: Any,
     ) -> None:
         name, size = type(self).__name__, Size.parse(size)
         if not stride > 0 or any(abs(side / stride - round(side / stride)) > 1e-6 for side in size):
@@ -78,43 +70,43 @@ class Heatmap(Codec):
             raise InputError(f"{name}: quantise={quantise!r} is not one of {tuple(QUANTISERS)}")
         if grid not in ("bins", "px"):
             raise InputError(f"{name}: grid={grid!r} is not one of ('bins', 'px')")
-        readouts = readouts or {"argmax": Argmax()}
-        super().__init__(*axes(size, 1 / stride, align), readouts, score, bounds, flip_shift, score_threshold)
+        super().__init__(*axes(size, 1 / stride, align), readouts or {"argmax": Argmax()}, **deviations)
         self.sigma, self.truncate = float(sigma), truncate
         self.quantise, self.grid = quantise, grid
         self.criterion = criterion or MSE()
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Targets (B, K, h, w), float32, and weights (B, K); maps of weight 0 are empty."""
+        """Draw targets (B, K, h, w), float32, empty where the weight is 0; and weights (B, K)."""
         centre, weight = self.centres(xy, weight)
         gx, gy = self.profiles(centre, weight)
         return outer(gy, gx), weight
 
     def centres(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Where Gaussians are drawn, (B, K, 2) bins, and weights (B, K), 0 where there is nothing to learn."""
+        """Return where Gaussians are drawn, (B, K, 2) bins, and weights (B, K), 0 where there is nothing to learn."""
         centre = self.quantised(xy.float())
-        weight = weight * (self.in_crop(xy.float()) if self.bounds == "crop" else self._window_touches(centre))
+        published_rule = self.deviations.bounds == "published"
+        weight = weight * (self._window_touches(centre) if published_rule else self.in_crop(xy.float()))
         # Masked joints may lie anywhere, at infinity too; their maps must still be made of numbers.
         return torch.where(weight[..., None] > 0, centre, 0.0), weight
 
     def quantised(self, xy: Tensor) -> Tensor:
-        """Where Gaussians around points (B, K, 2) in input px are drawn, (B, K, 2) bins, whether or not they count."""
+        """Quantise points (B, K, 2) in input px, whether or not they count; returns (B, K, 2) bins."""
         quantise = QUANTISERS[self.quantise]
         if self.grid == "px":
             return self.to_bins(quantise(xy))
         centre = quantise(self.to_bins(xy))
-        if self.quantise == "none" or self.bounds != "crop":
+        if self.quantise == "none" or self.deviations.bounds == "published":
             return centre
-        # A joint of the crop beyond the end bins belongs to those.
+        # The end bins hold joints of the crop that lie beyond them.
         return centre.clamp_min(0).minimum(centre.new_tensor([self.x.n - 1, self.y.n - 1]))
 
     def profiles(self, centre: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """The maps' two factors, (B, K, w) and (B, K, h); a Gaussian is the product of one along each axis."""
+        """Return the maps' factors along each axis, (B, K, w) and (B, K, h), whose product is the Gaussian."""
         gx, gy = (self._profile(centre[..., i], axis.n) for i, axis in enumerate((self.x, self.y)))
         return gx * (weight > 0)[..., None], gy
 
     def _profile(self, centre: Tensor, n: int) -> Tensor:
-        # Tails end at 1e-17, so that products stay normal numbers; others are slow to compute with.
+        # Tails end at 1e-17, so that products stay normal numbers: subnormal ones are slow to compute with.
         profile = gaussian(centre, n, self.sigma, tail=-40.0)
         if self.truncate is not None:
             distance = torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None]
@@ -122,19 +114,19 @@ class Heatmap(Codec):
         return profile
 
     def _window_touches(self, centre: Tensor) -> Tensor:
-        # The published code converts the window's ends to integers by cutting, toward zero, before it compares.
+        # The published code cuts the window's ends to integers, toward zero, before it compares.
         limit = torch.tensor([self.x.n, self.y.n], device=centre.device)
         first, end = torch.trunc(centre - 3 * self.sigma), torch.trunc(centre + 3 * self.sigma + 1)
         return ((first < limit) & (end >= 0)).all(-1)
 
     def loss(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Half the mean squared error by default."""
+        """Compute the criterion, by default half the mean squared error."""
         return self.criterion(out.float(), target, weight)
 
     def decode(self, out: Tensor, readout: str | None = None) -> Points:
-        """Points in input px and scores from heatmaps (B, K, h, w)."""
+        """Read points in input px and scores from heatmaps (B, K, h, w)."""
         position, value = self.readout(readout)(out.float())
-        if self.score == "published":
+        if self.deviations.score == "published":
             return Points(self.to_px(position), value)
         return Points(self.to_px(position), self.contract_score(value / self.least_peak))
 
@@ -149,31 +141,36 @@ class Heatmap(Codec):
         return float(torch.tensor(-squares / (2 * self.sigma**2)).exp())
 
     def merge(self, out: Tensor, mirrored: Tensor, perm: Tensor) -> Tensor:
-        """Average of the maps after un-mirroring."""
+        """Average the maps after un-mirroring."""
         back = self.unmirror(mirrored, perm)
         return back.lerp(out, 0.5) if torch.is_grad_enabled() else back.lerp_(out, 0.5)
 
-    def oracle(self, target: Tensor) -> Tensor:
-        """The target itself."""
-        return target
-
     def density(self, out: Tensor) -> dict[str, Tensor]:
-        """The heatmaps, without negative values."""
+        """Return the heatmaps, without negative values."""
         return {"map": out.float().clamp_min(0)}
 
 
 class SRHeatmap(Heatmap):
-    """Heatmap from a super-resolution head (Wang et al. 2023, SRPose), of input resolution unless told otherwise.
+    """Heatmap from a super-resolution head (Wang et al. 2023, SRPose), at input resolution by default.
 
     Args:
-        size: Of the input.
         scale: Bins per input px, the paper's k: 1 is input resolution, 2 twice that, 0.25 that of common heatmaps.
         base_sigma: Sigma of the stride-4 heatmap of the same input, in its bins; sigma grows linearly with resolution
             (2 at stride 4 is 8 at full resolution).
-        **options: As for `Heatmap`, but ``stride`` and ``sigma``.
+        **options: Those of `Heatmap` but ``stride`` and ``sigma``.
     """
 
     def __init__(self, size: Size | str, scale: float = 1, base_sigma: float = 2.0, **options: Any) -> None:
         if not 0 < scale < float("inf"):
             raise InputError(f"SRHeatmap: scale={scale} must be a positive number (bins per input px)")
         super().__init__(size, stride=1 / scale, sigma=base_sigma * 4 * scale, **options)
+
+
+def outer(column: Tensor, row: Tensor) -> Tensor:
+    """Multiply factors (B, K, h) and (B, K, w) to maps (B, K, h, w), without gradient."""
+    shape, out = (*column.shape, row.shape[-1]), None
+    if row.device.type == "cpu" and row.dtype == torch.float32:
+        # NumPy asks the system for large pages and torch does not. Filling in small ones takes longer than the products
+        # of a full-resolution target.
+        out = torch.from_numpy(np.empty(shape, np.float32))
+    return torch.mul(column[..., :, None], row[..., None, :], out=out)

@@ -1,21 +1,21 @@
-"""Integral regression: coordinates are the mean position of a heatmap that nobody draws a target for."""
+"""Integral regression (IPR, DSNT): coordinates are the mean position of a heatmap that is not supervised itself."""
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from poserep.codecs.base import Bounds, Score
-from poserep.codecs.heatmap import Heatmap
-from poserep.codecs.labels import FLOOR
-from poserep.codecs.memory import outer
-from poserep.codecs.readouts import soft_argmax
+from poserep.codecs.heatmap import Heatmap, outer
+from poserep.codecs.label_smoothing import FLOOR
+from poserep.codecs.losses import Distance
+from poserep.codecs.soft_argmax import soft_argmax
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
-from poserep.losses import Distance
 
-Pair = tuple[Tensor, Tensor]
+# Positions (B, K, 2) in bins, and distributions (B, K, h, w).
+MeanAndMap = tuple[Tensor, Tensor]
 
 
 class Integral(Heatmap):
@@ -24,19 +24,15 @@ class Integral(Heatmap):
     ``out`` is logits (B, K, h, w); the position is the mean under their softmax, so it cannot leave the outermost
     bins. Settings not published by the papers that quote these methods: IPR takes ``criterion`` L1 and no divergence,
     DSNT the Euclidean distance and the Jensen-Shannon divergence from a Gaussian of 1 bin with factor 1, as their own
-    papers do. Coordinates are in widths and heights of the map, in [-1, 1] as in DSNT.
+    papers do. Coordinates are in widths and heights of the map, in [-1, 1] as in DSNT. The contract score is the peak
+    probability over the least peak of a perfect output, the published one the peak.
 
     Args:
-        size: Of the input.
         stride: Input px per bin.
-        sigma: Of the Gaussian, in bins; without divergence it has no effect.
+        sigma: Standard deviation of the Gaussian in bins; without divergence it has no effect.
         divergence: Factor of the Jensen-Shannon divergence between softmax and Gaussian; 0 leaves it out.
-        criterion: `poserep.losses.Distance`.
-        align: See `Axis`.
-        bounds: ``crop`` keeps joints inside the crop; there is no published rule, ``published`` means the same.
-        score: ``contract`` is the peak probability over the least peak of a perfect output, ``published`` the peak.
-        flip_shift: As for `Heatmap`; logits are un-mirrored and probabilities averaged.
-        score_threshold: Belongs to the score.
+        criterion: `poserep.codecs.losses.Distance`.
+        **deviations: See `Deviations`; joints outside the crop are never learnt.
     """
 
     form = "map"
@@ -49,33 +45,19 @@ class Integral(Heatmap):
         divergence: float = 0.0,
         criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
         align: Align = "centre",
-        bounds: Bounds = "crop",
-        score: Score = "contract",
-        flip_shift: float | None = None,
-        score_threshold: float = 0.2,
+        **deviations: Any,
     ) -> None:
-        super().__init__(
-            size,
-            stride,
-            sigma,
-            quantise="none",
-            truncate=None,
-            readouts={"mean": lambda logits: (soft_argmax(logits), logits.flatten(2).softmax(-1).amax(-1))},
-            align=align,
-            bounds=bounds,
-            score=score,
-            flip_shift=flip_shift,
-            score_threshold=score_threshold,
-        )
+        readouts = {"mean": lambda logits: (soft_argmax(logits), logits.flatten(2).softmax(-1).amax(-1))}
+        super().__init__(size, stride, sigma, "none", "bins", None, readouts, align, **deviations)
         if not 0 <= divergence < float("inf"):
             raise InputError(f"Integral: divergence={divergence} must not be negative")
         self.divergence, self.criterion = divergence, criterion or Distance()
         self.unit: Tensor
         self.register_buffer("unit", torch.tensor([self.x.n, self.y.n]) / 2, persistent=False)
 
-    def encode(self, xy: Tensor, weight: Tensor) -> tuple[Pair, Tensor]:  # type: ignore[override]
-        """Positions (B, K, 2) in bins and the distributions of a perfect output (B, K, h, w), and weights (B, K)."""
-        # No mean position lies outside the map, so that there is nothing to learn of joints that do.
+    def encode(self, xy: Tensor, weight: Tensor) -> tuple[MeanAndMap, Tensor]:  # type: ignore[override]
+        """Make positions (B, K, 2) in bins and distributions of a perfect output (B, K, h, w); and weights (B, K)."""
+        # No mean position lies outside the map: nothing can be learnt from joints that do.
         centre, weight = self.centres(xy, weight * self.in_crop(xy.float()))
         limit = centre.new_tensor([self.x.n - 1, self.y.n - 1])
         centre = centre.clamp_min(0).minimum(limit)
@@ -84,16 +66,16 @@ class Integral(Heatmap):
         maps = maps / maps.sum((-2, -1), keepdim=True).clamp_min(FLOOR)
         return (centre, maps * (weight > 0)[..., None, None]), weight
 
-    def _split(self, centre: Tensor) -> Pair:
-        # Each point shared out between the bins beside it: the narrowest distribution whose mean it is.
+    def _split(self, centre: Tensor) -> MeanAndMap:
+        # Each point is divided between the bins beside it: the narrowest distribution whose mean it is.
         x, y = (
             (1 - (torch.arange(axis.n, device=centre.device) - centre[..., i, None]).abs()).clamp_min(0)
             for i, axis in enumerate((self.x, self.y))
         )
         return x, y
 
-    def loss(self, out: Tensor, target: Pair, weight: Tensor) -> Tensor:  # type: ignore[override]
-        """Distance of the means, and the divergence if there is one."""
+    def loss(self, out: Tensor, target: MeanAndMap, weight: Tensor) -> Tensor:  # type: ignore[override]
+        """Add the distance of the means and the divergence, if there is one."""
         loss = self.criterion(soft_argmax(out.float()) / self.unit, target[0] / self.unit, weight)
         if self.divergence:
             loss = loss + self.divergence * (jensen_shannon(out.float(), target[1]) * weight).mean()
@@ -110,21 +92,21 @@ class Integral(Heatmap):
         return float((profile.max() / profile.sum()) ** 2)
 
     def merge(self, out: Tensor, mirrored: Tensor, perm: Tensor) -> Tensor:
-        """Logits of the averaged probabilities."""
+        """Return logits of the averaged probabilities."""
         plain, back = (o.float().flatten(2).softmax(-1).view_as(o) for o in (out, mirrored))
         return ((plain + self.unmirror(back, perm)) / 2).clamp_min(FLOOR).log()
 
-    def oracle(self, target: Pair) -> Tensor:  # type: ignore[override]
-        """Logits whose softmax is the perfect distribution."""
+    def oracle(self, target: MeanAndMap) -> Tensor:
+        """Return logits whose softmax is the perfect distribution."""
         return target[1].clamp_min(FLOOR).log()
 
     def density(self, out: Tensor) -> dict[str, Tensor]:
-        """Probabilities."""
+        """Return the probabilities."""
         return {"map": out.float().flatten(2).softmax(-1).view_as(out)}
 
 
 def jensen_shannon(logits: Tensor, target: Tensor) -> Tensor:
-    """Jensen-Shannon divergence between softmax(logits) and target over maps (B, K, h, w); (B, K), in [0, log 2]."""
+    """Compute the Jensen-Shannon divergence, (B, K) in [0, log 2], of softmax(logits) and target, maps (B, K, h, w)."""
     log_p, q = logits.flatten(2).log_softmax(-1), target.flatten(2)
     p = log_p.exp()
     log_m = ((p + q) / 2).clamp_min(FLOOR).log()

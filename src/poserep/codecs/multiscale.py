@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from poserep.batch import Points
-from poserep.codecs.heatmap import Heatmap
-from poserep.codecs.memory import outer
+from poserep.codecs.heatmap import Heatmap, outer
+from poserep.codecs.losses import MSE
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.losses import MSE
 
+# Heatmaps (B, K, h, w), coarse to fine.
 Maps = tuple[Tensor, ...]
 
 
@@ -23,17 +23,16 @@ class MultiScale(Heatmap):
     In training ``out`` is a tuple of maps, coarse to fine; otherwise the final map (B, K, h, w) alone.
 
     Args:
-        size: Of the input.
         scale: Bins per input px of the final map, the paper's k (table 3): 1 is input resolution.
         base_sigma: Sigma of a stride-4 heatmap, in its bins; sigma grows linearly with resolution.
         supervise: Levels, coarse to fine, that are supervised; the last is the prediction and must be.
-        mid_stride: Input px per bin of the intermediate maps (figure 6).
+        mid_stride: Input px per bin of the intermediate maps (SRPose, figure 6).
         lr_stride: Input px per bin of the low-resolution map, the stride of the backbone's coarsest map.
-        lr_weight: Of the low-resolution map's loss; 1e-4 in the published code, unmentioned in the paper.
+        lr_weight: Weight of the low-resolution map's loss; 1e-4 in the published code, unmentioned in the paper.
         targets: ``pooled`` averages the final map's target down (the published code), so that coarse targets peak
             below 1 and lie where the corner alignment does not expect them; ``drawn`` draws each with its own sigma
             (as the paper prints).
-        **options: As for `Heatmap`, but ``stride`` and ``sigma``.
+        **options: Those of `Heatmap` but ``stride`` and ``sigma``.
     """
 
     def __init__(
@@ -69,25 +68,22 @@ class MultiScale(Heatmap):
         self.form = f"maps of strides {', '.join(f'{stride:g}' for stride in [*self.coarse, 1 / scale])}"
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Maps, Tensor]:  # type: ignore[override]
-        """Targets from coarse to fine, each (B, K, h, w), float32, and weights (B, K).
+        """Draw targets from coarse to fine, each (B, K, h, w), float32; and weights (B, K).
 
         Intermediate levels of one resolution share their target's memory.
         """
         centre, kept = self.centres(xy, weight)
         gx, gy = self.profiles(centre, kept)
-        made: dict[float, Tensor] = {}
-        for stride in self.coarse:
-            if stride in made:
-                continue
+        levels: dict[float, Tensor] = {}
+        for stride in dict.fromkeys(self.coarse):
             n = round(self.x.length / stride), round(self.y.length / stride)
             if self.targets == "pooled":
                 # A mean over blocks of a product of two profiles is the product of the profiles' means.
                 px, py = (F.adaptive_avg_pool1d(g, m) for g, m in zip((gx, gy), n, strict=True))
             else:
                 px, py = self._drawn(xy, kept, n)
-            made[stride] = outer(py, px)
-        final = outer(gy, gx)
-        return (*(made[stride] for stride in self.coarse), final), kept
+            levels[stride] = outer(py, px)
+        return (*(levels[stride] for stride in self.coarse), outer(gy, gx)), kept
 
     def _drawn(self, xy: Tensor, weight: Tensor, n: tuple[int, int]) -> tuple[Tensor, Tensor]:
         level = Heatmap(
@@ -98,30 +94,26 @@ class MultiScale(Heatmap):
             grid=self.grid,
             truncate=self.truncate,
             align=self.x.align,
-            bounds=self.bounds,
+            bounds=self.deviations.bounds,
         )
         # Which joints count is decided once, on the final map.
         return level.profiles(level.quantised(torch.where(weight[..., None] > 0, xy.float(), 0.0)), weight)
 
     def loss(self, out: Maps, target: Maps, weight: Tensor) -> Tensor:  # type: ignore[override]
-        """The criterion of all maps, added, that of the low-resolution one with its own weight."""
+        """Add the criterion of all maps, that of the low-resolution one with its own weight."""
         low, *others = (self.criterion(o.float(), t, weight) for o, t in zip(out, target, strict=True))
         return self.lr_weight * low + torch.stack(others).sum()
 
     def decode(self, out: Tensor | Maps, readout: str | None = None) -> Points:
-        """Points in input px and scores from the final map."""
+        """Read points in input px and scores from the final map."""
         return super().decode(_final(out), readout)
 
     def merge(self, out: Tensor | Maps, mirrored: Tensor | Maps, perm: Tensor) -> Tensor:
-        """Average of the final maps after un-mirroring."""
+        """Average the final maps after un-mirroring."""
         return super().merge(_final(out), _final(mirrored), perm)
 
-    def oracle(self, target: Maps) -> Maps:  # type: ignore[override]
-        """The targets themselves."""
-        return target
-
     def density(self, out: Tensor | Maps) -> dict[str, Tensor]:
-        """The final map, without negative values."""
+        """Return the final map, without negative values."""
         return super().density(_final(out))
 
 

@@ -1,4 +1,4 @@
-"""Coordinates as numbers, without bins: direct regression, and regression with a learnt error density."""
+"""Coordinates as numbers, without bins: direct regression, and regression with a learnt error density (RLE)."""
 
 import math
 from collections.abc import Callable
@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from poserep.batch import Points
-from poserep.codecs.base import Bounds, Codec, Score, axes
+from poserep.codecs.base import Codec, axes
+from poserep.codecs.losses import Distance
+from poserep.errors import InputError
 from poserep.geometry import Align, Size
-from poserep.losses import Distance
 
+# Points (B, K, 2), scales (B, K, 2), and in training the log-density of normalised errors.
 Scaled = tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]
 
 
@@ -24,12 +26,9 @@ class Regression(Codec):
     There is nothing to read a score from: every joint scores 1.
 
     Args:
-        size: Of the input.
-        criterion: `poserep.losses.Distance`.
-        align: Of the crops; numbers have no bins to align.
-        bounds: ``crop`` keeps joints inside the crop; there is no published rule, ``published`` means the same.
-        score: Both are 1.
-        score_threshold: Belongs to the score.
+        criterion: `poserep.codecs.losses.Distance`.
+        align: Alignment of the crops; numbers have no bins to align.
+        **deviations: See `Deviations`; joints outside the crop are never learnt, and there is no ``flip_shift``.
     """
 
     form = "points"
@@ -39,29 +38,27 @@ class Regression(Codec):
         size: Size | str,
         criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
         align: Align = "centre",
-        bounds: Bounds = "crop",
-        score: Score = "contract",
-        score_threshold: float = 0.2,
+        **deviations: Any,
     ) -> None:
-        super().__init__(
-            *axes(size, 1, align), {"point": lambda xy: xy}, score, bounds, score_threshold=score_threshold
-        )
+        if "flip_shift" in deviations:
+            raise InputError(f"{type(self).__name__}: flip_shift is in bins, and coordinates as numbers have none")
+        super().__init__(*axes(size, 1, align), {"point": lambda xy: xy}, **deviations)
         self.criterion = criterion or Distance()
         self.side: Tensor
         self.register_buffer("side", torch.tensor([self.x.length, self.y.length]).float(), persistent=False)
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Points (B, K, 2) in crop widths and heights, float32, and weights (B, K)."""
+        """Make points (B, K, 2) in crop widths and heights, float32; and weights (B, K)."""
         weight = weight * self.in_crop(xy)
         unit = (xy.float() + 0.5) / self.side - 0.5
         return torch.where(weight[..., None] > 0, unit, 0.0), weight
 
     def loss(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """The mean absolute difference by default."""
+        """Compute the criterion, by default the mean absolute difference."""
         return self.criterion(out.float(), target, weight)
 
     def decode(self, out: Tensor, readout: str | None = None) -> Points:
-        """Points in input px from numbers."""
+        """Read points in input px from numbers."""
         xy = self._to_px(self.readout(readout)(out.float()))
         return Points(xy, torch.ones_like(xy[..., 0]))
 
@@ -69,19 +66,15 @@ class Regression(Codec):
         return (unit + 0.5) * self.side - 0.5
 
     def merge(self, out: Tensor, mirrored: Tensor, perm: Tensor) -> Tensor:
-        """Average of the points after un-mirroring."""
+        """Average the points after un-mirroring."""
         return (out + self.unmirror(mirrored, perm)) / 2
 
     def unmirror(self, maps: Tensor, perm: Tensor) -> Tensor:
-        """Points (B, K, 2) of the mirrored image, as if of the image itself."""
+        """Turn points (B, K, 2) of the mirrored image into those of the image itself."""
         return maps.index_select(1, perm.to(maps.device)) * maps.new_tensor([-1, 1])
 
-    def oracle(self, target: Tensor) -> Any:
-        """The target itself."""
-        return target
-
     def density(self, out: Tensor) -> dict[str, Tensor]:
-        """Spikes at the points, for pictures: ``x`` and ``y`` (B, K, n), one bin a pixel."""
+        """Return spikes at the points, ``x`` and ``y`` (B, K, n), one bin per pixel."""
         return _spikes(self._to_px(out.float()), self.x.n, self.y.n)
 
 
@@ -91,61 +84,49 @@ class RLE(Regression):
     -log p = sum over both axes of (log sigma + log 2 + |e|) - log G(e), e = (predicted - true) / sigma: a Laplace
     density of the normalised error, times a learnt density G (eq. 9, whose constant s is left out). Settings not
     published by the papers that quote it; the sum counts every axis' log sigma once, as the change of variables asks.
-
-    Args:
-        size: Of the input.
-        align: Of the crops; numbers have no bins to align.
-        bounds: ``crop`` keeps joints inside the crop; there is no published rule, ``published`` means the same.
-        score: Both are 1 minus the mean of both scales, as in RLE's code; a perfect prediction has the least scale.
-        score_threshold: Belongs to the score.
+    Both scores are 1 minus the mean of both scales, as in RLE's code; a perfect prediction has the least scale.
     """
 
     form = "points with scale"
 
-    def __init__(
-        self,
-        size: Size | str,
-        align: Align = "centre",
-        bounds: Bounds = "crop",
-        score: Score = "contract",
-        score_threshold: float = 0.2,
-    ) -> None:
-        super().__init__(size, None, align, bounds, score, score_threshold)
+    def __init__(self, size: Size | str, align: Align = "centre", **deviations: Any) -> None:
+        super().__init__(size, None, align, **deviations)
 
     def loss(self, out: Scaled, target: Tensor, weight: Tensor) -> Tensor:  # type: ignore[override]
-        """Negative log-likelihood, summed over axes, averaged over the batch's joints."""
+        """Compute the negative log-likelihood, summed over axes, averaged over the batch's joints."""
         xy, sigma, log_density = out
         difference = torch.where((weight > 0)[..., None], xy.float() - target, 0.0)
-        return (residual_likelihood(difference, sigma.float().clamp_min(SMALLEST), log_density) * weight).mean()
+        return (residual_likelihood(difference, sigma.float().clamp_min(LEAST_SCALE), log_density) * weight).mean()
 
     def decode(self, out: Scaled, readout: str | None = None) -> Points:  # type: ignore[override]
-        """Points in input px and scores from numbers."""
+        """Read points in input px and scores from numbers."""
         points, score = super().decode(out[0], readout), 1 - out[1].float().mean(-1)
-        return points._replace(score=self.contract_score(score / (1 - SMALLEST)) if self.score == "contract" else score)
+        published = self.deviations.score == "published"
+        return points._replace(score=score if published else self.contract_score(score / (1 - LEAST_SCALE)))
 
     def merge(self, out: Scaled, mirrored: Scaled, perm: Tensor) -> Scaled:  # type: ignore[override]
-        """Averages of points and of scales after un-mirroring."""
+        """Average points and scales after un-mirroring."""
         sigma = (out[1] + mirrored[1].index_select(1, perm.to(out[1].device))) / 2
         return super().merge(out[0], mirrored[0], perm), sigma, None
 
     def oracle(self, target: Tensor) -> Scaled:
-        """The target with the smallest scale."""
-        return target, torch.full_like(target, SMALLEST), None
+        """Return the target with the least scale."""
+        return target, torch.full_like(target, LEAST_SCALE), None
 
     def density(self, out: Scaled) -> dict[str, Tensor]:  # type: ignore[override]
-        """Spikes at the points, see `Regression.density`."""
+        """Return spikes at the points, see `Regression.density`."""
         return super().density(out[0])
 
 
 def residual_likelihood(difference: Tensor, sigma: Tensor, log_density: Callable[[Tensor], Tensor] | None) -> Tensor:
-    """Negative log-likelihood (...) of differences (..., 2) with scales (..., 2), see `RLE`."""
+    """Compute the negative log-likelihood (...) of differences (..., 2) with scales (..., 2), see `RLE`."""
     error = difference / sigma
     each = (sigma.log() + math.log(2) + error.abs()).sum(-1)
     return each if log_density is None else each - log_density(error)
 
 
-# Of a scale, in crop widths: a few hundredths of a pixel, and no number of the loss leaves half precision.
-SMALLEST = 1e-4
+# Least scale, in crop widths: a few hundredths of a pixel, with which no number of the loss leaves half precision.
+LEAST_SCALE = 1e-4
 
 
 def _spikes(xy: Tensor, width: int, height: int) -> dict[str, Tensor]:

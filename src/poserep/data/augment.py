@@ -11,7 +11,7 @@ from poserep.errors import InputError
 from poserep.geometry import Size, fit_aspect
 
 
-class View(NamedTuple):
+class CropRegion(NamedTuple):
     """The region of an image that a crop shows.
 
     Attributes:
@@ -79,45 +79,47 @@ class Augment:
             return box
         return np.concatenate([box[:2] + self.jitter * (rng.random(2) - 0.5) * box[2:], box[2:]])
 
-    def view(
+    def region(
         self,
         rng: np.random.Generator,
-        view: View,
+        region: CropRegion,
         keypoints: np.ndarray,
         weight: np.ndarray,
         upper: np.ndarray,
         size: Size,
-    ) -> View:
-        """Return a random view of a person.
+    ) -> CropRegion:
+        """Return a random region of a person.
 
         Args:
             rng: Source of all random numbers.
-            view: The view without augmentation.
+            region: The region without augmentation.
             keypoints: (K, 2) image px.
             weight: (K,), 0 for unlabelled joints.
             upper: (K,) bool, joints of the upper body.
             size: Size of the network's input.
         """
-        centre, extent = view.centre, view.extent
+        centre, extent = region.centre, region.extent
         labelled = weight > 0
         if self.half_body and labelled.sum() > self.half_body_min and rng.random() < self.half_body:
-            centre, extent = self._half_body(rng, view, keypoints[labelled & upper], keypoints[labelled & ~upper], size)
+            centre, extent = self._half_body(
+                rng, region, keypoints[labelled & upper], keypoints[labelled & ~upper], size
+            )
         if self.scale:
             extent = extent * np.clip(1 + self.scale * rng.standard_normal(), 1 - self.scale, 1 + self.scale)
         angle = 0.0
         if self.rotation and rng.random() <= self.rotation_prob:
             angle = float(np.clip(self.rotation * rng.standard_normal(), -2 * self.rotation, 2 * self.rotation))
-        return View(centre, extent, angle, bool(self.flip and rng.random() < self.flip))
+        return CropRegion(centre, extent, angle, bool(self.flip and rng.random() < self.flip))
 
     def _half_body(
-        self, rng: np.random.Generator, view: View, upper: np.ndarray, lower: np.ndarray, size: Size
+        self, rng: np.random.Generator, region: CropRegion, upper: np.ndarray, lower: np.ndarray, size: Size
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return centre and extent of the upper or lower body, or those of ``view`` if it has too few joints."""
+        """Return centre and extent of the upper or lower body, or those of ``region`` if it has too few joints."""
         chosen = upper if rng.random() < self.upper_prob and len(upper) > 2 else lower
         if len(chosen) <= 2:
             chosen = upper
         if len(chosen) < 2:
-            return view.centre, view.extent
+            return region.centre, region.extent
         # Coincident joints would span no region.
         spread = np.maximum(np.ptp(chosen.astype(np.float64), axis=0) + self.half_body_px, 1.0)
         return chosen.mean(0).astype(np.float64), fit_aspect(spread, size) * 1.5

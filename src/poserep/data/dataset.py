@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from poserep.batch import Batch
-from poserep.data.augment import Augment, View
+from poserep.data.augment import Augment, CropRegion
 from poserep.data.cache import ImageCache
 from poserep.data.decode import decode_image, read_bytes, read_image
 from poserep.errors import InputError
@@ -83,15 +83,15 @@ class PoseDataset(Dataset):
         xy, weight = table.keypoints[index], table.weight[index]
         rng = np.random.default_rng((self.seed, epoch, index))
         image = self.read(path) if self.read_first else None
-        view = self._region(index, image, rng)
+        region = self._region(index, image, rng)
         if self.augment:
-            view = self.augment.view(rng, view, xy, weight, self.upper, self.size)
-        matrix = crop_matrix(view.centre, view.extent, self.size, self.align, view.rotation, view.flip)
+            region = self.augment.region(rng, region, xy, weight, self.upper, self.size)
+        matrix = crop_matrix(region.centre, region.extent, self.size, self.align, region.rotation, region.flip)
         crop = self._crop(path, image, matrix)
         if self.recolour:
             self.recolour.set_random_seed(int(rng.integers(2**31)))
             crop = self.recolour(image=crop)["image"]
-        if view.flip:
+        if region.flip:
             xy, weight = xy[self.perm], weight[self.perm]
         xy = (xy @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
         return Batch(
@@ -102,15 +102,15 @@ class PoseDataset(Dataset):
             torch.tensor(index),
         )
 
-    def _region(self, index: int, image: np.ndarray | None, rng: np.random.Generator) -> View:
+    def _region(self, index: int, image: np.ndarray | None, rng: np.random.Generator) -> CropRegion:
         if self.whole and image is not None:
             wh = np.array(image.shape[1::-1], np.float64)
-            return View(wh / 2 if self.align == "corner" else (wh - 1) / 2, fit_aspect(wh, self.size))
+            return CropRegion(wh / 2 if self.align == "corner" else (wh - 1) / 2, fit_aspect(wh, self.size))
         box = self.instances.box[index]
         if self.augment:
             once = self.augment.jitter_once
             box = self.augment.move(np.random.default_rng((self.seed, NO_EPOCH, index)) if once else rng, box)
-        return View(*box_to_region(box, self.size, self.align, self.padding, self.inclusive))
+        return CropRegion(*box_to_region(box, self.size, self.align, self.padding, self.inclusive))
 
     def _crop(self, path: Path, image: np.ndarray | None, matrix: np.ndarray) -> np.ndarray:
         """Return the (H, W, 3) or (H, W) crop, black beyond the image.

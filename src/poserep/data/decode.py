@@ -8,7 +8,7 @@ import numpy as np
 from poserep.errors import InputError
 
 _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-START, END = b"\xff\xd8", b"\xff\xd9"
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 # Markers of a JPEG file: frames whose rows are coded in order, start of scan, restart interval, application data 2.
 SEQUENTIAL, SCAN, RESTARTS, APP2 = (0xC0, 0xC1), 0xDA, 0xDD, 0xE2
 # Rows: at the end of a shortened image, where interpolated chroma can differ for want of the rows below; and in the
@@ -60,7 +60,7 @@ def decode_image(data: bytes, path: Path, rows: int | None = None) -> np.ndarray
     """
     # OpenCV silently fills what is missing of a JPEG with grey. A whole file has its end mark behind the start of its
     # last scan.
-    if data[:2] == START and data[-2:] != END and data.rfind(END) < data.rfind(bytes((0xFF, SCAN))):
+    if data[:2] == JPEG_START and data[-2:] != JPEG_END and data.rfind(JPEG_END) < data.rfind(bytes((0xFF, SCAN))):
         raise InputError(f"image {path} is cut short ({len(data)} bytes, no end mark); copy it again")
     short = shorten_jpeg(data, rows + MARGIN) if rows is not None else None
     image = cv2.imdecode(np.frombuffer(short, np.uint8), _FLAGS) if short else None
@@ -77,7 +77,7 @@ def shorten_jpeg(data: bytes, rows: int) -> bytearray | None:
     The end mark is dropped, since decoders warn about data that they find before it. It is not possible for files with
     several scans (progressive), with restart marks, or with further pictures behind the first.
     """
-    if data[:2] != START or data[-2:] != END:
+    if data[:2] != JPEG_START or data[-2:] != JPEG_END:
         return None
     at, height_at, parts = 2, 0, 0
     while at + 9 < len(data) and data[at] == 0xFF:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from poserep.errors import InputError
+from poserep.instances import Tally
 
 # Largest coordinate, px. No image is as wide, and its square is exact enough in single precision.
 FURTHEST = 1e6
@@ -27,6 +28,25 @@ class Invalid(Exception):
     def __init__(self, reason: str, message: str, remedy: str = "mend the file") -> None:
         super().__init__(message)
         self.reason, self.message, self.remedy = reason, message, remedy
+
+    def leave_out(self, where: str, skip_invalid: bool, tally: Tally, what: str = "persons", count: int = 1) -> None:
+        """Count the record as left out, or refuse its file.
+
+        Args:
+            where: Names the file and the record; what is wrong follows.
+            skip_invalid: Whether such records are left out.
+            tally: Counts them.
+            what: What is lost with the record.
+            count: How many of these.
+
+        Raises:
+            InputError: If ``skip_invalid`` is false.
+        """
+        if not skip_invalid:
+            raise InputError(
+                f"{where}{self.message}; {self.remedy}, or set data.skip_invalid=true to leave such {what} out"
+            ) from self
+        tally.left_out[self.reason] += count
 
 
 def read_json(path: Path, what: str) -> Any:

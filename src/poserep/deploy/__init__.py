@@ -1,1 +1,1 @@
-"""Trained models outside a run: one graph from bytes to coordinates, and persons found in any image."""
+"""Trained models outside a run: one ONNX file from bytes to coordinates, people in any image, cost and speed."""

@@ -135,7 +135,7 @@ def times_sheet(record: dict[str, Any]) -> Sheet:
     return Sheet(f"Time on {record['machine']}, ms a batch: median (quartiles)", columns, rows, notes=[*missing, note])
 
 
-def timed(net: PoseNet, codec: Any, cfg: DictConfig, options: argparse.Namespace) -> dict[str, Any]:
+def time_network(net: PoseNet, codec: Any, cfg: DictConfig, options: argparse.Namespace) -> dict[str, Any]:
     """Time a network with its default readout.
 
     Raises:
@@ -193,7 +193,7 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
     for sheet in sheets_of(record):
         sheet.show()
     if options.time:
-        record["time"] = timed(net, codec, cfg, options)
+        record["time"] = time_network(net, codec, cfg, options)
         times_sheet(record["time"]).show()
     return record
 

@@ -56,7 +56,7 @@ class OnnxEstimator:
         provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
         if provider not in onnxruntime.get_available_providers():
             raise InputError(
-                f"--device {device} is not available to ONNX Runtime; pip install onnxruntime-gpu, or take --device cpu"
+                f"--device {device} is not available to ONNX Runtime; install onnxruntime-gpu, or take --device cpu"
             )
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3

@@ -105,7 +105,7 @@ def restore_graph(run_dir: Path, cfg: DictConfig, readout: str | None = None) ->
         **crop,
         readout=chosen,
         flip_test=cfg.flip_test,
-        score=codec.score,
+        score=codec.deviations.score,
         temperature=score_temperature(codec),
         score_threshold=score_threshold(codec),
     )

@@ -15,7 +15,7 @@ from poserep.errors import InputError
 from poserep.metrics.scorer import Resampler
 
 # Resamples at a time: they need little memory, and more would be no quicker.
-BLOCK = 32
+_BLOCK = 32
 
 
 class Side(NamedTuple):
@@ -94,8 +94,8 @@ def paired_bootstrap(
     side_a, side_b = _side(a, name), _side(b, name)
     rng = np.random.default_rng(seed)
     drawn = []
-    for first in range(0, samples, BLOCK):
-        weights = _draw(rng, min(BLOCK, samples - first), len(images))
+    for first in range(0, samples, _BLOCK):
+        weights = _draw(rng, min(_BLOCK, samples - first), len(images))
         drawn.append(np.mean([r(weights)[name] for r in a], 0) - np.mean([r(weights)[name] for r in b], 0))
     values = np.concatenate(drawn)
     defined = values[~np.isnan(values)]

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from poserep.errors import InputError
 
 
-class Measure(NamedTuple):
+class CocoMeasure(NamedTuple):
     """One of COCO's values: recall or precision, of persons in a range of areas, at one OKS threshold or over all."""
 
     recall: bool
@@ -18,19 +18,19 @@ class Measure(NamedTuple):
 
 
 MEASURES = {
-    "AP": Measure(False, "all"),
-    "AP50": Measure(False, "all", 0.5),
-    "AP75": Measure(False, "all", 0.75),
-    "AP_M": Measure(False, "medium"),
-    "AP_L": Measure(False, "large"),
-    "AR": Measure(True, "all"),
-    "AR50": Measure(True, "all", 0.5),
-    "AR75": Measure(True, "all", 0.75),
-    "AR_M": Measure(True, "medium"),
-    "AR_L": Measure(True, "large"),
+    "AP": CocoMeasure(False, "all"),
+    "AP50": CocoMeasure(False, "all", 0.5),
+    "AP75": CocoMeasure(False, "all", 0.75),
+    "AP_M": CocoMeasure(False, "medium"),
+    "AP_L": CocoMeasure(False, "large"),
+    "AR": CocoMeasure(True, "all"),
+    "AR50": CocoMeasure(True, "all", 0.5),
+    "AR75": CocoMeasure(True, "all", 0.75),
+    "AR_M": CocoMeasure(True, "medium"),
+    "AR_L": CocoMeasure(True, "large"),
 }
 # Resamples at a time: their arrays then stay in a processor's cache.
-BLOCK = 32
+RESAMPLES_AT_ONCE = 32
 
 
 class _Curve:
@@ -133,7 +133,7 @@ class CocoResampler:
         counts = weights.astype(np.int32)
         if (counts != weights).any():
             raise InputError("images count a whole number of times; weights must be integers")
-        blocks = [self._block(counts[i : i + BLOCK]) for i in range(0, len(counts), BLOCK)]
+        blocks = [self._block(counts[i : i + RESAMPLES_AT_ONCE]) for i in range(0, len(counts), RESAMPLES_AT_ONCE)]
         return {name: np.concatenate([block[name] for block in blocks]) for name in self.names}
 
     def _block(self, weights: np.ndarray) -> dict[str, np.ndarray]:

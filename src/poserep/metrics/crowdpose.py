@@ -15,7 +15,7 @@ from poserep.metrics.coco_resampling import CocoResampler
 from poserep.metrics.scorer import Predictions, Resampler
 
 CROWD_VALUES = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
-PARTS = ("AP_E", "AP_M", "AP_H")
+CROWDING_PARTS = ("AP_E", "AP_M", "AP_H")
 
 
 class CrowdPoseAP(CocoAP):
@@ -65,7 +65,7 @@ class CrowdPoseAP(CocoAP):
         """See `CocoAP.summary`."""
         values = summarise(evaluation)
         crowding = self.crowding(evaluation.params.imgIds)
-        parts = {name: summarise(of_images(evaluation, crowding == k))["AP"] for k, name in enumerate(PARTS)}
+        parts = {name: summarise(of_images(evaluation, crowding == k))["AP"] for k, name in enumerate(CROWDING_PARTS)}
         return {name: values[name] for name in CROWD_VALUES} | parts
 
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
@@ -75,10 +75,12 @@ class CrowdPoseAP(CocoAP):
     def _parts(self, values: Mapping[str, float]) -> list[tuple[str, str]]:
         low, high = self.splits
         where = (f"below {low:g}", f"from {low:g} to {high:g}", f"of {high:g} or more")
-        who = {name: "no prediction finds a" if values[name] == 0 else "there is no labelled" for name in PARTS}
+        who = {
+            name: "no prediction finds a" if values[name] == 0 else "there is no labelled" for name in CROWDING_PARTS
+        }
         return [
             (name, f"{who[name]} person on an image with a crowdIndex {w}")
-            for name, w in zip(PARTS, where, strict=True)
+            for name, w in zip(CROWDING_PARTS, where, strict=True)
         ]
 
 
@@ -88,11 +90,11 @@ class _CrowdResampler:
         self.all = CocoResampler(evaluation, CROWD_VALUES)
         self.images = self.all.images
         crowding = scorer.crowding(self.images.tolist())
-        self.masks = {name: crowding == k for k, name in enumerate(PARTS)}
+        self.masks = {name: crowding == k for k, name in enumerate(CROWDING_PARTS)}
         self.parts = {n: CocoResampler(of_images(evaluation, m), ("AP",)) for n, m in self.masks.items() if m.any()}
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        blank = dict.fromkeys(PARTS, np.full(len(weights), np.nan))
+        blank = dict.fromkeys(CROWDING_PARTS, np.full(len(weights), np.nan))
         parts = {name: part(weights[:, self.masks[name]])["AP"] for name, part in self.parts.items()}
         return self.all(weights) | blank | parts
 

@@ -15,7 +15,7 @@ GROUPS = {"Head": ("head_top",)} | {
 }
 # Hardly anybody misses the middle of the trunk.
 NOT_IN_MEAN = ("pelvis", "thorax")
-SHOWN = (0.5, 0.1)
+_SHOWN = (0.5, 0.1)
 
 
 class PCKh(SumScorer):
@@ -44,12 +44,12 @@ class PCKh(SumScorer):
         InputError: If thresholds, skeleton or head lengths are unfit.
     """
 
-    columns = (*(f"PCKh@{t:g}" for t in SHOWN), *(f"{group}@{SHOWN[0]:g}" for group in GROUPS))
+    columns = (*(f"PCKh@{t:g}" for t in _SHOWN), *(f"{group}@{_SHOWN[0]:g}" for group in GROUPS))
 
     def __init__(self, truth: Truth, thresholds: Sequence[float] = (0.5, 0.1, 0.11), strict: bool = False) -> None:
         super().__init__(truth)
         self.thresholds, self.strict = tuple(thresholds), strict
-        if not set(SHOWN) <= set(self.thresholds) or not all(t > 0 for t in self.thresholds):
+        if not set(_SHOWN) <= set(self.thresholds) or not all(t > 0 for t in self.thresholds):
             raise InputError(
                 f"thresholds={list(thresholds)} of PCKh must be positive and hold 0.5 and 0.1, which tables show; set "
                 "+data.metric.thresholds, for example [0.5, 0.1, 0.2]"

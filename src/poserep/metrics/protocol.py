@@ -8,7 +8,7 @@ from typing import Any, Self
 COMPARED = ("readout", "size")
 # How predictions were made. Two sides of a comparison may differ in it, unlike in the truth and the metric.
 PREDICTION = frozenset({"flip_test", "readout", "score", "temperature", "score_threshold", "size", "align", "crop"})
-NAMES = {
+OPTION_NAMES = {
     "nms_threshold": "OKS-NMS",
     "clip": "boxes clipped",
     "inclusive": "centres of pixels",
@@ -107,7 +107,7 @@ def protocol_line(protocols: Sequence[Protocol]) -> str:
         f"score {first.score}{tempered} above {first.score_threshold:.9g}",
         f"{first.align} alignment",
         str(first.metric.get("_target_", "")).split(".")[-1],
-        *(f"{NAMES.get(key, key)} {value}" for key, value in options.items()),
+        *(f"{OPTION_NAMES.get(key, key)} {value}" for key, value in options.items()),
         *([f"area of the {first.area}"] if first.area else []),
     ]
     return ", ".join(parts)

@@ -26,7 +26,7 @@ from poserep.metrics.oks import joint_oks
 from poserep.metrics.scorer import Predictions
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
-GOOD, NEAR = 0.85, 0.5
+_GOOD, _NEAR = 0.85, 0.5
 # Distances computed at a time: 32 MB an array, however many persons share an image.
 AT_ONCE = 1 << 22
 
@@ -138,10 +138,10 @@ def error_kinds(predictions: Predictions, truth: Truth, area: np.ndarray) -> np.
     # without label.
     width = np.where(truth.labelled, 2 * area[:, None] * np.square(2 * truth.sigmas), -1)
     own = np.square(xy - keypoints[index]).sum(-1)
-    good, near = (own <= -np.log(least) * width[index] for least in (GOOD, NEAR))
+    good, near = (own <= -np.log(least) * width[index] for least in (_GOOD, _NEAR))
     lost = labelled & ~near
     row, _ = np.nonzero(lost)
-    same, other = _elsewhere(index[row], xy[lost], truth.instances.image_id, keypoints, -np.log(NEAR) * width)
+    same, other = _elsewhere(index[row], xy[lost], truth.instances.image_id, keypoints, -np.log(_NEAR) * width)
     kinds = np.where(labelled, np.where(good, 0, 1), -1)
     kinds[lost] = np.select([same, other], [2, 3], 4)
     return kinds

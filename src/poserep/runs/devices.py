@@ -12,7 +12,7 @@ from pathlib import Path
 from poserep.errors import Stopped
 from poserep.runs.interrupt import sweep_is_ending
 
-POLL = 1.0
+_POLL = 1.0
 
 
 def visible_gpus() -> list[str]:
@@ -59,7 +59,7 @@ def claimed_gpus(count: int, folder: Path | None = None) -> Iterator[list[str]]:
             print(f"waiting for {count} of the GPUs {', '.join(names)}, which other cells have", flush=True)
             announced = True
         # Some but not enough were free: they are released, so that another cell may have enough.
-        time.sleep(POLL)
+        time.sleep(_POLL)
 
 
 def gpu_uuids() -> dict[str, str]:

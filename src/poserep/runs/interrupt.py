@@ -21,7 +21,7 @@ PARENT, STOP_FILE, FAIL_FAST = "POSEREP_PARENT", "POSEREP_STOP", "POSEREP_FAIL_F
 # Several such files, any of which may ask: the ranks of a distributed run watch their launcher's beside the sweep's.
 STOP_FILES = "POSEREP_STOPS"
 SIGNALS = ("SIGTERM", "SIGUSR1", "SIGUSR2")
-POLL = 1.0
+_POLL = 1.0
 
 
 class StopRequest:
@@ -79,7 +79,7 @@ class StopRequest:
         parent = os.environ.get(PARENT)
         names = os.environ.get(STOP_FILES) or os.environ.get(STOP_FILE, "")
         files = [Path(name) for name in names.split(os.pathsep) if name]
-        while not ended.wait(POLL):
+        while not ended.wait(_POLL):
             if any(file.is_file() and file.read_text() == "stop" for file in files):
                 self.ask("whoever started it was told to stop")
             if parent and not is_alive(int(parent)):

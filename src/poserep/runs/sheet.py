@@ -131,10 +131,10 @@ class Sheet:
         return replace(self, columns=(*self.columns[:first], Column("metric"), *own, *self.columns[last:]), rows=rows)
 
     def terminal(self) -> Table:
-        """Return a table that a console prints, without the texts around it."""
+        """Return a table that a console prints, without title and texts around it."""
         shown = self.stacked(WIDEST_ON_SCREEN)
         headed = any(column.label for column in shown.columns)
-        table = Table(title=Text(self.title) if self.title else None, title_justify="left", show_header=headed)
+        table = Table(show_header=headed)
         for column in shown.columns:
             table.add_column(Text(column.label), justify="right" if column.numeric else "left")
         for row in shown.cells:
@@ -147,6 +147,9 @@ class Sheet:
     def show(self, console: Console | None = None) -> None:
         """Print the table and the texts around it, on a console that does not squeeze tables unless one is given."""
         console = console or wide_console()
+        if self.title:
+            # As the title of a table it would wrap to the table's width.
+            console.print(Text(self.title, "italic"), soft_wrap=True)
         console.print(self.terminal())
         for text in self.around:
             console.print(text, soft_wrap=True, markup=False, highlight=False)

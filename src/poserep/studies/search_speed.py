@@ -8,13 +8,17 @@ All kernels must find the same joints. Leaves srpose-fig7.csv in runs/srpose-fig
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 
 from poserep.cli import ended
-from poserep.codecs import QuarterShift, SRHeatmap
+from poserep.codecs import SRHeatmap
+from poserep.codecs.argmax import Peaks, peak
+from poserep.codecs.quarter_shift import quarter_shift
 from poserep.config import OmegaConf, compose
 from poserep.deploy.latency.stopwatch import cores, processor, race, seconds_of, spread
 from poserep.errors import InputError
@@ -58,22 +62,57 @@ def heatmaps(size: Size, batch: int, device: str) -> torch.Tensor:
     return (maps + 0.01 * torch.randn(maps.shape, generator=generator)).to(device)
 
 
+def pooled_peak(heatmap: torch.Tensor, kernel: int) -> Peaks:
+    """Find the same as `peak` by max-pooling (Wang et al. 2023, SRPose, eq. 10).
+
+    It takes the maximum of every ``kernel`` x ``kernel`` block, then the best block, then the place in it: exact for
+    any kernel and any size. Where several bins hold the maximum, the first block wins, and in it the first bin. (The
+    published code never finds a maximum in rows and columns beyond the last whole block.)
+    """
+    b, k, h, w = heatmap.shape
+    if h % kernel or w % kernel:
+        heatmap = F.pad(heatmap, (0, -w % kernel, 0, -h % kernel), value=-torch.inf)
+    tall, wide = heatmap.shape[-2] // kernel, heatmap.shape[-1] // kernel
+    blocks = heatmap.reshape(b, k, tall, kernel, wide, kernel)
+    best = blocks.flatten(4).amax(3).view(b, k, tall, wide, kernel).amax(-1).flatten(2)
+    value, block = best.max(-1)
+    row, column = block.div(wide, rounding_mode="floor"), block % wide
+    inner = torch.arange(kernel, device=heatmap.device)
+    y = row[..., None] * kernel + inner
+    x = column[..., None] * kernel + inner
+    index = y[..., :, None] * (wide * kernel) + x[..., None, :]
+    inside = heatmap.flatten(2).gather(-1, index.flatten(2)).argmax(-1)
+    xy = torch.stack([column, row], -1) * kernel
+    xy = xy + torch.stack([inside % kernel, inside.div(kernel, rounding_mode="floor")], -1)
+    return xy * (value > 0)[..., None], value
+
+
 def searches(maps: torch.Tensor, kernels: Sequence[int]) -> dict[str, Callable[[], Any]]:
-    """Return, by name, functions that find joints in the maps and read a score, by when a GPU must have finished.
+    """Return by name what finds joints in the maps, takes the quarter shift, and reads one score.
+
+    A GPU must have finished its work to give a score.
 
     Raises:
-        InputError: If a kernel makes no sense, or finds other joints than the search by rows does.
+        InputError: If a kernel is not a number of bins, or finds other joints than the search by rows does.
     """
-    readouts = {"rows": QuarterShift(), **{str(kernel): QuarterShift(kernel) for kernel in kernels}}
-    expected = readouts["rows"](maps)
-    for name, readout in readouts.items():
-        if not all(torch.equal(ours, theirs) for ours, theirs in zip(readout(maps), expected, strict=True)):
+    if not all(isinstance(kernel, int) and kernel > 0 for kernel in kernels):
+        raise InputError(f"table.kernels={list(kernels)} must be whole numbers of bins, at least 1")
+    by_name: dict[str, Callable[[torch.Tensor], Peaks]] = {"rows": peak}
+    by_name |= {str(kernel): partial(pooled_peak, kernel=kernel) for kernel in kernels}
+
+    def decode(search: Callable[[torch.Tensor], Peaks]) -> Peaks:
+        xy, value = search(maps)
+        return quarter_shift(maps, xy), value
+
+    expected = decode(peak)
+    for name, search in by_name.items():
+        if not all(torch.equal(*pair) for pair in zip(decode(search), expected, strict=True)):
             raise InputError(f"kernel {name} finds other maxima than the search by rows; it is not timed")
 
-    def search(readout: QuarterShift) -> Callable[[], Any]:
-        return lambda: readout(maps)[1][0, 0].item()
+    def timed(search: Callable[[torch.Tensor], Peaks]) -> Callable[[], float]:
+        return lambda: decode(search)[1][0, 0].item()
 
-    return {name: search(readout) for name, readout in readouts.items()}
+    return {name: timed(search) for name, search in by_name.items()}
 
 
 def measure(table: dict[str, Any]) -> Iterator[Timed]:

@@ -13,7 +13,7 @@ from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models.cost import macs
 from poserep.overrides import CONF
-from poserep.training.network import build_network
+from poserep.training.network import build_network, reads_multiscale
 
 RESULTS = CONF.parent / "benchmarks" / "results"
 # The variant of a record that runs in full and in half precision correspond to.
@@ -76,10 +76,11 @@ def _measured(row: dict[str, Any]) -> MeasuredNetwork:
 
 
 def backbone_of(cfg: DictConfig) -> dict[str, Any]:
-    """Return the backbone's configuration without its weights."""
+    """Return the backbone's configuration without its weights, with ``multiscale`` if the head reads several maps."""
     node = OmegaConf.to_container(cfg.backbone, resolve=True)
     assert isinstance(node, dict)
-    return {str(key): value for key, value in node.items() if key != "weights"}
+    multiscale = {"multiscale": True} if reads_multiscale(cfg) else {}
+    return {str(key): value for key, value in node.items() if key != "weights"} | multiscale
 
 
 def macs_of(cfg: DictConfig) -> int:

@@ -32,7 +32,7 @@ from poserep.sweeps.cell import WORKER, fail_without_files, run_directory
 from poserep.sweeps.table import cells, chosen, read_table
 
 # Seconds between two looks at cells that other processes run.
-POLL = 5.0
+_POLL = 5.0
 # Prefix of the files by which sweeps tell their cells to stop, and days after which no cell can still have to read one.
 STOP, KEEP_DAYS = ".stop.", 30
 # Signals that a scheduler sends shortly before a job's time is up.
@@ -163,7 +163,7 @@ class RowSweeper(Sweeper):
             if not left or stop_file.is_file():
                 break
             if not ready:
-                time.sleep(POLL)
+                time.sleep(_POLL)
                 continue
             before = {run.name: run.status() for run in ready}
             causes = self._launch(ready, stop_file)

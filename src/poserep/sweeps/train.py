@@ -45,7 +45,7 @@ def run_single(run_dir: RunDir) -> None:
             fit(run_dir)
     except (Failed, InputError) as error:
         raise how_it_ended(run_dir, error) from error
-    from poserep.training.printed import evaluation_sheet
+    from poserep.training.evaluation_sheet import evaluation_sheet
 
     evaluation_sheet(run_dir.name, run_dir.result()).show()
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from poserep.config import DictConfig, make
 from poserep.data.datamodule import PoseDataModule
@@ -35,6 +36,14 @@ class Run:
     tallies: dict[str, Tally]
     lr: float
 
+    def loaded(self) -> dict[str, Any]:
+        """Return what the loaders did with each set, as results record it."""
+        return {name: tally.record() for name, tally in self.tallies.items()}
+
+    def loading_notes(self) -> list[str]:
+        """Return a line for each set of which the loaders left something out or corrected something."""
+        return [f"{name}: {tally.line()}" for name, tally in self.tallies.items() if tally.left_out or tally.mended]
+
 
 def build(cfg: DictConfig, train: bool = True) -> Run:
     """Make all objects of a run; ``train=False`` leaves out what only training needs.
@@ -48,16 +57,17 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
         net.compile()
     boxes, root = boxes_of(cfg), root_of(cfg)
     tallies = {name: Tally() for name in (*(["train"] if train else []), *boxes)}
+    training = None
+    if train:
+        persons = instances_of(cfg, "train", skeleton, root, tally=tallies["train"])[: cfg.trainer.limit]
+        training = dataset_of(cfg, persons, skeleton, make(cfg.augment))
+    # Last, as only the last file that was parsed is kept, and scoring reads it again.
     evaluation = {
         kind: dataset_of(
             cfg, instances_of(cfg, "val", skeleton, root, kind, tallies[kind])[: cfg.trainer.limit], skeleton
         )
         for kind in boxes
     }
-    training = None
-    if train:
-        persons = instances_of(cfg, "train", skeleton, root, tally=tallies["train"])[: cfg.trainer.limit]
-        training = dataset_of(cfg, persons, skeleton, make(cfg.augment))
     lr = effective_lr(cfg.optim, cfg.trainer.batch)
     module = PoseModule(
         net,

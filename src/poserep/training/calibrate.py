@@ -1,31 +1,20 @@
-"""Calibrate a run's scores to OKS: fit a temperature on half of the images, measure it on the others.
-
-Overrides are written as for poserep evaluate. Writes calibration.json and checkpoints/calibrated.ckpt, the same weights
-with the temperature, which poserep evaluate RUN_DIR checkpoint=calibrated evaluates. The temperature is fitted on
-annotated boxes with the default readout and applied to every readout, on one device whatever the run had. A temperature
-that the checkpoint has already is replaced.
-
-example: poserep calibrate runs/demo/simcc-... checkpoint=best
-"""
+"""Calibrate a run's scores to OKS: fit a temperature on half of the images, measure it on the others."""
 
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
-from rich.table import Table
 
-from poserep.cli import wide_console
+from poserep.config import DictConfig
 from poserep.errors import InputError
-from poserep.files import provenance, write_json
+from poserep.files import provenance, replacing, write_json
 from poserep.metrics.calibration import TEMPERATURES, Joints, calibration_summary, fit_temperature, temper
-from poserep.training.build import Run
-from poserep.training.evaluate import configure, restore, run_and_overrides
+from poserep.runs.rundir import RunDir
+from poserep.runs.sheet import Sheet, numbers, texts
+from poserep.training.evaluate import restore
 from poserep.training.evaluation import ANNOTATED, evaluate, joints_by_readout
 from poserep.training.trainer import make_trainer
 
@@ -85,7 +74,7 @@ def fit_on_half(joints: dict[str, Joints], readout: str) -> dict[str, Any]:
     }
 
 
-def calibrate(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
+def calibrate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, Any]:
     """Calibrate a run's checkpoint; write calibration.json and checkpoints/calibrated.ckpt.
 
     Returns:
@@ -95,18 +84,16 @@ def calibrate(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
         InputError: If the checkpoint is missing or does not fit, scores are published ones, no joint has an OKS, or
             there are too few images.
     """
+    run_dir = RunDir(directory)
     if cfg.trainer.devices > 1:
         print(f"note: calibrates on one device, not on trainer.devices={cfg.trainer.devices}", file=sys.stderr)
     cfg.trainer.devices, cfg.boxes = 1, [ANNOTATED]
-    run = restore(run_dir, cfg)
-    codec = run.module.codec
-    if codec.score == "published":
+    run = restore(run_dir, cfg, tempered=False)
+    if run.module.codec.deviations.score == "published":
         raise InputError(
             "representation.codec.score=published gives the scores of published code, which no temperature changes; "
             "calibrate with representation.codec.score=contract"
         )
-    # A checkpoint that was calibrated before starts anew.
-    codec.temperature.fill_(1.0)
     record = evaluate(run, make_trainer(cfg, [], []))
     result = fit_on_half(joints_by_readout(run), run.module.readouts[0])
     result |= {
@@ -114,32 +101,25 @@ def calibrate(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
         "protocol": record["protocol"][ANNOTATED][run.module.readouts[0]],
         "provenance": provenance(),
     }
-    save(run, result["temperature"], run_dir / "checkpoints" / "calibrated.ckpt")
-    write_json(run_dir / "calibration.json", result)
-    show(run_dir, result)
+    state = {key: value.cpu() for key, value in run.module.state_dict().items()}
+    with replacing(run_dir.checkpoint("calibrated")) as file:
+        torch.save({"state_dict": state | {"codec.temperature": torch.tensor(result["temperature"])}}, file)
+    write_json(run_dir.calibration_file, result)
+    show_calibration(run_dir, result)
     return result
 
 
-def save(run: Run, temperature: float, path: Path) -> None:
-    """The module's tensors with that temperature, whole or not at all."""
-    run.module.codec.temperature.fill_(temperature)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save({"state_dict": {key: value.cpu() for key, value in run.module.state_dict().items()}}, partial)
-    partial.replace(path)
-
-
-def show(run_dir: Path, result: dict[str, Any]) -> None:
-    """Print what calibration has changed."""
+def show_calibration(run_dir: RunDir, result: dict[str, Any]) -> None:
+    """Print the measures before and after calibration."""
     temperature, fitted, judged = result["temperature"], result["fitted"], result["judged"]
-    table = Table(title=f"{run_dir.name}, checkpoint {result['checkpoint']}", title_justify="left")
-    table.add_column("readout")
     measures = (("mean_score", "mean score"), ("ece", "ECE"), ("aurc", "AURC"))
-    for name in ("mean OKS", *(f"{name} {when}" for _, name in measures for when in ("before", "after"))):
-        table.add_column(name, justify="right")
+    heads = ("mean OKS", *(f"{name} {when}" for _, name in measures for when in ("before", "after")))
+    rows = []
     for readout, by in result["readouts"].items():
         cells = [f"{by[when][key]:.3f}" for key, _ in measures for when in ("before", "after")]
-        table.add_row(readout, f"{by['before']['mean_oks']:.3f}", *cells)
-    wide_console().print(table)
+        rows.append([readout, f"{by['before']['mean_oks']:.3f}", *cells])
+    title = f"{run_dir.name}, checkpoint {result['checkpoint']}"
+    Sheet(title, (*texts("readout"), *numbers(*heads)), rows).show()
     print(
         f"temperature {temperature:.4g}, fitted with readout {result['readout']} on {fitted['images']} images "
         f"({fitted['joints']} joints); the table is of {judged['images']} others ({judged['joints']} joints)"
@@ -147,10 +127,4 @@ def show(run_dir: Path, result: dict[str, Any]) -> None:
     low, high = TEMPERATURES
     if not 1.01 * low < temperature < 0.99 * high:
         print(f"note: the search ends at {temperature:.3g}; has the network learnt anything?", file=sys.stderr)
-    print(f"written: {run_dir / 'calibration.json'}, {run_dir / 'checkpoints' / 'calibrated.ckpt'}")
-
-
-def main(arguments: Sequence[str]) -> None:
-    """The command ``poserep calibrate``."""
-    run_dir, overrides = run_and_overrides("calibrate", __doc__, arguments)
-    calibrate(run_dir, configure(run_dir, overrides))
+    print(f"written: {run_dir.calibration_file}, {run_dir.checkpoint('calibrated')}")

@@ -10,13 +10,14 @@ import lightning
 from poserep.config import OmegaConf
 from poserep.data.from_config import PATHS, options_of
 from poserep.errors import InputError
-from poserep.files import file_hash, write_json, write_npz
+from poserep.files import file_hash, write_json
 from poserep.instances import Truth
 from poserep.metrics.calibration import Joints, calibration_summary, labelled_joints
 from poserep.metrics.coco import CocoSubmission
 from poserep.metrics.protocol import Protocol
 from poserep.metrics.scorer import Predictions
 from poserep.metrics.taxonomy import error_breakdown
+from poserep.runs.rundir import RunDir
 from poserep.training.build import Run
 from poserep.training.module import score_temperature, score_threshold
 
@@ -43,7 +44,7 @@ def protocol_of(run: Run, boxes: str, readout: str) -> Protocol:
         instances=len(run.data.evaluation[boxes]),
         flip_test=cfg.flip_test,
         readout=readout,
-        score=codec.score,
+        score=codec.deviations.score,
         temperature=score_temperature(codec),
         score_threshold=score_threshold(codec),
         metric=plain(cfg.data.metric),
@@ -117,22 +118,23 @@ def _by_readout(run: Run, key: str, measure: Callable[[Predictions, Truth], Any]
     return {key: {ANNOTATED: values}}
 
 
-def save_submissions(run: Run, run_dir: Path, identifier: str) -> list[Path]:
+def save_submissions(run: Run, run_dir: RunDir, identifier: str) -> list[Path]:
     """Write the files to submit where only a server has the truth, one for each kind of boxes and readout."""
     written = []
     for boxes, by_readout in run.module.scored.items():
         scorer = run.module.scorers[boxes]
+        if not isinstance(scorer, CocoSubmission):
+            continue
+        split = scorer.truth.annotations.stem.rpartition("_")[2]
         for readout, scored in by_readout.items():
-            if isinstance(scorer, CocoSubmission):
-                split = scorer.truth.annotations.stem.rpartition("_")[2]
-                path = run_dir / f"person_keypoints_{split}_{run_dir.name}-{identifier}-{readout}_results.json"
-                write_json(path, scorer.results(scored.predictions))
-                written.append(path)
+            path = run_dir / f"person_keypoints_{split}_{run_dir.name}-{identifier}-{readout}_results.json"
+            write_json(path, scorer.results(scored.predictions))
+            written.append(path)
     return written
 
 
-def save_predictions(run: Run, path: Path) -> None:
-    """Write every prediction of the last evaluation, image px, with the ids of its box."""
+def stored_predictions(run: Run) -> dict[str, Any]:
+    """Return the arrays to store of the last evaluation: every prediction, image px, with the ids of its box."""
     arrays: dict[str, Any] = {}
     for boxes, by_readout in run.module.scored.items():
         instances = run.data.evaluation[boxes].instances
@@ -141,4 +143,4 @@ def save_predictions(run: Run, path: Path) -> None:
             arrays[f"{boxes}/index"] = predictions.index
             arrays[f"{boxes}/{readout}/xy"] = predictions.xy
             arrays[f"{boxes}/{readout}/score"] = predictions.score
-    write_npz(path, arrays)
+    return arrays

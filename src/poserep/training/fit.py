@@ -1,4 +1,4 @@
-"""Runs one run directory: reads its config.yaml and nothing else, trains, evaluates, leaves a result.
+"""The worker of a run: reads config.yaml of its directory and nothing else, trains, evaluates, writes result.json.
 
 ``python -m poserep.training.fit RUN_DIR``; with several devices the launcher starts one such process for each.
 """
@@ -7,66 +7,45 @@ import os
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, OmegaConf
 
 from poserep.cli import ended
-from poserep.config import make
+from poserep.config import DictConfig, OmegaConf, make
 from poserep.errors import Failed, InputError, Stopped, message
 from poserep.files import provenance
 from poserep.geometry import Size
 from poserep.models.cost import summary
+from poserep.overrides import keys
 from poserep.runs.identity import identity
 from poserep.runs.interrupt import StopRequest
 from poserep.runs.launch import is_rank
 from poserep.runs.lease import Lease, by_whom, held_by_this_launch, holder
 from poserep.runs.rundir import RunDir
 from poserep.training.build import Run, build
-from poserep.training.evaluation import annotated_predictions, evaluate, save_predictions
-from poserep.training.loggers import JsonlLogger, finish
+from poserep.training.evaluation import annotated_predictions, evaluate, stored_predictions
+from poserep.training.loggers import Dashboard, JsonlLogger
 from poserep.training.progress import Progress
 from poserep.training.samples import save_samples, save_worst
 from poserep.training.stop_on_signal import StopOnSignal
 from poserep.training.trainer import make_trainer, quiet
 
 
-def describe(cfg: DictConfig, run: Run) -> dict[str, Any]:
-    """Cost and effective settings, as recorded and as printed at the start."""
-    size = Size.parse(cfg.input_size)
-    net = run.module.net
-    return {
-        "batch": cfg.trainer.batch,
-        "lr": run.lr,
-        **summary(net, size.height, size.width),
-        "train_instances": len(run.data.train) if run.data.train else 0,
-        "recipe_batch": cfg.optim.reference_batch,
-    }
-
-
-def loaded(run: Run) -> dict[str, Any]:
-    """What the loaders did with each set, as results record it."""
-    return {name: tally.record() for name, tally in run.tallies.items()}
-
-
-def tallies(run: Run) -> list[str]:
-    """What the loaders left out or put right, a line for each set where they did."""
-    return [f"{name}: {tally.line()}" for name, tally in run.tallies.items() if tally.left_out or tally.mended]
-
-
 def fit(directory: str | os.PathLike[str]) -> dict[str, Any]:
-    """Train and evaluate what config.yaml describes; continue from the last checkpoint if there is one.
+    """Train and evaluate a run; continue from its last checkpoint if there is one.
 
     Returns:
-        The result, as in result.json; of a run that has finished the one that is there.
+        The contents of result.json, which stays as it is if the run has finished before.
 
     Raises:
-        Stopped: If the run was asked to stop; its checkpoint tells where it goes on.
-        InputError: If another process is at work on it, or it cannot be run.
+        Stopped: If the run was asked to stop; it continues from its checkpoint when called again.
+        InputError: If another process has the run, or its configuration or data cannot be used.
+        Failed: If the training diverged.
     """
     run_dir = RunDir(directory)
     if "imported" in run_dir.config():
@@ -85,30 +64,30 @@ def fit(directory: str | os.PathLike[str]) -> dict[str, Any]:
             run_dir.write_status("running")
         try:
             with request.listening():
-                result = _fit(run_dir, loggers, main, request)
+                result = _train_and_evaluate(run_dir, loggers, main, request)
             if main:
                 run_dir.write_result(result)
                 run_dir.write_status("finished")
             return result
-        except (Stopped, KeyboardInterrupt) as error:
-            _record(run_dir, "stopped", why=str(error) or "interrupted")
-            raise Stopped(str(error) or "interrupted") from error
         except BaseException as error:
-            # Lightning ends the process by itself when it is interrupted.
-            if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
-                _record(run_dir, "stopped", why="interrupted")
-                raise Stopped("interrupted") from error
+            # Lightning exits the process when it is interrupted.
+            interrupted = isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
+            if interrupted or isinstance(error, Stopped | KeyboardInterrupt):
+                why = str(error) if isinstance(error, Stopped) else "interrupted"
+                _record_end(run_dir, "stopped", why=why)
+                raise Stopped(why) from error
             explained = isinstance(error, InputError | Failed)
             reason = message(error) if explained else f"{type(error).__name__}: {error}"
             refused = isinstance(error, InputError)
-            _record(run_dir, "failed", error=reason, input=refused, traceback=traceback.format_exc())
+            _record_end(run_dir, "failed", error=reason, input=refused, traceback=traceback.format_exc())
             raise
         finally:
-            for logger in loggers if main else ():
-                finish(logger)
+            for logger in loggers:
+                if isinstance(logger, Dashboard):
+                    logger.finish()
 
 
-def _record(run_dir: RunDir, state: str, **record: Any) -> None:
+def _record_end(run_dir: RunDir, state: str, **record: Any) -> None:
     """Record how a run ended, unless another rank has: what it recorded first is the cause of our own end.
 
     A process that does not hold the run, or has lost it, records nothing.
@@ -117,35 +96,22 @@ def _record(run_dir: RunDir, state: str, **record: Any) -> None:
         run_dir.write_status(state, **record)
 
 
-def _fit(run_dir: RunDir, loggers: list[Logger], main: bool, request: StopRequest) -> dict[str, Any]:
+def _train_and_evaluate(run_dir: RunDir, loggers: list[Logger], main: bool, request: StopRequest) -> dict[str, Any]:
     began = time.time()
-    cfg = OmegaConf.create(run_dir.config())
-    config = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(cfg, DictConfig) and isinstance(config, dict)
+    config = run_dir.config()
+    cfg = OmegaConf.create(config)
     lightning.seed_everything(cfg.seed, verbose=False)
     run = build(cfg)
-    about = describe(cfg, run)
-    checkpoints = run_dir / "checkpoints"
-    scorer = run.module.scorer
-    chief = scorer.columns[0]
-    progress = Progress()
-    last = checkpoints / "last.ckpt"
-    callbacks: list[Callback] = [
-        progress,
-        StopOnSignal(request, last),
-        ModelCheckpoint(checkpoints, "last", enable_version_counter=False, save_on_train_epoch_end=True),
-        ModelCheckpoint(
-            checkpoints, "best", f"val/{chief}_{run.module.boxes[0]}", mode="min" if chief in scorer.lower else "max",
-            save_weights_only=True, enable_version_counter=False, save_on_train_epoch_end=False,
-        ),
-    ]  # fmt: skip
+    facts = run_facts(run)
+    progress, last = Progress(), run_dir.checkpoint("last")
+    callbacks = [progress, StopOnSignal(request, last), *_checkpoints(run, last.parent)]
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=5))
     if cfg.logger and main:
-        loggers.append(make(cfg.logger, save_dir=run_dir))
+        loggers.append(make(cfg.logger, save_dir=run_dir.path))
     trainer = make_trainer(cfg, loggers, callbacks)
     if main:
-        print("\n".join([start_line(cfg, about, last.is_file()), *tallies(run)]), flush=True)
+        print("\n".join([start_line(cfg, facts, last.is_file()), *run.loading_notes()]), flush=True)
     if last.is_file():
         saved = torch.load(last, map_location="cpu", weights_only=True)
         within = saved.get("within") or {"epoch": saved["epoch"] + 1, "steps": 0}
@@ -155,7 +121,7 @@ def _fit(run_dir: RunDir, loggers: list[Logger], main: bool, request: StopReques
     trained = time.time() - began
     record = evaluate(run, trainer)
     if main:
-        save_predictions(run, run_dir.predictions_file())
+        run_dir.write_predictions(stored_predictions(run))
         save_samples(run, run_dir.samples_file)
         save_worst(run, annotated_predictions(run), run_dir.worst_file)
     return {
@@ -163,7 +129,7 @@ def _fit(run_dir: RunDir, loggers: list[Logger], main: bool, request: StopReques
         "id": identity(config),
         "name": run_dir.name,
         "config": config,
-        "cost": about,
+        "cost": facts,
         "epochs": cfg.trainer.epochs,
         "seconds": {"fit": trained, "all": time.time() - began},
         "speed": progress.summary(),
@@ -171,21 +137,51 @@ def _fit(run_dir: RunDir, loggers: list[Logger], main: bool, request: StopReques
         "devices": cfg.trainer.devices,
         "checkpoint": "last",
         "provenance": provenance(),
-        "loaded": loaded(run),
+        "loaded": run.loaded(),
         **record,
     }
 
 
-def start_line(cfg: DictConfig, about: dict[str, Any], resumed: bool) -> str:
-    """What a user should know before the first step."""
+def _checkpoints(run: Run, folder: Path) -> list[Callback]:
+    """Save the last epoch, and the one with the best chief metric on the boxes that validate training."""
+    scorer, chief = run.module.scorer, run.module.scorer.columns[0]
+    mode = "min" if chief in scorer.lower else "max"
+    return [
+        ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True),
+        ModelCheckpoint(
+            folder, "best", f"val/{chief}_{run.module.boxes[0]}", mode=mode, save_weights_only=True,
+            enable_version_counter=False, save_on_train_epoch_end=False,
+        ),
+    ]  # fmt: skip
+
+
+def run_facts(run: Run) -> dict[str, Any]:
+    """Return a run's cost and effective settings, as recorded and as printed at the start."""
+    size = Size.parse(run.cfg.input_size)
+    return {
+        "batch": run.cfg.trainer.batch,
+        "lr": run.lr,
+        **summary(run.module.net, size.height, size.width),
+        "train_instances": len(run.data.train) if run.data.train else 0,
+        "recipe_batch": run.cfg.optim.reference_batch,
+    }
+
+
+def start_line(cfg: DictConfig, facts: dict[str, Any], resumed: bool) -> str:
+    """Describe a run in a line before its first step; an LR that differs from the recipe's is explained."""
     note = ""
-    if about["batch"] != about["recipe_batch"]:
-        note = f" (recipe: {cfg.optim.lr:.2e} at batch {about['recipe_batch']}, {cfg.optim.rule} rule)"
-    what = f"{cfg.representation.name} {cfg.input_size} on {cfg.data.name}"
-    where = f"batch {about['batch']} on {cfg.trainer.devices} {cfg.trainer.accelerator}, LR {about['lr']:.2e}{note}"
-    size = f"{about['params'] / 1e6:.2f} M parameters, {about['gmacs']:.3f} GMACs"
-    work = f"{about['train_instances']} persons x {cfg.trainer.epochs} epochs" + (", resumed" if resumed else "")
-    return f"{what}: {where}, {size}, {work}"
+    if facts["batch"] != facts["recipe_batch"]:
+        note = f" (recipe: {cfg.optim.lr:.2e} at batch {facts['recipe_batch']}, {cfg.optim.rule} rule)"
+    # Sigmas and kernels follow from the input size unless they are set.
+    codec = cfg.representation.codec
+    widths = [key for key in keys(codec) if key.split(".")[-1] in ("sigma", "base_sigma", "kernel")]
+    bins = f" ({', '.join(f'{key}={OmegaConf.select(codec, key)}' for key in widths)})" if widths else ""
+    return (
+        f"{cfg.representation.name} {cfg.input_size}{bins} on {cfg.data.name}: "
+        f"batch {facts['batch']} on {cfg.trainer.devices} {cfg.trainer.accelerator}, LR {facts['lr']:.2e}{note}, "
+        f"{facts['params'] / 1e6:.2f} M parameters, {facts['gmacs']:.3f} GMACs, "
+        f"{facts['train_instances']} persons x {cfg.trainer.epochs} epochs{', resumed' if resumed else ''}"
+    )
 
 
 def main() -> int:

@@ -1,21 +1,13 @@
-"""Take a published pose model's weights over as a run that can be evaluated.
-
-Overrides are written as for training, and say which network and data the file is of. Nothing is downloaded, and
-nothing in the file is executed; every entry of it finds its place, or the import fails and leaves nothing behind.
-
-example: poserep import pose_hrnet_w32_256x192.pth backbone=hrnet_w32 representation=heatmap size=256x192 align=corner
-"""
+"""Take a published pose model's weights over as a run that can be evaluated."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 
-from poserep.cli import add_origin, parser_of
 from poserep.config import DictConfig, compose
 from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
@@ -24,7 +16,6 @@ from poserep.models.cost import summary
 from poserep.models.weights.load import load_official
 from poserep.models.weights.read import read_weights
 from poserep.models.weights.recognise import Looks, look
-from poserep.overrides import CONF
 from poserep.runs.create import prepare
 from poserep.runs.sheet import Sheet, texts
 from poserep.training.module import PoseModule
@@ -140,15 +131,3 @@ def cautions(cfg: DictConfig, looks: Looks) -> list[str]:
             "backbone.position_bias=false, or its outputs are wrong"
         )
     return notes
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run ``poserep import``."""
-    parser = parser_of("import", __doc__)
-    parser.add_argument("file", type=Path, metavar="FILE")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
-    add_origin(parser)
-    given = parser.parse_intermixed_args(arguments)
-    if not CONF.is_dir():
-        raise InputError("poserep runs from a checkout with its conf/ folder: pip install -e .")
-    import_checkpoint(given.file, given.overrides, given.config_name, given.config_dir)

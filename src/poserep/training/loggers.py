@@ -1,4 +1,4 @@
-"""Where runs write their curves: a local file always, which Weights & Biases is shown if asked."""
+"""Loggers: curves go to a local file always, which a process of its own shows on Weights & Biases if asked."""
 
 import json
 import os
@@ -14,26 +14,28 @@ from lightning.pytorch.utilities import rank_zero_only
 from poserep.runs.wandb.follow import FOLLOW_END, push_remedy, warn
 from poserep.runs.wandb.target import default_mode
 
-# Seconds that a run which has ended waits to be shown in full: with a network, and without, where nothing can hang.
+# Seconds that a finished run waits until it is shown in full: with a network, and offline, where nothing can hang.
 PATIENCE = {"online": FOLLOW_END + 2, "offline": 60.0}
 
 
-class JsonlLogger(Logger):
+class _RunLogger(Logger):
+    """What Lightning asks of a logger, for those that have the run directory."""
+
+    name, version = "poserep", 0
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Do nothing: metrics.jsonl has them."""
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: config.yaml has them."""
+
+
+class JsonlLogger(_RunLogger):
     """Appends one JSON object per logged set of metrics to a file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
-
-    @property
-    def name(self) -> str:
-        """Of the logger."""
-        return "jsonl"
-
-    @property
-    def version(self) -> int:
-        """There is one."""
-        return 0
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -42,15 +44,11 @@ class JsonlLogger(Logger):
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
-    @rank_zero_only
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """The configuration lies beside the file."""
 
-
-class Dashboard(Logger):
+class Dashboard(_RunLogger):
     """Shows a run on Weights & Biases through a process that follows the run's files, see `poserep.runs.wandb.follow`.
 
-    Nothing that happens there, to the network or in the package, stops, slows or changes the training.
+    Whatever happens to the network or in the package neither stops, slows nor changes the training.
     """
 
     def __init__(self, run_dir: Path, project: str, entity: str | None = None) -> None:
@@ -60,7 +58,7 @@ class Dashboard(Logger):
         command += [f"--entity={entity}"] if entity else []
         self._child: subprocess.Popen | None = None
         try:
-            # Of its own session: what interrupts the training lets it end in order.
+            # In a session of its own, signals that interrupt the training let it end in order.
             self._child = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -71,28 +69,12 @@ class Dashboard(Logger):
         except OSError as error:
             warn(f"not started: {error}. {push_remedy(run_dir)}")
 
-    @property
-    def name(self) -> str:
-        """Of the logger."""
-        return "wandb"
-
-    @property
-    def version(self) -> int:
-        """There is one."""
-        return 0
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """They are read from metrics.jsonl."""
-
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """They are read from config.yaml."""
-
     def finish(self) -> None:
-        """Let the process send what is left, for some seconds."""
+        """Give the process some seconds to send the rest."""
         if self._child is None or self._child.stdin is None:
             return
         try:
-            # Closing alone would not do: loader processes may hold the pipe as well.
+            # Closing alone is not enough: loader processes may hold the pipe as well.
             self._child.stdin.write(b"end\n")
             self._child.stdin.close()
         except BrokenPipeError:
@@ -107,17 +89,11 @@ class Dashboard(Logger):
 
 
 def wandb_logger(project: str, save_dir: Path, entity: str | None = None) -> Logger:
-    """Shows the run in a folder on Weights & Biases; offline unless a key is set.
+    """Make the logger that shows a run on Weights & Biases; offline unless a key is set.
 
     Args:
-        project: Of Weights & Biases.
+        project: Name of the project.
         save_dir: The run directory.
-        entity: Who owns the project; None: the key's.
+        entity: Owner of the project; None: the key's.
     """
     return Dashboard(save_dir, project, entity)
-
-
-def finish(logger: Logger) -> None:
-    """End what a logger has begun; the run's own record is written by now."""
-    if isinstance(logger, Dashboard):
-        logger.finish()

@@ -19,12 +19,12 @@ from poserep.training.gather import Gather
 
 def score_temperature(codec: Codec) -> float:
     """Return the temperature applied to scores; 1 for published scores, which are never tempered."""
-    return float(codec.temperature) if codec.score == "contract" else 1.0
+    return float(codec.temperature) if codec.deviations.score == "contract" else 1.0
 
 
 def score_threshold(codec: Codec) -> float:
     """Return the threshold of a person's score, tempered as scores are: the same joints count at any temperature."""
-    threshold = codec.score_threshold
+    threshold = codec.deviations.score_threshold
     return threshold ** (1 / score_temperature(codec)) if threshold > 0 else threshold
 
 

@@ -51,11 +51,10 @@ def assemble(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
         _check_size(cfg, size, step)
     codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align)
     pixels: Any = OmegaConf.to_container(cfg.data.pixels) if cfg.data.get("pixels") else {}
-    node = head_node(cfg)
-    multiscale = getattr(resolve_name(node._target_), "multiscale", False)
-    backbone = make_backbone(cfg, size, skeleton.num_keypoints, len(pixels["mean"]) if pixels else 3, multiscale)
+    in_channels = len(pixels["mean"]) if pixels else 3
+    backbone = make_backbone(cfg, size, skeleton.num_keypoints, in_channels, reads_multiscale(cfg))
     spec = HeadSpec(backbone.channels, backbone.strides, skeleton.num_keypoints, codec.x, codec.y)
-    net = PoseNet(backbone, make(node, spec), **pixels, channels_last=cfg.trainer.channels_last)
+    net = PoseNet(backbone, make(head_node(cfg), spec), **pixels, channels_last=cfg.trainer.channels_last)
     # Weights in the images' layout, or every step converts them.
     return net.to(memory_format=torch.channels_last) if cfg.trainer.channels_last else net, codec
 
@@ -119,6 +118,11 @@ def head_node(cfg: DictConfig) -> DictConfig:
             f"representation that leaves {name} as it is, or another backbone"
         )
     return instead
+
+
+def reads_multiscale(cfg: DictConfig) -> bool:
+    """Return whether the head of a configuration reads maps of several resolutions."""
+    return getattr(resolve_name(head_node(cfg)._target_), "multiscale", False)
 
 
 def features_of(backbone: Any, size: Size, num_keypoints: int) -> list[torch.Tensor]:

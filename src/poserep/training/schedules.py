@@ -1,4 +1,4 @@
-"""Learning-rate schedules, all stepped per optimiser step and built from the length of the run."""
+"""Learning-rate schedules, stepped after every optimiser step and built from the length of the run."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from poserep.errors import InputError
 
 
 def one_cycle(optimizer: Optimizer, total_steps: int, steps_per_epoch: int, warmup: float = 0.3) -> LRScheduler:
-    """Up to the optimiser's LR during ``warmup`` of the run, then down to nearly zero along a cosine."""
+    """Make a schedule: up to the optimiser's LR during a share ``warmup`` of the run, then down along a cosine."""
     peaks = [group["lr"] for group in optimizer.param_groups]
-    # Momentum is left alone: the papers' optimisers do not cycle it.
+    # The papers' optimisers do not cycle momentum.
     return OneCycleLR(optimizer, peaks, total_steps=total_steps, pct_start=warmup, cycle_momentum=False)
 
 
@@ -24,19 +24,19 @@ def multi_step(
     warmup_steps: int = 0,
     warmup_factor: float = 0.001,
 ) -> LRScheduler:
-    """Times ``gamma`` after each of the ``milestones``, given in epochs.
+    """Make a schedule that multiplies the LR by ``gamma`` after each of the ``milestones``.
 
     Args:
-        optimizer: Whose LR is set.
-        total_steps: Of the run.
-        steps_per_epoch: Of the run.
-        milestones: See above.
-        gamma: See above.
-        warmup_steps: The LR rises along a line for so many steps at the beginning (500 in mmpose and SRPose's code).
-        warmup_factor: Share of the LR that it rises from.
+        optimizer: The optimiser whose LR is set.
+        total_steps: Steps of the run.
+        steps_per_epoch: Steps of an epoch.
+        milestones: In epochs.
+        gamma: Factor.
+        warmup_steps: Steps at the beginning during which the LR rises linearly (500 in mmpose and SRPose's code).
+        warmup_factor: Share of the LR from which it rises.
 
     Raises:
-        InputError: If the warm-up makes no sense.
+        InputError: If ``warmup_steps`` or ``warmup_factor`` is out of range.
     """
     if warmup_steps < 0 or not 0 < warmup_factor <= 1:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Lightning's trainer as every command has it."""
+"""Lightning's trainer with the settings that every command uses."""
 
 import logging
 import warnings
@@ -9,17 +9,19 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
-from omegaconf import DictConfig
 
+from poserep.config import DictConfig
 from poserep.errors import InputError
 
 
 def quiet() -> None:
-    """Keep to ourselves what Lightning says about devices, products and internals."""
+    """Silence what Lightning prints about devices, products and internals."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for text in (".*treespec.*", ".*logging interval.*", ".*does not have many workers.*", ".*estimate number of.*"):
-        warnings.filterwarnings("ignore", text)
     for text in (
+        ".*treespec.*",
+        ".*logging interval.*",
+        ".*does not have many workers.*",
+        ".*estimate number of.*",
         ".*when logging on epoch level in distributed.*",
         ".*exists and is not empty.*",
         ".*lr_scheduler.step.*",
@@ -28,7 +30,11 @@ def quiet() -> None:
 
 
 def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence[Callback]) -> lightning.Trainer:
-    """Lightning's trainer for a configuration."""
+    """Make Lightning's trainer for a configuration.
+
+    Raises:
+        InputError: If it asks for more GPUs than are visible.
+    """
     distributed = cfg.trainer.devices > 1
     visible = torch.cuda.device_count()
     if cfg.trainer.accelerator == "gpu" and cfg.trainer.devices > visible:
@@ -49,9 +55,9 @@ def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
         enable_progress_bar=any(isinstance(c, TQDMProgressBar) for c in callbacks),
         enable_model_summary=False,
-        # Not SLURM's, whose handlers of signals requeue in their own way; the sweeper does that.
+        # SLURM's environment would requeue by its own handlers of signals; the sweeper does that.
         plugins=[TorchElasticEnvironment() if distributed else LightningEnvironment()],
-        # Our samplers know their rank; Lightning's would repeat samples in training.
+        # Our samplers split by rank; Lightning's would repeat samples in training.
         use_distributed_sampler=False,
         deterministic="warn" if cfg.trainer.accelerator == "cpu" else False,
         benchmark=cfg.trainer.accelerator != "cpu",

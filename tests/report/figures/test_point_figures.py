@@ -193,9 +193,9 @@ def test_the_axis_of_costs_is_logarithmic_if_they_span_much(most, scale):
 
 
 def test_lines_over_k_are_by_scheme_network_and_size():
-    tuned = {1: 2, 2: 4, 3: 6}
+    labels = {k: {"_target_": f"{LABEL}Gaussian", "sigma": 2 * k} for k in (1, 2, 3)}
     results = [
-        run(value=40.0 + k + 2 * seed, size=size, k=k, seed=seed, simcc_sigma=tuned[k])
+        run(value=40.0 + k + 2 * seed, size=size, k=k, seed=seed, label=labels[k])
         for size, k, seed in itertools.product(("128x128", "64x64"), (3, 1, 2), (0, 1))
     ]
     # A width that follows k splits no line; a lone k is none.

@@ -12,11 +12,11 @@ from PIL import ExifTags, Image
 from rich.console import Console
 from rich.progress import track
 
-from poserep.data.decode import END, START, decode_image, read_bytes
+from poserep.data.decode import END, decode_image, read_bytes
 from poserep.errors import InputError
 
-# The mark near the end of a whole file, by its first two bytes.
-END_MARKS = {START: END, b"\x89P": b"IEND"}
+# The mark in the last bytes of a whole file, by Pillow's name of its format.
+END_MARKS = {"JPEG": END, "MPO": END, "PNG": b"IEND"}
 TAIL, CHUNK = 4096, 64
 
 ImageReader = Callable[[Path], np.ndarray]
@@ -49,8 +49,12 @@ def read_header(path: Path, read: ImageReader | None = None) -> ImageHeader:
         else:
             with Image.open(path) as image:
                 width, height = image.size
-            if not _has_end(path):
-                # Something else may follow the image, or the end is missing.
+                mark = END_MARKS.get(image.format or "", b"")
+            with path.open("rb") as file:
+                file.seek(-min(TAIL, path.stat().st_size), os.SEEK_END)
+                whole = mark in file.read()
+            if not whole:
+                # The end is missing, or something else follows the image.
                 decode_image(read_bytes(path), path)
     except InputError as error:
         return ImageHeader(fault=str(error))
@@ -79,10 +83,3 @@ def orientation(path: Path) -> int:
     """Return the EXIF orientation by which viewers turn an image: 1 for none; 5 to 8 exchange width and height."""
     with Image.open(path) as image:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-
-
-def _has_end(path: Path) -> bool:
-    with path.open("rb", buffering=0) as file:
-        mark = END_MARKS.get(file.read(2))
-        file.seek(-min(TAIL, path.stat().st_size), os.SEEK_END)
-        return mark is None or mark in file.read()

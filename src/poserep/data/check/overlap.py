@@ -63,11 +63,11 @@ def overlaps(first: Any, second: Any | None = None, decode: bool = False) -> lis
     images = {(i, split): split_images(cfg, split) for i, cfg in enumerate(sets) for split in splits_of(cfg)}
     if decode:
         hashes = [
-            _pixel_hashes({path for (j, _), files in images.items() if i == j for path in files}, image_reader(cfg))
+            _hashes({path for (j, _), files in images.items() if i == j for path in files}, image_reader(cfg))
             for i, cfg in enumerate(sets)
         ]
     else:
-        hashes = [_file_hashes({path for files in images.values() for path in files})] * len(sets)
+        hashes = [_hashes({path for files in images.values() for path in files})] * len(sets)
     # Of equal files the first stands for all; a file that can have no twin is known by its path.
     contents = {
         (i, split): {hashes[i].get(path, str(path)): path for path in reversed(files)}
@@ -88,24 +88,19 @@ def _shared(names: tuple[str, str], a: Mapping[str, Path], b: Mapping[str, Path]
     return Overlap(names, sorted((a[key], b[key]) for key in a.keys() & b.keys()), (len(a), len(b)))
 
 
-def _pixel_hashes(paths: Iterable[Path], read: ImageReader) -> dict[Path, str]:
+def _hashes(paths: Iterable[Path], read: ImageReader | None = None) -> dict[Path, str]:
+    """Return hashes of pixels, or without ``read`` of the bytes of those files that can have a twin, an equal size."""
     unique = sorted(paths)
-    return dict(zip(unique, in_threads(partial(_pixel_hash, read=read), unique, "images"), strict=True))
+    if read is None:
+        sizes = {path: path.stat().st_size for path in unique}
+        amount = Counter(sizes.values())
+        unique = [path for path in unique if amount[sizes[path]] > 1]
+    return dict(zip(unique, in_threads(partial(_hash, read=read), unique, "images"), strict=True))
 
 
-def _file_hashes(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return hashes of those files that can have a twin: a file of a size that no other has need not be read."""
-    sizes = {path: path.stat().st_size for path in paths}
-    amount = Counter(sizes.values())
-    unique = sorted(path for path, size in sizes.items() if amount[size] > 1)
-    return dict(zip(unique, in_threads(_bytes_hash, unique, "files"), strict=True))
-
-
-def _bytes_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _pixel_hash(path: Path, read: ImageReader) -> str:
+def _hash(path: Path, read: ImageReader | None) -> str:
+    if read is None:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     image = read(path)
     return hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).hexdigest()

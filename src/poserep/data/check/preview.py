@@ -13,7 +13,7 @@ from poserep.config import make
 from poserep.data.check.load_split import load_split
 from poserep.data.dataset import PoseDataset
 from poserep.data.from_config import dataset_of, is_labelled, root_of, skeleton_of
-from poserep.drawing import LEFT, MIDDLE, RIGHT, STYLE, as_rgb, limbs_by_side, show
+from poserep.drawing import LEFT, MIDDLE, RIGHT, STYLE, as_rgb, limbs_by_side, show_crop
 from poserep.errors import InputError
 from poserep.skeleton import Skeleton
 
@@ -21,7 +21,7 @@ GREY = "#64748b"
 # Number of augmented crops of each person.
 VIEWS = 3
 # Screen px: side of a square crop, gap between crops of a person, margin between persons, caption, head of the sheet.
-SIDE, GAP, MARGIN, CAPTION, HEAD = 150, 3, 16, 15, 64
+SIDE, GAP, _MARGIN, _CAPTION, _HEAD = 150, 3, 16, 15, 64
 DPI = 100
 
 
@@ -82,23 +82,23 @@ def preview_sheet(rows: Sequence[PreviewRow], skeleton: Skeleton, title: str, ep
     zoom = SIDE / np.prod(shape) ** 0.5
     height, width = (round(n * zoom) for n in shape)
     views = len(rows[0].crops)
-    block = views * (width + GAP) - GAP + MARGIN, height + CAPTION + MARGIN
+    block = views * (width + GAP) - GAP + _MARGIN, height + _CAPTION + _MARGIN
     # About as wide as it is high, rather wider.
     columns = max(1, min(len(rows), round((1.3 * len(rows) * block[1] / block[0]) ** 0.5)))
     lines = -(-len(rows) // columns)
-    total = max(columns * block[0] + MARGIN, 720), lines * block[1] + HEAD + MARGIN
+    total = max(columns * block[0] + _MARGIN, 720), lines * block[1] + _HEAD + _MARGIN
     figure = plt.figure(figsize=(total[0] / DPI, total[1] / DPI), dpi=DPI, facecolor="white")
 
     def text(x: float, y: float, words: str, **style: Any) -> None:
         figure.text(x / total[0], 1 - y / total[1], words, va="baseline", **style)
 
     for number, row in enumerate(rows):
-        left = MARGIN + number % columns * block[0]
-        top = HEAD + number // columns * block[1]
+        left = _MARGIN + number % columns * block[0]
+        top = _HEAD + number // columns * block[1]
         for view, batch in enumerate(row.crops):
             x = left + view * (width + GAP)
             ax = figure.add_axes((x / total[0], 1 - (top + height) / total[1], width / total[0], height / total[1]))
-            show(ax, as_rgb(batch.image.numpy()))
+            show_crop(ax, as_rgb(batch.image.numpy()))
             if view == 0:
                 ax.plot(*row.box.T, color="black", linewidth=2.0, alpha=0.4)
                 ax.plot(*row.box.T, color="white", linewidth=0.9)
@@ -106,11 +106,11 @@ def preview_sheet(rows: Sequence[PreviewRow], skeleton: Skeleton, title: str, ep
             if number < columns and views > 1:
                 text(x, top - 5, f"epoch {epoch + view - 1}" if view else "no augmentation", fontsize=7, color=GREY)
         # As much of the caption as there is room for.
-        room = max(12, (block[0] - MARGIN) // 5)
+        room = max(12, (block[0] - _MARGIN) // 5)
         text(left, top + height + 11, row.caption[:room], fontsize=6.5, color="#334155")
-    text(MARGIN, 22, title, fontsize=10, weight="bold", color="#0f172a")
+    text(_MARGIN, 22, title, fontsize=10, weight="bold", color="#0f172a")
     for x, name, colour in ((0, "left", LEFT), (44, "right", RIGHT), (96, "middle, and from side to side", MIDDLE)):
-        text(MARGIN + x, 40, f"● {name}", fontsize=8, color=colour)
+        text(_MARGIN + x, 40, f"● {name}", fontsize=8, color=colour)
     return figure
 
 
@@ -122,7 +122,7 @@ def write_preview(cfg: Any, out: Path, split: str, count: int, epoch: int, augme
         out: PNG file; its folder is made.
         split: ``train``, with augmentation, or ``val``, as evaluation crops.
         count: Number of persons.
-        epoch: First epoch to show.
+        epoch: First epoch to show_crop.
         augment: Name of the augmentation, for the title.
     """
     rows = preview_rows(cfg, split, count, epoch)

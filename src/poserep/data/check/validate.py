@@ -21,7 +21,7 @@ UNREADABLE = Rule("file that cannot be read", "copy or fetch it again")
 OTHER_KEYPOINTS = Rule(
     "keypoints that are not the skeleton's", "set data.skeleton to the file's keypoints, in its order"
 )
-REFUSED = Rule("split that its loader refuses", "")
+REFUSED_SPLIT = Rule("split that its loader refuses", "")
 METRIC = Rule("split that its metric refuses", "")
 
 
@@ -74,7 +74,7 @@ def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageRe
         section.add(_persons(persons, skeleton, cut=False))
     # A rule that is broken says more than the loader's refusal.
     if loaded.refusal and not section.broken():
-        section.add([Finding(REFUSED, str(annotations), loaded.refusal)])
+        section.add([Finding(REFUSED_SPLIT, str(annotations), loaded.refusal)])
     if split == "val" and loaded.instances:
         section.add(_measured(cfg, loaded, skeleton, root, section.broken()))
     yield section
@@ -130,5 +130,5 @@ def _detections(cfg: Any, file: CocoFile, skeleton: Skeleton, root: Path, path: 
     section.notes.append(loaded.line("detected"))
     section.add(record_rules.detections(records, {int(r["id"]) for r, _ in file.image_files(root)}, category))
     if loaded.refusal and not section.broken():
-        section.add([Finding(REFUSED, str(path), loaded.refusal)])
+        section.add([Finding(REFUSED_SPLIT, str(path), loaded.refusal)])
     return section

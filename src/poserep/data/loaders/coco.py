@@ -138,13 +138,9 @@ class CocoLoader:
                     raise Invalid("that are no records", f"is no record but {abridged(record)}")
                 result = read(row, record)
             except Invalid as error:
-                if not self.skip_invalid:
-                    key = record.get("id", row) if isinstance(record, dict) else row
-                    raise InputError(
-                        f"{what} {abridged(key)} {error.message}; {error.remedy}, or set data.skip_invalid=true to "
-                        "leave such persons out"
-                    ) from None
-                result = error.reason
+                key = record.get("id", row) if isinstance(record, dict) else row
+                error.leave_out(f"{what} {abridged(key)} ", self.skip_invalid, self.tally)
+                continue
             if isinstance(result, str):
                 self.tally.left_out[result] += 1
             else:

@@ -127,11 +127,7 @@ class _Sieve:
         try:
             return read(*args)
         except Invalid as error:
-            if not self.skip_invalid:
-                raise InputError(
-                    f"{error.message}; {error.remedy}, or set data.skip_invalid=true to leave such views out"
-                ) from error
-            self.tally.left_out[error.reason] += views
+            error.leave_out("", self.skip_invalid, self.tally, "views", views)
             return None
 
 

@@ -69,12 +69,7 @@ def load_mpii(
                 person = _overruled(person, official, row, f"row {row} of {heads}", f"record {row} of {path}", tally)
             box, keypoints = _geometry(person)
         except Invalid as error:
-            if not skip_invalid:
-                raise InputError(
-                    f"{path}: record {row} {error.message}; {error.remedy}, or set data.skip_invalid=true to leave "
-                    "such persons out"
-                ) from None
-            tally.left_out[error.reason] += 1
+            error.leave_out(f"{path}: record {row} ", skip_invalid, tally)
             continue
         if not person.labelled.any() and not to_predict:
             tally.left_out["without labelled keypoints"] += 1

@@ -47,7 +47,7 @@ class DrawnPerson:
 
 
 @dataclass(frozen=True)
-class View:
+class CameraView:
     """What a camera sees of people: the figures, of which surfaces' ``owner`` is the index, and the rays' hits."""
 
     figures: Sequence[Figure]

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from poserep.data.synthetic.clothes import BOTTOM, FACE, HAIR, SHOE, SKIN, TOP, TRIM, Look
+from poserep.data.synthetic.clothes import BOTTOM, FACE, HAIR, SHIRT, SHOE, SKIN, TRIM, Look
 from poserep.data.synthetic.raycast import Surface
 from poserep.data.synthetic.skeleton3d import SIDES, Figure
 from poserep.data.synthetic.world import Array, Triple
@@ -60,22 +60,22 @@ def _trunk(t: _Tailor) -> None:
     low, flat, deep = (1.0, 1.9, depth * 0.95), (1.0, 1.0, depth * 0.95), (1.0, 1.9, depth)
     t.cone("pelvis", at("pelvis", "pelvis", y=-0.030), at("waist", "pelvis", y=-0.02), hip, waist * 1.04, BOTTOM, low)
     belly = at("waist", "waist", y=-0.02)
-    t.cone("waist", belly, at("chest", "waist"), waist * 1.02, middle, TOP, (1.0, 1.6, depth))
-    t.cone("chest", on_chest(), on_chest(y=body.chest * 0.62), middle, top, TOP, deep)
+    t.cone("waist", belly, at("chest", "waist"), waist * 1.02, middle, SHIRT, (1.0, 1.6, depth))
+    t.cone("chest", on_chest(), on_chest(y=body.chest * 0.62), middle, top, SHIRT, deep)
     if not look.tucked:
         belt, hem = at("waist", "pelvis", y=0.02), at("pelvis", "pelvis", y=-0.055)
-        t.cone("pelvis", belt, hem, waist * 1.05, hip * 1.06, TOP, flat, hem=True)
+        t.cone("pelvis", belt, hem, waist * 1.05, hip * 1.06, SHIRT, flat, hem=True)
     bust = 0.050 * fem * body.girth
     for side, sign in SIDES:
         shoulder = t.figure.joints[f"{side}_shoulder"]
         girdle = on_chest(sign * 0.045, body.chest * 0.80, -0.008)
-        t.cone("chest", girdle, shoulder, 0.066 * w, 0.056 * w * body.muscle, TOP)
-        t.cone("chest", at("neck", "chest", sign * 0.012, -0.005, -0.012), shoulder, 0.047, 0.046 * w, TOP)
+        t.cone("chest", girdle, shoulder, 0.066 * w, 0.056 * w * body.muscle, SHIRT)
+        t.cone("chest", at("neck", "chest", sign * 0.012, -0.005, -0.012), shoulder, 0.047, 0.046 * w, SHIRT)
         seat = at("pelvis", "pelvis", sign * 0.066 * w, -0.045, -0.040 * w)
         t.blob("pelvis", seat, (0.088 * w, 0.095, 0.078 * w), BOTTOM)
         if fem > 0.5:
             breast = on_chest(sign * 0.058 * w, body.chest * 0.42, 0.056 * w)
-            t.cone("chest", breast, breast, 0.066, 0.066, TOP, (1.0, 1.0, 0.066 / (0.6 * bust + 0.032)))
+            t.cone("chest", breast, breast, 0.066, 0.066, SHIRT, (1.0, 1.0, 0.066 / (0.6 * bust + 0.032)))
     nape, skull, slim = at("neck", "neck", y=-0.02), at("skull", "neck", y=0.02), 1 - 0.12 * fem
     t.cone("neck", nape, skull, 0.060 * slim, 0.052 * slim, SKIN)
     if look.backpack:
@@ -90,14 +90,14 @@ def _arm(t: _Tailor, side: str, sign: float) -> None:
     m = body.muscle * (0.5 + 0.5 * body.girth) * body.stature / 1.75
     shoulder, elbow, wrist = (joints[f"{side}_{name}"] for name in ("shoulder", "elbow", "wrist"))
     upper, fore, hand = f"{side}_upper_arm", f"{side}_forearm", f"{side}_hand"
-    cloth, loose = (TOP, 0.007) if look.sleeve == "long" else (SKIN, 0.0)
+    cloth, loose = (SHIRT, 0.007) if look.sleeve == "long" else (SKIN, 0.0)
     t.cone(upper, shoulder, elbow, 0.050 * m + loose, 0.036 * m + loose, cloth)
     middle = elbow + (wrist - elbow) * 0.30
     t.cone(fore, elbow, middle, 0.036 * m + loose, 0.040 * m + loose, cloth)
     t.cone(fore, middle, wrist - (wrist - elbow) * 0.04, 0.040 * m + loose, 0.026 * m + loose, cloth)
     if look.sleeve != "long":
         end = shoulder + (elbow - shoulder) * (0.55 if look.sleeve == "short" else 0.10)
-        t.cone(upper, shoulder, end, 0.057 * m, 0.050 * m + 0.012, TOP, hem=True)
+        t.cone(upper, shoulder, end, 0.057 * m, 0.050 * m + 0.012, SHIRT, hem=True)
     palm = partial(t.figure.at, f"{side}_wrist", hand)
     t.blob(hand, palm(y=-0.040), (0.040 * m, 0.056, 0.021), SKIN)
     t.cone(hand, palm(y=-0.075), palm(-0.004 * sign, -0.135, 0.008), 0.030, 0.019, SKIN, (1.0, 1.0, 1.75))

@@ -13,7 +13,7 @@ _TOPS = CLOTHS[:-3]
 _TOP_PATTERNS = ("plain", "hoops", "stripes", "checks", "dots", "gradient", "jacket", "badge")
 _IRISES = ("2b1d14", "3a2718", "2f4a5e", "3d4a2a")
 # Indices of a person's materials.
-SKIN, FACE, HAIR, TOP, BOTTOM, SHOE, TRIM = range(7)
+SKIN, FACE, HAIR, SHIRT, BOTTOM, SHOE, TRIM = range(7)
 
 
 @dataclass(frozen=True)

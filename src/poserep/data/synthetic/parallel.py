@@ -10,7 +10,7 @@ import cv2
 
 # Pictures that each process draws before it is seen how many people are still missing, and at a time.
 _ROUND, _CHUNK = 24, 4
-Result = TypeVar("Result")
+_T = TypeVar("_T")
 
 
 @contextmanager
@@ -31,8 +31,8 @@ def pool_of(workers: int) -> Iterator[ProcessPoolExecutor | None]:
 
 
 def in_order(
-    pool: ProcessPoolExecutor | None, draw: Callable[[int], Result], workers: int, missing: Callable[[], int]
-) -> Iterator[Result]:
+    pool: ProcessPoolExecutor | None, draw: Callable[[int], _T], workers: int, missing: Callable[[], int]
+) -> Iterator[_T]:
     """Yield ``draw(0)``, ``draw(1)`` ... in that order for as long as something is missing.
 
     Args:

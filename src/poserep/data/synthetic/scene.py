@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from poserep.data.synthetic.annotate import DrawnPerson, View
+from poserep.data.synthetic.annotate import CameraView, DrawnPerson
 from poserep.data.synthetic.background import backdrop, blurred, floor_shadow
 from poserep.data.synthetic.body import dressed
 from poserep.data.synthetic.camera import PinholeCamera, portrait_camera, street_camera
@@ -34,7 +34,7 @@ class DrawnImage:
     image: NDArray[np.uint8]
     people: list[DrawnPerson]
     quality: int
-    view: View
+    view: CameraView
 
 
 def _person(rng: Rng, level: str, place: Place) -> Figure:
@@ -145,7 +145,7 @@ def draw_image(rng: Rng, level: str, people: int | None = None, crowd: Crowd = s
     if hard:
         _scatter(rng, stage, camera, places)
     light = sample_light(rng, 110.0 if hard else 55.0)
-    view = View(figures, cast(stage.surfaces, camera, SUPERSAMPLING))
+    view = CameraView(figures, cast(stage.surfaces, camera, SUPERSAMPLING))
     color, cover = shaded(view.hits, stage.materials, light)
     behind, floor = backdrop(rng, camera, hard)
     behind = behind * (1.0 - floor * floor_shadow(stage.surfaces, camera, light.direction))[..., None]

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from poserep.errors import InputError
 from poserep.models.weights.load import load_trunk
 
-STRIDE = 4
+SCORE_STRIDE = 4
 
 
 class Hourglass(nn.Module):
@@ -36,7 +36,7 @@ class Hourglass(nn.Module):
         InputError: If an option or the size does not suit.
     """
 
-    multiple = STRIDE
+    multiple = SCORE_STRIDE
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Hourglass(nn.Module):
         super().__init__()
         if features < 4 or features % 4:
             raise InputError(f"backbone Hourglass: features={features} must be a multiple of 4")
-        check("Hourglass", stacks, depth, size)
+        check_halvings("Hourglass", stacks, depth, size)
         narrow, joints = features // 4, num_keypoints
         # Parts have the names of DARK's code, so that its checkpoints fit as they are.
         self.conv1 = nn.Conv2d(in_channels, narrow, 7, stride=2, padding=3)
@@ -70,7 +70,7 @@ class Hourglass(nn.Module):
         self.fc_ = nn.ModuleList(nn.Conv2d(features, features, 1) for _ in range(stacks - 1))
         self.score_ = nn.ModuleList(nn.Conv2d(joints, features, 1) for _ in range(stacks - 1))
         self.channels: tuple[int, ...] = (joints,) * stacks
-        self.strides: tuple[int, ...] = (STRIDE,) * stacks
+        self.strides: tuple[int, ...] = (SCORE_STRIDE,) * stacks
         if weights:
             load_trunk(self, weights)
 
@@ -143,7 +143,7 @@ class Bottleneck(nn.Module):
         return self.conv3(self.relu(self.bn3(y))) + self.downsample(x)
 
 
-def check(name: str, stacks: int, depth: int, size: tuple[int, int] | None) -> None:
+def check_halvings(name: str, stacks: int, depth: int, size: tuple[int, int] | None) -> None:
     """See that there are stacks, and that their maps can be halved ``depth`` times.
 
     Raises:
@@ -151,9 +151,9 @@ def check(name: str, stacks: int, depth: int, size: tuple[int, int] | None) -> N
     """
     if stacks < 1 or depth < 1:
         raise InputError(f"backbone {name}: stacks={stacks} and depth={depth} must be at least 1")
-    least = STRIDE * 2**depth
+    least = SCORE_STRIDE * 2**depth
     if size is not None and min(size) < least:
         raise InputError(
-            f"backbone {name} halves its maps {depth} times below stride {STRIDE}, for which an input of "
+            f"backbone {name} halves its maps {depth} times below stride {SCORE_STRIDE}, for which an input of "
             f"{size[0]}x{size[1]} is too small: both sides must have at least {least} px"
         )

@@ -75,7 +75,10 @@ class HRFormer(nn.Module):
         rates = iter(torch.linspace(0, drop_path, BLOCKS * sum(MODULES), device="cpu").tolist())
 
         def stage(n: int, modules: int) -> nn.Sequential:
-            made = (Module(branches[:n], num_heads, list(islice(rates, BLOCKS)), position_bias) for _ in range(modules))
+            made = (
+                HRFormerModule(branches[:n], num_heads, list(islice(rates, BLOCKS)), position_bias)
+                for _ in range(modules)
+            )
             return nn.Sequential(*made)
 
         self.transition1 = nn.ModuleList(
@@ -111,7 +114,7 @@ class HRFormer(nn.Module):
         return tuple(maps)
 
 
-class Module(nn.Module):
+class HRFormerModule(nn.Module):
     """Transformer blocks on every branch, then a fusion of all branches into each.
 
     Args:

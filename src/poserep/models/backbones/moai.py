@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poserep.errors import InputError
-from poserep.models.backbones.hourglass import STRIDE, Levels, check
+from poserep.models.backbones.hourglass import SCORE_STRIDE, Levels, check_halvings
 
 Norm = Callable[[int], nn.Module]
 
@@ -45,7 +45,7 @@ class MoaiHourglass(nn.Module):
         InputError: If an option or the size does not suit.
     """
 
-    multiple = STRIDE
+    multiple = SCORE_STRIDE
 
     def __init__(
         self,
@@ -59,20 +59,24 @@ class MoaiHourglass(nn.Module):
         super().__init__()
         if features < 4 or features % 4:
             raise InputError(f"backbone MoaiHourglass: features={features} must be a multiple of 4")
-        check("MoaiHourglass", stacks, depth, size)
+        check_halvings("MoaiHourglass", stacks, depth, size)
         quarter, half = features // 4, features // 2
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, quarter, 7, stride=2, padding=3),
             relu_norm(quarter),
-            Unit(quarter, half, half, relu_norm),
+            MoaiUnit(quarter, half, half, relu_norm),
             nn.MaxPool2d(2),
-            Unit(half, half, half, relu_norm),
-            Unit(half, features, features, relu_norm),
+            MoaiUnit(half, half, half, relu_norm),
+            MoaiUnit(half, features, features, relu_norm),
         )
-        self.levels = nn.ModuleList(Levels(lambda: PreUnit(features), depth, "bilinear") for _ in range(stacks))
+        self.levels = nn.ModuleList(
+            Levels(lambda: PreActivatedUnit(features), depth, "bilinear") for _ in range(stacks)
+        )
         self.feature = nn.ModuleList(
             nn.Sequential(
-                Unit(features, features, features, relu_norm), nn.Conv2d(features, features, 1), nn.ReLU(inplace=True)
+                MoaiUnit(features, features, features, relu_norm),
+                nn.Conv2d(features, features, 1),
+                nn.ReLU(inplace=True),
             )
             for _ in range(stacks)
         )
@@ -80,7 +84,7 @@ class MoaiHourglass(nn.Module):
         self.merge_feature = nn.ModuleList(nn.Conv2d(features, features, 1, bias=False) for _ in range(stacks - 1))
         self.merge_score = nn.ModuleList(nn.Conv2d(num_keypoints, features, 1, bias=False) for _ in range(stacks - 1))
         self.channels: tuple[int, ...] = (num_keypoints,) * stacks
-        self.strides: tuple[int, ...] = (STRIDE,) * stacks
+        self.strides: tuple[int, ...] = (SCORE_STRIDE,) * stacks
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Normalised image (B, C, H, W) to logits (B, K, H / 4, W / 4), first stack to last."""
@@ -119,20 +123,20 @@ class MoaiHRNet(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            step(in_channels, 32, 2),
-            step(32, 64, 2),
-            Unit(64, 256, 64, norm_relu),
-            Unit(256, 256, 64, norm_relu),
+            conv_norm_relu(in_channels, 32, 2),
+            conv_norm_relu(32, 64, 2),
+            MoaiUnit(64, 256, 64, norm_relu),
+            MoaiUnit(256, 256, 64, norm_relu),
         )
-        self.first = nn.ModuleList([step(256, width, 1), step(256, 2 * width, 2)])
+        self.first = nn.ModuleList([conv_norm_relu(256, width, 1), conv_norm_relu(256, 2 * width, 2)])
         self.stages = nn.ModuleList(
             # Of the last fusion only the finest branch is read: the others would be parameters without gradient.
             Exchange(branches, branches if branches < 4 else 1, width, inner, units, in_turn)
             for branches in (2, 3, 4)
         )
-        self.coarser = nn.ModuleList(step(2**i * width, 2 ** (i + 1) * width, 2) for i in (1, 2))
+        self.coarser = nn.ModuleList(conv_norm_relu(2**i * width, 2 ** (i + 1) * width, 2) for i in (1, 2))
         self.channels: tuple[int, ...] = (width,)
-        self.strides: tuple[int, ...] = (STRIDE,)
+        self.strides: tuple[int, ...] = (SCORE_STRIDE,)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Normalised image (B, C, H, W) to one map (B, width, H / 4, W / 4)."""
@@ -152,10 +156,11 @@ class Exchange(nn.Module):
         widths = [width * 2**i for i in range(branches)]
         self.in_turn = in_turn
         self.branches = nn.ModuleList(
-            nn.Sequential(*(Unit(w, w, inner, norm_relu, bias=False) for _ in range(units))) for w in widths
+            nn.Sequential(*(MoaiUnit(w, w, inner, norm_relu, bias=False) for _ in range(units))) for w in widths
         )
         self.fuse = nn.ModuleList(
-            nn.ModuleList(link(widths, source, target) for source in range(branches)) for target in range(outputs)
+            nn.ModuleList(resampling_link(widths, source, target) for source in range(branches))
+            for target in range(outputs)
         )
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -168,7 +173,7 @@ class Exchange(nn.Module):
         return fused[: len(self.fuse)]
 
 
-class Unit(nn.Module):
+class MoaiUnit(nn.Module):
     """Bottleneck whose skip is not normalised but whose sum is; the 3x3 convolution may have a bias."""
 
     def __init__(self, inputs: int, outputs: int, inner: int, norm: Norm, bias: bool = True) -> None:
@@ -188,7 +193,7 @@ class Unit(nn.Module):
         return self.norm(self.skip(x) + self.body(x))
 
 
-class PreUnit(nn.Module):
+class PreActivatedUnit(nn.Module):
     """Bottleneck activated before each convolution, as wide inside as outside."""
 
     def __init__(self, channels: int) -> None:
@@ -209,12 +214,12 @@ class PreUnit(nn.Module):
         return x + self.body(x)
 
 
-def step(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+def conv_norm_relu(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     """Convolution 3x3 with a bias, batch norm, ReLU."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1), norm_relu(outputs))
 
 
-def link(widths: Sequence[int], source: int, target: int) -> nn.Module:
+def resampling_link(widths: Sequence[int], source: int, target: int) -> nn.Module:
     """From one branch to the resolution and the channels of another."""
     if source == target:
         return nn.Identity()

@@ -16,9 +16,9 @@ from poserep.models.backbones.positions import sine_table
 from poserep.models.init import small_normal, truncated_normal
 from poserep.models.weights.load import load_trunk
 
-STRIDE = 4
+TRUNK_STRIDE = 4
 # Rows and columns of patches that the published models keep at every size.
-PATCHES = 16
+LEAST_PATCHES = 16
 
 
 class TokenPose(nn.Module):
@@ -53,7 +53,7 @@ class TokenPose(nn.Module):
         InputError: If patches do not tile the map, or attention heads don't divide the tokens.
     """
 
-    multiple = STRIDE
+    multiple = TRUNK_STRIDE
 
     def __init__(
         self,
@@ -75,14 +75,14 @@ class TokenPose(nn.Module):
             raise InputError(f"backbone TokenPose: dim={dim} does not divide among num_heads={num_heads}")
         if not depths or min(depths) < 1:
             raise InputError(f"backbone TokenPose: depths={list(depths)} must be one or more numbers from 1 on")
-        rows, columns = size[0] // STRIDE, size[1] // STRIDE
+        rows, columns = size[0] // TRUNK_STRIDE, size[1] // TRUNK_STRIDE
         self.patch = _patch(rows, columns, patch)
         if width is None:
             self.trunk: Any = Stem(in_channels, weights, init)
             inputs = self.trunk.channels
         else:
             # Two more halvings on the way to the third stage's coarsest branch.
-            self.multiple = 4 * STRIDE
+            self.multiple = 4 * TRUNK_STRIDE
             hrnet = HRNet(width, weights=weights, in_channels=in_channels, stages=3, init=init)
             self.trunk, inputs = hrnet.trunk, hrnet.channels[0]
         self.keypoint_token = nn.Parameter(torch.empty(1, num_keypoints, dim))
@@ -92,7 +92,8 @@ class TokenPose(nn.Module):
         self.patch_to_embedding = nn.Linear(self.patch[0] * self.patch[1] * inputs, dim)
         scale = (dim // num_heads if scale_with_head else dim) ** -0.5
         self.transformers = nn.ModuleList(
-            nn.ModuleList(Layer(dim, num_heads, mlp_ratio * dim, scale) for _ in range(depth)) for depth in depths
+            nn.ModuleList(PreNormLayer(dim, num_heads, mlp_ratio * dim, scale) for _ in range(depth))
+            for depth in depths
         )
         truncated_normal(self.patch_to_embedding)
         truncated_normal(self.transformers)
@@ -116,17 +117,17 @@ class TokenPose(nn.Module):
     def official(self, key: str) -> str:
         """Return the own name of an entry of the published code."""
         key = re.sub(r"^(features|pre_feature|transformer)\.", "", key)
-        entry = LAYER.fullmatch(key)
-        if not entry or entry["part"] not in PARTS:
+        entry = LAYER_ENTRY.fullmatch(key)
+        if not entry or entry["part"] not in LAYER_PARTS:
             return key
         transformer = int(entry["transformer"] or 1) - 1
-        return f"transformers.{transformer}.{entry['layer']}.{PARTS[entry['part']]}.{entry['kind']}"
+        return f"transformers.{transformer}.{entry['layer']}.{LAYER_PARTS[entry['part']]}.{entry['kind']}"
 
 
-LAYER = re.compile(
+LAYER_ENTRY = re.compile(
     r"transformer(?P<transformer>\d?)\.layers\.(?P<layer>\d+)\.(?P<part>[01]\.fn\..+)\.(?P<kind>weight|bias)"
 )
-PARTS = {
+LAYER_PARTS = {
     "0.fn.norm": "norm1",
     "0.fn.fn.to_qkv": "qkv",
     "0.fn.fn.to_out.0": "out",
@@ -136,7 +137,7 @@ PARTS = {
 }
 
 
-class Layer(nn.Module):
+class PreNormLayer(nn.Module):
     """Pre-norm self-attention and a GELU block, each around a shortcut; queries, keys and values have no bias.
 
     Args:
@@ -200,7 +201,7 @@ def _patch(rows: int, columns: int, given: Sequence[int] | None) -> tuple[int, i
 
 
 def _greatest(side: int) -> int:
-    return max((n for n in range(1, side // PATCHES + 1) if side % n == 0), default=1)
+    return max((n for n in range(1, side // LEAST_PATCHES + 1) if side % n == 0), default=1)
 
 
 def _patches(maps: Tensor, patch: tuple[int, int]) -> Tensor:

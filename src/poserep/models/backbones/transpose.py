@@ -145,11 +145,11 @@ class TransPoseH(TransPose):
 
 
 class Encoder(nn.Module):
-    """A sequence of `Layer`. Weights start from Xavier's uniform numbers."""
+    """A sequence of `PostNormLayer`. Weights start from Xavier's uniform numbers."""
 
     def __init__(self, layers: int, dim: int, feedforward: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Layer(dim, feedforward, heads, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(PostNormLayer(dim, feedforward, heads, dropout) for _ in range(layers))
         for p in self.parameters():
             if p.ndim > 1:
                 nn.init.xavier_uniform_(p)
@@ -161,7 +161,7 @@ class Encoder(nn.Module):
         return x
 
 
-class Layer(nn.Module):
+class PostNormLayer(nn.Module):
     """Post-norm self-attention and a ReLU block, each around a shortcut; positions are added to queries and keys.
 
     Args:

@@ -12,9 +12,9 @@ from poserep.models.weights.resize import load_resized
 
 PATCH = 16
 # Names inside a block in mmpose 1.x, and here.
-BLOCK = {"ln1.": "norm1.", "ln2.": "norm2.", "ffn.layers.0.0.": "mlp.fc1.", "ffn.layers.1.": "mlp.fc2."}
+BLOCK_NAMES = {"ln1.": "norm1.", "ln2.": "norm2.", "ffn.layers.0.0.": "mlp.fc1.", "ffn.layers.1.": "mlp.fc2."}
 # Names at the top: of ViTPose's code, of ImageNet weights, of mmpose 1.x.
-TOP = {
+TOP_NAMES = {
     "last_norm.": "norm.",
     "norm.": "norm.",
     "ln1.": "norm.",
@@ -105,8 +105,8 @@ class ViTPose(nn.Module):
             return key
         match = re.fullmatch(r"(?:blocks|layers)\.(\d+)\.(.+)", key)
         if match:
-            return f"trunk.blocks.{match[1]}.{_renamed(match[2], BLOCK) or match[2]}"
-        name = _renamed(key, TOP)
+            return f"trunk.blocks.{match[1]}.{_renamed(match[2], BLOCK_NAMES) or match[2]}"
+        name = _renamed(key, TOP_NAMES)
         return f"trunk.{name}" if name else None
 
 

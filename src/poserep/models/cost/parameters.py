@@ -5,7 +5,7 @@ from typing import NamedTuple
 from torch import nn
 
 # The published code keeps its position tables among the parameters; here they are buffers of that name.
-TABLE = "pos_embedding"
+TABLE_BUFFER = "pos_embedding"
 
 
 def parameters(module: nn.Module, training: bool = False, tables: bool = False) -> int:
@@ -30,7 +30,7 @@ def training_only(module: nn.Module) -> int:
 
 def table_elements(module: nn.Module) -> int:
     """Count the elements of fixed position tables."""
-    return sum(buffer.numel() for name, buffer in module.named_buffers() if TABLE in name)
+    return sum(buffer.numel() for name, buffer in module.named_buffers() if TABLE_BUFFER in name)
 
 
 class Part(NamedTuple):
@@ -65,7 +65,7 @@ def parts(net: nn.Module) -> list[Part]:
         for name, p in module.named_parameters(recurse=False):
             inner.append(Part(f"{path}.{name}", p.numel(), 0 if p.requires_grad else p.numel(), 0, 0))
         for name, buffer in module.named_buffers(recurse=False):
-            if TABLE in name:
+            if TABLE_BUFFER in name:
                 inner.append(Part(f"{path}.{name}", 0, 0, 0, buffer.numel()))
         inner = [part for part in inner if part.params or part.training_only or part.tables]
         rows += inner if len(inner) > 1 else []

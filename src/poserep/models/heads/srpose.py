@@ -94,7 +94,7 @@ class SRPose(Head):
 
     def official(self, key: str) -> str:
         """Return the own name of an entry of the published code, which lists predictors by part, then by level."""
-        entry = LEVEL.fullmatch(key)
+        entry = LEVEL_ENTRY.fullmatch(key)
         if not entry:
             return key
         level = int(entry["level"])
@@ -126,7 +126,7 @@ def _check(spec: HeadSpec, supervise: Sequence[bool], widths: Sequence[int]) -> 
         raise InputError("SRPose: the last entry of supervise is the prediction itself and must be true")
 
 
-LEVEL = re.compile(
+LEVEL_ENTRY = re.compile(
     r"(?P<list>kp_encoder|converge)\.(?P<level>\d)\.(?P<index>0|conv)\.(?P<kind>weight|bias)",
 )
 

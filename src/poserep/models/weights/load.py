@@ -15,10 +15,10 @@ from poserep.models.weights.recognise import remedy, shape_remedy
 
 # Prefixes of the parts' own names: DataParallel's, then mmpose's for either part. Its SimCC head keeps deconvolutions
 # and last convolution in a heatmap head of its own.
-WRAPPERS = ("module.", "model.")
-PARTS = {"backbone.": "backbone", "keypoint_head.": "head", "head.deconv_head.": "head", "head.": "head"}
+SIDE_PREFIXES = ("module.", "model.")
+PART_PREFIXES = {"backbone.": "backbone", "keypoint_head.": "head", "head.deconv_head.": "head", "head.": "head"}
 # Prefixes of a trunk's names in files of whole models, ours too.
-TRUNKS = re.compile(r"(?:(?:module|model|net|backbone|trunk)\.)+")
+TRUNK_PREFIXES = re.compile(r"(?:(?:module|model|net|backbone|trunk)\.)+")
 COUNTER = "num_batches_tracked"
 # Entries that pose models have no use for, and what they are.
 LEFTOVERS = {
@@ -28,9 +28,9 @@ LEFTOVERS = {
     re.compile(r"data_preprocessor\..*"): "normalisation, which the configuration sets",
 }
 # Fixed tables of positions, which follow from the input's size. They differ from the published ones by rounding alone.
-TABLE, ROUNDING = "pos_embedding", 1e-4
+POSITION_TABLE, ROUNDING = "pos_embedding", 1e-4
 # So many names appear in a message.
-SHOWN = 5
+SHOWN_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
     """
     state, own = read_state(path), trunk.state_dict()
     translate = getattr(trunk, "official", None)
-    names = {key: TRUNKS.sub("", key, count=1) for key in state}
+    names = {key: TRUNK_PREFIXES.sub("", key, count=1) for key in state}
     names = {key: (translate(name) if translate else name) or name for key, name in names.items()}
     mapped = {key: name for key, name in names.items() if name in own}
     tops = {name.split(".")[0] for name in own}
@@ -100,16 +100,11 @@ def destinations(net: nn.Module, keys: Iterable[str]) -> dict[str, str | None]:
     return {key: _destination(key, parts, entries) for key in keys}
 
 
-def destination(net: nn.Module, key: str) -> str | None:
-    """Return where a single entry belongs, see `destinations`."""
-    return destinations(net, [key])[key]
-
-
 def _destination(key: str, parts: Mapping[str, nn.Module], entries: Mapping[str, set[str]]) -> str | None:
-    for wrapper in WRAPPERS:
+    for wrapper in SIDE_PREFIXES:
         key = key.removeprefix(wrapper)
     sides = list(parts)
-    for prefix, side in PARTS.items():
+    for prefix, side in PART_PREFIXES.items():
         if key.startswith(prefix):
             key, sides = key.removeprefix(prefix), [side]
             break
@@ -191,7 +186,7 @@ def _assign(
     broken = [key for key, value in given.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if broken:
         raise InputError(f"{source}: {len(broken)} tensors hold numbers that are not finite ({_some(broken)})")
-    fixed = {place for place, _ in module.named_buffers() if TABLE in place}
+    fixed = {place for place, _ in module.named_buffers() if POSITION_TABLE in place}
     for key in (key for key, place in mapped.items() if place in fixed):
         off = (given[key].float() - own[mapped[key]].float()).abs().max().item()
         if off > max(ROUNDING, torch.finfo(given[key].dtype).eps):
@@ -206,4 +201,4 @@ def _assign(
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    return ", ".join(names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")

@@ -19,7 +19,7 @@ FAILED_DOWNLOADS = {
     b"version https://git-lfs": "a pointer of Git LFS; fetch the file with git lfs pull",
 }
 # Where a file's state dict may lie; its other entries are left alone.
-WRAPPERS = ("state_dict", "model_state_dict", "model")
+STATE_KEYS = ("state_dict", "model_state_dict", "model")
 # Messages of the restricted unpickler about bytes that are no pickle: operations by number, a stack without entries.
 MERE_BYTES = re.compile(r"\d+|Unsupported operand \d+|.*empty list|.*index out of range")
 
@@ -95,7 +95,7 @@ def read_weights(path: str | Path) -> Weights:
         if not safe and start.lstrip().startswith(magic):
             raise InputError(f"weights {path} cannot be read as tensors: this is {what}")
     content, beside = _load(path, start, safe or path.suffix == ".safetensors"), list[str]()
-    for wrapper in WRAPPERS:
+    for wrapper in STATE_KEYS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             beside += sorted(str(key) for key in content if key != wrapper)
             content = content[wrapper]

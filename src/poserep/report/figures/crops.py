@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from poserep.drawing import PALETTE, TRUTH, limbs, show
+from poserep.drawing import PALETTE, TRUTH, limbs, show_crop
 from poserep.report.figures.points import area
 from poserep.report.labels import Result, input_size, scheme_colours, scheme_title
 from poserep.runs.rundir import read_npz
@@ -60,11 +60,11 @@ def crops_figure(results: Sequence[Result], count: int = 8) -> Figure | None:
     )
     for j in range(columns):
         sample = rows[0][1]
-        show(axes[0, j], sample["image"][j])
+        show_crop(axes[0, j], sample["image"][j])
         limbs(axes[0, j], sample["xy"][j], sample["weight"][j], sample["edges"], TRUTH)
         for i, (result, sample) in enumerate(rows, 1):
             readout = default_readout(result)
-            show(axes[i, j], sample["image"][j])
+            show_crop(axes[i, j], sample["image"][j])
             # Joints without a truth are not scored, and would clutter the picture.
             limbs(
                 axes[i, j],
@@ -111,7 +111,7 @@ def _view_map(panel: Any, sample: dict[str, np.ndarray], which: int, joints: lis
     ax = panel.subplots()
     image = sample["image"][which]
     ax.set_title(name, fontsize=10)
-    show(ax, image)
+    show_crop(ax, image)
     maps = sample["density/map"][which, joints].astype(np.float32)
     peak = maps.max((1, 2), keepdims=True)
     together = (maps / np.maximum(peak, 1e-6)).max(0)
@@ -127,7 +127,7 @@ def _view_axes(panel: Any, sample: dict[str, np.ndarray], which: int, joints: li
     height, width = image.shape[:2]
     grid = panel.add_gridspec(2, 2, width_ratios=(4, 1), height_ratios=(1, 4), wspace=0.04, hspace=0.04)
     ax, top, side = (panel.add_subplot(grid[i]) for i in (2, 0, 3))
-    show(ax, image)
+    show_crop(ax, image)
     top.set_title(name, fontsize=10)
     for j, colour in zip(joints, PALETTE[1:], strict=False):
         x, y = (sample[f"density/{axis}"][which, j].astype(np.float32) for axis in "xy")
@@ -163,7 +163,7 @@ def worst_figure(results: Sequence[Result]) -> Figure | None:
         top -= NAME + height
         for j in range(min(WORST_COLUMNS, len(sample["index"]))):
             ax = figure.add_axes(((j + 0.03) / WORST_COLUMNS, top / total, 0.94 / WORST_COLUMNS, height / total))
-            show(ax, sample["image"][j])
+            show_crop(ax, sample["image"][j])
             limbs(ax, sample["xy"][j], sample["weight"][j], sample["edges"], TRUTH)
             found = sample[f"{default_readout(result)}/xy"][j]
             limbs(ax, found, sample["weight"][j], sample["edges"], colours[scheme_title(result)])

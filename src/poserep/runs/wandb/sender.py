@@ -13,7 +13,7 @@ from poserep.runs.wandb.entry import WandbEntry, digest
 from poserep.runs.wandb.target import Target
 
 # Seconds to begin a run on a server, and to end it.
-BEGIN, END = 30.0, 120.0
+_BEGIN, _END = 30.0, 120.0
 
 
 class Sender:
@@ -39,7 +39,7 @@ class Sender:
         self.ledger: dict[str, Any] = kept if known else {**asdict(target), "rows": {}, "record": None}
         self.run: Any = None
 
-    def open(self, entry: WandbEntry, finish_within: float = END) -> None:
+    def open(self, entry: WandbEntry, finish_within: float = _END) -> None:
         """Begin, or resume, the run that the entry names.
 
         Raises:
@@ -65,7 +65,7 @@ class Sender:
             tags=list(entry.tags),
             resume=None if rewritten else "allow",
             settings=wandb.Settings(
-                init_timeout=BEGIN, finish_timeout=finish_within, finish_timeout_raises=True,
+                init_timeout=_BEGIN, finish_timeout=finish_within, finish_timeout_raises=True,
                 silent=True, console="off", x_disable_stats=True, x_skip_transaction_log=self.target.mode == "online",
             ),
         )  # fmt: skip

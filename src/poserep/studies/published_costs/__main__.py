@@ -22,7 +22,7 @@ from poserep.geometry import Size
 from poserep.models import PoseNet
 from poserep.models.cost import macs, parameters
 from poserep.overrides import SWEEPS
-from poserep.studies.published_costs.cells import Cell, Cost, printed_cells
+from poserep.studies.published_costs.cells import Cost, PrintedCell, printed_cells
 from poserep.studies.published_costs.countings import countings, gflops
 from poserep.studies.published_costs.page import (
     by_table,
@@ -64,7 +64,7 @@ def cost_of(cfg: DictConfig, counting: str, training: bool, tables: bool) -> Cos
     return Cost(params, backbone, gflops(net, *size, counting, training), macs(net, *size) / 1e9)
 
 
-def cells_of(node: dict[str, Any], configure: Configure) -> Iterator[Cell]:
+def cells_of_network(node: dict[str, Any], configure: Configure) -> Iterator[PrintedCell]:
     """Yield the cells that a network of the sweep file stands for."""
     counting = node.get("counting", "hrnet")
     cost, excused = None, dict(node.get("except") or {})
@@ -76,10 +76,10 @@ def cells_of(node: dict[str, Any], configure: Configure) -> Iterator[Cell]:
         size = cfg.input_size
         cost = cost_of(cfg, counting, node.get("training", False), node.get("tables", False))
     for table, row, numbers in printed_cells(node):
-        yield Cell(table, node["name"], row, size, counting, numbers, cost, excused)
+        yield PrintedCell(table, node["name"], row, size, counting, numbers, cost, excused)
 
 
-def timed(pair: dict[str, Any], turns: tuple[int, int, int], configure: Configure) -> Speed:
+def time_pair(pair: dict[str, Any], turns: tuple[int, int, int], configure: Configure) -> Speed:
     """Time one pair of networks in turns: rounds, calls, threads."""
     cfgs = [configure([*pair[which], f"size={pair['size']}"]) for which in ("first", "second")]
     nets, sizes = zip(*(network(cfg, "cpu") for cfg in cfgs), strict=True)
@@ -87,7 +87,7 @@ def timed(pair: dict[str, Any], turns: tuple[int, int, int], configure: Configur
     return speed_of(pair, nets, counts, turns)
 
 
-def check(table: dict[str, Any], given: list[str]) -> None:
+def check_sweep(table: dict[str, Any], given: list[str]) -> None:
     """Check a sweep file and the overrides of the command line, before anything is counted.
 
     Raises:
@@ -125,12 +125,16 @@ def reproduce(directory: Path, name: str, given: list[str]) -> int:
 
         cfg = configure([])
         table: Any = OmegaConf.to_container(cfg.table, resolve=True)
-        check(table, given)
-        cells = [c for node in track(table["networks"], "counting", transient=True) for c in cells_of(node, configure)]
+        check_sweep(table, given)
+        cells = [
+            c
+            for node in track(table["networks"], "counting", transient=True)
+            for c in cells_of_network(node, configure)
+        ]
         speed = table["speed"]
         pairs = [(pair, threads) for pair in speed["pairs"] for threads in speed["threads"]] if speed["rounds"] else []
         speeds = [
-            timed(pair, (speed["rounds"], speed["calls"], threads), configure)
+            time_pair(pair, (speed["rounds"], speed["calls"], threads), configure)
             for pair, threads in track(pairs, "timing", transient=True)
         ]
     show(cells, speeds)
@@ -144,7 +148,7 @@ def reproduce(directory: Path, name: str, given: list[str]) -> int:
     return sum(len(cell.unexplained()) for cell in cells)
 
 
-def show(cells: list[Cell], speeds: list[Speed]) -> None:
+def show(cells: list[PrintedCell], speeds: list[Speed]) -> None:
     """Print every table, how often numbers agree, why others differ, and the timings."""
     for table, rows in by_table(cells).items():
         table_sheet(table, rows).show()

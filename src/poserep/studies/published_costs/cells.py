@@ -27,7 +27,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Cell:
+class PrintedCell:
     """One row of a paper's table: its printed numbers and our counts.
 
     Attributes:

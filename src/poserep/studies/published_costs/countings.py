@@ -16,11 +16,11 @@ from poserep.errors import InputError
 from poserep.models import HRFormer, PoseNet
 from poserep.models.backbones.hrformer_block import WindowAttention
 from poserep.models.cost import macs
-from poserep.studies.published_costs.trace import Layer, Operation, Trace, trace
+from poserep.studies.published_costs.trace import Trace, TracedLayer, TracedOperation, trace
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+COUNTED_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-NORMS = (
+COUNTED_NORMS = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm),
     *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
 )
@@ -34,7 +34,7 @@ ELEMENTWISE = {"add", "add_", "mul", "sub", "div", "floor_divide", "relu", "relu
 SOFTMAX = {"_softmax", "_safe_softmax"}
 
 
-def hrnet(layers: Iterator[Layer]) -> int:
+def hrnet(layers: Iterator[TracedLayer]) -> int:
     """Count as ``get_model_summary`` of HRNet's code does, in units of 2^30.
 
     It is printed by SimpleBaseline, HRNet, DARK, SimDR, SimCC and TokenPose. Convolutions and linear layers alone. Two
@@ -46,15 +46,15 @@ def hrnet(layers: Iterator[Layer]) -> int:
     return sum(_hrnet(layer) for layer in layers)
 
 
-def _hrnet(layer: Layer) -> int:
-    if isinstance(layer.module, (*CONVOLUTIONS, *TRANSPOSED)):
+def _hrnet(layer: TracedLayer) -> int:
+    if isinstance(layer.module, (*COUNTED_CONVOLUTIONS, *TRANSPOSED)):
         return layer.module.weight.numel() * prod(layer.output[2:])
     if isinstance(layer.module, nn.Linear):
         return prod(layer.output) * layer.input[1]
     return 0
 
 
-def mmcv(layers: Iterator[Layer]) -> int:
+def mmcv(layers: Iterator[TracedLayer]) -> int:
     """Count as ``get_model_complexity_info`` of mmcv 1 does, printed by SRPose and HRFormer.
 
     Layers alone, by their class: convolutions and transposed ones with their biases, linear layers, and as if they
@@ -65,9 +65,9 @@ def mmcv(layers: Iterator[Layer]) -> int:
     return sum(_mmcv(layer) for layer in layers)
 
 
-def _mmcv(layer: Layer) -> int:
+def _mmcv(layer: TracedLayer) -> int:
     module, inputs, outputs = layer.module, prod(layer.input), prod(layer.output)
-    if isinstance(module, CONVOLUTIONS):
+    if isinstance(module, COUNTED_CONVOLUTIONS):
         return outputs * (prod(module.weight.shape[1:]) + (module.bias is not None))
     if isinstance(module, TRANSPOSED):
         # The tool takes the height of the output for its width as well.
@@ -75,14 +75,14 @@ def _mmcv(layer: Layer) -> int:
         return inputs * prod(module.weight.shape[1:]) + bias
     if isinstance(module, nn.Linear):
         return inputs * module.out_features
-    if isinstance(module, NORMS):
+    if isinstance(module, COUNTED_NORMS):
         return inputs * (2 if module.weight is not None else 1)
     if isinstance(module, POOLS):
         return inputs
     return outputs if isinstance(module, (*ACTIVATIONS, nn.Upsample)) else 0
 
 
-def visible(net: PoseNet, layers: list[Layer]) -> Iterator[Layer]:
+def visible(net: PoseNet, layers: list[TracedLayer]) -> Iterator[TracedLayer]:
     """Yield the layers that the papers' tools see: of HRFormer not those that its own code has in other forms.
 
     Its batch norms are synchronised ones, which the tools do not know, and it runs the last projection of its attention
@@ -107,7 +107,7 @@ def detr(found: Trace) -> int:
     return sum(_detr(operation) for operation in found.operations) + sum(dropouts)
 
 
-def _detr(operation: Operation) -> int:
+def _detr(operation: TracedOperation) -> int:
     elements = prod(operation.output)
     if operation.name == "convolution":
         return elements * prod(operation.inputs[1][1:])

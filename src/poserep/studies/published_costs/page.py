@@ -13,7 +13,7 @@ from poserep.drawing import PALETTE, STYLE
 from poserep.files import provenance
 from poserep.report.figures.page_figures import encode_figure
 from poserep.runs.sheet import Sheet, numbers, texts
-from poserep.studies.published_costs.cells import GOOD, Cell
+from poserep.studies.published_costs.cells import GOOD, PrintedCell
 from poserep.studies.published_costs.speed import Speed
 
 NAMES = {
@@ -26,7 +26,7 @@ PAPERS = {"simcc": "SimCC", "simdr": "SimDR", "dark": "DARK", "srpose": "SRPose"
 VERDICTS = (*GOOD, "differs", "not built")
 
 
-def verdict_counts(cells: Sequence[Cell]) -> dict[str, Counter[str]]:
+def verdict_counts(cells: Sequence[PrintedCell]) -> dict[str, Counter[str]]:
     """Count how often each verdict was given, by kind of number."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in NAMES.values()}
     for cell in cells:
@@ -35,7 +35,7 @@ def verdict_counts(cells: Sequence[Cell]) -> dict[str, Counter[str]]:
     return {name: counter for name, counter in counts.items() if counter}
 
 
-def excuses(cells: Sequence[Cell]) -> list[str]:
+def excuses(cells: Sequence[PrintedCell]) -> list[str]:
     """List why numbers differ, once for each network and reason, or that nothing explains it; and which are cut off."""
     lines: dict[str, None] = {}
     for cell in cells:
@@ -51,9 +51,9 @@ def excuses(cells: Sequence[Cell]) -> list[str]:
     return list(lines)
 
 
-def by_table(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+def by_table(cells: Sequence[PrintedCell]) -> dict[str, list[PrintedCell]]:
     """Return the cells by table, in the order of the sweep file."""
-    tables: dict[str, list[Cell]] = {}
+    tables: dict[str, list[PrintedCell]] = {}
     for cell in cells:
         tables.setdefault(cell.table, []).append(cell)
     return tables
@@ -68,11 +68,11 @@ class Group:
         rows: What the table calls them.
     """
 
-    cell: Cell
+    cell: PrintedCell
     rows: list[str]
 
 
-def merged(cells: Sequence[Cell]) -> list[Group]:
+def merged(cells: Sequence[PrintedCell]) -> list[Group]:
     """Return one group for neighbouring cells that differ in their row's name alone."""
     groups: list[Group] = []
     for cell in cells:
@@ -89,7 +89,7 @@ def heading(table: str) -> str:
     return f"{PAPERS[paper]}, table {number}"
 
 
-def table_sheet(table: str, cells: Sequence[Cell]) -> Sheet:
+def table_sheet(table: str, cells: Sequence[PrintedCell]) -> Sheet:
     """Return one printed table beside our counts."""
     counts = numbers("params M printed", "ours", "GFLOPs printed", "ours", "true GMACs")
     rows = []
@@ -105,7 +105,7 @@ def table_sheet(table: str, cells: Sequence[Cell]) -> Sheet:
     return Sheet(heading(table), [*texts("network", "row", "size"), *counts, *texts("counting", "agreement")], rows)
 
 
-def cells_sheet(cells: Sequence[Cell]) -> Sheet:
+def cells_sheet(cells: Sequence[PrintedCell]) -> Sheet:
     """Return all printed rows as one table, for a file."""
     kinds = [f"{key}_{what}" for key in NAMES for what in ("printed", "ours", "verdict")]
     rows = []
@@ -161,7 +161,7 @@ def speed_figure(speeds: Sequence[Speed]) -> Figure:
     return figure
 
 
-def page(title: str, cells: Sequence[Cell], speeds: Sequence[Speed]) -> str:
+def page(title: str, cells: Sequence[PrintedCell], speeds: Sequence[Speed]) -> str:
     """Return the page, with everything that it shows inside it."""
     loader = jinja2.PackageLoader("poserep.report", "templates")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)

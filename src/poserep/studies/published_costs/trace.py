@@ -13,7 +13,7 @@ from poserep.models.cost.operations import run_once
 Shape = tuple[int, ...]
 
 
-class Layer(NamedTuple):
+class TracedLayer(NamedTuple):
     """A module that was run, with the shapes of its first input and of its output."""
 
     module: nn.Module
@@ -21,7 +21,7 @@ class Layer(NamedTuple):
     output: Shape
 
 
-class Operation(NamedTuple):
+class TracedOperation(NamedTuple):
     """An operation of PyTorch's core that was run, with the shapes of its tensors."""
 
     name: str
@@ -37,23 +37,23 @@ class Trace(NamedTuple):
         operations: Operations in the order in which they run, attention taken apart into its products.
     """
 
-    layers: list[Layer]
-    operations: list[Operation]
+    layers: list[TracedLayer]
+    operations: list[TracedOperation]
 
 
 def trace(net: PoseNet, height: int, width: int, channels: int = 3, training: bool = False) -> Trace:
     """Record one pass of a network; for the arguments see `poserep.models.cost.operations.run_once`."""
-    mode, layers = _Operations(), list[Layer]()
+    mode, layers = _Operations(), list[TracedLayer]()
     run_once(net, height, width, channels, training, _layers_of(net, layers), mode)
     # The first two normalise the image, which no tool counts.
     return Trace(layers, mode.operations[2:])
 
 
 @contextmanager
-def _layers_of(net: nn.Module, layers: list[Layer]) -> Iterator[None]:
+def _layers_of(net: nn.Module, layers: list[TracedLayer]) -> Iterator[None]:
     def end(module: nn.Module, inputs: Any, output: Any) -> None:
         if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
-            layers.append(Layer(module, tuple(inputs[0].shape), tuple(output.shape)))
+            layers.append(TracedLayer(module, tuple(inputs[0].shape), tuple(output.shape)))
 
     handles = [module.register_forward_hook(end) for module in net.modules()]
     try:
@@ -66,12 +66,12 @@ def _layers_of(net: nn.Module, layers: list[Layer]) -> Iterator[None]:
 class _Operations(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
-        self.operations: list[Operation] = []
+        self.operations: list[TracedOperation] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         first = out[0] if isinstance(out, tuple | list) and out else out
         if isinstance(first, Tensor):
             inputs = tuple(tuple(a.shape) for a in args if isinstance(a, Tensor))
-            self.operations.append(Operation(func.overloadpacket.__name__, inputs, tuple(first.shape)))
+            self.operations.append(TracedOperation(func.overloadpacket.__name__, inputs, tuple(first.shape)))
         return out

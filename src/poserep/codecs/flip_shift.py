@@ -1,0 +1,92 @@
+"""The flip shift: how the flip test mirrors an image, and where the output for it belongs.
+
+The network sees the image and its mirror image; the output for the latter is mirrored back, and both are averaged.
+Where bins do not lie symmetrically in the crop, as under ``corner``, the one lies off the other by the *flip shift*.
+"""
+
+import math
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from poserep.geometry import Axis
+
+
+def flip_offset(axis: Axis) -> float:
+    """Return by how many bins the un-mirrored output for a mirrored image lies too far to the right.
+
+    n / length - 1 under ``corner`` (-0.75 at stride 4, k - 1 for SimCC), 0 under the other alignments.
+    """
+    return axis.n / axis.length - 1 if axis.align == "corner" else 0.0
+
+
+def mirror_shifts(axis: Axis, published: float | None = None) -> tuple[int, float]:
+    """Decide how a flip test realigns: input px that the mirrored image, and bins that the output for it is moved.
+
+    Both are to the right. Under ``corner`` the output is off by `flip_offset`, often a part of a bin, by which no map
+    can be moved without blurring it. But images move by whole px without loss, and a px is n / length bins: the
+    mirrored image moves by whole px, then its un-mirrored output by whole bins, and all bins coincide. Of all such
+    pairs this is the one that moves least content out of sight: (-3, 0) at stride 4, (0, 1 - k) for a whole number k of
+    bins per px, (1, 1) for k = 1.5; (0, 0) under the other alignments.
+
+    Args:
+        axis: The horizontal axis.
+        published: Bins by which published code moves the output, leaving the image where it is; None is exact.
+    """
+    if published is not None:
+        return 0, published
+    if axis.align != "corner":
+        return 0, 0
+    per_px = Fraction(axis.n, axis.length)
+    offsets = {px: (1 - px) * per_px - 1 for px in range(1 - per_px.denominator, per_px.denominator + 1)}
+    exact = {px: -int(offset) for px, offset in offsets.items() if offset.denominator == 1}
+    px = min(exact, key=lambda px: (abs(px) + abs(exact[px]) / per_px, abs(px)))
+    return px, exact[px]
+
+
+def mirror_image(image: Tensor, px: int = 0) -> Tensor:
+    """Mirror (..., H, W) left to right, then move it by ``px`` to the right, black where nothing is known."""
+    mirrored = image.flip(-1)
+    if px == 0:
+        return mirrored
+    width = image.shape[-1]
+    moved = torch.zeros_like(mirrored)
+    moved[..., max(0, px) : width + min(0, px)] = mirrored[..., max(0, -px) : width - max(0, px)]
+    return moved
+
+
+def unmirror(maps: Tensor, perm: Tensor, bins: float) -> Tensor:
+    """Turn the output (B, K, ..., n) for a mirrored image into one for the image itself.
+
+    Args:
+        maps: The output.
+        perm: (K,) from `Skeleton.flip_perm`; joints exchange their roles.
+        bins: By which the result is moved to the right, see `shift_bins`.
+    """
+    n = maps.shape[-1]
+    if not bins.is_integer() or maps.requires_grad or torch.compiler.is_exporting():
+        return shift_bins(maps.index_select(1, perm.to(maps.device)).flip(-1), bins)
+    # Swapping joints, mirroring and moving in one pass over the values takes half the time.
+    rows = math.prod(maps.shape[2:-1])
+    column = (n - 1 - torch.arange(n, device=maps.device) + int(bins)).clamp(0, n - 1)
+    row = perm.to(maps.device)[:, None] * rows + torch.arange(rows, device=maps.device)
+    index = (row.flatten()[:, None] * n + column).flatten()
+    return maps.flatten(1).index_select(1, index).view_as(maps)
+
+
+def shift_bins(maps: Tensor, bins: float) -> Tensor:
+    """Move the content of (..., n) along its last axis by ``bins``, to the right if positive.
+
+    Whole bins are moved exactly, parts of a bin by linear interpolation; the first and last values are repeated.
+    """
+    whole = math.floor(bins)
+    first = _shift_whole(maps, whole)
+    return torch.lerp(first, _shift_whole(maps, whole + 1), bins - whole) if bins != whole else first
+
+
+def _shift_whole(maps: Tensor, bins: int) -> Tensor:
+    if bins == 0:
+        return maps
+    n = maps.shape[-1]
+    return maps[..., (torch.arange(n, device=maps.device) - bins).clamp(0, n - 1)]

@@ -1,0 +1,166 @@
+"""Losses: small objects that turn outputs, targets and the joints' weights into a scalar."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from poserep.errors import InputError
+
+Reduction = Literal["sum", "mean"]
+
+
+@dataclass(frozen=True)
+class MSE:
+    """Mean squared error of maps or vectors, factor * mean((w (p - t))^2), as in the code of HRNet and SRPose.
+
+    Joints of weight 0 count in the mean.
+
+    Attributes:
+        factor: 0.5 in HRNet, SimpleBaseline and DarkPose; 1 in SRPose.
+    """
+
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        _positive(self, "factor", self.factor)
+
+    def __call__(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Compute a scalar from outputs and targets (B, K, ...) and weights (B, K)."""
+        return self.factor * _per_joint(out, target, weight).mean()
+
+
+@dataclass(frozen=True)
+class OHKM:
+    """Online hard keypoint mining: the mean squared error of each sample's worst joints (CPN; HRNet's code).
+
+    Attributes:
+        top: How many joints of a sample count.
+        factor: As for `MSE`.
+    """
+
+    top: int = 8
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        _positive(self, "factor", self.factor)
+        if self.top < 1:
+            raise InputError(f"OHKM: top={self.top} must be at least 1 joint")
+
+    def __call__(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Compute a scalar from outputs and targets (B, K, ...) and weights (B, K).
+
+        Raises:
+            InputError: If there are fewer joints than ``top``.
+        """
+        each = _per_joint(out, target, weight)
+        if self.top > each.shape[1]:
+            raise InputError(f"OHKM: top={self.top} of {each.shape[1]} joints; take fewer")
+        return self.factor * each.topk(self.top, dim=1).values.mean()
+
+
+@dataclass(frozen=True)
+class KL:
+    """KL(target || softmax(logits)) of one axis, averaged over the batch (Li et al. 2022, SimCC, section 3.2).
+
+    Attributes:
+        reduction: ``sum`` over bins and joints (SimCC's ``NMTCritierion``), or ``mean`` over both (its
+            ``NMTNORMCritierion`` and ``KLDiscretLoss``), with which an axis of fewer bins weighs more.
+    """
+
+    reduction: Reduction = "sum"
+
+    def __post_init__(self) -> None:
+        if self.reduction not in ("sum", "mean"):
+            raise InputError(f"{type(self).__name__}: reduction={self.reduction!r} is not one of ('sum', 'mean')")
+
+    def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Compute a scalar from logits and targets (B, K, n), non-negative and of any sum, and weights (B, K)."""
+        target = target.detach()
+        # The smallest float32 keeps 0 log 0 at 0 without a scalar loop over the bins.
+        constant = (target * target.clamp_min(torch.finfo(target.dtype).tiny).log()).sum(-1)
+        return self._reduce(constant + cross_entropy(logits, target), weight, logits.shape[-1])
+
+    def _reduce(self, each: Tensor, weight: Tensor, n: int) -> Tensor:
+        if self.reduction == "sum":
+            return (each * weight).sum(-1).mean()
+        return (each * weight).mean() / n
+
+
+@dataclass(frozen=True)
+class CrossEntropy(KL):
+    """`KL` without the target's own entropy: another value, the same gradient (Li et al. 2021, SimDR, section 3.2)."""
+
+    def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Compute a scalar as `KL` does."""
+        return self._reduce(cross_entropy(logits, target), weight, logits.shape[-1])
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Mean distance of points, joints of weight 0 left out of the sum but not of the count.
+
+    Attributes:
+        norm: ``l1`` adds the absolute differences of both coordinates (IPR), ``squared`` their squares, ``l2`` takes
+            the root of those (DSNT).
+    """
+
+    norm: Literal["l1", "l2", "squared"] = "l1"
+
+    def __post_init__(self) -> None:
+        if self.norm not in ("l1", "l2", "squared"):
+            raise InputError(f"Distance: norm={self.norm!r} is not one of ('l1', 'l2', 'squared')")
+
+    def __call__(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Compute a scalar from points (B, K, 2) and weights (B, K)."""
+        # The target of a joint of weight 0 may be infinite, and 0 x infinity is not a number.
+        difference = torch.where((weight > 0)[..., None], out - target, 0.0)
+        if self.norm == "l1":
+            each = difference.abs().sum(-1)
+        elif self.norm == "l2":
+            each = torch.linalg.vector_norm(difference, dim=-1)
+        else:
+            each = difference.square().sum(-1)
+        return (each * weight).mean()
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Compute -sum_i t_i log softmax(logits)_i over the last axis of (..., n), in two passes over the logits; (...).
+
+    Targets are constants: no gradient flows into them.
+    """
+    return _CrossEntropy.apply(logits, target.detach())
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """Keeps the softmax of the forward pass, which is all that the gradient needs."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor) -> Tensor:
+        highest = logits.amax(-1, keepdim=True)
+        shifted = logits - highest
+        aligned = (target * shifted).sum(-1)
+        p = shifted.exp_()
+        total = p.sum(-1, keepdim=True)
+        mass = target.sum(-1, keepdim=True)
+        ctx.save_for_backward(p, total, mass, target)
+        return (mass * total.log())[..., 0] - aligned
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        p, total, mass, target = ctx.saved_tensors
+        grad = grad[..., None]
+        return (p * (mass / total * grad)).addcmul_(target, grad, value=-1), None
+
+
+def _per_joint(out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    difference = (out - target).flatten(2)
+    return difference.square().mean(-1) * weight.square()
+
+
+def _positive(owner: object, name: str, value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise InputError(f"{type(owner).__name__}: {name}={value} must be a positive number")

@@ -1,1 +1,0 @@
-"""What representations cost without any network: annotated poses through crops, targets, disturbances and readouts."""

@@ -1,0 +1,1 @@
+"""The quantisation error of coordinates: what representations cost without a network, from annotated poses alone."""

@@ -1,0 +1,119 @@
+"""Measure what representations cost without training: every row of a table, at every size, in one process.
+
+``python -m poserep.studies.quantisation_error [--config-dir sweeps] [--config-name quantisation] [key=value ...]``
+
+Lists cross, as in ``size=64x64,256x192 align=centre,corner``. ``representation=...`` chooses rows of the table; one
+that no row has is measured as it is. Cells that have been measured are skipped.
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.progress import track
+
+from poserep.cli import ended
+from poserep.config import DictConfig, OmegaConf, composing, make
+from poserep.data.from_config import root_of, skeleton_of
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.overrides import SWEEPS, key_of, split_values
+from poserep.studies.quantisation_error.cell import result_of
+from poserep.studies.quantisation_error.disturbance import Condition
+from poserep.studies.quantisation_error.figures import draw_figures
+from poserep.studies.quantisation_error.poses import read_poses
+from poserep.studies.quantisation_error.table import Entry, by_source, lines_of, print_tables, row_label, write_lines
+
+
+def jobs(table: DictConfig, given: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of every cell: rows, times the table's own lists, times those of the command line."""
+    lists = split_values(given)
+    rows = [list(row.overrides) for row in table.rows]
+    if chosen := lists.pop("representation", None):
+        listed = [name for name in chosen if any(name in row for row in rows)]
+        rows = [row for row in rows if any(name in row for name in chosen)]
+        rows += [[name] for name in chosen if name not in listed]
+    lists = split_values([cross for cross in table.cross if key_of(cross) not in lists]) | lists
+    kept = ([override for override in row if key_of(override) not in lists] for row in rows)
+    # Rows that become equal are measured once.
+    found = dict.fromkeys((*own, *values) for own in kept for values in itertools.product(*lists.values()))
+    return [list(job) for job in found]
+
+
+def measure_job(cfg: DictConfig, job: Sequence[str]) -> Entry:
+    """Measure one configuration, composed from the overrides ``job``.
+
+    Raises:
+        InputError: If data, codec or conditions are wrong.
+    """
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
+    folder, skeleton, skip = Path(cfg.runs) / cfg.study, skeleton_of(cfg), bool(cfg.data.skip_invalid)
+    poses = read_poses(root_of(cfg) / cfg.data.val.annotations, skeleton, cfg.table.area, skip, folder)
+    size = Size.parse(cfg.input_size)
+    codec = make(cfg.representation.codec, size=size, align=cfg.align)
+    conditions = [Condition(name, **options) for name, options in cfg.table.conditions.items()]
+    conditions = [c for c in conditions if c.applies(size, cfg.align)]
+    config = {
+        "codec": OmegaConf.to_container(cfg.representation.codec, resolve=True),
+        "input_size": str(size),
+        "align": cfg.align,
+        "seed": cfg.seed,
+        "data": {"name": cfg.data.name, "real": cfg.data.real, "annotations": poses.digest, "area": poses.area}
+        | {"skip_invalid": skip, "skeleton": asdict(skeleton)},
+        "conditions": [{"name": c.name, "noise": c.noise, "second": c.second, "scores": c.scores} for c in conditions],
+    }
+    name = f"{cfg.representation.name}-{cfg.data.name}-{size}-{cfg.align}"
+    title = cfg.representation.title
+    return Entry(title, row_label(title, job), result_of(folder, name, config, codec, poses, conditions))
+
+
+def run_study(directory: Path, name: str, given: Sequence[str]) -> int:
+    """Measure all cells of ``name``.yaml, print and write the table, draw the figures; returns how many cells failed.
+
+    Raises:
+        InputError: If nothing could be measured.
+    """
+    entries: list[Entry] = []
+    failed: dict[str, list[str]] = {}
+    with composing(directory) as compose:
+        cfg = compose([o for o in given if key_of(o).startswith("table.")], name).cfg
+        for job in track(jobs(cfg.table, given), "measuring", transient=True):
+            try:
+                cfg = compose(job, name).cfg
+                entries.append(measure_job(cfg, job))
+            # What is wrong with one cell must not cost the others.
+            except Exception as error:
+                kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+                failed.setdefault(kind + str(error), []).append(" ".join(job))
+    for reason, where in failed.items():
+        others = f" and {len(where) - 1} more" if len(where) > 1 else ""
+        print(f"failed: {where[0]}{others}: {reason}", file=sys.stderr, flush=True)
+    if not entries:
+        raise InputError("nothing could be measured")
+    folder = Path(cfg.runs) / cfg.study
+    print_tables(cfg.table.title, entries)
+    write_lines(folder / "table.csv", lines_of(entries))
+    pictures = []
+    for number, (source, rows) in enumerate(by_source(lines_of(entries)).items(), 1):
+        pictures += draw_figures(folder, rows, source, cfg.table.figures, f"-{number}" if number > 1 else "")
+    print(f"table: {folder / 'table.csv'}\nfigures: {', '.join(map(str, pictures))}")
+    return sum(len(where) for where in failed.values())
+
+
+def main() -> int:
+    """Run ``make reproduce-quantisation``; the exit code is 1 if a cell failed."""
+    parser = argparse.ArgumentParser(prog="python -m poserep.studies.quantisation_error", description=__doc__)
+    parser.add_argument("--config-dir", type=Path, default=SWEEPS, help="folder of the table")
+    parser.add_argument("--config-name", default="quantisation", help="the table, without .yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    given = parser.parse_intermixed_args()
+    return 1 if run_study(given.config_dir, given.config_name, given.overrides) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(ended(main))

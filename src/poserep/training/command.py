@@ -1,0 +1,80 @@
+"""The commands ``poserep evaluate``, ``calibrate`` and ``import``.
+
+What they need is imported once their arguments have been read, so that help and refusals come at once.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from poserep.cli import add_origin, parser_of
+from poserep.errors import InputError
+from poserep.overrides import CONF
+from poserep.runs.launch import is_rank, launch
+
+EVALUATE = """Evaluate a checkpoint of a run again, with other readouts, boxes, scores or data.
+
+Overrides are written as for training; +key=value adds, for example a readout. Writes evaluation-ID.json and .npz beside
+the result of the run.
+
+example: poserep evaluate runs/demo/heatmap-... checkpoint=best flip_test=false 'boxes=[det]'
+"""
+CALIBRATE = """Calibrate a run's scores to OKS: fit a temperature on half of the images, measure it on the others.
+
+Overrides are written as for poserep evaluate. Writes calibration.json and checkpoints/calibrated.ckpt, the same weights
+with the temperature, which poserep evaluate RUN_DIR checkpoint=calibrated evaluates. The temperature is fitted on
+annotated boxes with the default readout and applied to every readout, on one device whatever the run had. A temperature
+that the checkpoint has already is replaced.
+
+example: poserep calibrate runs/demo/simcc-... checkpoint=best
+"""
+IMPORT = """Take a published pose model's weights over as a run that can be evaluated.
+
+Overrides are written as for training, and say which network and data the file is of. Nothing is downloaded, and
+nothing in the file is executed; every entry of it finds its place, or the import fails and leaves nothing behind.
+
+example: poserep import pose_hrnet_w32_256x192.pth backbone=hrnet_w32 representation=heatmap size=256x192 align=corner
+"""
+
+
+def run_and_overrides(command: str, description: str, arguments: Sequence[str]) -> tuple[Path, list[str]]:
+    """Parse the arguments of a command that takes a run directory and overrides."""
+    parser = parser_of(command, description)
+    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="a directory made by poserep train or import")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes of its configuration")
+    options = parser.parse_intermixed_args(arguments)
+    return options.run, options.overrides
+
+
+def evaluate_command(arguments: Sequence[str]) -> None:
+    """Run ``poserep evaluate``, on several devices in one process for each."""
+    run_dir, overrides = run_and_overrides("evaluate", EVALUATE, arguments)
+    from poserep.training.evaluate import configure, reevaluate
+
+    cfg = configure(run_dir, overrides)
+    if cfg.trainer.devices > 1 and not is_rank():
+        launch("poserep", ["evaluate", *arguments], cfg.trainer.devices)
+    else:
+        reevaluate(run_dir, cfg)
+
+
+def calibrate_command(arguments: Sequence[str]) -> None:
+    """Run ``poserep calibrate``."""
+    run_dir, overrides = run_and_overrides("calibrate", CALIBRATE, arguments)
+    from poserep.training.calibrate import calibrate
+    from poserep.training.evaluate import configure
+
+    calibrate(run_dir, configure(run_dir, overrides))
+
+
+def import_command(arguments: Sequence[str]) -> None:
+    """Run ``poserep import``."""
+    parser = parser_of("import", IMPORT)
+    parser.add_argument("file", type=Path, metavar="FILE", help="a checkpoint of published code")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="the configuration of its network")
+    add_origin(parser)
+    options = parser.parse_intermixed_args(arguments)
+    if not CONF.is_dir():
+        raise InputError("poserep runs from a checkout with its conf/ folder: pip install -e .")
+    from poserep.training.import_checkpoint import import_checkpoint
+
+    import_checkpoint(options.file, options.overrides, options.config_name, options.config_dir)

@@ -1,0 +1,263 @@
+"""COCO-format files: every person is returned or counted, whatever stands in the file; boxes are cut as asked."""
+
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poserep.data import load_coco, load_crowdpose
+from poserep.data.coco_file import read_coco
+from poserep.data.loaders.clip import clip_box
+from poserep.errors import InputError
+from poserep.instances import InstanceTable, Tally
+from poserep.skeleton import COCO, Skeleton
+from reference.vectors import arrays, full
+
+PAIR = Skeleton("pair", ("left", "right"), (("left", "right"),), (), (0.1, 0.1))
+JOINTS = [30, 40, 2, 50, 60, 1]
+
+
+def person(number: int, **changes) -> dict:
+    fields = {"id": number, "image_id": 7, "category_id": 1, "bbox": [20, 30, 60, 50], "area": 900.0, "iscrowd": 0}
+    return {**fields, "keypoints": JOINTS, **changes}
+
+
+def detection(**changes) -> dict:
+    return {"image_id": 7, "category_id": 1, "bbox": [20.5, 30, 60, 50], "score": 0.5, **changes}
+
+
+def content(*annotations, **changes) -> dict:
+    images = [{"id": i, "file_name": f"{i}.jpg", "width": 100, "height": 90} for i in (7, 8)]
+    categories = [{"id": 1, "name": "person", "keypoints": ["left", "right"]}]
+    return {"images": images, "annotations": list(annotations), "categories": categories, **changes}
+
+
+def load(folder: Path, data, detections=None, loader=load_coco, **options):
+    (folder / "a.json").write_text(json.dumps(data))
+    if detections is not None:
+        (folder / "d.json").write_text(json.dumps(detections))
+        options["detections"] = folder / "d.json"
+    return loader(folder / "a.json", "images", PAIR, **options)
+
+
+INVALID = [
+    ({"keypoints": [1, 2, 2]}, "with keypoints of another skeleton", "has 3 keypoint numbers; skeleton 'pair' needs 3"),
+    ({"keypoints": None}, "with keypoints of another skeleton", "has the keypoints None"),
+    ({"keypoints": ["30", *JOINTS[1:]]}, "with keypoints that are no numbers", "not finite numbers"),
+    ({"keypoints": [float("nan"), *JOINTS[1:]]}, "with keypoints that are no numbers", "not finite numbers"),
+    ({"keypoints": [1e9, *JOINTS[1:]]}, "with keypoints that are no numbers", "numbers up to 1e\\+06"),
+    ({"bbox": [20, 30, -5, 50]}, "with a box without area", r"box without area inside its image.*\[20.0, 30.0, -5.0"),
+    ({"bbox": [200, 30, 5, 50]}, "with a box without area", "box without area inside its image"),
+    ({"bbox": [20, 30, 60]}, "without a box of four numbers", r"no bbox \[x, y, width, height\]"),
+    ({"bbox": [20, 30, 60, float("inf")]}, "without a box of four numbers", "of finite numbers"),
+    ({"bbox": {}}, "without a box of four numbers", "but {}"),
+    ({"area": "large"}, "with an area that is none", "has the area 'large'"),
+    ({"area": -3}, "with an area that is none", "has the area -3"),
+    ({"iscrowd": "no"}, "with an iscrowd that is none", "neither 0 nor 1"),
+    ({"image_id": 99}, "on images that are not listed", "names image 99, which the file does not list"),
+    ({"image_id": [7]}, "on images that are not listed", r"names image \[7\]"),
+    ({"id": "first"}, "without id", "no id that is a whole number"),
+    ({"id": 1}, "with an id that repeats", "has the id of another annotation"),
+]
+
+
+def test_invalid_persons_are_refused_with_a_remedy_or_left_out_and_counted(tmp_path):
+    for changes, reason, message in INVALID:
+        data, tally = content(person(1), person(2, **changes)), Tally()
+        with pytest.raises(InputError, match=rf"a\.json: annotation .*{message}.*data\.skip_invalid=true"):
+            load(tmp_path, data)
+        assert [i.id for i in load(tmp_path, data, skip_invalid=True, tally=tally)] == [1]
+        assert tally == Tally(1, Counter({reason: 1}))
+
+
+def test_what_is_left_out_as_a_rule_is_counted_too(tmp_path):
+    tally = Tally()
+    data = content(
+        person(1), person(2, iscrowd=1), person(3, keypoints=[0] * 6), person(4, category_id=5), person(5, area=None)
+    )
+    assert [(i.id, i.area) for i in load(tmp_path, data, tally=tally)] == [(1, 900), (5, 0)]
+    assert tally.line() == "2 taken; left out: 1 crowds, 1 of other categories, 1 without labelled keypoints"
+    with pytest.raises(InputError, match=r"no person .*0 taken; left out: 1 crowds, 1 without a box"):
+        load(tmp_path, content(person(1, iscrowd=1), person(2, bbox=None)), skip_invalid=True)
+
+
+def test_images_listed_twice_are_one_unless_they_differ(tmp_path):
+    tally = Tally()
+    data = content(person(1), person(2, image_id=8))
+    data["images"] += [data["images"][0], {**data["images"][1], "file_name": "other.jpg"}, {"id": None}]
+    assert len(load(tmp_path, data, skip_invalid=True, tally=tally)) == 1
+    assert tally.mended == {"images listed twice": 2, "image entries without id or file name": 1}
+    assert tally.left_out == {"on images that share an id": 1}
+    with pytest.raises(InputError, match="annotation 2 is on image 8, an id that two images of the file have"):
+        load(tmp_path, data)
+
+
+def test_images_without_size_matter_only_where_boxes_are_cut(tmp_path):
+    data = content(person(1))
+    data["images"][0]["width"] = None
+    with pytest.raises(InputError, match="annotation 1 is on image 7, of which the file has no size"):
+        load(tmp_path, data)
+    assert load(tmp_path, data, clip="none")[0].box.tolist() == [20, 30, 60, 50]
+
+
+def test_detections_are_taken_or_counted(tmp_path):
+    for changes, reason in (
+        ({"category_id": 2}, "of other categories"),
+        ({"image_id": 99}, "on images that are not listed"),
+        ({"bbox": [1, 2, 3, 0]}, "with a box without area"),
+        ({"bbox": "all"}, "without a box of four numbers"),
+        ({"score": None}, "without score"),
+    ):
+        tally, records = Tally(), [detection(**changes), detection()]
+        boxes = load(tmp_path, content(), records, skip_invalid=True, tally=tally)
+        assert [(i.id, i.score, i.box.tolist(), i.weight.sum()) for i in boxes] == [(1, 0.5, [20.5, 30, 60, 50], 0)]
+        assert tally == Tally(1, Counter({reason: 1}))
+    for records, message in (
+        ([detection(), detection(score=None)], r"d\.json: detection 1 has the score None.*skip_invalid=true"),
+        ({}, r"d\.json is no list of detections"),
+        ([detection(category_id=3)] * 2, r"d\.json: no detection of category 1 .*2 of other categories"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load(tmp_path, content(), records)
+
+
+def test_test_images_need_detections_and_nothing_else(tmp_path):
+    data = content(categories=[{"id": 2, "name": "dog"}, {"id": 1, "name": "person"}])
+    del data["annotations"]
+    assert len(load(tmp_path, data, [detection(), detection(category_id=2)])) == 1
+    with pytest.raises(InputError, match=r"a\.json lists no annotations.*data\.detections"):
+        load(tmp_path, data)
+    with pytest.raises(InputError, match="no category has keypoints; this is a detection or caption file"):
+        load(tmp_path, {**data, "annotations": []})
+    with pytest.raises(InputError, match="none is called 'person'"):
+        load(tmp_path, data | {"categories": data["categories"][:1]}, [detection()])
+
+
+def test_a_file_is_parsed_once_until_it_is_written_again(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(content({**person(1), "segmentation": [[1, 2, 3, 4]]})))
+    file = read_coco(path)
+    assert read_coco(str(path)) is file and "segmentation" not in file.annotations[0]
+    path.write_text(json.dumps(content(person(1), person(2))))
+    assert len(read_coco(path).annotations) == 2
+
+
+def test_boxes_are_cut_as_asked(tmp_path):
+    data = content(person(1, bbox=[-5, 30, 100, 80]), person(2, area=0))
+    for rule, expected in {
+        "exact": [0, 30, 95, 60], "hrnet": [0, 30, 99, 59], "dark": [0, 30, 100, 60], "none": [-5, 30, 100, 80]
+    }.items():  # fmt: skip
+        tally = Tally()
+        persons = load(tmp_path, data, clip=rule, tally=tally)
+        assert persons[0].box.tolist() == expected
+        # The papers' code asks for an area.
+        dropped = int(rule in ("hrnet", "dark"))
+        assert len(persons) == 2 - dropped and tally.left_out["without area by the papers' code"] == dropped
+    with pytest.raises(InputError, match="clip='round' is not one of"):
+        load(tmp_path, data, clip="round")
+
+
+@pytest.mark.parametrize("file", full("geom_clean_bbox"))
+def test_cut_boxes_are_those_of_published_code(file):
+    v = arrays(file)
+    for rule in ("hrnet", "dark"):
+        valid = v[f"{rule}_valid"] > 0
+        ours = [clip_box(tuple(box), *size, rule) for box, size in zip(v["box_xywh"], v["image_wh"], strict=True)]
+        assert [box is not None for box in ours] == (valid | (v["area"] <= 0)).tolist() and (v["area"] <= 0).any()
+        kept = [box for box, yes in zip(ours, valid, strict=True) if yes]
+        np.testing.assert_array_equal(kept, v[f"{rule}_clean"][valid])
+
+
+# Whatever JSON can hold, and what comes close to right.
+NUMBERS = st.one_of(
+    st.integers(-5, 120), st.floats(), st.just(10**400), st.just(-(2**70)), st.sampled_from([1e30, -0.0])
+)
+JUNK = st.recursive(
+    st.one_of(st.none(), st.booleans(), NUMBERS, st.text(max_size=3), st.just("\ud800")),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=2), inner, max_size=2)),
+    max_leaves=6,
+)
+BOXES = st.lists(NUMBERS, min_size=3, max_size=5)
+FLAT = st.lists(NUMBERS, min_size=5, max_size=7) | st.lists(NUMBERS, min_size=6, max_size=6)
+
+
+GONE = object()
+
+
+def broken(whole, **fields):
+    """Records of which a field or two are replaced or lacking, or no records at all."""
+    change = st.one_of([st.tuples(st.just(name), near | JUNK | st.just(GONE)) for name, near in fields.items()])
+    records = st.tuples(st.integers(1, 4), st.lists(change, max_size=2).map(dict)).map(
+        lambda drawn: {k: v for k, v in {**whole(drawn[0]), **drawn[1]}.items() if v is not GONE}
+    )
+    return st.integers(0, 9).flatmap(lambda dice: records if dice else JUNK)
+
+
+PERSONS = broken(person, id=NUMBERS, image_id=NUMBERS, category_id=NUMBERS, bbox=BOXES, area=NUMBERS, iscrowd=NUMBERS,
+                 keypoints=FLAT, num_keypoints=NUMBERS)  # fmt: skip
+DETECTIONS = broken(lambda _: detection(), image_id=NUMBERS, category_id=NUMBERS, bbox=BOXES, score=NUMBERS)
+IMAGES = broken(lambda i: {"id": i, "file_name": "a.jpg", "width": 100, "height": 90},
+                id=NUMBERS, file_name=st.text(max_size=3), width=NUMBERS, height=NUMBERS)  # fmt: skip
+
+
+def survives(data, detections=None, **options):
+    """Loads or refuses, and counts everything."""
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            instances = load(Path(folder), data, detections, tally=tally, **options)
+        except InputError as error:
+            assert ("d.json" if detections else "a.json") in str(error)
+            assert not options.get("skip_invalid") or not tally.taken
+            return
+    total = len(data["annotations"] if detections is None else detections)
+    assert tally.taken == len(instances) and tally.taken + sum(tally.left_out.values()) == total
+    for instance in InstanceTable(instances):
+        assert np.isfinite(instance.keypoints).all() and np.isfinite(instance.box).all()
+        assert instance.box[2:].max() > 0 and np.isfinite([instance.area, instance.score]).all()
+    assert options.get("skip_invalid") or not set(tally.left_out) - {
+        "crowds", "of other categories", "without labelled keypoints", "on images that are not listed",
+        "that the evaluation ignores", "without area by the papers' code",
+    }  # fmt: skip
+
+
+FUZZ = settings(max_examples=100, deadline=None)
+
+
+@FUZZ
+@given(st.lists(PERSONS, max_size=4), st.lists(IMAGES, max_size=2), st.booleans(), st.sampled_from(["exact", "hrnet"]),
+       st.sampled_from([load_coco, load_crowdpose]))  # fmt: skip
+def test_no_annotation_breaks_the_loader_or_gets_lost(annotations, images, skip, clip, loader):
+    data = content(person(99), *annotations)
+    data["images"] += images
+    survives(data, skip_invalid=skip, clip=clip, loader=loader)
+
+
+@FUZZ
+@given(st.lists(DETECTIONS, min_size=1, max_size=4), st.booleans())
+def test_no_detection_breaks_the_loader_or_gets_lost(detections, skip):
+    survives(content(), [detection(), *detections], skip_invalid=skip)
+
+
+@FUZZ
+@given(st.sampled_from(["images", "categories", "annotations"]), JUNK | st.lists(JUNK, max_size=2))
+def test_no_part_of_the_file_breaks_the_loader(key, junk):
+    survives({**content(person(1)), key: junk}, skip_invalid=True)
+
+
+@pytest.mark.real
+def test_real_annotations_and_detections(real_data):
+    tally = Tally()
+    folder = real_data / "coco_annotations"
+    load_coco(folder / "person_keypoints_val2017_subset.json", folder, COCO, tally=tally)
+    assert tally == Tally(
+        1354, Counter({"crowds": 49, "without labelled keypoints": 810}), Counter({"images listed twice": 1675})
+    )
+    folder = real_data / "coco_four"
+    files = folder / "test_coco.json", folder / "images", COCO
+    assert len(load_coco(*files)) == 12 and len(load_coco(*files, folder / "test_coco_det_AP_H_56.json")) == 118

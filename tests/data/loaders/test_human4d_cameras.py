@@ -1,0 +1,145 @@
+"""HUMAN4D's depth cameras: images, calibration, projection, and what is said of files that are none of these."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poserep.data.loaders.human4d_cameras import DepthCamera, read_depth, read_intrinsics
+from poserep.errors import InputError
+
+DEVICES = ["M72e", "M72h"]
+FOCAL = 600.0
+MATRIX = np.array([[FOCAL, 0, 640], [0, FOCAL, 360], [0, 0, 1]])
+
+
+def pgm(raw: np.ndarray, comment: str = "# depth\n") -> bytes:
+    rows = "\n".join(" ".join(map(str, row)) for row in raw.tolist())
+    return f"P2\n{comment}{raw.shape[1]} {raw.shape[0]}\n65535\n{rows}\n".encode()
+
+
+def test_extrinsics_lead_from_the_camera_to_the_world():
+    angle = np.deg2rad(30)
+    rotation = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]]) @ np.array(
+        [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
+    )
+    camera = DepthCamera(rotation, np.array([500.0, -200, 900]), MATRIX)
+    local = np.array([[0.0, 0, 2000], [400, -100, 2500]])
+    xy, seen = camera.pixels(local @ rotation.T + camera.position)
+    np.testing.assert_allclose(xy, [[159.625, 79.625], [159.625 + 24, 79.625 - 6]])
+    assert seen.all()
+
+
+def test_what_a_pixel_shows_projects_onto_its_centre():
+    """The first of 4 x 4 calibrated px that an image px covers has its centre at 4 i, the last at 4 i + 3."""
+    camera = DepthCamera(np.eye(3), np.zeros(3), MATRIX)
+    calibrated = np.array([[4 * 10 + 1.5, 40 + 4 * 7 + 1.5]])
+    points = np.concatenate([(calibrated - [640, 360]) / FOCAL, [[1.0]]], 1) * 2000
+    np.testing.assert_allclose(camera.pixels(points)[0], [[10, 7]], atol=1e-9)
+
+
+def test_intrinsics_may_be_nested_or_flat(tmp_path):
+    path = tmp_path / "device_repository.json"
+    for matrix in (MATRIX, MATRIX.ravel()):
+        table = {"1280x720": matrix.tolist()}
+        for tables in (table, [table]):
+            path.write_text(json.dumps([{"Device": "a", "Depth Intrinsics": tables}]))
+            np.testing.assert_array_equal(read_intrinsics(path, ["a"])["a"], MATRIX)
+
+
+def test_malformed_calibration_is_named(tmp_path):
+    def devices(intrinsics):
+        return [{"Device": d, "Depth Intrinsics": intrinsics} for d in DEVICES]
+
+    path = tmp_path / "device_repository.json"
+    for records, message in (
+        ({"Device": "M72e"}, "must be a list of objects with Device"),
+        ([{"Device": "M72e"}], r"lacks \['M72h'\]; it has \['M72e'\]"),
+        (devices([{"640x480": 1}]), r"M72e has no .* it has \[\['640x480'"),
+        (devices({"1280x720": [1, 2]}), r"\[1, 2\] are not 9 numbers"),
+        (devices({"1280x720": MATRIX.T.tolist()}), "row by row"),
+    ):
+        path.write_text(json.dumps(records))
+        with pytest.raises(InputError, match=rf"device_repository\.json.*{message}"):
+            read_intrinsics(path, DEVICES)
+    path = tmp_path / "M72h.extrinsics"
+    for text, message in (
+        ("1 0 0\n0 1 0\n0 0 1\n", "hold 9 finite numbers, not 12"),
+        ("1 0 0\n0 1 0\n0 0 1\n0 nan 0\n", "hold 11 finite numbers, not 12"),
+        ("1 0 0\n0 1 0\n0 0 1\n0 x 0\n", "something else than numbers"),
+        ("1 0 0\n0 2 0\n0 0 1\n0 0 0\n", "no rotation"),
+        ("1 0 0\n0 1 0\n0 0 -1\n0 0 0\n", "no rotation"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=rf"M72h\.extrinsics.*{message}"):
+            DepthCamera.read(path, MATRIX)
+
+
+def depth_values() -> np.ndarray:
+    raw = np.arange(180 * 320).reshape(180, 320)
+    raw[90, 0] = 65535
+    return raw
+
+
+def test_depth_is_cropped_and_in_metres(tmp_path):
+    path, raw = tmp_path / "d.pgm", depth_values()
+    expected = raw[10:-10] * 1e-4
+    for data in (pgm(raw), pgm(raw, ""), pgm(raw).replace(b"\n", b"\r\n"), pgm(raw).replace(b"7 8\n", b"7 8 # x\n")):
+        path.write_bytes(data)
+        depth = read_depth(path)
+        assert depth.shape == (160, 320) and depth.dtype == np.float32
+        np.testing.assert_allclose(depth, expected, rtol=1e-6)
+    path.write_bytes(b"P5\n# depth\n320 180 65535\n" + raw.astype(">u2").tobytes())
+    np.testing.assert_allclose(read_depth(path), expected, rtol=1e-6)
+    path.write_bytes(b"P5 320 180 255\n" + (raw % 256).astype(np.uint8).tobytes())
+    np.testing.assert_allclose(read_depth(path), raw[10:-10] % 256 * 1e-4, rtol=1e-6)
+
+
+def test_what_is_too_far_is_unknown(tmp_path, monkeypatch):
+    path = tmp_path / "d.pgm"
+    path.write_bytes(pgm(depth_values()))
+    monkeypatch.setattr("poserep.data.loaders.human4d_cameras.FAR", 5.0)
+    depth, raw = read_depth(path), depth_values()[10:-10]
+    assert (depth[raw * np.float32(1e-4) >= 5] == 0).all() and depth.max() < 5 and depth[80, 0] == 0
+
+
+BODY = pgm(depth_values())
+
+
+BROKEN = [
+    (b"", "is no PGM"),
+    (b"P6 320 180 255\n", "is no PGM"),
+    (b"\x89PNG\r\n", "is no PGM"),
+    (BODY.replace(b"320 180", b"640 360"), r"has 640x360 px \(width x height\), not 320x180"),
+    (BODY.replace(b"65535", b"70000", 1), "has the maximum 70000"),
+    (BODY.replace(b"65535", b"60000", 1), "has the value 65535 above its maximum 60000"),
+    (BODY[: len(BODY) // 2], "is cut short: .* of 57600 values"),
+    (BODY[:30], "is cut short: 3 of 57600 values"),
+    (BODY + b" 7\n", "has 57601 values for 57600 px"),
+    (BODY.replace(b" 500 ", b" -500 "), "holds b'-' among its numbers"),
+    (BODY.replace(b" 500 ", b" 99999999999999999999 "), "above its maximum 65535"),
+    (BODY.replace(b" 500 ", b" 5e2 "), "holds b'e' among its numbers"),
+    (b"P5 320 180 65535\n\0\0\0", "is cut short: 1 of 57600 values"),
+]
+
+
+def test_what_is_no_depth_image_is_named(tmp_path):
+    path = tmp_path / "broken.pgm"
+    for data, message in BROKEN:
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=rf"broken\.pgm.*{message}"):
+            read_depth(path)
+    path.unlink()
+    with pytest.raises(InputError, match=r"broken\.pgm cannot be read \(No such file"):
+        read_depth(path)
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=60), st.sampled_from([b"", b"P2 ", b"P2\n#", b"P5 320 180 9\n", b"P2 320 180 65535\n"]))
+def test_broken_depth_images_never_crash(tmp_path_factory, rest, start):
+    path = tmp_path_factory.getbasetemp() / "fuzzed.pgm"
+    path.write_bytes(start + rest)
+    with pytest.raises(InputError, match="fuzzed"):
+        read_depth(path)

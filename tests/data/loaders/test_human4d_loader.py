@@ -1,0 +1,240 @@
+"""HUMAN4D's files: a camera computed by hand, every file missing or malformed, and no view lost in silence."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poserep.data.loaders.human4d import VICON_JOINTS, load_human4d
+from poserep.errors import InputError
+from poserep.instances import Tally
+from poserep.skeleton import COCO, HUMAN4D
+
+FOCAL = 600.0
+MATRIX = [FOCAL, 0, 640, 0, FOCAL, 360, 0, 0, 1]
+DEVICES = ["M72e", "M72h"]
+FRAMES = (101, 102, 103)
+RECORDING = Path("S1") / "19-07-12-walking"
+
+
+def skeleton_in_view(shift: float = 0.0) -> np.ndarray:
+    """(1, 33, 3) mm: what the first camera, at the origin and along z, sees; VICON joints not of the 18 are far off."""
+    pose = np.full((1, 33, 3), 9e4, np.float32)
+    column, row = np.divmod(np.arange(18), 6)
+    pose[0, VICON_JOINTS] = np.stack([column * 100.0 + shift, row * 100.0, np.full(18, 3000.0)], 1)
+    return pose
+
+
+def write_tree(root: Path) -> Path:
+    records = [{"Device": d, "Depth Intrinsics": [{"640x480": [0] * 9}, {"1280x720": MATRIX}]} for d in DEVICES]
+    (root / "device_repository.json").write_text(json.dumps(records))
+    pose, dump = root / "S1" / "pose", root / RECORDING / "Dump"
+    for folder in (pose, dump / "depth", dump / "gposes3d"):
+        folder.mkdir(parents=True)
+    np.savetxt(pose / "M72e.extrinsics", np.vstack([np.eye(3), np.zeros(3)]))
+    # A quarter turn about y, to look along the world's x; three metres to the left of people, so as to have them three
+    # metres before it as well.
+    turn = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
+    np.savetxt(pose / "M72h.extrinsics", np.vstack([turn, [-3000, 0, 3000]]))
+    (root / "S1" / "offsets.txt").write_text(f"other\t7\n{RECORDING.name}\t100\n")
+    for frame in FRAMES:
+        np.save(dump / "gposes3d" / f"{frame - 100}.npy", skeleton_in_view(frame - 101))
+        for device in DEVICES:
+            (dump / "depth" / f"{frame}_{device}_depth_{frame * 33}.pgm").write_bytes(b"")
+    (root / "training.txt").write_text("".join(f"{frame} S1 {RECORDING.name}\n" for frame in FRAMES))
+    return root
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return write_tree(tmp_path)
+
+
+def load(root: Path, **options):
+    return load_human4d(root / "training.txt", root, HUMAN4D, **{"devices": DEVICES, **options})
+
+
+def test_views_are_samples_in_the_order_of_the_list(tree):
+    tally = Tally()
+    instances = load(tree, tally=tally)
+    names = [f"{frame}_{device}_depth_{frame * 33}.pgm" for frame in FRAMES for device in DEVICES]
+    assert [i.image for i in instances] == [tree / RECORDING / "Dump" / "depth" / name for name in names]
+    assert [i.image_id for i in instances] == [i.id for i in instances] == list(range(6))
+    assert tally.line() == "6 taken"
+    for instance in instances:
+        assert instance.box.tolist() == [0, 0, 320, 160] and (instance.area, instance.score) == (0, 1)
+        assert instance.keypoints.dtype == instance.weight.dtype == np.float32
+        assert instance.weight.tolist() == [1] * 18
+
+
+def test_joints_are_where_they_were_computed_by_hand(tree):
+    first, second, later = load(tree)[:3]
+    # Joint 7 of 18 lies 100 mm to the right and 100 mm below the axis, at 3 m: 20 px at 1280x720.
+    np.testing.assert_allclose(first.keypoints[0], [(640 + 0.5) / 4 - 0.5, (360 - 40 + 0.5) / 4 - 0.5], atol=1e-5)
+    np.testing.assert_allclose(first.keypoints[7], [(660 + 0.5) / 4 - 0.5, (340 + 0.5) / 4 - 0.5], atol=1e-5)
+    # For the camera that looks along x, the same joint is 100 mm farther, and everybody stands on the axis.
+    np.testing.assert_allclose(second.keypoints[7], [159.625, 79.625 + 600 * 100 / 3100 / 4], atol=1e-5)
+    # Frame 102 shows pose 2, which stands a millimetre to the right of pose 1.
+    np.testing.assert_allclose(later.keypoints - first.keypoints, [[600 / 3000 / 4, 0]] * 18, atol=1e-5)
+    # Neck 2, head 3: neighbours in a column.
+    assert first.head == pytest.approx(5)
+    published = load(tree, project="published")[0]
+    np.testing.assert_allclose(published.keypoints[0], [640 / 4 - 0.5, 320 / 4 - 0.5], atol=1e-5)
+
+
+def test_joints_out_of_sight_have_no_weight(tree):
+    path = tree / RECORDING / "Dump" / "gposes3d" / "1.npy"
+    pose = skeleton_in_view()
+    behind, beside, head = VICON_JOINTS[0], VICON_JOINTS[1], VICON_JOINTS[3]
+    pose[0, behind, 2] *= -1
+    pose[0, beside, 0] = 4000
+    pose[0, head, 1] = -2000
+    np.save(path, pose)
+    instance = load(tree)[0]
+    assert instance.weight.tolist() == [0, 0, 1, 0] + [1] * 14
+    assert np.isfinite(instance.keypoints).all() and instance.keypoints[1, 0] > 320
+    assert instance.head == 0
+    pose = skeleton_in_view()
+    pose[..., 2] *= -1
+    np.save(path, pose)
+    tally = Tally()
+    instances = load(tree, tally=tally)
+    assert [i.id for i in instances] == [2, 3, 4, 5]
+    assert tally.line() == "4 taken; left out: 2 no joint in the image"
+
+
+def test_names_are_a_matter_of_configuration(tree):
+    folder = tree / RECORDING / "Dump" / "depth"
+    (folder / "101_M72e_depth_1.pgm").touch()
+    with pytest.raises(InputError, match=r"101_M72e_depth_1\.pgm and 101_M72e_depth_3333\.pgm are both frame 101"):
+        load(tree)
+    (folder / "101_M72e_depth_1.pgm").unlink()
+    for frame in FRAMES:
+        for device in DEVICES:
+            (folder / f"{frame}_{device}_depth_{frame * 33}.pgm").rename(folder / f"{device}_{frame}.pgm")
+    instances = load(tree, depth_file="{device}_{frame}.pgm")
+    assert [i.image.name for i in instances[:2]] == ["M72e_101.pgm", "M72h_101.pgm"]
+    with pytest.raises(InputError, match=r"must name each of \['device', 'frame'\] once"):
+        load(tree, depth_file="{frame}.pgm")
+
+
+def test_recordings_without_offset_have_none(tree):
+    (tree / "S1" / "offsets.txt").write_text("")
+    folder = tree / RECORDING / "Dump" / "gposes3d"
+    for frame in FRAMES:
+        (folder / f"{frame - 100}.npy").rename(folder / f"{frame:05}.npy")
+    tally = Tally()
+    assert len(load(tree, tally=tally)) == 6
+    assert tally.line() == "6 taken; mended: 1 recording without offset, taken as 0"
+
+
+def test_files_of_the_set_are_named_even_if_views_may_be_skipped(tree):
+    offsets = tree / "S1" / "offsets.txt"
+    whole = offsets.read_text()
+    offsets.write_text(f"{RECORDING.name}\tlate\n")
+    with pytest.raises(InputError, match=r"offsets\.txt: the offset of 19-07-12-walking is \['late'\]"):
+        load(tree)
+    offsets.write_text(whole)
+    for file in ("S1/offsets.txt", "S1/pose/M72e.extrinsics", "training.txt", "device_repository.json"):
+        (tree / file).unlink()
+        with pytest.raises(InputError, match=file.rpartition("/")[2]):
+            load(tree, skip_invalid=True)
+
+
+def test_other_skeletons_and_words_are_refused(tree):
+    with pytest.raises(InputError, match="'coco' does not have HUMAN4D's keypoints"):
+        load_human4d(tree / "training.txt", tree, COCO)
+    with pytest.raises(InputError, match="project='exakt' is not one of"):
+        load(tree, project="exakt")
+
+
+def edit_pose(pose: np.ndarray) -> Callable[[Path], object]:
+    return lambda dump: np.save(dump / "gposes3d" / "2.npy", pose)
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str, int]] = {
+    "no pose": (lambda dump: (dump / "gposes3d" / "2.npy").unlink(), r"gposes3d/{frame}\.npy of frame 2 does not", 2),
+    "no depth image": (
+        lambda dump: (dump / "depth" / "102_M72h_depth_3366.pgm").unlink(),
+        r"{frame}_{device}_depth_\*\.pgm of device M72h, frame 102 does not exist",
+        1,
+    ),
+    "unreadable pose": (lambda dump: (dump / "gposes3d" / "2.npy").write_bytes(b"PK"), r"2\.npy cannot be read", 2),
+    "malformed pose": (edit_pose(np.zeros((33, 3))), r"2\.npy is no array of numbers", 2),
+    "not one person of all joints": (edit_pose(np.zeros((2, 33, 3))), r"2\.npy has 2 people of 33 joints", 2),
+    "impossible pose": (edit_pose(np.full((1, 33, 3), np.nan)), r"2\.npy has joints that are not numbers", 2),
+    "malformed list line": (
+        lambda dump: (dump.parents[2] / "training.txt").open("a").write("one S1 walk\n"),
+        r"training\.txt: entry 4, 'one S1 walk', is not 'frame subject recording'",
+        2,
+    ),
+    "no recording": (
+        lambda dump: (dump.parents[2] / "training.txt").open("a").write("101 S9 walk\n"),
+        r"training\.txt names .*S9/walk/Dump, which does not exist",
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", DAMAGE)
+def test_invalid_views_are_refused_by_name_or_left_out_and_counted(tree, reason):
+    damage, message, lost = DAMAGE[reason]
+    damage(tree / RECORDING / "Dump")
+    with pytest.raises(InputError, match=rf"{message}.*data\.skip_invalid=true"):
+        load(tree)
+    tally = Tally()
+    instances = load(tree, skip_invalid=True, tally=tally)
+    listed = 2 * len((tree / "training.txt").read_text().splitlines())
+    assert tally.left_out == {reason: lost} and len(instances) == tally.taken == listed - lost
+
+
+def test_a_list_that_gives_nothing_says_why(tree):
+    (tree / "training.txt").write_text("\nx\n")
+    with pytest.raises(InputError, match=r"training\.txt gives no view .*left out: 2 malformed list line"):
+        load(tree, skip_invalid=True)
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory) -> Path:
+    return write_tree(tmp_path_factory.mktemp("human4d"))
+
+
+ENTRY = st.tuples(st.sampled_from(["101", "102", "0102", "7", "-1", "1.5"]), st.sampled_from(["S1", "S2", ".."]))
+LINES = st.one_of(ENTRY.map(lambda entry: " ".join((*entry, RECORDING.name))), st.text())
+
+
+@settings(max_examples=50)
+@given(st.lists(LINES))
+def test_every_listed_view_is_returned_or_counted(fuzzed, lines):
+    path, tally = fuzzed / "fuzzed.txt", Tally()
+    path.write_text("\n".join(lines), encoding="utf-8", errors="replace", newline="")
+    listed = 2 * sum(bool(line.strip()) for line in path.read_text(encoding="utf-8").splitlines())
+    try:
+        instances = load_human4d(path, fuzzed, HUMAN4D, DEVICES, skip_invalid=True, tally=tally)
+    except InputError as error:
+        assert "gives no view" in str(error)
+        instances = []
+    assert len(instances) == tally.taken == listed - tally.left_out.total()
+
+
+@settings(max_examples=50)
+@given(st.data())
+def test_broken_poses_are_left_out(fuzzed, data):
+    buffer = io.BytesIO()
+    np.save(buffer, skeleton_in_view())
+    whole = bytearray(buffer.getvalue())
+    for _ in range(data.draw(st.integers(1, 4))):
+        whole[data.draw(st.integers(0, 130))] = data.draw(st.integers(0, 255))
+    pose, listed, tally = fuzzed / RECORDING / "Dump" / "gposes3d" / "9.npy", fuzzed / "one.txt", Tally()
+    pose.write_bytes(whole[: data.draw(st.sampled_from([len(whole), 140, 60, 3]))])
+    listed.write_text(f"109 S1 {RECORDING.name}\n102 S1 {RECORDING.name}\n")
+    depth = fuzzed / RECORDING / "Dump" / "depth"
+    for device in DEVICES:
+        (depth / f"109_{device}_depth_1.pgm").touch()
+    instances = load_human4d(listed, fuzzed, HUMAN4D, DEVICES, skip_invalid=True, tally=tally)
+    assert len(instances) + tally.left_out.total() == 4

@@ -1,0 +1,97 @@
+"""Reading of image files: the upper part of a photograph is the upper part of the whole, and bad files are named."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poserep.data import load_coco
+from poserep.data.decode import JPEG_END, JPEG_START, MARGIN, decode_image, read_image, shorten_jpeg
+from poserep.errors import InputError
+from poserep.skeleton import COCO
+
+SAMPLINGS = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
+SAMPLINGS += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_440]
+SAMPLINGS += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+HEIGHT, WIDTH = 203, 171
+
+
+def jpeg(*options, channels=3):
+    image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, channels), np.uint8)
+    return cv2.imencode(".jpg", cv2.GaussianBlur(image, (0, 0), 1.5), list(options))[1].tobytes()
+
+
+def test_upper_rows_are_those_of_the_whole_image(tmp_path, capfd):
+    coded = [jpeg(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling) for sampling in SAMPLINGS]
+    for data in (*coded, jpeg(channels=1)):
+        whole = decode_image(data, tmp_path)
+        assert whole.shape == (HEIGHT, WIDTH, 3)
+        for rows in range(HEIGHT + 2):
+            part = decode_image(data, tmp_path, rows)
+            assert min(rows, HEIGHT) <= len(part) <= max(rows + MARGIN, HEIGHT)
+            np.testing.assert_array_equal(part[:rows], whole[:rows])
+        assert len(decode_image(data, tmp_path, 100)) == 100 + MARGIN
+    assert capfd.readouterr().err == "", "the decoder complains about what it was given"
+
+
+def test_files_that_cannot_be_shortened_are_decoded_whole(tmp_path, capfd):
+    plain = jpeg()
+    progressive, restarts = jpeg(cv2.IMWRITE_JPEG_PROGRESSIVE, 1), jpeg(cv2.IMWRITE_JPEG_RST_INTERVAL, 4)
+    pictures = plain[:2] + b"\xff\xe2\x00\x08MPF\0\0\0" + plain[2:] + plain
+    png = cv2.imencode(".png", decode_image(plain, tmp_path))[1].tobytes()
+    for data in (progressive, restarts, plain + b"\0", pictures, png):
+        assert shorten_jpeg(data, 50) is None
+        np.testing.assert_array_equal(decode_image(data, tmp_path, 50), decode_image(data, tmp_path))
+    assert shorten_jpeg(plain, HEIGHT) is None
+    assert capfd.readouterr().err == ""
+
+
+@given(st.binary(max_size=200))
+@settings(deadline=None)
+def test_no_bytes_confuse_the_search_for_the_height(middle):
+    shorten_jpeg(JPEG_START + middle + JPEG_END, 50)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=50)
+def test_damaged_headers_are_images_or_errors(data):
+    damaged = bytearray(jpeg())
+    damaged[data.draw(st.integers(0, 700))] = data.draw(st.integers(0, 255))
+    try:
+        assert decode_image(bytes(damaged), "damaged.jpg", 50).ndim == 3
+    except InputError as error:
+        assert "damaged.jpg" in str(error)
+
+
+def test_orientation_is_left_as_annotations_have_it(tmp_path):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((40, 90, 3), np.uint8)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").shape == (40, 90, 3)
+
+
+@pytest.mark.parametrize("rows", [None, 50])
+def test_bad_files_are_named(tmp_path, rows):
+    with pytest.raises(InputError, match=r"gone\.jpg cannot be read"):
+        read_image(tmp_path / "gone.jpg")
+    with pytest.raises(InputError, match=r"a\.jpg is cut short \(\d+ bytes, no end mark\)"):
+        decode_image(jpeg()[:-200], tmp_path / "a.jpg", rows)
+    for data in (b"", b"GIF89a", JPEG_START + JPEG_END):
+        with pytest.raises(InputError, match=r"a\.jpg is not a readable image"):
+            decode_image(data, tmp_path / "a.jpg", rows)
+
+
+@pytest.mark.real
+def test_upper_rows_of_real_photographs(real_data):
+    found = load_coco(
+        real_data / "coco_mini/annotations/person_keypoints_val2017.json", real_data / "coco_mini/images/val2017", COCO
+    )
+    for path in sorted({i.image for i in found}):
+        data, whole = path.read_bytes(), read_image(path)
+        for rows in (1, len(whole) // 3, len(whole) - 40):
+            part = decode_image(data, path, rows)
+            assert len(part) == rows + MARGIN
+            np.testing.assert_array_equal(part[:rows], whole[:rows])

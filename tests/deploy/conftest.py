@@ -1,0 +1,54 @@
+"""One trained run and its file for all tests, and runs of random weights on a tiny backbone."""
+
+import contextlib
+import io
+
+import pytest
+import torch
+
+from poserep.config import OmegaConf, compose
+from poserep.data.from_config import skeleton_of
+from poserep.deploy.export import export
+from poserep.runs.create import prepare
+from poserep.training.evaluate import configure as configure_run
+from poserep.training.fit import fit
+from poserep.training.module import PoseModule
+from poserep.training.network import build_network
+from tiny import TINY
+
+
+@pytest.fixture(scope="session")
+def trained(synthetic, tmp_path_factory):
+    """Directory of a run."""
+    overrides = [f"data.root={synthetic}", f"runs={tmp_path_factory.mktemp('runs')}", "boxes=[gt]"]
+    run = prepare(compose([*TINY, *overrides, "representation=heatmap", "align=corner"]).cfg, "backbone")
+    fit(run)
+    return run.path
+
+
+@pytest.fixture(scope="session")
+def exported(trained):
+    """The run's file under its default name, and what the export printed."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        path = export(trained, configure_run(trained, []), readout="dark", check=6)
+    return path, printed.getvalue()
+
+
+@pytest.fixture
+def untrained(configure):
+    """Make the directory of a run that has random weights."""
+
+    def make(*overrides):
+        cfg = configure(*overrides)
+        OmegaConf.set_struct(cfg, False)
+        cfg.backbone = {"_target_": "tiny_backbone.TinyMaps"}
+        run_dir = prepare(cfg, "backbone").path
+        skeleton = skeleton_of(cfg)
+        torch.manual_seed(0)
+        module = PoseModule(*build_network(cfg, skeleton), skeleton.flip_perm(), {}, cfg.readouts)
+        (run_dir / "checkpoints").mkdir()
+        torch.save({"state_dict": module.state_dict()}, run_dir / "checkpoints" / "last.ckpt")
+        return run_dir
+
+    return make

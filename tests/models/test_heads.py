@@ -1,0 +1,251 @@
+"""Heads on made-up features: shapes, what trains, starts, and what is refused. No backbone is built."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+
+from model_cases import build, head_on, learns, pyramid, resnet
+from poserep.codecs import RLE, Heatmap, MultiScale, Regression, SimCC, SRHeatmap
+from poserep.errors import InputError
+from poserep.models import (
+    AxisLinear,
+    BottomUp,
+    BottomUpSR,
+    Deconv,
+    HRNet,
+    InterPredictor,
+    PointHead,
+    RLEHead,
+    SimplePredictor,
+    SRHead,
+    SRPose,
+    SRPredictor,
+    StackedAxes,
+    StackedMaps,
+    Stacks,
+    TokenAxes,
+    TokenMaps,
+    TokenPoints,
+    TokenRLE,
+)
+from poserep.models.cost import parameters
+from poserep.models.heads.points import RealNVP
+
+PYRAMID = (8, 16, 24, 32), (4, 8, 16, 32)
+ONE, TOKENS = ((8,), (4,)), ((192,), ())
+SR = SRHeatmap("64x64")
+
+
+def features(channels, strides, size: str, joints: int = 5) -> list[torch.Tensor]:
+    height, width = map(int, size.split("x"))
+    maps = [torch.randn(2, c, height // s, width // s) for c, s in zip(channels, strides, strict=False)]
+    return maps or [torch.randn(2, joints, channels[0])]
+
+
+@pytest.mark.parametrize(
+    ("head", "codec", "channels", "strides", "options"),
+    [
+        *((Deconv, partial(Heatmap, stride=stride), (8,), (32,), {}) for stride in (4, 8, 32)),
+        *((AxisLinear, partial(SimCC, k=k), (8,), (32,), {"upsample_to": u}) for k in (1, 1.5, 3) for u in (None, 8)),
+        (AxisLinear, SimCC, (8,), (4,), {"channels_per_joint": 3}),
+        *((SRHead, partial(SRHeatmap, scale=s), (8,), (32,), {"upsample_to": u}) for s in (1, 2) for u in (None, 4)),
+        (TokenMaps, Heatmap, (192,), (), {}),
+        (TokenAxes, SimCC, (192,), (), {}),
+    ],
+)
+def test_outputs_have_the_codecs_bins(head, codec, channels, strides, options):
+    for size in ("64x64", "128x96"):
+        bins = codec(size)
+        made = head_on(head, bins, channels, strides, 5, **options)
+        out = made(features(channels, strides, size))
+        x, y = bins.x.n, bins.y.n
+        if head in (AxisLinear, TokenAxes):
+            assert [o.shape for o in out] == [(2, 5, x), (2, 5, y)]
+        else:
+            assert out.shape == (2, 5, y, x)
+        assert made.form == bins.form and learns(made, sum(o.square().sum() for o in out)) == []
+
+
+def srpose(codec: MultiScale, **options) -> SRPose:
+    return head_on(SRPose, codec, *PYRAMID, **options)
+
+
+@pytest.mark.parametrize("side", [SRPredictor, InterPredictor])
+def test_srpose_emits_what_its_codec_reads(side):
+    for supervise in ((1, 1, 1, 1), (0, 1, 1, 1), (0, 0, 0, 1)):
+        for mid_stride in (8, 4, 1):
+            codec = MultiScale("64x64", supervise=supervise, mid_stride=mid_stride)
+            head = srpose(codec, supervise=supervise, mid_stride=mid_stride, side=side)
+            assert head.form == codec.form
+            target, weight = codec.encode(torch.full((2, 17, 2), 20.0), torch.ones(2, 17))
+            given = features(*PYRAMID, "64x64")
+            out = head.train()(given)
+            assert [o.shape for o in out] == [t.shape for t in target] and len(out) == 1 + sum(supervise)
+            assert learns(head, codec.loss(out, target, weight)) == []
+            final = head.eval()(given)
+            assert final.shape == target[-1].shape and codec.decode(final).xy.shape == (2, 17, 2)
+    assert srpose(MultiScale("64x64")).form != MultiScale("64x64", supervise=(0, 1, 1, 1)).form
+
+
+# Table 3 of SRPose (resolution of the final map), table 6 (kernels), table 5 ("Simple"): millions, with ResNet-50.
+def test_srpose_has_the_parameters_of_its_ablations():
+    one, three = (partial(SRPredictor, kernels=(k,) * 4) for k in (1, 3))
+    with torch.device("meta"):
+        backbone = pyramid()
+        for scale, main, published in (
+            (0.25, SRPredictor, 24.71), (0.5, SRPredictor, 24.73), (1, SRPredictor, 24.80), (2, SRPredictor, 25.06),
+            (1, one, 24.71), (1, three, 24.72), (0.25, SimplePredictor, 24.71),
+        ):  # fmt: skip
+            net = build(backbone, SRPose, MultiScale("256x192", scale), main=main)
+            assert parameters(net) / 1e6 == pytest.approx(published, abs=0.0051)
+
+
+@pytest.mark.parametrize(("points", "rle", "given"), [(PointHead, RLEHead, ONE), (TokenPoints, TokenRLE, TOKENS)])
+def test_regression_heads_start_at_the_middle_and_flows_only_train(points, rle, given):
+    codec, maps = Regression("64x64"), features(*given, "64x64")
+    xy = head_on(points, codec, *given, 5)(maps)
+    assert xy.shape == (2, 5, 2) and xy.abs().max() < 0.1
+    head = head_on(rle, codec, *given, 5)
+    xy, sigma, density = head(maps)
+    assert xy.shape == sigma.shape == (2, 5, 2) and xy.abs().max() < 0.1
+    assert (sigma > 0).all() and (sigma < 1).all() and density is not None
+    assert head.eval()(maps)[2] is None
+    assert parameters(head, training=True) - parameters(head) == parameters(head.flow, training=True)
+
+
+def test_flow_is_a_density():
+    torch.manual_seed(0)
+    flow = RealNVP()
+    for p in flow.parameters():
+        torch.nn.init.normal_(p, std=0.12)
+    grid = torch.linspace(-12, 12, 301)
+    points = torch.stack(torch.meshgrid(grid, grid, indexing="ij"), -1)
+    with torch.no_grad():
+        mass = flow.log_prob(points).exp().sum() * (grid[1] - grid[0]) ** 2
+    assert mass.item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "layers"),
+    [("64x64", 192, 2), ("128x128", 192, 2), ("256x192", 192, 4), ("256x192", 576, 2), ("384x288", 576, 2)],
+)
+def test_map_head_on_tokens_has_the_published_layers(size, channels, layers):
+    codec = Heatmap(size)
+    head, plain, other = (
+        head_on(TokenMaps, codec, (channels,), (), **options) for options in ({}, {"hidden": 0}, {"hidden": 7})
+    )
+    assert len(head.mlp_head) == layers and len(plain.mlp_head) == 2 and other.mlp_head[1].out_features == 7
+    if layers == 4:
+        assert head.mlp_head[1].out_features == codec.x.n * codec.y.n // 8
+
+
+# Table 1 of SimCC: TokenPose-S with SimCC at 2 bins per px, in millions.
+@pytest.mark.parametrize(
+    ("size", "backbone", "published"),
+    [("64x64", 4_822_080, 4.9), ("128x128", 4_969_536, 5.1), ("256x192", 5_362_752, 5.5)],
+)
+def test_simcc_on_tokens_has_the_printed_parameters(size, backbone, published):
+    count = backbone + parameters(head_on(TokenAxes, SimCC(size, k=2), *TOKENS))
+    assert round(count / 1e6, 1) == published == math.floor((count + 49_152) / 1e5) / 10
+    # Without the layer norm it would be the same.
+    assert round((count - 384) / 1e6, 1) == published
+
+
+@pytest.mark.parametrize(("head", "codec"), [(StackedMaps, Heatmap("64x64")), (StackedAxes, SimCC("64x64"))])
+def test_stacks_train_and_the_last_predicts(head, codec):
+    given = [torch.randn(2, 17, 16, 16, requires_grad=True) for _ in range(3)]
+    net = head_on(head, codec, (17,) * 3, (4,) * 3)
+    out = net(given)
+    assert type(out) is Stacks and len(out) == 3
+    last = net.eval()(given)
+    torch.testing.assert_close(out[-1], last, atol=0, rtol=0)
+    target, weight = codec.encode(torch.full((2, 17, 2), 20.0), torch.ones(2, 17))
+    assert learns(net, sum(codec.loss(stack, target, weight) for stack in out)) == []
+    assert all(maps.grad.any() for maps in given)
+    alone = head_on(head, codec, (17,) * 3, (4,) * 3, last_only=True)
+    assert not isinstance(alone(given), Stacks)
+    if head is StackedAxes:
+        # Classifiers of earlier stacks count in training alone.
+        one = 2 * (16 * 16 + 1) * 128
+        assert (parameters(net), parameters(net, training=True)) == (one, 3 * one)
+        assert parameters(alone, training=True) == one
+
+
+# SRPose, bottom-up table, counted on the official models: 28.54, 28.63, 34.00 and 34.11 M.
+def test_bottom_up_networks_have_the_published_size_and_twice_the_maps():
+    plain, sr = (BottomUp, Heatmap("512x512")), (BottomUpSR, SRHeatmap("512x512"))
+    with torch.device("meta"):
+        hrnet, res50 = HRNet(32), resnet()
+        for backbone, (head, codec), published in (
+            (hrnet, plain, 28_536_674), (hrnet, sr, 28_626_757), (res50, plain, 34_004_066), (res50, sr, 34_105_573)
+        ):  # fmt: skip
+            net = build(backbone, head, codec)
+            assert parameters(net) == published and net.head.form != codec.form
+            side = 512 // backbone.strides[0]
+            shape = net.head([torch.zeros(1, backbone.channels[0], side, side)]).shape
+            assert shape == (1, 34, codec.y.n, codec.x.n)
+
+
+def test_tags_are_repeated_not_interpolated():
+    head = head_on(BottomUpSR, SR, (8,), (32,)).eval()
+    with torch.no_grad():
+        tags = head([torch.randn(1, 8, 2, 2)])[:, 17:]
+    assert torch.equal(tags, tags[..., ::4, ::4].repeat_interleave(4, -1).repeat_interleave(4, -2))
+
+
+CODECS = {Deconv: Heatmap, AxisLinear: SimCC, SRHead: SRHeatmap, PointHead: Regression, RLEHead: RLE}
+OF_TOKENS, SCORES = (TokenMaps, TokenAxes, TokenPoints, TokenRLE), ((17,) * 2, (4,) * 2)
+REFUSED = [
+    *((head, TOKENS, f"{head.__name__} reads a map, but the backbone gives keypoint tokens") for head in CODECS),
+    *((head, SCORES, f"{head.__name__} reads one map, .* predicts in 2 stacks; take") for head in CODECS),
+    *((head, PYRAMID, rf"{head.__name__} reads one map, .* gives 4, of strides \[4, 8") for head in CODECS),
+    *((head, ONE, rf"{head.__name__} reads keypoint tokens, .* strides \[4\]") for head in OF_TOKENS),
+    (SRPose, TOKENS, "several resolutions, but the backbone gives keypoint tokens"),
+    (SRPose, ONE, r"several resolutions, but the backbone gives strides \[4\]; take resnet50, hrnet_w32"),
+    (SRPose, SCORES, "several resolutions, but the backbone predicts in 2 stacks"),
+    *(
+        (head, given, f"{head.__name__} reads the score maps .* 17 channels .* gives {shown}")
+        for head in (StackedMaps, StackedAxes)
+        for given, shown in (
+            (((32,), (4,)), r"\[32\] channels at strides \[4\]"),
+            (((17, 17), (4, 8)), r"\[17, 17\] channels at strides \[4, 8\]"),
+            (((17, 32), (4, 4)), r"\[17, 32\] channels"),
+            (TOKENS, "keypoint tokens"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("head", "given", "message"), REFUSED)
+def test_features_of_another_kind_are_refused_by_name(head, given, message):
+    with pytest.raises(InputError, match=message):
+        head_on(head, CODECS.get(head, Heatmap)("64x64"), *given)
+
+
+@pytest.mark.parametrize(
+    ("head", "codec", "given", "options", "message"),
+    [
+        (Deconv, Heatmap("96x96", stride=3), ((8,), (32,)), {}, "Deconv: cannot get from the backbone's stride 32"),
+        (Deconv, Heatmap("128x128", stride=64), ((8,), (32,)), {}, "Deconv: cannot get from the backbone's stride"),
+        (AxisLinear, SimCC("64x64"), ((8,), (32,)), {"upsample_to": 64}, "AxisLinear: cannot get"),
+        (SRHead, Heatmap("96x96", stride=3), ((8,), (32,)), {}, "SRHead: cannot get"),
+        (AxisLinear, SR, ONE, {"channels_per_joint": 0}, "channels_per_joint"),
+        (SRHead, SR, ONE, {"kernel": 8}, r"kernels=\[8\] must be odd"),
+        (SRPose, SR, ((8, 8), (4, 8)), {}, "must have 2 entries"),
+        (SRPose, SR, ((8, 8), (4, 8)), {"supervise": (True, False)}, "last entry of supervise"),
+        (SRPose, SR, ((8, 8), (4, 8)), {"supervise": (1, 1), "main": SimplePredictor}, "cannot multiply it by"),
+        (TokenMaps, SR, TOKENS, {"hidden": -1}, "hidden=-1"),
+        (StackedMaps, Heatmap("64x64", stride=8), ((17,) * 2, (4,) * 2), {}, "score maps have stride 4, .*8"),
+        (StackedMaps, MultiScale("64x64"), ((17,) * 2, (4,) * 2), {}, "score maps have stride 4, .*1;"),
+    ],
+)
+def test_bad_options_are_refused(head, codec, given, options, message):
+    with pytest.raises(InputError, match=message):
+        head_on(head, codec, *given, **options)
+
+
+def test_predictors_without_an_entry_for_their_level_are_refused():
+    with pytest.raises(InputError, match="has no entry for level -3"):
+        SRPredictor(8, 5, 2, -3, kernels=(3, 5))

@@ -1,0 +1,127 @@
+"""HRFormer: attention in windows; what is frozen, what learns; weights from files. Counts are in test_countings.py."""
+
+import pytest
+import torch
+from torch import nn
+
+from model_cases import build, learns
+from poserep.codecs import Heatmap, MultiScale
+from poserep.errors import InputError
+from poserep.models import Deconv, HRFormer, SRPose
+from poserep.models.backbones.hrformer_block import HRFormerBlock, LocalAttention, offsets
+from poserep.models.init import small_normal
+
+
+@pytest.mark.parametrize("options", [{}, {"position_bias": False}, {"multiscale": True}])
+def test_what_is_not_frozen_learns(options):
+    options = {"drop_path": 0.0, **options}
+    head, codec = (SRPose, MultiScale) if "multiscale" in options else (Deconv, Heatmap)
+    net = build(HRFormer(**options), head, codec("64x64")).train()
+    out = net(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8))
+    assert learns(net, sum(o.square().sum() for o in (out if isinstance(out, tuple) else (out,)))) == []
+    named = dict(net.named_parameters())
+    frozen = [name for name, p in named.items() if not p.requires_grad]
+    tables = [name for name in named if name.endswith("relative_position_bias_table")]
+    coarser = [n for n in named if n.startswith(tuple(f"backbone.stage4.1.fuse_layers.{i}." for i in (1, 2, 3)))]
+    assert len(tables) == 44 and bool(coarser) == ("multiscale" in options)
+    assert frozen == ([] if options.get("position_bias", True) else tables)
+    # A softmax ignores what all keys have in common, but for rounding.
+    keys, queries = (
+        max(p.grad.abs().max().item() for name, p in named.items() if name.endswith(f"{which}_proj.bias"))
+        for which in "kq"
+    )
+    assert keys < 1e-3 * queries
+
+
+def test_the_finest_map_is_the_same_without_the_coarser_ones():
+    torch.manual_seed(0)
+    whole, cut = HRFormer(multiscale=True).eval(), HRFormer().eval()
+    keys = cut.load_state_dict(whole.state_dict(), strict=False)
+    assert keys.missing_keys == [] and keys.unexpected_keys
+    assert all(name.startswith("stage4.1.fuse_layers.") for name in keys.unexpected_keys)
+    with torch.no_grad():
+        image = torch.randn(1, 3, 64, 64)
+        assert torch.equal(whole(image)[0], cut(image)[0])
+
+
+def test_attention_stays_inside_windows_of_a_centred_padded_map():
+    torch.manual_seed(0)
+    layer = LocalAttention(8, 2, True)
+    x = torch.randn(2, 10, 16, 8)
+    # 10 rows to 14, 2 above; 16 columns to 21, 2 to the left.
+    padded = torch.zeros(2, 14, 21, 8)
+    padded[:, 2:12, 2:18] = x
+    due = torch.zeros_like(padded)
+    for top in (0, 7):
+        for left in (0, 7, 14):
+            window = padded[:, top : top + 7, left : left + 7].reshape(2, 49, 8)
+            due[:, top : top + 7, left : left + 7] = layer.attn(window).view(2, 7, 7, 8)
+    torch.testing.assert_close(layer(x), due[:, 2:12, 2:18])
+
+
+def test_window_attention_is_that_of_the_formula():
+    torch.manual_seed(0)
+    layer = LocalAttention(8, 2, True).attn
+    x = torch.randn(3, 49, 8)
+    query, key, value = (p(x).view(3, 49, 2, 4) for p in (layer.q_proj, layer.k_proj, layer.v_proj))
+    logits = torch.einsum("bqhc,bkhc->bhqk", query, key) / 2
+    rows, columns = torch.arange(49) // 7, torch.arange(49) % 7
+    for q in range(49):
+        table = layer.relative_position_bias_table.view(13, 13, 2)
+        logits[:, :, q] += table[rows[q] - rows + 6, columns[q] - columns + 6].T
+    due = layer.out_proj(torch.einsum("bhqk,bkhc->bqhc", logits.softmax(-1), value).reshape(3, 49, 8))
+    torch.testing.assert_close(layer(x), due)
+
+
+def test_offsets_of_pairs_are_numbered_row_by_row():
+    assert offsets(2).tolist() == [[4, 3, 1, 0], [5, 4, 2, 1], [7, 6, 4, 3], [8, 7, 5, 4]]
+    assert sorted(set(offsets(7).flatten().tolist())) == list(range(13**2))
+
+
+def test_drop_path_grows_from_block_to_block():
+    with torch.device("meta"):
+        backbone = HRFormer(drop_path=0.26)
+    finest = [m.drop_path.drop_prob for name, m in backbone.named_modules() if isinstance(m, HRFormerBlock)
+              and ".branches.0." in name]  # fmt: skip
+    assert finest == pytest.approx([0.02 * i for i in range(14)])
+
+
+def test_maps_are_those_of_hrnet():
+    with torch.device("meta"):
+        maps = HRFormer(multiscale=True)(torch.zeros(2, 3, 96, 64))
+    assert [tuple(m.shape) for m in maps] == [(2, 32, 24, 16), (2, 64, 12, 8), (2, 128, 6, 4), (2, 256, 3, 2)]
+
+
+def test_published_initialisation():
+    torch.manual_seed(0)
+    backbone = HRFormer(init=small_normal)
+    stds = [m.weight.std().item() for m in backbone.modules() if isinstance(m, nn.Conv2d) and m.weight.numel() > 2000]
+    assert stds and all(std == pytest.approx(0.001, rel=0.1) for std in stds)
+    tables = torch.cat([p.flatten() for name, p in backbone.named_parameters() if name.endswith("bias_table")])
+    assert tables.std().item() == pytest.approx(0.02, rel=0.05)
+    assert all((m.bias == 0).all() for m in backbone.modules() if isinstance(m, nn.Conv2d) and m.bias is not None)
+
+
+def test_imagenet_weights_hold_more_than_is_read(tmp_path):
+    torch.manual_seed(0)
+    source = HRFormer(multiscale=True)
+    classifier = {"incre_modules.0.0.conv1.weight": torch.zeros(32, 32, 1, 1), "classifier.bias": torch.zeros(1000)}
+    torch.save({"model": source.state_dict() | classifier}, tmp_path / "hrt_small.pth")
+    target = HRFormer(weights=tmp_path / "hrt_small.pth")
+    given = source.state_dict()
+    assert all(torch.equal(value, given[key]) for key, value in target.state_dict().items())
+    with pytest.raises(InputError, match=r"hrt_small\.pth"):
+        HRFormer(16, weights=tmp_path / "hrt_small.pth")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 30, "num_heads": 4}, r"width=30 must be a multiple of num_heads=4"),
+        ({"num_heads": 0}, r"num_heads=0"),
+        ({"drop_path": 1.0}, r"drop_path=1.0"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        HRFormer(**options)

@@ -1,0 +1,154 @@
+"""Backbones on timm's modules: counts, shapes, what learns, weights by name, refusals."""
+
+from functools import partial
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from model_cases import resnet
+from poserep.errors import InputError
+from poserep.models import HRNet, TimmFeatures
+from poserep.models.cost import parameters
+from poserep.models.init import small_normal
+
+# Trunks of the published code; ResNets as torchvision has them, without the classifier.
+TRUNKS = {
+    "resnet18": (lambda: resnet(18), 11_176_512),
+    "resnet34": (lambda: resnet(34), 21_284_672),
+    "resnet50": (lambda: resnet(50), 23_508_032),
+    "resnet101": (lambda: resnet(101), 42_500_160),
+    "resnet152": (lambda: resnet(152), 58_143_808),
+    "hrnet_w32": (lambda: HRNet(32), 28_535_552),
+    "hrnet_w48": (lambda: HRNet(48), 63_594_912),
+    "hrnet_w32_pyramid": (lambda: HRNet(32, multiscale=True), 29_305_536),
+    "hrnet_w48_pyramid": (lambda: HRNet(48, multiscale=True), 65_325_120),
+}
+# Names of maps by size, and what they are: some models must know the size, Swin has channels last.
+MAPS = [
+    ("resnet18", [1, 2, 3, 4], (64, 128, 256, 512), (4, 8, 16, 32)),
+    ("resnet18d", [4], (512,), (32,)),
+    ("convnext_atto", [0, 1, 2, 3], (40, 80, 160, 320), (4, 8, 16, 32)),
+    ("regnety_002", [4], (368,), (32,)),
+    ("hrnet_w18_small", [1, 2, 3, 4], (128, 256, 512, 1024), (4, 8, 16, 32)),
+    ("mobilenetv3_small_100", [1, 2, 3, 4], (16, 24, 48, 576), (4, 8, 16, 32)),
+    ("efficientnet_b0", [2], (40,), (8,)),
+    ("swin_tiny_patch4_window7_224", [0, 1, 2, 3], (96, 192, 384, 768), (4, 8, 16, 32)),
+    ("swinv2_tiny_window8_256", [1], (192,), (8,)),
+    ("vit_tiny_patch16_224", [11], (192,), (16,)),
+    ("vit_tiny_patch16_224", [-1], (192,), (16,)),
+    ("deit_tiny_distilled_patch16_224", [5], (192,), (16,)),
+    ("edgenext_xx_small", [3], (168,), (32,)),
+    ("mobilevit_xxs", [3], (64,), (16,)),
+]
+
+
+def test_trunks_have_the_published_parameters():
+    with torch.device("meta"):
+        for name, (make, count) in TRUNKS.items():
+            assert parameters(make()) == count, name
+
+
+def test_finer_maps_down_to_stride_4_are_added_if_a_head_reads_them():
+    for name, index, strides in (
+        ("resnet18", 4, (4, 8, 16, 32)), ("resnet18", 2, (4, 8)), ("resnet18", -2, (4, 8, 16)),
+        ("convnext_atto", 3, (4, 8, 16, 32)), ("vit_tiny_patch16_224", -1, (16,)),
+    ):  # fmt: skip
+        assert TimmFeatures(name, (index,), size=(64, 64), multiscale=True).strides == strides
+    assert TimmFeatures("resnet18", (2, 4), multiscale=True).strides == (8, 32)
+    with pytest.raises(InputError, match=r"out_indices=\[7\] must be some of its feature maps"):
+        TimmFeatures("resnet18", (7,), multiscale=True)
+
+
+@pytest.mark.parametrize(("name", "indices", "channels", "strides"), MAPS)
+def test_any_timm_model_gives_maps_and_learns(name, indices, channels, strides):
+    torch.manual_seed(0)
+    backbone = TimmFeatures(name, indices, size=(64, 128))
+    assert (backbone.channels, backbone.strides, backbone.multiple) == (channels, strides, max(strides))
+    maps = backbone(torch.randn(2, 3, 64, 128))
+    assert [tuple(m.shape) for m in maps] == [(2, c, 64 // s, 128 // s) for c, s in zip(channels, strides, strict=True)]
+    sum(m.square().sum() for m in maps).backward()
+    assert [key for key, p in backbone.named_parameters() if (p.grad is not None) != p.requires_grad] == []
+    # What cannot be cut off is frozen.
+    assert all(p.requires_grad for p in backbone.parameters()) == (name != "efficientnet_b0")
+
+
+def test_channels_last_maps_are_turned():
+    torch.manual_seed(0)
+    backbone = TimmFeatures("swin_tiny_patch4_window7_224", (0,), size=(32, 64)).eval()
+    image = torch.randn(1, 3, 32, 64)
+    with torch.no_grad():
+        assert torch.equal(backbone(image)[0], backbone.trunk(image)[0].permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "indices", "size"),
+    [
+        ("resnet18", (2,), (64, 64)),
+        ("convnext_atto", (3,), (64, 64)),
+        ("mobilenetv3_small_100", (4,), (64, 64)),
+        ("vit_tiny_patch16_224", (1,), (64, 32)),
+        ("regnety_002", (4,), (64, 64)),
+    ],
+)
+def test_weights_of_whole_timm_models_find_their_place(tmp_path, name, indices, size):
+    torch.manual_seed(0)
+    whole = timm.create_model(name, pretrained=False).eval()
+    torch.save(whole.state_dict(), tmp_path / "whole.pth")
+    backbone = TimmFeatures(name, indices, tmp_path / "whole.pth", size=size).eval()
+    ours = {key.replace("trunk.model.", "").replace("trunk.", ""): v for key, v in backbone.state_dict().items()}
+    same = {key.replace(".", "_", 1) if key not in ours else key: v for key, v in whole.state_dict().items()}
+    assert [key for key in ours if key != "pos_embed" and not torch.equal(ours[key], same[key])] == []
+    if "pos_embed" in ours:
+        assert ours["pos_embed"].shape == (1, 1 + 4 * 2, 192)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    torch.save(timm.create_model("resnet34", pretrained=False).state_dict(), tmp_path / "resnet34.pth")
+    with pytest.raises(InputError, match="belong to parts of the trunk but fit nowhere"):
+        TimmFeatures("resnet18", (4,), tmp_path / "resnet34.pth")
+
+
+def test_options_go_to_timm():
+    with torch.device("meta"):
+        kept = TimmFeatures("swin_tiny_patch4_window7_224", (3,), size=(256, 192), options={"always_partition": True})
+        shrunk = TimmFeatures("swin_tiny_patch4_window7_224", (3,), size=(256, 192))
+    # Windows of 7x7, as in ImageNet weights, and of 7x6.
+    assert [max(p.shape[0] for n, p in net.named_parameters() if "layers_3" in n and "bias_table" in n)
+            for net in (kept, shrunk)] == [13 * 13, 13 * 11]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [partial(HRNet, 18), partial(TimmFeatures, "resnet18", (4,))])
+def test_published_initialisation(make):
+    torch.manual_seed(0)
+    backbone = make(init=small_normal)
+    convolutions = [m for m in backbone.modules() if isinstance(m, nn.Conv2d) and m.weight.numel() > 5000]
+    assert convolutions and all(m.weight.std().item() == pytest.approx(0.001, rel=0.1) for m in convolutions)
+    norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert all((m.weight == 1).all() and (m.bias == 0).all() for m in norms)
+
+
+def test_without_it_timm_silences_the_blocks_of_resnets():
+    blocks = [m for m in resnet(18).modules() if type(m).__name__ == "BasicBlock"]
+    assert len(blocks) == 8 and all((b.bn2.weight == 0).all() and (b.bn1.weight == 1).all() for b in blocks)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TimmFeatures("resnet5000", (4,)), "resnet5000"),
+        (lambda: TimmFeatures("resnet18", (7,)), r"must be some of its feature maps: 0 \(stride 2, 64 channels\), 1"),
+        (lambda: TimmFeatures("resnet18", ()), r"out_indices=\[\] must be some of its feature maps"),
+        (lambda: TimmFeatures("vit_tiny_patch16_224", (20,)), r"11 \(stride 16, 192 channels\)"),
+        (lambda: TimmFeatures("vit_tiny_patch16_224", (0, 1)), r"strides \[16, 16\]; name maps from fine to coarse"),
+        (lambda: TimmFeatures("resnet18", (3, 2)), r"strides \[16, 8\]; name maps from fine to coarse"),
+        (lambda: TimmFeatures("resnet18", (4,), options={"no_such": 1}), "offers no feature maps .*no_such"),
+        (lambda: TimmFeatures("resnet18", (4,), options={"in_chans": 1}), "set in_chans, which follow from the rest"),
+        (lambda: TimmFeatures("convit_tiny", (1,), size=(256, 192)), "convit_tiny cannot take an input of 256x192"),
+        (lambda: TimmFeatures("inception_v3", (4,), size=(256, 192)), "in place of .* for an input of 256x192"),
+    ],
+)
+def test_bad_options_are_refused(make, message):
+    with pytest.raises(InputError, match=message):
+        make()

@@ -1,0 +1,346 @@
+"""Files of weights, and trunks that start from them: nothing is executed, nothing is half loaded, refusals say why."""
+
+import pickle
+import shutil
+import subprocess
+import sys
+import types
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from model_cases import build, resnet
+from poserep.codecs import SimCC
+from poserep.errors import InputError
+from poserep.models import AxisLinear, HRNet, TimmFeatures, ViTPose
+from poserep.models.weights.load import load_trunk
+from poserep.models.weights.read import read_state, read_weights
+from poserep.models.weights.resize import load_resized
+
+
+class Evil:
+    """Writes a file when unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.write_text, (self.path, "executed")
+
+
+class Call:
+    """Calls something when unpickled."""
+
+    def __init__(self, function, *arguments) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def trunk() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+
+
+@pytest.mark.parametrize("form", ["archive", "legacy", "pickle", "beside"])
+def test_pickled_code_is_refused_and_not_executed(tmp_path, form):
+    mark, file = tmp_path / "mark", tmp_path / "evil.pth"
+    if form == "pickle":
+        file.write_bytes(pickle.dumps({"conv1.weight": Evil(mark)}))
+    elif form == "beside":
+        torch.save({"state_dict": {"a": torch.ones(1)}, "meta": {"config": Evil(mark)}}, file)
+    else:
+        torch.save({"conv1.weight": Evil(mark)}, file, _use_new_zipfile_serialization=form == "archive")
+    with pytest.raises(InputError, match=r"(?i)evil\.pth cannot be read as tensors.*nothing of (it|them) was executed"):
+        read_state(file)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(("function", "name"), [(shutil.rmtree, "shutil.rmtree"), (eval, "eval"), (exec, "exec")])
+def test_what_a_file_would_call_is_named_with_a_way_out(tmp_path, function, name):
+    torch.save({"state_dict": {"a": torch.ones(1)}, "meta": Call(function, "1")}, tmp_path / "m.pth")
+    with pytest.raises(InputError) as refused:
+        read_state(tmp_path / "m.pth")
+    first, *snippet = str(refused.value).splitlines()
+    assert f"the file names {name}, which" in first and "Nothing of it was executed" in first
+    assert len(snippet) == 2 and "weights_only=False" in snippet[0]
+
+
+def test_the_way_out_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {"a": torch.ones(2)}, "meta": Call(complex, 1, 2), "kind": nn.Identity()}, "m.pth")
+    with pytest.raises(InputError) as refused:
+        read_state("m.pth")
+    subprocess.run(
+        [sys.executable, "-c", "\n".join(s.strip() for s in str(refused.value).splitlines()[1:])], check=True
+    )
+    assert torch.equal(read_state("m_tensors.pth")["a"], torch.ones(2))
+
+
+@pytest.fixture
+def mmengine(monkeypatch) -> type:
+    """A class of the name that mmengine's training checkpoints hold; what it does when it is restored is an error."""
+
+    class HistoryBuffer:
+        def __init__(self) -> None:
+            self._log_history = np.array([1.0, 2.0])
+
+        def __setstate__(self, state) -> None:
+            raise AssertionError("mmengine's class was restored")
+
+    parts = ["mmengine", "logging", "history_buffer"]
+    for i in range(len(parts)):
+        module = types.ModuleType(".".join(parts[: i + 1]))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    module.HistoryBuffer = HistoryBuffer
+    HistoryBuffer.__module__, HistoryBuffer.__qualname__ = module.__name__, "HistoryBuffer"
+    return HistoryBuffer
+
+
+def test_mmengine_files_load_past_their_arrays_and_histories(tmp_path, mmengine):
+    meta = {"sigmas": np.full(17, 0.1, np.float32), "epoch": np.int64(3), "names": np.array([{"a": 1}], dtype=object)}
+    beside = {"meta": meta, "message_hub": {"loss": mmengine()}, "optimizer": {"state": {}}}
+    torch.save({"state_dict": {"a": torch.ones(2)}, **beside}, tmp_path / "mm.pth")
+    allowed = set(torch.serialization.get_safe_globals())
+    found = read_weights(tmp_path / "mm.pth")
+    assert torch.equal(found.tensors["a"], torch.ones(2)) and found.beside == ["message_hub", "meta", "optimizer"]
+    assert set(torch.serialization.get_safe_globals()) == allowed
+
+
+def test_an_array_among_the_weights_is_no_tensor(tmp_path):
+    torch.save({"a": torch.ones(1), "b": np.ones(2)}, tmp_path / "a.pth")
+    with pytest.raises(InputError, match="hold no state dict of tensors: 'b' is a"):
+        read_state(tmp_path / "a.pth")
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.pth do not exist"):
+        read_state(tmp_path / "none.pth")
+    with pytest.raises(InputError, match="are a folder"):
+        read_state(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
+        (b"\x1f\x8b\x08\x00", "damaged, or no checkpoint"),
+        (b"", "damaged, or no checkpoint"),
+        (b"hello, this is text", "damaged, or no checkpoint"),
+        (b"PK\x03\x04 and no archive", "damaged, or no checkpoint"),
+        (bytes(range(256)) * 20, "damaged, or no checkpoint"),
+        (pickle.dumps([1, 2, 3]), "damaged, or no checkpoint"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_files_that_are_no_checkpoint_are_told(tmp_path, suffix, content, what):
+    file = tmp_path / f"file.{suffix}"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=f"cannot be read as tensors: .*{what}") as refused:
+        read_state(file)
+    assert "weights_only" not in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("hello, this is text", "this is text, which begins with 'hello, this is text'"),
+        ('{"a": 1}', "this is text, which begins with '{\"a\": 1}'"),
+        ("\nepoch 1\nloss é " + 300 * "é", "this is text, which begins with 'epoch 1'"),
+        (bytes([0x7B, 0xFF, 0]), "its bytes are not those of any file of weights known here"),
+    ],
+)
+def test_why_a_file_is_none_is_said_in_words(tmp_path, content, reason):
+    (tmp_path / "t.pth").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError) as refused:
+        read_state(tmp_path / "t.pth")
+    assert f"no checkpoint of PyTorch ({reason}); nothing of them was executed" in str(refused.value)
+
+
+def test_safetensors_load_under_any_name(tmp_path):
+    # Lengths of the header that begin as a web page's first character and as spaces do are among those of all writers.
+    for letters in range(1, 9):
+        header = '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'.ljust(0x3C + letters - 1)
+        for suffix in ("pth", "bin", "safetensors"):
+            file = tmp_path / f"s{letters}.{suffix}"
+            file.write_bytes(len(header).to_bytes(8, "little") + header.encode() + np.ones(2, np.float32).tobytes())
+            assert torch.equal(read_state(file)["a"], torch.ones(2))
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_scripts_are_told_with_a_way_out_that_works(tmp_path, monkeypatch, traced):
+    monkeypatch.chdir(tmp_path)
+    net = trunk().eval()
+    script = torch.jit.trace(net, torch.ones(1, 3, 2, 2)) if traced else torch.jit.script(net)
+    torch.jit.save(script, "net.pt")
+    with pytest.raises(InputError, match=r"this is a TorchScript archive.*Nothing of it was executed") as refused:
+        read_state("net.pt")
+    assert "damaged" not in str(refused.value)
+    snippet = "\n".join(s.strip() for s in str(refused.value).splitlines()[1:])
+    subprocess.run([sys.executable, "-W", "ignore", "-c", snippet], check=True)
+    found = read_state("net_tensors.pth")
+    assert found.keys() == net.state_dict().keys()
+    assert all(torch.equal(value, found[key]) for key, value in net.state_dict().items())
+
+
+def test_archives_that_unpack_to_more_are_refused_unread(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(10**8))
+    with pytest.raises(InputError, match="bytes would unpack to 100,000,000"):
+        read_state(tmp_path / "bomb.pth")
+
+
+def test_truncated_files_are_refused(tmp_path):
+    state = {"a": torch.randn(64, 64), "b": torch.randn(64)}
+    for save, name in ((torch.save, "cut.pth"), (save_file, "cut.safetensors")):
+        save(state, tmp_path / name)
+        whole = (tmp_path / name).read_bytes()
+        for part in (0.0, 0.1, 0.5, 0.95):
+            (tmp_path / name).write_bytes(whole[: int(len(whole) * part)])
+            with pytest.raises(InputError, match="cannot be read as tensors"):
+                read_state(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1, 2], "but a list"),
+        (torch.zeros(3), "but a Tensor"),
+        ({}, "they hold nothing"),
+        ({"epoch": 3}, "'epoch' is a int"),
+        ({3: torch.zeros(1)}, "'3' is a Tensor"),
+        ({"a": torch.zeros(3).to_sparse()}, "'a' is a Tensor"),
+        ({"a": torch.zeros(3, device="meta")}, "'a' is a Tensor"),
+        ({"a": torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.qint8)}, "'a' is a Tensor"),
+    ],
+)
+def test_files_without_a_state_dict_are_refused(tmp_path, content, message):
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(InputError, match=f"hold no state dict.*{message}"):
+        read_state(tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda s: s,
+        lambda s: {"state_dict": s, "epoch": 1},
+        lambda s: {"model": s},
+        # HRNet's own code: the model's name, and the best epoch's weights beside the last one's.
+        lambda s: {"model": "pose_hrnet", "state_dict": s, "best_state_dict": {"a": torch.zeros(2)}, "perf": 0.7},
+        lambda s: {"model_state_dict": s},
+        lambda s: {**s, "_metadata": {"": {"version": 1}}},
+    ],
+)
+def test_common_wrappers_are_opened(tmp_path, wrap):
+    torch.save(wrap({"a": torch.ones(2)}), tmp_path / "w.pth")
+    assert torch.equal(read_state(tmp_path / "w.pth")["a"], torch.ones(2))
+
+
+PREFIXES = ["", "module.", "backbone.", "module.backbone.", "net.backbone.trunk."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_trunks_take_files_that_hold_more(tmp_path, prefix):
+    source, target = trunk(), trunk()
+    state = {prefix + key: value for key, value in source.state_dict().items()}
+    torch.save(state | {"fc.weight": torch.zeros(3)}, tmp_path / "t.pth")
+    done = load_trunk(target, tmp_path / "t.pth")
+    assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
+    assert done.mapped[f"{prefix}0.weight"] == "0.weight" and set(done.unused) == {"fc.weight"}
+    assert done.line() == "7 entries loaded; unused: 1 (fc, another part)"
+
+
+@pytest.mark.parametrize("fault", ["missing", "shape", "nan", "kind", "twice", "deeper"])
+def test_trunks_are_never_half_loaded(tmp_path, fault):
+    state, target = trunk().state_dict(), trunk()
+    before = {key: value.clone() for key, value in target.state_dict().items()}
+    match fault:
+        case "missing":
+            del state["1.running_mean"]
+        case "shape":
+            state["1.weight"] = torch.zeros(5)
+        case "nan":
+            state["1.weight"] = torch.full((4,), float("nan"))
+        case "kind":
+            state["1.weight"] = torch.zeros(4, dtype=torch.int8)
+        case "twice":
+            state["module.1.weight"] = torch.zeros(4)
+        case "deeper":
+            state["1.3.weight"] = torch.zeros(4)
+    torch.save(state, tmp_path / "t.pth")
+    with pytest.raises(InputError, match=r"1\.(running_mean|weight|3)"):
+        load_trunk(target, tmp_path / "t.pth")
+    assert all(torch.equal(value, before[key]) for key, value in target.state_dict().items())
+
+
+@pytest.mark.parametrize("fault", ["nan", "missing"])
+def test_tables_that_were_to_be_resized_are_left_as_they_were(tmp_path, fault):
+    net = ViTPose((64, 48), 32, 2, 4)
+    state = ViTPose((64, 64), 32, 2, 4).state_dict()
+    if fault == "nan":
+        state["trunk.norm.weight"] = torch.full((32,), float("nan"))
+    else:
+        del state["trunk.norm.weight"]
+    torch.save(state, tmp_path / "v.pth")
+    table, before = net.pos_embed, {key: value.clone() for key, value in net.state_dict().items()}
+    with pytest.raises(InputError, match=r"norm\.weight"):
+        load_resized(net, net, tmp_path / "v.pth", net.grid, net.extra)
+    assert net.pos_embed is table
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+def saved(path: Path, state: dict[str, torch.Tensor]) -> Path:
+    torch.save({key: torch.full_like(value, 3) for key, value in state.items()}, path)
+    return path
+
+
+def test_hrnet_starts_from_a_classifier_of_timm_or_of_its_own_code(tmp_path):
+    # The official classifier has the same parts, names and a last layer that is called as the pose head's is.
+    file = saved(tmp_path / "c.pth", timm.create_model("hrnet_w18").state_dict())
+    for stages, multiscale in ((4, False), (4, True), (3, False)):
+        backbone = HRNet(18, multiscale=multiscale, stages=stages, weights=file)
+        assert all((p == 3).all() for p in backbone.parameters())
+        done = load_trunk(backbone.trunk, file)
+        parts = {why.split(",")[0] for why in done.unused.values()}
+        assert {"final_layer", "classifier", "incre_modules", "downsamp_modules"} <= parts and not done.missing
+        assert ({"stage4", "transition3"} <= parts) == (stages == 3)
+
+
+def test_resnet_starts_from_torchvision_and_from_a_pose_model(tmp_path):
+    whole = timm.create_model("resnet18").state_dict()
+    backbone = TimmFeatures("resnet18", (2,), weights=saved(tmp_path / "c.pth", whole))
+    assert all((p == 3).all() for p in backbone.parameters())
+    pose = build(resnet(18), AxisLinear, SimCC("64x64")).state_dict()
+    pose = {key.removeprefix("backbone.trunk.").removeprefix("head."): value for key, value in pose.items()}
+    backbone = TimmFeatures("resnet18", (4,), weights=saved(tmp_path / "p.pth", pose))
+    assert all((p == 3).all() for p in backbone.parameters())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda file: TimmFeatures("resnet18", (4,), weights=file, in_channels=1), "3 channels, the model for depths"),
+        (lambda file: TimmFeatures("resnet34", (4,), weights=file), "looks like resnet18, the model's like resnet34"),
+        (lambda file: HRNet(18, weights=file), "looks like resnet18, the model's like hrnet_w18"),
+    ],
+)
+def test_weights_of_another_network_are_refused_by_name(tmp_path, make, message):
+    file = saved(tmp_path / "c.pth", timm.create_model("resnet18").state_dict())
+    with pytest.raises(InputError, match=rf"c\.pth: .*{message}"):
+        make(file)
+
+
+def test_the_first_blocks_of_a_deeper_network_are_no_shallower_one(tmp_path):
+    with torch.device("meta"):
+        shapes = {k: v.shape for k, v in timm.create_model("resnet34").state_dict().items()}
+    file = saved(tmp_path / "c.pth", {key: torch.zeros(shape) for key, shape in shapes.items()})
+    with pytest.raises(InputError, match=r"belong to parts of the trunk but fit nowhere.*looks like resnet34"):
+        TimmFeatures("resnet18", (4,), weights=file)

@@ -1,0 +1,148 @@
+"""Printed numbers beside ours: how they agree, what is excused, and what the page says of it."""
+
+import csv
+
+import pytest
+import yaml
+
+from poserep.config import composing
+from poserep.errors import InputError
+from poserep.overrides import CONF
+from poserep.studies.published_costs.__main__ import check_sweep, reproduce
+from poserep.studies.published_costs.cells import Cost, PrintedCell, printed_cells, verdict
+from poserep.studies.published_costs.page import excuses, merged, page, verdict_counts
+from poserep.studies.published_costs.speed import Ratios, Speed, ratios
+
+SWEEP = yaml.safe_load((CONF.parent / "sweeps/cost.yaml").read_text())["table"]
+
+
+def test_verdicts():
+    for printed, ours, tolerance, expected in (
+        ("34.0", 33.9997, 0, "rounds"),
+        ("6.6", 6.6699, 0, "truncates"),
+        ("8.9", 8.9912, 0.01, "truncates"),
+        ("8.91", 8.8885, 0.01, "within 1 %"),
+        ("8.91", 8.8885, 0, "differs"),
+        ("25.1", 25.598, 0, "differs"),
+        ("5", 5.4, 0, "rounds"),
+    ):
+        assert verdict(printed, ours, tolerance) == expected
+
+
+def cell(**changes) -> PrintedCell:
+    options = {
+        "table": "dark-5",
+        "network": "Hourglass",
+        "row": "baseline",
+        "size": "128x96",
+        "counting": "hrnet",
+        "printed": {"params": "25.1", "gflops": "4.9"},
+        "cost": Cost(25_598_472, 25_000_000, 4.904, 5.27),
+        "excuses": {},
+    }
+    return PrintedCell(**options | changes)
+
+
+def test_only_named_numbers_are_excused():
+    assert cell().unexplained() == ["params"]
+    assert cell(excuses={"params": "known"}).unexplained() == []
+    assert cell(excuses={"gflops": "known"}).unexplained() == ["params"]
+    assert cell(cost=None, excuses={"all": "no code"}).unexplained() == []
+    assert cell(cost=None).unexplained() == ["params", "gflops"]
+    assert excuses([cell(), cell()]) == ["Hourglass at 128x96, parameters: unexplained"]
+    assert excuses([cell(cost=None, excuses={"all": "no code"})]) == ["Hourglass at 128x96: no code"]
+    assert verdict_counts([cell(), cell(cost=None)]) == {
+        "parameters": {"differs": 1, "not built": 1},
+        "GFLOPs": {"rounds": 1, "not built": 1},
+    }
+
+
+def test_every_table_of_the_papers_is_there():
+    rows = [row for node in SWEEP["networks"] for row in printed_cells(node)]
+    assert {table for table, _, _ in rows} == {
+        *("simcc-1", "simcc-3", "simcc-4", "simdr-2", "simdr-3", "dark-4", "dark-5", "srpose-1", "srpose-3", "srpose-6")
+    }
+    # As the papers have them: rows of a table that print parameters or GFLOPs.
+    counts = {table: sum(t == table for t, _, _ in rows) for table in {t for t, _, _ in rows}}
+    assert counts == {
+        **{"simcc-1": 27, "simcc-3": 4, "simcc-4": 9, "simdr-2": 45, "simdr-3": 6},
+        **{"dark-4": 6, "dark-5": 14, "srpose-1": 16, "srpose-3": 4, "srpose-6": 3},
+    }
+    texts = [text for _, _, numbers in rows for text in numbers.values()]
+    # A number would have lost its last zero.
+    assert all(isinstance(text, str) for text in texts)
+
+
+def test_what_is_cut_off_is_listed():
+    cut = cell(printed={"gflops": "8.9"}, cost=Cost(1, 1, 8.991, 5.4))
+    assert excuses([cut]) == ["Hourglass at 128x96, GFLOPs: 8.9 is 8.991 cut off, not rounded"]
+
+
+def test_backbone_and_others_are_compared_apart():
+    apart = cell(printed={"backbone": "4.93", "other": "1.06"}, cost=Cost(5_985_105, 4_931_648, 8.9, 6.3))
+    assert apart.verdicts() == {"backbone": "rounds", "other": "differs"}
+    assert apart.shown() == ("4.93 + 1.06", "4.932 + 1.053")
+    assert cell(excuses={"gflops": "none needed"}).stale() == ["gflops"]
+
+
+@pytest.mark.parametrize(
+    ("table", "given", "message"),
+    [
+        (SWEEP, ["backbone=resnet18"], "backbone=resnet18: the networks are the papers'"),
+        (SWEEP, ["+size=64x64"], "only runs, study and"),
+        ({**SWEEP, "speed": {"rounds": 1, "calls": 5}}, [], "rounds=1"),
+        ({**SWEEP, "speed": {"rounds": 4, "calls": 0}}, [], "calls=0"),
+        ({"rows": []}, [], "no table.networks"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_counting(table, given, message):
+    with pytest.raises(InputError, match=message):
+        check_sweep(table, given)
+
+
+def test_networks_are_counted_and_timed(tmp_path, capsys):
+    sweep = yaml.safe_load((CONF.parent / "sweeps/cost.yaml").read_text())
+    sweep["table"]["networks"] = [
+        n for n in SWEEP["networks"] if n.get("size") or "backbone=resnet50" in n["overrides"]
+    ]
+    sweep["table"]["networks"] = sweep["table"]["networks"][:3]
+    speed = sweep["table"]["speed"]
+    sweep["table"]["speed"] = {**speed, "rounds": 2, "calls": 1, "threads": [1], "pairs": speed["pairs"][:1]}
+    (tmp_path / "cost.yaml").write_text(yaml.safe_dump(sweep))
+    assert reproduce(tmp_path, "cost", [f"runs={tmp_path}"]) == 0
+    with (tmp_path / "cost/table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["params_ours"] == "33.999697" and rows[0]["gflops_verdict"] == "rounds"
+    with (tmp_path / "cost/speed.csv").open() as file:
+        (timed,) = csv.DictReader(file)
+    assert float(timed["ratio"]) > 0 and float(timed["saved_true"]) == pytest.approx(0.25, abs=0.01)
+    assert "SimCC, table 1" in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_committed_counts_are_those_of_today(tmp_path):
+    assert reproduce(CONF.parent / "sweeps", "cost", [f"runs={tmp_path}", "table.speed.rounds=0"]) == 0
+    assert (tmp_path / "cost/table.csv").read_text() == (CONF.parent / "results/cost.csv").read_text()
+
+
+def test_networks_to_be_counted_compose():
+    with composing(CONF.parent / "sweeps") as compose:
+        known = {tuple(o for o in node.get("overrides", ()) if "size=" not in o) for node in SWEEP["networks"]}
+        for overrides in known:
+            compose([*overrides], "cost")
+
+
+def test_rows_that_differ_in_their_name_alone_share_a_line():
+    cells = [cell(), cell(row="DARK"), cell(size="64x64")]
+    assert [group.rows for group in merged(cells)] == [["baseline", "DARK"], ["baseline"]]
+
+
+def test_ratios_are_of_neighbouring_rounds():
+    assert ratios([0.2, 0.4, 0.2], [0.1, 0.2, 0.2]) == Ratios(5, 5, ratio=2, low=1.5, high=2, turns=3)
+
+
+def test_page_is_whole_and_says_what_differs():
+    speed = Speed("64x64", 1, Ratios(10, 14, 1.4, 1.3, 1.5, 20), "a processor", (34, 45), 1.32, 0.58, 0.25)
+    html = page("Costs", [cell(excuses={"params": "the code has 25.60 M"}), cell(cost=None)], [speed])
+    assert "the code has 25.60 M" in html and "+40 %" in html and "unexplained" in html
+    assert "http" not in html.replace("http://www.w3.org", "")
