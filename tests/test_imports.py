@@ -7,18 +7,7 @@ from pathlib import Path
 import poserep
 
 ROOT = Path(poserep.__file__).parent
-VOCABULARY = {
-    "batch",
-    "cli",
-    "config",
-    "drawing",
-    "errors",
-    "files",
-    "geometry",
-    "instances",
-    "overrides",
-    "skeleton",
-}
+VOCABULARY = {"batch", "cli", "config", "drawing", "errors", "files", "geometry", "instances", "overrides", "skeleton"}
 CORE = {"codecs", "models", "data", "metrics"}
 # From the bottom up: what each part imports beside itself.
 ALLOWED = {

@@ -106,7 +106,7 @@ def test_whatever_stands_in_a_file_is_reported(copy, edit):
     root, cfg = copy()
     cfg.data.train = cfg.data.val
     sound = {file: (root / file).read_text() for file in (VAL, DETECTIONS)}
-    for seed in range(30):
+    for seed in range(15):
         rng = np.random.default_rng(seed)
 
         def spoil(data, rng=rng):

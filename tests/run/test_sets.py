@@ -21,6 +21,7 @@ from poserep.training.build import build
 from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reevaluate
 from poserep.training.fit import fit
+from tiny import SMOKE
 
 DETECTIONS = {
     "coco": "person_detection_results/COCO_val2017_detections_AP_H_56_person.json",
@@ -43,8 +44,8 @@ def config(tiny_sets, tmp_path_factory) -> Callable[..., DictConfig]:
 
     def go(name: str, *overrides: str) -> DictConfig:
         detections = [f"data.detections={DETECTIONS[name]}"] if name in DETECTIONS else []
-        words = ["trainer=smoke", "trainer.limit=null", "trainer.pretrained=true", f"runs={runs}", f"data={name}"]
-        return compose([*words, f"data.root={tiny_sets[name]}", *WORDS[name], *detections, *overrides]).cfg
+        words = [*SMOKE, f"runs={runs}", f"data={name}", f"data.root={tiny_sets[name]}"]
+        return compose([*words, *WORDS[name], *detections, *overrides]).cfg
 
     return go
 

@@ -36,10 +36,10 @@ class RunDir:
     def __truediv__(self, name: str) -> Path:
         return self.path / name
 
-    def __fspath__(self) -> str:
+    def __str__(self) -> str:
         return str(self.path)
 
-    __str__ = __fspath__
+    __fspath__ = __str__
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RunDir) and self.path == other.path
@@ -66,16 +66,6 @@ class RunDir:
     def curve_file(self) -> Path:
         """The file of the logged values, a JSON object per line."""
         return self.path / "metrics.jsonl"
-
-    @property
-    def samples_file(self) -> Path:
-        """Crops spread evenly over the evaluation set, with their predictions."""
-        return self.path / "samples.npz"
-
-    @property
-    def worst_file(self) -> Path:
-        """The crops with the worst predictions."""
-        return self.path / "worst.npz"
 
     @property
     def calibration_file(self) -> Path:
@@ -109,11 +99,12 @@ class RunDir:
             raise InputError(f"{self} is not a run directory: it has no config.yaml")
         try:
             config = yaml.load(self.config_file.read_text(), _Loader)
+            if isinstance(config, dict):
+                return config
+            reason = "it holds no mapping"
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{self.config_file} is damaged ({_first_line(error)}); compose the run again") from error
-        if not isinstance(config, dict):
-            raise InputError(f"{self.config_file} is damaged (it holds no mapping); compose the run again")
-        return config
+            reason = _first_line(error)
+        raise InputError(f"{self.config_file} is damaged ({reason}); compose the run again")
 
     def write_config(self, text: str) -> None:
         """Create the directory and write the resolved configuration, given as YAML."""
@@ -241,11 +232,12 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
 def _read_json(file: Path, remedy: str) -> dict[str, Any]:
     try:
         record = json.loads(file.read_text())
+        if isinstance(record, dict):
+            return record
+        reason = "it holds no object"
     except ValueError as error:
-        raise InputError(f"{file} is damaged ({_first_line(error)}); {remedy}") from error
-    if not isinstance(record, dict):
-        raise InputError(f"{file} is damaged (it holds no object); {remedy}")
-    return record
+        reason = _first_line(error)
+    raise InputError(f"{file} is damaged ({reason}); {remedy}")
 
 
 def _first_line(error: BaseException) -> str:

@@ -19,11 +19,10 @@ WARNING_MARK = "‡"
 # Groups of columns that fit side by side; with more of them, each becomes a row of its own.
 WIDEST_ON_SCREEN, WIDEST_ON_PAPER = 2, 4
 # Characters that are commands in LaTeX, and letters that its usual fonts lack.
-LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {"[": "{[}", "]": "{]}", "–": "--"}
+LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {"[": "{[}", "]": "{]}", "–": "--", "±": r"$\pm$", "×": r"$\times$"}
 LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-LATEX |= {"±": r"$\pm$", "×": r"$\times$", "Δ": r"$\Delta$", "σ": r"$\sigma$"}
-LATEX |= {"‡": r"\textsuperscript{\ddag}", "†": r"\textsuperscript{\dag}"}
+LATEX |= {"Δ": r"$\Delta$", "σ": r"$\sigma$", "‡": r"\textsuperscript{\ddag}", "†": r"\textsuperscript{\dag}"}
 
 
 @dataclass(frozen=True)
@@ -167,12 +166,8 @@ class Sheet:
         heads = [_markdown_text(column.label) for column in self.columns]
         rules = ["---:" if column.numeric else "---" for column in self.columns]
         rows = [[_markdown_text(cell.plain) for cell in row] for row in self.cells if row]
-        lines = [
-            f"**{_markdown_text(self.title)}**",
-            "",
-            *(f"| {' | '.join(row)} |" for row in (heads, rules, *rows)),
-            "",
-        ]
+        table = [f"| {' | '.join(row)} |" for row in (heads, rules, *rows)]
+        lines = [f"**{_markdown_text(self.title)}**", "", *table, ""]
         for text in self.around:
             lines += [f"**{_markdown_text(text)}**" if text == self.warning else _markdown_text(text), ""]
         return "\n".join(lines)
@@ -212,13 +207,12 @@ class Sheet:
         kinds = [("" if c.numeric else "left about" if 0 < n < lead else "left") for n, c in enumerate(columns)]
         lines = ['<div class="wide"><table class="sortable">', "<thead>"]
         if any(column.group for column in columns):
-            spans = (
-                (*key, len(list(of))) for key, of in groupby((c.group, k) for c, k in zip(columns, kinds, strict=True))
-            )
+            heads = groupby((c.group, k) for c, k in zip(columns, kinds, strict=True))
+            spans = ((*head, len(list(of))) for head, of in heads)
             groups = (f'<th class="{kind}" colspan="{width}">{escape(group)}</th>' for group, kind, width in spans)
             lines.append(f'<tr class="groups">{"".join(groups)}</tr>')
-        heads = (f'<th class="{kind}">{escape(c.text)}</th>' for kind, c in zip(kinds, columns, strict=True))
-        lines += [f"<tr>{''.join(heads)}</tr>", "</thead>", "<tbody>"]
+        texts = (f'<th class="{kind}">{escape(c.text)}</th>' for kind, c in zip(kinds, columns, strict=True))
+        lines += [f"<tr>{''.join(texts)}</tr>", "</thead>", "<tbody>"]
         for row in filter(None, self.cells):
             under = escape(" · ".join(cell.text for cell in row[1:lead] if cell.text))
             name = _html_cell(row[0]) + (f"<small>{under}</small>" if under else "")

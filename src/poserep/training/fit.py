@@ -122,8 +122,8 @@ def _train_and_evaluate(run_dir: RunDir, loggers: list[Logger], main: bool, requ
     record = evaluate(run, trainer)
     if main:
         run_dir.write_predictions(stored_predictions(run))
-        save_samples(run, run_dir.samples_file)
-        save_worst(run, annotated_predictions(run), run_dir.worst_file)
+        save_samples(run, run_dir.path / "samples.npz")
+        save_worst(run, annotated_predictions(run), run_dir.path / "worst.npz")
     return {
         "status": "finished",
         "id": identity(config),

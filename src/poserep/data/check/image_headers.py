@@ -12,11 +12,11 @@ from PIL import ExifTags, Image
 from rich.console import Console
 from rich.progress import track
 
-from poserep.data.decode import END, decode_image, read_bytes
+from poserep.data.decode import JPEG_END, decode_image, read_bytes
 from poserep.errors import InputError
 
 # The mark in the last bytes of a whole file, by Pillow's name of its format.
-END_MARKS = {"JPEG": END, "MPO": END, "PNG": b"IEND"}
+END_MARKS = {"JPEG": JPEG_END, "MPO": JPEG_END, "PNG": b"IEND"}
 TAIL, CHUNK = 4096, 64
 
 ImageReader = Callable[[Path], np.ndarray]
