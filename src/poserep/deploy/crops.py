@@ -15,19 +15,16 @@ from poserep.skeleton import COCO
 
 
 def sample_crops(cfg: DictConfig, reads: str, count: int) -> tuple[np.ndarray, str]:
-    """Return crops (N, C, H, W) as the network gets them, evenly spread over a set, and a description.
+    """Return ``count`` crops (N, C, H, W), as a run's network gets them, evenly spread over a set, and a description.
 
-    Args:
-        cfg: Configuration of the run.
-        reads: What the model's images are, see `poserep.deploy.card.Card`.
-        count: How many; fewer if the set has no more.
+    There are fewer if the set has no more. ``reads`` is what the images are, see `poserep.deploy.card.Card`.
     """
     cfg = cfg.copy()
     cfg.trainer.cache = None
+    skeleton = skeleton_of(cfg)
     if Path(cfg.data.root).is_dir():
         try:
-            skeleton, root = skeleton_of(cfg), root_of(cfg)
-            dataset = dataset_of(cfg, instances_of(cfg, "val", skeleton, root, boxes_of(cfg)[0]), skeleton)
+            dataset = dataset_of(cfg, instances_of(cfg, "val", skeleton, root_of(cfg), boxes_of(cfg)[0]), skeleton)
             return _spread(dataset, count), f"evaluation crops of {cfg.data.name}"
         except InputError:
             # Some of the set's files are missing: drawn people will do.
@@ -35,10 +32,9 @@ def sample_crops(cfg: DictConfig, reads: str, count: int) -> tuple[np.ndarray, s
     with tempfile.TemporaryDirectory() as folder:
         if reads == "depths":
             # Two recordings in four views.
-            root, skeleton = generate_human4d(folder, frames=-(-count // 8)), skeleton_of(cfg)
-            return _spread(
-                dataset_of(cfg, instances_of(cfg, "val", skeleton, root), skeleton), count
-            ), "drawn depth maps"
+            root = generate_human4d(folder, frames=-(-count // 8))
+            dataset = dataset_of(cfg, instances_of(cfg, "val", skeleton, root), skeleton)
+            return _spread(dataset, count), "drawn depth maps"
         root = generate(folder, "hard", train=1, val=count, workers=1 if count < 100 else None)
         people = load_coco(root / "annotations" / "val.json", root / "images" / "val", COCO)
         return _spread(dataset_of(cfg, people, COCO), count), "drawn people"

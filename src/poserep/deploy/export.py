@@ -63,14 +63,10 @@ def write_onnx(graph: PoseGraph, card: Card, example: np.ndarray, path: Path) ->
 def export(
     run_dir: Path, cfg: DictConfig, path: Path | None = None, readout: str | None = None, check: int = 16
 ) -> Path:
-    """Write a run's ONNX file, compare it with PyTorch, print both, and return its path.
+    """Write a run's ONNX file, compare it with PyTorch on ``check`` crops, print both, and return its path.
 
-    Args:
-        run_dir: Directory of the run.
-        cfg: Its configuration from `poserep.training.evaluate.configure`.
-        path: File to write; None names it after checkpoint and readout, in the run directory.
-        readout: Readout of the codec; None takes the run's default one.
-        check: Number of crops to compare on.
+    ``cfg`` is the run's configuration from `poserep.training.evaluate.configure`. Without ``path`` the file is named
+    after checkpoint and readout, in the run directory; without ``readout`` it has the run's default one.
 
     Raises:
         InputError: If the run cannot be restored or exported.

@@ -24,8 +24,7 @@ class ImagePoses:
         box: (N, 4) x, y, width, height in image px.
         xy: (N, K, 2) image px.
         joint_score: (N, K).
-        score: (N,) score of each person: the box's times the mean of the joints' above the model's threshold, as for
-            AP.
+        score: (N,) the box's score times the mean of the joints' above the model's threshold, as for AP.
         errors: Messages about boxes that could not be used.
     """
 
@@ -65,15 +64,13 @@ def poses_in(model: Estimator, path: Path, requests: list[BoxRequest] | None, ba
         requests = [BoxRequest(str(path), [0.0, 0.0, float(width), float(height)])]
     elif card.whole:
         raise InputError(f"model {card.run} was trained on whole images and takes no boxes; leave --boxes out")
-    boxes, scores, errors = [], [], []
+    checked, errors = [], []
     for request in requests:
         try:
-            box, score = request.checked(width, height)
+            checked.append(request.checked(width, height))
         except InputError as error:
             errors.append(f"{path}: {error}")
-        else:
-            boxes.append(box)
-            scores.append(score)
+    boxes = [box for box, _ in checked]
     xy, joint_score = _predict(model, path, image, boxes, batch)
     finite = np.isfinite(xy).all((1, 2)) & np.isfinite(joint_score).all(1)
     errors += [
@@ -88,7 +85,7 @@ def poses_in(model: Estimator, path: Path, requests: list[BoxRequest] | None, ba
         np.array(boxes).reshape(-1, 4)[finite],
         xy[finite],
         joint_score[finite],
-        (np.array(scores) * mean)[finite],
+        (np.array([score for _, score in checked]) * mean)[finite],
         errors,
     )
 

@@ -22,7 +22,7 @@ class Parity(NamedTuple):
     Attributes:
         px: Greatest distance along an axis, input px, ties left out.
         score: Greatest difference of scores.
-        joints: Number of joints that were compared.
+        joints: Number of joints.
         apart: How many of them differ by more than `MAX_PX` or `MAX_SCORE` and are no ties.
         ties: How many differ by more than `MAX_PX` because two places are equally good.
     """

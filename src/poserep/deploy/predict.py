@@ -29,17 +29,9 @@ def predict(
 ) -> list[str]:
     """Predict the people of images; write a picture for each image, and keypoints.json.
 
-    Args:
-        model: Predicts points on crops.
-        images: Image files.
-        requests: Boxes of people.
-        out: Folder to write to; made if missing.
-        threshold: Joints whose score does not exceed it are drawn hollow; None takes the model's.
-        category: Written into keypoints.json.
-        batch: Crops at a time.
-
-    Returns:
-        What went wrong, a line each; the other images and boxes are done.
+    They go into the folder ``out``, which is made if missing. Joints whose score does not exceed ``threshold``, the
+    model's if None, are drawn hollow. ``category`` is written into keypoints.json, ``batch`` crops are predicted at a
+    time. Images and boxes that cannot be used are left out, with a message each; these are returned.
 
     Raises:
         InputError: If there are boxes, but none on any of the images.
@@ -65,7 +57,12 @@ def predict(
         for line in people.errors:
             print(f"error: {line}", file=sys.stderr)
         errors += people.errors
-        picture = _free(out, path, taken)
+        picture, number = out / f"{path.stem}-pose.jpg", 1
+        while picture in taken:
+            # Images of one name from several folders.
+            number += 1
+            picture = out / f"{path.stem}-pose-{number}.jpg"
+        taken.add(picture)
         _save(picture, people, model, threshold)
         records += people.results(requests.image_id(path), path.name, category)
         note = "" if of_image != [] else f"; no box in {requests.source}"
@@ -85,16 +82,6 @@ def _save(path: Path, people: ImagePoses, model: Estimator, threshold: float | N
     canvas = paint_people(people.pixels, people.xy, people.joint_score, card.skeleton, limit, people.box)
     _, data = cv2.imencode(".jpg", canvas[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 93])
     path.write_bytes(data.tobytes())
-
-
-def _free(out: Path, image: Path, taken: set[Path]) -> Path:
-    """Return where an image's picture goes; images of one name from several folders are numbered."""
-    path, number = out / f"{image.stem}-pose.jpg", 1
-    while path in taken:
-        number += 1
-        path = out / f"{image.stem}-pose-{number}.jpg"
-    taken.add(path)
-    return path
 
 
 def _orientation(path: Path) -> str:

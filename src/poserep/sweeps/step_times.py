@@ -89,7 +89,7 @@ def macs_of(cfg: DictConfig) -> int:
     if cfg.backbone.get("weights"):
         cfg.backbone.weights = None
     net, _ = build_network(cfg, skeleton_of(cfg))
-    return macs(net, *Size.parse(cfg.input_size), net.channels)
+    return macs(net, *Size.parse(cfg.input_size))
 
 
 def seconds_per_image(

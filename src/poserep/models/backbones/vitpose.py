@@ -34,19 +34,15 @@ class ViTPose(nn.Module):
 
     Args:
         size: (height, width) of the input.
-        width: Channels.
+        width: Channels, a multiple of ``num_heads``.
         depth: Blocks.
         num_heads: Attention heads; 12 in S too, where other small vision transformers have 6.
         drop_path: Probability that a sample skips a part of the last block in training; it grows linearly from 0 in
             the first block.
         class_entry: The table has one entry more, from pretraining with a class token, which is added to all
             positions; so in ViTPose's code, but not in mmpose 1.x, whose files need false.
-        weights: A local file of a vision transformer's weights, MAE's or ImageNet's, or None for random ones; its
-            table may be of another size.
+        weights: A file of a vision transformer's weights, MAE's or ImageNet's; its table may be of another size.
         in_channels: Channels of the images.
-
-    Raises:
-        InputError: If num_heads do not divide the width, or there are no blocks.
     """
 
     multiple = PATCH

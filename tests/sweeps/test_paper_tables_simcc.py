@@ -2,8 +2,8 @@
 
 import pytest
 import yaml
-
 from paper_tables import node, printed, read, row, settings
+
 from poserep.metrics.coco import COCO_VALUES
 from poserep.metrics.crowdpose import CROWD_VALUES, CROWDING_PARTS
 from poserep.metrics.pckh import GROUPS

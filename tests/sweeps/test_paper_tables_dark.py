@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from paper_tables import node, printed, read, row, settings
+
 from poserep.geometry import Size
 from poserep.instances import Instance, Truth
 from poserep.metrics.coco import COCO_VALUES
@@ -77,8 +77,6 @@ def test_columns_are_what_results_call_them(name):
 
 
 CODE = ("PCKh-0.1 (code)", "PCKh-0.5 (code)", "RMSE (code)")
-
-
 VALUES = [
     ("dark-table1", "No shifting (argmax)", {"AP": 61.2, "AP50": 88.1, "AR": 68.7}),
     ("dark-table1", "DARK", {"AP": 68.4, "AP75": 77.4, "AP_L": 74.0}),

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from poserep.config import OmegaConf, compose, composing
-from poserep.errors import InputError
 from poserep.overrides import CONF
 from poserep.runs.create import prepare
 from poserep.skeleton import COCO
@@ -21,7 +20,7 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-# All alignments, optimisers and input shapes come up; test_pairs.py has every backbone with every representation.
+# All alignments, optimisers and input shapes come up; test_network.py has every backbone with every representation.
 FORMS = {
     "map": ["representation=heatmap", "augment=hrnet", "optim=adam_step", "align=dark", "size=128x96"],
     "stacks": ["representation=heatmap", "backbone=hg4", "+backbone.features=16", "backbone.stacks=2"],
@@ -127,11 +126,6 @@ def test_no_config_file_is_long():
     # Recipes are lists, a line for each, of five papers.
     files = [path for path in CONF.rglob("*.yaml") if path.parent.name != "recipes"]
     assert not {p.name: n for p in files if (n := len(p.read_text().splitlines())) > 28}
-
-
-def test_unknown_key_is_refused():
-    with pytest.raises(InputError, match="epoch_s"):
-        compose(["trainer.epoch_s=3"])
 
 
 def test_sweeps_say_what_they_are():

@@ -40,7 +40,7 @@ def network(overrides: list[str], seed: int = 5):
 
 # As mmpose's files: arrays and numbers of NumPy beside the weights.
 META = {"epoch": np.int64(210), "dataset_meta": {"sigmas": np.full(17, 0.05, np.float32)}}
-# What the files of the layouts hold beside the state dict.
+# What the files of the layouts hold beside the state dict; test_weights_load.py has every head in every layout.
 FILES = {
     "hrnet": (papers, lambda s: s, ["backbone=hrnet_w32", "backbone.width=18"]),
     "simplebaseline": (
@@ -48,16 +48,12 @@ FILES = {
         lambda s: {"epoch": 1, "model": "pose_resnet", "state_dict": s, "best_state_dict": s, "perf": 0.7},
         ["backbone=resnet18"],
     ),
-    "simcc": (papers, lambda s: s, ["backbone=resnet18", "representation=simcc_equal"]),
-    "simcc_free": (papers, lambda s: s, ["backbone=resnet18", "representation=simcc_free"]),
     "dark_hourglass": (papers, lambda s: {"state_dict": s}, ["backbone=hg4", "backbone.stacks=2", "size=128x96"]),
     "srpose": (
         mmpose0,
         lambda s: {"meta": META, "state_dict": s, "optimizer": {}},
         ["backbone=resnet18", "representation=srpose"],
     ),
-    "sr": (mmpose0, lambda s: {"meta": META, "state_dict": s}, ["backbone=resnet18", "representation=sr"]),
-    "mmpose1_heatmap": (mmpose1, lambda s: {"meta": META, "state_dict": s}, ["backbone=resnet18"]),
     "mmpose1_simcc": (
         mmpose1,
         lambda s: {"meta": META, "state_dict": s | {"data_preprocessor.mean": torch.zeros(3, 1, 1)}},
