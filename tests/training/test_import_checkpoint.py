@@ -20,7 +20,6 @@ from poserep.training.evaluate import reevaluate, restore
 from poserep.training.fit import fit
 from poserep.training.import_checkpoint import cautions, import_checkpoint
 from poserep.training.network import assemble
-from reference.official import check_output, official_state
 from state_dicts import mmpose0, mmpose1, papers, parallel
 from tiny import TINY
 
@@ -105,6 +104,16 @@ def test_alignments_that_published_models_were_not_trained_with(backbone, layout
     assert [named in text for text in texts] == [True] if named else not texts
 
 
+def test_hrformers_whose_tables_may_not_be_theirs_to_add_are_noted():
+    cfg = OmegaConf.create({"align": "corner", "data": {}, "backbone": {"_target_": "poserep.models.HRFormer"}})
+    looks = Looks("mmpose 0.x", "hrformer", "heatmap", False, 17)
+    (note,) = cautions(cfg, looks)
+    for part in ("mmpose 1.x", "classification code", "pose code of HRFormer and SRPose", "position_bias=false"):
+        assert part in note
+    cfg.backbone.position_bias = False
+    assert cautions(cfg, looks) == []
+
+
 def test_an_imported_run_is_evaluated_and_is_no_trained_one(given, tmp_path, capsys):
     overrides = [*given, "backbone=resnet18", "representation=simcc"]
     torch.save(papers(network(overrides)), tmp_path / "published.pth")
@@ -151,20 +160,6 @@ def test_everything_about_the_file_is_recorded(given, tmp_path, capsys):
     restore(run_dir, reconfigure(run_dir, []))
 
 
-def test_hrformers_whose_tables_may_not_be_theirs_to_add_are_noted(given, tmp_path, capsys):
-    overrides = [*given, "backbone=hrformer_s", "representation=heatmap"]
-    torch.save(papers(network(overrides)), tmp_path / "h.pth")
-    run_dir = import_checkpoint(tmp_path / "h.pth", overrides)
-    said = " ".join(capsys.readouterr().out.split())
-    (note,) = [n for n in json.loads((run_dir / "import.json").read_text())["cautions"] if "position_bias" in n]
-    assert f"note: {note}" in said
-    for part in ("mmpose 1.x", "classification code", "pose code of HRFormer and SRPose", "position_bias=false"):
-        assert part in note
-    run_dir = import_checkpoint(tmp_path / "h.pth", [*overrides, "backbone.position_bias=false"])
-    assert "position_bias" not in capsys.readouterr().out
-    assert not [n for n in json.loads((run_dir / "import.json").read_text())["cautions"] if "position_bias" in n]
-
-
 def test_what_no_codec_reads_is_imported_but_not_evaluated(given, tmp_path, capsys):
     overrides = [*given, "backbone=resnet18", "representation=bottomup"]
     torch.save(mmpose0(network(overrides)), tmp_path / "bu.pth")
@@ -203,30 +198,3 @@ def test_command_line(given, tmp_path, capsys, monkeypatch):
     (tmp_path / "page.pth").write_text("<html>")
     assert cli.main(["import", "page.pth", *overrides]) == 2
     assert capsys.readouterr().err.startswith("error: weights page.pth cannot be read as tensors: this is a web page")
-
-
-# As configured; test_official.py has all.
-OFFICIAL = {
-    "hrnet_w32_simdr_64x64": ["backbone=hrnet_w32", "representation=simcc_equal", "representation.codec.k=3"],
-    "tokenpose_s_v1_64x64_patch11": ["backbone=tokenpose_s", "representation=heatmap"],
-    "srpose_res50_256x192_inference": ["backbone=resnet50", "representation=srpose", "size=256x192"],
-}
-
-
-@pytest.mark.parametrize("name", OFFICIAL)
-def test_files_of_the_official_code_give_its_outputs(given, tmp_path, name):
-    overrides = [*given, *OFFICIAL[name]]
-    state, expected = official_state(name, network(overrides))
-    torch.save(state, tmp_path / "official.pth")
-    run_dir = import_checkpoint(tmp_path / "official.pth", overrides)
-    check_output(name, restore(run_dir, reconfigure(run_dir, [])).module.net.eval(), expected)
-
-
-def test_nothing_is_left_of_a_file_that_is_cut_short(given, tmp_path):
-    overrides = [*given, "backbone=resnet18"]
-    file = tmp_path / "published.pth"
-    torch.save(papers(network(overrides)), file)
-    file.write_bytes(file.read_bytes()[:-1000])
-    with pytest.raises(InputError, match="damaged, or no checkpoint of PyTorch"):
-        import_checkpoint(file, overrides)
-    assert not (tmp_path / "runs").exists()

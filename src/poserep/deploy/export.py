@@ -11,10 +11,9 @@ import torch
 
 from poserep.config import DictConfig
 from poserep.deploy.card import METADATA_KEY, Card
-from poserep.deploy.crops import sample_crops
 from poserep.deploy.estimators import OnnxEstimator, TorchEstimator
 from poserep.deploy.graph import PoseGraph, restore_graph
-from poserep.deploy.parity import MAX_PX, MAX_SCORE, MAX_TIES, equally_good, parity
+from poserep.deploy.parity import MAX_PX, MAX_SCORE, MAX_TIES, equally_good, parity, sample_crops
 from poserep.errors import Failed, InputError
 
 # The first that PyTorch's exporter writes without converting, and that every ONNX Runtime since 2023 reads.
