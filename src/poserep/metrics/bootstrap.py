@@ -14,8 +14,8 @@ import numpy as np
 from poserep.errors import InputError
 from poserep.metrics.scorer import Resampler
 
-# Number of resamples computed together: they need little memory, and more would be no quicker.
-_BLOCK = 32
+# Number of resamples computed together: their arrays stay in the processor's cache.
+RESAMPLES_AT_ONCE = 32
 
 
 class Side(NamedTuple):
@@ -89,8 +89,8 @@ def paired_bootstrap(
     side_a, side_b = _side(a, name), _side(b, name)
     rng = np.random.default_rng(seed)
     differences = []
-    for first in range(0, samples, _BLOCK):
-        count = min(_BLOCK, samples - first)
+    for first in range(0, samples, RESAMPLES_AT_ONCE):
+        count = min(RESAMPLES_AT_ONCE, samples - first)
         drawn = rng.integers(0, len(images), (count, len(images)))
         # How often each image counts in each resample, (count, images).
         weights = np.stack([np.bincount(row, minlength=len(images)) for row in drawn]).astype(np.int32)

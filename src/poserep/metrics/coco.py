@@ -17,7 +17,7 @@ from poserep.metrics.coco_truth import ground_truth
 from poserep.metrics.oks import oks_nms
 from poserep.metrics.scorer import Predictions, Resampler, Scorer, Scores
 
-COCO_VALUES = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
+COCO_VALUES = tuple(MEASURES)
 RANGES = {"AP_M": "has an area between 32^2 and 96^2 px", "AP_L": "has an area above 96^2 px"}
 
 
@@ -120,9 +120,9 @@ class CocoAP(Scorer):
 
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
         """See `Scorer.resampler`; NaN stands for -1."""
-        wanted = [name for name in COCO_VALUES if names is None or name in names]
-        ranges = list(dict.fromkeys(MEASURES[name].area for name in wanted))
-        return CocoResampler(self.match(predictions, ranges).evaluation, wanted)
+        computed = [name for name in COCO_VALUES if names is None or name in names]
+        ranges = list(dict.fromkeys(MEASURES[name].area for name in computed))
+        return CocoResampler(self.match(predictions, ranges).evaluation, computed)
 
     def _rows(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Rescore, suppress duplicates, and return what is left image by image."""
@@ -153,7 +153,7 @@ class CocoAP(Scorer):
         ]
 
     def _nothing(self, evaluation: COCOeval, threshold: float) -> str:
-        """Say why AP is 0 or -1."""
+        """Return why AP is 0 or -1."""
         path = self.truth.annotations
         persons, predicted = (data.dataset["annotations"] for data in (evaluation.cocoGt, evaluation.cocoDt))
         labelled = [a for a in persons if a["num_keypoints"] > 0]

@@ -29,8 +29,6 @@ MEASURES = {
     "AR_M": CocoMeasure(True, "medium"),
     "AR_L": CocoMeasure(True, "large"),
 }
-# Number of resamples computed together, so that their arrays stay in the processor's cache.
-RESAMPLES_AT_ONCE = 32
 
 
 class _Curve:
@@ -132,20 +130,16 @@ class CocoResampler:
         counts = weights.astype(np.int32)
         if (counts != weights).any():
             raise InputError("images count a whole number of times; weights must be integers")
-        blocks = [self._block(counts[i : i + RESAMPLES_AT_ONCE]) for i in range(0, len(counts), RESAMPLES_AT_ONCE)]
-        return {name: np.concatenate([block[name] for block in blocks]) for name in self.names}
-
-    def _block(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         table = {}
         for label, area in self._areas.items():
-            positives = weights @ area.positives
+            positives = counts @ area.positives
             some = np.maximum(positives, 1)
             needed = _needed(some, self._recalls)
             # A resample without persons has no value.
             blank = np.where(positives > 0, 100.0, np.nan)
-            recall = weights @ area.hits.T / some[:, None]
+            recall = counts @ area.hits.T / some[:, None]
             table[label, True] = {t: recall[:, t] * blank for t in range(len(area.hits))}
-            table[label, False] = {t: curve(weights, needed) * blank for t, curve in area.curves.items()}
+            table[label, False] = {t: curve(counts, needed) * blank for t, curve in area.curves.items()}
         by_threshold = {name: table[MEASURES[name].area, MEASURES[name].recall] for name in self.names}
         return {name: np.mean([by_threshold[name][t] for t in self._at[name]], axis=0) for name in self.names}
 

@@ -1,4 +1,4 @@
-"""The protocol of an evaluation: all that its numbers depend on besides the weights. Equal protocols compare."""
+"""The protocol of an evaluation: all that its numbers depend on besides the weights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields

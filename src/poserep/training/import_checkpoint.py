@@ -29,14 +29,8 @@ STUDY = "imported"
 def import_checkpoint(path: Path, overrides: list[str], name: str = "config", folder: Path | None = None) -> Path:
     """Make a run directory of a published model: config.yaml, checkpoints/last.ckpt, import.json and status.json.
 
-    Args:
-        path: The file of the model.
-        overrides: As for training; they say which network and data the file is of.
-        name: As `poserep.config.compose` takes it.
-        folder: As ``name``.
-
-    Returns:
-        The run directory. It has no result.json, as nothing has been evaluated.
+    The overrides say which network and data the file is of; ``name`` and ``folder`` are those of
+    `poserep.config.compose`.
 
     Raises:
         InputError: If configuration and file do not fit each other, or the file cannot be read.

@@ -40,28 +40,21 @@ def network(overrides: list[str], seed: int = 5):
 
 # As mmpose's files: arrays and numbers of NumPy beside the weights.
 META = {"epoch": np.int64(210), "dataset_meta": {"sigmas": np.full(17, 0.05, np.float32)}}
-# What the files of the layouts hold beside the state dict.
+BESIDE = {"epoch": 1, "model": "pose_resnet", "perf": 0.7}
+# For each file: the layout of its weights, what holds them, and whose they are.
 FILES = {
     "hrnet": (papers, lambda s: s, ["backbone=hrnet_w32", "backbone.width=18"]),
-    "simplebaseline": (
-        parallel,
-        lambda s: {"epoch": 1, "model": "pose_resnet", "state_dict": s, "best_state_dict": s, "perf": 0.7},
-        ["backbone=resnet18"],
-    ),
-    "simcc": (papers, lambda s: s, ["backbone=resnet18", "representation=simcc_equal"]),
-    "simcc_free": (papers, lambda s: s, ["backbone=resnet18", "representation=simcc_free"]),
+    "simplebaseline": (parallel, lambda s: {"state_dict": s, "best_state_dict": s, **BESIDE}, []),
+    "simcc": (papers, lambda s: s, ["representation=simcc_equal"]),
+    "simcc_free": (papers, lambda s: s, ["representation=simcc_free"]),
     "dark_hourglass": (papers, lambda s: {"state_dict": s}, ["backbone=hg4", "backbone.stacks=2", "size=128x96"]),
-    "srpose": (
-        mmpose0,
-        lambda s: {"meta": META, "state_dict": s, "optimizer": {}},
-        ["backbone=resnet18", "representation=srpose"],
-    ),
-    "sr": (mmpose0, lambda s: {"meta": META, "state_dict": s}, ["backbone=resnet18", "representation=sr"]),
-    "mmpose1_heatmap": (mmpose1, lambda s: {"meta": META, "state_dict": s}, ["backbone=resnet18"]),
+    "srpose": (mmpose0, lambda s: {"meta": META, "state_dict": s, "optimizer": {}}, ["representation=srpose"]),
+    "sr": (mmpose0, lambda s: {"meta": META, "state_dict": s}, ["representation=sr"]),
+    "mmpose1_heatmap": (mmpose1, lambda s: {"meta": META, "state_dict": s}, []),
     "mmpose1_simcc": (
         mmpose1,
         lambda s: {"meta": META, "state_dict": s | {"data_preprocessor.mean": torch.zeros(3, 1, 1)}},
-        ["backbone=resnet18", "representation=simcc"],
+        ["representation=simcc"],
     ),
 }
 
@@ -76,6 +69,7 @@ def outputs(net, image):
 @pytest.mark.parametrize("name", FILES)
 def test_imported_models_give_their_own_outputs(given, tmp_path, name):
     layout, wrap, overrides = FILES[name]
+    overrides = ["backbone=resnet18", *overrides] if "backbone" not in str(overrides) else overrides
     source = network([*given, *overrides])
     torch.save(wrap(layout(source)), tmp_path / "published.pth")
     run_dir = import_checkpoint(tmp_path / "published.pth", [*given, *overrides])
@@ -91,9 +85,8 @@ def test_imported_models_give_their_own_outputs(given, tmp_path, name):
     assert about["sha256"] == hashlib.sha256((tmp_path / "published.pth").read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize(
-    ("backbone", "layout", "align", "named"),
-    [
+def test_alignments_that_published_models_were_not_trained_with():
+    for backbone, layout, align, named in (
         ("hrnet_w32", "the papers' own code", "centre", "align=dark (DARK, TokenPose"),
         ("hrnet_w32", "the papers' own code", "corner", None),
         ("hrnet_w32", "the papers' own code", "dark", None),
@@ -101,12 +94,10 @@ def test_imported_models_give_their_own_outputs(given, tmp_path, name):
         ("tokenpose", "the papers' own code", "corner", "trained with align=dark"),
         ("tokenpose", "the papers' own code", "dark", None),
         ("transpose", "mmpose 0.x", "corner", None),
-    ],
-)
-def test_alignments_that_published_models_were_not_trained_with(backbone, layout, align, named):
-    cfg = OmegaConf.create({"align": align, "data": {}, "backbone": {}})
-    texts = cautions(cfg, Looks(layout, backbone, "", False, 17))
-    assert [named in text for text in texts] == [True] if named else not texts
+    ):
+        cfg = OmegaConf.create({"align": align, "data": {}, "backbone": {}})
+        texts = cautions(cfg, Looks(layout, backbone, "", False, 17))
+        assert [named in text for text in texts] == [True] if named else not texts
 
 
 def test_an_imported_run_is_evaluated_and_is_no_trained_one(given, tmp_path, capsys):
@@ -178,23 +169,24 @@ def test_what_no_codec_reads_is_imported_but_not_evaluated(given, tmp_path, caps
         restore(run_dir, reconfigure(run_dir, []))
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["representation=heatmap"], "looks like a SimCC checkpoint"),
-        (["representation=simcc", "representation.codec.k=3"], "to 128 bins, the model 256 to 192"),
-        (["representation=simcc", "backbone=hrnet_w32"], "looks like resnet18, the model's like hrnet_w32"),
-        (["representation=simcc", "backbone.weights=x.pth"], "backbone.weights would be replaced"),
-        (["representation=simcc", "foo=1"], "no key or group foo; a run has align"),
-        (["representation=nothing"], "no representation .nothing.; there are"),
-        (["representation=simcc", "-m"], "may only hold overrides"),
-        (["representation=simcc", "input_size=100x100"], "does not suit backbone"),
-    ],
-)
-def test_refusals_leave_no_run(given, tmp_path, overrides, message):
-    torch.save(papers(network([*given, "backbone=resnet18", "representation=simcc"])), tmp_path / "published.pth")
-    with pytest.raises(InputError, match=message):
-        import_checkpoint(tmp_path / "published.pth", [*given, "backbone=resnet18", *overrides])
+def test_refusals_leave_no_run(given, tmp_path):
+    file, words = tmp_path / "published.pth", [*given, "backbone=resnet18", "representation=simcc"]
+    torch.save(papers(network(words)), file)
+    for overrides, message in {
+        "representation=heatmap": "looks like a SimCC checkpoint",
+        "representation.codec.k=3": "to 128 bins, the model 256 to 192",
+        "backbone=hrnet_w32": "looks like resnet18, the model's like hrnet_w32",
+        "backbone.weights=x.pth": "backbone.weights would be replaced",
+        "foo=1": "no key or group foo; a run has align",
+        "representation=nothing": "no representation .nothing.; there are",
+        "-m": "may only hold overrides",
+        "input_size=100x100": "does not suit backbone",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            import_checkpoint(file, [*words, overrides])
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(InputError, match="damaged, or no checkpoint of PyTorch"):
+        import_checkpoint(file, words)
     assert not (tmp_path / "runs").exists()
 
 
@@ -224,13 +216,3 @@ def test_files_of_the_official_code_give_its_outputs(given, tmp_path, name):
     torch.save(state, tmp_path / "official.pth")
     run_dir = import_checkpoint(tmp_path / "official.pth", overrides)
     check_output(name, restore(run_dir, reconfigure(run_dir, [])).module.net.eval(), expected)
-
-
-def test_nothing_is_left_of_a_file_that_is_cut_short(given, tmp_path):
-    overrides = [*given, "backbone=resnet18"]
-    file = tmp_path / "published.pth"
-    torch.save(papers(network(overrides)), file)
-    file.write_bytes(file.read_bytes()[:-1000])
-    with pytest.raises(InputError, match="damaged, or no checkpoint of PyTorch"):
-        import_checkpoint(file, overrides)
-    assert not (tmp_path / "runs").exists()
