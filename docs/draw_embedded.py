@@ -18,8 +18,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from poserep.drawing import PALETTE, STYLE
-from poserep.report.compare.command import compare
-from poserep.report.compare.stored import Evaluation, read_side, rebuild
+from poserep.report.compare.command import compare_sides
+from poserep.report.compare.stored import StoredEvaluation, read_side, rebuild
 
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE.parent / "results", HERE / "embedded.md"
@@ -108,23 +108,20 @@ def above(study: Path, lines: Sequence[dict[str, str]]) -> list[dict[str, str]]:
         row["sd_0"] = f"{by_seed[:, 0].std(ddof=1):.4f}" if len(side) > 1 else ""
         gap = dict.fromkeys(("difference", "low", "high"), "")
         if base:
-            record = compare(side, base, "AP", score_threshold=0)
+            record = compare_sides(side, base, "AP", score_threshold=0)
             gap = {key: f"{record[key]:.4f}" for key in gap}
         found.append({**row, **gap})
     return found
 
 
-def _side(study: Path, line: dict[str, str]) -> list[Evaluation]:
+def _side(study: Path, line: dict[str, str]) -> list[StoredEvaluation]:
     runs = ",".join(str(study / run) for run in line["runs"].split())
     return read_side(f"{runs}:{line['readout']}", "gt")
 
 
-def _by_threshold(run: Evaluation) -> list[float]:
-    metric, predictions = rebuild(run)
-    values = []
-    for metric.score_threshold in THRESHOLDS:
-        values.append(metric.evaluate(predictions)["AP"])
-    return values
+def _by_threshold(run: StoredEvaluation) -> list[float]:
+    sides = (rebuild(run, threshold) for threshold in THRESHOLDS)
+    return [scorer(predictions).values["AP"] for scorer, predictions in sides]
 
 
 def scores(lines: Sequence[dict[str, str]], mode: str = "controlled") -> str:

@@ -4,8 +4,8 @@ from poserep.report.labels import run_settings
 from run_records import config
 
 
-def result(rows=(), of="", seed=0, **changes):
-    return {"config": {**config(), "seed": seed, **changes}, "rows": rows, "of": of}
+def result(rows=(), suffix="", seed=0, **changes):
+    return {"config": {**config(), "seed": seed, **changes}, "rows": rows, "suffix": suffix}
 
 
 def test_keys_that_differ_without_rows():

@@ -18,7 +18,7 @@ def choices(group: str) -> list[str]:
 # All alignments, optimisers and input shapes come up; test_pairs.py has every backbone with every representation.
 FORMS = {
     "map": ["representation=heatmap", "augment=hrnet", "optim=adam_step", "align=dark", "size=128x96"],
-    "stacks": ["representation=heatmap", "backbone=hg4", "backbone.features=16", "backbone.stacks=2"],
+    "stacks": ["representation=heatmap", "backbone=hg4", "+backbone.features=16", "backbone.stacks=2"],
     "axes": ["representation=simcc", "augment=dark", "optim=one_cycle", "align=corner"],
     "tokens": ["representation=simcc", "backbone=tokenpose_s", "backbone.depths=[1]", "flip_test=false"],
     "points": ["representation=regression", "augment=none"],
