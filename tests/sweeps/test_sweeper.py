@@ -129,7 +129,10 @@ def test_a_sweep_that_is_stopped_saves_and_is_queued_again(sweep, status, tmp_pa
     output = process.communicate()[0]
     assert process.returncode == 75 and "stopped (SIGUSR1); run the same command again" in output, output
     (state,) = tiny.states().values()
-    assert state["state"] == "stopped" and state["why"] in ("SIGUSR1", "the sweep or launcher that started it was stopped")
+    assert state["state"] == "stopped" and state["why"] in (
+        "SIGUSR1",
+        "the sweep or launcher that started it was stopped",
+    )
     assert "1 stopped, 1 waiting" in status(tiny)[1][-1] and len(list(tiny.study.glob("*/checkpoints/*"))) == 1
     assert (tmp_path / "called").read_text() == "requeue 77\n"
 
