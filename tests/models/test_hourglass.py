@@ -63,7 +63,9 @@ def test_human4ds_networks_have_the_studys_parameters():
 
 
 def test_human4d_supervises_the_last_stack_and_its_heatmaps_are_between_0_and_1():
-    squeezed, free = (STUDY["sh_4s"](sigmoid)(torch.randn(2, 1, 160, 320)) for sigmoid in (True, False))
+    squeezed, free = (
+        net.head(net.backbone(torch.randn(2, 1, 160, 320))) for net in (STUDY["sh_4s"](True), STUDY["sh_4s"](False))
+    )
     assert squeezed.shape == (2, 18, 40, 80) and squeezed.min() > 0 and squeezed.max() < 1
     assert free.min() < 0
 

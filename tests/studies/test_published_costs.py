@@ -5,7 +5,6 @@ import csv
 import pytest
 import yaml
 
-from poserep.config import composing
 from poserep.errors import InputError
 from poserep.overrides import CONF
 from poserep.studies.published_costs.__main__ import check_sweep, reproduce
@@ -123,13 +122,6 @@ def test_networks_are_counted_and_timed(tmp_path, capsys):
 def test_committed_counts_are_those_of_today(tmp_path):
     assert reproduce(CONF.parent / "sweeps", "cost", [f"runs={tmp_path}", "table.speed.rounds=0"]) == 0
     assert (tmp_path / "cost/table.csv").read_text() == (CONF.parent / "results/cost.csv").read_text()
-
-
-def test_networks_to_be_counted_compose():
-    with composing(CONF.parent / "sweeps") as compose:
-        known = {tuple(o for o in node.get("overrides", ()) if "size=" not in o) for node in SWEEP["networks"]}
-        for overrides in known:
-            compose([*overrides], "cost")
 
 
 def test_rows_that_differ_in_their_name_alone_share_a_line():
