@@ -10,8 +10,7 @@ import numpy as np
 from scipy.io import savemat
 
 from poserep.data.synthetic.camera import PinholeCamera
-from poserep.data.synthetic.files import DRAWING_VERSION, check_counts, once, write_packed
-from poserep.data.synthetic.parallel import pool_of
+from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_packed
 from poserep.data.synthetic.scene import DrawnImage
 from poserep.data.synthetic.skeleton3d import Figure
 from poserep.data.synthetic.world import Array
@@ -196,6 +195,5 @@ def generate_mpii(root: str | Path, train: int = 6, val: int = 6, seed: int = 0)
     ``scale`` is a person's size / 200 px, ``center`` its middle, whole px, and the release has people without joints.
     Head boxes are true: the rectangle around the picture of the head.
     """
-    check_counts(seed, train=train, val=val)
-    with pool_of(0):
-        return once(root, f"mpii-{train}-{val}-s{seed}", partial(_fill, (train, val), seed))
+    check_arguments(seed, train=train, val=val)
+    return once(root, f"mpii-{train}-{val}-s{seed}", partial(_fill, (train, val), seed))

@@ -66,18 +66,11 @@ def head_length(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def convert_mat(mat: Path, json_path: Path) -> Tally:
     """Write the persons of the original release as the list of records that the published JSON files hold.
 
-    The file is whole or absent. `read_mat` says which persons it has; the published list is shorter, as its makers
-    chose among them.
-
-    Args:
-        mat: ``mpii_human_pose_v1_u12_1.mat``.
-        json_path: File to write; its folder is made.
+    The file is whole or absent, its folder is made. It has the persons of `read_mat`, of which the published list's
+    makers chose some.
 
     Returns:
         How many persons were written and how many were left out, by reason.
-
-    Raises:
-        InputError: If the release is missing or malformed, or holds no labelled person.
     """
     tally = Tally()
     records = read_mat(mat, tally)
@@ -91,11 +84,8 @@ def read_mat(path: Path, tally: Tally) -> list[dict[str, Any]]:
     """Return the labelled persons of the original release ``mpii_human_pose_v1_u12_1.mat``, in its order.
 
     Persons count that have a scale, a position and joints, which leaves out the test images, whose joints were never
-    released. The release does not divide its training images; ``valid.json`` does.
-
-    Args:
-        path: The release.
-        tally: Counts the persons left out, and the joints dropped from those returned.
+    released. The release does not divide its training images; ``valid.json`` does. ``tally`` counts the persons left
+    out, and the joints dropped from those returned.
 
     Returns:
         One record per person as in the published JSON, all 1-based: ``image``, ``center`` [x, y], ``scale`` (of the
@@ -139,12 +129,7 @@ def _record(person: Mapping[str, Any], tally: Tally) -> dict[str, Any] | None:
     joints, visible = np.full((MPII_JOINTS, 2), -1.0), np.zeros(MPII_JOINTS, int)
     index = points[:, 0].astype(int)
     joints[index], visible[index] = points[:, 1:], 1
-    record = {
-        "center": position,
-        "scale": scale[0],
-        "joints": joints.tolist(),
-        "joints_vis": visible.tolist(),
-    }
+    record = {"center": position, "scale": scale[0], "joints": joints.tolist(), "joints_vis": visible.tolist()}
     head = _numbers(person, "x1", "y1", "x2", "y2")
     return {**record, "head_box": head} if np.isfinite(head).all() else record
 

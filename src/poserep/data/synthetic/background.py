@@ -115,12 +115,7 @@ def _polygons(rng: Rng, image: Pixels) -> None:
 
 
 def backdrop(rng: Rng, camera: PinholeCamera, cluttered: bool) -> tuple[Pixels, Pixels]:
-    """Paint floor and wall or landscape.
-
-    Args:
-        rng: Source of every choice.
-        camera: The camera.
-        cluttered: Add pictures, polygons and noise at several scales.
+    """Paint floor and wall or landscape; ``cluttered`` adds pictures, polygons and noise at several scales.
 
     Returns:
         RGB (H, W, 3) in roughly 0..1, and how much each pixel belongs to the floor (H, W), 0..1.
