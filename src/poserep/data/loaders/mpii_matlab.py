@@ -108,8 +108,11 @@ def read_mat(path: Path, tally: Tally) -> list[dict[str, Any]]:
             record = _record(person, tally)
             if record is None:
                 tally.left_out["without scale, position or joints" if released else "of test images"] += 1
-            else:
-                records.append({"image": _name(image, path), **record})
+                continue
+            name = next(iter(_structs(image.get("image"))), {}).get("name")
+            if not isinstance(name, str) or not name:
+                raise InputError(f"{path}: an image with labelled persons has no name; fetch the file anew")
+            records.append({"image": name, **record})
     if not records:
         raise InputError(f"{path}: no person has scale, objpos and annopoints ({tally.line()}); fetch it anew")
     return records
@@ -156,10 +159,3 @@ def _numbers(struct: Mapping[str, Any], *names: str) -> list[float]:
     """Return fields of a struct, NaN for those that are missing, empty or no numbers."""
     values = [np.asarray(struct.get(name)) for name in names]
     return [float(value.item()) if value.size == 1 and value.dtype.kind in "biuf" else np.nan for value in values]
-
-
-def _name(image: Mapping[str, Any], path: Path) -> str:
-    name = next(iter(_structs(image.get("image"))), {}).get("name")
-    if not isinstance(name, str) or not name:
-        raise InputError(f"{path}: an image with labelled persons has no name; fetch the file anew")
-    return name
