@@ -10,13 +10,9 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO as CocoFile
 from scipy.io import loadmat
 
-from layouts.mpii import head_box
 from layouts.people import labelled_pictures, people_of
-from poserep.data.loaders.coco import load_coco
-from poserep.data.loaders.crowdpose import load_crowdpose
 from poserep.data.loaders.human4d import DEVICES, VICON_JOINTS, load_human4d
 from poserep.data.loaders.mpii import load_mpii
-from poserep.data.synthetic.camera import PinholeCamera, look_at
 from poserep.data.synthetic.human4d_set import vicon_joints
 from poserep.data.synthetic.skeleton3d import Pose, posed, sample_proportions
 from poserep.instances import Tally
@@ -28,26 +24,6 @@ FIGURE_JOINTS = (
 )  # fmt: skip
 # How thick the flesh before a joint is at most, m: trunk, neck and head, arms, hips, legs.
 LIMB = np.array([0.2, 0.2, 0.16, 0.16, *2 * [0.16, 0.09, 0.09], *2 * [0.2, 0.12, 0.12, 0.12]])
-
-
-@pytest.fixture
-def coco(tiny_sets):
-    return tiny_sets["coco"]
-
-
-@pytest.fixture
-def crowdpose(tiny_sets):
-    return tiny_sets["crowdpose"]
-
-
-@pytest.fixture
-def mpii(tiny_sets):
-    return tiny_sets["mpii"]
-
-
-@pytest.fixture
-def human4d(tiny_sets):
-    return tiny_sets["human4d"]
 
 
 def _json(path: Path):
@@ -66,12 +42,13 @@ def _check_images(images, folder: Path) -> None:
         assert cv2.imread(str(folder / image["file_name"])).shape == (image["height"], image["width"], 3)
 
 
-def test_coco_reads_as_coco(coco):
+def test_coco_reads_as_coco(tiny_sets):
+    coco = tiny_sets["coco"]
     ids = []
-    for split, count in (("train2017", 6), ("val2017", 6)):
+    for split in ("train2017", "val2017"):
         file = CocoFile(coco / "annotations" / f"person_keypoints_{split}.json")
         labels = list(file.anns.values())
-        assert sum(a["num_keypoints"] > 0 for a in labels) == count
+        assert sum(a["num_keypoints"] > 0 for a in labels) == 6
         assert sum(a["iscrowd"] for a in labels) == 1
         assert any(not a["num_keypoints"] and not a["iscrowd"] for a in labels)
         _check_images(file.imgs.values(), coco / "images" / split)
@@ -87,25 +64,6 @@ def test_coco_reads_as_coco(coco):
     assert len(set(ids)) == len(ids)
 
 
-def test_coco_loads(coco):
-    notes, boxes = coco / "annotations", coco / "person_detection_results"
-    tally = Tally()
-    found = load_coco(notes / "person_keypoints_val2017.json", coco / "images/val2017", COCO, tally=tally)
-    assert len(found) == tally.taken == 6 and sum(tally.left_out.values()) >= 2
-    assert all(person.image.is_file() and person.area > 0 for person in found)
-    for info, split, detected in (
-        ("person_keypoints_val2017", "val2017", "COCO_val2017_detections_AP_H_56_person"),
-        ("image_info_test-dev2017", "test2017", "COCO_test-dev2017_detections_AP_H_609_person"),
-    ):
-        listed = _json(boxes / f"{detected}.json")
-        found = load_coco(notes / f"{info}.json", coco / "images" / split, COCO, detections=boxes / f"{detected}.json")
-        assert len(found) == len(listed) > 0
-        assert all(person.image.is_file() and 0 < person.score <= 1 for person in found)
-    info = _json(notes / "image_info_test-dev2017.json")
-    assert "annotations" not in info and not any("keypoints" in c for c in info["categories"])
-    _check_images(info["images"], coco / "images/test2017")
-
-
 def _crowd_index(labels: list[dict]) -> float:
     def inside(a, b):
         x, y, w, h = a["bbox"]
@@ -116,7 +74,8 @@ def _crowd_index(labels: list[dict]) -> float:
     return min(1.0, sum(ratios) / len(ratios)) if ratios else 0.0
 
 
-def test_crowdpose_layout(crowdpose):
+def test_crowdpose_layout(tiny_sets):
+    crowdpose = tiny_sets["crowdpose"]
     notes = crowdpose / "annotations"
     files = {s: _json(notes / f"mmpose_crowdpose_{s}.json") for s in ("train", "val", "trainval", "test")}
     assert files["trainval"]["images"] == files["train"]["images"] + files["val"]["images"]
@@ -132,10 +91,8 @@ def test_crowdpose_layout(crowdpose):
         _check_images(content["images"], crowdpose / "images")
         assert content["categories"][0]["keypoints"] == list(CROWDPOSE.names)
         assert all(image["file_name"] == f"{image['id']}.jpg" for image in content["images"])
-
-
-def test_crowd_indices_are_true_and_of_all_three_kinds(crowdpose):
-    content = _json(crowdpose / "annotations/mmpose_crowdpose_test.json")
+    # Crowd indices are true, and of all three kinds.
+    content = files["test"]
     for image in content["images"]:
         people = [a for a in content["annotations"] if a["image_id"] == image["id"]]
         assert image["crowdIndex"] == pytest.approx(_crowd_index(people), abs=0.0051)
@@ -143,19 +100,8 @@ def test_crowd_indices_are_true_and_of_all_three_kinds(crowdpose):
     assert np.bincount(kinds, minlength=3).tolist() == [2, 1, 1]
 
 
-def test_crowdpose_loads(crowdpose):
-    notes, images = crowdpose / "annotations", crowdpose / "images"
-    for split, count in (("train", 6), ("val", 6), ("trainval", 12), ("test", 6)):
-        tally = Tally()
-        path = notes / f"mmpose_crowdpose_{split}.json"
-        assert len(load_crowdpose(path, images, CROWDPOSE, tally=tally)) == tally.taken == count
-        assert tally.taken + sum(tally.left_out.values()) == len(_json(path)["annotations"])
-        assert not tally.mended
-    boxes = notes / "det_for_crowd_test_0.1_0.5.json"
-    assert len(load_crowdpose(path, images, CROWDPOSE, detections=boxes)) == len(_json(boxes))
-
-
-def test_mpii_files_agree(mpii):
+def test_mpii_files_agree(tiny_sets):
+    mpii = tiny_sets["mpii"]
     valid, heads = _json(mpii / "annot/valid.json"), loadmat(mpii / "annot/gt_valid.mat")
     joints, seen = np.array([r["joints"] for r in valid]), np.array([r["joints_vis"] for r in valid])
     assert joints.shape == (6, 16, 2) and set(valid[0]) == {"joints_vis", "joints", "image", "scale", "center"}
@@ -177,7 +123,8 @@ def test_mpii_files_agree(mpii):
         assert reach <= 100 * record["scale"] + 1
 
 
-def test_mpii_loads(mpii):
+def test_mpii_loads(tiny_sets):
+    mpii = tiny_sets["mpii"]
     tally = Tally()
     found = load_mpii(mpii / "annot/valid.json", mpii / "images", MPII, heads=mpii / "annot/gt_valid.mat", tally=tally)
     assert len(found) == 6 and not tally.left_out and not tally.mended
@@ -189,18 +136,6 @@ def test_mpii_loads(mpii):
         assert one.image == other.image and one.head == pytest.approx(other.head)
         assert (one.keypoints == other.keypoints).all() and (one.weight == other.weight).all()
         assert (one.box == other.box).all()
-
-
-def test_head_box_bounds_the_heads_picture():
-    rng = np.random.default_rng(3)
-    figure = posed(sample_proportions(rng), Pose(neck=(20.0, 15.0, 30.0)), 40.0, (0.3, -4.0))
-    rotation, position = look_at(np.array([0.0, 2.4, 0.0]), np.array([0.0, 1.0, -4.0]), 5.0)
-    camera = PinholeCamera(rotation, position, 900.0, 300.0, 200.0, 640, 480)
-    sphere = rng.normal(size=(200_000, 3))
-    sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
-    surface = figure.joints["head"] + sphere * figure.body.head @ figure.frames["head"].T
-    points = camera.project(surface)[:, :2]
-    assert head_box(figure, camera) == pytest.approx([*points.min(0), *points.max(0)], abs=0.01)
 
 
 def test_vicon_joints_are_numbered_as_in_the_study():
@@ -240,7 +175,8 @@ def _frames(root: Path):
                 yield pose[0] / 1000, _pgm(next(dump.glob(f"depth/{number}_{device}_depth_*.pgm"))), calibration
 
 
-def test_human4d_floor_is_flat_at_zero(human4d):
+def test_human4d_floor_is_flat_at_zero(tiny_sets):
+    human4d = tiny_sets["human4d"]
     v, u = np.mgrid[:180, :320]
     for _, depth, ((fx, fy), (cx, cy), rotation, position) in _frames(human4d):
         # Of a calibrated pixel that is a quarter as wide: (u + 0.5) / 4 - 0.5 the other way round.
@@ -255,7 +191,8 @@ def test_human4d_floor_is_flat_at_zero(human4d):
         assert depth.max() < 6.5536 and (depth == 0).any()
 
 
-def test_human4d_joints_lie_just_below_the_surface(human4d):
+def test_human4d_joints_lie_just_below_the_surface(tiny_sets):
+    human4d = tiny_sets["human4d"]
     close = []
     for pose, depth, ((fx, fy), (cx, cy), rotation, position) in _frames(human4d):
         local = (pose[VICON_JOINTS] - position / 1000) @ rotation
@@ -270,7 +207,8 @@ def test_human4d_joints_lie_just_below_the_surface(human4d):
     assert np.concatenate(close).mean() > 0.8
 
 
-def test_human4d_loads(human4d):
+def test_human4d_loads(tiny_sets):
+    human4d = tiny_sets["human4d"]
     cameras = {device: calibration for device, *calibration in _cameras(human4d, "S1")}
     assert tuple(cameras) == DEVICES
     for split in ("training", "validation", "testing"):
