@@ -18,11 +18,8 @@ class AskedRun(NamedTuple):
     """A run that a table has asked for.
 
     Attributes:
-        plan: What was asked for.
         use: The rows that it stands for.
-        run_dir: Its run directory.
         config: Its configuration; empty until it has begun.
-        result: Its result, if it has finished.
         state: ``state``, and what the run's record adds, such as ``error``.
     """
 

@@ -33,13 +33,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Study:
-    """What a study's dashboards are made from.
-
-    Attributes:
-        name: Name of its folder.
-        results: Results of its finished runs.
-        entries: The same runs as W&B shows them.
-    """
+    """What a study's dashboards are made from: results of its finished runs, and the same runs as W&B shows them."""
 
     name: str
     results: Sequence[Mapping[str, Any]]

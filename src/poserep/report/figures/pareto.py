@@ -23,10 +23,7 @@ LOG_FACTOR = 4
 def pareto_front(cost: Sequence[float], value: Sequence[float], lower: bool) -> list[int]:
     """Return the positions of the points that no other dominates, by rising cost: none costs as little and is as good.
 
-    Args:
-        cost: Cost of each point.
-        value: Value of each point.
-        lower: Whether less of the value is better.
+    ``lower`` means that less of the value is better.
     """
     worth = [-v if lower else v for v in value]
     order = sorted(range(len(cost)), key=lambda i: (cost[i], -worth[i]))
@@ -96,7 +93,7 @@ def _panel(group: ResultGroup, points: Sequence[Point], colours: Mapping[str, st
         number_points(ax, at, [numbers[p.series] for p in points], [colours[p.scheme] for p in points])
 
     what = "input size" if by_size else "multiply-accumulates"
-    return Panel(f"{group.metric} over {what}" + (f": {group.name}" if group.name else ""), draw, legend, marks)
+    return Panel(group.title(what), draw, legend, marks)
 
 
 def _axis(ax: Axes, group: ResultGroup, sizes: Sequence[str] | None, cost: Sequence[float]) -> None:

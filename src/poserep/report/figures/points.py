@@ -22,8 +22,6 @@ class Point(NamedTuple):
     Attributes:
         series: Properties that points of one series share, by name.
         x: Position on the axis.
-        scheme: Title of the representation.
-        size: Input size.
         gmacs: True multiply-accumulates for one crop, billions.
         values: The chief metric, one value per seed.
     """
@@ -47,15 +45,7 @@ class Point(NamedTuple):
 
 
 class ResultGroup(NamedTuple):
-    """Results whose numbers compare.
-
-    Attributes:
-        name: What sets it apart from other groups; empty for the only one.
-        results: At least one.
-        boxes: Kind of boxes of the values.
-        metric: Name of the chief metric.
-        lower: Whether less of it is better.
-    """
+    """Results whose numbers compare, in their chief metric; ``name`` sets it apart, and is empty for the only group."""
 
     name: str
     results: list[Result]
@@ -67,6 +57,10 @@ class ResultGroup(NamedTuple):
     def axis(self) -> str:
         """Metric, boxes and unit, as the label of an axis."""
         return f"{self.metric}_{self.boxes}, {'image px' if self.lower else 'percent'}"
+
+    def title(self, over: str) -> str:
+        """Return the title of a plot of the metric over something."""
+        return f"{self.metric} over {over}" + (f": {self.name}" if self.name else "")
 
     def points(
         self, describe: Callable[[Result], Mapping[str, Any] | None], x: str, hidden: Sequence[str] = ()
@@ -135,8 +129,8 @@ def series_names(points: Sequence[Point], always: Sequence[str], width: int) -> 
 
     Names are wrapped to lines of ``width`` characters, two at most; longer ones end in dots.
     """
-    found = list(dict.fromkeys(point.series for point in points))
-    described = [dict(series) for series in found]
+    every = list(dict.fromkeys(point.series for point in points))
+    described = [dict(series) for series in every]
     keys = [
         key
         for key in {k: 0 for series in described for k in series}
@@ -145,7 +139,7 @@ def series_names(points: Sequence[Point], always: Sequence[str], width: int) -> 
     lines = [", ".join(_property(key, series[key]) for key in keys if key in series) for series in described]
     return {
         series: textwrap.fill(line, width, max_lines=2, placeholder=" …", break_on_hyphens=False)
-        for series, line in zip(found, lines, strict=True)
+        for series, line in zip(every, lines, strict=True)
     }
 
 

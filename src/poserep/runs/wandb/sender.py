@@ -20,15 +20,8 @@ class Sender:
     """One run on Weights & Biases, written from its record.
 
     A run that W&B has already is resumed, and only epochs that it lacks are sent: it ignores steps that are not above
-    its last one. If epochs that have been sent have changed since, the run is written anew.
-
-    Args:
-        run_dir: The run.
-        target: Where to show it.
-
-    Attributes:
-        ledger: What has been sent to the target: ``rows``, digests by epoch, and ``record``, that of the whole entry
-            once it is complete.
+    its last one. If epochs that have been sent have changed since, the run is written anew. The ``ledger`` holds what
+    the target has been sent: ``rows``, digests by epoch, and ``record``, that of the whole entry once it is complete.
     """
 
     def __init__(self, run_dir: RunDir, target: Target) -> None:

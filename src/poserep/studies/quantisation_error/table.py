@@ -22,13 +22,7 @@ Line = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """A cell of the study.
-
-    Attributes:
-        title: Title of its representation.
-        label: Label of its row in the table, the same at every size.
-        result: See `poserep.studies.quantisation_error.cell.result_of`.
-    """
+    """A cell of the study: title of its representation, label of its row (the same at every size), and its result."""
 
     title: str
     label: str
