@@ -1,17 +1,13 @@
 """The report of a table with published values, from tiny real runs: the same in every format, and marked in each."""
 
 import csv
-import functools
 import html
-import http.server
 import io
 import json
 import re
 import shutil
 import subprocess
 import tempfile
-import threading
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -244,32 +240,17 @@ def test_the_browser_itself_says_that_the_page_asks_for_nothing(page, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.parametrize("width", [1280, 390])
-def test_page_is_drawn_at_both_widths_without_a_request(page, tmp_path, width):
-    asked = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            super().do_GET()
-
-        def log_message(self, *arguments):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(page.parent)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    picture = tmp_path / "page.png"
+def test_page_is_drawn_at_both_widths(page, tmp_path, width):
     # Narrow windows are not: a frame of the page has the width of a telephone.
-    frame = tmp_path / "frame.html"
-    address = f"http://127.0.0.1:{server.server_port}/{page.name}"
-    frame.write_text(f'<body style="margin:0"><iframe src="{address}" style="border:0" width="{width}" height="900">')
+    frame, picture = tmp_path / "frame.html", tmp_path / "page.png"
+    shape = f'style="border:0" width="{width}" height="900"'
+    frame.write_text(f'<body style="margin:0"><iframe src="{page.as_uri()}" {shape}>')
     # A frame in a process of its own may not have been painted yet when the picture is taken.
     together = "--disable-features=IsolateOrigins,site-per-process", "--run-all-compositor-stages-before-draw"
     size = "--virtual-time-budget=10000", f"--window-size={width},900"
     chromium(*together, *size, f"--screenshot={picture}", frame.as_uri())
-    server.shutdown()
-    assert [path for path in asked if path != "/favicon.ico"] == ["/report.html"]
     image = cv2.imread(str(picture))
     assert image.shape[:2] == (900, width)
     # The card of the table, white on the page's grey, with ink on it.
     assert 0.2 < np.mean(image.min(-1) == 255) < 0.99 and (image.max(-1) < 60).sum() > 500
-    assert Path(picture).stat().st_size > 10_000
+    assert picture.stat().st_size > 10_000

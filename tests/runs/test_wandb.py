@@ -1,6 +1,8 @@
 """Runs on a dashboard are their records: one run each, whatever happened to either before."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -282,3 +284,38 @@ def test_a_server_that_falls_silent_costs_seconds(server, tmp_path, capfd):
     assert not json.loads(ledger_file(RunDir(run_dir)).read_text())["record"]
     assert f"sent: {ID}" in command("table", tmp_path).stdout
     assert server.steps(ID, "train/loss") == [(0, 3), (1, 2)]
+
+
+@pytest.fixture
+def silent():
+    """Address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        # Connections wait in its queue.
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.slow
+def test_a_dead_network_neither_stops_nor_slows_a_run(run, silent, monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+
+    def timed(*overrides):
+        began = time.monotonic()
+        tiny = ("representation=simcc", "boxes=[gt]", "flip_test=false", "trainer.epochs=2")
+        return *run(*tiny, *overrides), time.monotonic() - began
+
+    _, expected, alone = timed("study=alone")
+    for study, url in (("closed", "http://127.0.0.1:9"), ("silent", silent)):
+        monkeypatch.setenv("WANDB_BASE_URL", url)
+        before = dict(os.environ)
+        run_dir, result, took = timed(f"study={study}", "logger=wandb")
+        # A process is started beside the run, on a machine that may be busy.
+        assert took < alone + 15, f"{alone:.1f} s alone, {took:.1f} s with a dashboard"
+        assert result["metrics"] == expected["metrics"]
+        assert json.loads((run_dir / "status.json").read_text())["state"] == "finished"
+        notes = [line for line in capfd.readouterr().err.splitlines() if "W&B" in line]
+        assert len(notes) == 1 and url in notes[0] and f"poserep wandb push {study}" in notes[0]
+        assert not ledger_file(RunDir(run_dir)).exists()
+        # Other runs of this process are shown, if they can be.
+        assert {k for k in os.environ if "WANDB" in k} == {k for k in before if "WANDB" in k}
