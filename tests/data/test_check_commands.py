@@ -13,10 +13,8 @@ from scipy.io import loadmat
 
 from poserep.data.check.command import composed_data
 from poserep.data.check.overlap import overlaps
-from poserep.data.check.preview import preview_rows
 from poserep.data.check.stats import count_parts, quantiles, stats
 from poserep.drawing import as_rgb
-from poserep.errors import InputError
 
 VAL = "annotations/person_keypoints_val2017.json"
 
@@ -128,40 +126,32 @@ def test_convert_writes_the_published_records(tiny_sets, tmp_path, data):
     assert code == 2 and "exists; remove it" in err
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["data.rot=3"], "no key data.rot; did you mean data.root?"),
-        (["root=3"], "no key or group root; did you mean data.root"),
-        (["data=cooc"], "no data 'cooc'; did you mean coco?"),
-        (["data=lspet"], "data.root must be given, as in data.root=..."),
-        (["data=coco", "data"], "'data' sets nothing: write data=..."),
-    ],
-)
-def test_overrides_that_are_none_are_refused_with_the_nearest(data, words, says):
-    code, _, err = data("check", *words)
-    assert code == 2 and err.startswith("error: ") and says in err and err.count("\n") == 1
+def test_what_cannot_be_used_is_refused_in_one_line(words, data):
+    coco = words["coco"]
+    for arguments, message in (
+        (["check", "data.rot=3"], "no key data.rot; did you mean data.root?"),
+        (["check", "root=3"], "no key or group root; did you mean data.root"),
+        (["check", "data=cooc"], "no data 'cooc'; did you mean coco?"),
+        (["check", "data=lspet"], "data.root must be given, as in data.root=..."),
+        (["check", "data=coco", "data"], "'data' sets nothing: write data=..."),
+        (["stats", *coco, "data.val.annotations=gone.json"], "gone.json does not exist"),
+        (["preview", *coco, "--epoch", "-1"], "epoch=-1 is no epoch: they count from 0"),
+        (["preview", *coco, "--count", "0"], "no number of persons"),
+    ):
+        code, _, err = data(*arguments)
+        assert code == 2 and err.startswith("error: ") and message in err and err.count("\n") == 1
+    for arguments, message in (
+        (["chek"], "did you mean data check?"),
+        *(([command, "data=coco", "--", "data=mpii"], "only overlap takes a") for command in ("check", "preview")),
+    ):
+        code, _, err = data(*arguments)
+        assert code == 2 and message in err
 
 
-def test_what_cannot_be_read_is_one_line(words, cfgs, data):
-    code, _, err = data("stats", *words["coco"], "data.val.annotations=gone.json")
-    assert code == 2 and err.startswith("error: annotation file ") and "gone.json does not exist" in err
-    code, _, err = data("preview", *words["coco"], "--epoch", "-1")
-    assert code == 2 and err == "error: epoch=-1 is no epoch: they count from 0\n"
-    with pytest.raises(InputError, match="no number of persons"):
-        preview_rows(cfgs["coco"], "train", 0, 0)
-
-
-def test_usage_and_exit_codes_of_the_command(data):
-    code, out, _ = data("-h")
-    assert code == 0 and "data overlap" in out
-    code, out, _ = data("overlap", "-h")
-    assert code == 0 and "--pixels" in out
-    code, _, err = data("chek")
-    assert code == 2 and "did you mean data check?" in err
-    for command in ("check", "stats", "preview"):
-        code, _, err = data(command, "data=coco", "--", "data=mpii")
-        assert code == 2 and "only overlap takes a second set" in err
+def test_help_names_commands_and_options(data):
+    for arguments, word in (["-h"], "data overlap"), (["overlap", "-h"], "--pixels"):
+        code, out, _ = data(*arguments)
+        assert code == 0 and word in out
 
 
 def test_check_imports_no_torch(words):

@@ -13,7 +13,6 @@ from poserep.data import load_coco
 from poserep.data.augment import Augment
 from poserep.data.datamodule import BlockSampler, EpochSampler, PoseDataModule
 from poserep.data.dataset import PoseDataset, visible_pixels
-from poserep.data.decode import read_image
 from poserep.geometry import ALIGNMENTS, Crop, Size, crop_matrix
 from poserep.instances import Instance, InstanceTable
 from poserep.skeleton import COCO
@@ -228,9 +227,3 @@ def test_pixels_that_a_crop_shows_are_all_that_it_needs():
         outside = image.copy()
         outside[top:bottom, left:right] = 0
         assert not cv2.warpAffine(outside, matrix, SIZE[::-1], flags=cv2.INTER_LINEAR).any()
-
-
-def test_image_comes_back_in_rgb(tmp_path):
-    cv2.imwrite(str(tmp_path / "red.png"), np.full((4, 5, 3), (0, 0, 255), np.uint8))
-    image = read_image(tmp_path / "red.png")
-    assert image.shape == (4, 5, 3) and (image == (255, 0, 0)).all()

@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 
 from poserep.data.synthetic.annotate import PERSON, coco_annotation
-from poserep.data.synthetic.files import DRAWING_VERSION, check_counts, check_level, once, rng_of, write_packed
-from poserep.data.synthetic.parallel import pool_of
+from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, rng_of, write_packed
 from poserep.data.synthetic.scene import DrawnImage
 from poserep.data.synthetic.world import Mask
 from poserep.skeleton import COCO
@@ -105,7 +104,5 @@ def generate_coco(root: str | Path, train: int = 6, val: int = 6, seed: int = 0,
     nor keypoints, and each of the other two has someone without keypoints and a crowd (``iscrowd`` 1, a mask as run
     lengths), here in a picture of their own.
     """
-    check_level(level)
-    check_counts(seed, train=train, val=val)
-    with pool_of(0):
-        return once(root, f"coco-{level}-{train}-{val}-s{seed}", partial(_fill, level, (train, val), seed))
+    check_arguments(seed, level, train=train, val=val)
+    return once(root, f"coco-{level}-{train}-{val}-s{seed}", partial(_fill, level, (train, val), seed))

@@ -8,8 +8,7 @@ import numpy as np
 
 from poserep.data.synthetic.annotate import PERSON, coco_values
 from poserep.data.synthetic.camera import PinholeCamera
-from poserep.data.synthetic.files import DRAWING_VERSION, check_counts, once, rng_of, write_packed
-from poserep.data.synthetic.parallel import pool_of
+from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, rng_of, write_packed
 from poserep.data.synthetic.scene import DrawnImage, draw_image
 from poserep.data.synthetic.world import Array, Place, Rng
 from poserep.skeleton import CROWDPOSE
@@ -146,6 +145,5 @@ def generate_crowdpose(root: str | Path, train: int = 6, val: int = 6, test: int
     area, ``num_keypoints`` leaves out head and neck, the category lists COCO's limbs, and each file has someone
     without keypoints and a crowd, here in a picture of their own.
     """
-    check_counts(seed, train=train, val=val, test=test)
-    with pool_of(0):
-        return once(root, f"crowdpose-{train}-{val}-{test}-s{seed}", partial(_fill, (train, val, test), seed))
+    check_arguments(seed, train=train, val=val, test=test)
+    return once(root, f"crowdpose-{train}-{val}-{test}-s{seed}", partial(_fill, (train, val, test), seed))

@@ -10,8 +10,7 @@ import numpy as np
 from scipy.io import savemat
 
 from poserep.data.synthetic.camera import PinholeCamera
-from poserep.data.synthetic.files import DRAWING_VERSION, check_counts, once, write_packed
-from poserep.data.synthetic.parallel import pool_of
+from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_packed
 from poserep.data.synthetic.scene import DrawnImage
 from poserep.data.synthetic.skeleton3d import Figure
 from poserep.data.synthetic.world import Array
@@ -92,12 +91,13 @@ def _entry(name: str, record: _Record) -> Entry:
     }
 
 
-def _structs(records: Sequence[Mapping[str, Any]]) -> Array:
-    """A MATLAB struct array (1, N); all records have the first one's fields."""
-    array = np.empty((1, len(records)), [(name, object) for name in records[0]])
-    for i, record in enumerate(records):
-        for name, value in record.items():
-            array[name][0, i] = value
+def structs(*rows: Mapping[str, Any]) -> Array:
+    """A MATLAB struct array (1, N), (0, 0) without rows; what a row lacks is empty, as MATLAB has it."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    array = np.empty((1, len(rows)), [(name, object) for name in names]) if rows else _EMPTY
+    for i, row in enumerate(rows):
+        for name in names:
+            array[name][0, i] = row.get(name, _EMPTY)
     return array
 
 
@@ -111,7 +111,7 @@ def _points(record: _Record) -> Array:
     ids = np.flatnonzero(record.flags)
     visible = [_EMPTY if i in _HEAD else np.uint8(record.flags[i] == 2) for i in ids]
     rows = zip(record.joints[ids].tolist(), ids.tolist(), visible, strict=True)
-    return _structs([{"x": x, "y": y, "id": i, "is_visible": flag} for (x, y), i, flag in rows])
+    return structs(*({"x": x, "y": y, "id": i, "is_visible": flag} for (x, y), i, flag in rows))
 
 
 def _annorect(record: _Record | None, released: bool) -> Entry:
@@ -119,18 +119,18 @@ def _annorect(record: _Record | None, released: bool) -> Entry:
     corners = ("x1", "y1", "x2", "y2")
     if record is None:
         return dict.fromkeys((*corners, "annopoints", "scale", "objpos") if released else ("scale", "objpos"), _EMPTY)
-    place = {"scale": record.scale, "objpos": _structs([dict(zip("xy", record.centre, strict=True))])}
+    place = {"scale": record.scale, "objpos": structs(dict(zip("xy", record.centre, strict=True)))}
     if not released:
         return place
-    points = _structs([{"point": _points(record)}])
+    points = structs({"point": _points(record)})
     return {**dict(zip(corners, record.head.tolist(), strict=True)), "annopoints": points, **place}
 
 
 def _release(images: Sequence[_Image], released: Sequence[bool]) -> Entry:
     annolist = [
         {
-            "image": _structs([{"name": name}]),
-            "annorect": _structs([_annorect(record, known) for record in people]),
+            "image": structs({"name": name}),
+            "annorect": structs(*(_annorect(record, known) for record in people)),
             "frame_sec": _EMPTY,
             "vididx": _EMPTY,
         }
@@ -138,11 +138,11 @@ def _release(images: Sequence[_Image], released: Sequence[bool]) -> Entry:
     ]
     alone = [[[i + 1] for i, record in enumerate(people) if record and record.alone] for _, people in images]
     return {
-        "annolist": _structs(annolist),
+        "annolist": structs(*annolist),
         "img_train": np.array([released], np.uint8),
         "version": "12",
         "single_person": _cells([np.array(rows, np.uint8).reshape(-1, 1) for rows in alone]).T,
-        "act": _structs([{"cat_name": _EMPTY, "act_name": _EMPTY, "act_id": -1} for _ in images]).T,
+        "act": structs(*({"cat_name": _EMPTY, "act_name": _EMPTY, "act_id": -1} for _ in images)).T,
         "video_list": _EMPTY,
     }
 
@@ -196,6 +196,5 @@ def generate_mpii(root: str | Path, train: int = 6, val: int = 6, seed: int = 0)
     ``scale`` is a person's size / 200 px, ``center`` its middle, whole px, and the release has people without joints.
     Head boxes are true: the rectangle around the picture of the head.
     """
-    check_counts(seed, train=train, val=val)
-    with pool_of(0):
-        return once(root, f"mpii-{train}-{val}-s{seed}", partial(_fill, (train, val), seed))
+    check_arguments(seed, train=train, val=val)
+    return once(root, f"mpii-{train}-{val}-s{seed}", partial(_fill, (train, val), seed))

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from poserep.codecs.argmax import peak
+from poserep.codecs.readouts import peak
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.studies import search_speed

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from poserep.overrides import key_of
 from poserep.runs.identity import ELSEWHERE, beneath
-from poserep.runs.plan import Planned, Use, shorten
+from poserep.runs.plan import Cell, Planned, shorten
 from poserep.runs.rundir import RunDir
 from poserep.sweeps.table import Table
 
@@ -24,14 +24,14 @@ class AskedRun(NamedTuple):
     """
 
     plan: Planned
-    use: Use
+    use: Cell
     run_dir: RunDir
     config: Mapping[str, Any]
     result: Mapping[str, Any] | None
     state: Mapping[str, Any]
 
 
-def read_asked_run(study: Path, plan: Planned, use: Use) -> AskedRun:
+def read_asked_run(study: Path, plan: Planned, use: Cell) -> AskedRun:
     """Read state, configuration and result of a run that was asked for."""
     run_dir = RunDir(study / plan.name)
     if run_dir.finished:
@@ -41,7 +41,7 @@ def read_asked_run(study: Path, plan: Planned, use: Use) -> AskedRun:
     return AskedRun(plan, use, run_dir, config, None, run_dir.observed_status())
 
 
-def changing_arguments(use: Use) -> tuple[str, ...]:
+def changing_arguments(use: Cell) -> tuple[str, ...]:
     """Return the arguments of the command line that change what a run is."""
     return tuple(o for o in use.arguments if key_of(o) in CHANGING or not beneath(key_of(o), ELSEWHERE))
 

@@ -16,8 +16,7 @@ import torch.nn.functional as F
 
 from poserep.cli import ended
 from poserep.codecs import SRHeatmap
-from poserep.codecs.argmax import Peaks, peak
-from poserep.codecs.quarter_shift import quarter_shift
+from poserep.codecs.readouts import Peaks, peak, quarter_shift
 from poserep.config import OmegaConf, compose
 from poserep.deploy.latency.stopwatch import cores, processor, race, seconds_of, spread
 from poserep.errors import InputError

@@ -131,9 +131,9 @@ COUNTINGS = {
 
 def countings(net: PoseNet, height: int, width: int, training: bool = False) -> dict[str, int]:
     """Return multiply-accumulates for one image by every counting, and ``true`` ones; for the arguments see `trace`."""
-    traced = trace(net, height, width, net.channels, training)
-    counts = {name: counting.count(net, traced) for name, counting in COUNTINGS.items()}
-    return {"true": macs(net, height, width, net.channels), **counts}
+    found = trace(net, height, width, training)
+    counts = {name: counting.count(net, found) for name, counting in COUNTINGS.items()}
+    return {"true": macs(net, height, width), **counts}
 
 
 def gflops(net: PoseNet, height: int, width: int, name: str, training: bool = False) -> float:
@@ -144,4 +144,4 @@ def gflops(net: PoseNet, height: int, width: int, name: str, training: bool = Fa
     """
     if name not in COUNTINGS:
         raise InputError(f"counting={name!r} is not one of {', '.join(COUNTINGS)}")
-    return COUNTINGS[name].count(net, trace(net, height, width, net.channels, training)) / COUNTINGS[name].unit
+    return COUNTINGS[name].count(net, trace(net, height, width, training)) / COUNTINGS[name].unit
