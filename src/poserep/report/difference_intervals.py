@@ -51,13 +51,8 @@ def chief_metric(table: Table, rows: Sequence[PublishedRow]) -> str:
 
 def _baseline(row: PublishedRow, rows: Sequence[PublishedRow]) -> PublishedRow:
     """Return the row's baseline that ran with the same arguments."""
-    alike = [
-        other
-        for other in rows
-        if other.row.name == row.row.against
-        and (other.mode, other.size, other.variant) == (row.mode, row.size, row.variant)
-        and other.runs
-    ]
+    due = (row.row.against, row.mode, row.size, row.variant)
+    alike = [other for other in rows if other.runs and (other.row.name, other.mode, other.size, other.variant) == due]
     if not alike:
         raise InputError(f"{row.row.against!r} has no finished run with the same arguments")
     if len(alike) > 1:

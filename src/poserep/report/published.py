@@ -124,11 +124,8 @@ def _of_row(table: Table, study: Path, mode: str, row: Row, plans: Sequence[Plan
             chosen = [o for o in plan.overrides if key_of(o) in defaults - {key_of(o) for o in given}]
             variant = tuple(sorted({*given, *chosen}))
             groups.setdefault((_size(plan.overrides), variant), []).append(read_asked_run(study, plan, use))
-    rows = [
-        one
-        for (size, variant), runs in groups.items()
-        for one in _by_configuration(table, PublishedRow(row, mode, size, variant=variant), runs)
-    ]
+    blanks = [(PublishedRow(row, mode, size, variant=variant), runs) for (size, variant), runs in groups.items()]
+    rows = [one for blank, runs in blanks for one in _by_configuration(table, blank, runs)]
     sizes = [size for o in table.arguments if key_of(o) == "size" for size in o.split("=", 1)[1].split(",")]
     for size in sizes:
         if not any(one.size == size for one in rows):

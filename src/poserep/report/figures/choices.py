@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from poserep.drawing import MARKS
 from poserep.report.figures.panels import LINES, TEXT_WIDTH, Panel, legend_mark, series_style, spread_bars, stack
-from poserep.report.figures.points import Point, ResultGroup, area, backbone_name, grouped_results, series_names
-from poserep.report.labels import Result, input_size, scheme_colours, scheme_title
+from poserep.report.figures.points import Point, ResultGroup, area, described, grouped_results, series_names
+from poserep.report.labels import Result, scheme_colours
 
 LABEL_SHAPES = ("none", "equal", "Gaussian", "Laplace")
 
@@ -39,14 +39,13 @@ def label_shape(result: Result) -> str | None:
 
 def _by_k(result: Result) -> Mapping[str, Any] | None:
     k = result["config"]["representation"]["codec"].get("k")
-    about = {"scheme": scheme_title(result), "network": backbone_name(result), "size": input_size(result)}
-    return None if k is None else {**about, "k": k}
+    return None if k is None else {**described(result), "k": k}
 
 
 def _by_smoothing(result: Result) -> Mapping[str, Any] | None:
-    shape, codec = label_shape(result), result["config"]["representation"]["codec"]
-    about = {"network": backbone_name(result), "size": input_size(result), "k": codec.get("k")}
-    return None if shape is None else {**about, "smoothing": shape}
+    shape, k = label_shape(result), result["config"]["representation"]["codec"].get("k")
+    about = {key: value for key, value in described(result).items() if key != "scheme"}
+    return None if shape is None else {**about, "k": k, "smoothing": shape}
 
 
 def _several(points: Sequence[Point]) -> list[list[Point]]:
@@ -73,7 +72,7 @@ def _k_panel(group: ResultGroup, lines: Sequence[Sequence[Point]], colours: Mapp
         ax.margins(0.08, 0.12)
         ax.set(xlabel="k, bins per px of the input", ylabel=group.axis)
 
-    handles = (legend_mark(style["color"], style["marker"], style["linestyle"], 7) for style in styles)
+    handles = (legend_mark(**style, size=7) for style in styles)
     return Panel(group.title("k"), draw, list(zip(handles, (called[line[0].series] for line in lines), strict=True)))
 
 

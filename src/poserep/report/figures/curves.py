@@ -62,7 +62,7 @@ def accuracy_figure(results: Sequence[Result]) -> Figure | None:
         ax.set_xticks(range(len(sizes)), sizes)
         ax.set(xlabel="input size, height x width", ylabel=f"{chief}_{boxes}, {unit}")
 
-    legend = [(legend_mark(s["color"], s["marker"], s["linestyle"]), text) for _, _, s, text in lines]
+    legend = [(legend_mark(**s), text) for _, _, s, text in lines]
     return stack([Panel(f"{chief} of every readout over input size", draw, legend)])
 
 
@@ -100,10 +100,7 @@ def training_figure(results: Sequence[Result]) -> Figure | None:
         plot(ax, metrics)
         ax.set_ylim(0, None)
 
-    legend = [
-        (legend_mark(s["color"], s["marker"], s["linestyle"], 4), textwrap.fill(text, TEXT_WIDTH))
-        for (_, text), s in styles.items()
-    ]
+    legend = [(legend_mark(**s, size=4), textwrap.fill(text, TEXT_WIDTH)) for (_, text), s in styles.items()]
     # Runs that end with their first evaluation have no curve of it.
     several = any(x for x, _, _ in metrics)
     panels = [Panel("Training loss / first epoch's", loss_panel, () if several else legend)]

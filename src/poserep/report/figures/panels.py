@@ -71,9 +71,9 @@ def stack(panels: Sequence[Panel]) -> Figure | None:
     return figure
 
 
-def legend_mark(colour: str, marker: str, line: Any = "none", size: float = 6) -> Line2D:
+def legend_mark(color: str, marker: str, linestyle: Any = "none", size: float = 6) -> Line2D:
     """Return what a legend shows of a series."""
-    return Line2D([], [], color=colour, marker=marker, linestyle=line, markersize=size, markeredgecolor="white")
+    return Line2D([], [], color=color, marker=marker, linestyle=linestyle, markersize=size, markeredgecolor="white")
 
 
 def number_in(drawn: dict[str, int], scheme: str) -> int:

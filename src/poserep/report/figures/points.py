@@ -1,7 +1,6 @@
 """The points of figures: means over seeds, of runs whose numbers compare."""
 
 import json
-import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, stdev
@@ -67,12 +66,9 @@ class ResultGroup(NamedTuple):
     ) -> list[Point]:
         """Return one point for each configuration; those with nothing to measure are left out.
 
-        Args:
-            describe: Returns the properties by which the figure tells points apart; None if a result does not belong
-                in it.
-            x: The property that is the position. The others make the series, with the settings in which runs that agree
-                in all properties still differ.
-            hidden: Keys, and parents of keys, that follow from the properties.
+        ``describe`` returns the properties by which the figure tells points apart, or None if a result does not belong
+        in it. The property ``x`` is the position. The others make the series, with the settings in which runs that
+        agree in all properties still differ, but for ``hidden`` keys that follow from the properties.
         """
         members = [(result, about) for result in self.results if (about := describe(result)) is not None]
         settings = _settings([r for r, _ in members], [json.dumps(about) for _, about in members], hidden)
@@ -113,9 +109,10 @@ def grouped_results(results: Sequence[Result]) -> list[ResultGroup]:
     ]
 
 
-def backbone_name(result: Result) -> str:
-    """Return the name of the backbone."""
-    return str(result["config"]["names"]["backbone"])
+def described(result: Result) -> dict[str, str]:
+    """Return scheme, network and size of a result."""
+    network = str(result["config"]["names"]["backbone"])
+    return {"scheme": scheme_title(result), "network": network, "size": input_size(result)}
 
 
 def area(size: str) -> int:
@@ -146,8 +143,9 @@ def series_names(points: Sequence[Point], always: Sequence[str], width: int) -> 
 def _property(key: str, value: Any) -> str:
     if key in ("scheme", "network", "size"):
         return str(value)
-    short = re.sub(r"\._target_$", "", key).split(".")[-1]
-    return f"{short}={str(value).split('.')[-1] if key.endswith('._target_') else value}"
+    if key.endswith("._target_"):
+        key, value = key.removesuffix("._target_"), str(value).split(".")[-1]
+    return f"{key.split('.')[-1]}={value}"
 
 
 def _default(by_readout: Mapping[str, Any]) -> Any:

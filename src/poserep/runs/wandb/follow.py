@@ -70,8 +70,7 @@ def warn(text: str) -> None:
 
 def _training_ended(seconds: float) -> bool:
     """Wait for the training process to say on standard input that it ends, or to close it."""
-    ready, _, _ = select.select([sys.stdin], [], [], seconds)
-    return bool(ready)
+    return bool(select.select([sys.stdin], [], [], seconds)[0])
 
 
 def main() -> None:

@@ -64,13 +64,10 @@ class Sender:
         )  # fmt: skip
         there = self.run.starting_step
         self.ledger["rows"] = {epoch: sent for epoch, sent in self.ledger["rows"].items() if int(epoch) < there}
-        self._update_config(entry)
-        self.run.define_metric("epoch", hidden=True)
-        self.run.define_metric("*", step_metric="epoch")
-
-    def _update_config(self, entry: WandbEntry) -> None:
         # A resumed run ignores the configuration that `wandb.init` is given.
         self.run.config.update(dict(entry.config), allow_val_change=True)
+        self.run.define_metric("epoch", hidden=True)
+        self.run.define_metric("*", step_metric="epoch")
 
     def log(self, history: Mapping[int, Mapping[str, Any]]) -> None:
         """Send the epochs that have not been sent."""
@@ -89,7 +86,7 @@ class Sender:
             TimeoutError: If the server has not taken everything in time.
         """
         # Another table may have asked for the run meanwhile.
-        self._update_config(entry)
+        self.run.config.update(dict(entry.config), allow_val_change=True)
         self.run.summary.update(dict(entry.summary))
         self.run.finish(exit_code=0 if entry.summary else 1)
         complete = entry.summary and self.ledger["rows"] == _digests(entry.history)

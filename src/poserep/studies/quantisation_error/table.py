@@ -1,6 +1,7 @@
 """The study as a table: one CSV line per cell, condition and readout, and summaries for the terminal."""
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,9 @@ class Entry:
 
 def row_label(title: str, job: Sequence[str]) -> str:
     """Return a representation's title and what a cell's overrides change of its codec, but for its readouts."""
-    split = [override.lstrip("+").split("=", 1) for override in job]
-    changed = [(key, value) for key, value in split if key.startswith("representation.codec.")]
-    return ", ".join([title, *(f"{k.split('.')[-1]}={v}" for k, v in changed if not k.startswith(READOUTS))])
+    changed = [o.lstrip("+") for o in job if o.lstrip("+").startswith("representation.codec.")]
+    names = [re.sub(r"^[^=]*\.", "", override) for override in changed if not override.startswith(READOUTS)]
+    return ", ".join([title, *names])
 
 
 def lines_of(entries: Iterable[Entry]) -> list[dict[str, Any]]:
