@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from poserep.codecs import Codec
-from poserep.config import DictConfig, OmegaConf, make
+from poserep.config import DictConfig, OmegaConf, as_dict, make
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import UNREAD, Head, HeadSpec, PoseNet
@@ -46,7 +46,7 @@ def assemble(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
     if step := getattr(resolve_name(cfg.backbone._target_), "multiple", None):
         _check_size(cfg, size, step)
     codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align)
-    pixels: Any = OmegaConf.to_container(cfg.data.pixels) if cfg.data.get("pixels") else {}
+    pixels = as_dict(cfg.data.get("pixels"))
     in_channels = len(pixels["mean"]) if pixels else 3
     backbone = make_backbone(cfg, size, skeleton.num_keypoints, in_channels, reads_multiscale(cfg))
     spec = HeadSpec(backbone.channels, backbone.strides, skeleton.num_keypoints, codec.x, codec.y)
