@@ -65,7 +65,8 @@ def test_tables_are_whole(name, columns):
         assert set(table.columns) <= set(r.values), r.name
         assert bool(r.quoted) != bool(r.overrides) or not table.runnable, r.name
         assert r.undetermined or paper == "srpose" or any(value is not None for value in r.values.values()), r.name
-        assert all(value is None or 0 < value < 100 for value in r.values.values()), r.name
+        # Some have GFLOPs beside these.
+        assert all(r.values[key] is None or 0 < r.values[key] < 100 for key in table.columns), r.name
 
 
 @pytest.mark.parametrize("name", COUNTS)
