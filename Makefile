@@ -22,7 +22,7 @@ test: install  ## Run the tests; real photographs too, if POSEREP_REAL_DATA name
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 test-long: install  ## The tests that take minutes each: a sweep killed ten times, Ray, ...
-	@$(BIN)/python -m pytest -m long $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m long $(ARGS)
 
 lint: install  ## Style and types
 	@$(BIN)/ruff check .

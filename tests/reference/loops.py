@@ -243,12 +243,11 @@ def _newton_step(p: np.ndarray, max_step: float | None) -> np.ndarray:
 
 def _mean_positions(maps: np.ndarray, mass) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = np.mgrid[: maps.shape[2], : maps.shape[3]]
-    found, value = np.zeros((*maps.shape[:2], 2)), np.zeros(maps.shape[:2])
-    for b, j in np.ndindex(value.shape):
+    xy = np.zeros((*maps.shape[:2], 2))
+    for b, j in np.ndindex(xy.shape[:2]):
         m = mass(maps[b, j])
-        found[b, j] = np.array([(m * columns).sum(), (m * rows).sum()]) / m.sum()
-        value[b, j] = maps[b, j].max()
-    return found, value
+        xy[b, j] = np.array([(m * columns).sum(), (m * rows).sum()]) / m.sum()
+    return xy, maps.max((2, 3))
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

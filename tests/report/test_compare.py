@@ -87,7 +87,7 @@ def test_both_sides_are_scored_above_another_threshold(copied, capsys, tmp_path)
 def test_another_evaluation_of_a_run_is_a_side_and_what_differs_is_noted(copied, capsys):
     simcc = copied("simcc", "simcc")
     flipped, clipped = (
-        evaluate.reread(simcc, evaluate.configure(simcc, ["boxes=[gt]", *overrides]))
+        evaluate.reevaluate(simcc, evaluate.configure(simcc, ["boxes=[gt]", *overrides]))
         for overrides in (["flip_test=false"], ["data.clip=dark", "align=edge"])
     )
     capsys.readouterr()

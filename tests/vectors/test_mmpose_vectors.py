@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from poserep.codecs import DARK, Argmax, ArgmaxBin, Equal, Gaussian, Heatmap, QuarterShift, SimCC
-from poserep.codecs.argmax import window
 from poserep.codecs.dark import blur
-from poserep.geometry import Crop, Size, crop_matrix
-from reference.vectors import files, full, tensors
+from poserep.codecs.readouts import window
+from poserep.geometry import Size
+from reference.vectors import files, full, official_crop, tensors
 
 # Input size, bins per px, label of x and of y (mmpose has a sigma for each), and whether its labels are normalised.
 SIX, FOUR = Gaussian(6.0, False, True), Gaussian(4.0, False, True)
@@ -148,8 +148,7 @@ def test_heatmap_readouts_are_mmposes(file, shape, kernel):
     torch.testing.assert_close(px[sane], v[f"dark{kernel}"][sane], atol=4e-5, rtol=1e-6)
 
     # The 0.x version's "unbiased", in image px: the way back is an affine in float32.
-    matrix = crop_matrix(v["center"].numpy(), v["scale"].numpy() * 200.0, Size(h, w), "corner")
-    image = Crop(torch.from_numpy(matrix)).to_image(ours)
+    image = official_crop(v, Size(h, w), "corner").to_image(ours)
     torch.testing.assert_close(image[sane], v[f"srpose_unbiased{kernel}"][sane].double(), atol=1e-3, rtol=0)
 
 

@@ -1,17 +1,19 @@
 """DARK: decoding to the maximum of a Gaussian, by derivatives of the blurred heatmap's logarithm."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from poserep.codecs.argmax import Peaks, peak, window
-from poserep.errors import InputError
+from poserep.codecs.readouts import Peaks, peak, window
+from poserep.errors import InputError, check_choice, check_positive
 
 # Least value under the logarithm, as in the published code.
 LOG_FLOOR = 1e-10
+Rescale = Literal["ratio", "range"]
+Border = Literal["zero", "reflect"]
 
 
 @dataclass(frozen=True)
@@ -35,24 +37,22 @@ class DARK:
 
     kernel: int | None = 11
     max_step: float | None = 1.0
-    rescale: Literal["ratio", "range"] = "ratio"
+    rescale: Rescale = "ratio"
     sigma: float | None = None
-    border: Literal["zero", "reflect"] = "zero"
+    border: Border = "zero"
 
     def __post_init__(self) -> None:
         if self.kernel is not None and (not isinstance(self.kernel, int) or self.kernel < 1 or self.kernel % 2 == 0):
             raise InputError(f"DARK: kernel={self.kernel} must be odd and positive, or null for no blur")
-        if self.rescale not in ("ratio", "range"):
-            raise InputError(f"DARK: rescale={self.rescale!r} is not one of ('ratio', 'range')")
+        check_choice("DARK: rescale", self.rescale, get_args(Rescale))
+        check_choice("DARK: border", self.border, get_args(Border))
         if self.max_step is not None and not self.max_step > 0:
             raise InputError(f"DARK: max_step={self.max_step} must be positive (bins), or null")
-        if self.sigma is not None and not 0 < self.sigma < float("inf"):
-            raise InputError(f"DARK: sigma={self.sigma} must be a positive number of bins, or null")
-        if self.border not in ("zero", "reflect"):
-            raise InputError(f"DARK: border={self.border!r} is not one of ('zero', 'reflect')")
+        if self.sigma is not None:
+            check_positive("DARK: sigma", self.sigma, " of bins, or null")
 
     def __call__(self, heatmap: Tensor) -> Peaks:
-        """Read positions and maxima from (B, K, h, w)."""
+        """Read positions and maxima."""
         h, w = heatmap.shape[-2:]
         xy, value = peak(heatmap)
         x, y = xy.unbind(-1)
@@ -74,7 +74,7 @@ class DARK:
     def _smoothed(self, heatmap: Tensor, xy: Tensor, value: Tensor) -> Tensor:
         """Return the 5x5 values around the peaks of the blurred and rescaled map, (B, K, 5, 5) float64.
 
-        Only these matter. Derivatives of a logarithm don't see a factor either, so that the maximum of the blurred
+        Derivatives of a logarithm don't see a factor either, so that the maximum of the blurred
         map, which takes all of it, is computed only for joints where the floor under the logarithm could bite. It
         cannot where the unscaled value exceeds it: blurring never raises a maximum, so the factor is at least 1.
         """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poserep.config import DictConfig, OmegaConf, make
+from poserep.config import DictConfig, as_dict, make
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import Instance, Tally, Truth
@@ -30,9 +30,7 @@ def skeleton_of(cfg: DictConfig) -> Skeleton:
     if isinstance(node, str):
         known = {skeleton.name: skeleton for skeleton in (COCO, CROWDPOSE, HUMAN4D, MPII)}
         return known[node] if node in known else Skeleton.from_file(node)
-    category = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(category, dict)
-    return Skeleton.from_category({str(key): value for key, value in category.items()})
+    return Skeleton.from_category(as_dict(node))
 
 
 def root_of(cfg: DictConfig) -> Path:
