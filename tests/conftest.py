@@ -70,7 +70,7 @@ def trained_once(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> C
     from poserep.runs.create import prepare
     from poserep.training.fit import fit
 
-    runs = tmp_path_factory.mktemp("trained")
+    runs = tmp_path_factory.mktemp("trained") / "runs"
 
     @cache
     def train(*overrides: str) -> Path:

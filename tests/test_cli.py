@@ -19,11 +19,10 @@ def test_all_commands_are_listed_with_a_line_each(capsys):
         assert all(len(line) <= 100 for line in lines)
 
 
-@pytest.mark.parametrize("group", ["data", "sweep", "wandb"])
-def test_a_group_lists_its_commands(capsys, group):
-    for words in ([group], [group, "--help"]):
-        assert cli.main(words) == 0
-        assert f"  {group} " in (shown := capsys.readouterr().out) and "train" not in shown
+def test_a_group_lists_its_commands(capsys):
+    for words in ("data", "data --help", "sweep", "wandb -h"):
+        assert cli.main(words.split()) == 0
+        assert f"  {words.split()[0]} " in (shown := capsys.readouterr().out) and "train" not in shown
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -33,26 +32,18 @@ def test_help_shows_usage_options_and_an_example(capsys, name):
     assert shown.startswith(f"usage: poserep {name}") and f"example: poserep {name}" in shown
 
 
-@pytest.mark.parametrize(
-    ("words", "near"),
-    [
-        ("trian", "train"),
-        ("status x", "sweep status"),
-        ("data chek", "data check"),
-        ("data", None),
-        ("check", "data check"),
-        ("dat check", "data check"),
-        ("sweeps statu", "sweep"),
-        ("publish", "wandb push"),
-    ],
-)
-def test_a_wrong_word_suggests_the_near_one(capsys, words, near):
-    assert cli.main(words.split()) == (2 if near else 0)
-    if near:
+def test_a_wrong_word_suggests_the_near_one(capsys):
+    for words, near in {
+        "trian": "train",
+        "status x": "sweep status",
+        "data chek": "data check",
+        "check": "data check",
+        "dat check": "data check",
+        "sweeps statu": "sweep",
+        "publish": "wandb push",
+    }.items():
+        assert cli.main(words.split()) == 2
         assert capsys.readouterr().err.endswith(f"; did you mean {near}?\n")
-
-
-def test_a_word_like_no_other_names_them_all(capsys):
     assert cli.main(["frobnicate"]) == 2
     assert "there are train, evaluate" in capsys.readouterr().err
 
@@ -65,11 +56,7 @@ def test_a_word_like_no_other_names_them_all(capsys):
         (InputError("no such key"), 2, "error: no such key\n"),
         (Failed("the run failed"), 1, "error: the run failed\n"),
         (PermissionError(13, "Permission denied", "x"), 1, "error: [Errno 13] Permission denied: 'x'\n"),
-        (
-            Stopped("SIGTERM"),
-            75,
-            "stopped (SIGTERM); run the same command again to continue from its checkpoint\n",
-        ),
+        (Stopped("SIGTERM"), 75, "stopped (SIGTERM); run the same command again to continue from its checkpoint\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (SystemExit(75), 75, ""),
         (SystemExit(), 0, ""),
@@ -99,33 +86,25 @@ def test_all_that_compose_start_from_another_file(capsys):
         assert capsys.readouterr().err == "error: --config-dir: nowhere is not a folder\n"
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "line"),
-    [
-        (["trainer.epoch=3"], 2, "error: no key trainer.epoch; did you mean trainer.epochs?"),
-        (["+aligm=corner"], 2, "error: no key 'aligm' in a run's configuration; did you mean align?"),
-        (["align=drak"], 2, "error: align=drak is not one of centre, corner, edge, dark"),
-        (["trainer.drop_last=never"], 2, "error: trainer.drop_last=never is not true or false"),
-        (["data.prepare=null", "data.root=nowhere"], 2, "error: missing: nowhere/annotations/train.json, "),
-    ],
-)
-def test_training_that_cannot_be_is_one_line(monkeypatch, tmp_path, capfd, words, code, line):
+def test_training_that_cannot_be_is_one_line(monkeypatch, tmp_path, capfd):
     monkeypatch.chdir(tmp_path)
     before = list(sys.argv), os.environ.get("HYDRA_FULL_ERROR")
-    assert cli.main(["train", "trainer=smoke", *words]) == code
-    text = capfd.readouterr().err
-    assert text.startswith(line) and text.count("\n") == 1
-    assert before == (sys.argv, os.environ.get("HYDRA_FULL_ERROR"))
+    for words, line in {
+        "trainer.epoch=3": "error: no key trainer.epoch; did you mean trainer.epochs?",
+        "+aligm=corner": "error: no key 'aligm' in a run's configuration; did you mean align?",
+        "align=drak": "error: align=drak is not one of centre, corner, edge, dark",
+        "trainer.drop_last=never": "error: trainer.drop_last=never is not true or false",
+        "data.prepare=null data.root=nowhere": "error: missing: nowhere/annotations/train.json, ",
+    }.items():
+        assert cli.main(["train", "trainer=smoke", *words.split()]) == 2
+        text = capfd.readouterr().err
+        assert text.startswith(line) and text.count("\n") == 1
+        assert before == (sys.argv, os.environ.get("HYDRA_FULL_ERROR"))
 
 
 def test_output_that_nobody_reads_to_its_end_is_no_error():
     done = subprocess.run(f"{sys.executable} -m poserep --help | true", shell=True, capture_output=True, text=True)
     assert done.returncode == 0 and not done.stderr
-
-
-def test_wrong_options_are_refused(capsys):
-    assert cli.main(["compare", "only-one"]) == 2
-    assert "usage: poserep compare" in capsys.readouterr().err
 
 
 def test_the_module_is_the_command_and_imports_nothing_heavy():

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from poserep.runs.plan import Cell, remember
+
 PROGRAM = """
 import sys
 from poserep import cli
@@ -15,21 +17,13 @@ sys.exit(f"imports {heavy}, exit code {code}" if heavy or code > 1 else 0)
 
 
 @pytest.fixture(scope="module")
-def runs(synthetic, tmp_path_factory):
-    """Two finished runs of one table, made in this process."""
-    from poserep.config import compose
-    from poserep.runs.create import prepare
-    from poserep.runs.plan import Cell, remember
-    from poserep.training.fit import fit
-    from tiny import TINY
-
-    folder = tmp_path_factory.mktemp("startup")
-    for seed in (0, 1):
-        words = [*TINY, f"data.root={synthetic}", f"runs={folder}/runs", "study=tiny", "boxes=[gt]", f"seed={seed}"]
-        run_dir = prepare(compose([*words, "representation=simcc"]).cfg, "resnet18_s8")
-        fit(run_dir)
-        remember(run_dir.path.parent, run_dir.name, Cell((), ("a row",)))
-    return sorted(path.parent for path in folder.glob("runs/tiny/*/result.json"))
+def runs(trained_once):
+    """Two finished runs of one table."""
+    words = "representation=simcc", "study=tiny", "boxes=[gt]"
+    runs = [trained_once(*words, f"seed={seed}") for seed in (0, 1)]
+    for run_dir in runs:
+        remember(run_dir.parent, run_dir.name, Cell((), ("a row",)))
+    return runs
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command ``poserep``: what it can do, and the one place where errors become a line and an exit code.
+"""The command ``poserep``: its subcommands, and the one place where errors become a line and an exit code.
 
 The module of a command is imported when it is called, so that ``poserep --help`` costs next to nothing. Its function
 takes the arguments and returns an exit code, or None if all went well.
@@ -10,10 +10,9 @@ same command again to continue; 130, interrupted.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.console import Console
 
@@ -22,50 +21,40 @@ from poserep.errors import Failed, InputError, Stopped, message, similar
 DONE, FAILED, REFUSED, STOPPED, INTERRUPTED = 0, 1, 2, os.EX_TEMPFAIL, 130
 
 
-class Command(NamedTuple):
-    """A command.
-
-    Attributes:
-        target: ``module:function`` below ``poserep``.
-        summary: What it does, in a line.
-    """
-
-    target: str
-    summary: str
-
-
-# A word that is less like a command than this suggests none.
+# Least similarity, in [0, 1], of a command that is suggested for a word.
 _NEAR = 0.7
+# For each command, ``module:function`` below ``poserep``, and what it does.
 COMMANDS = {
-    "train": Command("sweeps.train:main", "train and evaluate a run, or with -m all combinations of listed values"),
-    "evaluate": Command(
-        "training.command:evaluate_command", "evaluate a run again, with other readouts, boxes, scores or data"
+    "train": ("sweeps.train:main", "train and evaluate a run, or with -m all combinations of listed values"),
+    "evaluate": (
+        "training.command:evaluate_command",
+        "evaluate a run again, with other readouts, boxes, scores or data",
     ),
-    "calibrate": Command("training.command:calibrate_command", "calibrate a run's scores to OKS with a temperature"),
-    "import": Command("training.command:import_command", "turn a published checkpoint into a run"),
-    "sweep run": Command("sweeps.command:run", "run a table of sweeps/, skipping runs that have finished"),
-    "sweep status": Command("sweeps.command:status", "show the state of each run of a table"),
-    "sweep budget": Command("sweeps.budget:main", "estimate what a table costs to run"),
-    "report": Command("report.command:main", "print a study's table and write its HTML page"),
-    "diff": Command("report.diff:main", "show what differs between two runs"),
-    "compare": Command("report.compare.command:main", "test whether two runs differ by more than noise"),
-    "wandb push": Command("runs.wandb.publish:main", "send finished runs to Weights & Biases"),
-    "wandb dashboard": Command("report.dashboards.command:main", "create a study's W&B workspace and report"),
-    "data check": Command("data.check.command:check_command", "find what is wrong with a data set"),
-    "data stats": Command("data.check.command:stats_command", "count the persons, joints and sizes of a data set"),
-    "data overlap": Command("data.check.command:overlap_command", "find images that two splits or two sets share"),
-    "data preview": Command("data.check.command:preview_command", "draw augmented crops with their keypoints"),
-    "data convert": Command("data.check.command:convert_command", "write MPII's MATLAB release as JSON"),
-    "export": Command("deploy.command:export_command", "write a run as one ONNX file, and check it"),
-    "predict": Command("deploy.command:predict_command", "find the joints of people in images, and draw them"),
-    "cost": Command("deploy.cost:main", "count a network's parameters and operations, and time it"),
+    "calibrate": ("training.command:calibrate_command", "calibrate a run's scores to OKS with a temperature"),
+    "import": ("training.command:import_command", "turn a published checkpoint into a run"),
+    "sweep run": ("sweeps.command:run", "run a table of sweeps/, skipping runs that have finished"),
+    "sweep status": ("sweeps.command:status", "show the state of each run of a table"),
+    "sweep budget": ("sweeps.budget:main", "estimate what a table costs to run"),
+    "report": ("report.command:main", "print a study's table and write its HTML page"),
+    "diff": ("report.diff:main", "show what differs between two runs"),
+    "compare": ("report.compare.command:main", "test whether two runs differ by more than noise"),
+    "wandb push": ("runs.wandb.publish:main", "send finished runs to Weights & Biases"),
+    "wandb dashboard": ("report.dashboards.command:main", "create a study's W&B workspace and report"),
+    "data check": ("data.check.command:check_command", "find what is wrong with a data set"),
+    "data stats": ("data.check.command:stats_command", "count the persons, joints and sizes of a data set"),
+    "data overlap": ("data.check.command:overlap_command", "find images that two splits or two sets share"),
+    "data preview": ("data.check.command:preview_command", "draw augmented crops with their keypoints"),
+    "data convert": ("data.check.command:convert_command", "write MPII's MATLAB release as JSON"),
+    "export": ("deploy.command:export_command", "write a run as one ONNX file, and check it"),
+    "predict": ("deploy.command:predict_command", "find the joints of people in images, and draw them"),
+    "cost": ("deploy.cost:main", "count a network's parameters and operations, and time it"),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code of a command line, that of this process unless another is given."""
+    """Run a command line, that of this process unless another is given, and return its exit code."""
     if arguments is None and sys.path[:1] != [""]:
-        # As with ``python -m``, classes that a configuration names are found in the folder where one stands.
+        # As with ``python -m``, classes that a configuration names are found in the working directory.
         sys.path.insert(0, "")
     words = list(sys.argv[1:] if arguments is None else arguments)
     return ended(lambda: _call(words))
@@ -80,7 +69,7 @@ def ended(command: Callable[[], int | None], silent: bool = False) -> int:
     except Failed as error:
         code, text = FAILED, f"error: {message(error)}"
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python must not complain about it when it ends.
+        # The reader of the output has closed it; Python must not complain when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:
@@ -88,7 +77,7 @@ def ended(command: Callable[[], int | None], silent: bool = False) -> int:
     except InputError as error:
         code, text = REFUSED, f"error: {message(error)}"
     except SystemExit as end:
-        # argparse has said what is wrong with the arguments, and a sweep how its runs have ended.
+        # argparse has printed what is wrong with the arguments.
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr, flush=True)
         return end.code if isinstance(end.code, int) else DONE if end.code is None else FAILED
@@ -114,18 +103,18 @@ def _call(words: list[str]) -> int | None:
         name = f"{name} {words[1]}"
     if name not in COMMANDS:
         raise InputError(f"{name!r} is no command of poserep{_near(name.split()[-1], words, group or COMMANDS)}")
-    module, function = COMMANDS[name].target.split(":")
+    module, function = COMMANDS[name][0].split(":")
     call: Callable[[list[str]], int | None] = getattr(import_module(f"poserep.{module}"), function)
     return call(words[len(name.split()) :])
 
 
-def _overview(group: str, commands: Mapping[str, Command]) -> str:
+def _overview(group: str, commands: Mapping[str, tuple[str, str]]) -> str:
     width = max(map(len, commands))
     head = f"usage: poserep {group}COMMAND ...   (poserep {group}COMMAND --help shows its options and an example)"
-    return "\n".join([head, "", *(f"  {name:<{width}}  {command.summary}" for name, command in commands.items())])
+    return "\n".join([head, "", *(f"  {name:<{width}}  {summary}" for name, (_, summary) in commands.items())])
 
 
-def _near(word: str, words: Sequence[str], known: Mapping[str, Command]) -> str:
+def _near(word: str, words: Sequence[str], known: Iterable[str]) -> str:
     # A word may stand for a group, for a command, or for a command of a group: "status" for "sweep status".
     meant = {part: command for command in known for part in {command, command.split()[-1]}}
     groups = {command.split()[0] for command in known if " " in command and known is COMMANDS}
@@ -133,22 +122,20 @@ def _near(word: str, words: Sequence[str], known: Mapping[str, Command]) -> str:
     score, near = max((max(similar(word, part), similar(" ".join(words[:2]), part)), part) for part in meant)
     if score < _NEAR:
         return f"; there are {', '.join(known)}"
-    found = meant[near]
-    whole = f"{found} {' '.join(words[1:2])}"
-    return f"; did you mean {whole if whole in COMMANDS else found}?"
+    whole = f"{meant[near]} {' '.join(words[1:2])}"
+    return f"; did you mean {whole if whole in COMMANDS else meant[near]}?"
 
 
 def wide_console() -> Console:
-    """A console that does not squeeze tables on a narrow terminal or in a file; long lines wrap or scroll there."""
+    """Return a console that does not squeeze tables on a narrow terminal or in a file, where long lines wrap."""
     return Console(width=max(Console().width, 160))
 
 
-def parser_of(command: str, about: str | None) -> argparse.ArgumentParser:
-    """A parser for the arguments of ``poserep COMMAND``; ``about`` is shown as it is written."""
+def parser_of(command: str, description: str | None) -> argparse.ArgumentParser:
+    """Return a parser for the arguments of ``poserep COMMAND``, whose description is shown as it is written."""
     formatter = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(
-        prog=f"poserep {command}", description=about, formatter_class=formatter, allow_abbrev=False
-    )
+    program = f"poserep {command}"
+    return argparse.ArgumentParser(program, description=description, formatter_class=formatter, allow_abbrev=False)
 
 
 def add_origin(parser: argparse.ArgumentParser) -> None:

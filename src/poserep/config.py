@@ -34,7 +34,7 @@ MOVED = {
 
 @dataclass
 class RunSchema:
-    """The keys of a run and their types; what is below a group is the group's own business."""
+    """The keys of a run and their types; groups define their own keys."""
 
     data: Any = None
     backbone: Any = None
@@ -58,12 +58,9 @@ ConfigStore.instance().store("schema", RunSchema)
 
 
 class BySize(NamedTuple):
-    """Widths that the papers take at an input size: ``${by_size:heatmap_sigma}`` in a representation's file.
+    """Widths that the papers take at an input size, in bins: ``${by_size:heatmap_sigma}`` in a representation's file.
 
-    Attributes:
-        heatmap_sigma: Standard deviation of heatmaps of stride 4, in bins.
-        simcc_sigma: Standard deviation of SimCC's labels, in bins.
-        dark_kernel: Width of the blur before DARK's decoding, in bins.
+    They are the standard deviations of heatmaps of stride 4 and of SimCC's labels, and the width of DARK's blur.
     """
 
     heatmap_sigma: float
@@ -87,12 +84,7 @@ OmegaConf.register_new_resolver("by_size", lambda key, *, _root_: getattr(by_siz
 
 
 class Composed(NamedTuple):
-    """A composed configuration.
-
-    Attributes:
-        cfg: The configuration, without Hydra's own part.
-        choices: The name of the file that was chosen in each group.
-    """
+    """A composed configuration without Hydra's own part, and the name of the file that was chosen in each group."""
 
     cfg: DictConfig
     choices: dict[str, str]
@@ -102,13 +94,14 @@ class Composed(NamedTuple):
 def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
     """Give a function that composes as `compose` does, and reads files once for all its calls.
 
-    Args:
-        folder: The folder of the file to start from, conf/ by default; groups are always found in conf/ too.
+    The file to start from lies in ``folder``, conf/ by default; groups are always found in conf/ too.
 
     Raises:
         InputError: If the folder does not exist.
     """
     folder = folder or CONF
+    if not CONF.is_dir():
+        raise InputError("poserep runs from a checkout with its conf/ folder: pip install -e .")
     if not folder.is_dir():
         raise InputError(f"--config-dir: {folder} is not a folder")
     paths = [] if folder == CONF else [f"hydra.searchpath=[file://{CONF},file://{SWEEPS}]"]
@@ -129,12 +122,7 @@ def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
 
 
 def compose(overrides: Sequence[str] = (), name: str = "config", folder: Path | None = None) -> Composed:
-    """Compose a configuration.
-
-    Args:
-        overrides: The overrides, ``key=value``, as on the command line.
-        name: The file to start from, without its extension.
-        folder: Its folder; see `composing`.
+    """Compose the configuration that starts from ``name``.yaml in a folder (see `composing`), with overrides.
 
     Raises:
         InputError: If an override cannot be parsed or names nothing; the message says what to write instead.
@@ -184,7 +172,7 @@ def run_application(program: str, arguments: Sequence[str], task: Callable[[Dict
         except Exception as error:
             if several:
                 raise
-            # Hydra would print a report of its own about an exception that leaves the job.
+            # Hydra would print a report of its own for an exception that leaves the job.
             ended_by.append(error)
 
     full_error, argv = os.environ.get("HYDRA_FULL_ERROR"), sys.argv
@@ -205,6 +193,12 @@ def run_application(program: str, arguments: Sequence[str], task: Callable[[Dict
             os.environ["HYDRA_FULL_ERROR"] = full_error
     if ended_by:
         raise ended_by[0]
+
+
+def as_dict(node: DictConfig | None) -> dict[str, Any]:
+    """Return a node with its interpolations resolved as a dictionary; empty if there is no node."""
+    container: Any = OmegaConf.to_container(node, resolve=True) if node is not None else {}
+    return dict(container)
 
 
 def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:

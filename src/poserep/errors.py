@@ -28,15 +28,14 @@ def check_positive(option: str, value: Any, unit: str = "") -> None:
 
 
 def message(error: BaseException) -> str:
-    """What it says; errors from loader processes arrive with a traceback in front."""
+    """Return an error's message, without the traceback that precedes it in errors from loader processes."""
     return str(error).rsplit("poserep.errors.InputError: ", 1)[-1].strip()
 
 
 def suggestion(asked: str, known: Sequence[str], limit: int = 3) -> str:
-    """``; did you mean …?`` with the nearest of dotted keys, best first; empty if none is near.
+    """Return ``; did you mean …?`` with the nearest of dotted keys, best first; empty if none is near.
 
-    What counts is the last part of a key, as ``trainer.lr`` stands for ``optim.lr``; what is before it decides among
-    equals.
+    The last part of a key counts, as ``trainer.lr`` stands for ``optim.lr``; what precedes it decides among equals.
     """
     last = asked.split(".")[-1]
 
@@ -45,7 +44,7 @@ def suggestion(asked: str, known: Sequence[str], limit: int = 3) -> str:
 
     scored = sorted(((near(key), key) for key in known), key=lambda pair: (-sum(pair[0]), len(pair[1]), pair[1]))
     best = [(sum(score), key) for score, key in scored if score[0] >= _NEAR]
-    # One that is as good as certain needs no company but of those that are as good.
+    # Beside a nearly certain key, only keys that are as near are named.
     if best and best[0][0] > 1.6:
         best = [(score, key) for score, key in best if score > best[0][0] - 0.1]
     named = [key for _, key in best[:limit]]
@@ -53,17 +52,17 @@ def suggestion(asked: str, known: Sequence[str], limit: int = 3) -> str:
 
 
 def nearest(asked: str, known: Iterable[str]) -> str:
-    """``; did you mean …?`` with the nearest name, or all names if none is near."""
+    """Return ``; did you mean …?`` with the nearest name, or all names if none is near."""
     names = list(known)
     return suggestion(asked, names, 1) or f"; there are {', '.join(names) or 'none'}"
 
 
 def similar(a: str, b: str) -> float:
-    """How alike two names are, in [0, 1]; one that the other begins with counts as near."""
+    """Return how alike two names are, in [0, 1]; one that the other begins with counts as near."""
     # batch_size stands for batch.
     begins = min(len(a), len(b)) > 2 and (a.startswith(b) or b.startswith(a))
     return max(SequenceMatcher(None, a, b).ratio(), 0.9 if begins and a != b else 0)
 
 
 class Stopped(Exception):
-    """The run was asked to stop and has done so; run again, it goes on."""
+    """The run was asked to stop and has done so; the same command continues it."""

@@ -35,7 +35,7 @@ REMOVED = {
 
 @contextmanager
 def hydra_at(folder: Path) -> Iterator[None]:
-    """Let Hydra compose from a folder, and return to what it was doing in this process afterwards."""
+    """Let Hydra compose from a folder, and restore its state in this process afterwards."""
     state = GlobalHydra.instance()
     before, state.hydra = state.hydra, None
     try:
@@ -80,12 +80,12 @@ def keys(node: Container, prefix: str = "", hydra: bool = False) -> Iterator[str
 
 
 def understood(error: BaseException) -> bool:
-    """Whether an error is about configurations, so that `explain` can explain it."""
+    """Return whether an error concerns configurations, so that `explain` can explain it."""
     return isinstance(error, HydraException | OmegaConfBaseException) or str(error).startswith(CHOICE_IS_NO_WORD)
 
 
 def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
-    """Say in one line what is wrong with a command line, and what to write instead.
+    """Return one line that says what is wrong with a command line, and what to write instead.
 
     Args:
         error: One of `ERRORS`, as composing raised it, or an `InputError`, whose message is kept.
@@ -113,7 +113,7 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         several = match[1] or match[2]
         return f"{several} has several values: run all with -m, or write a list as {key_of(several)}=[...]"
     if text.startswith(CHOICE_IS_NO_WORD):
-        # The error does not tell which of the groups it was.
+        # The error does not name the group.
         chosen = ((key_of(word), word.split("=", 1)[-1]) for word in given if key_of(word) in _groups())
         wrong = [_no_choice(group, value, _choices(group)) for group, value in chosen if value not in _choices(group)]
         return "; ".join(wrong) or "a group is set to the name of one of its files, as in backbone=resnet50"

@@ -49,13 +49,10 @@ def joints(*persons: Instance):
     return labelled_joints(predictions(*persons), Truth(persons, SKELETON, "a.json", Size(64, 64)))
 
 
-def test_oks_of_a_joint_is_the_formula():
+def test_oks_of_a_joint_is_the_formula_and_that_of_a_person_the_mean():
     found = joint_oks(np.array([[[13.0, 24], [30, 40]]]), person().keypoints[None], np.array([400.0]), SIGMAS)
     # 5 px off, and none; 2 a (2 sigma)^2 = 800 x 0.01.
     np.testing.assert_allclose(found, [[np.exp(-25 / 8), 1]])
-
-
-def test_oks_of_a_person_is_the_mean_of_its_joints():
     poses = noise(2, 5, 2) * 20
     sigmas = np.linspace(0.03, 0.1, 5)
     similarity = joint_oks(poses[:1], poses[1:], np.array([900.0]), sigmas)
@@ -68,14 +65,9 @@ def test_only_labelled_joints_of_persons_with_an_area_count():
     np.testing.assert_allclose(score, np.linspace(0.1, 0.9, 6)[[0, 1, 3]], rtol=1e-6)
     np.testing.assert_allclose(similarity, np.exp([-9 / 8, -9 / 32, -9 / 32]))
 
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"weight": (0, 0)}, "no joint is labelled"), ({"area": 0}, "no annotation has an area")],
-)
-def test_joints_that_cannot_be_judged_are_refused_with_the_reason(options, message):
-    with pytest.raises(InputError, match=message):
-        joints(person(**options))
+    for options, message in (({"weight": (0, 0)}, "no joint is labelled"), ({"area": 0}, "no annotation has an area")):
+        with pytest.raises(InputError, match=message):
+            joints(person(**options))
 
 
 def test_bins_hold_their_lower_edge_and_the_last_one_both():
@@ -85,27 +77,17 @@ def test_bins_hold_their_lower_edge_and_the_last_one_both():
     assert curve.low.tolist() == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] and curve.high[-1] == 1
     assert curve.score[3] == pytest.approx(0.325) and curve.oks[3] == pytest.approx((0.09 + 0.1225) / 2)
     assert np.isnan(curve.score[2]) and np.isnan(curve.oks[2])
-
-
-def test_published_scores_beyond_the_range_count_in_the_outermost_bins():
+    # Published scores may lie outside.
     curve = reliability(np.array([-0.5, 1.5]), np.array([0.0, 1.0]))
     assert curve.count[[0, -1]].tolist() == [1, 1] and curve.score[[0, -1]].tolist() == [-0.5, 1.5]
 
 
-def test_a_calibrated_score_has_no_error():
-    score = noise(500)
+def test_the_calibration_error_is_the_gap_of_means_weighed_by_joints():
+    score, values = noise(500), noise(50)
     assert ece(reliability(score, score)) == pytest.approx(0, abs=1e-12)
     # In each bin the mean is what counts.
     assert ece(reliability(np.full(4, 0.25), np.array([0, 0.5, 0, 0.5]))) == pytest.approx(0)
-
-
-def test_a_constant_score_errs_by_its_distance_from_the_mean():
-    values = noise(50)
     assert ece(reliability(np.full(50, 0.9), values)) == pytest.approx(abs(0.9 - values.mean()))
-    assert aurc(np.full(50, 0.9), values) == pytest.approx(1 - values.mean())
-
-
-def test_the_error_weighs_bins_by_their_joints():
     # Three joints 0.1 too high, one 0.3 too low.
     assert ece(reliability(np.array([0.55, 0.55, 0.55, 0.15]), np.array([0.45] * 3 + [0.45]))) == pytest.approx(0.15)
 
@@ -114,6 +96,7 @@ def test_the_area_under_the_risk_is_the_mean_of_the_means():
     # Risks 0, 0.5, 1 in the order of the score: means 0, 0.25, 0.5.
     assert aurc(np.array([0.7, 0.9, 0.8]), np.array([0.0, 1.0, 0.5])) == pytest.approx(0.25)
     assert aurc(np.array([0.9, 0.7, 0.8]), np.array([0.0, 1.0, 0.5])) == pytest.approx((1 + 0.75 + 0.5) / 3)
+    assert aurc(np.full(50, 0.9), noise(50)) == pytest.approx(1 - noise(50).mean())
 
 
 def test_of_equal_scores_every_order_counts_the_same():
@@ -146,16 +129,10 @@ def test_no_other_temperature_has_a_lower_cross_entropy():
 
     best = fit_temperature(score, values)
     assert all(cross_entropy(best) < cross_entropy(best * factor) for factor in (0.1, 0.9, 0.99, 1.01, 1.1, 9))
-
-
-def test_scores_of_zero_and_one_do_not_move_the_temperature():
-    score = noise(100)
-    values = temper(score, 3.0)
+    # Scores of 0 and 1 do not move it.
     padded = np.concatenate([score, [0, 1, 0, 1]]), np.concatenate([values, [1, 0, 0, 1]])
-    assert fit_temperature(*padded) == fit_temperature(score, values)
-
-
-def test_hopeless_joints_end_at_a_bound_and_not_in_an_error():
+    assert fit_temperature(*padded) == best
+    # Hopeless joints end at a bound, and not in an error.
     assert fit_temperature(noise(20), np.zeros(20)) == pytest.approx(0.01, rel=1e-3)
     assert fit_temperature(noise(20), np.ones(20)) == pytest.approx(100, rel=1e-3)
 
@@ -185,20 +162,17 @@ def test_tempering_is_what_codecs_do_and_keeps_order_zero_and_one():
         assert aurc(found, noise(6)) == pytest.approx(aurc(score, noise(6)))
 
 
-@pytest.mark.parametrize("temperature", [0.4, 3.0])
-def test_the_threshold_lets_the_same_joints_count_at_any_temperature(temperature):
+def test_the_threshold_lets_the_same_joints_count_at_any_temperature():
     codec, score = Heatmap("64x64"), noise(200)
     counts = score > score_threshold(codec)
     assert 0 < counts.sum() < 200
-    codec.temperature.fill_(temperature)
-    assert ((temper(score, temperature) > score_threshold(codec)) == counts).all()
-
-
-def test_published_scores_keep_their_threshold():
-    codec = SimCC("64x64", score="published")
-    plain = score_threshold(codec)
-    codec.temperature.fill_(5.0)
-    assert score_threshold(codec) == plain
+    for temperature in (0.4, 3.0):
+        codec.temperature.fill_(temperature)
+        assert ((temper(score, temperature) > score_threshold(codec)) == counts).all()
+    published = SimCC("64x64", score="published")
+    plain = score_threshold(published)
+    published.temperature.fill_(5.0)
+    assert score_threshold(published) == plain
 
 
 def test_the_summary_is_plain_json():

@@ -15,8 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from poserep.errors import InputError
-from poserep.metrics.bootstrap import paired_bootstrap
-from poserep.metrics.coco_resampling import MEASURES, RESAMPLES_AT_ONCE, CocoResampler
+from poserep.metrics.coco_resampling import MEASURES, CocoResampler
 from poserep.skeleton import COCO as SKELETON
 from reference.vectors import HERE, arrays
 
@@ -94,15 +93,15 @@ def table(resampler, weights):
     return np.stack(list(resampler(weights).values()), 1)
 
 
-@pytest.mark.parametrize(("seed", "ties"), [(0, False), (1, False), (2, True), (3, True)])
-def test_each_image_once_gives_what_pycocotools_gives(seed, ties):
-    evaluation = evaluated(*scene(seed, images=20, ties=ties))
-    resampler = CocoResampler(evaluation)
-    assert resampler.images.tolist() == sorted(evaluation.params.imgIds)
-    assert list(resampler(ones(resampler))) == list(MEASURES)
-    expected = official(evaluation)
-    assert 0 < expected[0] < 100
-    np.testing.assert_allclose(table(resampler, ones(resampler))[0], expected, rtol=0, atol=1e-9)
+def test_each_image_once_gives_what_pycocotools_gives():
+    for seed in range(4):
+        evaluation = evaluated(*scene(seed, images=20, ties=seed > 1))
+        resampler = CocoResampler(evaluation)
+        assert resampler.images.tolist() == sorted(evaluation.params.imgIds)
+        assert list(resampler(ones(resampler))) == list(MEASURES)
+        expected = official(evaluation)
+        assert 0 < expected[0] < 100
+        np.testing.assert_allclose(table(resampler, ones(resampler))[0], expected, rtol=0, atol=1e-9)
 
 
 @settings(max_examples=25, deadline=None)
@@ -160,10 +159,10 @@ def test_recall_thresholds_are_met_as_floating_point_division_meets_them():
         np.testing.assert_allclose(table(resampler, ones(resampler))[0], official(evaluation), rtol=0, atol=1e-9)
 
 
-def test_blocks_of_resamples_and_fewer_names_change_no_value():
+def test_other_resamples_and_fewer_names_change_no_value():
     evaluation = evaluated(*scene())
     every, some = CocoResampler(evaluation), CocoResampler(evaluation, ["AP75", "AR_L"])
-    weights = np.random.default_rng(0).integers(0, 3, (2 * RESAMPLES_AT_ONCE + 3, len(every.images)))
+    weights = np.random.default_rng(0).integers(0, 3, (67, len(every.images)))
     values = every(weights)
     found = some(weights)
     assert list(found) == ["AP75", "AR_L"]
@@ -202,14 +201,3 @@ def test_what_cannot_be_resampled_is_refused():
         CocoResampler(evaluation)
     with pytest.raises(InputError, match=r"call evaluate\(\)"):
         CocoResampler(COCOeval(evaluation.cocoGt, evaluation.cocoDt, "keypoints"), ["AP"])
-
-
-def test_the_better_of_two_coco_runs_is_told_and_the_interval_covers_the_spread():
-    truth, found = scene(1, images=60)
-    rng = np.random.default_rng(0)
-    worse = {i: [(xy + rng.normal(0, 9, (3, 2)), score) for xy, score in poses] for i, poses in found.items()}
-    good, bad = (CocoResampler(evaluated(truth, poses), ["AP"]) for poses in (found, worse))
-    result = paired_bootstrap([good], [bad], "AP", samples=200)
-    assert result.difference > 0 and 0 < result.low < result.difference < result.high and result.share == 0
-    back = paired_bootstrap([bad], [good], "AP", samples=200)
-    assert (back.low, back.high) == pytest.approx((-result.high, -result.low)) and back.share == 1

@@ -51,11 +51,14 @@ def values(subject, xy, score=1.0) -> dict[str, float]:
     return subject(predicted(xy, score)).values
 
 
-def test_the_truth_has_no_error():
+def test_the_truth_has_no_error_and_tables_know_which_way_is_better():
     found = values(scorer(Human4DError), persons())
-    assert list(found) == NAMES
-    assert [found[name] for name in NAMES] == [100, 100, 0] * 2
+    assert list(found) == NAMES and list(found.values()) == [100, 100, 0] * 2
     assert set(values(scorer(EPE), persons()).values()) == {0}
+    for subject in (scorer(Human4DError), scorer(EPE)):
+        names = values(subject, persons())
+        assert set(subject.columns) <= set(names)
+        assert subject.lower == {name for name in names if "PCKh" not in name}
 
 
 @pytest.mark.parametrize(
@@ -136,9 +139,7 @@ def test_unlabelled_joints_change_nothing_but_the_codes_count():
     assert values(scorer(Human4DError, truth, weight), guess, sure)["PCKh-0.5 (code)"] == 100
     errors = values(scorer(EPE, truth, weight), guess)
     assert errors["EPE"] == 0 and np.isnan(errors[f"EPE/{HUMAN4D.names[10]}"])
-
-
-def test_joints_that_the_network_is_not_sure_of_are_wrong_in_the_code_only():
+    # Joints that the network is not sure of are wrong in the code only.
     score = np.ones((3, K), np.float32)
     score[:, :6] = 0.3
     found = values(scorer(Human4DError), persons(), score)
@@ -184,14 +185,6 @@ def test_resampling_every_image_once_is_the_scorer(kind):
     for name, value in expected.items():
         np.testing.assert_allclose(drawn[name][:2], value, rtol=1e-12)
     assert any(drawn[name][2] != value for name, value in expected.items())
-
-
-@pytest.mark.parametrize("kind", [Human4DError, EPE])
-def test_tables_know_which_way_is_better(kind):
-    subject = scorer(kind)
-    found = values(subject, persons())
-    assert set(subject.columns) <= set(found)
-    assert subject.lower == {name for name in found if "PCKh" not in name}
 
 
 def test_skeletons_without_neck_and_head_are_refused():

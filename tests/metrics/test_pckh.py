@@ -62,10 +62,17 @@ def test_a_shift_by_known_pixels_steps_at_the_thresholds(px, expected):
             assert set(at(values, threshold).values()) == {share}
 
 
-def test_an_error_equal_to_the_threshold_counts_unless_strict():
+def test_options_of_thresholds():
+    # An error equal to the threshold counts unless strict; other thresholds have their own names.
     moved = guess(people(), (50, 0))
     assert values_of(people(), moved)["PCKh@0.5"] == 100
     assert values_of(people(), moved, strict=True)["PCKh@0.5"] == 0
+    values = values_of(people(), guess(people(), (15, 0)), thresholds=[0.5, 0.1, 0.2])
+    assert (values["PCKh@0.5"], values["PCKh@0.1"], values["PCKh@0.2"], values["Hip@0.2"]) == (100, 0, 100, 100)
+    assert "PCKh@0.11" not in values
+    for thresholds in ([0.5], [0.5, 0.1, 0.0], [0.5, 0.1, float("nan")]):
+        with pytest.raises(InputError, match=r"positive and hold 0\.5 and 0\.1.*data\.metric\.thresholds"):
+            scorer(people(), thresholds=thresholds)
 
 
 def test_lost_joints_are_missed_in_their_group_and_by_their_share_in_the_mean():
@@ -92,12 +99,10 @@ def test_left_and_right_exchanged_keep_only_the_middle():
 
 
 def test_groups_weigh_left_and_right_alike_and_the_mean_weighs_joints_by_their_number():
-    weight = np.ones((4, K), np.float32)
+    weight, move = np.ones((4, K), np.float32), np.zeros((4, K, 2))
     weight[1:, MPII.names.index("left_wrist")] = 0
+    move[:, MPII.names.index("left_wrist")] = 1000
     instances = people(4, weight=weight)
-    move = np.zeros((4, K, 2))
-    move[0, MPII.names.index("left_wrist")] = 1000
-    move[1:, MPII.names.index("left_wrist")] = 1000  # nobody labelled them
     values = values_of(instances, guess(instances, move))
     assert values["Wrist@0.5"] == 50  # the mean of 0 of 1 and 4 of 4
     assert values["PCKh@0.5"] == pytest.approx(100 * (13 * 4) / (13 * 4 + 1))
@@ -134,9 +139,6 @@ def test_a_joint_that_nobody_labelled_is_left_out_and_named():
     assert np.isnan(values["Head@0.5"])
     assert values["PCKh@0.5"] == pytest.approx(100 * (12 * 3 - 1) / (12 * 3))
     assert diagnosis == "PCKh leaves out left_knee, head_top: nobody has them labelled; groups are of the others"
-
-
-def test_without_any_label_there_is_nothing_to_measure():
     instances = people(2, head=0.0, weight=np.zeros((2, K), np.float32))
     values, diagnosis = scorer(instances)(guess(instances))
     assert all(np.isnan(v) for v in values.values()) and "nothing to measure" in diagnosis
@@ -159,18 +161,6 @@ def test_resampling_with_ones_is_the_metric_and_counts_weigh_images():
     for name, value in expected.items():
         assert found[name][1] == pytest.approx(value, abs=1e-12)
         assert np.isnan(found[name][2])
-
-
-def test_other_thresholds_have_their_own_names():
-    values = values_of(people(), guess(people(), (15, 0)), thresholds=[0.5, 0.1, 0.2])
-    assert (values["PCKh@0.5"], values["PCKh@0.1"], values["PCKh@0.2"], values["Hip@0.2"]) == (100, 0, 100, 100)
-    assert "PCKh@0.11" not in values
-
-
-@pytest.mark.parametrize("thresholds", [[0.5], [0.5, 0.1, 0.0], [0.5, 0.1, float("nan")]])
-def test_unfit_thresholds_are_refused(thresholds):
-    with pytest.raises(InputError, match=r"positive and hold 0\.5 and 0\.1.*data\.metric\.thresholds"):
-        scorer(people(), thresholds=thresholds)
 
 
 def test_persons_without_a_head_are_refused_with_the_remedy():

@@ -11,28 +11,24 @@ from poserep.models.cost import macs
 from poserep.overrides import CONF
 from poserep.skeleton import COCO
 from poserep.sweeps import budget
-from poserep.sweeps.files import cells_of, complete_table, table_names
+from poserep.sweeps.files import cells_of, complete_table, compositions, table_names
 from poserep.sweeps.step_times import DeviceRecord, MeasuredNetwork, macs_of, read_records, seconds_per_image
 from poserep.training.network import build_network
-
-
-@pytest.fixture(scope="module")
-def counts():
-    return budget.MacCounter()
 
 
 def record(device="gpu x", gpu=True, *networks):
     return DeviceRecord(device, gpu, networks or (MeasuredNetwork("net", {}, 10**9, {False: 0.01, True: 0.005}),))
 
 
-def test_work_is_six_operations_a_multiply_accumulate(counts, configure):
+def test_work_is_six_operations_a_multiply_accumulate(configure):
     cfg = configure("backbone=resnet18_s8", "representation=heatmap", "size=64x64")
     net, _ = build_network(cfg, COCO)
-    assert macs_of(cfg) == macs(net, 64, 64) == counts.count(cfg)
-    cost = budget.estimate("demo", None, [record()], counts)
+    assert macs_of(cfg) == macs(net, 64, 64)
+    cost = budget.estimate("demo", None, [record()])
     # 4000 drawn people, 8 epochs, three heads.
     assert cost.runs == 3 and cost.images == 3 * 4000 * 8
-    assert cost.flops == pytest.approx(6 * 32_000 * sum(counts.known.values()))
+    demo = compositions("demo", [cell.overrides for cell in cells_of(complete_table("demo"))])
+    assert cost.flops == pytest.approx(6 * 32_000 * sum(map(macs_of, demo)))
     # A hundredth of a second for 10^9, in float32.
     assert cost.hours["gpu x"] == pytest.approx(cost.flops / 6 / 1e9 * 0.01 / 3600)
     assert cost.scaled == {"gpu x": 3} and cost.measured == {"gpu x": ("net",)}
@@ -61,16 +57,16 @@ def test_persons(configure):
     assert budget.training_persons(configure("data.prepare.train=11"), own_study=True) == 11
 
 
-def test_a_table_in_words(counts, capsys):
-    cost = budget.estimate("simcc-table7", None, [record("Fast GPU")], counts)
+def test_a_table_in_words(capsys):
+    cost = budget.estimate("simcc-table7", None, [record("Fast GPU")])
     assert cost.runs == len(cells_of(complete_table("simcc-table7"))) and cost.images == 22_246 * 210 * cost.runs
     text = "\n".join(budget.describe(cost, [record("Fast GPU")], 40))
     assert "on one Fast GPU: " in text and "assumed" not in text and " of 5 runs scaled by multiply-accumulates" in text
-    text = "\n".join(budget.describe(budget.estimate("simcc-table7", None, [], counts), [], 40))
+    text = "\n".join(budget.describe(budget.estimate("simcc-table7", None, []), [], 40))
     assert f"{cost.flops / 40e12 / 3600:.3g} hours at 40 TFLOP/s, which is assumed: no GPU was measured" in text
-    (line,) = budget.describe(budget.estimate("lspet", None, [], counts), [], 40)
+    (line,) = budget.describe(budget.estimate("lspet", None, []), [], 40)
     assert line == "lspet (published): 3 runs; the number of persons depends on data.root"
-    (line,) = budget.describe(budget.estimate("simdr-table4", None, [], counts), [], 40)
+    (line,) = budget.describe(budget.estimate("simdr-table4", None, []), [], 40)
     assert line == "simdr-table4 (published): 0 runs: all of its rows are quoted"
 
 
@@ -89,8 +85,8 @@ def test_records_tell_gpus_from_processors(tmp_path):
     assert gpu.networks[0].seconds == {False: 0.005, True: 0.002} and gpu.networks[0].name == "resnet18_s8 64x64"
 
 
-def test_record_is_read_back(tmp_path, counts):
-    found = [budget.estimate(name, None, [], counts) for name in ("lspet", "demo")]
+def test_record_is_read_back(tmp_path):
+    found = [budget.estimate(name, None, []) for name in ("lspet", "demo")]
     budget.write_csv(tmp_path / "budget.csv", found, [], 50)
     rows = list(csv.DictReader((tmp_path / "budget.csv").open()))
     assert [row["table"] for row in rows] == ["demo", "lspet"] and rows[1]["gpu_hours"] == "" and rows[1]["runs"] == "3"

@@ -224,16 +224,11 @@ def test_every_kind_of_backbone_is_tried():
     assert kinds == {yaml.safe_load((CONF / "backbone" / f"{name}.yaml").read_text())["_target_"] for name in KINDS}
 
 
+FORMS = [("simcc-table1", "heatmap"), ("embedded", "simcc"), ("embedded", "srpose"), ("embedded", "ipr")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "representation"),
-    [
-        ("simcc-table1", "heatmap"),
-        ("embedded", "simcc"),
-        ("embedded", "srpose"),
-        ("embedded", "ipr"),
-    ],
-)
+@pytest.mark.parametrize(("name", "representation"), FORMS)
 def test_a_row_of_each_form_of_output_trains_and_is_evaluated(name, representation, synthetic, tmp_path):
     given = [f"data.root={synthetic}", "data.prepare.train=8", "data.prepare.val=6", f"runs={tmp_path}", "boxes=[gt]"]
     given += ["data=synthetic", "trainer=smoke", "size=64x64", "seed=0"]

@@ -86,20 +86,17 @@ class StubLauncher:
         return [job] * len(overrides)
 
 
-@pytest.mark.parametrize(
-    ("outcome", "cause"),
-    [
+def test_what_goes_wrong_around_a_run_is_its_cause_and_is_not_tried_for_ever(tmp_path):
+    for outcome, cause in (
         (OSError("disk full"), "OSError: disk full"),
         (RuntimeError("the launcher broke down"), "the process ended without reporting a cause"),
-    ],
-)
-def test_what_goes_wrong_around_a_run_is_its_cause_and_is_not_tried_for_ever(tmp_path, outcome, cause):
-    sweeper = RowSweeper(retries=1)
-    sweeper.launcher = StubLauncher(outcome)
-    runs = [RunDir(tmp_path / name) for name in "ab"]
-    assert sweeper._run(runs, {}, tmp_path / "stop") == {"a": cause, "b": cause}
-    assert sweeper.launcher.begun == [2, 2]
-    assert runs[0].status().get("error", cause) == cause
+    ):
+        sweeper = RowSweeper(retries=1)
+        sweeper.launcher = StubLauncher(outcome)
+        runs = [RunDir(tmp_path / type(outcome).__name__ / name) for name in "ab"]
+        assert sweeper._run(runs, {}, tmp_path / "stop") == {"a": cause, "b": cause}
+        assert sweeper.launcher.begun == [2, 2]
+        assert runs[0].status().get("error", cause) == cause
 
 
 def test_a_killed_sweep_continues_and_two_launchers_share_one(sweep, status):
@@ -132,7 +129,10 @@ def test_a_sweep_that_is_stopped_saves_and_is_queued_again(sweep, status, tmp_pa
     output = process.communicate()[0]
     assert process.returncode == 75 and "stopped (SIGUSR1); run the same command again" in output, output
     (state,) = tiny.states().values()
-    assert state["state"] == "stopped" and state["why"] in ("SIGUSR1", "whoever started it was told to stop")
+    assert state["state"] == "stopped" and state["why"] in (
+        "SIGUSR1",
+        "the sweep or launcher that started it was stopped",
+    )
     assert "1 stopped, 1 waiting" in status(tiny)[1][-1] and len(list(tiny.study.glob("*/checkpoints/*"))) == 1
     assert (tmp_path / "called").read_text() == "requeue 77\n"
 

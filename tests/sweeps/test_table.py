@@ -24,25 +24,12 @@ def overrides(found):
 def test_recipes_are_lists_of_lists_and_the_row_wins():
     row = {"name": "a", "overrides": ["size=64x64", "align=edge"], "published": ["paper", "+codec.flip_shift=1"]}
     made = table(row)
-    assert made.settings(made.rows[0]) == {
-        "align": "align=edge",
-        "trainer.epochs": "trainer.epochs=210",
-        "optim.lr": "optim.lr=1e-3",
-        "codec.flip_shift": "+codec.flip_shift=1",
-        "size": "size=64x64",
-    }
-
-
-def test_the_controlled_mode_takes_the_tables_recipe_in_place_of_the_papers():
+    settings = {key_of(o): o for o in ("align=edge", "trainer.epochs=210", "optim.lr=1e-3", "+codec.flip_shift=1")}
+    assert made.settings(made.rows[0]) == settings | {"size": "size=64x64"}
+    # The controlled mode takes the table's recipe in place of the paper's.
     row = {"name": "a", "overrides": ["size=64x64"], "published": ["paper"], "controlled": ["k=2"]}
     made = table(row, mode="controlled", controlled=["align=centre"])
     assert list(made.settings(made.rows[0]).values()) == ["align=centre", "k=2", "size=64x64"]
-
-
-def test_rows_of_one_run_share_a_cell():
-    rows = [{"name": n, "overrides": ["size=64x64"], "readout": n} for n in ("argmax", "shift")]
-    (cell,) = cells(table(*rows), {})
-    assert cell == Cell(("size=64x64",), ("argmax", "shift"))
 
 
 def test_a_key_on_the_command_line_replaces_the_rows_and_a_group_all_that_is_in_it():
@@ -63,14 +50,12 @@ def test_sweeps_of_the_command_line_replace_those_of_the_table():
     assert found[0].arguments == (), "another seed is no other setting"
 
 
-def test_rows_that_become_equal_run_once():
-    found = cells(
-        table({"name": "a", "overrides": ["size=1"]}, {"name": "b", "overrides": ["size=2"]}), {"size": ["size=3"]}
-    )
-    assert overrides(found) == [("size=3",)] and found[0].rows == ("a", "b")
-
-
-def test_quoted_rows_do_not_run():
+def test_rows_that_become_equal_run_once_and_quoted_ones_not_at_all():
+    rows = [{"name": n, "overrides": ["size=64x64"], "readout": n} for n in ("argmax", "shift")]
+    assert cells(table(*rows), {}) == [Cell(("size=64x64",), ("argmax", "shift"))]
+    rows = [{"name": "a", "overrides": ["size=1"]}, {"name": "b", "overrides": ["size=2"]}]
+    (cell,) = cells(table(*rows), {"size": ["size=3"]})
+    assert cell.overrides == ("size=3",) and cell.rows == ("a", "b")
     made = table({"name": "a", "quoted": "elsewhere", "values": {"AP": 1.0}}, {"name": "b"})
     assert [row.name for row in made.runnable] == ["b"] and len(cells(made, {})) == 1
 
@@ -93,9 +78,6 @@ def test_mistakes_in_a_file_are_named(row, more, message):
 def test_two_rows_of_one_name_are_refused():
     with pytest.raises(InputError, match="two rows have the name 'a'"):
         table({"name": "a"}, {"name": "a"})
-
-
-def test_keys():
     assert key_of("+a.b=1") == key_of("a.b={x:1,y:2}") == "a.b"
 
 
@@ -139,7 +121,7 @@ def test_rows_are_chosen_by_name_or_pattern():
         chosen(table, ["Mask R-CNN"])
 
 
-@pytest.mark.parametrize("name", ["srpose-fig7", "cost", "simdr-table4"])
-def test_what_is_no_table_of_runs_is_not_trained(name):
-    with pytest.raises(InputError, match=f"no row of sweeps/{name}.yaml is a run; make reproduce-{name} does"):
-        command.run([name])
+def test_what_is_no_table_of_runs_is_not_trained():
+    for name in ("srpose-fig7", "cost", "simdr-table4"):
+        with pytest.raises(InputError, match=f"no row of sweeps/{name}.yaml is a run; make reproduce-{name} does"):
+            command.run([name])

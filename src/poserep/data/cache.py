@@ -64,7 +64,7 @@ class ImageCache:
             (H, W, 3) uint8, RGB, which the next call may overwrite; and the number of its first row.
 
         Raises:
-            InputError: As `read_image` does, if the photograph has to be decoded.
+            InputError: If the photograph has to be decoded and cannot be.
         """
         data = read_bytes(path)
         digest = hashlib.blake2b(data, digest_size=16, person=DECODER).digest()
@@ -73,7 +73,7 @@ class ImageCache:
         cached = self._read(entry, digest, top, bottom)
         if cached is not None:
             return cached
-        if not self._adding or self._full():
+        if not self._adding or self.used() + UNIT > self.limit:
             return decode_image(data, path, bottom), 0
         image = decode_image(data, path)
         self._write(entry, digest, image)
@@ -85,9 +85,6 @@ class ImageCache:
             return self._ledger.stat().st_size * UNIT
         except FileNotFoundError:
             return 0
-
-    def _full(self) -> bool:
-        return self.used() + UNIT > self.limit
 
     def _read(self, entry: Path, digest: bytes, top: int, bottom: int) -> tuple[np.ndarray, int] | None:
         try:

@@ -17,11 +17,7 @@ MARGIN, BLOCK = 8, 32
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the bytes of an image file.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
+    """Return the bytes of an image file, or raise an `InputError` if it cannot be read."""
     try:
         # Unbuffered takes half the time of Path.read_bytes.
         with path.open("rb", buffering=0) as file:
@@ -49,7 +45,7 @@ def decode_image(data: bytes, path: Path, rows: int | None = None) -> np.ndarray
 
     Args:
         data: The whole file.
-        path: Its path, for messages.
+        path: Path of the file, for messages.
         rows: Number of rows that are needed; None for all.
 
     Returns:

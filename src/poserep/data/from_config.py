@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poserep.config import DictConfig, OmegaConf, make
+from poserep.config import DictConfig, as_dict, make
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import Instance, Tally, Truth
@@ -30,9 +30,7 @@ def skeleton_of(cfg: DictConfig) -> Skeleton:
     if isinstance(node, str):
         known = {skeleton.name: skeleton for skeleton in (COCO, CROWDPOSE, HUMAN4D, MPII)}
         return known[node] if node in known else Skeleton.from_file(node)
-    category = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(category, dict)
-    return Skeleton.from_category({str(key): value for key, value in category.items()})
+    return Skeleton.from_category(as_dict(node))
 
 
 def root_of(cfg: DictConfig) -> Path:
@@ -53,7 +51,7 @@ def split_files(cfg: DictConfig, root: Path, split: str = "val") -> dict[str, Pa
 
 
 def options_of(cfg: DictConfig) -> dict[str, Any]:
-    """Return the options of loading, those of `OPTIONS` that the configuration has."""
+    """Return the options of loading that the configuration has."""
     return {key: cfg.data[key] for key in OPTIONS if key in cfg.data}
 
 
@@ -108,19 +106,10 @@ def dataset_of(cfg: DictConfig, instances: list[Instance], skeleton: Skeleton, a
     from poserep.data.cache import ImageCache
     from poserep.data.dataset import PoseDataset
 
-    options: dict[str, Any] = dict(cfg.data.get("crop") or {})
+    options: dict[str, Any] = {**(cfg.data.get("crop") or {}), "seed": cfg.seed, "read": image_reader(cfg)}
     if cfg.trainer.get("cache"):
-        options["cache"] = ImageCache(Path(cfg.trainer.cache), cfg.trainer.cache_gb)
-    return PoseDataset(
-        instances,
-        skeleton,
-        Size.parse(cfg.input_size),
-        cfg.align,
-        augment,
-        seed=cfg.seed,
-        read=image_reader(cfg),
-        **options,
-    )
+        options["cache"] = ImageCache(cfg.trainer.cache, cfg.trainer.cache_gb)
+    return PoseDataset(instances, skeleton, Size.parse(cfg.input_size), cfg.align, augment, **options)
 
 
 def truth_of(cfg: DictConfig, instances: Sequence[Instance], skeleton: Skeleton, root: Path) -> Truth:

@@ -1,7 +1,7 @@
 """Metrics: truth and predictions in image px to numbers, in NumPy.
 
-Configurations name the scorers as ``poserep.metrics.CocoAP``; a scorer's module is imported when it is asked for, so
-that reading a protocol does not import pycocotools and SciPy.
+Configurations name the scorers as ``poserep.metrics.CocoAP``. A scorer's module is imported on first use, so that
+reading a protocol does not import pycocotools and SciPy.
 """
 
 from importlib import import_module

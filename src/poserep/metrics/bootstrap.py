@@ -14,18 +14,12 @@ import numpy as np
 from poserep.errors import InputError
 from poserep.metrics.scorer import Resampler
 
-# Resamples at a time: they need little memory, and more would be no quicker.
-_BLOCK = 32
+# Number of resamples computed together: their arrays stay in the processor's cache.
+RESAMPLES_AT_ONCE = 32
 
 
 class Side(NamedTuple):
-    """One side of a comparison.
-
-    Attributes:
-        values: The metric on all images, one value for each run.
-        mean: Over the runs.
-        sd: Standard deviation between the runs, with n - 1; NaN for a single one.
-    """
+    """The metric of each run of one side on all images, their mean, and their standard deviation (NaN for one run)."""
 
     values: tuple[float, ...]
     mean: float
@@ -36,16 +30,12 @@ class Difference(NamedTuple):
     """The difference of two sides, in the metric's unit.
 
     Attributes:
-        a: The first side.
-        b: The second.
-        difference: Mean of the first less mean of the second.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
+        difference: Mean of ``a`` less mean of ``b``, with the interval from ``low`` to ``high``.
         samples: Number of resamples in which both sides have a value, on which the interval rests.
         left_out: Number of resamples without any image that has something to measure.
         images: Number of images that each resample draws.
         within_noise: Whether the interval contains 0.
-        share: Share of the resamples in which the first side is not above the second, in [0, 1].
+        share: Share of the resamples in which ``a`` is not above ``b``, in [0, 1].
     """
 
     a: Side
@@ -79,7 +69,7 @@ def paired_bootstrap(
         b: Runs of the second side, not necessarily as many.
         name: The metric.
         samples: Number of resamples.
-        seed: Of the random draw.
+        seed: Seed of the random resamples.
         level: Coverage of the interval, in (0, 1).
 
     Raises:
@@ -89,15 +79,23 @@ def paired_bootstrap(
     if samples < 2 or seed < 0:
         raise InputError(f"samples={samples}, seed={seed}: an interval takes 2 resamples or more, and a seed from 0 on")
     images = a[0].images
-    for other in (*a[1:], *b):
-        _same(images, other.images)
+    for other in (run.images for run in (*a, *b)):
+        if not np.array_equal(images, other):
+            raise InputError(
+                f"runs to compare were evaluated on different images: of {len(images)} of the first, "
+                f"{len(np.setdiff1d(images, other))} are missing from another, which has "
+                f"{len(np.setdiff1d(other, images))} others; evaluate both on the same split"
+            )
     side_a, side_b = _side(a, name), _side(b, name)
     rng = np.random.default_rng(seed)
-    drawn = []
-    for first in range(0, samples, _BLOCK):
-        weights = _draw(rng, min(_BLOCK, samples - first), len(images))
-        drawn.append(np.mean([r(weights)[name] for r in a], 0) - np.mean([r(weights)[name] for r in b], 0))
-    values = np.concatenate(drawn)
+    differences = []
+    for first in range(0, samples, RESAMPLES_AT_ONCE):
+        count = min(RESAMPLES_AT_ONCE, samples - first)
+        drawn = rng.integers(0, len(images), (count, len(images)))
+        # How often each image counts in each resample, (count, images).
+        weights = np.stack([np.bincount(row, minlength=len(images)) for row in drawn]).astype(np.int32)
+        differences.append(np.mean([r(weights)[name] for r in a], 0) - np.mean([r(weights)[name] for r in b], 0))
+    values = np.concatenate(differences)
     defined = values[~np.isnan(values)]
     if not len(defined):
         raise InputError(f"none of {samples} resamples of {len(images)} images has anything for {name} to measure")
@@ -116,12 +114,6 @@ def paired_bootstrap(
     )
 
 
-def _draw(rng: np.random.Generator, samples: int, images: int) -> np.ndarray:
-    """Draw resamples: how often each image counts, (samples, images)."""
-    picked = rng.integers(0, images, (samples, images)) + images * np.arange(samples)[:, None]
-    return np.bincount(picked.ravel(), minlength=samples * images).reshape(samples, images).astype(np.int32)
-
-
 def _side(runs: Sequence[Resampler], name: str) -> Side:
     ones = np.ones((1, len(runs[0].images)), np.int32)
     values = []
@@ -133,12 +125,3 @@ def _side(runs: Sequence[Resampler], name: str) -> Side:
     if np.isnan(values).any():
         raise InputError(f"{name} finds nothing to measure on these {ones.shape[1]} images")
     return Side(tuple(values), mean(values), stdev(values) if len(values) > 1 else float("nan"))
-
-
-def _same(one: np.ndarray, other: np.ndarray) -> None:
-    if not np.array_equal(one, other):
-        lost, more = (len(np.setdiff1d(x, y)) for x, y in ((one, other), (other, one)))
-        raise InputError(
-            f"runs to compare were evaluated on different images: of {len(one)} of the first, {lost} are missing from "
-            f"another, which has {more} others; evaluate both on the same split"
-        )

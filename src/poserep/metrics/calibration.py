@@ -19,13 +19,7 @@ TEMPERATURES = (0.01, 100.0)
 
 
 class Joints(NamedTuple):
-    """Every labelled joint of persons with an area, one after the other.
-
-    Attributes:
-        score: (M,) in [0, 1].
-        oks: (M,) in [0, 1].
-        image_id: (M,) ids of the annotation file.
-    """
+    """Score and OKS of every labelled joint of persons with an area, and the id of its image, each (M,)."""
 
     score: np.ndarray
     oks: np.ndarray
@@ -33,14 +27,9 @@ class Joints(NamedTuple):
 
 
 class Reliability(NamedTuple):
-    """A reliability curve: joints by score, in bins of equal width.
+    """A reliability curve: joints by score in bins of equal width, whose mean score and OKS are NaN without joints.
 
-    Attributes:
-        low: (bins,) lower edges, which belong to the bin.
-        high: (bins,) upper edges, which belong to the next bin but for the last.
-        count: (bins,) number of joints.
-        score: (bins,) mean score, NaN without joints.
-        oks: (bins,) mean OKS, NaN without joints.
+    ``low`` and ``high`` are the edges of the bins; only the last bin contains its upper edge. Each is (bins,).
     """
 
     low: np.ndarray
@@ -70,12 +59,9 @@ def labelled_joints(predictions: Predictions, truth: Truth) -> Joints:
 
 
 def reliability(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> Reliability:
-    """Compute mean OKS against mean score over bins of equal width from 0 to 1.
+    """Compute mean OKS (M,) against mean score (M,) over bins of equal width from 0 to 1.
 
-    Args:
-        score: (M,) in [0, 1]; scores of published code may lie outside, and count in the outermost bins.
-        oks: (M,) in [0, 1].
-        bins: Number of bins.
+    Scores of published code may lie outside [0, 1], and count in the outermost bins.
 
     Raises:
         InputError: If there are no joints, or ``score`` and ``oks`` differ in length.
@@ -104,13 +90,6 @@ def aurc(score: np.ndarray, oks: np.ndarray) -> float:
     Joints are taken by falling score; after each, the risk is the mean of 1 - OKS over those taken. The area is the
     mean of the risks (Geifman and El-Yaniv, NeurIPS 2017). Only the order of the scores counts; the area is averaged
     over all orders of joints with equal scores.
-
-    Args:
-        score: (M,).
-        oks: (M,) in [0, 1].
-
-    Raises:
-        InputError: If there are no joints, or ``score`` and ``oks`` differ in length.
     """
     score, oks = _checked(score, oks)
     # Risks enter linearly, so the mean over all orders of equal scores follows from their mean risk.
@@ -136,7 +115,7 @@ def fit_temperature(score: np.ndarray, oks: np.ndarray) -> float:
         oks: (M,) in [0, 1].
 
     Returns:
-        The temperature T, between 0.01 and 100.
+        T, within `TEMPERATURES`.
 
     Raises:
         InputError: If there are no joints, ``score`` and ``oks`` differ in length, scores leave [0, 1], or all of them
@@ -159,20 +138,7 @@ def fit_temperature(score: np.ndarray, oks: np.ndarray) -> float:
 
 
 def calibration_summary(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> dict[str, Any]:
-    """Return all measures of calibration as results record them.
-
-    Args:
-        score: (M,).
-        oks: (M,) in [0, 1].
-        bins: Number of bins of the reliability curve.
-
-    Returns:
-        ``ece``, ``aurc``, ``joints`` (M), ``mean_score``, ``mean_oks``, and ``bins``: ``low``, ``high``, ``count``,
-        mean ``score`` and ``oks``, None without joints.
-
-    Raises:
-        InputError: If there are no joints, or ``score`` and ``oks`` differ in length.
-    """
+    """Return all measures of calibration as results record them, those of a bin without joints as None."""
     curve = reliability(score, oks, bins)
     return {
         "ece": ece(curve),

@@ -17,17 +17,12 @@ from poserep.metrics.coco_truth import ground_truth
 from poserep.metrics.oks import oks_nms
 from poserep.metrics.scorer import Predictions, Resampler, Scorer, Scores
 
-COCO_VALUES = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
+COCO_VALUES = tuple(MEASURES)
 RANGES = {"AP_M": "has an area between 32^2 and 96^2 px", "AP_L": "has an area above 96^2 px"}
 
 
 class Match(NamedTuple):
-    """Predictions matched to persons, image by image.
-
-    Attributes:
-        evaluation: A COCOeval on which ``evaluate()`` has run.
-        unusable: Ids of the annotations that cannot be read and are not scored.
-    """
+    """Predictions matched to persons: a COCOeval after ``evaluate()``, and the ids of annotations that are unusable."""
 
     evaluation: COCOeval
     unusable: list[Any]
@@ -37,22 +32,21 @@ class CocoAP(Scorer):
     """AP and AR over OKS thresholds .50:.05:.95, in percent.
 
     A person's score is the box's score times the mean score of its joints above the threshold, 0 if there are none (as
-    in the papers' code). Poses of one image that resemble a better one by OKS above ``nms_threshold`` are dropped. The
-    ground truth is every person and crowd of the annotation file; annotations that cannot be read are left out, which
-    the diagnosis says.
+    in the papers' code). Poses whose OKS with a better pose of their image exceeds ``nms_threshold`` are dropped. The
+    ground truth is every person and crowd of the annotation file; the diagnosis counts annotations that cannot be read.
 
     Args:
         truth: Size and padding give the area of the crop, by which poses are compared for suppression.
         nms_threshold: 0.9 in the papers; None keeps all.
-        area: Of persons, which scales OKS and sorts them into medium and large: that of the ``annotation``, the mask's
-            as a rule, or 0.53 of the ``box``, CrowdPose's rule, also for sets that have none.
+        area: Which area of a person scales OKS and makes it medium or large: that of the ``annotation``, as a rule the
+            mask's, or 0.53 of the ``box``, which is CrowdPose's rule and serves sets without areas.
 
     Raises:
         InputError: If ``area`` is neither.
     """
 
     columns: tuple[str, ...] = ("AP", "AP50", "AP75", "AR")
-    # COCO's ranges of areas to evaluate.
+    # The ranges of areas to evaluate, by COCO's names.
     ranges: ClassVar[tuple[str, ...]] = ("all", "medium", "large")
 
     def __init__(
@@ -76,11 +70,7 @@ class CocoAP(Scorer):
         return [{**row, "keypoints": row["keypoints"].tolist()} for row in self._rows(predictions)]
 
     def match(self, predictions: Predictions, ranges: Sequence[str] | None = None) -> Match:
-        """Match predictions to persons image by image; nothing is accumulated yet.
-
-        Args:
-            predictions: To match.
-            ranges: COCO's names of the ranges of areas to match in, each of which takes its time; None for all.
+        """Match predictions to persons image by image, in some ranges of areas (COCO's names) or all of this scorer's.
 
         Raises:
             InputError: If the annotation file has no such category, lacks areas or images, or there are no predictions.
@@ -130,9 +120,9 @@ class CocoAP(Scorer):
 
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
         """See `Scorer.resampler`; NaN stands for -1."""
-        wanted = [name for name in COCO_VALUES if names is None or name in names]
-        ranges = list(dict.fromkeys(MEASURES[name].area for name in wanted))
-        return CocoResampler(self.match(predictions, ranges).evaluation, wanted)
+        computed = [name for name in COCO_VALUES if names is None or name in names]
+        ranges = list(dict.fromkeys(MEASURES[name].area for name in computed))
+        return CocoResampler(self.match(predictions, ranges).evaluation, computed)
 
     def _rows(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Rescore, suppress duplicates, and return what is left image by image."""
@@ -144,7 +134,11 @@ class CocoAP(Scorer):
         keep = np.arange(len(index))
         if (limit := self.nms_threshold) is not None:
             sigmas = self.truth.sigmas
-            keep = np.concatenate([g[oks_nms(xy[g], score[g], area[g], sigmas, limit)] for g in by_image(image)])
+            by_image: dict[int, list[int]] = {}
+            for i, key in enumerate(image.tolist()):
+                by_image.setdefault(key, []).append(i)
+            groups = map(np.array, by_image.values())
+            keep = np.concatenate([g[oks_nms(xy[g], score[g], area[g], sigmas, limit)] for g in groups])
         keypoints = np.concatenate([xy, predictions.score[..., None]], -1).astype(float).reshape(len(index), -1)
         return [
             {"image_id": int(image[i]), "category_id": category, "keypoints": keypoints[i], "score": float(score[i])}
@@ -159,7 +153,7 @@ class CocoAP(Scorer):
         ]
 
     def _nothing(self, evaluation: COCOeval, threshold: float) -> str:
-        """Say why AP is 0 or -1."""
+        """Return why AP is 0 or -1."""
         path = self.truth.annotations
         persons, predicted = (data.dataset["annotations"] for data in (evaluation.cocoGt, evaluation.cocoDt))
         labelled = [a for a in persons if a["num_keypoints"] > 0]
@@ -193,11 +187,3 @@ def summarise(evaluation: COCOeval) -> dict[str, float]:
         evaluation.summarize()
     values = zip(COCO_VALUES, evaluation.stats, strict=True)
     return {name: float(value) * 100 if value >= 0 else -1.0 for name, value in values}
-
-
-def by_image(image: np.ndarray) -> list[np.ndarray]:
-    """Return the positions of each image's predictions, images in the order of their first one."""
-    _, first, which = np.unique(image, return_index=True, return_inverse=True)
-    order = np.argsort(which, kind="stable")
-    parts = np.split(order, np.cumsum(np.bincount(which))[:-1])
-    return [parts[i] for i in np.argsort(first)]

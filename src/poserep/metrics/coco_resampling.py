@@ -29,12 +29,10 @@ MEASURES = {
     "AR_M": CocoMeasure(True, "medium"),
     "AR_L": CocoMeasure(True, "large"),
 }
-# Resamples at a time: their arrays then stay in a processor's cache.
-RESAMPLES_AT_ONCE = 32
 
 
 class _Curve:
-    """Precision over recall at one threshold.
+    """Precision over recall at one OKS threshold.
 
     Between two true positives precision only falls. So its maximum from some recall on is a maximum over true
     positives, for which only the number of other detections of each image before each of them matters.
@@ -89,20 +87,19 @@ class _Area:
 
 
 class CocoResampler:
-    """Computes COCO's AP and AR of weighted images, in percent.
+    """Computes COCO's AP and AR of weighted images, in percent; NaN, not -1, where a resample has nothing to find.
 
     An image that counts n times gives what pycocotools' ``accumulate`` and ``summarize`` give for a data set that holds
     it n times. (The one exception: of detections with equal scores in one image, all copies of the first come before
-    those of the second, where pycocotools would take turns.) Where a resample has nothing to find, which is -1 in
-    pycocotools, the value is NaN.
+    those of the second, where pycocotools would take turns.)
 
     Args:
         evaluation: A COCOeval of one category whose ``evaluate()`` has run.
         names: Keys of `MEASURES` to compute; AP alone takes less than half of the time of all.
 
     Raises:
-        InputError: If ``evaluate()`` has not run, there are several categories, a name is unknown, or the evaluation
-            has not the threshold or area that a name asks for.
+        InputError: If ``evaluate()`` has not run, there are several categories, or a name is unknown or asks for a
+            threshold or area that was not evaluated.
     """
 
     def __init__(self, evaluation: Any, names: Sequence[str] = tuple(MEASURES)) -> None:
@@ -117,7 +114,7 @@ class CocoResampler:
             raise InputError("nothing has been matched yet; call evaluate() of the COCOeval before it is resampled")
         self.names, self.images = tuple(names), np.array(params.imgIds)
         self._recalls = np.asarray(params.recThrs)
-        # Positions of thresholds.
+        # The positions of each measure's thresholds.
         self._at = {name: _positions(name, params.iouThrs) for name in names}
         self._areas = {}
         for label in dict.fromkeys(MEASURES[name].area for name in names):
@@ -133,25 +130,18 @@ class CocoResampler:
         counts = weights.astype(np.int32)
         if (counts != weights).any():
             raise InputError("images count a whole number of times; weights must be integers")
-        blocks = [self._block(counts[i : i + RESAMPLES_AT_ONCE]) for i in range(0, len(counts), RESAMPLES_AT_ONCE)]
-        return {name: np.concatenate([block[name] for block in blocks]) for name in self.names}
-
-    def _block(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         table = {}
         for label, area in self._areas.items():
-            positives = weights @ area.positives
+            positives = counts @ area.positives
             some = np.maximum(positives, 1)
             needed = _needed(some, self._recalls)
             # A resample without persons has no value.
             blank = np.where(positives > 0, 100.0, np.nan)
-            recall = weights @ area.hits.T / some[:, None]
+            recall = counts @ area.hits.T / some[:, None]
             table[label, True] = {t: recall[:, t] * blank for t in range(len(area.hits))}
-            table[label, False] = {t: curve(weights, needed) * blank for t, curve in area.curves.items()}
-        return {name: self._mean(name, table) for name in self.names}
-
-    def _mean(self, name: str, table: dict[tuple[str, bool], dict[int, np.ndarray]]) -> np.ndarray:
-        by_threshold = table[MEASURES[name].area, MEASURES[name].recall]
-        return np.mean([by_threshold[t] for t in self._at[name]], axis=0)
+            table[label, False] = {t: curve(counts, needed) * blank for t, curve in area.curves.items()}
+        by_threshold = {name: table[MEASURES[name].area, MEASURES[name].recall] for name in self.names}
+        return {name: np.mean([by_threshold[name][t] for t in self._at[name]], axis=0) for name in self.names}
 
 
 def _positions(name: str, thresholds: np.ndarray) -> list[int]:

@@ -19,7 +19,7 @@ def ground_truth(file: CocoFile, category: int, joints: int, area: str) -> tuple
     Args:
         file: The annotation file.
         category: Id of the category.
-        joints: K.
+        joints: Number of keypoints.
         area: ``annotation``, or ``box`` to take 0.53 of the box whatever the file has.
 
     Returns:

@@ -26,7 +26,7 @@ class CrowdPoseAP(CocoAP):
     code rounds the three to 4 decimals, here they are not. There are no medium and large persons: AP_M is of images.
 
     Args:
-        truth: The images of its annotation file have a ``crowdIndex``; the skeleton is `poserep.skeleton.CROWDPOSE`.
+        truth: The images of its annotation file have a ``crowdIndex``.
         nms_threshold: See `CocoAP`.
         splits: An image is easy below the first, hard from the second on, medium between. The code has 0.2 and 0.8,
             which published numbers follow; the paper's text says 0.1 and 0.8.
@@ -74,14 +74,12 @@ class CrowdPoseAP(CocoAP):
 
     def _parts(self, values: Mapping[str, float]) -> list[tuple[str, str]]:
         low, high = self.splits
+        parts = []
         where = (f"below {low:g}", f"from {low:g} to {high:g}", f"of {high:g} or more")
-        who = {
-            name: "no prediction finds a" if values[name] == 0 else "there is no labelled" for name in CROWDING_PARTS
-        }
-        return [
-            (name, f"{who[name]} person on an image with a crowdIndex {w}")
-            for name, w in zip(CROWDING_PARTS, where, strict=True)
-        ]
+        for name, crowding in zip(CROWDING_PARTS, where, strict=True):
+            who = "no prediction finds a" if values[name] == 0 else "there is no labelled"
+            parts.append((name, f"{who} person on an image with a crowdIndex {crowding}"))
+        return parts
 
 
 class _CrowdResampler:
@@ -100,7 +98,7 @@ class _CrowdResampler:
 
 
 def of_images(evaluation: COCOeval, chosen: np.ndarray) -> Any:
-    """Return the part of a match that is on some images alone, chosen (I,) bool of the evaluation's.
+    """Return the part of a match that is on the chosen images (I,) bool alone.
 
     COCOeval's own ``accumulate`` takes the first images instead of the named ones if it is asked for fewer.
     """

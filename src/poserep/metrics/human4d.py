@@ -27,7 +27,7 @@ def code_hits(
         gt_mask: (N, K, 2) bool, in view.
         pred_mask: (N, K, 2) bool, predicted with confidence.
         ends: Positions of neck and head among the K joints.
-        alpha: Fraction of their distance.
+        alpha: Fraction of the distance between neck and head.
 
     Returns:
         Two (N, K, 2) bool: right, and counted.
@@ -39,15 +39,10 @@ def code_hits(
 
 
 def code_rmse(gt: np.ndarray, pred: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Compute RMSE as the study's code (moai) does: per sample over both coordinates of all joints.
+    """Compute RMSE (N,) in px as the study's code (moai) does: per sample over both coordinates of all joints.
 
-    Args:
-        gt: (N, K, 2) px.
-        pred: (N, K, 2) px.
-        weight: Broadcasts to (N, K, 2).
-
-    Returns:
-        (N,) sqrt(sum(weight d^2) / sum(weight)); sqrt(2) less than over Euclidean distances. NaN without any weight.
+    sqrt(sum(weight d^2) / sum(weight)) of ``gt`` and ``pred`` (N, K, 2), with ``weight`` broadcast to their shape; NaN
+    without any weight. That is less by a factor of sqrt(2) than over Euclidean distances.
     """
     weight = np.broadcast_to(weight, gt.shape).astype(np.float64)
     squares = weight * np.square(pred.astype(np.float64) - gt)
@@ -67,7 +62,7 @@ class Human4DError(SumScorer):
       samples count alike.
 
     Args:
-        truth: Of HUMAN4D, or of any skeleton with ``neck`` and ``head``.
+        truth: Its skeleton needs the joints ``neck`` and ``head``.
         visible: The code counts a keypoint as predicted if its score exceeds this; 0.4 in the study, of the blurred
             heatmap's value.
 

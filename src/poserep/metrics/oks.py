@@ -9,8 +9,8 @@ def joint_oks(xy: np.ndarray, truth: np.ndarray, area: np.ndarray, sigmas: np.nd
     Args:
         xy: (N, K, 2) predictions, image px.
         truth: (N, K, 2) annotations, image px.
-        area: (N,) of the annotations, square px, positive.
-        sigmas: (K,).
+        area: (N,) positive areas of the annotated persons, square px.
+        sigmas: (K,) OKS sigmas.
 
     Returns:
         (N, K) in [0, 1].
@@ -27,7 +27,7 @@ def oks(xy: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
     Args:
         xy: (N, K, 2) image px.
         area: (N,) square px; in the papers' code that of the padded box.
-        sigmas: (K,).
+        sigmas: (K,) OKS sigmas.
 
     Returns:
         (N, N), symmetric, 1 on the diagonal.
@@ -40,15 +40,8 @@ def oks(xy: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
 def oks_nms(xy: np.ndarray, score: np.ndarray, area: np.ndarray, sigmas: np.ndarray, threshold: float) -> np.ndarray:
     """Suppress duplicates greedily: keep the best pose, drop those more similar to it than the threshold, repeat.
 
-    Args:
-        xy: (N, K, 2) image px.
-        score: (N,).
-        area: (N,) square px.
-        sigmas: (K,).
-        threshold: 0.9 in the papers.
-
-    Returns:
-        Positions of the poses kept, best first.
+    The threshold is 0.9 in the papers; the other arguments are those of `oks`, and a score (N,) for each pose. Returns
+    the positions of the poses kept, best first.
     """
     # Of equal scores the later pose comes first, as when NumPy's ascending order is reversed.
     order = np.argsort(score, kind="stable")[::-1]

@@ -1,10 +1,10 @@
-"""The protocol of an evaluation: all that its numbers depend on besides the weights. Equal protocols compare."""
+"""The protocol of an evaluation: all that its numbers depend on besides the weights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-# Tables compare results that differ in these.
+# Entries in which the results of one table may differ.
 COMPARED = ("readout", "size")
 # How predictions were made. Two sides of a comparison may differ in it, unlike in the truth and the metric.
 PREDICTION = frozenset({"flip_test", "readout", "score", "temperature", "score_threshold", "size", "align", "crop"})
@@ -32,21 +32,16 @@ class Protocol:
     """How predictions were made and scored.
 
     Attributes:
-        data: Name of the data set.
-        real: Whether its images are photographs, not drawn.
+        real: Whether the images are photographs, not drawn.
         split: The annotation file.
-        boxes: ``gt``, of annotations, or ``det``, of a detector.
+        boxes: ``gt``, of annotations, or ``det``, of a detector; there are ``instances`` of them.
         hashes: First digits of the SHA-256 of every file that decides who is evaluated.
-        instances: Number of boxes.
-        flip_test: Whether outputs are averaged with those for the mirrored image.
-        readout: How coordinates are decoded.
         score: Definition of a joint's score: ``contract`` or ``published``.
         temperature: Temperature applied to scores; 1 changes nothing.
         score_threshold: Joints count in a person's score if their own score is above it.
-        metric: Name and options, among them OKS-NMS.
+        metric: Name and options, among them the threshold of OKS-NMS.
         area: Whose area scales OKS; empty where none does.
-        size: Of the network's input.
-        align: Alignment of crops and bins.
+        size: Size of the network's input, ``HxW`` in px.
         crop: Padding and other options of the crops.
         loader: Options with which the files are read.
     """

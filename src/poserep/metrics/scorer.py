@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from poserep.errors import InputError
 from poserep.instances import Truth
 
 
@@ -33,12 +32,7 @@ class Predictions:
 
 
 class Scores(NamedTuple):
-    """What a scorer gives.
-
-    Attributes:
-        values: By name.
-        diagnosis: Why values are surprising, such as an AP of 0 or -1; empty if nothing is.
-    """
+    """A scorer's values by name, and why some are surprising (such as an AP of 0 or -1); empty if none is."""
 
     values: dict[str, float]
     diagnosis: str = ""
@@ -59,9 +53,6 @@ class Resampler(Protocol):
 
 class Scorer:
     """Scores predictions against a truth.
-
-    Args:
-        truth: What to score against.
 
     Attributes:
         columns: Names of the values that tables show; the first one selects checkpoints.
@@ -85,23 +76,15 @@ class Scorer:
         raise NotImplementedError
 
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
-        """Prepare predictions for resampling of the images, for the bootstrap.
-
-        Args:
-            predictions: To score.
-            names: The values to compute, which can save much time; None computes all.
-
-        Raises:
-            InputError: If this scorer cannot resample.
-        """
-        raise InputError(f"{type(self).__name__} cannot be resampled")
+        """Prepare predictions for resampling of the images; computing only the named values can save much time."""
+        raise NotImplementedError
 
 
 class SumScorer(Scorer):
     """A scorer whose values are functions of sums over persons: `sums` and `finish` define it."""
 
     def sums(self, predictions: Predictions) -> np.ndarray:
-        """Return what each person adds, (N, M)."""
+        """Return what each person adds to the M sums, (N, M)."""
         raise NotImplementedError
 
     def finish(self, totals: np.ndarray) -> dict[str, np.ndarray]:

@@ -27,21 +27,17 @@ from poserep.metrics.scorer import Predictions
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
 _GOOD, _NEAR = 0.85, 0.5
-# Distances computed at a time: 32 MB an array, however many persons share an image.
+# Number of distances computed together: 32 MB an array, however many persons share an image.
 AT_ONCE = 1 << 22
 
 
 def error_breakdown(predictions: Predictions, truth: Truth) -> dict[str, Any]:
-    """Break errors down by joint and by kind, as results record them.
-
-    Args:
-        predictions: Of annotated boxes.
-        truth: Its instances hold everybody else in the images, too.
+    """Break errors down by joint and by kind, as results record them, for predictions of annotated boxes.
 
     Returns:
-        ``persons`` and ``labelled``: predicted persons with a labelled joint, and their labelled joints. ``area``: the
-        source of areas, see `areas`. ``scale``: what normalised errors are fractions of: ``head``, the length by which
-        PCKh measures, if every person has one and nobody an annotated area, else ``sqrt(area)``. ``pairs``: names of
+        ``persons`` and ``labelled``: the numbers of predicted persons with a labelled joint, and of their labelled
+        joints. ``area``: the source of areas, see `areas`. ``scale``: what normalised errors are fractions of: ``head``
+        (PCKh's length) if every person has one and nobody an annotated area, else ``sqrt(area)``. ``pairs``: names of
         left and right joints. ``joints``, by name: ``labelled``, ``mean_px`` and ``median_px`` in image px,
         ``mean_normalised``, ``mean_oks`` in [0, 1], all None if never labelled, and ``taxonomy``. ``taxonomy``:
         ``count`` and ``share`` in [0, 1] of each kind.
@@ -63,7 +59,9 @@ def error_breakdown(predictions: Predictions, truth: Truth) -> dict[str, Any]:
         raise InputError("no joint is labelled, so that there are no errors to break down")
     area, source = areas(table)
     labelled = truth.labelled[index]
-    scale, unit = ("head", table.head) if _by_head(truth) else ("sqrt(area)", np.sqrt(area))
+    someone = truth.labelled.any(1)
+    by_head = (table.head[someone] > 0).all() and not (table.area[someone] > 0).any()
+    scale, unit = ("head", table.head) if by_head else ("sqrt(area)", np.sqrt(area))
     distance = np.ma.masked_array(distances(table.keypoints[index], predictions.xy), ~labelled)
     normalised = np.ma.masked_array(distance.data / unit[index, None], ~labelled)
     similarity = joint_oks(predictions.xy, table.keypoints[index], area[index], truth.sigmas)
@@ -122,15 +120,9 @@ def areas(table: InstanceTable) -> tuple[np.ndarray, str]:
 
 
 def error_kinds(predictions: Predictions, truth: Truth, area: np.ndarray) -> np.ndarray:
-    """Return the kind of every joint's prediction.
+    """Return the kind of every joint's prediction, (N, K) positions in `KINDS`, -1 where the joint is not labelled.
 
-    Args:
-        predictions: Of annotated boxes.
-        truth: Its instances hold everybody else in the images, too.
-        area: (P,) of all instances, square px, positive where a joint is labelled.
-
-    Returns:
-        (N, K) positions in `KINDS`, -1 where the joint is not labelled.
+    ``area`` (P,) is that of all instances of the truth, square px, positive where a joint is labelled.
     """
     index, xy = predictions.index, predictions.xy.astype(float)
     labelled, keypoints = truth.labelled[index], truth.instances.keypoints.astype(float)
@@ -173,11 +165,6 @@ def _elsewhere(
     in_same[which[near & own]] = True
     in_other[which[near & ~own]] = True
     return in_same, in_other
-
-
-def _by_head(truth: Truth) -> bool:
-    some = truth.labelled.any(1)
-    return bool((truth.instances.head[some] > 0).all() and not (truth.instances.area[some] > 0).any())
 
 
 def _shares(count: np.ndarray) -> dict[str, Any]:

@@ -1,14 +1,12 @@
 """From a composed configuration to a run directory: validated, resolved, named, and written as config.yaml."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from poserep.config import RunSchema
+from poserep.config import DictConfig, OmegaConf, RunSchema, as_dict
 from poserep.errors import InputError, suggestion
 from poserep.geometry import ALIGNMENTS
 from poserep.overrides import CONF, keys
@@ -17,16 +15,22 @@ from poserep.runs.rundir import RunDir
 
 # Groups whose keys are read one by one, so that nothing would notice a wrong name; in other groups keys are arguments.
 READ = ("data", "optim", "representation", "trainer")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
+# The values of some keys, and the least value of keys that are whole numbers.
+CHOICES: Mapping[str, Sequence[str]] = {
+    "align": ALIGNMENTS,
+    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"),
+    "trainer.accelerator": ("cpu", "gpu"),
+    "optim.rule": ("linear", "sqrt", "none"),
+}
+LEAST = {f"trainer.{key}": 1 for key in ("epochs", "batch", "evaluate_every", "devices", "limit")}
+LEAST |= {"trainer.workers": 0, "optim.reference_batch": 1}
 
 
 def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dict[str, Any]:
     """Resolve and validate a composed configuration, as config.yaml holds it.
 
-    Args:
-        cfg: The composed configuration.
-        backbone: The name of the backbone's file in conf/backbone.
-        imported: Hash of the file that the weights come from, for a run that is not trained.
+    ``backbone`` is the name of the backbone's file in conf/backbone, ``imported`` the hash of the file that the weights
+    come from if the run is not trained.
 
     Raises:
         InputError: If a key is unknown, a mandatory one is missing, or a value is out of range (see `check`).
@@ -39,8 +43,7 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     if missing:
         raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
     check(plain)
-    config = OmegaConf.to_container(plain, resolve=True)
-    assert isinstance(config, dict)
+    config = as_dict(plain)
     config.pop("table", None)
     if not cfg.trainer.pretrained and "weights" in config["backbone"]:
         config["backbone"]["weights"] = None
@@ -48,7 +51,7 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     config["contents"] = contents(config)
     if imported:
         config["imported"] = imported
-    return {str(key): value for key, value in config.items()}
+    return config
 
 
 def missing_files(config: dict[str, Any]) -> list[Path]:
@@ -92,48 +95,20 @@ def check(cfg: DictConfig) -> None:
         raise InputError(
             f"data.prepare={dict(cfg.data.prepare)}: data={cfg.data.name} is not drawn, set no data.prepare"
         )
-    for key, (fits, what) in ALLOWED.items():
-        value = OmegaConf.select(cfg, key)
-        if not fits(value):
-            raise InputError(f"{key}={value} is not {what}")
+    for key, choices in CHOICES.items():
+        if (value := OmegaConf.select(cfg, key)) not in choices:
+            raise InputError(f"{key}={value} is not one of {', '.join(choices)}")
+    for key, least in LEAST.items():
+        value, or_null = OmegaConf.select(cfg, key), ", or null" if key == "trainer.limit" else ""
+        if not (type(value) is int and value >= least) and not (or_null and value is None):
+            raise InputError(f"{key}={value} is not a whole number of {least} or more{or_null}")
+    if (value := cfg.trainer.get("drop_last")) not in (True, False, None):
+        raise InputError(f"trainer.drop_last={value} is not true or false")
+    if type(cfg.optim.lr) not in (int, float) or not 0 < cfg.optim.lr < float("inf"):
+        raise InputError(f"optim.lr={cfg.optim.lr} is not a number above 0")
 
 
 @cache
 def keys_of(group: str) -> tuple[str, ...]:
     """Return all keys in the files of a configuration group."""
-    found: set[str] = set()
-    for path in (CONF / group).glob("*.yaml"):
-        found |= {str(key) for key in OmegaConf.load(path)}
-    return tuple(sorted(found))
-
-
-def _whole(least: int, none: bool = False) -> tuple[Callable[[Any], bool], str]:
-    def fits(value: Any) -> bool:
-        return (none and value is None) or (type(value) is int and value >= least)
-
-    return fits, f"a whole number of {least} or more" + (", or null" if none else "")
-
-
-def _positive(value: Any) -> bool:
-    return type(value) in (int, float) and 0 < value < float("inf")
-
-
-def _one_of(*choices: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: value in choices, f"one of {', '.join(choices)}"
-
-
-ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "align": _one_of(*ALIGNMENTS),
-    "trainer.epochs": _whole(1),
-    "trainer.batch": _whole(1),
-    "trainer.evaluate_every": _whole(1),
-    "trainer.devices": _whole(1),
-    "trainer.workers": _whole(0),
-    "trainer.limit": _whole(1, none=True),
-    "trainer.drop_last": (lambda value: value in (True, False, None), "true or false"),
-    "trainer.precision": _one_of(*PRECISIONS),
-    "trainer.accelerator": _one_of("cpu", "gpu"),
-    "optim.lr": (_positive, "a number above 0"),
-    "optim.reference_batch": _whole(1),
-    "optim.rule": _one_of("linear", "sqrt", "none"),
-}
+    return tuple(sorted({str(key) for path in (CONF / group).glob("*.yaml") for key in OmegaConf.load(path)}))

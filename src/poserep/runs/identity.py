@@ -59,8 +59,8 @@ def files_of(config: Mapping[Any, Any]) -> dict[str, Path]:
 def contents(config: Mapping[Any, Any]) -> dict[str, str]:
     """Return the hashes of the files that a resolved configuration names, as part of its identity.
 
-    Data that the run draws itself follow from its configuration. Missing files have no hash, except that missing
-    initial weights are told from none.
+    Data that the run draws itself follow from its configuration. Missing files have no hash, but missing
+    initial weights differ from none.
     """
     files = files_of(config)
     hashes = {name: file_hash(path) for name, path in files.items() if path.is_file()}
@@ -76,7 +76,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def beneath(key: str, parents: Iterable[str]) -> bool:
-    """Whether a dotted key is one of the parents or lies below one."""
+    """Return whether a dotted key is one of the parents or lies below one."""
     return any(key == parent or key.startswith(f"{parent}.") for parent in parents)
 
 

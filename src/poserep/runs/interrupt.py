@@ -1,4 +1,4 @@
-"""Stop requests: a training that is asked to stop saves a checkpoint after the running step and continues from it.
+"""Stop requests: a training that is asked to stop saves a checkpoint after the running step, to continue from.
 
 SIGTERM, SIGUSR1 and SIGUSR2 ask, a stop file of the sweep or of the launcher asks, and so does the death of the
 process that started the run.
@@ -7,7 +7,7 @@ process that started the run.
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,32 @@ from typing import Any
 from poserep.errors import Stopped
 from poserep.runs.lease import is_alive
 
-# Environment variables for the processes of a sweep: who started them; the file by which the sweep's cells are told to
-# stop, or not to begin; whether a cell that fails is to tell the others so.
+# Environment variables for the processes of a sweep: the process that started them; the file that tells the sweep's
+# cells to stop, or not to begin; whether a cell that fails is to write it.
 PARENT, STOP_FILE, FAIL_FAST = "POSEREP_PARENT", "POSEREP_STOP", "POSEREP_FAIL_FAST"
 # Several such files, any of which may ask: the ranks of a distributed run watch their launcher's beside the sweep's.
 STOP_FILES = "POSEREP_STOPS"
-SIGNALS = ("SIGTERM", "SIGUSR1", "SIGUSR2")
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _POLL = 1.0
 
 
+@contextmanager
+def handled_by(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Let a function handle the signals that ask to stop, and restore the handlers afterwards.
+
+    Only a process's main thread can receive signals; in another one nothing happens.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handler) for number in SIGNALS} if main else {}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
 class StopRequest:
-    """Whether this process is asked to stop.
+    """Records whether this process is asked to stop.
 
     Attributes:
         why: What asked; empty while nothing has.
@@ -49,31 +64,22 @@ class StopRequest:
         if self.why:
             raise Stopped(self.why)
 
-    def catch_signals(self) -> None:
-        """Let signals ask; only a process's main thread can receive them."""
-        if threading.current_thread() is threading.main_thread():
-            for name in SIGNALS:
-                signal.signal(getattr(signal, name), self._on_signal)
-
-    def _on_signal(self, number: int, _: Any) -> None:
+    def on_signal(self, number: int, _: Any) -> None:
+        """Ask to stop: the handler of signals."""
         self.ask(signal.Signals(number).name)
 
     @contextmanager
     def listening(self) -> Iterator["StopRequest"]:
         """Listen to everything that may ask, and restore the signal handlers afterwards."""
-        main = threading.current_thread() is threading.main_thread()
-        before = {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS} if main else {}
-        self.catch_signals()
         ended = threading.Event()
         thread = threading.Thread(target=self._watch, args=(ended,), daemon=True)
         thread.start()
         try:
-            yield self
+            with handled_by(self.on_signal):
+                yield self
         finally:
             ended.set()
             thread.join()
-            for name, handler in before.items():
-                signal.signal(getattr(signal, name), handler)
 
     def _watch(self, ended: threading.Event) -> None:
         parent = os.environ.get(PARENT)
@@ -81,13 +87,13 @@ class StopRequest:
         files = [Path(name) for name in names.split(os.pathsep) if name]
         while not ended.wait(_POLL):
             if any(file.is_file() and file.read_text() == "stop" for file in files):
-                self.ask("whoever started it was told to stop")
+                self.ask("the sweep or launcher that started it was stopped")
             if parent and not is_alive(int(parent)):
                 self.ask("the process that started it ended")
 
 
 def sweep_is_ending() -> bool:
-    """Whether the sweep of this process begins no more cells."""
+    """Return whether the sweep of this process begins no more cells."""
     file = os.environ.get(STOP_FILE)
     return bool(file) and Path(str(file)).is_file()
 

@@ -9,8 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,7 +23,7 @@ SHUTDOWN = "--shutdown-timeout=120"
 
 
 def is_rank() -> bool:
-    """Whether this process is one of several of a distributed run."""
+    """Return whether this process is one of several of a distributed run."""
     return "LOCAL_RANK" in os.environ
 
 
@@ -33,14 +32,9 @@ def launch(
 ) -> None:
     """Run a module as a program in processes of its own, one for each device, and wait.
 
-    Whatever kills them leaves this process alive. Signals that ask to stop are passed on.
-
-    Args:
-        program: The module.
-        arguments: Its command line.
-        devices: The number of processes.
-        gpus: The GPUs to use, as in CUDA_VISIBLE_DEVICES; None for those that are visible.
-        saves: Whether the program listens to stop requests (`poserep.runs.interrupt`), to save and end by itself.
+    Whatever kills them leaves this process alive. Signals that ask to stop are passed on. The program uses all visible
+    GPUs or those given, named as in CUDA_VISIBLE_DEVICES; ``saves`` tells that it listens to stop requests
+    (`poserep.runs.interrupt`), to save and end by itself.
 
     Raises:
         Failed: If a process failed; the message says how it ended.
@@ -61,7 +55,7 @@ def launch(
         # In a session of its own, torchrun does not hear the signals that a scheduler sends to the whole group.
         own_session = stop_file is not None
         child = subprocess.Popen([*command, "-m", program, *arguments], env=environment, start_new_session=own_session)
-        with child, _passing_signals_on(child, stop_file):
+        with child, interrupt.handled_by(_passing_on(child, stop_file)):
             try:
                 code = child.wait()
             except KeyboardInterrupt:
@@ -74,44 +68,31 @@ def launch(
 
 
 def describe_exit(code: int) -> str:
-    """Say in words how a process ended, given its exit status as `subprocess` has it."""
+    """Describe in words how a process ended, given its exit status as `subprocess` has it."""
     if code >= 0:
         return f"the process ended with exit status {code}"
     name = signal.Signals(-code).name
     return f"killed by {name}" + ("; was the machine out of memory?" if name == "SIGKILL" else "")
 
 
-@contextmanager
-def _passing_signals_on(child: subprocess.Popen, stop_file: Path | None) -> Iterator[None]:
-    """Pass stop signals on to a child, through a stop file if one is given."""
-    before = {}
-    for name in interrupt.SIGNALS:
-        number = getattr(signal, name)
-        earlier = signal.getsignal(number)
+def _passing_on(child: subprocess.Popen, stop_file: Path | None) -> Callable[[int, Any], None]:
+    """Return a handler that passes signals on to a child, if given through a stop file, and to the handler so far."""
+    earlier = {number: signal.getsignal(number) for number in interrupt.SIGNALS}
 
-        def pass_on(number: int, frame: Any, earlier: Any = earlier) -> None:
-            if stop_file:
-                stop_file.write_text("stop")
-            elif child.poll() is None:
-                child.send_signal(number)
-            if callable(earlier):
-                earlier(number, frame)
+    def pass_on(number: int, frame: Any) -> None:
+        if stop_file:
+            stop_file.write_text("stop")
+        elif child.poll() is None:
+            child.send_signal(number)
+        handler = earlier[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
 
-        try:
-            before[number] = earlier
-            signal.signal(number, pass_on)
-        except ValueError:
-            # Only the main thread receives signals; in another one there is nothing to restore.
-            before.pop(number)
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
+    return pass_on
 
 
 def torchrun() -> int:
-    """Run torchrun on this process's command line; its exit status."""
+    """Run torchrun on this process's command line and return its exit status."""
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main
 

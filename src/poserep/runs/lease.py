@@ -26,7 +26,7 @@ def by_whom(holder: dict[str, Any] | None) -> str:
 
 
 def held_by_this_launch(folder: Path) -> bool:
-    """Whether the process that holds the lease, or held it when it died, was started together with this one."""
+    """Return whether the process that holds the lease, or died holding it, was started together with this one."""
     newest = _newest(folder)
     record = _read(newest) if newest else None
     return record is not None and record["launch"] == _launch()
@@ -39,11 +39,7 @@ class Lease:
     So a lease is taken over from a dead holder without a moment in which two processes have it. Whether a holder on
     this machine lives is asked of the kernel; on other machines the time of its last heartbeat decides.
 
-    Args:
-        folder: What is leased.
-        on_lost: Called from another thread if another process has taken over, as after this machine was asleep.
-        heartbeat: Seconds between two heartbeats.
-        expiry: Seconds without a heartbeat until a holder on another machine counts as dead.
+    ``on_lost`` is called from another thread if another process has taken over, as after this machine was asleep.
     """
 
     def __init__(
@@ -116,7 +112,7 @@ class Lease:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process with that number runs on this machine."""
+    """Return whether a process with that number runs on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -132,7 +128,7 @@ def is_alive(pid: int) -> bool:
 def process_start(pid: int) -> str | None:
     """Return when a process was started, in clock ticks since boot; None where the kernel does not tell.
 
-    With the start time a process is told from a later one that was given the same number.
+    The start time distinguishes a process from a later one that was given the same number.
     """
     stat = _kernel_stat(pid)
     return stat[19] if stat else None

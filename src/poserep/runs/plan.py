@@ -1,4 +1,4 @@
-"""The cells of a table, kept as files beside its runs: what was asked for is known before and after it has run."""
+"""The cells of a table, recorded in files beside its runs, so that reports also know cells that have not run."""
 
 import fcntl
 import json
@@ -19,8 +19,7 @@ class Cell:
 
     Attributes:
         overrides: The overrides that make its configuration.
-        rows: The names of the rows.
-        arguments: The overrides that came from the command line and not from the table, seeds aside.
+        arguments: Those of them that came from the command line and not from the table, seeds aside.
         mode: The table's mode, ``published`` or ``controlled``.
     """
 
@@ -31,33 +30,12 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Use:
-    """What a run stands for in a table.
-
-    Attributes:
-        mode: ``published`` or ``controlled``.
-        rows: The names of the rows.
-        arguments: What the command line changed in them.
-    """
-
-    mode: str
-    rows: tuple[str, ...]
-    arguments: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Planned:
-    """A run that a table asked for.
-
-    Attributes:
-        name: The name of its run directory.
-        overrides: The overrides that make its configuration.
-        uses: What it stands for, in the order in which it was asked for.
-    """
+    """A run that a table asked for: its directory's name, its overrides, and what it stands for, the oldest first."""
 
     name: str
     overrides: tuple[str, ...]
-    uses: tuple[Use, ...]
+    uses: tuple[Cell, ...]
 
 
 def remember(study: Path, name: str, cell: Cell) -> None:
@@ -68,8 +46,8 @@ def remember(study: Path, name: str, cell: Cell) -> None:
         rows = {(use.mode, use.arguments): use.rows for use in _read(path).uses} if path.is_file() else {}
         earlier = rows.get((cell.mode, cell.arguments), ())
         rows[cell.mode, cell.arguments] = tuple(dict.fromkeys((*earlier, *cell.rows)))
-        uses = [{"mode": m, "rows": list(r), "arguments": list(a)} for (m, a), r in rows.items()]
-        write_json(path, {"name": name, "overrides": list(cell.overrides), "uses": uses})
+        uses = [{"mode": mode, "rows": rows, "arguments": arguments} for (mode, arguments), rows in rows.items()]
+        write_json(path, {"name": name, "overrides": cell.overrides, "uses": uses})
 
 
 def forget(study: Path, cells: Mapping[str, Cell]) -> None:
@@ -104,8 +82,9 @@ def planned(study: Path) -> list[Planned]:
 
 def _read(path: Path) -> Planned:
     record = json.loads(path.read_text())
-    uses = tuple(Use(u["mode"], tuple(u["rows"]), tuple(u["arguments"])) for u in record["uses"])
-    return Planned(record["name"], tuple(record["overrides"]), uses)
+    overrides = tuple(record["overrides"])
+    uses = (Cell(overrides, tuple(use["rows"]), tuple(use["arguments"]), use["mode"]) for use in record["uses"])
+    return Planned(record["name"], overrides, tuple(uses))
 
 
 def shorten(error: str, length: int = 120) -> str:

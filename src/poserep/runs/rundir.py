@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,16 @@ class RunDir:
 
     ``config.yaml`` is the resolved configuration, ``status.json`` the state, ``metrics.jsonl`` the curves by epoch,
     ``checkpoints/`` the weights, ``result.json`` the result and ``predictions.npz`` the predictions that it scores.
-    Later evaluations leave ``evaluation-ID.json`` and ``evaluation-ID.npz`` beside them. Each file is written whole or
-    not at all, so that other processes may read at any time.
-
-    Args:
-        path: The directory, which need not exist.
+    Later evaluations leave ``evaluation-ID.json`` and ``evaluation-ID.npz`` beside them, ``poserep calibrate`` a
+    ``calibration.json``. Each file is written whole or not at all, so that other processes may read at any time. The
+    directory need not exist.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self.name = self.path.name
+        self.config_file, self.status_file = self.path / "config.yaml", self.path / "status.json"
+        self.curve_file, self.calibration_file = self.path / "metrics.jsonl", self.path / "calibration.json"
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -46,31 +47,6 @@ class RunDir:
 
     def __hash__(self) -> int:
         return hash(self.path)
-
-    @property
-    def name(self) -> str:
-        """The run's name, the last part of the path."""
-        return self.path.name
-
-    @property
-    def config_file(self) -> Path:
-        """The file of the resolved configuration."""
-        return self.path / "config.yaml"
-
-    @property
-    def status_file(self) -> Path:
-        """The file of the state."""
-        return self.path / "status.json"
-
-    @property
-    def curve_file(self) -> Path:
-        """The file of the logged values, a JSON object per line."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def calibration_file(self) -> Path:
-        """What ``poserep calibrate`` found."""
-        return self.path / "calibration.json"
 
     def result_file(self, evaluation: str = "") -> Path:
         """Return the file of the run's own result, or of the later evaluation with that id."""
@@ -90,21 +66,10 @@ class RunDir:
         return self.result_file().is_file()
 
     def config(self) -> dict[str, Any]:
-        """Read the resolved configuration.
-
-        Raises:
-            InputError: If there is none, or the file is damaged.
-        """
+        """Read the resolved configuration; it is an `InputError` if there is none, or the file is damaged."""
         if not self.config_file.is_file():
             raise InputError(f"{self} is not a run directory: it has no config.yaml")
-        try:
-            config = yaml.load(self.config_file.read_text(), _Loader)
-            if isinstance(config, dict):
-                return config
-            reason = "it holds no mapping"
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            reason = _first_line(error)
-        raise InputError(f"{self.config_file} is damaged ({reason}); compose the run again")
+        return _read(self.config_file, lambda text: yaml.load(text, _Loader), "compose the run again")
 
     def write_config(self, text: str) -> None:
         """Create the directory and write the resolved configuration, given as YAML."""
@@ -119,7 +84,8 @@ class RunDir:
             stopped; ``error`` of one that failed, with ``input`` if what it was given is at fault. A process that was
             killed leaves ``running`` behind: see `observed_status`.
         """
-        status = _read_json(self.status_file, "delete it; the run continues") if self.status_file.is_file() else {}
+        file = self.status_file
+        status = _read(file, json.loads, "delete it; the run continues") if file.is_file() else {}
         return {**status, "state": "finished"} if self.finished else {"state": "waiting", **status}
 
     def observed_status(self) -> dict[str, Any]:
@@ -145,7 +111,7 @@ class RunDir:
         file = self.result_file(evaluation)
         if not file.is_file():
             raise InputError(f"{self} has no result: {self._why_unfinished()}")
-        result = _read_json(file, "delete it and run again")
+        result = _read(file, json.loads, "delete it and run again")
         if absent := [key for key in RESULT_KEYS if key not in result]:
             raise InputError(f"{file} is no result of this version: it has no {', '.join(absent)}; run it again")
         return result
@@ -167,18 +133,14 @@ class RunDir:
         return file
 
     def predictions(self, evaluation: str = "") -> dict[str, np.ndarray]:
-        """Read the arrays of predictions, by ``BOXES/NAME`` and ``BOXES/READOUT/NAME``.
-
-        Raises:
-            InputError: If the file does not exist or is damaged.
-        """
+        """Read the arrays of predictions, by ``BOXES/NAME`` and ``BOXES/READOUT/NAME``."""
         file = self.predictions_file(evaluation)
         if not file.is_file():
             raise InputError(f"{file} does not exist; evaluate again with poserep evaluate {self}")
         return read_npz(file)
 
     def write_predictions(self, arrays: Mapping[str, Any], evaluation: str = "") -> None:
-        """Write the arrays of predictions."""
+        """Write the arrays that `predictions` reads."""
         write_npz(self.predictions_file(evaluation), arrays)
 
     def curve(self) -> list[dict[str, Any]]:
@@ -217,11 +179,7 @@ def named_result(path: Path) -> tuple[RunDir, str]:
 
 
 def read_npz(file: Path) -> dict[str, np.ndarray]:
-    """Read all arrays of a file.
-
-    Raises:
-        InputError: If it is damaged.
-    """
+    """Read all arrays of a file; a damaged one is an `InputError`."""
     try:
         with np.load(file) as arrays:
             return dict(arrays)
@@ -229,13 +187,13 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{file} is damaged ({_first_line(error)}); delete it and evaluate again") from error
 
 
-def _read_json(file: Path, remedy: str) -> dict[str, Any]:
+def _read(file: Path, parse: Callable[[str], Any], remedy: str) -> dict[str, Any]:
     try:
-        record = json.loads(file.read_text())
+        record = parse(file.read_text())
         if isinstance(record, dict):
             return record
         reason = "it holds no object"
-    except ValueError as error:
+    except (ValueError, yaml.YAMLError) as error:
         reason = _first_line(error)
     raise InputError(f"{file} is damaged ({reason}); {remedy}")
 
@@ -245,4 +203,4 @@ def _first_line(error: BaseException) -> str:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The faster loader, where the library has it."""
+    """Reads YAML with the faster C loader where it is installed."""

@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from poserep.cli import parser_of
-from poserep.config import DictConfig, OmegaConf
+from poserep.config import DictConfig
 from poserep.errors import InputError, nearest
 from poserep.overrides import CONF
 from poserep.sweeps.files import cells_of, complete_table, compositions, table_names
@@ -35,9 +35,6 @@ class Budget:
     """The cost of a table.
 
     Attributes:
-        name: The name of the sweep file.
-        mode: The mode of its rows.
-        runs: The number of runs.
         images: Persons x epochs of all runs; None if the data are the user's, whose number is not known.
         flops: Floating point operations of training.
         hours: Hours on one device, by device.
@@ -55,27 +52,6 @@ class Budget:
     measured: dict[str, tuple[str, ...]]
 
 
-class MacCounter:
-    """Multiply-accumulates of networks for one image; each network is counted once."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, int] = {}
-
-    def count(self, cfg: DictConfig) -> int:
-        """Return the multiply-accumulates of a configuration's network for one image."""
-        # Building networks takes torch, which the tables themselves do not need.
-        from poserep.sweeps.step_times import macs_of
-
-        parts = [cfg.backbone, cfg.representation.head, cfg.representation.codec, cfg.data.skeleton]
-        nodes = [OmegaConf.to_container(p, resolve=True) if OmegaConf.is_config(p) else p for p in parts]
-        pixels = OmegaConf.select(cfg, "data.pixels")
-        nodes.append(OmegaConf.to_container(pixels, resolve=True) if OmegaConf.is_config(pixels) else pixels)
-        key = OmegaConf.to_yaml(OmegaConf.create([cfg.input_size, cfg.align, *nodes]))
-        if key not in self.known:
-            self.known[key] = macs_of(cfg)
-        return self.known[key]
-
-
 def training_persons(cfg: DictConfig, own_study: bool) -> int | None:
     """Return the number of persons in an epoch; None for our own studies of photographs, which take what is there."""
     if cfg.data.prepare:
@@ -85,19 +61,14 @@ def training_persons(cfg: DictConfig, own_study: bool) -> int | None:
     return persons if persons is None or cfg.trainer.limit is None else min(persons, cfg.trainer.limit)
 
 
-def estimate(name: str, mode: str | None, records: Sequence, counter: MacCounter) -> Budget:
-    """Estimate the cost of a table.
-
-    Args:
-        name: The name of the sweep file.
-        mode: The mode of its rows; None for that of the file.
-        records: Measured devices (`poserep.sweeps.step_times.DeviceRecord`).
-        counter: Counts operations.
+def estimate(name: str, mode: str | None, records: Sequence) -> Budget:
+    """Estimate the cost of a table in its own mode or another, by the records of measured devices.
 
     Raises:
         InputError: If there is no such table, or a row cannot be built.
     """
-    from poserep.sweeps.step_times import seconds_per_image
+    # Building networks takes torch, which the tables themselves do not need.
+    from poserep.sweeps.step_times import macs_of, seconds_per_image
 
     if name not in table_names():
         raise InputError(f"no table {name!r} with rows to train{nearest(name, table_names())}")
@@ -113,7 +84,7 @@ def estimate(name: str, mode: str | None, records: Sequence, counter: MacCounter
         if persons is None or images is None:
             images = None
             continue
-        macs, seen = counter.count(cfg), persons * cfg.trainer.epochs
+        macs, seen = macs_of(cfg), persons * cfg.trainer.epochs
         images += seen
         flops += 6.0 * macs * seen
         for record in records:
@@ -145,17 +116,13 @@ def describe(budget: Budget, records: Sequence, tflops: float) -> list[str]:
         lines.append(f"  on one {record.device}: {time}, by the measured steps of {networks}, {scaled}")
     if not any(record.gpu for record in records):
         rate = f"{tflops:g} TFLOP/s, which is assumed: no GPU was measured (--tflops)"
-        lines.append(f"  on one GPU: {three_digits(_hours(budget.flops, tflops))} hours at {rate}")
+        lines.append(f"  on one GPU: {three_digits(budget.flops / (tflops * 1e12) / 3600)} hours at {rate}")
     return lines
 
 
 def three_digits(value: float) -> str:
     """Format a number with three significant digits and without an exponent."""
     return format(Decimal(f"{value:.3g}"), "f")
-
-
-def _hours(flops: float, tflops: float) -> float:
-    return flops / (tflops * 1e12) / 3600
 
 
 def write_csv(path: Path, budgets: Sequence[Budget], records: Sequence, tflops: float) -> None:
@@ -166,7 +133,7 @@ def write_csv(path: Path, budgets: Sequence[Budget], records: Sequence, tflops: 
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for budget in sorted(budgets, key=lambda budget: budget.name):
-            hours = budget.hours.get(gpu, 0) if gpu else _hours(budget.flops, tflops)
+            hours = budget.hours.get(gpu, 0) if gpu else budget.flops / (tflops * 1e12) / 3600
             values = [budget.images, three_digits(budget.flops / 1e18), gpu or f"assumed {tflops:g} TFLOP/s"]
             values += [three_digits(hours), cpu, three_digits(budget.hours.get(cpu, 0) / 24)]
             known = budget.images is not None
@@ -187,9 +154,9 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError("--record is for all tables as they are; leave out TABLE and --mode")
     from poserep.sweeps.step_times import read_records
 
-    records, counter, budgets = read_records(), MacCounter(), []
+    records, budgets = read_records(), []
     for name in options.tables or table_names():
-        budgets.append(estimate(name, options.mode, records, counter))
+        budgets.append(estimate(name, options.mode, records))
         print("\n".join(describe(budgets[-1], records, options.tflops)), flush=True)
     if options.record:
         write_csv(RECORD, budgets, records, options.tflops)

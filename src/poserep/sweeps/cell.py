@@ -18,39 +18,29 @@ WORKER = "poserep.training.fit"
 
 
 def run_directory(cfg: DictConfig) -> None:
-    """Run the directory that ``cfg.directory`` names: what a sweep hands to Hydra's launchers, to be called anywhere.
+    """Run the directory that ``cfg.directory`` names: the task that a sweep hands to Hydra's launchers.
 
-    How the run ended is in its record, where the sweep looks; about an exception Hydra would print a report of its own.
+    The run's record, which the sweep reads, says how it ended; Hydra would print a report of its own for an exception.
     """
     with suppress(Failed, Stopped):
-        run_unless_ending(RunDir(cfg.directory), cfg.worker)
-
-
-def run_unless_ending(run_dir: RunDir, worker: str = WORKER) -> None:
-    """Run a cell as `run_cell` does, unless its sweep begins no more cells."""
-    if sweep_is_ending():
-        return
-    try:
-        run_cell(run_dir, worker)
-    except Failed:
-        end_sweep_after_failure()
-        raise
+        run_cell(RunDir(cfg.directory), cfg.worker)
 
 
 def run_cell(run_dir: RunDir, worker: str = WORKER) -> None:
     """Run a directory in a process of its own, on GPUs that no other cell on this machine has.
 
-    A run that has finished, here or for another table, and one that another process has in hand are left alone.
+    A run that has finished, here or for another table, and one that another process is working on are left alone.
+    Nothing is begun if the sweep of this process is ending.
 
     Raises:
         Failed: If the run failed.
         Stopped: If it was asked to stop.
     """
-    if run_dir.finished:
-        print(f"finished before: {run_dir}", flush=True)
+    if sweep_is_ending():
         return
-    if twin := link_twin(run_dir):
-        print(f"finished before, as {twin}: {run_dir}", flush=True)
+    twin = None if (finished := run_dir.finished) else link_twin(run_dir)
+    if finished or twin:
+        print(f"finished before{f', as {twin}' if twin else ''}: {run_dir}", flush=True)
         return
     if other := holder(run_dir.path):
         print(f"left {by_whom(other)}: {run_dir}", flush=True)
@@ -67,7 +57,10 @@ def run_cell(run_dir: RunDir, worker: str = WORKER) -> None:
         if other or run_dir.finished:
             print(f"left {by_whom(other)}: {run_dir}", flush=True)
             return
-        raise how_it_ended(run_dir, error) from error
+        ending = how_it_ended(run_dir, error)
+        if isinstance(ending, Failed):
+            end_sweep_after_failure()
+        raise ending from error
 
 
 def how_it_ended(run_dir: RunDir, error: Failed | InputError) -> Failed | Stopped:

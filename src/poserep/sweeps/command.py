@@ -40,15 +40,18 @@ def show_status(study: Path) -> int:
     """
     cells = planned(study)
     if not cells:
-        if (SWEEPS / f"{study.name}.yaml").is_file():
+        if study.name in _sweeps():
             raise InputError(f"no cell of {study} has been asked for; run: poserep sweep run {study.name}")
-        known = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
-        raise InputError(f"{study} has no cells of a table{nearest(study.name, known)}")
+        raise InputError(f"{study} has no cells of a table{nearest(study.name, _sweeps())}")
     states = [describe_state(RunDir(study / cell.name)) for cell in cells]
     for cell, (state, more) in zip(cells, states, strict=True):
         print(f"{state:<9} {cell.name}  {_rows(cell)}" + (f"  {more}" if more else ""))
     print(f"{study}: {len(cells)} cells, {count_states([state for state, _ in states])}")
     return sum(state == "failed" for state, _ in states)
+
+
+def _sweeps() -> list[str]:
+    return sorted(path.stem for path in SWEEPS.glob("*.yaml"))
 
 
 def _rows(cell: Planned) -> str:
@@ -72,12 +75,10 @@ example: poserep sweep status simcc-table1
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run a sweep file through Hydra.
+    """Run a sweep file through Hydra; see `poserep.sweeps.sweeper.RowSweeper`.
 
     Raises:
         InputError: If there is no such file, or none of its rows is a run.
-        Failed: If a cell failed.
-        Stopped: If the sweep was asked to stop.
     """
     parser = parser_of("sweep run", RUN)
     parser.usage = "poserep sweep run [-h] [--rows ROWS] [--retries N] [--fail-fast] TABLE [key=value ...]"
@@ -88,9 +89,8 @@ def run(arguments: Sequence[str]) -> None:
     # Overrides may stand between options.
     options, overrides = parser.parse_known_args(arguments)
     name = options.table
-    if not (SWEEPS / f"{name}.yaml").is_file():
-        known = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
-        raise InputError(f"there is no sweeps/{name}.yaml{nearest(name, known)}")
+    if name not in _sweeps():
+        raise InputError(f"there is no sweeps/{name}.yaml{nearest(name, _sweeps())}")
     table = table_of(SWEEPS, name)
     if table is None or not table.runnable:
         raise InputError(f"no row of sweeps/{name}.yaml is a run; make reproduce-{name} does what it is for")

@@ -17,20 +17,16 @@ from poserep.sweeps.table import Table, cells, read_table
 RECIPES = "recipes@table.recipes"
 
 
-def read_sweep(folder: Path, name: str) -> dict[str, Any]:
+def read_sweep(folder: Path, name: str, including: tuple[str, ...] = ()) -> dict[str, Any]:
     """Read ``folder/name.yaml`` with the files of that folder that its defaults list names merged into it.
 
     As Hydra does, later entries of the list win, ``_self_`` says when the file's own turn is (last, unless it is
     listed), mappings are joined and lists are replaced. Entries that are not files of the folder are left out; chosen
-    groups are under ``overridden``.
+    groups are under ``overridden``. ``including`` are the files whose reading has led to this one.
 
     Raises:
         InputError: If the file does not exist, is not a mapping, or includes itself.
     """
-    return _read(folder, name, ())
-
-
-def _read(folder: Path, name: str, including: tuple[str, ...]) -> dict[str, Any]:
     path = folder / f"{name}.yaml"
     if name in including:
         raise InputError(f"{path} includes itself: {' -> '.join((*including, name))}")
@@ -48,7 +44,7 @@ def _read(folder: Path, name: str, including: tuple[str, ...]) -> dict[str, Any]
         if entry == "_self_":
             merged = _merge(merged, own)
         elif isinstance(entry, str) and (folder / f"{entry}.yaml").is_file():
-            merged = _merge(merged, _read(folder, entry, (*including, name)))
+            merged = _merge(merged, read_sweep(folder, entry, (*including, name)))
         elif isinstance(entry, dict):
             chosen = {key.removeprefix("override "): value for key, value in entry.items()}
             merged = _merge(merged, {"overridden": chosen})
@@ -65,18 +61,12 @@ def _merge(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
 
 def title_of(folder: Path, study: str) -> str:
     """Return the title of the study's table, or the study's name if no sweep file has that name."""
-    if not (folder / f"{study}.yaml").is_file():
-        return study
-    title: str = read_sweep(folder, study).get("table", {}).get("title", study)
-    return title
+    sweep = read_sweep(folder, study) if (folder / f"{study}.yaml").is_file() else {}
+    return str(sweep.get("table", {}).get("title", study))
 
 
 def table_of(folder: Path, study: str) -> Table | None:
-    """Return the table whose rows a study runs; None if no sweep file has its name or its rows are not runs.
-
-    Raises:
-        InputError: If the table has unknown keys or lacks some.
-    """
+    """Return the table whose rows a study runs; None if no sweep file has its name or its rows are not runs."""
     if not (folder / f"{study}.yaml").is_file():
         return None
     sweep = read_sweep(folder, study)
@@ -92,11 +82,7 @@ def table_names() -> list[str]:
 
 
 def complete_table(name: str, mode: str | None = None) -> Table:
-    """Return the table of a sweep file with the recipes that its defaults name, in the file's mode or another.
-
-    Raises:
-        InputError: If the table has unknown keys or lacks some.
-    """
+    """Return the table of a sweep file with the recipes that its defaults name, in the file's mode or another."""
     table = table_of(SWEEPS, name)
     assert table is not None
     file = read_sweep(SWEEPS, name)["overridden"].get(RECIPES)

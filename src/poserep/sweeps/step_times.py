@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poserep.config import DictConfig, OmegaConf, compose
+from poserep.config import DictConfig, OmegaConf, as_dict, compose
 from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
@@ -28,7 +28,7 @@ class MeasuredNetwork:
         name: Backbone and input size.
         backbone: The backbone's configuration without weights.
         macs: True multiply-accumulates for one image.
-        seconds: Seconds of training per image, by whether it was in half precision.
+        seconds: Seconds of training per image, by whether training was in half precision.
     """
 
     name: str
@@ -39,13 +39,7 @@ class MeasuredNetwork:
 
 @dataclass(frozen=True)
 class DeviceRecord:
-    """The networks that were timed on one device, at least one.
-
-    Attributes:
-        device: The device's name.
-        gpu: Whether it is a GPU.
-        networks: See `MeasuredNetwork`.
-    """
+    """The networks (at least one) that were timed on one device."""
 
     device: str
     gpu: bool
@@ -77,19 +71,26 @@ def _measured(row: dict[str, Any]) -> MeasuredNetwork:
 
 def backbone_of(cfg: DictConfig) -> dict[str, Any]:
     """Return the backbone's configuration without its weights, with ``multiscale`` if the head reads several maps."""
-    node = OmegaConf.to_container(cfg.backbone, resolve=True)
-    assert isinstance(node, dict)
     multiscale = {"multiscale": True} if reads_multiscale(cfg) else {}
-    return {str(key): value for key, value in node.items() if key != "weights"} | multiscale
+    return {key: value for key, value in as_dict(cfg.backbone).items() if key != "weights"} | multiscale
+
+
+# The multiply-accumulates of networks, by all that decides them: the tables have many runs of few networks.
+_MACS: dict[str, int] = {}
+DECIDES = ("input_size", "align", "backbone", "representation.head", "representation.codec", "data.skeleton")
 
 
 def macs_of(cfg: DictConfig) -> int:
-    """Count the true multiply-accumulates of a configuration's network for one image."""
+    """Count the true multiply-accumulates of a configuration's network for one image, once for each network."""
     cfg = cfg.copy()
     if cfg.backbone.get("weights"):
         cfg.backbone.weights = None
-    net, _ = build_network(cfg, skeleton_of(cfg))
-    return macs(net, *Size.parse(cfg.input_size), net.channels)
+    parts = (OmegaConf.select(cfg, key) for key in (*DECIDES, "data.pixels"))
+    key = str([OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part for part in parts])
+    if key not in _MACS:
+        net, _ = build_network(cfg, skeleton_of(cfg))
+        _MACS[key] = macs(net, *Size.parse(cfg.input_size))
+    return _MACS[key]
 
 
 def seconds_per_image(
@@ -97,12 +98,8 @@ def seconds_per_image(
 ) -> tuple[float, MeasuredNetwork, bool]:
     """Estimate the seconds of training per image from the nearest network that was measured.
 
-    That is one with the same backbone, or else with the nearest cost; time is scaled by multiply-accumulates.
-
-    Args:
-        networks: The networks to choose from.
-        cfg: The configuration to train.
-        count: Its multiply-accumulates for one image.
+    That is one with the same backbone, or else with the nearest cost; time is scaled by multiply-accumulates, of which
+    the configuration to train has ``count`` for one image.
 
     Returns:
         The seconds, the network whose time they are from, and whether they are scaled.

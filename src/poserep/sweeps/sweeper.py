@@ -60,13 +60,8 @@ class RowSweeper(Sweeper):
     directories. A command-line override replaces that key in the rows, one of a group everything in the group, and rows
     that become equal run once. Cells that have finished are left alone; cells that another process runs are waited for,
     and taken over should it die. A cell that fails does not stop the others and is run again ``retries`` times; the
-    sweep then fails. SIGTERM, SIGUSR1 and SIGUSR2 let every running cell save a checkpoint and stop.
-
-    Args:
-        retries: How often a cell that failed is run again, unless its input is at fault.
-        fail_fast: Whether to begin nothing more after a cell has failed, nor that cell again.
-        rows: Names of the rows to run, or shell-style patterns; all rows unless given.
-        worker: The module that runs a directory, as ``python -m WORKER RUN_DIR``.
+    sweep then fails. SIGTERM, SIGUSR1 and SIGUSR2 let every running cell save a checkpoint and stop. The options are
+    those of `RowSweeperConfig`.
     """
 
     def __init__(
@@ -101,28 +96,33 @@ class RowSweeper(Sweeper):
         run_dirs = self._create(study, cells, configs)
         missing = {name_of(config): missing_files(config) for config in configs}
         print(f"{study}: {len(run_dirs)} cells, {count_states(_states(run_dirs))}", flush=True)
-        _delete_old_stop_files(study)
+        for old in study.glob(f"{STOP}*"):
+            with suppress(FileNotFoundError):
+                if time.time() - old.stat().st_mtime > KEEP_DAYS * 86400:
+                    old.unlink()
         stop_file = study / f"{STOP}{uuid.uuid4().hex}"
-        before = {name: signal.signal(getattr(signal, name), self._on_signal(stop_file)) for name in interrupt.SIGNALS}
-        try:
-            failed = fail_without_files(run_dirs, missing)
-            if not (failed and self.fail_fast):
-                failed = self._run(run_dirs, failed, stop_file)
-            stop_file.unlink(missing_ok=True)
-        except KeyboardInterrupt:
-            # The terminal interrupts the cells here. Those elsewhere, or yet to begin, find the file.
+
+        def stop(number: int, frame: Any) -> None:
+            # Cells look for this file, on whatever machine they run.
             stop_file.write_text("stop")
-            self.stopped_by, failed = "Ctrl-C", {}
-        finally:
-            for name, handler in before.items():
-                signal.signal(getattr(signal, name), handler)
+            self.stopped_by = signal.Signals(number).name
+
+        with interrupt.handled_by(stop):
+            try:
+                failed = fail_without_files(run_dirs, missing)
+                if not (failed and self.fail_fast):
+                    failed = self._run(run_dirs, failed, stop_file)
+                stop_file.unlink(missing_ok=True)
+            except KeyboardInterrupt:
+                # The terminal interrupts the cells here. Those elsewhere, or yet to begin, find the file.
+                stop_file.write_text("stop")
+                self.stopped_by, failed = "Ctrl-C", {}
         self._end(study, run_dirs, failed)
 
     def _cells(self, arguments: Sequence[str]) -> list[Cell]:
         assert self.config is not None and self.hydra_context is not None
-        node = OmegaConf.to_container(self.config.table, resolve=False)
-        assert isinstance(node, dict)
-        table = read_table({str(key): value for key, value in node.items()})
+        node: Any = OmegaConf.to_container(self.config.table, resolve=False)
+        table = read_table(node)
         # Hydra has applied overrides of the table itself.
         given = {key: values for key, values in split_values(arguments).items() if not key.startswith("table.")}
         groups = self.hydra_context.config_loader.list_groups("")
@@ -202,14 +202,6 @@ class RowSweeper(Sweeper):
         causes = {run.name: _cause(job) for run, job in zip(run_dirs, jobs, strict=True)}
         return {name: cause for name, cause in causes.items() if cause}
 
-    def _on_signal(self, stop_file: Path) -> Any:
-        def stop(number: int, frame: Any) -> None:
-            # Cells look for this file, on whatever machine they run.
-            stop_file.write_text("stop")
-            self.stopped_by = signal.Signals(number).name
-
-        return stop
-
     def _end(self, study: Path, run_dirs: Sequence[RunDir], failed: dict[str, str]) -> None:
         states = _states(run_dirs)
         print(f"{study}: {count_states(states)}", flush=True)
@@ -229,13 +221,6 @@ class RowSweeper(Sweeper):
 
 def _states(run_dirs: Iterable[RunDir]) -> list[str]:
     return [run_dir.status()["state"] for run_dir in run_dirs]
-
-
-def _delete_old_stop_files(study: Path) -> None:
-    for path in study.glob(f"{STOP}*"):
-        with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > KEEP_DAYS * 86400:
-                path.unlink()
 
 
 def _cause(job: JobReturn) -> str:

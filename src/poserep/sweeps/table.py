@@ -19,7 +19,6 @@ class Row:
     """One row of a table.
 
     Attributes:
-        name: Unique within the table.
         overrides: What the row is, in either mode, as ``key=value``.
         published: How its paper made it: names of recipes, and overrides.
         controlled: Overrides of the controlled mode beside the table's.
@@ -46,8 +45,6 @@ class Table:
     """The part of a sweep file under ``table``.
 
     Attributes:
-        title: One line.
-        rows: See `Row`.
         paper: The paper and its table; empty for our own studies.
         data: The name of the data set that the published values were measured on.
         boxes: The kind of boxes that they were measured with, ``gt`` or ``det``.
@@ -132,11 +129,7 @@ def _checked(kind: type, node: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def chosen(table: Table, patterns: Sequence[str]) -> set[str]:
-    """Return the names of the runnable rows that match any of the patterns, all rows without patterns.
-
-    Args:
-        table: The table.
-        patterns: Names, or shell-style patterns: ``SimCC*``.
+    """Return the names of the runnable rows that match any of the names or shell-style patterns; without any, all.
 
     Raises:
         InputError: If a pattern matches no row.
@@ -174,9 +167,11 @@ def cells(
         InputError: If a recipe is unknown.
     """
     choices = {**(defaults or {}), **given}
+    chosen_groups = tuple(f"{group}." for group in groups if group in choices)
     by_overrides: dict[tuple[str, ...], Cell] = {}
     for row in table.runnable:
-        kept = [o for key, o in table.settings(row).items() if not _replaced(key, choices, groups)]
+        settings = table.settings(row).items()
+        kept = [o for key, o in settings if key not in choices and not key.startswith(chosen_groups)]
         for choice in itertools.product(*choices.values()):
             overrides = (*kept, *choice)
             earlier = by_overrides[overrides].rows if overrides in by_overrides else ()
@@ -184,7 +179,3 @@ def cells(
             rows = tuple(dict.fromkeys((*earlier, row.name)))
             by_overrides[overrides] = Cell(overrides, rows, arguments, table.mode)
     return list(by_overrides.values())
-
-
-def _replaced(key: str, choices: Collection[str], groups: Collection[str]) -> bool:
-    return key in choices or any(key.startswith(f"{group}.") for group in groups if group in choices)

@@ -8,7 +8,7 @@ from poserep.overrides import CONF
 from poserep.runs.create import create_run, missing_files, resolved
 from poserep.runs.launch import is_rank, launch
 from poserep.runs.rundir import RunDir
-from poserep.sweeps.cell import WORKER, how_it_ended, run_unless_ending
+from poserep.sweeps.cell import WORKER, how_it_ended, run_cell
 
 HELP = """usage: poserep train [-m] [key=value ...] [--config-dir DIR] [--config-name NAME]
 
@@ -26,12 +26,7 @@ example: poserep train data=coco backbone=hrnet_w32 representation=simcc size=25
 
 
 def run_single(run_dir: RunDir) -> None:
-    """Run a directory in this process or, on several devices, in one process for each, and print its evaluation.
-
-    Raises:
-        Failed: If the run failed.
-        Stopped: If it was asked to stop.
-    """
+    """Run a directory in this process or, on several devices, in one process for each, and print its evaluation."""
     devices = run_dir.config()["trainer"]["devices"]
     print(f"{'finished before' if run_dir.finished else 'run'}: {run_dir}", flush=True)
     try:
@@ -53,11 +48,6 @@ def run_single(run_dir: RunDir) -> None:
 def run_composed(cfg: DictConfig, backbone: str, several: bool) -> None:
     """Run a composed configuration, alone or as one of several of a plain multirun.
 
-    Args:
-        cfg: The configuration.
-        backbone: The name of the chosen backbone.
-        several: Whether it is one of several.
-
     Raises:
         InputError: If no run can be made of it; no run directory has been created then.
         Failed: If the run failed, or one of several was refused.
@@ -71,7 +61,7 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool) -> None:
                 f"missing: {names}; set data.root, or the keys that name them (docs/data-and-evaluation.md)"
             )
         if several:
-            run_unless_ending(create_run(config))
+            run_cell(create_run(config))
         else:
             run_single(create_run(config))
     except InputError as error:

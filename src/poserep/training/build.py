@@ -16,13 +16,9 @@ from poserep.training.network import build_network
 
 @dataclass
 class Run:
-    """The objects of a run.
+    """The objects that a configuration describes.
 
     Attributes:
-        cfg: The configuration that they were made from.
-        module: Network, codec and scorers.
-        data: The loaders.
-        skeleton: Of the data.
         files: The files that decide who is evaluated, by name.
         tallies: What the loaders did with each set, by name.
         lr: The effective learning rate.
@@ -62,27 +58,15 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
         persons = instances_of(cfg, "train", skeleton, root, tally=tallies["train"])[: cfg.trainer.limit]
         training = dataset_of(cfg, persons, skeleton, make(cfg.augment))
     # Last, as only the last file that was parsed is kept, and scoring reads it again.
-    evaluation = {
-        kind: dataset_of(
-            cfg, instances_of(cfg, "val", skeleton, root, kind, tallies[kind])[: cfg.trainer.limit], skeleton
-        )
-        for kind in boxes
-    }
+    evaluation, scorers = {}, {}
+    for kind in boxes:
+        persons = instances_of(cfg, "val", skeleton, root, kind, tallies[kind])[: cfg.trainer.limit]
+        evaluation[kind] = dataset_of(cfg, persons, skeleton)
+        scorers[kind] = make(cfg.data.metric, truth_of(cfg, evaluation[kind].instances, skeleton, root))
     lr = effective_lr(cfg.optim, cfg.trainer.batch)
-    module = PoseModule(
-        net,
-        codec,
-        skeleton.flip_perm(),
-        {
-            kind: make(cfg.data.metric, truth_of(cfg, data.instances, skeleton, root))
-            for kind, data in evaluation.items()
-        },
-        cfg.readouts,
-        make(cfg.optim.optimizer, lr=lr),
-        make(cfg.optim.schedule),
-        cfg.flip_test,
-        cfg.seed,
-    )
+    optimizer, schedule = make(cfg.optim.optimizer, lr=lr), make(cfg.optim.schedule)
+    perm = skeleton.flip_perm()
+    module = PoseModule(net, codec, perm, scorers, cfg.readouts, optimizer, schedule, cfg.flip_test, cfg.seed)
     # Configurations written before this key existed lack it.
     drop_last = cfg.trainer.get("drop_last", True)
     data = PoseDataModule(training, evaluation, cfg.trainer.batch, cfg.seed, cfg.trainer.workers, drop_last)

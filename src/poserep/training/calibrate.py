@@ -11,23 +11,23 @@ import torch
 from poserep.config import DictConfig
 from poserep.errors import InputError
 from poserep.files import provenance, replacing, write_json
-from poserep.metrics.calibration import TEMPERATURES, Joints, calibration_summary, fit_temperature, temper
+from poserep.metrics.calibration import (
+    TEMPERATURES,
+    Joints,
+    calibration_summary,
+    fit_temperature,
+    labelled_joints,
+    temper,
+)
 from poserep.runs.rundir import RunDir
 from poserep.runs.sheet import Sheet, numbers, texts
 from poserep.training.evaluate import restore
-from poserep.training.evaluation import ANNOTATED, evaluate, joints_by_readout
+from poserep.training.evaluation import ANNOTATED, evaluate, on_annotated
 from poserep.training.trainer import make_trainer
 
 
 def first_half(image_id: np.ndarray) -> np.ndarray:
-    """Return whether images belong to the half for fitting: the parity of a hash of the id, on every machine the same.
-
-    Args:
-        image_id: (M,) of any type.
-
-    Returns:
-        (M,) bool.
-    """
+    """Return whether images (M,) belong to the half for fitting, by the parity of a hash of their id; (M,) bool."""
     images, which = np.unique(image_id, return_inverse=True)
     return np.array([hashlib.sha256(str(i).encode()).digest()[0] % 2 == 0 for i in images], bool)[which]
 
@@ -58,27 +58,23 @@ def fit_on_half(joints: dict[str, Joints], readout: str) -> dict[str, Any]:
     def share(mask: np.ndarray) -> dict[str, int]:
         return {"images": len(np.unique(joints[readout].image_id[mask])), "joints": int(mask.sum())}
 
-    readouts = {}
-    for name, (score, oks, _) in joints.items():
-        after = temper(score[~fitted], temperature)
-        readouts[name] = {
-            "before": calibration_summary(score[~fitted], oks[~fitted]),
-            "after": calibration_summary(after, oks[~fitted]),
-        }
     return {
         "temperature": temperature,
         "readout": readout,
         "fitted": share(fitted),
         "judged": share(~fitted),
-        "readouts": readouts,
+        "readouts": {
+            name: {
+                "before": calibration_summary(score[~fitted], oks[~fitted]),
+                "after": calibration_summary(temper(score[~fitted], temperature), oks[~fitted]),
+            }
+            for name, (score, oks, _) in joints.items()
+        },
     }
 
 
 def calibrate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, Any]:
-    """Calibrate a run's checkpoint; write calibration.json and checkpoints/calibrated.ckpt.
-
-    Returns:
-        The contents of calibration.json: those of `fit_on_half`, and their origin.
+    """Calibrate a run's checkpoint; write calibration.json, which is returned, and checkpoints/calibrated.ckpt.
 
     Raises:
         InputError: If the checkpoint is missing or does not fit, scores are published ones, no joint has an OKS, or
@@ -95,7 +91,7 @@ def calibrate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, A
             "calibrate with representation.codec.score=contract"
         )
     record = evaluate(run, make_trainer(cfg, [], []))
-    result = fit_on_half(joints_by_readout(run), run.module.readouts[0])
+    result = fit_on_half(on_annotated(run, labelled_joints), run.module.readouts[0])
     result |= {
         "checkpoint": cfg.checkpoint,
         "protocol": record["protocol"][ANNOTATED][run.module.readouts[0]],

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from poserep.cli import add_origin, parser_of
-from poserep.errors import InputError
-from poserep.overrides import CONF
 from poserep.runs.launch import is_rank, launch
 
 EVALUATE = """Evaluate a checkpoint of a run again, with other readouts, boxes, scores or data.
@@ -73,8 +71,6 @@ def import_command(arguments: Sequence[str]) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="the configuration of its network")
     add_origin(parser)
     options = parser.parse_intermixed_args(arguments)
-    if not CONF.is_dir():
-        raise InputError("poserep runs from a checkout with its conf/ folder: pip install -e .")
     from poserep.training.import_checkpoint import import_checkpoint
 
     import_checkpoint(options.file, options.overrides, options.config_name, options.config_dir)

@@ -8,7 +8,7 @@ from typing import Any
 import lightning
 from torch import Tensor
 
-from poserep.config import DictConfig, OmegaConf, with_overrides
+from poserep.config import DictConfig, as_dict, with_overrides
 from poserep.errors import InputError
 from poserep.files import provenance
 from poserep.geometry import Size
@@ -35,10 +35,7 @@ def configure(run_dir: str | os.PathLike[str], overrides: Sequence[str]) -> Dict
 def restore(run_dir: str | os.PathLike[str], cfg: DictConfig, tempered: bool = True) -> Run:
     """Build a run's objects with the weights of the checkpoint that ``cfg.checkpoint`` names.
 
-    Args:
-        run_dir: The run.
-        cfg: From `configure`.
-        tempered: Keep the temperature of a calibrated checkpoint; False: scores are untempered.
+    Without ``tempered``, a calibrated checkpoint's temperature is ignored.
 
     Raises:
         InputError: If the checkpoint is missing or does not fit the configuration.
@@ -91,8 +88,7 @@ def reevaluate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, 
     run = restore(run_dir, cfg)
     trainer = make_trainer(cfg, [], [])
     record = evaluate(run, trainer)
-    config = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(config, dict)
+    config = as_dict(cfg)
     config["contents"] = contents(config)
     size = Size.parse(cfg.input_size)
     result = {

@@ -7,12 +7,12 @@ from typing import Any
 
 import lightning
 
-from poserep.config import OmegaConf
+from poserep.config import as_dict
 from poserep.data.from_config import PATHS, options_of
 from poserep.errors import InputError
 from poserep.files import file_hash, write_json
 from poserep.instances import Truth
-from poserep.metrics.calibration import Joints, calibration_summary, labelled_joints
+from poserep.metrics.calibration import calibration_summary, labelled_joints
 from poserep.metrics.coco import CocoSubmission
 from poserep.metrics.protocol import Protocol
 from poserep.metrics.scorer import Predictions
@@ -28,13 +28,7 @@ ANNOTATED = "gt"
 def protocol_of(run: Run, boxes: str, readout: str) -> Protocol:
     """Return all that the numbers of one readout depend on besides the weights."""
     cfg, codec = run.cfg, run.module.codec
-
-    def plain(node: Any) -> dict[str, Any]:
-        container = OmegaConf.to_container(node, resolve=True) if node else {}
-        assert isinstance(container, dict)
-        return {str(key): value for key, value in container.items()}
-
-    loader = {key: value for key, value in plain(cfg.data.val).items() if key not in (*PATHS, "_target_")}
+    loader = {key: value for key, value in as_dict(cfg.data.val).items() if key not in (*PATHS, "_target_")}
     return Protocol(
         data=cfg.data.name,
         real=cfg.data.real,
@@ -47,11 +41,11 @@ def protocol_of(run: Run, boxes: str, readout: str) -> Protocol:
         score=codec.deviations.score,
         temperature=score_temperature(codec),
         score_threshold=score_threshold(codec),
-        metric=plain(cfg.data.metric),
+        metric=as_dict(cfg.data.metric),
         area=run.module.scorers[boxes].area,
         size=cfg.input_size,
         align=cfg.align,
-        crop=plain(cfg.data.get("crop")),
+        crop=as_dict(cfg.data.get("crop")),
         loader=loader | options_of(cfg),
     )
 
@@ -80,8 +74,13 @@ def evaluate(run: Run, trainer: lightning.Trainer) -> dict[str, Any]:
         record["diagnosis"] = notes = {boxes: by for boxes, by in notes.items() if by}
         for note in dict.fromkeys(note for by in notes.values() for note in by.values()):
             print(f"note: {note}", file=sys.stderr)
-        record |= _by_readout(run, "calibration", _calibration, "calibration is")
-        record |= _by_readout(run, "errors", error_breakdown, "errors by joint are")
+        measures = (("calibration", _calibration, "calibration is"), ("errors", error_breakdown, "errors by joint are"))
+        for key, measure, what in measures:
+            try:
+                if values := on_annotated(run, measure):
+                    record[key] = {ANNOTATED: values}
+            except InputError as error:
+                print(f"note: {what} left out: {error}", file=sys.stderr)
     return record
 
 
@@ -90,32 +89,14 @@ def annotated_predictions(run: Run) -> dict[str, Predictions]:
     return {readout: scored.predictions for readout, scored in run.module.scored.get(ANNOTATED, {}).items()}
 
 
-def joints_by_readout(run: Run) -> dict[str, Joints]:
-    """Return scores and OKS of the last evaluation's joints on annotated boxes, by readout.
-
-    Raises:
-        InputError: If no joint is labelled or no annotation has an area.
-    """
-    truth = run.module.scorers[ANNOTATED].truth
-    return {readout: labelled_joints(p, truth) for readout, p in annotated_predictions(run).items()}
+def on_annotated(run: Run, measure: Callable[[Predictions, Truth], Any]) -> dict[str, Any]:
+    """Measure each readout's predictions of the last evaluation on annotated boxes; empty if it had none."""
+    return {r: measure(p, run.module.scorers[ANNOTATED].truth) for r, p in annotated_predictions(run).items()}
 
 
 def _calibration(predictions: Predictions, truth: Truth) -> dict[str, Any]:
     score, oks, _ = labelled_joints(predictions, truth)
     return calibration_summary(score, oks)
-
-
-def _by_readout(run: Run, key: str, measure: Callable[[Predictions, Truth], Any], what: str) -> dict[str, Any]:
-    """Measure every readout on annotated boxes; leave it out with a note where that is impossible."""
-    if ANNOTATED not in run.module.scored:
-        return {}
-    truth = run.module.scorers[ANNOTATED].truth
-    try:
-        values = {readout: measure(p, truth) for readout, p in annotated_predictions(run).items()}
-    except InputError as error:
-        print(f"note: {what} left out: {error}", file=sys.stderr)
-        return {}
-    return {key: {ANNOTATED: values}}
 
 
 def save_submissions(run: Run, run_dir: RunDir, identifier: str) -> list[Path]:

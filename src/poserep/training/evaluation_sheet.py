@@ -12,12 +12,7 @@ WIDEST_ROW = 12
 
 
 def evaluation_sheet(title: str, evaluation: Mapping[str, Any]) -> Sheet:
-    """Return an evaluation with the protocols that it followed: a row for each kind of boxes and readout.
-
-    Args:
-        title: The sheet's title.
-        evaluation: Its record, as in the file of results.
-    """
+    """Return a recorded evaluation as a row for each kind of boxes and readout, and the protocols that it followed."""
     metrics, protocol = evaluation["metrics"], evaluation["protocol"]
     names = list(next(iter(next(iter(metrics.values())).values())))
     # Some scorers have a value for every joint.

@@ -37,10 +37,7 @@ from poserep.training.trainer import make_trainer, quiet
 
 
 def fit(directory: str | os.PathLike[str]) -> dict[str, Any]:
-    """Train and evaluate a run; continue from its last checkpoint if there is one.
-
-    Returns:
-        The contents of result.json, which stays as it is if the run has finished before.
+    """Train and evaluate a run, from its last checkpoint on if there is one, and return the contents of result.json.
 
     Raises:
         Stopped: If the run was asked to stop; it continues from its checkpoint when called again.

@@ -19,7 +19,7 @@ PATIENCE = {"online": FOLLOW_END + 2, "offline": 60.0}
 
 
 class _RunLogger(Logger):
-    """What Lightning asks of a logger, for those that have the run directory."""
+    """The part of Lightning's interface that the loggers below share: other files hold configuration and curves."""
 
     name, version = "poserep", 0
 
@@ -49,12 +49,17 @@ class Dashboard(_RunLogger):
     """Shows a run on Weights & Biases through a process that follows the run's files, see `poserep.runs.wandb.follow`.
 
     Whatever happens to the network or in the package neither stops, slows nor changes the training.
+
+    Args:
+        save_dir: The run directory.
+        project: W&B's project, offline unless a key is set.
+        entity: Owner of the project; that of the key unless given.
     """
 
-    def __init__(self, run_dir: Path, project: str, entity: str | None = None) -> None:
+    def __init__(self, save_dir: Path, project: str, entity: str | None = None) -> None:
         super().__init__()
-        self.run_dir = run_dir
-        command = [sys.executable, "-m", "poserep.runs.wandb.follow", str(run_dir), f"--project={project}"]
+        self.run_dir = save_dir
+        command = [sys.executable, "-m", "poserep.runs.wandb.follow", str(save_dir), f"--project={project}"]
         command += [f"--entity={entity}"] if entity else []
         self._child: subprocess.Popen | None = None
         try:
@@ -67,7 +72,7 @@ class Dashboard(_RunLogger):
                 start_new_session=True,
             )
         except OSError as error:
-            warn(f"not started: {error}. {push_remedy(run_dir)}")
+            warn(f"not started: {error}. {push_remedy(save_dir)}")
 
     def finish(self) -> None:
         """Give the process some seconds to send the rest."""
@@ -88,12 +93,5 @@ class Dashboard(_RunLogger):
         self._child = None
 
 
-def wandb_logger(project: str, save_dir: Path, entity: str | None = None) -> Logger:
-    """Make the logger that shows a run on Weights & Biases; offline unless a key is set.
-
-    Args:
-        project: Name of the project.
-        save_dir: The run directory.
-        entity: Owner of the project; None: the key's.
-    """
-    return Dashboard(save_dir, project, entity)
+# The name in conf/logger and in the configurations of earlier runs.
+wandb_logger = Dashboard

@@ -59,15 +59,15 @@ class PoseModule(lightning.LightningModule):
     ``val/<readout>/<metric>_<boxes>`` for each.
 
     Args:
-        net: Maps images to outputs.
-        codec: Decodes what the head emits.
+        net: The network.
+        codec: Reads what the network emits.
         perm: (K,) from `Skeleton.flip_perm`.
-        scorers: By kind of boxes, in the order of the evaluation loaders.
+        scorers: One for each kind of boxes, in the order of the evaluation loaders.
         readouts: The codec's readouts to evaluate, the default one first; None takes all.
         optimizer: Makes the optimiser from parameters.
         schedule: Makes the schedule from the optimiser, ``total_steps`` and ``steps_per_epoch``.
         flip_test: Average the outputs for an image and for the mirrored image.
-        seed: Of the run.
+        seed: The run's seed.
 
     Attributes:
         scored: By boxes and readout, from the last evaluation; empty in an epoch of training that has none yet.
@@ -167,20 +167,12 @@ class PoseModule(lightning.LightningModule):
         for points, gather in zip(decoded, self._gathers(dataloader_idx), strict=True):
             gather.update(batch.index, points._replace(xy=batch.crop.to_image(points.xy)))
 
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """See `validation_step`."""
-        self.validation_step(batch, batch_idx, dataloader_idx)
-
     def on_validation_epoch_start(self) -> None:
         """Check that the last training step was sound, and drop earlier predictions."""
         self._stop_if_diverged()
         for i in range(len(self.boxes)):
             for gather in self._gathers(i):
                 gather.reset()
-
-    def on_test_epoch_start(self) -> None:
-        """See `on_validation_epoch_start`."""
-        self.on_validation_epoch_start()
 
     def on_validation_epoch_end(self) -> None:
         """Score every readout with the boxes that were evaluated, and log the values."""
@@ -195,9 +187,10 @@ class PoseModule(lightning.LightningModule):
                 keys = [f"val/{name}/"] + (["val/"] if name == self.readouts[0] else [])
                 self.log_dict({f"{key}{k}_{boxes}": v for key in keys for k, v in scores.values.items()})
 
-    def on_test_epoch_end(self) -> None:
-        """See `on_validation_epoch_end`."""
-        self.on_validation_epoch_end()
+    # The evaluation after training is Lightning's test.
+    test_step = validation_step
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_epoch_end = on_validation_epoch_end
 
     def on_train_epoch_start(self) -> None:
         """Drop the scores of the epoch before."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from poserep.codecs import Codec
-from poserep.config import DictConfig, OmegaConf, make
+from poserep.config import DictConfig, OmegaConf, as_dict, make
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import UNREAD, Head, HeadSpec, PoseNet
@@ -40,17 +40,13 @@ def build_network(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
 
 
 def assemble(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
-    """Build network and codec of a configuration, whether or not the codec can read what the network emits.
-
-    Raises:
-        InputError: If backbone, head and size do not fit.
-    """
+    """Build network and codec of a configuration, whether or not the codec can read what the network emits."""
     size = Size.parse(cfg.input_size)
     # That the backbone cannot take a size is the better reason, where the codec cannot either.
     if step := getattr(resolve_name(cfg.backbone._target_), "multiple", None):
         _check_size(cfg, size, step)
     codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align)
-    pixels: Any = OmegaConf.to_container(cfg.data.pixels) if cfg.data.get("pixels") else {}
+    pixels = as_dict(cfg.data.get("pixels"))
     in_channels = len(pixels["mean"]) if pixels else 3
     backbone = make_backbone(cfg, size, skeleton.num_keypoints, in_channels, reads_multiscale(cfg))
     spec = HeadSpec(backbone.channels, backbone.strides, skeleton.num_keypoints, codec.x, codec.y)
@@ -62,18 +58,7 @@ def assemble(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
 def make_backbone(
     cfg: DictConfig, size: Size, num_keypoints: int, in_channels: int = 3, multiscale: bool = False
 ) -> Any:
-    """Build the backbone with its own options and, as far as its constructor takes them, the arguments given here.
-
-    Args:
-        cfg: A configuration.
-        size: Size of the input.
-        num_keypoints: K.
-        in_channels: Channels of the images.
-        multiscale: Whether the head reads maps of several resolutions.
-
-    Raises:
-        InputError: If the backbone cannot be built or does not take this size.
-    """
+    """Build the backbone with its own options and, as far as its constructor takes them, the arguments given here."""
     offered = {"size": size, "num_keypoints": num_keypoints, "in_channels": in_channels}
     offered |= {"multiscale": True} if multiscale else {}
     taken = inspect.signature(resolve_name(cfg.backbone._target_)).parameters
@@ -134,11 +119,7 @@ def features_of(backbone: Any, size: Size, num_keypoints: int) -> list[torch.Ten
 
 
 def _try(head: Head, codec: Codec, features: list[torch.Tensor], perm: torch.Tensor) -> None:
-    """Pass features through all that training and evaluation do with an output, before any data are read.
-
-    Raises:
-        InputError: If head, criterion, flip test or a readout cannot work with the others.
-    """
+    """Pass features through all that training and evaluation do with an output, before any data are read."""
     target, weight = codec.encode(torch.zeros(1, len(perm), 2), torch.ones(1, len(perm)))
     try:
         with torch.no_grad():

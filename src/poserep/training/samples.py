@@ -52,14 +52,9 @@ def save_samples(run: Run, path: Path) -> None:
 def save_worst(run: Run, predictions: Mapping[str, Predictions], path: Path, count: int = COUNT) -> None:
     """Write the crops of the persons in annotated boxes that the default readout predicts worst, the worst one first.
 
-    The arrays are those of `save_samples`, but for bins and densities, and those of `worst_persons`. Nothing is written
-    where nobody is labelled or labelled persons have no size to measure errors by.
-
-    Args:
-        run: The network is not run.
-        predictions: On annotated boxes, by readout; empty if there are none.
-        path: The file.
-        count: Number of persons, at most.
+    The arrays are those of `save_samples`, but for bins and densities, and those of `worst_persons`. The network is not
+    run. Nothing is written without predictions on annotated boxes, where nobody is labelled, or where labelled persons
+    have no size to measure errors by.
     """
     if not predictions:
         return
@@ -71,8 +66,8 @@ def save_worst(run: Run, predictions: Mapping[str, Predictions], path: Path, cou
     if not len(persons["index"]):
         return
     batch, arrays = _crops(run, run.data.evaluation[ANNOTATED], persons["index"])
-    for readout, found in predictions.items():
-        worst = found.take(np.searchsorted(found.index, persons["index"]))
+    for readout, by_readout in predictions.items():
+        worst = by_readout.take(np.searchsorted(by_readout.index, persons["index"]))
         arrays[f"{readout}/xy"] = batch.crop.to_input(torch.from_numpy(worst.xy)).numpy()
         arrays[f"{readout}/score"] = worst.score
     write_npz(path, arrays | persons)
@@ -81,12 +76,8 @@ def save_worst(run: Run, predictions: Mapping[str, Predictions], path: Path, cou
 def worst_persons(predictions: Predictions, truth: Truth, count: int) -> dict[str, Any]:
     """Find the persons of lowest OKS over their labelled joints; of equal ones the largest error, then the first.
 
-    Areas are those of `metrics.taxonomy.areas`, so that sets without any have an OKS as well.
-
-    Args:
-        predictions: Of annotated boxes.
-        truth: Its instances hold everybody else in the images, too.
-        count: Number of persons, at most.
+    The predictions are of annotated boxes. Areas are those of `metrics.taxonomy.areas`, so that sets without any have
+    an OKS as well.
 
     Returns:
         ``index`` (N,); ``oks`` (N,) in [0, 1]; ``error`` (N,), mean distance of a labelled joint in units of the

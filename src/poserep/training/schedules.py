@@ -24,16 +24,10 @@ def multi_step(
     warmup_steps: int = 0,
     warmup_factor: float = 0.001,
 ) -> LRScheduler:
-    """Make a schedule that multiplies the LR by ``gamma`` after each of the ``milestones``.
+    """Make a schedule that multiplies the LR by ``gamma`` after each of the ``milestones``, which are epochs.
 
-    Args:
-        optimizer: The optimiser whose LR is set.
-        total_steps: Steps of the run.
-        steps_per_epoch: Steps of an epoch.
-        milestones: In epochs.
-        gamma: Factor.
-        warmup_steps: Steps at the beginning during which the LR rises linearly (500 in mmpose and SRPose's code).
-        warmup_factor: Share of the LR from which it rises.
+    During the first ``warmup_steps`` (500 in mmpose and SRPose's code) the LR rises linearly from ``warmup_factor``
+    times its value.
 
     Raises:
         InputError: If ``warmup_steps`` or ``warmup_factor`` is out of range.

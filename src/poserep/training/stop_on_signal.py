@@ -1,12 +1,14 @@
 """Ends a training that is asked to stop, as by SIGTERM or SIGUSR1, with a checkpoint to continue from."""
 
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from poserep.runs.interrupt import StopRequest
+from poserep.runs.interrupt import SIGNALS, StopRequest
 
 # Steps, at most, between two agreements of several processes on whether to stop.
 AGREE = 8
@@ -17,10 +19,6 @@ class StopOnSignal(Callback):
 
     A request during an epoch's last step stops before the next epoch. A request during the evaluation that ends an
     epoch saves nothing, and that epoch is trained again; several processes end that evaluation first and lose nothing.
-
-    Args:
-        request: Made by signals among others, see `poserep.runs.interrupt`.
-        path: The checkpoint to resume from.
     """
 
     def __init__(self, request: StopRequest, path: Path) -> None:
@@ -64,11 +62,13 @@ class StopOnSignal(Callback):
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Restore our signal handlers, which Lightning has replaced by its own."""
-        self.request.catch_signals()
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self.request.on_signal)
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """See `on_fit_start`."""
-        self.request.catch_signals()
+        self.on_fit_start(trainer, pl_module)
 
     # The evaluation after training is Lightning's test.
     on_test_start = on_validation_start

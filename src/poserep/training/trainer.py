@@ -15,7 +15,7 @@ from poserep.errors import InputError
 
 
 def quiet() -> None:
-    """Silence what Lightning prints about devices, products and internals."""
+    """Silence Lightning's messages on devices, products and internals."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for text in (
         ".*treespec.*",

@@ -51,11 +51,13 @@ def read_depth(path: Path) -> np.ndarray:
     if not 0 < maximum < 2**16:
         raise InputError(f"depth image {path} has the maximum {maximum}; a PGM's lies in 1..65535")
     body = data[header.end() :]
-    raw = _ascii(body, path) if header[1] == b"P2" else _binary(body, maximum)
+    kind = np.dtype(">u2" if maximum > 255 else "u1")
+    binary = header[1] == b"P5"
+    raw = np.frombuffer(body, kind, len(body) // kind.itemsize) if binary else _ascii(body, path)
     count = width * height
     if len(raw) < count:
         raise InputError(f"depth image {path} is cut short: {len(raw)} of {count} values; copy it again")
-    if header[1] == b"P2" and len(raw) > count:
+    if len(raw) > count and not binary:
         raise InputError(f"depth image {path} has {len(raw)} values for {count} px; copy it again")
     raw = raw[:count]
     if raw.max() > maximum:
@@ -73,11 +75,6 @@ def _ascii(body: bytes, path: Path) -> np.ndarray:
     if strange:
         raise InputError(f"depth image {path} holds {strange[:10]!r} among its numbers; copy it again")
     return np.fromstring(body, np.int64, sep=" ") if body.strip() else np.empty(0, np.int64)
-
-
-def _binary(body: bytes, maximum: int) -> np.ndarray:
-    kind = np.dtype(">u2" if maximum > 255 else "u1")
-    return np.frombuffer(body, kind, len(body) // kind.itemsize)
 
 
 class DepthCamera(NamedTuple):

@@ -34,9 +34,8 @@ def test_train_evaluate_report(synthetic, tmp_path, monkeypatch, capsys):
     assert "batch 4 on 1 cpu" in out and "GMACs" in out and "img/s" in out
     (run_dir,) = (tmp_path / "runs" / "table").iterdir()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["runs"], "a run leaves nothing but its directory"
-    assert {"config.yaml", "status.json", "metrics.jsonl", "checkpoints", "predictions.npz", "result.json"} <= {
-        p.name for p in run_dir.iterdir()
-    }
+    files = {"config.yaml", "status.json", "metrics.jsonl", "checkpoints", "predictions.npz", "result.json"}
+    assert files <= {p.name for p in run_dir.iterdir()}
     result = json.loads((run_dir / "result.json").read_text())
     assert run_dir.name.endswith(result["id"]) and run_dir.name.startswith("simcc-resnet18_s8-synthetic-easy-64x64-s0")
     protocol = result["protocol"]

@@ -1,15 +1,9 @@
 """Every choice of every group composes, is instantiated and takes steps; a whole run for each form of output."""
 
-import json
-
-import numpy as np
 import pytest
 
-from poserep.config import OmegaConf, compose, composing
-from poserep.errors import InputError
 from poserep.overrides import CONF
 from poserep.runs.create import prepare
-from poserep.skeleton import COCO
 from poserep.training.build import build
 from poserep.training.fit import fit
 
@@ -21,7 +15,7 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-# All alignments, optimisers and input shapes come up; test_pairs.py has every backbone with every representation.
+# All alignments, optimisers and input shapes come up; test_network.py has every backbone with every representation.
 FORMS = {
     "map": ["representation=heatmap", "augment=hrnet", "optim=adam_step", "align=dark", "size=128x96"],
     "stacks": ["representation=heatmap", "backbone=hg4", "+backbone.features=16", "backbone.stacks=2"],
@@ -61,13 +55,9 @@ def test_trainer_runs_on_this_machine(run, trainer):
 @pytest.mark.parametrize(("group", "more"), [("augment", []), ("size", ["representation=simcc"]), ("optim", [])])
 def test_choices_make_a_step(configure, group, more):
     for choice in choices(group):
-        cfg = configure(f"{group}={choice}", "boxes=[gt]", "trainer.batch=2", "trainer.workers=0", *more)
-        run = build(cfg)
-        batch = next(iter(run.data.train_dataloader()))
-        out = run.module.net(batch.image)
-        codec = run.module.codec
-        target, weight = codec.encode(batch.xy, batch.weight)
-        codec.loss(out, target, weight).backward()
+        run = build(configure(f"{group}={choice}", "boxes=[gt]", "trainer.batch=2", "trainer.workers=0", *more))
+        batch, codec = next(iter(run.data.train_dataloader())), run.module.codec
+        codec.loss(run.module.net(batch.image), *codec.encode(batch.xy, batch.weight)).backward()
         assert run.module.net.head.final_layer.weight.grad.isfinite().all(), choice
 
 
@@ -80,44 +70,6 @@ def test_wandb_logs_every_run_of_a_process_offline(run, monkeypatch, tmp_path):
         assert record.stem.endswith(run_dir.name[-8:])
 
 
-def test_data_composes():
-    for data in ("coco", "lspet"):
-        assert compose([f"data={data}", "data.root=somewhere"]).cfg.data.real
-
-
-COCO_FILES = ["data.train.annotations=annotations/train.json", "data.train.images=images/train",
-              "data.val.annotations=annotations/val.json", "data.val.images=images/val"]  # fmt: skip
-
-
-def test_coco_trains_on_a_folder_in_its_layout(run, synthetic):
-    folder = next(synthetic.glob("easy-8-6-*"))
-    _, result = run("data=coco", f"data.root={folder}", *COCO_FILES, "data.detections=annotations/val_detections.json")
-    assert set(result["metrics"]) == {"gt", "det"} and set(result["config"]["contents"]) == {
-        "train",
-        "val",
-        "detections",
-    }
-
-
-def test_custom_skeleton_trains_from_one_file(run, synthetic, tmp_path):
-    folder = next(synthetic.glob("easy-8-6-*"))
-    skeleton = OmegaConf.load(CONF / "data" / "lspet.yaml").skeleton
-    for split, name in (("train", "train"), ("val", "val")):
-        data = json.loads((folder / f"annotations/{split}.json").read_text())
-        data["categories"] = [{"id": 1, "name": "person", "keypoints": list(skeleton.keypoints)}]
-        for annotation in data["annotations"]:
-            joints = dict(zip(COCO.names, np.reshape(annotation["keypoints"], (-1, 3)).tolist(), strict=True))
-            joints |= {"neck": joints["left_shoulder"], "head_top": joints["nose"]}
-            annotation["keypoints"] = [v for joint in skeleton.keypoints for v in joints[joint]]
-            del annotation["num_keypoints"], annotation["iscrowd"]
-        (tmp_path / f"{name}.json").write_text(json.dumps(data))
-    images = f"data.train.images={folder}/images/train", f"data.val.images={folder}/images/val"
-    run_dir, result = run("data=lspet", f"data.root={tmp_path}", *images)
-    assert list(result["metrics"]) == ["gt"]
-    with np.load(run_dir / "predictions.npz") as file:
-        assert file["gt/shift/xy"].shape == (6, 14, 2)
-
-
 def test_hard_people_train(configure):
     overrides = ["data.level=hard", "boxes=[gt]", "data.prepare.train=4", "data.prepare.val=2"]
     assert fit(prepare(configure(*overrides), "backbone"))["config"]["data"]["name"] == "synthetic-hard"
@@ -127,16 +79,3 @@ def test_no_config_file_is_long():
     # Recipes are lists, a line for each, of five papers.
     files = [path for path in CONF.rglob("*.yaml") if path.parent.name != "recipes"]
     assert not {p.name: n for p in files if (n := len(p.read_text().splitlines())) > 28}
-
-
-def test_unknown_key_is_refused():
-    with pytest.raises(InputError, match="epoch_s"):
-        compose(["trainer.epoch_s=3"])
-
-
-def test_sweeps_say_what_they_are():
-    # Rows have tests of their own, test_sweeps.py; networks to be counted, test_published_costs.py.
-    with composing(SWEEPS) as compose_sweep:
-        for sweep in sorted(SWEEPS.glob("*.yaml")):
-            assert sweep.read_text().startswith("# ")
-            assert compose_sweep([], sweep.stem).cfg.study == sweep.stem

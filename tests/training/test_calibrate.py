@@ -1,4 +1,4 @@
-"""Calibration from a run to its page, and back into a checkpoint."""
+"""Calibration: a temperature fitted on half of the images, from a run to its page, and back into a checkpoint."""
 
 import json
 import shutil
@@ -8,6 +8,7 @@ import pytest
 
 from poserep import cli
 from poserep.errors import InputError
+from poserep.metrics.calibration import Joints, calibration_summary, temper
 from poserep.report.study import write_report
 from poserep.runs.create import prepare
 from poserep.training import calibrate, evaluate
@@ -25,12 +26,38 @@ def fitted(run_dir, *overrides):
     return calibrate.calibrate(run_dir, evaluate.configure(run_dir, list(overrides)))
 
 
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape)
+
+
+def test_halves_are_the_same_everywhere_and_keep_images_whole():
+    image_id = np.arange(12)
+    assert calibrate.first_half(image_id).astype(int).tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 1, 0, 1, 0]
+    assert (calibrate.first_half(np.repeat(image_id, 3)) == np.repeat(calibrate.first_half(image_id), 3)).all()
+    assert calibrate.first_half(np.arange(10_000)).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_temperature_is_fitted_on_one_half_and_judged_on_the_other():
+    score, image_id = noise(400), np.repeat(np.arange(40), 10)
+    fitted = calibrate.first_half(image_id)
+    # The temperature is measured on images far from those it was fitted to.
+    values = np.where(fitted, temper(score, 2.0), 0.5)
+    found = calibrate.fit_on_half({"a": Joints(score, values, image_id), "b": Joints(score**2, values, image_id)}, "a")
+    assert found["temperature"] == pytest.approx(2, rel=1e-4) and found["readout"] == "a"
+    assert found["fitted"] == {"images": fitted.sum() // 10, "joints": fitted.sum()}
+    assert found["judged"] == {"images": (~fitted).sum() // 10, "joints": (~fitted).sum()}
+    assert found["readouts"]["a"]["before"] == calibration_summary(score[~fitted], values[~fitted])
+    tempered = temper(score[~fitted] ** 2, found["temperature"])
+    assert found["readouts"]["b"]["after"] == calibration_summary(tempered, values[~fitted])
+    with pytest.raises(InputError, match=r"all 1 images .* takes more images"):
+        calibrate.fit_on_half({"a": Joints(noise(9), noise(9), np.zeros(9, int))}, "a")
+
+
 def test_results_say_how_scores_follow_oks_on_annotated_boxes(trained, synthetic):
     run_dir, result = trained("representation=heatmap")
     (truth,) = synthetic.glob("easy-8-6-*/annotations/val.json")
-    labelled = sum(
-        np.array(a["keypoints"])[2::3].astype(bool).sum() for a in json.loads(truth.read_text())["annotations"]
-    )
+    annotations = json.loads(truth.read_text())["annotations"]
+    labelled = sum(flag > 0 for annotation in annotations for flag in annotation["keypoints"][2::3])
     assert json.loads((run_dir / "result.json").read_text())["calibration"] == result["calibration"]
     assert list(result["calibration"]) == ["gt"] and list(result["metrics"]) == ["gt", "det"]
     assert list(result["calibration"]["gt"]) == list(result["metrics"]["gt"]) == ["shift", "argmax", "dark"]
@@ -54,12 +81,9 @@ def test_a_calibrated_checkpoint_tempers_scores_and_nothing_else(trained, capsys
     np.testing.assert_array_equal(tempered["gt/argmax/xy"], plain["gt/argmax/xy"])
     score = tempered["gt/argmax/score"]
     np.testing.assert_allclose(score, plain["gt/argmax/score"].astype(float) ** (1 / temperature), rtol=1e-4)
-    threshold = after["protocol"]["gt"]["argmax"]["score_threshold"]
-    assert after["protocol"]["gt"]["argmax"]["temperature"] == temperature
-    assert threshold == pytest.approx(before["protocol"]["gt"]["argmax"]["score_threshold"] ** (1 / temperature))
-    assert (
-        (score > threshold) == (plain["gt/argmax/score"] > before["protocol"]["gt"]["argmax"]["score_threshold"])
-    ).all()
+    protocol, untempered = after["protocol"]["gt"]["argmax"], before["protocol"]["gt"]["argmax"]
+    assert protocol["temperature"] == temperature
+    assert protocol["score_threshold"] == pytest.approx(untempered["score_threshold"] ** (1 / temperature))
 
     # A temperature that the checkpoint has is replaced, and one device works whatever the run had.
     again = fitted(run_dir, "flip_test=false", "checkpoint=calibrated", "trainer.devices=2")
@@ -71,9 +95,7 @@ def test_a_calibrated_checkpoint_tempers_scores_and_nothing_else(trained, capsys
 
 def test_published_scores_are_not_calibrated(trained):
     run_dir, _ = trained("representation=heatmap")
-    with pytest.raises(
-        InputError, match=r"no temperature changes; calibrate with representation\.codec\.score=contract"
-    ):
+    with pytest.raises(InputError, match=r"no temperature changes; .* with representation\.codec\.score=contract"):
         fitted(run_dir, "+representation.codec.score=published")
     assert not (run_dir / "calibration.json").exists()
 

@@ -33,11 +33,6 @@ def people(annotations: Path, images: Path):
     return instances, xy, weight
 
 
-def scores(truth: Truth, xy: torch.Tensor, score: torch.Tensor, **options) -> dict[str, float]:
-    predictions = Predictions(np.arange(len(xy)), xy.float().numpy(), score.float().numpy(), threshold=0.2)
-    return CocoAP(truth, **options)(predictions).values
-
-
 def through(codec, instances, xy, weight):
     """Image px to image px, by way of the crop and the codec, and the error in input px of every usable joint."""
     centre, extent = box_to_region(np.stack([i.box for i in instances]), SIZE, codec.x.align)
@@ -65,16 +60,6 @@ def test_error_stays_within_the_bound_of_the_axis(synthetic, align):
 
 
 @pytest.mark.real
-def test_truth_fed_back_has_ap_100(real_data):
-    annotations = real_data / "coco_annotations/person_keypoints_val2017_subset.json"
-    instances, xy, _ = people(annotations, Path("images"))
-    assert len(instances) > 1000
-    # Some persons are annotated twice; NMS would rightly drop the second.
-    found = scores(Truth(instances, COCO, annotations, SIZE), xy, torch.ones(xy.shape[:2]), nms_threshold=None)
-    assert found["AP"] == pytest.approx(100, abs=1e-9) and found["AR"] == pytest.approx(100, abs=1e-9)
-
-
-@pytest.mark.real
 @pytest.mark.parametrize(("name", "least"), [("argmax", 90), ("dark", 98), ("simcc", 98), ("sr", 98)])
 def test_oracle_reaches_the_ap_that_its_bins_allow(real_data, name, least):
     annotations = real_data / "coco_annotations/person_keypoints_val2017_subset.json"
@@ -85,5 +70,6 @@ def test_oracle_reaches_the_ap_that_its_bins_allow(real_data, name, least):
     # Joints outside the crop cannot be represented; they are put where they are, so that only bins are judged.
     back = torch.where(keep[..., None], back, xy)
     score = torch.where(keep, score, 1.0)
-    ap = scores(Truth(instances, COCO, annotations, SIZE), back, score)["AP"]
+    predictions = Predictions(np.arange(len(xy)), back.float().numpy(), score.float().numpy(), threshold=0.2)
+    ap = CocoAP(Truth(instances, COCO, annotations, SIZE))(predictions).values["AP"]
     assert least <= ap <= 100
