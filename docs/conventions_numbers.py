@@ -15,23 +15,17 @@ from poserep.data import load_coco
 from poserep.data.dataset import PoseDataset
 from poserep.geometry import Size
 from poserep.skeleton import COCO
-from poserep.sweeps.files import cells_of, complete_table, compositions
+from poserep.sweeps.sweep_file import cells_of, complete_table, compositions
 
 WHOLE = {"quantise": "none", "truncate": None}
 SIZE = "256x192"
 
 
 class FlipError(NamedTuple):
-    """How a flip test of published code misses, in the un-mirrored response.
+    """How far to the right a flip test of published code puts the un-mirrored response.
 
-    Attributes:
-        code: Whose.
-        offset: Without any shift, bins to the right.
-        shift: What the code moves it by, bins to the right.
-        bin_px: Input px between two bins.
-        left: What is left, bins.
-        px: What is left, input px.
-        average: What is left in the average with the plain response, input px.
+    Without any shift it is ``offset`` bins, of which the code's ``shift`` leaves ``left`` bins or ``px`` input px, and
+    ``average`` input px in the average with the plain response. Two bins are ``bin_px`` input px apart.
     """
 
     code: str
@@ -44,20 +38,20 @@ class FlipError(NamedTuple):
 
 
 def profile(codec: Codec, out: Any) -> Tensor:
-    """What an output says along x, (B, K, n), each summing to one."""
+    """Return what an output says along x, (B, K, n), each summing to one."""
     density = codec.density(out)
     along = density["x"] if "x" in density else density["map"].sum(-2)
     return along / along.sum(-1, keepdim=True)
 
 
 def middle(codec: Codec, out: Any) -> float:
-    """The mean position along x, bins."""
+    """Return the mean position along x, bins."""
     along = profile(codec, out).double()
     return float((along * torch.arange(along.shape[-1])).sum(-1).mean())
 
 
 def passes(codec: Codec, x: float) -> tuple[Any, Any]:
-    """What a network without error that treats left and right alike emits for an image and for its mirror image."""
+    """Return what a perfect network that treats left and right alike emits for an image and for its mirror image."""
     one, y = torch.ones(1, 1), (codec.y.length - 1) / 2
     mirrored = codec.x.length - 1 - x + codec.mirror_px
     plain, other = (codec.oracle(codec.encode(torch.tensor([[[at, y]]]), one)[0]) for at in (x, mirrored))
@@ -65,7 +59,7 @@ def passes(codec: Codec, x: float) -> tuple[Any, Any]:
 
 
 def misses(codec: Codec, x: float = 90.0) -> tuple[float, float]:
-    """By how many bins the un-mirrored response, and the average of both, lie too far to the right."""
+    """Return by how many bins the un-mirrored response, and the average of both, lie too far to the right."""
     perm = torch.tensor([0])
     plain, other = passes(codec, x)
     start = middle(codec, plain)
@@ -75,7 +69,7 @@ def misses(codec: Codec, x: float = 90.0) -> tuple[float, float]:
 
 
 def flip_error(code: str, make: Callable[[float | None], Codec], shift: float) -> FlipError:
-    """Measured, with the codec that has a given flip shift."""
+    """Measure the flip error of ``make(flip_shift)``."""
     offset, _ = misses(make(0.0))
     codec = make(shift)
     left, average = misses(codec)
@@ -85,7 +79,7 @@ def flip_error(code: str, make: Callable[[float | None], Codec], shift: float) -
 
 
 def flip_errors() -> list[FlipError]:
-    """Of the papers' code."""
+    """Measure the flip errors of the papers' code."""
 
     def simcc(k: float) -> Callable[[float | None], Codec]:
         return lambda shift: SimCC(SIZE, k=k, label=Gaussian(4.0), align="corner", flip_shift=shift)
@@ -99,7 +93,7 @@ def flip_errors() -> list[FlipError]:
 
 
 def hrnet_shares() -> dict[int, float]:
-    """The share of joints whose un-mirrored and shifted map lies that many whole bins off, with rounded targets."""
+    """Return the share of joints by how many bins their un-mirrored, shifted map is off, with rounded targets."""
     codec = Heatmap(SIZE, align="corner", flip_shift=1)
     x = 64.0 + (torch.arange(512) + 0.5) / 32
     xy = torch.stack([x, torch.full_like(x, 128.0)], -1)[None]
@@ -112,13 +106,7 @@ def hrnet_shares() -> dict[int, float]:
 
 
 class Spread(NamedTuple):
-    """Errors along x of perfect outputs, read; input px.
-
-    Attributes:
-        bias: Mean error, positive to the right.
-        mean: Mean absolute error.
-        most: Greatest absolute error.
-    """
+    """Errors along x of perfect outputs, input px: the mean, to the right, and the mean and greatest absolute one."""
 
     bias: float
     mean: float
@@ -126,7 +114,7 @@ class Spread(NamedTuple):
 
 
 def quantisation() -> dict[str, Spread]:
-    """Errors of every way to quantise, at stride 4 and sigma 2, over joints spread evenly."""
+    """Measure the errors of every way to quantise, at stride 4 and sigma 2, over joints spread evenly."""
     positions = 48 + (torch.arange(1024) + 0.5) / 32
     xy = torch.stack([positions, torch.full_like(positions, 61.3)], -1)[:, None]
     ways = {
@@ -155,25 +143,23 @@ class Peaks(NamedTuple):
 
 
 def peaks() -> dict[str, Peaks]:
-    """Of several codecs."""
-    makers: dict[str, Callable[..., Codec]] = {
-        "Heatmap, rounded": lambda **o: Heatmap(SIZE, sigma=2.0, **o),
-        "Heatmap, unbiased, σ 2": lambda **o: Heatmap(SIZE, sigma=2.0, **WHOLE, **o),
-        "Heatmap, unbiased, σ 1": lambda **o: Heatmap(SIZE, sigma=1.0, **WHOLE, **o),
-        "SimCC, equal, 0.1": lambda **o: SimCC(SIZE, label=Equal(0.1), **o),
-        "SimCC, Gaussian, σ 2": lambda **o: SimCC(SIZE, label=Gaussian(2.0), **o),
-        "SimCC, Gaussian, σ 4": lambda **o: SimCC(SIZE, label=Gaussian(4.0), **o),
-        "SimCC, Gaussian, σ 6": lambda **o: SimCC(SIZE, label=Gaussian(6.0), **o),
+    """Measure the peaks of several codecs."""
+    codecs: dict[str, tuple[Callable[..., Codec], dict[str, Any]]] = {
+        "Heatmap, rounded": (Heatmap, {"sigma": 2.0}),
+        "Heatmap, unbiased, σ 2": (Heatmap, {"sigma": 2.0, **WHOLE}),
+        "Heatmap, unbiased, σ 1": (Heatmap, {"sigma": 1.0, **WHOLE}),
+        "SimCC, equal, 0.1": (SimCC, {"label": Equal(0.1)}),
+        **{f"SimCC, Gaussian, σ {sigma}": (SimCC, {"label": Gaussian(float(sigma))}) for sigma in (2, 4, 6)},
     }
     found = {}
-    for name, of in makers.items():
-        codec = of(score="published")
+    for name, (kind, options) in codecs.items():
+        codec = kind(SIZE, score="published", **options)
         # Every eighth of a bin over one bin on both axes, far from the border.
         part = torch.arange(9) / 8
         bins = torch.cartesian_prod(part + codec.x.n // 2, part + codec.y.n // 2)
         xy = codec.to_px(bins)[None]
         out = codec.oracle(codec.encode(xy, torch.ones(xy.shape[:2]))[0])
-        raw, ours = codec.decode(out).score, of(score="contract").decode(out).score
+        raw, ours = codec.decode(out).score, kind(SIZE, **options).decode(out).score
         found[name] = Peaks(float(raw.min()), float(raw.max()), float(ours.min()))
     return found
 
@@ -189,11 +175,9 @@ LEARNT = {
 
 
 def learnt(annotations: Path, epochs: int = 20) -> dict[str, tuple[float, float]]:
-    """The share of labelled joints that published rows learn, percent: by the code's bounds, and inside the crop.
+    """Return the percentage of labelled joints that published rows learn: by the code's bounds, and inside the crop.
 
-    Args:
-        annotations: COCO-format file of persons; their photographs are not read.
-        epochs: Of each row's augmentation.
+    They are those of a file in COCO's format, whose photographs are not read, over epochs of each row's augmentation.
     """
     found = {}
     for row, sweep in LEARNT.items():
@@ -202,17 +186,14 @@ def learnt(annotations: Path, epochs: int = 20) -> dict[str, tuple[float, float]
         size = Size.parse(cfg.input_size)
         codec = make(cfg.representation.codec, size=size, align=cfg.align)
         persons = load_coco(annotations, annotations.parent, COCO, clip=cfg.data.clip)
-        data = PoseDataset(persons, COCO, size, cfg.align, make(cfg.augment), read=_black)
+        black = np.zeros((8, 8, 3), np.uint8)
+        data = PoseDataset(persons, COCO, size, cfg.align, make(cfg.augment), read=lambda path, black=black: black)
         samples = [data[epoch, i] for epoch in range(epochs) for i in range(len(data))]
         xy, weight = (torch.stack([getattr(sample, key) for sample in samples]) for key in ("xy", "weight"))
         kept = torch.cat([codec.encode(*part)[1] for part in zip(xy.split(64), weight.split(64), strict=True)])
         shown = weight * codec.in_crop(xy)
         found[row] = tuple(100 * float((of > 0).sum() / weight.sum()) for of in (kept, shown))
     return found
-
-
-def _black(path: Path) -> np.ndarray:
-    return np.zeros((8, 8, 3), np.uint8)
 
 
 if __name__ == "__main__":

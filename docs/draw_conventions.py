@@ -4,10 +4,9 @@
 """
 
 import argparse
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from conventions_numbers import flip_errors, peaks
@@ -98,25 +97,17 @@ def lane(ax: Axes, axis: Axis, y: float) -> None:
         ax.annotate("", (point, y), (own, y), arrowprops={**style, "shrinkA": 3, "shrinkB": 0})
 
 
-class View(NamedTuple):
-    """One panel of the picture of mirrors."""
-
-    title: str
-    axis: Axis
-    x: float
-
-
 def mirrors() -> Figure:
     """A joint, its mirror image, the bins of both, and where the second lands when its bins are turned back."""
-    views = (
-        View("corner, stride 4", Axis(32, 8, "corner"), 9),
-        View("centre, stride 4", Axis(32, 8, "centre"), 9),
-        View("corner, k = 2", Axis(8, 16, "corner"), 2),
-        View("corner, k = 3", Axis(8, 24, "corner"), 2),
-    )
+    views = {
+        "corner, stride 4": (Axis(32, 8, "corner"), 9),
+        "centre, stride 4": (Axis(32, 8, "centre"), 9),
+        "corner, k = 2": (Axis(8, 16, "corner"), 2),
+        "corner, k = 3": (Axis(8, 24, "corner"), 2),
+    }
     figure, axes = canvas(6.6, 2, 2)
-    for ax, view in zip(axes.flat, views, strict=True):
-        mirror_panel(ax, view)
+    for ax, (title, (axis, x)) in zip(axes.flat, views.items(), strict=True):
+        mirror_panel(ax, title, axis, x)
     keys = [
         dot(SLATE, "a joint, and the response to it (dashed: again)"),
         Line2D([], [], color=SLATE, dashes=(3, 2), linewidth=1.1, label="middle of the pixels"),
@@ -128,9 +119,8 @@ def mirrors() -> Figure:
     return figure
 
 
-def mirror_panel(ax: Axes, view: View) -> None:
-    """One alignment; all lengths are in input px."""
-    axis, x = view.axis, view.x
+def mirror_panel(ax: Axes, title: str, axis: Axis, x: float) -> None:
+    """Draw one alignment and a joint at ``x``; all lengths are in input px."""
     unit = axis.length / 32
     blank(ax, (-0.5 - 2 * unit, axis.length - 0.5 + 2 * unit), (-4.2, 5.1))
     colour, left = COLOURS[axis.align], -0.5 - unit
@@ -141,7 +131,7 @@ def mirror_panel(ax: Axes, view: View) -> None:
     here, there, landed = axis.to_px(torch.stack([*bins, back])).tolist()
     b, m, back = (*bins.tolist(), float(back))
     image_middle, bin_middle = (axis.length - 1) / 2, (at[0] + at[-1]) / 2
-    ax.text(left, 5.0, view.title, va="top", fontsize=10, color=colour, fontweight="bold")
+    ax.text(left, 5.0, title, va="top", fontsize=10, color=colour, fontweight="bold")
 
     pixels(ax, axis.length, 2.3, 0.6, numbers=False)
     ax.plot([image_middle] * 2, [-0.65, 3.15], color=SLATE, linewidth=1.1, dashes=(3, 2))
@@ -252,23 +242,13 @@ def scores() -> Figure:
     return figure
 
 
-PICTURES: dict[str, Callable[[], Figure]] = {
-    "alignments": alignments,
-    "mirrors": mirrors,
-    "flips": flips,
-    "scores": scores,
-}
-
-
-def draw(folder: Path, kind: str = "svg") -> list[Path]:
-    """Write all pictures; their paths."""
+def draw(folder: Path) -> list[Path]:
+    """Write all pictures; return their paths."""
     paths = []
-    for name, make in PICTURES.items():
-        with rc_context({**STYLE, "svg.hashsalt": name, "axes.grid": False}):
-            figure = make()
-            path = folder / f"conventions-{name}.{kind}"
-            figure.savefig(path, dpi=100, metadata={"Date": None, "Creator": None} if kind == "svg" else None)
-        paths.append(path)
+    for make in (alignments, mirrors, flips, scores):
+        paths.append(folder / f"conventions-{make.__name__}.svg")
+        with rc_context({**STYLE, "svg.hashsalt": make.__name__, "axes.grid": False}):
+            make().savefig(paths[-1], dpi=100, metadata={"Date": None, "Creator": None})
     return paths
 
 

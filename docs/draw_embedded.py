@@ -44,16 +44,15 @@ def table(lines: list[dict[str, str]]) -> str:
     head = ["", "size", *(text for mode in modes for text in (f"{mode}: AP", "seeds", "- baseline [95 %]"))]
     text = [f"| {' | '.join(head)} |", "| --- | --- |" + " ---: | ---: | ---: |" * len(modes)]
     for row, size in rows:
-        cells = [cell for mode in modes for cell in _cells(found.get((mode, row, size)))]
-        text.append(f"| {' | '.join([row, size, *cells])} |")
+        cells = [row, size]
+        for mode in modes:
+            if line := found.get((mode, row, size)):
+                spread = f" ± {float(line['sd_AP']):.1f}" if line["sd_AP"] else ""
+                cells += [f"{float(line['ours_AP']):.1f}{spread}", line["seeds"], _difference(line)]
+            else:
+                cells += ["not run", "", ""]
+        text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text) + "\n"
-
-
-def _cells(line: dict[str, str] | None) -> tuple[str, str, str]:
-    if line is None:
-        return "not run", "", ""
-    spread = f" ± {float(line['sd_AP']):.1f}" if line["sd_AP"] else ""
-    return f"{float(line['ours_AP']):.1f}{spread}", line["seeds"], _difference(line)
 
 
 def _difference(line: dict[str, str]) -> str:
@@ -97,11 +96,20 @@ def above(study: Path, lines: Sequence[dict[str, str]]) -> list[dict[str, str]]:
 
     From stored predictions, as a threshold decides only how persons are ranked.
     """
-    sides = {(line["mode"], line["row"], line["size"]): _side(study, line) for line in lines}
+
+    def side_of(line: dict[str, str]) -> list[StoredEvaluation]:
+        runs = ",".join(str(study / run) for run in line["runs"].split())
+        return read_side(f"{runs}:{line['readout']}", "gt")
+
+    def by_threshold(run: StoredEvaluation) -> list[float]:
+        scored = (rebuild(run, threshold) for threshold in THRESHOLDS)
+        return [scorer(predictions).values["AP"] for scorer, predictions in scored]
+
+    sides = {(line["mode"], line["row"], line["size"]): side_of(line) for line in lines}
     found = []
     for line in lines:
         side, base = (sides.get((line["mode"], line[key], line["size"])) for key in ("row", "baseline"))
-        by_seed = np.array([_by_threshold(run) for run in side])
+        by_seed = np.array([by_threshold(run) for run in side])
         means = by_seed.mean(0)
         row = {key: line[key] for key in ("mode", "row", "size", "readout", "seeds")}
         row |= {f"AP_{threshold:g}": f"{value:.4f}" for threshold, value in zip(THRESHOLDS, means, strict=True)}
@@ -112,16 +120,6 @@ def above(study: Path, lines: Sequence[dict[str, str]]) -> list[dict[str, str]]:
             gap = {key: f"{record[key]:.4f}" for key in gap}
         found.append({**row, **gap})
     return found
-
-
-def _side(study: Path, line: dict[str, str]) -> list[StoredEvaluation]:
-    runs = ",".join(str(study / run) for run in line["runs"].split())
-    return read_side(f"{runs}:{line['readout']}", "gt")
-
-
-def _by_threshold(run: StoredEvaluation) -> list[float]:
-    sides = (rebuild(run, threshold) for threshold in THRESHOLDS)
-    return [scorer(predictions).values["AP"] for scorer, predictions in sides]
 
 
 def scores(lines: Sequence[dict[str, str]], mode: str = "controlled") -> str:

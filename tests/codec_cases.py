@@ -9,24 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from poserep.codecs import (
-    DARK,
-    RLE,
-    Argmax,
-    AxisHeatmap,
-    Codec,
-    Equal,
-    Gaussian,
-    Heatmap,
-    Integral,
-    Laplace,
-    MultiScale,
-    QuarterShift,
-    Regression,
-    SecondMax,
-    SimCC,
-    SRHeatmap,
-)
+from poserep import codecs
+from poserep.codecs import DARK, Codec, Equal, Gaussian, Heatmap, Laplace, MultiScale, SRHeatmap
 from poserep.geometry import ALIGNMENTS, Align, Size
 
 SIZES = ("64x64", "128x96", "256x192")
@@ -59,26 +43,19 @@ class Case:
 
 
 def _heatmap(kind: type[Heatmap], **fixed: Any) -> Callable[..., Codec]:
-    def make(size: str, align: Align, **options: Any) -> Codec:
+    def make(size: str, **options: Any) -> Codec:
         small = size != "256x192"
         # The published pairs: sigma 1 and kernel 3 up to 128x128, sigma 2 and kernel 11 above.
         sigma = {"sigma" if kind is Heatmap else "base_sigma": 1.0 if small else 2.0}
-        dark = DARK(3 if small and kind is Heatmap else 11)
-        readouts = {"argmax": Argmax(), "quarter": QuarterShift(), "second": SecondMax(), "dark": dark}
-        return kind(size, align=align, readouts=readouts, **sigma, **fixed, **options)
-
-    return make
-
-
-def _simcc(label: str, k: float) -> Callable[..., Codec]:
-    def make(size: str, align: Align, **options: Any) -> Codec:
-        return SimCC(size, k=k, label=LABELS[label], align=align, **options)
+        readouts = {"argmax": codecs.Argmax(), "quarter": codecs.QuarterShift(), "second": codecs.SecondMax()}
+        readouts["dark"] = DARK(3 if small and kind is Heatmap else 11)
+        return kind(size, readouts=readouts, **sigma, **fixed, **options)
 
     return make
 
 
 def _other(kind: type[Codec], **fixed: Any) -> Callable[..., Codec]:
-    return lambda size, align, **options: kind(size, align=align, **fixed, **options)
+    return lambda size, **options: kind(size, **fixed, **options)
 
 
 UNBIASED: dict[str, Any] = {"quantise": "none", "truncate": None}
@@ -93,13 +70,14 @@ _MAKERS = [
     ("sr2", _heatmap(SRHeatmap, scale=2), 2),
     ("srpose", _heatmap(MultiScale, scale=1), 1),
     ("srpose-drawn", _heatmap(MultiScale, **UNBIASED, scale=0.5, targets="drawn", supervise=(0, 1, 1, 1)), 0.5),
-    ("ipr", _other(Integral), 0.25),
-    ("dsnt", _other(Integral, divergence=1.0), 0.25),
-    ("regression", _other(Regression), 1),
-    ("rle", _other(RLE), 1),
-    *[(f"axis-heatmap-k{k:g}", _other(AxisHeatmap, k=k), k) for k in (1, 1.5, 2)],
-    *[(f"simcc-{label}-k{k:g}", _simcc(label, k), k) for label in LABELS for k in (1, 1.5, 2, 3, 4)],
-]
+    ("ipr", _other(codecs.Integral), 0.25),
+    ("dsnt", _other(codecs.Integral, divergence=1.0), 0.25),
+    ("regression", _other(codecs.Regression), 1),
+    ("rle", _other(codecs.RLE), 1),
+    *[(f"axis-heatmap-k{k:g}", _other(codecs.AxisHeatmap, k=k), k) for k in (1, 1.5, 2)],
+    *[(f"simcc-{name}-k{k:g}", _other(codecs.SimCC, label=label, k=k), k)
+      for name, label in LABELS.items() for k in (1, 1.5, 2, 3, 4)],
+]  # fmt: skip
 CASES = [
     Case(name, make, size, align, k)
     for name, make, k in _MAKERS
@@ -107,15 +85,10 @@ CASES = [
     for align in ALIGNMENTS
     if align != "dark" or size == "128x96"  # equals "edge" on square inputs
 ]
-# One codec per kind and alignment, for what does not depend on size.
-FEW = [
-    case
-    for case in CASES
-    if case.size == ("128x96" if case.align == "dark" else "64x64")
-    and (case.k in (0.25, 1.5) or not re.search("simcc|axis", case.name))
-]
 # Every codec and alignment at the smallest size that has it, for what costs much and depends on size little.
 SMALL = [case for case in CASES if case.size == ("128x96" if case.align == "dark" else "64x64")]
+# One codec per kind and alignment, for what does not depend on size.
+FEW = [case for case in SMALL if case.k in (0.25, 1.5) or not re.search("simcc|axis", case.name)]
 
 
 def over(cases: Sequence[Case]) -> Callable[[Callable[[Case], None]], Any]:
@@ -141,7 +114,7 @@ def over(cases: Sequence[Case]) -> Callable[[Callable[[Case], None]], Any]:
 
 
 def points(size: str, batch: int = 2, seed: int = 0, margin: float = 0.0) -> Tensor:
-    """(batch, 5, 2) random points of the crop, ``margin`` is a part of the side left out at each end."""
+    """Return (batch, 5, 2) random points of the crop; ``margin`` is a part of the side left out at each end."""
     height, width = Size.parse(size)
     side = torch.tensor([width, height])
     part = margin + (1 - 2 * margin) * torch.rand(batch, 5, 2, generator=torch.Generator().manual_seed(seed))
@@ -149,7 +122,7 @@ def points(size: str, batch: int = 2, seed: int = 0, margin: float = 0.0) -> Ten
 
 
 def mirror(xy: Tensor, codec: Codec) -> Tensor:
-    """The points as the codec's mirrored image shows them, roles exchanged."""
+    """Return the points as the codec's mirrored image shows them, roles exchanged."""
     flipped = xy.clone()
     flipped[..., 0] = codec.x.length - 1 - xy[..., 0] + codec.mirror_px
     return flipped[:, PERM]
@@ -163,11 +136,11 @@ def each(out: Any, function: Callable[[Tensor], Tensor]) -> Any:
 
 
 def leaves(out: Any) -> tuple[Tensor, ...]:
-    """The tensors of an output."""
+    """Return the tensors of an output."""
     return tuple(o for o in out if isinstance(o, Tensor)) if isinstance(out, tuple) else (out,)
 
 
 def noise(out: Any, size: float, seed: int = 0) -> Any:
-    """The output with normal noise."""
+    """Return the output with normal noise."""
     generator = torch.Generator().manual_seed(seed)
     return each(out, lambda o: o + size * torch.randn(o.shape, generator=generator))

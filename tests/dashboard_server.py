@@ -53,11 +53,7 @@ class Server(ThreadingHTTPServer):
                 run = self.runs.setdefault(name, {"history": [], "summary": {}, "exit": None, "begun": 0})
                 run |= {key: value for key, value in given.items() if value is not None}
                 run["begun"] += 1
-                about = {
-                    "displayName": name,
-                    "config": run.get("config", "{}"),
-                    "historyLineCount": len(run["history"]),
-                }
+                about = {"displayName": name, "config": run["config"], "historyLineCount": len(run["history"])}
                 bucket = {"id": name, "name": name, "sweepName": None, "project": project, **about}
                 return {"upsertBucket": {"bucket": bucket, "inserted": inserted}}
             case "RunResumeStatus" if name in self.runs:
@@ -86,11 +82,10 @@ class Handler(BaseHTTPRequestHandler):
         """Quietly."""
 
     def do_GET(self) -> None:
-        self._reply({})
-
-    def do_PUT(self) -> None:
         self._body()
         self._reply({})
+
+    do_PUT = do_GET
 
     def do_POST(self) -> None:
         body = self._body()

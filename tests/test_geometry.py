@@ -1,4 +1,4 @@
-"""Axes, crops and shifts: properties that hold for every size, alignment and region."""
+"""Axes and crops: properties that hold for every size, alignment and region."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poserep.codecs.flip_shift import flip_offset, shift_bins
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Axis, Crop, Size, crop_matrix, fit_aspect
 
@@ -29,27 +28,10 @@ def test_bins_and_pixels_are_inverse(axis, part):
 
 
 @given(axes, parts)
-def test_flip_shift_is_how_far_an_unmirrored_response_lies_to_the_right(axis, part):
-    x = at(axis, part)
-    unmirrored = axis.n - 1 - axis.to_bin(axis.length - 1 - x)
-    assert abs(unmirrored - axis.to_bin(x) - flip_offset(axis)) < 1e-9
-
-
-@given(axes, parts)
 def test_reach_bounds_the_distance_to_the_nearest_bin(axis, part):
     inner = axis.to_bin(at(axis, part))
     nearest = inner.round().clamp(0, axis.n - 1)
     assert abs(inner - nearest) <= axis.reach() + 1e-9
-
-
-@pytest.mark.parametrize(("align", "shift"), [("centre", 0.0), ("corner", -0.75), ("edge", 0.0), ("dark", 0.0)])
-def test_flip_shift_of_stride_four(align, shift):
-    assert flip_offset(Axis(192, 48, align, 47 / 191)) == shift
-
-
-@pytest.mark.parametrize("k", [1, 2, 3])
-def test_flip_shift_of_simcc_under_corner_is_k_minus_one(k):
-    assert flip_offset(Axis(192, 192 * k, "corner")) == k - 1
 
 
 def test_an_axis_holds_its_first_edge_but_not_its_last():
@@ -119,21 +101,6 @@ def test_many_crops_at_once_are_the_same_as_one_by_one():
     for i in range(5):
         alone = crop_matrix(centre[i], extent[i], Size(64, 48), "centre", rotation[i], bool(flip[i]))
         np.testing.assert_allclose(together[i], alone)
-
-
-@given(st.integers(-12, 12))
-def test_whole_bins_move_exactly_and_ends_repeat(bins):
-    maps = torch.rand(2, 3, 9)
-    before = maps.clone()
-    source = (torch.arange(9) - bins).clamp(0, 8)
-    assert torch.equal(shift_bins(maps, bins), maps[..., source])
-    assert torch.equal(maps, before)
-
-
-@given(st.floats(-3, 3))
-def test_parts_of_a_bin_move_a_ramp_exactly(bins):
-    ramp = torch.arange(20.0)
-    torch.testing.assert_close(shift_bins(ramp, bins)[4:-4], ramp[4:-4] - bins, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("text", ["256", "256x", "x192", "0x64", "64 x 64", "64x64x3", "-64x64", "", "64.5x64"])

@@ -9,7 +9,7 @@ import yaml
 from pycocotools.cocoeval import Params
 
 from poserep.errors import InputError
-from poserep.skeleton import COCO, Skeleton
+from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton
 
 BASE = {
     "keypoints": ["nose", "left_hand", "right_hand", "left_foot", "right_foot"],
@@ -24,15 +24,7 @@ def test_coco_sigmas_are_those_of_pycocotools():
     np.testing.assert_allclose(COCO.sigmas, Params("keypoints").kpt_oks_sigmas, rtol=1e-12)
 
 
-def test_coco_mirrors_left_and_right():
-    pairs = [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10], [11, 12], [13, 14], [15, 16]]
-    expected = list(range(17))
-    for a, b in pairs:
-        expected[a], expected[b] = b, a
-    assert COCO.flip_perm().tolist() == expected
-
-
-def test_coco_limbs_and_upper_body():
+def test_coco_limbs_upper_body_and_pairs():
     assert COCO.num_keypoints == 17 and COCO.names[0] == "nose" and COCO.names[-1] == "right_ankle"
     # The category's `skeleton` in COCO's annotation files, 1-based.
     assert [(a + 1, b + 1) for a, b in COCO.edge_indices()] == [
@@ -40,66 +32,59 @@ def test_coco_limbs_and_upper_body():
         (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
     ]  # fmt: skip
     assert COCO.upper_mask().tolist() == [True] * 11 + [False] * 6
+    assert COCO.flip_perm().tolist() == [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 
 
-@pytest.mark.parametrize("skeleton", [COCO, Skeleton.from_category(BASE)], ids=lambda s: s.name)
-def test_mirroring_twice_changes_nothing(skeleton):
-    perm = skeleton.flip_perm()
-    assert torch.equal(perm[perm], torch.arange(skeleton.num_keypoints))
-    sigmas = np.array(skeleton.sigmas)
-    np.testing.assert_array_equal(sigmas[perm.numpy()], sigmas)
+def test_mirroring_twice_changes_nothing():
+    for skeleton in (COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton.from_category(BASE)):
+        perm = skeleton.flip_perm()
+        assert torch.equal(perm[perm], torch.arange(skeleton.num_keypoints))
+        sigmas = np.array(skeleton.sigmas)
+        np.testing.assert_array_equal(sigmas[perm.numpy()], sigmas)
 
 
-@pytest.mark.parametrize("suffix", ["yaml", "yml", "json"])
-def test_files_are_read_and_named(tmp_path, suffix):
-    path = tmp_path / f"robot.{suffix}"
-    path.write_text(json.dumps(BASE) if suffix == "json" else yaml.safe_dump(BASE))
-    skeleton = Skeleton.from_file(path)
-    assert skeleton.name == "robot"
-    assert skeleton.names == tuple(BASE["keypoints"])
-    assert skeleton.edge_indices() == [(0, 1), (0, 2), (1, 3), (2, 4)]
-    assert skeleton.upper_mask().tolist() == [True, True, True, False, False]
-    assert skeleton == Skeleton.from_category({**BASE, "name": "robot"})
+def test_files_are_read_and_named(tmp_path):
+    for suffix in ("yaml", "yml", "json"):
+        path = tmp_path / f"robot.{suffix}"
+        path.write_text(json.dumps(BASE) if suffix == "json" else yaml.safe_dump(BASE))
+        skeleton = Skeleton.from_file(path)
+        assert skeleton.name == "robot" and skeleton.names == tuple(BASE["keypoints"])
+        assert skeleton.edge_indices() == [(0, 1), (0, 2), (1, 3), (2, 4)]
+        assert skeleton.upper_mask().tolist() == [True, True, True, False, False]
 
 
-def test_sigmas_may_be_given_by_name_in_any_order():
-    by_name = dict(zip(BASE["keypoints"], BASE["sigmas"], strict=True))
-    backwards = dict(reversed(by_name.items()))
-    assert Skeleton.from_category({**BASE, "sigmas": backwards}) == Skeleton.from_category(BASE)
+def test_sigmas_and_limbs_may_be_given_by_name():
+    by_name = dict(reversed(list(zip(BASE["keypoints"], BASE["sigmas"], strict=True))))
+    assert Skeleton.from_category({**BASE, "sigmas": by_name}) == Skeleton.from_category(BASE)
+    assert Skeleton.from_category({**BASE, "edges": [["nose", "left_hand"]]}).edge_indices() == [(0, 1)]
 
 
-def test_limbs_may_be_given_by_name():
-    edges = [["nose", "left_hand"]]
-    assert Skeleton.from_category({**BASE, "edges": edges}).edge_indices() == [(0, 1)]
+WRONG = [
+    ({"keypoints": None}, "no `keypoints`: list the joint names"),
+    ({"keypoints": []}, "no `keypoints`"),
+    ({"keypoints": ["nose", "nose", "a", "b", "c"]}, "must exist and differ"),
+    ({"sigmas": None}, "no `sigmas`: add one OKS sigma per keypoint"),
+    ({"pairs": None}, "no `pairs`: add the left/right pairs"),
+    ({"sigmas": [0.1, 0.1]}, "2 sigmas for 5 keypoints; give one OKS sigma for each"),
+    ({"sigmas": [0.1, 0.1, 0.1, 0.1, 0]}, r"sigmas of \['right_foot'\] are not positive"),
+    ({"sigmas": [0.1, 0.1, 0.1, 0.1, float("nan")]}, "not positive"),
+    ({"sigmas": {"nose": 0.1}}, r"sigmas lack \['left_hand'"),
+    ({"sigmas": dict.fromkeys([*BASE["keypoints"], "tail"], 0.1)}, r"unknown \['tail'\]"),
+    ({"pairs": [["left_hand", "right_hand"], ["left_hand", "right_foot"]]}, "no involution: .*left_hand"),
+    ({"pairs": [["left_hand", "left_hand"]]}, "no involution"),
+    ({"pairs": [["left_hand", "right_hand", "nose"]]}, "no involution"),
+    ({"pairs": [["left_hand", "tail"]]}, r"pairs names \['tail'\], which are no keypoints"),
+    ({"edges": [["nose", "tail"]]}, r"edges names \['tail'\]"),
+    ({"upper": ["tail"]}, r"upper names \['tail'\]"),
+    ({"skeleton": [[0, 1]]}, r"limbs \[\(0, 1\)\] are outside 1\.\.5"),
+    ({"skeleton": [[1, 6]]}, r"outside 1\.\.5"),
+]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"keypoints": None}, "no `keypoints`: list the joint names"),
-        ({"keypoints": []}, "no `keypoints`"),
-        ({"keypoints": ["nose", "nose", "a", "b", "c"]}, "must exist and differ"),
-        ({"sigmas": None}, "no `sigmas`: add one OKS sigma per keypoint"),
-        ({"pairs": None}, "no `pairs`: add the left/right pairs"),
-        ({"sigmas": [0.1, 0.1]}, "2 sigmas for 5 keypoints; give one OKS sigma for each"),
-        ({"sigmas": [0.1, 0.1, 0.1, 0.1, 0]}, r"sigmas of \['right_foot'\] are not positive"),
-        ({"sigmas": [0.1, 0.1, 0.1, 0.1, float("nan")]}, "not positive"),
-        ({"sigmas": {"nose": 0.1}}, r"sigmas lack \['left_hand'"),
-        ({"sigmas": dict.fromkeys([*BASE["keypoints"], "tail"], 0.1)}, r"unknown \['tail'\]"),
-        ({"pairs": [["left_hand", "right_hand"], ["left_hand", "right_foot"]]}, "no involution: .*left_hand"),
-        ({"pairs": [["left_hand", "left_hand"]]}, "no involution"),
-        ({"pairs": [["left_hand", "right_hand", "nose"]]}, "no involution"),
-        ({"pairs": [["left_hand", "tail"]]}, r"pairs names \['tail'\], which are no keypoints"),
-        ({"edges": [["nose", "tail"]]}, r"edges names \['tail'\]"),
-        ({"upper": ["tail"]}, r"upper names \['tail'\]"),
-        ({"skeleton": [[0, 1]]}, r"limbs \[\(0, 1\)\] are outside 1\.\.5"),
-        ({"skeleton": [[1, 6]]}, r"outside 1\.\.5"),
-    ],
-)
-def test_wrong_skeletons_are_told_what_is_wrong(change, message):
-    with pytest.raises(InputError, match=message) as caught:
-        Skeleton.from_category({**BASE, "name": "robot", **change})
-    assert "skeleton 'robot'" in str(caught.value)
+def test_wrong_skeletons_are_refused_with_what_is_wrong():
+    for change, message in WRONG:
+        with pytest.raises(InputError, match=rf"skeleton 'robot'.*{message}"):
+            Skeleton.from_category({**BASE, "name": "robot", **change})
 
 
 def test_missing_and_malformed_files_are_refused_by_name(tmp_path):

@@ -8,12 +8,7 @@ from poserep.geometry import Crop
 
 
 class Points(NamedTuple):
-    """Predicted keypoints of a batch.
-
-    Attributes:
-        xy: (B, K, 2), in input px or image px, as whoever returns them documents.
-        score: (B, K) in [0, 1], 1 for a codec's own perfect target.
-    """
+    """Predicted keypoints (B, K, 2), in input px or image px as documented, and scores (B, K) in [0, 1]."""
 
     xy: Tensor
     score: Tensor

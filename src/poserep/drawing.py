@@ -15,45 +15,14 @@ if TYPE_CHECKING:
 
 # Schemes that always have the first colours, in this order; any other scheme has one of the rest.
 KNOWN = (
-    "Heatmap",
-    "SimCC Gaussian",
-    "SR head",
-    "SimCC equal",
-    "SRPose",
-    "Heatmap, unbiased",
-    "IPR",
-    "SimCC one-hot",
-    "Bottom-up heatmap",
-    "SimCC, no upsampling",
-    "1D heatmap",
-    "SimCC Laplace",
-    "DSNT",
-    "Regression",
-    "RLE",
+    "Heatmap", "SimCC Gaussian", "SR head", "SimCC equal", "SRPose", "Heatmap, unbiased", "IPR", "SimCC one-hot",
+    "Bottom-up heatmap", "SimCC, no upsampling", "1D heatmap", "SimCC Laplace", "DSNT", "Regression", "RLE",
     "Bottom-up SR head",
-)
+)  # fmt: skip
 PALETTE = (
-    "#2563eb",
-    "#db2777",
-    "#059669",
-    "#d97706",
-    "#7c3aed",
-    "#0891b2",
-    "#65a30d",
-    "#dc2626",
-    "#475569",
-    "#be185d",
-    "#0f766e",
-    "#92400e",
-    "#c026d3",
-    "#0369a1",
-    "#a16207",
-    "#4d7c0f",
-    "#4338ca",
-    "#f43f5e",
-    "#0d9488",
-    "#b45309",
-)
+    "#2563eb", "#db2777", "#059669", "#d97706", "#7c3aed", "#0891b2", "#65a30d", "#dc2626", "#475569", "#be185d",
+    "#0f766e", "#92400e", "#c026d3", "#0369a1", "#a16207", "#4d7c0f", "#4338ca", "#f43f5e", "#0d9488", "#b45309",
+)  # fmt: skip
 # Darker than the colour of any scheme.
 TRUTH = "#0f172a"
 MARKS = ("o", "s", "D", "^", "v", "P", "X")
@@ -134,7 +103,7 @@ def limbs(ax: Axes, xy: np.ndarray, weight: np.ndarray, edges: np.ndarray, colou
         xy: (K, 2) px of the picture.
         weight: (K,), 0 for joints that are not drawn.
         edges: (E, 2) positions of the joints that limbs connect.
-        colour: The colour.
+        colour: Colour of limbs and joints.
     """
     for a, b in edges:
         if weight[a] > 0 and weight[b] > 0:
@@ -167,7 +136,7 @@ def paint_people(
         xy: (N, K, 2) image px.
         score: (N, K).
         skeleton: The joints.
-        threshold: See above.
+        threshold: Score above which a joint is sure.
         box: (N, 4) x, y, width, height, image px; the smaller, the thinner a person's limbs.
 
     Returns:
@@ -191,7 +160,7 @@ def _paint_person(canvas: np.ndarray, points: np.ndarray, sure: np.ndarray, skel
     import cv2
 
     bits = 4  # OpenCV takes points in 16ths of a pixel
-    limb_colours, joint_colours = ([_rgb(c) for c in colours] for colours in side_colours(skeleton))
+    limb_colours, joint_colours = ([tuple(bytes.fromhex(c[1:])) for c in codes] for codes in side_colours(skeleton))
     light = (255, 255, 255)
     # Points far outside the picture would overflow OpenCV's integers.
     far = 4.0 * max(canvas.shape[:2])
@@ -220,7 +189,3 @@ def _paint_person(canvas: np.ndarray, points: np.ndarray, sure: np.ndarray, skel
         else:
             circle(centre, 1.2 * radius, light, rim + 2)
             circle(centre, 1.2 * radius, colour, rim)
-
-
-def _rgb(colour: str) -> tuple[int, ...]:
-    return tuple(bytes.fromhex(colour[1:]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
+from typing import Any
 
 _NEAR = 0.6
 
@@ -12,6 +13,18 @@ class InputError(ValueError):
 
 class Failed(Exception):
     """Something that had begun has failed; what was done before is kept."""
+
+
+def check_choice(option: str, value: object, choices: Iterable[object]) -> None:
+    """Raise `InputError` unless the value is one of the choices; ``option`` names it and whose it is."""
+    if value not in (known := tuple(choices)):
+        raise InputError(f"{option}={value!r} is not one of {known}")
+
+
+def check_positive(option: str, value: Any, unit: str = "") -> None:
+    """Raise `InputError` unless the value is positive and finite."""
+    if not 0 < value < float("inf"):
+        raise InputError(f"{option}={value} must be a positive number{unit}")
 
 
 def message(error: BaseException) -> str:

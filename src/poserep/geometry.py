@@ -31,11 +31,7 @@ class Size(NamedTuple):
 
     @classmethod
     def parse(cls, text: str | Size) -> Self:
-        """Read a size written ``HxW``.
-
-        Raises:
-            InputError: If the text is not two positive integers joined by ``x``.
-        """
+        """Read a size written ``HxW``."""
         sides = re.fullmatch(r"(\d+)x(\d+)", str(text))
         if not sides or "0" in sides.groups():
             raise InputError(f"{text!r} is not a size: write height x width in pixels, for example 256x192")
@@ -101,10 +97,7 @@ class Axis(NamedTuple):
         return (self.length - 1) / (self.n - 1) if self.align == "edge" else self.length / self.n
 
     def reach(self) -> float:
-        """Return the greatest distance, in bins, of a point inside the crop from its nearest bin.
-
-        It is 0.5 but where bins stop short of the last pixel.
-        """
+        """Return the greatest distance, in bins, of a point of the crop from its nearest bin, at least 0.5."""
         low, high = (float(self.to_bin(end)) for end in (-0.5, self.length - 0.5))  # type: ignore[arg-type]
         return max(0.5, -low, high - (self.n - 1))
 
@@ -114,10 +107,7 @@ class Axis(NamedTuple):
 
 
 class Crop(NamedTuple):
-    """Affine maps from image px to input px, one per sample.
-
-    ``matrix`` is (B, 2, 3), float64, so that a point survives the way there and back.
-    """
+    """Affine maps (B, 2, 3) from image px to input px, float64, so that a point survives the way there and back."""
 
     matrix: Tensor
 
@@ -135,25 +125,18 @@ class Crop(NamedTuple):
 def box_to_region(
     box: np.ndarray, size: Size, align: Align = "centre", padding: float = 1.25, inclusive: bool | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the region of the image around a box that fills an input of ``size`` without distortion.
+    """Return the region of the image around a box that fills a network's input of ``size`` without distortion.
 
-    The shorter side grows until the region has the input's aspect ratio; then both grow by ``padding``
-    (1.25 in HRNet, SimCC, DARK and SRPose).
-
-    Args:
-        box: (..., 4) x, y, width, height in image px.
-        size: Size of the network's input.
-        align: Alignment of the crop.
-        padding: Factor on both sides.
-        inclusive: Whether a box ends with the pixel x + w - 1, so that its centre is x + (w - 1) / 2 and not x + w / 2.
-            None: True under ``dark``, as in DarkPose's code, and under ``edge``.
+    A box is (..., 4) x, y, width, height in image px. Its shorter side grows until the region has the input's aspect
+    ratio; then both grow by the factor ``padding`` (1.25 in HRNet, SimCC, DARK and SRPose). An ``inclusive`` box ends
+    with the pixel x + w - 1, so that its centre is x + (w - 1) / 2 and not x + w / 2; None: under ``dark``, as in
+    DarkPose's code, and under ``edge``.
 
     Returns:
         centre (..., 2) and extent (..., 2), the region's width and height, in image px, float64.
     """
     box = np.asarray(box, dtype=np.float64)
-    wh = box[..., 2:]
-    to_last_pixel = align in BETWEEN_CENTRES if inclusive is None else inclusive
+    wh, to_last_pixel = box[..., 2:], align in BETWEEN_CENTRES if inclusive is None else inclusive
     centre = box[..., :2] + (wh - 1 if to_last_pixel else wh) / 2
     return centre, fit_aspect(wh, size) * padding
 
@@ -179,16 +162,8 @@ def crop_matrix(
     input's pixels, (W - 1) / 2, and to W / 2 under ``corner`` (HRNet); ``edge`` and ``dark`` also measure lengths
     between the outer pixels' centres (DarkPose).
 
-    Args:
-        centre: (..., 2) image px.
-        extent: (..., 2) width and height in image px.
-        size: Size of the network's input.
-        align: See above.
-        rotation: (...) degrees; a positive angle turns the content anticlockwise on the screen.
-        flip: (...) mirror the input, x -> W - 1 - x.
-
-    Returns:
-        (..., 2, 3) float64.
+    Centres and extents (..., 2) are in image px, rotations (...) in degrees, anticlockwise on the screen; ``flip``
+    (...) mirrors the input, x -> W - 1 - x. Returns (..., 2, 3) float64.
     """
     centre, extent = np.asarray(centre, np.float64), np.asarray(extent, np.float64)
     scale = (size.width - 1) / (extent[..., 0] - 1) if align in BETWEEN_CENTRES else size.width / extent[..., 0]

@@ -45,13 +45,7 @@ class Instance:
 
 @dataclass
 class Tally:
-    """Counts of a loader: every person of a file is returned, or left out for a reason that is counted.
-
-    Attributes:
-        taken: Number of instances returned.
-        left_out: Number of persons or boxes that were not returned, by reason.
-        mended: Number of defects that the loader put right, by kind.
-    """
+    """Counts of a loader: persons returned, those left out by reason, and defects put right by kind."""
 
     taken: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
@@ -75,9 +69,6 @@ class InstanceTable(Sequence[Instance]):
 
     A list of Python objects would be copied into every worker page by page, as reading an object writes its reference
     count. Each `Instance` is made when it is asked for.
-
-    Args:
-        instances: Persons of one skeleton.
 
     Raises:
         InputError: If there are none, or they differ in their number of keypoints.
@@ -126,17 +117,8 @@ class InstanceTable(Sequence[Instance]):
         i = int(index)
         if not -len(self) <= i < len(self):
             raise IndexError(i)
-        return Instance(
-            self.path(i),
-            int(self.image_id[i]),
-            int(self.id[i]),
-            self.box[i],
-            self.keypoints[i],
-            self.weight[i],
-            float(self.score[i]),
-            float(self.area[i]),
-            float(self.head[i]),
-        )
+        image_id, key, *numbers = (v[i].item() for v in (self.image_id, self.id, self.score, self.area, self.head))
+        return Instance(self.path(i), image_id, key, self.box[i], self.keypoints[i], self.weight[i], *numbers)
 
 
 class Truth:
@@ -144,9 +126,9 @@ class Truth:
 
     Args:
         instances: What predictions are made for; their ``index`` is a position in it.
-        skeleton: Of the instances.
+        skeleton: The joints of the instances.
         annotations: The file that the instances were read from; some metrics need all of it.
-        size: Of the network's input.
+        size: Size of the network's input.
         padding: Factor by which the crops are larger than the boxes.
     """
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -142,100 +143,68 @@ class Skeleton:
         return np.array([n in self.upper for n in self.names])
 
 
-COCO = Skeleton(
-    name="coco",
-    names=(
-        "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-        "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
-        "right_ankle",
-    ),
-    pairs=tuple(
-        (f"left_{part}", f"right_{part}")
-        for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-    ),
-    edges=(
-        ("left_ankle", "left_knee"), ("left_knee", "left_hip"), ("right_ankle", "right_knee"),
-        ("right_knee", "right_hip"), ("left_hip", "right_hip"), ("left_shoulder", "left_hip"),
-        ("right_shoulder", "right_hip"), ("left_shoulder", "right_shoulder"), ("left_shoulder", "left_elbow"),
-        ("right_shoulder", "right_elbow"), ("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"),
-        ("left_eye", "right_eye"), ("nose", "left_eye"), ("nose", "right_eye"), ("left_eye", "left_ear"),
-        ("right_eye", "right_ear"), ("left_ear", "left_shoulder"), ("right_ear", "right_shoulder"),
-    ),
-    sigmas=(
-        0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087,
-        0.089, 0.089,
-    ),
-    upper=(
-        "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-        "right_elbow", "left_wrist", "right_wrist",
+# OKS sigmas by part of the body. COCO publishes those of its own joints; other sets have none, and no metric of theirs
+# uses any: a joint has the sigma of COCO's nearest.
+_UPPER = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "arm": 0.079, "elbow": 0.072, "forearm": 0.072,
+    "wrist": 0.062, "hand": 0.062, "spine": 0.107, "thorax": 0.079, "neck": 0.079, "upper_neck": 0.079, "head": 0.079,
+    "head_top": 0.079,
+}  # fmt: skip
+_LOWER = {
+    "hips": 0.107, "pelvis": 0.107, "hip": 0.107, "up_leg": 0.107, "knee": 0.087, "leg": 0.087, "ankle": 0.089,
+    "foot": 0.089, "toe": 0.089,
+}  # fmt: skip
+
+
+def _published(name: str, joints: str, chains: Sequence[str]) -> Skeleton:
+    """Return a skeleton whose limbs join neighbours of each chain; pairs, sigmas and upper body follow from names."""
+    names, sigmas = tuple(joints.split()), _UPPER | _LOWER
+    part = {n: n.removeprefix("left_").removeprefix("right_") for n in names}
+    return Skeleton(
+        name,
+        names,
+        tuple((f"left_{p}", f"right_{p}") for p in sigmas if f"left_{p}" in names),
+        tuple(pair for chain in chains for pair in pairwise(chain.split())),
+        tuple(sigmas[part[n]] for n in names),
+        tuple(n for n in names if part[n] in _UPPER),
+    )
+
+
+_BODY = (
+    "left_ankle left_knee left_hip", "right_ankle right_knee right_hip", "left_hip right_hip",
+    "left_shoulder left_hip", "right_shoulder right_hip", "left_shoulder right_shoulder", "left_shoulder left_elbow",
+    "right_shoulder right_elbow", "left_elbow left_wrist", "right_elbow right_wrist",
+)  # fmt: skip
+_LIMBS = (
+    "left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist left_hip right_hip left_knee "
+    "right_knee left_ankle right_ankle"
+)
+COCO = _published(
+    "coco",
+    f"nose left_eye right_eye left_ear right_ear {_LIMBS}",
+    (
+        *_BODY, "left_eye right_eye", "nose left_eye", "nose right_eye", "left_eye left_ear", "right_eye right_ear",
+        "left_ear left_shoulder", "right_ear right_shoulder",
     ),
 )  # fmt: skip
-
-_LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-
-# MPII has no OKS sigmas, and PCKh uses none: these are those of COCO's nearest joints.
-MPII = Skeleton(
-    name="mpii",
-    names=(
-        "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax",
-        "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow",
-        "left_wrist",
-    ),
-    pairs=tuple((f"left_{part}", f"right_{part}") for part in _LIMBS),
-    edges=(
-        ("right_ankle", "right_knee"), ("right_knee", "right_hip"), ("right_hip", "pelvis"), ("pelvis", "left_hip"),
-        ("left_hip", "left_knee"), ("left_knee", "left_ankle"), ("pelvis", "thorax"), ("thorax", "upper_neck"),
-        ("upper_neck", "head_top"), ("upper_neck", "right_shoulder"), ("right_shoulder", "right_elbow"),
-        ("right_elbow", "right_wrist"), ("upper_neck", "left_shoulder"), ("left_shoulder", "left_elbow"),
-        ("left_elbow", "left_wrist"),
-    ),
-    sigmas=(
-        0.089, 0.087, 0.107, 0.107, 0.087, 0.089, 0.107, 0.079, 0.079, 0.079, 0.062, 0.072, 0.079, 0.079, 0.072, 0.062,
-    ),
-    upper=(
-        "thorax", "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder",
-        "left_elbow", "left_wrist",
+MPII = _published(
+    "mpii",
+    "right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis thorax upper_neck head_top right_wrist "
+    "right_elbow right_shoulder left_shoulder left_elbow left_wrist",
+    (
+        "right_ankle right_knee right_hip pelvis left_hip left_knee left_ankle", "pelvis thorax upper_neck head_top",
+        "upper_neck right_shoulder right_elbow right_wrist", "upper_neck left_shoulder left_elbow left_wrist",
     ),
 )  # fmt: skip
-
-CROWDPOSE = Skeleton(
-    name="crowdpose",
-    names=(*(f"{side}_{part}" for part in _LIMBS for side in ("left", "right")), "head", "neck"),
-    pairs=tuple((f"left_{part}", f"right_{part}") for part in _LIMBS),
-    edges=(
-        ("left_ankle", "left_knee"), ("left_knee", "left_hip"), ("right_ankle", "right_knee"),
-        ("right_knee", "right_hip"), ("left_hip", "right_hip"), ("left_shoulder", "left_hip"),
-        ("right_shoulder", "right_hip"), ("left_shoulder", "right_shoulder"), ("left_shoulder", "left_elbow"),
-        ("right_shoulder", "right_elbow"), ("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"),
-        ("head", "neck"), ("right_shoulder", "neck"), ("left_shoulder", "neck"),
-    ),
-    sigmas=(0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079),
-    upper=(*(f"{side}_{part}" for part in _LIMBS[:3] for side in ("left", "right")), "head", "neck"),
-)  # fmt: skip
-
-# HUMAN4D has no OKS sigmas, and its metrics use none: these are those of COCO's nearest joints.
-HUMAN4D = Skeleton(
-    name="human4d",
-    names=(
-        "hips", "spine", "neck", "head", "right_arm", "right_forearm", "right_hand", "left_arm", "left_forearm",
-        "left_hand", "right_up_leg", "right_leg", "right_foot", "right_toe", "left_up_leg", "left_leg", "left_foot",
-        "left_toe",
-    ),
-    pairs=tuple(
-        (f"left_{part}", f"right_{part}") for part in ("arm", "forearm", "hand", "up_leg", "leg", "foot", "toe")
-    ),
-    edges=(
-        ("hips", "spine"), ("spine", "neck"), ("neck", "head"), ("neck", "right_arm"), ("right_arm", "right_forearm"),
-        ("right_forearm", "right_hand"), ("neck", "left_arm"), ("left_arm", "left_forearm"),
-        ("left_forearm", "left_hand"), ("hips", "right_up_leg"), ("right_up_leg", "right_leg"),
-        ("right_leg", "right_foot"), ("right_foot", "right_toe"), ("hips", "left_up_leg"), ("left_up_leg", "left_leg"),
-        ("left_leg", "left_foot"), ("left_foot", "left_toe"),
-    ),
-    sigmas=(
-        0.107, 0.107, 0.079, 0.079, 0.079, 0.072, 0.062, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089, 0.089, 0.107, 0.087,
-        0.089, 0.089,
-    ),
-    upper=(
-        "spine", "neck", "head", "right_arm", "right_forearm", "right_hand", "left_arm", "left_forearm", "left_hand",
+CROWDPOSE = _published(
+    "crowdpose", f"{_LIMBS} head neck", (*_BODY, "head neck", "right_shoulder neck", "left_shoulder neck")
+)
+HUMAN4D = _published(
+    "human4d",
+    "hips spine neck head right_arm right_forearm right_hand left_arm left_forearm left_hand right_up_leg right_leg "
+    "right_foot right_toe left_up_leg left_leg left_foot left_toe",
+    (
+        "hips spine neck head", "neck right_arm right_forearm right_hand", "neck left_arm left_forearm left_hand",
+        "hips right_up_leg right_leg right_foot right_toe", "hips left_up_leg left_leg left_foot left_toe",
     ),
 )  # fmt: skip

@@ -5,15 +5,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from poserep.data import load_coco
 from poserep.data.decode import JPEG_END, JPEG_START, MARGIN, decode_image, read_image, shorten_jpeg
 from poserep.errors import InputError
 from poserep.skeleton import COCO
 
-SAMPLINGS = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
-SAMPLINGS += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_440]
-SAMPLINGS += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+SAMPLINGS = [getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{kind}") for kind in (411, 420, 422, 440, 444)]
 HEIGHT, WIDTH = 203, 171
 
 
@@ -64,13 +63,12 @@ def test_damaged_headers_are_images_or_errors(data):
         assert "damaged.jpg" in str(error)
 
 
-def test_orientation_is_left_as_annotations_have_it(tmp_path):
-    from PIL import Image
-
+def test_images_are_rgb_and_oriented_as_annotations_have_them(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(np.zeros((40, 90, 3), np.uint8)).save(tmp_path / "turned.jpg", exif=exif)
-    assert read_image(tmp_path / "turned.jpg").shape == (40, 90, 3)
+    Image.new("RGB", (90, 40), (255, 0, 0)).save(tmp_path / "turned.png", exif=exif)
+    image = read_image(tmp_path / "turned.png")
+    assert image.shape == (40, 90, 3) and (image == (255, 0, 0)).all()
 
 
 @pytest.mark.parametrize("rows", [None, 50])

@@ -17,10 +17,9 @@ from poserep.codecs import Heatmap
 from poserep.config import OmegaConf
 from poserep.deploy import export
 from poserep.deploy.card import METADATA_KEY, Card
-from poserep.deploy.crops import sample_crops
 from poserep.deploy.estimators import OnnxEstimator, TorchEstimator
 from poserep.deploy.graph import PoseGraph, restore_graph
-from poserep.deploy.parity import Parity, equally_good, parity
+from poserep.deploy.parity import Parity, equally_good, parity, sample_crops
 from poserep.errors import Failed, InputError
 from poserep.skeleton import COCO
 from poserep.training.evaluate import checkpoint_of, configure, restore

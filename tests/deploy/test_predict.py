@@ -18,8 +18,7 @@ from poserep.deploy.command import export_parser, predict_parser
 from poserep.deploy.estimators import open_model
 from poserep.deploy.export import write_onnx
 from poserep.deploy.graph import restore_graph
-from poserep.deploy.image_poses import poses_in
-from poserep.deploy.predict import EXIF_ORIENTATION
+from poserep.deploy.predict import EXIF_ORIENTATION, poses_in
 from poserep.drawing import LEFT, MIDDLE, RIGHT, paint_people, side_colours
 from poserep.errors import InputError
 from poserep.overrides import CONF

@@ -1,6 +1,5 @@
 """A tiny copy of MPII Human Pose (Andriluka et al. 2014): the usual preparation as JSON, and the original release."""
 
-import io
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,8 +9,7 @@ import numpy as np
 from scipy.io import savemat
 
 from poserep.data.synthetic.camera import PinholeCamera
-from poserep.data.synthetic.files import DRAWING_VERSION, check_counts, once, write_packed
-from poserep.data.synthetic.parallel import pool_of
+from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_packed
 from poserep.data.synthetic.scene import DrawnImage
 from poserep.data.synthetic.skeleton3d import Figure
 from poserep.data.synthetic.world import Array
@@ -71,33 +69,24 @@ def _record(person: Person, picture: DrawnImage, others: Sequence[Person]) -> _R
     head = head_box(view.figures[person.drawn.owner], view.hits.camera)
     boxes = np.array([other.drawn.box for other in others]).reshape(-1, 4)
     apart = (boxes[:, :2] > high) | (boxes[:, :2] + boxes[:, 2:] < low)
-    return _Record(
-        centre=np.rint((low + high) / 2 + 1).tolist(),
-        # Of whoever stands this is the height; who lies is as large.
-        scale=round(float((high - low).max() + 1) / 200, 6),
-        joints=joints,
-        flags=person.labels[:, 2],
-        head=(head + 1).round(2),
-        alone=bool(apart.any(1).all()),
-    )
+    # Of whoever stands this is the height; who lies is as large.
+    scale = round(float((high - low).max() + 1) / 200, 6)
+    centre = np.rint((low + high) / 2 + 1).tolist()
+    return _Record(centre, scale, joints, person.labels[:, 2], (head + 1).round(2), bool(apart.any(1).all()))
 
 
 def _entry(name: str, record: _Record) -> Entry:
-    return {
-        "joints_vis": (record.flags > 0).astype(int).tolist(),
-        "joints": record.joints.tolist(),
-        "image": name,
-        "scale": record.scale,
-        "center": record.centre,
-    }
+    labels = {"joints_vis": (record.flags > 0).astype(int).tolist(), "joints": record.joints.tolist()}
+    return {**labels, "image": name, "scale": record.scale, "center": record.centre}
 
 
-def _structs(records: Sequence[Mapping[str, Any]]) -> Array:
-    """A MATLAB struct array (1, N); all records have the first one's fields."""
-    array = np.empty((1, len(records)), [(name, object) for name in records[0]])
-    for i, record in enumerate(records):
-        for name, value in record.items():
-            array[name][0, i] = value
+def structs(*rows: Mapping[str, Any]) -> Array:
+    """A MATLAB struct array (1, N), (0, 0) without rows; what a row lacks is empty, as MATLAB has it."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    array = np.empty((1, len(rows)), [(name, object) for name in names]) if rows else _EMPTY
+    for i, row in enumerate(rows):
+        for name in names:
+            array[name][0, i] = row.get(name, _EMPTY)
     return array
 
 
@@ -111,7 +100,7 @@ def _points(record: _Record) -> Array:
     ids = np.flatnonzero(record.flags)
     visible = [_EMPTY if i in _HEAD else np.uint8(record.flags[i] == 2) for i in ids]
     rows = zip(record.joints[ids].tolist(), ids.tolist(), visible, strict=True)
-    return _structs([{"x": x, "y": y, "id": i, "is_visible": flag} for (x, y), i, flag in rows])
+    return structs(*({"x": x, "y": y, "id": i, "is_visible": flag} for (x, y), i, flag in rows))
 
 
 def _annorect(record: _Record | None, released: bool) -> Entry:
@@ -119,30 +108,25 @@ def _annorect(record: _Record | None, released: bool) -> Entry:
     corners = ("x1", "y1", "x2", "y2")
     if record is None:
         return dict.fromkeys((*corners, "annopoints", "scale", "objpos") if released else ("scale", "objpos"), _EMPTY)
-    place = {"scale": record.scale, "objpos": _structs([dict(zip("xy", record.centre, strict=True))])}
+    place = {"scale": record.scale, "objpos": structs(dict(zip("xy", record.centre, strict=True)))}
     if not released:
         return place
-    points = _structs([{"point": _points(record)}])
+    points = structs({"point": _points(record)})
     return {**dict(zip(corners, record.head.tolist(), strict=True)), "annopoints": points, **place}
 
 
 def _release(images: Sequence[_Image], released: Sequence[bool]) -> Entry:
-    annolist = [
-        {
-            "image": _structs([{"name": name}]),
-            "annorect": _structs([_annorect(record, known) for record in people]),
-            "frame_sec": _EMPTY,
-            "vididx": _EMPTY,
-        }
-        for (name, people), known in zip(images, released, strict=True)
-    ]
+    annolist = []
+    for (name, people), known in zip(images, released, strict=True):
+        persons = structs(*(_annorect(record, known) for record in people))
+        annolist.append({"image": structs({"name": name}), "annorect": persons, "frame_sec": _EMPTY, "vididx": _EMPTY})
     alone = [[[i + 1] for i, record in enumerate(people) if record and record.alone] for _, people in images]
     return {
-        "annolist": _structs(annolist),
+        "annolist": structs(*annolist),
         "img_train": np.array([released], np.uint8),
         "version": "12",
         "single_person": _cells([np.array(rows, np.uint8).reshape(-1, 1) for rows in alone]).T,
-        "act": _structs([{"cat_name": _EMPTY, "act_name": _EMPTY, "act_id": -1} for _ in images]).T,
+        "act": structs(*({"cat_name": _EMPTY, "act_name": _EMPTY, "act_id": -1} for _ in images)).T,
         "video_list": _EMPTY,
     }
 
@@ -157,10 +141,9 @@ def _heads(records: Sequence[_Record]) -> Entry:
 
 
 def _write_mat(path: Path, content: Entry) -> None:
-    buffer = io.BytesIO()
-    savemat(buffer, content)
+    savemat(path, content)
     # The text in front tells the time; equal arguments shall give equal files.
-    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:])
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + path.read_bytes()[116:])
 
 
 def _fill(counts: tuple[int, int], seed: int, folder: Path) -> Entry:
@@ -189,13 +172,8 @@ def _fill(counts: tuple[int, int], seed: int, folder: Path) -> Entry:
 def generate_mpii(root: str | Path, train: int = 6, val: int = 6, seed: int = 0) -> Path:
     """Write MPII's files once, with exact numbers of people with labelled joints, and return their folder.
 
-    There are ``annot/{train,valid}.json`` (``image``, ``center``, ``scale``, ``joints``, ``joints_vis``),
-    ``annot/gt_valid.mat`` (``dataset_joints``, ``jnt_missing``, ``pos_gt_src``, ``headboxes_src``),
-    ``images/<9 digits>.jpg``, and the same people with one test picture in the nested structs of the release,
-    ``mpii_human_pose_v1_u12_1.mat``. As in the real files all px are 1-based, joints that nobody labelled are -1,
-    ``scale`` is a person's size / 200 px, ``center`` its middle, whole px, and the release has people without joints.
-    Head boxes are true: the rectangle around the picture of the head.
+    As in the real files all px are 1-based, joints that nobody labelled are -1, ``scale`` is a person's size / 200 px,
+    ``center`` its middle, whole px, and the release has people without joints, and one more, a test picture.
     """
-    check_counts(seed, train=train, val=val)
-    with pool_of(0):
-        return once(root, f"mpii-{train}-{val}-s{seed}", partial(_fill, (train, val), seed))
+    check_arguments(seed, train=train, val=val)
+    return once(root, f"mpii-{train}-{val}-s{seed}", partial(_fill, (train, val), seed))

@@ -68,10 +68,10 @@ def test_memory_of_a_pass_is_what_is_alive_at_once():
     net = small(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 2, 1), nn.Conv2d(2, 1, 1))
     byte, plane = 16 * 16, 4 * 16 * 16
     # The image stays; the second layer reads 4 maps and makes 2, while the normalised image is still held.
-    assert activations(net, 1, 16, 16, 1) == byte + plane * (1 + 4 + 2)
-    assert activations(net, 3, 16, 16, 1) == 3 * activations(net, 1, 16, 16, 1)
+    assert activations(net, 1, 16, 16) == byte + plane * (1 + 4 + 2)
+    assert activations(net, 3, 16, 16) == 3 * activations(net, 1, 16, 16)
     in_place = small(nn.Conv2d(1, 4, 1), nn.ReLU(inplace=True))
-    assert activations(in_place, 1, 16, 16, 1) == activations(small(nn.Conv2d(1, 4, 1)), 1, 16, 16, 1)
+    assert activations(in_place, 1, 16, 16) == activations(small(nn.Conv2d(1, 4, 1)), 1, 16, 16)
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -5,10 +5,9 @@ import zlib
 import pytest
 import torch
 
-from model_cases import NETS, build, learns, pyramid, resnet
-from poserep.codecs import RLE, Heatmap, MultiScale
-from poserep.errors import InputError
-from poserep.models import Deconv, HRNet, RLEHead, SRPose
+from model_cases import NETS, build, resnet
+from poserep.codecs import Heatmap
+from poserep.models import Deconv
 from poserep.models.weights.load import load_official
 from reference.vectors import tensors
 from reference.weights import image, named_state, official_keys
@@ -28,33 +27,6 @@ def test_official_weights_give_official_outputs(name):
     out, theirs = out.flatten()[:: int(v["out0_stride"])], v["out0"]
     # Convolutions of float32 in another order: 4e-6 of the greatest value between float32 and float64.
     torch.testing.assert_close(out, theirs, atol=1e-4 * theirs.abs().max().item(), rtol=0)
-
-
-def test_multiscale_hrnet_has_four_maps():
-    with torch.device("meta"):
-        backbone = HRNet(32, multiscale=True)
-        maps = backbone(torch.zeros(1, 3, 64, 64))
-    assert [m.shape[1:] for m in maps] == [(32, 16, 16), (64, 8, 8), (128, 4, 4), (256, 2, 2)]
-    assert backbone.channels == (32, 64, 128, 256) and backbone.strides == (4, 8, 16, 32)
-    for options, message in (({"width": 31}, "no width 31"), ({"stages": 3, "multiscale": True}, "3 stages have one")):
-        with pytest.raises(InputError, match=message):
-            HRNet(**options)
-
-
-# Maps that a head does not read are parameters without gradient, which distributed training refuses.
-@pytest.mark.parametrize(
-    ("backbone", "head", "codec"),
-    [
-        (lambda: HRNet(18), Deconv, Heatmap("64x64")),
-        (lambda: resnet(18), RLEHead, RLE("64x64")),
-        (lambda: HRNet(18, multiscale=True), SRPose, MultiScale("64x64")),
-        (lambda: pyramid(18), SRPose, MultiScale("64x64")),
-    ],
-)
-def test_every_parameter_gets_a_gradient(backbone, head, codec):
-    net = build(backbone(), head, codec)
-    target, weight = codec.encode(torch.full((2, 17, 2), 20.0), torch.ones(2, 17))
-    assert learns(net, codec.loss(net(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)), target, weight)) == []
 
 
 def test_normalisation_is_imagenets_on_values_from_zero_to_one():

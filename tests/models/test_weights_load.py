@@ -245,8 +245,3 @@ def test_destinations_of_entries():
         "head.layer1.0.conv1.weight": None,
     }
     assert destinations(NETS["simcc"](), due) == due
-
-
-def test_mmpose_without_deconvolutions_keeps_its_last_convolution_outside():
-    assert "head.final_layer.weight" in mmpose1(NETS["simcc_free"]())
-    assert "head.deconv_head.final_layer.weight" in mmpose1(NETS["simcc"]())

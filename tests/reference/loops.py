@@ -1,7 +1,7 @@
 """Codecs the way the field writes them: Python loops over samples and joints, NumPy and OpenCV.
 
-Written from the papers' definitions, as a second opinion on the batched code and as what it is faster than. Unlike the
-`twins` beside this file, which go bin by bin, a loop here goes joint by joint and leaves the bins to NumPy.
+Written from the papers' definitions, as a second opinion on the batched code and as what it is faster than. A loop here
+goes joint by joint and leaves the bins to NumPy.
 
 B samples of K joints: points ``xy`` (B, K, 2) in input px, ``weight`` (B, K), maps (B, K, h, w), sizes (height,
 width). Joints outside the crop have no weight; positions that are found are in bins.
@@ -243,12 +243,11 @@ def _newton_step(p: np.ndarray, max_step: float | None) -> np.ndarray:
 
 def _mean_positions(maps: np.ndarray, mass) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = np.mgrid[: maps.shape[2], : maps.shape[3]]
-    found, value = np.zeros((*maps.shape[:2], 2)), np.zeros(maps.shape[:2])
-    for b, j in np.ndindex(value.shape):
+    xy = np.zeros((*maps.shape[:2], 2))
+    for b, j in np.ndindex(xy.shape[:2]):
         m = mass(maps[b, j])
-        found[b, j] = np.array([(m * columns).sum(), (m * rows).sum()]) / m.sum()
-        value[b, j] = maps[b, j].max()
-    return found, value
+        xy[b, j] = np.array([(m * columns).sum(), (m * rows).sum()]) / m.sum()
+    return xy, maps.max((2, 3))
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

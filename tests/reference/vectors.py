@@ -6,11 +6,14 @@ its folder.
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+
+from poserep.geometry import Align, Crop, Size, crop_matrix
 
 HERE = Path(__file__).parent
 
@@ -24,6 +27,20 @@ def arrays(file: str | Path) -> dict[str, np.ndarray]:
 def tensors(file: str | Path) -> dict[str, Tensor]:
     """All arrays of a file as tensors, but those of names."""
     return {key: torch.from_numpy(np.asarray(a)) for key, a in arrays(file).items() if a.dtype.kind != "U"}
+
+
+def input_size(v: dict[str, Any]) -> Size:
+    """Return the size of the network's input, which files hold as (width, height)."""
+    width, height = v["image_size"].tolist()
+    return Size(height, width)
+
+
+def official_crop(
+    v: dict[str, Tensor], size: Size, align: Align, prefix: str = "", rotation: Tensor | float = 0.0
+) -> Crop:
+    """Return the crops of a file's regions, whose extent the official code stores in float32 and units of 200 px."""
+    centre, extent = v[f"{prefix}center"].double().numpy(), v[f"{prefix}scale"].double().numpy() * 200
+    return Crop(torch.from_numpy(crop_matrix(centre, extent, size, align, np.asarray(rotation))))
 
 
 def like(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,16 +8,9 @@ import wandb_workspaces.workspaces as ws
 
 from poserep import cli
 from poserep.errors import InputError
+from poserep.report.dashboards import panels
 from poserep.report.dashboards.charts import Study, charts, read_study
-from poserep.report.dashboards.panels import (
-    SAVED,
-    chart_panel,
-    save_dashboards,
-    specification,
-    study_report,
-    study_texts,
-    study_workspace,
-)
+from poserep.report.dashboards.panels import SAVED, chart_panel, save_dashboards, study_report, study_workspace
 from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.entry import read_entry
 from run_records import config, line, write
@@ -52,13 +45,9 @@ def test_the_asked_for_charts_are_there(study):
     found = keys(study)
     for boxes in ("gt", "det"):
         ap = f"result/AP_{boxes}"
-        assert {
-            ("bars", "setting.kind", ap),
-            ("scatter", "setting.height", ap),
-            ("scatter", "setting.k", ap),
-            ("front", "cost/GMACs", ap),
-            ("front", "cost/params_M", ap),
-        } <= found
+        due = {"setting.kind": "bars", "setting.height": "scatter", "setting.k": "scatter"}
+        due |= {"cost/GMACs": "front", "cost/params_M": "front"}
+        assert {(kind, x, ap) for x, kind in due.items()} <= found
     assert {("curves", "epoch", "train/loss"), ("curves", "epoch", "val/AP_gt")} <= found
     # One sigma was tried, and one is no curve; nothing was logged of a detector's boxes.
     assert not any(x == "setting.sigma" or y == "val/AP_det" for _, x, y in found)
@@ -85,7 +74,7 @@ def test_panels_name_keys_as_wandb_does(study):
 
 
 def test_every_grid_of_a_report_is_of_the_studys_runs(study, monkeypatch):
-    monkeypatch.setattr("poserep.report.dashboards.panels.study_texts", lambda study: ("what to know", "| a |"))
+    monkeypatch.setattr(panels, "study_texts", lambda study: ("what to know", "| a |"))
     blocks = study_report(study, "poserep", "me", local=True)._to_model().model_dump(by_alias=True)["spec"]["blocks"]
     assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == ["what to know", "| a |"]
     grids = [block["metadata"] for block in blocks if block["type"] == "panel-grid"]
@@ -97,27 +86,17 @@ def test_every_grid_of_a_report_is_of_the_studys_runs(study, monkeypatch):
 
 
 def test_saving_again_replaces_what_was_saved(study, tmp_path, monkeypatch):
-    monkeypatch.setattr("poserep.report.dashboards.panels.study_texts", lambda study: ("what to know", "| a |"))
+    monkeypatch.setattr(panels, "study_texts", lambda study: ("what to know", "| a |"))
     saved = []
     for kind in (ws.Workspace, wr.Report):
         monkeypatch.setattr(kind, "url", property(lambda self: f"https://there/{type(self).__name__}"))
         monkeypatch.setattr(kind, "save", lambda self: saved.append(self))
-    before = {}
-
-    def stored(kind):
-        def from_url(url):
-            assert url == f"https://there/{kind.__name__}"
-            return before[kind]
-
-        return from_url
-
-    for kind in (ws.Workspace, wr.Report):
-        monkeypatch.setattr(kind, "from_url", stored(kind))
+        monkeypatch.setattr(kind, "from_url", lambda url: before[url])
     addresses = save_dashboards(study, tmp_path, "poserep", "me")
     assert addresses == {"workspace": "https://there/Workspace", "report": "https://there/Report"}
     assert json.loads((tmp_path / SAVED).read_text()) == addresses
-    before |= {ws.Workspace: saved[0], wr.Report: saved[1]}
-    before[ws.Workspace].sections, before[wr.Report].id = [], "17"
+    before = dict(zip(addresses.values(), saved, strict=True))
+    saved[0].sections, saved[1].id = [], "17"
     save_dashboards(study, tmp_path, "poserep", "me")
     assert saved[2] is saved[0] and len(saved[2].sections) == len(charts(study)) + 1
     assert saved[3].id == "17"
@@ -130,11 +109,6 @@ def test_saving_again_replaces_what_was_saved(study, tmp_path, monkeypatch):
         save_dashboards(study, tmp_path, "poserep", "me")
 
 
-def test_a_study_without_results_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no finished run"):
-        read_study(tmp_path)
-
-
 def test_every_key_is_in_the_record_of_real_runs(trained, tmp_path):
     folder = trained["simcc"].parent
     found = read_study(folder)
@@ -144,11 +118,13 @@ def test_every_key_is_in_the_record_of_real_runs(trained, tmp_path):
             known = {key for row in entry.history.values() for key in row} if kind == "curves" else set(entry.summary)
             assert y in known
             assert x.removeprefix("setting.") in entry.config["setting"] if "." in x else x in known
-    introduction, results = study_texts(found)
+    introduction, results = panels.study_texts(found)
     assert "| Heatmap | dark | 64x64 |" in results and "| SimCC Gaussian | argmax | 64x64 |" in results
-    blocks = specification(found, "poserep", "me")["report"]["spec"]["blocks"]
+    blocks = panels.specification(found, "poserep", "me")["report"]["spec"]["blocks"]
     assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == [introduction, results]
     assert "Drawn people, not photographs" in introduction
+    with pytest.raises(InputError, match="no finished run"):
+        read_study(tmp_path)
     # The command, without a network and twice the same.
     files = [tmp_path / f"{name}.json" for name in "ab"]
     for file in files:

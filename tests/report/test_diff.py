@@ -63,12 +63,6 @@ def test_what_differs_has_its_part():
     assert found["configuration"]["equal"] == {"optim.lr": 0.1, "augment": None, "trainer.epochs": 2}
 
 
-def test_a_value_of_null_is_not_an_absent_one():
-    a, b = result(), result()
-    del b["config"]["augment"]
-    assert difference(a, b)["configuration"]["differ"] == {"augment": [None, ABSENT]}
-
-
 def test_metrics_stand_side_by_side():
     found = difference(result(), result(metrics={"gt": {"shift": {"AP": 47.5, "AP_L": 3.0, "EPE": 2.0}}}))["metrics"]
     rows = {(row["readout"][0], row["metric"]): (row["a"], row["b"], row["difference"]) for row in found}

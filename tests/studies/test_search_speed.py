@@ -5,21 +5,18 @@ import sys
 import pytest
 import torch
 
-from poserep.codecs.argmax import peak
+from poserep.codecs.readouts import peak
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.studies import search_speed
 
 
-def test_all_searches_find_the_same():
+def test_all_searches_find_the_same_or_are_not_timed(monkeypatch):
     maps = search_speed.heatmaps(Size(40, 24), 2, "cpu")
     assert maps.shape[:2] == (2, 17)
     functions = search_speed.searches(maps, [1, 2, 4, 8, 16, 32])
     assert list(functions) == ["rows", "1", "2", "4", "8", "16", "32"]
     assert len({function() for function in functions.values()}) == 1
-
-
-def test_a_search_that_finds_other_joints_is_not_timed(monkeypatch):
     monkeypatch.setattr("poserep.studies.search_speed.pooled_peak", lambda maps, kernel: peak(maps.roll(kernel, -1)))
     with pytest.raises(InputError, match="kernel 2 finds other maxima"):
         search_speed.searches(search_speed.heatmaps(Size(16, 16), 1, "cpu"), [2])

@@ -15,7 +15,7 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-# All alignments, optimisers and input shapes come up; test_pairs.py has every backbone with every representation.
+# All alignments, optimisers and input shapes come up; test_network.py has every backbone with every representation.
 FORMS = {
     "map": ["representation=heatmap", "augment=hrnet", "optim=adam_step", "align=dark", "size=128x96"],
     "stacks": ["representation=heatmap", "backbone=hg4", "+backbone.features=16", "backbone.stacks=2"],

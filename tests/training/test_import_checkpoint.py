@@ -20,7 +20,6 @@ from poserep.training.evaluate import reevaluate, restore
 from poserep.training.fit import fit
 from poserep.training.import_checkpoint import cautions, import_checkpoint
 from poserep.training.network import assemble
-from reference.official import check_output, official_state
 from state_dicts import mmpose0, mmpose1, papers, parallel
 from tiny import TINY
 
@@ -40,17 +39,20 @@ def network(overrides: list[str], seed: int = 5):
 
 # As mmpose's files: arrays and numbers of NumPy beside the weights.
 META = {"epoch": np.int64(210), "dataset_meta": {"sigmas": np.full(17, 0.05, np.float32)}}
-BESIDE = {"epoch": 1, "model": "pose_resnet", "perf": 0.7}
-# For each file: the layout of its weights, what holds them, and whose they are.
+# What the files of the layouts hold beside the state dict; test_weights_load.py has every head in every layout.
 FILES = {
     "hrnet": (papers, lambda s: s, ["backbone=hrnet_w32", "backbone.width=18"]),
-    "simplebaseline": (parallel, lambda s: {"state_dict": s, "best_state_dict": s, **BESIDE}, []),
-    "simcc": (papers, lambda s: s, ["representation=simcc_equal"]),
-    "simcc_free": (papers, lambda s: s, ["representation=simcc_free"]),
+    "simplebaseline": (
+        parallel,
+        lambda s: {"epoch": 1, "model": "pose_resnet", "state_dict": s, "best_state_dict": s, "perf": 0.7},
+        ["backbone=resnet18"],
+    ),
     "dark_hourglass": (papers, lambda s: {"state_dict": s}, ["backbone=hg4", "backbone.stacks=2", "size=128x96"]),
-    "srpose": (mmpose0, lambda s: {"meta": META, "state_dict": s, "optimizer": {}}, ["representation=srpose"]),
-    "sr": (mmpose0, lambda s: {"meta": META, "state_dict": s}, ["representation=sr"]),
-    "mmpose1_heatmap": (mmpose1, lambda s: {"meta": META, "state_dict": s}, []),
+    "srpose": (
+        mmpose0,
+        lambda s: {"meta": META, "state_dict": s, "optimizer": {}},
+        ["backbone=resnet18", "representation=srpose"],
+    ),
     "mmpose1_simcc": (
         mmpose1,
         lambda s: {"meta": META, "state_dict": s | {"data_preprocessor.mean": torch.zeros(3, 1, 1)}},
@@ -100,6 +102,16 @@ def test_alignments_that_published_models_were_not_trained_with():
         assert [named in text for text in texts] == [True] if named else not texts
 
 
+def test_hrformers_whose_tables_may_not_be_theirs_to_add_are_noted():
+    cfg = OmegaConf.create({"align": "corner", "data": {}, "backbone": {"_target_": "poserep.models.HRFormer"}})
+    looks = Looks("mmpose 0.x", "hrformer", "heatmap", False, 17)
+    (note,) = cautions(cfg, looks)
+    for part in ("mmpose 1.x", "classification code", "pose code of HRFormer and SRPose", "position_bias=false"):
+        assert part in note
+    cfg.backbone.position_bias = False
+    assert cautions(cfg, looks) == []
+
+
 def test_an_imported_run_is_evaluated_and_is_no_trained_one(given, tmp_path, capsys):
     overrides = [*given, "backbone=resnet18", "representation=simcc"]
     torch.save(papers(network(overrides)), tmp_path / "published.pth")
@@ -146,20 +158,6 @@ def test_everything_about_the_file_is_recorded(given, tmp_path, capsys):
     restore(run_dir, reconfigure(run_dir, []))
 
 
-def test_hrformers_whose_tables_may_not_be_theirs_to_add_are_noted(given, tmp_path, capsys):
-    overrides = [*given, "backbone=hrformer_s", "representation=heatmap"]
-    torch.save(papers(network(overrides)), tmp_path / "h.pth")
-    run_dir = import_checkpoint(tmp_path / "h.pth", overrides)
-    said = " ".join(capsys.readouterr().out.split())
-    (note,) = [n for n in json.loads((run_dir / "import.json").read_text())["cautions"] if "position_bias" in n]
-    assert f"note: {note}" in said
-    for part in ("mmpose 1.x", "classification code", "pose code of HRFormer and SRPose", "position_bias=false"):
-        assert part in note
-    run_dir = import_checkpoint(tmp_path / "h.pth", [*overrides, "backbone.position_bias=false"])
-    assert "position_bias" not in capsys.readouterr().out
-    assert not [n for n in json.loads((run_dir / "import.json").read_text())["cautions"] if "position_bias" in n]
-
-
 def test_what_no_codec_reads_is_imported_but_not_evaluated(given, tmp_path, capsys):
     overrides = [*given, "backbone=resnet18", "representation=bottomup"]
     torch.save(mmpose0(network(overrides)), tmp_path / "bu.pth")
@@ -199,20 +197,3 @@ def test_command_line(given, tmp_path, capsys, monkeypatch):
     (tmp_path / "page.pth").write_text("<html>")
     assert cli.main(["import", "page.pth", *overrides]) == 2
     assert capsys.readouterr().err.startswith("error: weights page.pth cannot be read as tensors: this is a web page")
-
-
-# As configured; test_official.py has all.
-OFFICIAL = {
-    "hrnet_w32_simdr_64x64": ["backbone=hrnet_w32", "representation=simcc_equal", "representation.codec.k=3"],
-    "tokenpose_s_v1_64x64_patch11": ["backbone=tokenpose_s", "representation=heatmap"],
-    "srpose_res50_256x192_inference": ["backbone=resnet50", "representation=srpose", "size=256x192"],
-}
-
-
-@pytest.mark.parametrize("name", OFFICIAL)
-def test_files_of_the_official_code_give_its_outputs(given, tmp_path, name):
-    overrides = [*given, *OFFICIAL[name]]
-    state, expected = official_state(name, network(overrides))
-    torch.save(state, tmp_path / "official.pth")
-    run_dir = import_checkpoint(tmp_path / "official.pth", overrides)
-    check_output(name, restore(run_dir, reconfigure(run_dir, [])).module.net.eval(), expected)

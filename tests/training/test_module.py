@@ -10,7 +10,7 @@ from codec_cases import CASES, PERM
 from poserep.codecs import Codec
 from poserep.training.module import PoseModule
 
-# The bias of floor and ceil turns round in the mirror, see test_codec_contract.
+# The bias of floor and ceil turns round in the mirror, see tests/codecs/test_contract.py.
 SMALL = [c for c in CASES if c.size == "64x64" and not re.search("floor|ceil", c.name)]
 JOINTS = torch.tensor([[[12, 8], [40, 20], [24, 52], [52, 36], [8, 44]]])
 # Joints lie beside the marked pixels: in the middle of a pixel they would lie half-way between two bins for k = 2.

@@ -5,34 +5,25 @@ import torch
 from torch import Tensor
 
 from poserep.codecs import DARK, Heatmap
-from poserep.geometry import Axis, Crop, Size, crop_matrix
+from poserep.geometry import Axis
 from poserep.skeleton import COCO
-from reference.vectors import files, tensors
+from reference.vectors import files, input_size, official_crop, tensors
 
 # Targets are float32; this is its rounding of positions up to 60 bins at sigma 1.
 TARGET = 1e-5
 
 
-def size(v: dict[str, Tensor]) -> Size:
-    width, height = v["image_size"].tolist()
-    return Size(height, width)
-
-
 def heatmap(v: dict[str, Tensor], align: str = "dark", **options) -> Heatmap:
     readouts = {"dark": DARK(int(v["blur_kernel"]), max_step=None)}
-    return Heatmap(size(v), sigma=float(v["sigma"]), readouts=readouts, align=align, bounds="published", **options)
-
-
-def crop(v: dict[str, Tensor], centre: str, scale: str, rotation: Tensor | float = 0.0) -> Crop:
-    """Crops of regions that are stored in float32."""
-    region = v[centre].double().numpy(), v[scale].double().numpy() * 200
-    return Crop(torch.from_numpy(crop_matrix(*region, size(v), "dark", rotation)))
+    return Heatmap(
+        input_size(v), sigma=float(v["sigma"]), readouts=readouts, align=align, bounds="published", **options
+    )
 
 
 @pytest.mark.parametrize("file", files("dark_geometry_*"))
 def test_points_of_the_image_become_darkposes_input_px_and_bins(file):
     v = tensors(file)
-    points = crop(v, "center", "scale", v["rot"].numpy()).to_input(v["joints_image"])
+    points = official_crop(v, input_size(v), "dark", rotation=v["rot"]).to_input(v["joints_image"])
     labelled = v["vis"] > 0
     # The official matrices are solved from float32 points.
     torch.testing.assert_close(points[labelled], v["joints"][labelled], atol=1e-3, rtol=0)
@@ -48,19 +39,19 @@ def test_points_of_the_image_become_darkposes_input_px_and_bins(file):
 
 @pytest.mark.parametrize("file", files("dark_geometry_*"))
 @pytest.mark.parametrize(
-    ("name", "joints", "options"),
+    ("name", "options"),
     [
-        ("unbiased", "joints", {"quantise": "none", "truncate": None}),
-        ("biased", "joints", {}),
+        ("unbiased", {"quantise": "none", "truncate": None}),
+        ("biased", {}),
         # DarkPose's crops with HRNet's bins.
-        ("biased_stride", "joints", {"align": "corner"}),
+        ("biased_stride", {"align": "corner"}),
     ],
 )
-def test_targets_and_weights_are_darkposes(file, name, joints, options):
+def test_targets_and_weights_are_darkposes(file, name, options):
     v = tensors(file)
     codec = heatmap(v, **options)
     # The official code has coordinates in float64 and makes float32 maps.
-    target, weight = codec.encode(v[joints], v["vis"].float())
+    target, weight = codec.encode(v["joints"], v["vis"].float())
     assert torch.equal(weight, v[f"{name}_weight"].float())
     kept = weight > 0
     flat = target.flatten(2)
@@ -87,17 +78,12 @@ def test_maps_become_darkposes_points_of_the_image(file, way):
     sane = (v[f"dec_{way}_bins"] - v[f"dec_{way}_argmax"]).abs().amax(-1) < 2
     assert sane.float().mean() > 0.9
     torch.testing.assert_close(bins[sane], v[f"dec_{way}_bins"].double()[sane], atol=1e-4, rtol=0)
-    image = crop(v, "dec_center", "dec_scale").to_image(points.xy.double())
+    image = official_crop(v, input_size(v), "dark", "dec_").to_image(points.xy.double())
     torch.testing.assert_close(image[sane], v[f"dec_{way}_image"][sane], atol=1e-3, rtol=0)
 
 
-def test_the_outer_bins_of_dark_lie_beside_the_outer_pixels_unless_the_input_is_square():
-    tall, square = Heatmap("256x192", align="dark"), Heatmap("128x128", align="dark")
-    first, last = (tall.y.to_px(torch.tensor(i, dtype=torch.float64)).item() for i in (0.0, 63.0))
-    assert first == pytest.approx(-0.5106, abs=1e-4) and last == pytest.approx(255.5106, abs=1e-4)
-    assert tall.x.to_px(torch.tensor(47.0)).item() == pytest.approx(191)
-    x = torch.linspace(-20, 150, 1000)
-    edge = Axis(128, 32, "edge")
+def test_dark_is_edge_if_the_input_is_square():
+    square, edge, x = Heatmap("128x128", align="dark"), Axis(128, 32, "edge"), torch.linspace(-20, 150, 1000)
     for axis in (square.x, square.y):
         assert torch.equal(axis.to_bin(x), edge.to_bin(x))
         torch.testing.assert_close(axis.to_px(x), edge.to_px(x), atol=0, rtol=1e-6)

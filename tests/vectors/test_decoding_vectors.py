@@ -10,27 +10,22 @@ from torch import Tensor
 
 from poserep.codecs import DARK, Argmax, Equal, Gaussian, Heatmap, QuarterShift, SimCC
 from poserep.codecs.dark import blur, gaussian_kernel
-from poserep.geometry import Align, Crop, Size, crop_matrix
+from poserep.geometry import Align, Size
 from poserep.skeleton import COCO
-from reference.vectors import files, full, like, tensors
+from reference.vectors import files, full, input_size, like, official_crop, tensors
 
 
 def same_position(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours, theirs.to(ours.dtype), atol=1e-5, rtol=1e-6)
 
 
-def in_image(v: dict[str, Tensor], points: Tensor, size: Size, align: Align = "corner") -> Tensor:
-    """Points in px of an input of ``size``, on their way back to the image."""
-    matrix = crop_matrix(v["center"].numpy(), v["scale"].numpy() * 200.0, size, align)
-    return Crop(torch.from_numpy(matrix)).to_image(points.double())
+def in_image(v: dict[str, Tensor], points: Tensor, align: Align = "corner", size: Size | None = None) -> Tensor:
+    """Return points, in px of an input of that size or in bins of the file's maps, in px of the image."""
+    return official_crop(v, size or Size(*v["hm"].shape[-2:]), align).to_image(points.double())
 
 
 def same_image_position(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours, theirs.double(), atol=1e-3, rtol=0)
-
-
-def map_size(v: dict[str, Tensor]) -> Size:
-    return Size(*v["hm"].shape[-2:])
 
 
 @pytest.mark.parametrize("file", files("dec_heatmap_*"))
@@ -40,7 +35,7 @@ def test_argmax_is_hrnets(file):
     assert torch.equal(position, v["max_preds"])
     assert torch.equal(peak, v["maxvals"][..., 0])
     if "nopost" in v:
-        same_image_position(in_image(v, position, map_size(v)), v["nopost"])
+        same_image_position(in_image(v, position), v["nopost"])
 
 
 @pytest.mark.parametrize("file", files("dec_heatmap_*"))
@@ -48,7 +43,7 @@ def test_quarter_shift_is_hrnets_and_mmposes(file):
     v = tensors(file)
     position, peak = QuarterShift()(v["hm"])
     same_position(position, v["quarter_heatmap_px"])
-    image = in_image(v, position, map_size(v))
+    image = in_image(v, position)
     same_image_position(image, v["quarter"])
     if "srpose_default" in v:
         # mmpose puts joints without a positive value to (-1, -1), HRNet's code to (0, 0).
@@ -79,7 +74,7 @@ def test_dark_steps_are_darkposes(file):
         det = v[f"dark{kernel}_hess_det"].abs()[~sane]
         assert (error[~sane] <= 24e-6 * (1 + 2 * step[~sane]) / det).all()
         if f"dark{kernel}_image_px" in v:
-            image = in_image(v, ours, map_size(v), "dark")
+            image = in_image(v, ours, "dark")
             same_image_position(image[sane], v[f"dark{kernel}_image_px"][sane])
 
 
@@ -89,7 +84,7 @@ def test_blurred_and_rescaled_maps_are_darkposes(file):
     compared = 0
     for key in (key for key in v if key.endswith("_blur_first2")):
         maps = v["hm"][: len(v[key])].double()
-        smooth = blur(maps, int(key[4:].split("_")[0]))
+        smooth = blur(maps, gaussian_kernel(int(key[4:].split("_")[0])))
         factor = maps.amax((-2, -1)) / smooth.amax((-2, -1))
         # An all-zero map is divided by zero; its maximum is not refined.
         some = smooth.amax((-2, -1)) != 0
@@ -106,17 +101,9 @@ def test_blur_kernels_are_opencvs(file):
 
 
 def simcc(v: dict[str, Tensor], scheme: str, flip_shift: float) -> SimCC:
-    width, height = v["image_size"].tolist()
     label, merge_on = (Equal(), "probabilities") if scheme == "simdr" else (Gaussian(), "logits")
-    return SimCC(
-        Size(height, width),
-        k=float(v["k"]),
-        label=label,
-        merge_on=merge_on,
-        align="corner",
-        score="published",
-        flip_shift=flip_shift,
-    )
+    options = {"align": "corner", "score": "published", "flip_shift": flip_shift}
+    return SimCC(input_size(v), k=float(v["k"]), label=label, merge_on=merge_on, **options)
 
 
 @pytest.mark.parametrize("scheme", ["simdr", "sa"])
@@ -131,7 +118,7 @@ def test_simcc_points_scores_and_flip_test_are_the_official_ones(file, scheme, v
     points, theirs = codec.decode(out), v[f"{scheme}_{variant}_crop_preds"]
     same_position(points.xy, theirs[..., :2])
     torch.testing.assert_close(points.score, theirs[..., 2], atol=1e-5, rtol=0)
-    image = in_image(v, points.xy, Size(codec.y.length, codec.x.length))
+    image = in_image(v, points.xy, size=input_size(v))
     same_image_position(image, v[f"{scheme}_{variant}_preds"][..., :2])
     for axis, ours in codec.density(out).items():
         if f"{scheme}_{variant}_prob_{axis}" in v:
@@ -150,7 +137,7 @@ def test_heatmap_flip_average_is_hrnets_and_mmposes(file, variant, flip_shift):
         back = codec.unmirror(v["hm_flip"], COCO.flip_perm())
         assert torch.equal(back, v[f"mm_flip_{variant}"])
         position, peak = QuarterShift()(merged)
-        same_image_position(in_image(v, position, map_size(v)), v[f"preds_{variant}"][..., :2])
+        same_image_position(in_image(v, position), v[f"preds_{variant}"][..., :2])
         torch.testing.assert_close(peak, v[f"preds_{variant}"][..., 2], atol=1e-6, rtol=0)
 
 

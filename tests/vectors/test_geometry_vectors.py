@@ -10,16 +10,20 @@ from reference.vectors import arrays, full
 OFFICIAL: list[tuple[str, Align]] = [("hrnet", "corner"), ("dark", "dark")]
 
 
-@pytest.mark.parametrize(("code", "align"), OFFICIAL)
-def test_crop_maps_points_as_the_official_affine(code, align):
-    v = arrays("geom_affine")
+def check_points(v, extents, align, theirs):
     for i, (width, height) in enumerate(v["output_size"]):
-        matrix = crop_matrix(v["center"][i], v["scale"][i] * 200.0, Size(height, width), align, v["rot"][i])
+        matrix = crop_matrix(v["center"][i], extents[i], Size(height, width), align, v["rot"][i])
         ours = v["pts"][i] @ matrix[:, :2].T + matrix[:, 2]
         # The official code rounds the three points, from which it solves the matrix, to float32. A point as far from
         # them as the region is long therefore moves by up to 1e-3 px; points farther away in proportion.
-        reach = 1 + np.abs(v["pts"][i] - v["center"][i]).max(-1, keepdims=True) / (100 * v["scale"][i, 0])
-        assert (np.abs(ours - v[f"{code}_pts"][i]) < 1e-3 * reach).all(), i
+        reach = 1 + np.abs(v["pts"][i] - v["center"][i]).max(-1, keepdims=True) / (extents[i, 0] / 2)
+        assert (np.abs(ours - theirs[i]) < 1e-3 * reach).all(), i
+
+
+@pytest.mark.parametrize(("code", "align"), OFFICIAL)
+def test_crop_maps_points_as_the_official_affine(code, align):
+    v = arrays("geom_affine")
+    check_points(v, v["scale"] * 200.0, align, v[f"{code}_pts"])
 
 
 @pytest.mark.parametrize("file", full("geom_affine"))
@@ -31,12 +35,8 @@ def test_srposes_affine_is_hrnets(file):
 @pytest.mark.parametrize("file", full("geom_warp_mmpose"))
 def test_crop_maps_points_as_mmposes_warp(file):
     v = arrays(file)
-    for i, (width, height) in enumerate(v["output_size"]):
-        # HRNet's convention, with boxes in px; rotations turn the same way, but not in mmpose's other warp, UDP's.
-        matrix = crop_matrix(v["center"][i], v["scale_px"][i], Size(height, width), "corner", v["rot"][i])
-        ours = v["pts"][i] @ matrix[:, :2].T + matrix[:, 2]
-        reach = 1 + np.abs(v["pts"][i] - v["center"][i]).max(-1, keepdims=True) / (v["scale_px"][i, 0] / 2)
-        assert (np.abs(ours - v["warp_pts"][i]) < 1e-3 * reach).all(), i
+    # HRNet's convention, with boxes in px; rotations turn the same way, but not in mmpose's other warp, UDP's.
+    check_points(v, v["scale_px"], "corner", v["warp_pts"])
 
 
 @pytest.mark.parametrize("file", full("geom_warp_mmpose"))

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from poserep.codecs import DARK, Argmax, ArgmaxBin, Equal, Gaussian, Heatmap, QuarterShift, SimCC
-from poserep.codecs.argmax import window
-from poserep.codecs.dark import blur
-from poserep.geometry import Crop, Size, crop_matrix
-from reference.vectors import files, full, tensors
+from poserep.codecs.dark import blur, gaussian_kernel
+from poserep.codecs.readouts import window
+from poserep.geometry import Size
+from reference.vectors import files, full, official_crop, tensors
 
 # Input size, bins per px, label of x and of y (mmpose has a sigma for each), and whether its labels are normalised.
 SIX, FOUR = Gaussian(6.0, False, True), Gaussian(4.0, False, True)
@@ -99,7 +99,7 @@ def test_udp_heatmaps_and_weights_are_mmposes(file, shape, size, sigma):
 
 def determinant(hm: Tensor, kernel: int, at: Tensor) -> Tensor:
     """Of the Hessian of the blurred map's logarithm, as DARK takes it."""
-    p = window(blur(hm.double(), kernel), at.long(), 2).clamp_min(1e-10).log()
+    p = window(blur(hm.double(), gaussian_kernel(kernel)), at.long(), 2).clamp_min(1e-10).log()
     hxx = 0.25 * (p[..., 2, 4] - 2 * p[..., 2, 2] + p[..., 2, 0])
     hyy = 0.25 * (p[..., 4, 2] - 2 * p[..., 2, 2] + p[..., 0, 2])
     hxy = 0.25 * (p[..., 3, 3] - p[..., 1, 3] - p[..., 3, 1] + p[..., 1, 1])
@@ -148,8 +148,7 @@ def test_heatmap_readouts_are_mmposes(file, shape, kernel):
     torch.testing.assert_close(px[sane], v[f"dark{kernel}"][sane], atol=4e-5, rtol=1e-6)
 
     # The 0.x version's "unbiased", in image px: the way back is an affine in float32.
-    matrix = crop_matrix(v["center"].numpy(), v["scale"].numpy() * 200.0, Size(h, w), "corner")
-    image = Crop(torch.from_numpy(matrix)).to_image(ours)
+    image = official_crop(v, Size(h, w), "corner").to_image(ours)
     torch.testing.assert_close(image[sane], v[f"srpose_unbiased{kernel}"][sane].double(), atol=1e-3, rtol=0)
 
 

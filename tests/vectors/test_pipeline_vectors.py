@@ -43,12 +43,8 @@ def test_samples_are_those_of_the_official_dataset(file, mode, align, real_data)
     folder = real_data / "coco_mini/images/val2017"
     rows, columns = v["sample_yx"].T
     for i, image_id in enumerate(v["image_id"]):
-        centre, extent, angle, flip = (
-            v[f"{mode}_c"][i].astype(float),
-            v[f"{mode}_s"][i].astype(float) * 200,
-            float(v[f"{mode}_r"][i]),
-            bool(v[f"{mode}_flip"][i]),
-        )
+        centre, extent = v[f"{mode}_c"][i].astype(float), v[f"{mode}_s"][i].astype(float) * 200
+        angle, flip = float(v[f"{mode}_r"][i]), bool(v[f"{mode}_flip"][i])
         # The official code mirrors the image and then turns it, ours mirrors the crop: a mirrored turn is the
         # opposite one. Under "corner" the mirrored region lies about W / 2 but pixels mirror about (W - 1) / 2, so
         # that everything in the official crop is exactly 1 px further right.

@@ -5,16 +5,10 @@ import torch
 from torch import Tensor
 
 from poserep.codecs import Equal, Gaussian, Heatmap, SimCC
-from poserep.geometry import Size
-from reference.vectors import files, tensors
+from reference.vectors import files, input_size, tensors
 
 # COCO's joint weights of HRNet's code: elbows and knees count 1.2, wrists and ankles 1.5.
 JOINT_WEIGHT = torch.tensor([1, 1, 1, 1, 1, 1, 1, 1.2, 1.2, 1.5, 1.5, 1, 1, 1.2, 1.2, 1.5, 1.5])
-
-
-def size(v: dict[str, Tensor]) -> Size:
-    width, height = v["image_size"].tolist()
-    return Size(height, width)
 
 
 def robust(joints: Tensor, per_px: float) -> Tensor:
@@ -48,7 +42,7 @@ def test_quantised_heatmaps_and_weights_are_hrnets(file):
     v = tensors(file)
     if float(v["sigma"]) % 1:
         pytest.skip("fractional sigma: the official code's patch is a bin too long, and misplaced at two borders")
-    codec = Heatmap(size(v), sigma=float(v["sigma"]), align="corner", bounds="published")
+    codec = Heatmap(input_size(v), sigma=float(v["sigma"]), align="corner", bounds="published")
     target, weight = codec.encode(v["joints"][..., :2], v["vis"][..., 0].float())
     sure = robust(v["joints"], 1 / 4)
     assert sure.float().mean() > 0.9
@@ -59,7 +53,9 @@ def test_quantised_heatmaps_and_weights_are_hrnets(file):
 @pytest.mark.parametrize("file", files("enc_dark_*"))
 def test_unbiased_heatmaps_and_weights_are_darkposes(file):
     v = tensors(file)
-    codec = Heatmap(size(v), sigma=float(v["sigma"]), quantise="none", truncate=None, align="dark", bounds="published")
+    codec = Heatmap(
+        input_size(v), sigma=float(v["sigma"]), quantise="none", truncate=None, align="dark", bounds="published"
+    )
     joints = v["joints_heatmap"][..., :2]
     target, weight = codec.encode(codec.to_px(joints), v["vis"][..., 0].float())
     sure = settled(joints, 3 * codec.sigma, torch.tensor([codec.x.n, codec.y.n]))
@@ -71,7 +67,7 @@ def test_unbiased_heatmaps_and_weights_are_darkposes(file):
 @pytest.mark.parametrize("file", files("enc_simdr_*"))
 def test_equal_labels_peak_at_simdrs_label_with_its_weights(file):
     v = tensors(file)
-    codec = SimCC(size(v), k=float(v["k"]), label=Equal(), align="corner", bounds="published")
+    codec = SimCC(input_size(v), k=float(v["k"]), label=Equal(), align="corner", bounds="published")
     (x, y), weight = codec.encode(v["joints"][..., :2], v["vis"][..., 0].float())
     sure = robust(v["joints"], float(v["k"]))
     same_weights(codec, v, sure, weight)
@@ -86,7 +82,7 @@ def test_equal_labels_peak_at_simdrs_label_with_its_weights(file):
 def test_gaussian_labels_and_weights_are_sa_simdrs(file):
     v = tensors(file)
     label = Gaussian(sigma=float(v["sigma"]), renormalise=False)
-    codec = SimCC(size(v), k=float(v["k"]), label=label, align="corner", bounds="published")
+    codec = SimCC(input_size(v), k=float(v["k"]), label=label, align="corner", bounds="published")
     (x, y), weight = codec.encode(v["joints"][..., :2], v["vis"][..., 0].float())
     # The official code reads sigma, which is in bins, as px.
     sure = settled(v["joints"][..., :2], 3 * float(v["sigma"]), v["image_size"])

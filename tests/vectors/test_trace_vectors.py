@@ -28,11 +28,11 @@ from poserep.geometry import Crop
 from poserep.models.weights.load import load_official
 from poserep.overrides import key_of
 from poserep.skeleton import COCO
-from poserep.sweeps.files import cells_of, complete_table, compositions
+from poserep.sweeps.sweep_file import cells_of, complete_table, compositions
 from poserep.training.build import effective_lr
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network
-from reference.vectors import files, tensors
+from reference.vectors import files, input_size, tensors
 from reference.weights import named_state, official_keys
 
 BATCH, STEPS_PER_EPOCH = 4, 2
@@ -113,21 +113,17 @@ def batches(v: dict[str, Tensor], dtype: torch.dtype) -> list[Batch]:
     ]
 
 
-def name_of(file: Path) -> str:
-    return file.stem.removeprefix("trace_")
-
-
-def trace_of(file: Path) -> dict[str, Tensor]:
-    """The trace, after checking that its settings are the configuration's."""
-    v, cfg = tensors(file), configuration(name_of(file))
-    width, height = v["image_size"].tolist()
+def trace_of(file: Path) -> tuple[str, dict[str, Tensor]]:
+    """Return a trace's name and values, after checking that its settings are the configuration's."""
+    name, v = file.stem.removeprefix("trace_"), tensors(file)
+    cfg = configuration(name)
     codec = cfg.representation.codec
-    assert cfg.input_size == f"{height}x{width}" and cfg.data.crop.bgr
+    assert cfg.input_size == str(input_size(v)) and cfg.data.crop.bgr
     if "stride" in codec:
         assert codec.sigma == v["sigma"]
     else:
         assert codec.k == v["simdr_split_ratio"] and codec.label.get("sigma", v["sigma"]) == v["sigma"]
-    return v
+    return name, v
 
 
 # The full traces have more steps than the copies.
@@ -139,25 +135,23 @@ STEPWISE = [
 
 @pytest.mark.parametrize("file", STEPWISE)
 def test_every_step_is_the_official_loops(file, monkeypatch):
-    v = trace_of(file)
-    module = module_of(name_of(file), v).double()
+    name, v = trace_of(file)
+    module = module_of(name, v).double()
     net = module.net
     # What is single precision whatever the weights are: coordinates and outputs in codecs, and these constants.
     monkeypatch.setattr(Tensor, "float", Tensor.double)
     mean, std = (torch.tensor(x, dtype=torch.float64)[:, None, None] for x in (MEAN, STD))
     net.scale, net.offset = 1 / (255 * std), -mean / std
-    first, count = v["crops"][:1].permute(0, 3, 1, 2), len(v["loss64"])
+    first = v["crops"][:1].permute(0, 3, 1, 2)
     compare_outputs(net, first, v, "initial64")
     seen = Recorder()
     trainer = lightning.Trainer(
-        accelerator="cpu", max_epochs=-(-count // STEPS_PER_EPOCH), logger=False, callbacks=[seen],
+        accelerator="cpu", max_epochs=-(-len(v["loss64"]) // STEPS_PER_EPOCH), logger=False, callbacks=[seen],
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     trainer.fit(module, Steps(batches(v, torch.float64)))
     np.testing.assert_allclose(seen.lr, v["lr"], rtol=1e-12)
-    worst = np.abs(np.array(seen.loss) / v["loss64"].numpy() - 1)
-    print(f"{file.stem}: relative differences of the losses {' '.join(f'{d:.0e}' for d in worst)}")
-    assert len(worst) == count and worst.max() <= 1e-9
+    np.testing.assert_allclose(seen.loss, v["loss64"], rtol=1e-9)
     compare_outputs(net, first, v, "64")
 
 
@@ -176,12 +170,10 @@ def compare_outputs(net: Any, image: Tensor, v: dict[str, Tensor], which: str) -
 
 @pytest.mark.parametrize("file", files("trace_*"))
 def test_the_first_loss_is_the_official_one_in_single_precision(file):
-    v = trace_of(file)
-    module = module_of(name_of(file), v)
+    name, v = trace_of(file)
+    module = module_of(name, v)
     batch = batches(v, torch.float32)[0]
     target, weight = module.codec.encode(batch.xy, batch.weight)
     assert torch.equal(weight > 0, v["weight"][:BATCH] > 0)
     loss = module.codec.loss(module.net.train()(batch.image), target, weight).item()
-    difference = abs(loss / v["loss64"][0].item() - 1)
-    print(f"{file.stem}: relative difference of the first loss {difference:.1e}")
-    assert difference <= 1e-6
+    assert loss == pytest.approx(v["loss64"][0].item(), rel=1e-6)

@@ -10,10 +10,9 @@ import torch
 from poserep.codecs import Codec, Equal, Gaussian, Heatmap, SimCC
 from poserep.data.augment import Augment, CropRegion
 from poserep.data.dataset import PoseDataset
-from poserep.geometry import Size
 from poserep.instances import Instance
 from poserep.skeleton import COCO
-from reference.vectors import arrays, files
+from reference.vectors import arrays, files, input_size
 
 REPRESENTATIONS = ("heatmap", "simdr", "sasimdr", "dark")
 
@@ -33,14 +32,13 @@ def black(path: Path) -> np.ndarray:
 
 
 def codec(v: dict[str, np.ndarray], representation: str) -> Codec:
-    size, sigma, k = Size(*v["image_size"].tolist()[::-1]), float(v["sigma"]), float(v["k"])
-    options = {"align": "corner", "bounds": "published"}
+    size, sigma, options = input_size(v), float(v["sigma"]), {"align": "corner", "bounds": "published"}
     if representation == "dark":
         return Heatmap(size, sigma=sigma, quantise="none", truncate=None, align="dark", bounds="published")
     if representation == "heatmap":
         return Heatmap(size, sigma=sigma, **options)
     label = Equal() if representation == "simdr" else Gaussian(float(v["sigma_sasimdr"]), renormalise=False)
-    return SimCC(size, k=k, label=label, **options)
+    return SimCC(size, k=float(v["k"]), label=label, **options)
 
 
 def persons(v: dict[str, np.ndarray], family: str, mode: str, align: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,7 +47,6 @@ def persons(v: dict[str, np.ndarray], family: str, mode: str, align: str) -> tup
     No photograph is needed to know where joints lie: the images are black.
     """
     count = len(v["image_id"])
-    size = Size(*v["image_size"].tolist()[::-1])
     flip = v["aug_flip"].astype(bool) if mode == "fix" else np.zeros(count, bool)
     turn = v["aug_rot"] if mode == "fix" else np.zeros(count)
     centre, extent = v[f"{family}_center"].astype(float), v[f"{family}_scale"].astype(float) * 200
@@ -64,7 +61,7 @@ def persons(v: dict[str, np.ndarray], family: str, mode: str, align: str) -> tup
         for i in range(count)
     ]
     augment = Given(views=tuple(views))
-    data = PoseDataset(instances, COCO, size, align, augment, padding=1.0, read=black, inclusive=False)
+    data = PoseDataset(instances, COCO, input_size(v), align, augment, padding=1.0, read=black, inclusive=False)
     samples = [data[0, i] for i in range(count)]
     xy, weight = (torch.stack([getattr(s, key) for s in samples]) for key in ("xy", "weight"))
     if family == "simcc":

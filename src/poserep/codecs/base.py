@@ -1,19 +1,56 @@
-"""What every codec must be able to do."""
+"""What every codec must be able to do, and the deviations of published code that every codec can reproduce."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from inspect import signature
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from poserep.batch import Points
-from poserep.codecs.deviations import Deviations
 from poserep.codecs.flip_shift import mirror_image, mirror_shifts, unmirror
-from poserep.errors import InputError, nearest
+from poserep.errors import InputError, check_choice, nearest
 from poserep.geometry import ALIGNMENTS, Align, Axis, Size
+
+Score = Literal["contract", "published"]
+Bounds = Literal["crop", "published"]
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """What published code does differently from the ideal algorithm: options of every codec beside its own.
+
+    The defaults are exact: all joints inside the crop are learnt, and a flip test changes nothing for a network that
+    treats an image and its mirror image alike.
+
+    Attributes:
+        score: ``contract`` is in [0, 1] and 1 for the codec's own perfect target; ``published`` is the number that the
+            papers' code calls score, see each codec.
+        bounds: Which joints are learnt: ``crop`` keeps those inside the crop, ``published`` follows the rule of the
+            papers' code, which keeps some beside it. Codecs without a published rule keep those of the crop.
+        flip_shift: Bins by which the flip test moves the un-mirrored output to the right, whatever is exact: 1 in
+            HRNet's and SRPose's code, -1 in SimCC's, whatever its number of bins. None is exact, see
+            `poserep.codecs.flip_shift`.
+        score_threshold: Joints with a lower score do not count in a person's score: 0.2 in HRNet's code, 0.005 to 0.02
+            in SimCC's, whose published score is another. It belongs to the score; only 0 means the same to all codecs.
+    """
+
+    score: Score = "contract"
+    bounds: Bounds = "crop"
+    flip_shift: float | None = None
+    score_threshold: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_choice("score", self.score, get_args(Score))
+        check_choice("bounds", self.bounds, get_args(Bounds))
+        if not isinstance(self.score_threshold, int | float) or not 0 <= self.score_threshold < 1:
+            raise InputError(f"score_threshold={self.score_threshold!r} must be a number in [0, 1)")
+        shift = self.flip_shift
+        if shift is not None and not (isinstance(shift, int | float) and math.isfinite(shift)):
+            raise InputError(f"flip_shift={shift!r} must be a number of bins, or null")
 
 
 class Codec(nn.Module, ABC):
@@ -25,10 +62,8 @@ class Codec(nn.Module, ABC):
 
     Attributes:
         form: Kind of output that the codec reads, in words; a head that emits another form is refused.
-        x: The horizontal axis.
-        y: The vertical axis.
+        x, y: The horizontal and the vertical axis.
         readouts: Ways to decode one trained output, by name; the first is the default.
-        deviations: See `Deviations`.
         temperature: Contract scores are raised to its inverse; 1 until it is fitted, see `poserep.training.calibrate`.
         mirror_px: Input px by which `mirror` moves the mirrored image to the right.
         flip_shift: Bins by which `merge` moves the un-mirrored output to the right.
@@ -37,16 +72,14 @@ class Codec(nn.Module, ABC):
     form: str
 
     def __init__(self, x: Axis, y: Axis, readouts: Mapping[str, Callable[..., Any]], **deviations: Any) -> None:
-        """Store what all codecs have; raises `InputError` without readouts, or if a deviation is unknown or wrong."""
         super().__init__()
         if not readouts:
             raise InputError(f"{type(self).__name__}: needs at least one readout")
         known = [field.name for field in fields(Deviations)]
-        for option in deviations:
-            if option not in known:
-                kinds = [kind for kind in type(self).__mro__ if issubclass(kind, Codec)]
-                known += [name for kind in kinds for name in signature(kind).parameters]
-                raise InputError(f"{type(self).__name__}: no option {option}{nearest(option, dict.fromkeys(known))}")
+        if unknown := next((option for option in deviations if option not in known), None):
+            kinds = [kind for kind in type(self).__mro__ if issubclass(kind, Codec)]
+            known += [name for kind in kinds for name in signature(kind).parameters]
+            raise InputError(f"{type(self).__name__}: no option {unknown}{nearest(unknown, dict.fromkeys(known))}")
         try:
             self.deviations = Deviations(**deviations)
         except InputError as error:
@@ -58,11 +91,7 @@ class Codec(nn.Module, ABC):
         self.flip_shift = float(bins)
 
     def readout(self, name: str | None) -> Callable[..., Any]:
-        """Return the readout of that name, or the default one.
-
-        Raises:
-            InputError: If there is none of that name.
-        """
+        """Return the readout of that name, or the default one."""
         if name is None:
             return next(iter(self.readouts.values()))
         if name not in self.readouts:
@@ -95,10 +124,9 @@ class Codec(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Any, Tensor]:
-        """Make targets of (B, K, 2) points in input px and (B, K) weights, on their device.
+        """Make targets, in the codec's own form, of (B, K, 2) points in input px and (B, K) weights.
 
-        Returns:
-            The target, in the codec's own form, and the weights, 0 where the joint cannot be learnt from.
+        The weights are returned too, 0 where the joint cannot be learnt from.
         """
 
     @abstractmethod
@@ -111,12 +139,9 @@ class Codec(nn.Module, ABC):
 
     @abstractmethod
     def merge(self, out: Any, mirrored: Any, perm: Tensor) -> Any:
-        """Average ``out`` with the output for the mirrored image, un-mirrored and realigned, as a flip test does.
+        """Average the outputs for an image and its mirror image, un-mirrored and realigned, as a flip test does.
 
-        Args:
-            out: For the image.
-            mirrored: For the mirrored image.
-            perm: (K,) from `Skeleton.flip_perm`.
+        ``perm`` (K,) is `Skeleton.flip_perm`.
         """
 
     def oracle(self, target: Any) -> Any:
@@ -129,13 +154,8 @@ class Codec(nn.Module, ABC):
 
 
 def axes(size: Size | str, bins_per_px: float, align: Align) -> tuple[Axis, Axis]:
-    """Return the x and y axes of an input of ``size`` with that many bins per pixel, rounded to whole bins.
-
-    Raises:
-        InputError: If the alignment is unknown, or an axis would have less than two bins.
-    """
-    if align not in ALIGNMENTS:
-        raise InputError(f"align={align!r} is not one of {ALIGNMENTS}")
+    """Return the x and y axes of an input of ``size`` with that many bins per pixel, rounded to at least two bins."""
+    check_choice("align", align, ALIGNMENTS)
     size = Size.parse(size)
     width, height = round(size.width * bins_per_px), round(size.height * bins_per_px)
     # DarkPose's code makes bins as it makes crops, with one scale for both axes, the width's.

@@ -13,26 +13,15 @@ from torch import Tensor
 from poserep.geometry import Axis
 
 
-def flip_offset(axis: Axis) -> float:
-    """Return by how many bins the un-mirrored output for a mirrored image lies too far to the right.
-
-    n / length - 1 under ``corner`` (-0.75 at stride 4, k - 1 for SimCC), 0 under the other alignments.
-    """
-    return axis.n / axis.length - 1 if axis.align == "corner" else 0.0
-
-
 def mirror_shifts(axis: Axis, published: float | None = None) -> tuple[int, float]:
     """Decide how a flip test realigns: input px that the mirrored image, and bins that the output for it is moved.
 
-    Both are to the right. Under ``corner`` the output is off by `flip_offset`, often a part of a bin, by which no map
-    can be moved without blurring it. But images move by whole px without loss, and a px is n / length bins: the
-    mirrored image moves by whole px, then its un-mirrored output by whole bins, and all bins coincide. Of all such
-    pairs this is the one that moves least content out of sight: (-3, 0) at stride 4, (0, 1 - k) for a whole number k of
-    bins per px, (1, 1) for k = 1.5; (0, 0) under the other alignments.
-
-    Args:
-        axis: The horizontal axis.
-        published: Bins by which published code moves the output, leaving the image where it is; None is exact.
+    Both are to the right. Under ``corner`` the output lies n / length - 1 bins too far to the right (-0.75 at stride 4,
+    k - 1 for SimCC), often a part of a bin, by which no map can be moved without blurring it. But images move by whole
+    px without loss, and a px is n / length bins: the mirrored image moves by whole px, then its un-mirrored output by
+    whole bins, and all bins coincide. Of all such pairs this is the one that moves least content out of sight: (-3, 0)
+    at stride 4, (0, 1 - k) for a whole number k of bins per px, (1, 1) for k = 1.5; (0, 0) under the other alignments.
+    ``published`` are the bins by which published code moves the output, leaving the image where it is.
     """
     if published is not None:
         return 0, published
@@ -57,12 +46,9 @@ def mirror_image(image: Tensor, px: int = 0) -> Tensor:
 
 
 def unmirror(maps: Tensor, perm: Tensor, bins: float) -> Tensor:
-    """Turn the output (B, K, ..., n) for a mirrored image into one for the image itself.
+    """Turn the output (B, K, ..., n) for a mirrored image into one for the image itself, ``bins`` to the right.
 
-    Args:
-        maps: The output.
-        perm: (K,) from `Skeleton.flip_perm`; joints exchange their roles.
-        bins: By which the result is moved to the right, see `shift_bins`.
+    Joints exchange their roles by ``perm`` (K,), `Skeleton.flip_perm`.
     """
     n = maps.shape[-1]
     if not bins.is_integer() or maps.requires_grad or torch.compiler.is_exporting():

@@ -2,21 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from poserep.batch import Points
-from poserep.codecs.argmax import Argmax
 from poserep.codecs.base import Codec, axes
 from poserep.codecs.label_smoothing import gaussian
-from poserep.codecs.losses import MSE
-from poserep.errors import InputError
+from poserep.codecs.losses import MSE, Criterion
+from poserep.codecs.readouts import Argmax, Peaks
+from poserep.errors import InputError, check_choice, check_positive
 from poserep.geometry import Align, Size
 
 Quantise = Literal["round", "floor", "ceil", "none"]
+Grid = Literal["bins", "px"]
 # int(x + 0.5) of the published code cuts toward zero, which differs from rounding outside the map alone.
 QUANTISERS: dict[Quantise, Callable[[Tensor], Tensor]] = {
     "round": lambda centre: torch.trunc(centre + 0.5),
@@ -53,23 +54,21 @@ class Heatmap(Codec):
         stride: float = 4,
         sigma: float = 2.0,
         quantise: Quantise = "round",
-        grid: Literal["bins", "px"] = "bins",
+        grid: Grid = "bins",
         truncate: float | None = 3.0,
-        readouts: Mapping[str, Callable[[Tensor], tuple[Tensor, Tensor]]] | None = None,
+        readouts: Mapping[str, Callable[[Tensor], Peaks]] | None = None,
         align: Align = "centre",
-        criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        criterion: Criterion | None = None,
         **deviations: Any,
     ) -> None:
         name, size = type(self).__name__, Size.parse(size)
         if not stride > 0 or any(abs(side / stride - round(side / stride)) > 1e-6 for side in size):
             raise InputError(f"{name}: size {size} does not divide into bins of {stride:g} px")
-        for option, value in (("sigma", sigma), ("truncate", truncate)):
-            if value is not None and not 0 < value < float("inf"):
-                raise InputError(f"{name}: {option}={value} must be a positive number")
-        if quantise not in QUANTISERS:
-            raise InputError(f"{name}: quantise={quantise!r} is not one of {tuple(QUANTISERS)}")
-        if grid not in ("bins", "px"):
-            raise InputError(f"{name}: grid={grid!r} is not one of ('bins', 'px')")
+        check_positive(f"{name}: sigma", sigma)
+        if truncate is not None:
+            check_positive(f"{name}: truncate", truncate)
+        check_choice(f"{name}: quantise", quantise, QUANTISERS)
+        check_choice(f"{name}: grid", grid, get_args(Grid))
         super().__init__(*axes(size, 1 / stride, align), readouts or {"argmax": Argmax()}, **deviations)
         self.sigma, self.truncate = float(sigma), truncate
         self.quantise, self.grid = quantise, grid
@@ -126,9 +125,8 @@ class Heatmap(Codec):
     def decode(self, out: Tensor, readout: str | None = None) -> Points:
         """Read points in input px and scores from heatmaps (B, K, h, w)."""
         position, value = self.readout(readout)(out.float())
-        if self.deviations.score == "published":
-            return Points(self.to_px(position), value)
-        return Points(self.to_px(position), self.contract_score(value / self.least_peak))
+        published = self.deviations.score == "published"
+        return Points(self.to_px(position), value if published else self.contract_score(value / self.least_peak))
 
     @cached_property
     def least_peak(self) -> float:
@@ -161,8 +159,7 @@ class SRHeatmap(Heatmap):
     """
 
     def __init__(self, size: Size | str, scale: float = 1, base_sigma: float = 2.0, **options: Any) -> None:
-        if not 0 < scale < float("inf"):
-            raise InputError(f"SRHeatmap: scale={scale} must be a positive number (bins per input px)")
+        check_positive(f"{type(self).__name__}: scale", scale, " (bins per input px)")
         super().__init__(size, stride=1 / scale, sigma=base_sigma * 4 * scale, **options)
 
 

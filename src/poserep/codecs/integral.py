@@ -1,6 +1,5 @@
 """Integral regression (IPR, DSNT): coordinates are the mean position of a heatmap that is not supervised itself."""
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -9,8 +8,8 @@ from torch import Tensor
 
 from poserep.codecs.heatmap import Heatmap, outer
 from poserep.codecs.label_smoothing import FLOOR
-from poserep.codecs.losses import Distance
-from poserep.codecs.soft_argmax import soft_argmax
+from poserep.codecs.losses import Criterion, Distance
+from poserep.codecs.readouts import soft_argmax
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
 
@@ -28,10 +27,8 @@ class Integral(Heatmap):
     probability over the least peak of a perfect output, the published one the peak.
 
     Args:
-        stride: Input px per bin.
         sigma: Standard deviation of the Gaussian in bins; without divergence it has no effect.
         divergence: Factor of the Jensen-Shannon divergence between softmax and Gaussian; 0 leaves it out.
-        criterion: `poserep.codecs.losses.Distance`.
         **deviations: See `Deviations`; joints outside the crop are never learnt.
     """
 
@@ -43,7 +40,7 @@ class Integral(Heatmap):
         stride: float = 4,
         sigma: float = 1.0,
         divergence: float = 0.0,
-        criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        criterion: Criterion | None = None,
         align: Align = "centre",
         **deviations: Any,
     ) -> None:
@@ -61,18 +58,15 @@ class Integral(Heatmap):
         centre, weight = self.centres(xy, weight * self.in_crop(xy.float()))
         limit = centre.new_tensor([self.x.n - 1, self.y.n - 1])
         centre = centre.clamp_min(0).minimum(limit)
-        gx, gy = self.profiles(centre, weight) if self.divergence else self._split(centre)
+        if self.divergence:
+            gx, gy = self.profiles(centre, weight)
+        else:
+            # Each point is divided between the bins beside it: the narrowest distribution whose mean it is.
+            bins = (torch.arange(axis.n, device=centre.device) for axis in (self.x, self.y))
+            gx, gy = ((1 - (bin_ - centre[..., i, None]).abs()).clamp_min(0) for i, bin_ in enumerate(bins))
         maps = outer(gy, gx)
         maps = maps / maps.sum((-2, -1), keepdim=True).clamp_min(FLOOR)
         return (centre, maps * (weight > 0)[..., None, None]), weight
-
-    def _split(self, centre: Tensor) -> MeanAndMap:
-        # Each point is divided between the bins beside it: the narrowest distribution whose mean it is.
-        x, y = (
-            (1 - (torch.arange(axis.n, device=centre.device) - centre[..., i, None]).abs()).clamp_min(0)
-            for i, axis in enumerate((self.x, self.y))
-        )
-        return x, y
 
     def loss(self, out: Tensor, target: MeanAndMap, weight: Tensor) -> Tensor:  # type: ignore[override]
         """Add the distance of the means and the divergence, if there is one."""

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from poserep.errors import InputError
+from poserep.errors import InputError, check_positive
 
 # Least probability under a logarithm: far above the smallest float32, far below any that matters.
 FLOOR = 1e-30
@@ -76,8 +76,7 @@ class Gaussian:
     published_score: ClassVar[Literal["max", "min"]] = "min"
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma < float("inf"):
-            raise InputError(f"{type(self).__name__}: sigma={self.sigma} must be a positive number (bins)")
+        check_positive(f"{type(self).__name__}: sigma", self.sigma, " of bins")
 
     def __call__(self, centre: Tensor, n: int, shown: bool = True) -> Tensor:
         """Turn (B, K) bins into (B, K, n)."""

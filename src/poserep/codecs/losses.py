@@ -1,31 +1,32 @@
 """Losses: small objects that turn outputs, targets and the joints' weights into a scalar."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from poserep.errors import InputError
+from poserep.errors import InputError, check_choice, check_positive
 
+# Takes outputs, targets, and weights (B, K); returns a scalar.
+Criterion = Callable[[Tensor, Tensor, Tensor], Tensor]
 Reduction = Literal["sum", "mean"]
+DistanceNorm = Literal["l1", "l2", "squared"]
 
 
 @dataclass(frozen=True)
 class MSE:
     """Mean squared error of maps or vectors, factor * mean((w (p - t))^2), as in the code of HRNet and SRPose.
 
-    Joints of weight 0 count in the mean.
-
-    Attributes:
-        factor: 0.5 in HRNet, SimpleBaseline and DarkPose; 1 in SRPose.
+    Joints of weight 0 count in the mean. The factor is 0.5 in HRNet, SimpleBaseline and DarkPose, and 1 in SRPose.
     """
 
     factor: float = 0.5
 
     def __post_init__(self) -> None:
-        _positive(self, "factor", self.factor)
+        check_positive("MSE: factor", self.factor)
 
     def __call__(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Compute a scalar from outputs and targets (B, K, ...) and weights (B, K)."""
@@ -34,27 +35,18 @@ class MSE:
 
 @dataclass(frozen=True)
 class OHKM:
-    """Online hard keypoint mining: the mean squared error of each sample's worst joints (CPN; HRNet's code).
-
-    Attributes:
-        top: How many joints of a sample count.
-        factor: As for `MSE`.
-    """
+    """Online hard keypoint mining: `MSE` of the ``top`` worst joints of each sample (CPN; HRNet's code)."""
 
     top: int = 8
     factor: float = 0.5
 
     def __post_init__(self) -> None:
-        _positive(self, "factor", self.factor)
+        check_positive("OHKM: factor", self.factor)
         if self.top < 1:
             raise InputError(f"OHKM: top={self.top} must be at least 1 joint")
 
     def __call__(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Compute a scalar from outputs and targets (B, K, ...) and weights (B, K).
-
-        Raises:
-            InputError: If there are fewer joints than ``top``.
-        """
+        """Compute a scalar from outputs and targets (B, K, ...) and weights (B, K)."""
         each = _per_joint(out, target, weight)
         if self.top > each.shape[1]:
             raise InputError(f"OHKM: top={self.top} of {each.shape[1]} joints; take fewer")
@@ -73,8 +65,7 @@ class KL:
     reduction: Reduction = "sum"
 
     def __post_init__(self) -> None:
-        if self.reduction not in ("sum", "mean"):
-            raise InputError(f"{type(self).__name__}: reduction={self.reduction!r} is not one of ('sum', 'mean')")
+        check_choice(f"{type(self).__name__}: reduction", self.reduction, get_args(Reduction))
 
     def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Compute a scalar from logits and targets (B, K, n), non-negative and of any sum, and weights (B, K)."""
@@ -107,11 +98,10 @@ class Distance:
             the root of those (DSNT).
     """
 
-    norm: Literal["l1", "l2", "squared"] = "l1"
+    norm: DistanceNorm = "l1"
 
     def __post_init__(self) -> None:
-        if self.norm not in ("l1", "l2", "squared"):
-            raise InputError(f"Distance: norm={self.norm!r} is not one of ('l1', 'l2', 'squared')")
+        check_choice("Distance: norm", self.norm, get_args(DistanceNorm))
 
     def __call__(self, out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Compute a scalar from points (B, K, 2) and weights (B, K)."""
@@ -157,10 +147,4 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def _per_joint(out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    difference = (out - target).flatten(2)
-    return difference.square().mean(-1) * weight.square()
-
-
-def _positive(owner: object, name: str, value: float) -> None:
-    if not 0 < value < float("inf"):
-        raise InputError(f"{type(owner).__name__}: {name}={value} must be a positive number")
+    return (out - target).flatten(2).square().mean(-1) * weight.square()

@@ -1,30 +1,30 @@
 """Heatmaps of several resolutions at once, of which the finest is the prediction."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from poserep.batch import Points
-from poserep.codecs.heatmap import Heatmap, outer
+from poserep.codecs.heatmap import Heatmap, SRHeatmap, outer
 from poserep.codecs.losses import MSE
-from poserep.errors import InputError
+from poserep.errors import InputError, check_choice
 from poserep.geometry import Size
 
 # Heatmaps (B, K, h, w), coarse to fine.
 Maps = tuple[Tensor, ...]
+Targets = Literal["pooled", "drawn"]
 
 
-class MultiScale(Heatmap):
+class MultiScale(SRHeatmap):
     """SRPose's supervision (Wang et al. 2023): a low-resolution heatmap, intermediate ones, and the final one.
 
     In training ``out`` is a tuple of maps, coarse to fine; otherwise the final map (B, K, h, w) alone.
 
     Args:
-        scale: Bins per input px of the final map, the paper's k (table 3): 1 is input resolution.
-        base_sigma: Sigma of a stride-4 heatmap, in its bins; sigma grows linearly with resolution.
+        scale, base_sigma: Those of `SRHeatmap`, of the final map.
         supervise: Levels, coarse to fine, that are supervised; the last is the prediction and must be.
         mid_stride: Input px per bin of the intermediate maps (SRPose, figure 6).
         lr_stride: Input px per bin of the low-resolution map, the stride of the backbone's coarsest map.
@@ -44,17 +44,14 @@ class MultiScale(Heatmap):
         mid_stride: float = 4,
         lr_stride: float = 32,
         lr_weight: float = 1e-4,
-        targets: Literal["pooled", "drawn"] = "pooled",
+        targets: Targets = "pooled",
         **options: Any,
     ) -> None:
-        if not scale > 0:
-            raise InputError(f"MultiScale: scale={scale} must be positive (bins per input px)")
         options.setdefault("criterion", MSE(1.0))
-        super().__init__(size, stride=1 / scale, sigma=base_sigma * 4 * scale, **options)
+        super().__init__(size, scale, base_sigma, **options)
         if not len(supervise) or not supervise[-1]:
             raise InputError(f"MultiScale: the last entry of supervise={list(supervise)} must be true")
-        if targets not in ("pooled", "drawn"):
-            raise InputError(f"MultiScale: targets={targets!r} is not one of ('pooled', 'drawn')")
+        check_choice("MultiScale: targets", targets, get_args(Targets))
         if not 0 <= lr_weight < float("inf"):
             raise InputError(f"MultiScale: lr_weight={lr_weight} must not be negative")
         height, width = Size.parse(size)
@@ -105,7 +102,7 @@ class MultiScale(Heatmap):
         return self.lr_weight * low + torch.stack(others).sum()
 
     def decode(self, out: Tensor | Maps, readout: str | None = None) -> Points:
-        """Read points in input px and scores from the final map."""
+        """Read points in input px and scores from the final map (B, K, h, w)."""
         return super().decode(_final(out), readout)
 
     def merge(self, out: Tensor | Maps, mirrored: Tensor | Maps, perm: Tensor) -> Tensor:

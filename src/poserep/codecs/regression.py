@@ -6,27 +6,28 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from poserep.batch import Points
 from poserep.codecs.base import Codec, axes
-from poserep.codecs.losses import Distance
+from poserep.codecs.losses import Criterion, Distance
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
 
 # Points (B, K, 2), scales (B, K, 2), and in training the log-density of normalised errors.
 Scaled = tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]
+# Least scale, in crop widths: a few hundredths of a pixel, with which no number of the loss leaves half precision.
+LEAST_SCALE = 1e-4
 
 
 class Regression(Codec):
     """Direct coordinate regression (Toshev & Szegedy 2014, DeepPose). ``out`` is points (B, K, 2).
 
     Points are in widths and heights of the crop, (0, 0) at its middle, +-0.5 at its borders. Settings not published:
-    the papers quote others' numbers; L1 on these coordinates is the usual choice.
-
-    There is nothing to read a score from: every joint scores 1.
+    the papers quote others' numbers; L1 on these coordinates is the usual choice. There is nothing to read a score
+    from: every joint scores 1.
 
     Args:
-        criterion: `poserep.codecs.losses.Distance`.
         align: Alignment of the crops; numbers have no bins to align.
         **deviations: See `Deviations`; joints outside the crop are never learnt, and there is no ``flip_shift``.
     """
@@ -36,7 +37,7 @@ class Regression(Codec):
     def __init__(
         self,
         size: Size | str,
-        criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        criterion: Criterion | None = None,
         align: Align = "centre",
         **deviations: Any,
     ) -> None:
@@ -75,7 +76,9 @@ class Regression(Codec):
 
     def density(self, out: Tensor) -> dict[str, Tensor]:
         """Return spikes at the points, ``x`` and ``y`` (B, K, n), one bin per pixel."""
-        return _spikes(self._to_px(out.float()), self.x.n, self.y.n)
+        nearest = self._to_px(out.float()).round().long()
+        axes = (("x", self.x.n), ("y", self.y.n))
+        return {name: F.one_hot(nearest[..., i].clamp(0, n - 1), n).float() for i, (name, n) in enumerate(axes)}
 
 
 class RLE(Regression):
@@ -123,12 +126,3 @@ def residual_likelihood(difference: Tensor, sigma: Tensor, log_density: Callable
     error = difference / sigma
     each = (sigma.log() + math.log(2) + error.abs()).sum(-1)
     return each if log_density is None else each - log_density(error)
-
-
-# Least scale, in crop widths: a few hundredths of a pixel, with which no number of the loss leaves half precision.
-LEAST_SCALE = 1e-4
-
-
-def _spikes(xy: Tensor, width: int, height: int) -> dict[str, Tensor]:
-    bins = (("x", xy[..., 0], width), ("y", xy[..., 1], height))
-    return {name: torch.nn.functional.one_hot(v.round().long().clamp(0, n - 1), n).float() for name, v, n in bins}

@@ -1,8 +1,8 @@
-"""Coordinate classification: one distribution over the bins of each axis (Li et al., SimDR 2021, SimCC 2022)."""
+"""One vector of bins for each axis: classified (Li et al., SimDR 2021, SimCC 2022), or regressed as 1D heatmaps."""
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -10,19 +10,22 @@ from torch import Tensor
 from poserep.batch import Points
 from poserep.codecs.base import Codec, axes
 from poserep.codecs.label_smoothing import FLOOR, Gaussian, Label
-from poserep.codecs.losses import KL
-from poserep.errors import InputError
+from poserep.codecs.losses import KL, MSE, Criterion
+from poserep.errors import InputError, check_choice
 from poserep.geometry import Align, Size
 
 # One tensor (B, K, n) for x and one for y.
 AxisPair = tuple[Tensor, Tensor]
+MergeOn = Literal["probabilities", "logits"]
+# Takes (B, K, n) of x and of y; returns the position (B, K, 2) in bins and the peaks (B, K) of x and of y.
+AxisReadout = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 class ArgmaxBin:
     """Readout: the most probable bin of each axis."""
 
     def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Read the position (B, K, 2) in bins and both peaks (B, K) from probabilities (B, K, n) of both axes."""
+        """Read position and peaks."""
         (px, ix), (py, iy) = x.max(-1), y.max(-1)
         return torch.stack([ix, iy], -1).to(x.dtype), px, py
 
@@ -52,16 +55,15 @@ class SimCC(Codec):
         size: Size | str,
         k: float = 2.0,
         label: Label | None = None,
-        criterion: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
-        merge_on: Literal["probabilities", "logits"] = "probabilities",
-        readouts: Mapping[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]] | None = None,
+        criterion: Criterion | None = None,
+        merge_on: MergeOn = "probabilities",
+        readouts: Mapping[str, AxisReadout] | None = None,
         align: Align = "centre",
         **deviations: Any,
     ) -> None:
         if not 1 <= k < float("inf"):
             raise InputError(f"{type(self).__name__}: k={k} must be a number of at least 1 bin per pixel")
-        if merge_on not in ("probabilities", "logits"):
-            raise InputError(f"SimCC: merge_on={merge_on!r} is not one of ('probabilities', 'logits')")
+        check_choice("SimCC: merge_on", merge_on, get_args(MergeOn))
         if deviations.get("score") == "published":
             deviations.setdefault("score_threshold", self.published_threshold)
         super().__init__(*axes(size, k, align), readouts or {"argmax": ArgmaxBin()}, **deviations)
@@ -70,17 +72,16 @@ class SimCC(Codec):
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[AxisPair, Tensor]:
         """Make targets, (B, K, n) for x and for y, float32, zero where the weight is; and weights (B, K)."""
-        xy = xy.float()
-        targets, keep = [], self.in_crop(xy)
-        centres = [(self.x.to_bin(xy[..., 0]), self.x.n), (self.y.to_bin(xy[..., 1]), self.y.n)]
+        centre, counts = self.to_bins(xy.float()), (self.x.n, self.y.n)
+        keep = self.in_crop(xy.float())
         if self.published_bounds:
-            keep = torch.stack([self.label.in_bounds(c, n, self.k) for c, n in centres]).all(0)
+            keep = torch.stack([self.label.in_bounds(centre[..., i], n, self.k) for i, n in enumerate(counts)]).all(0)
         weight = weight * keep
-        for centre, n in centres:
-            # Masked joints may lie anywhere, at infinity too; their label must still be made of numbers.
-            safe = torch.where(weight > 0, centre, 0.0)
-            targets.append(self.label(safe, n, not self.published_bounds) * (weight > 0)[..., None])
-        return (targets[0], targets[1]), weight
+        # Masked joints may lie anywhere, at infinity too; their label must still be made of numbers.
+        centre = torch.where(weight[..., None] > 0, centre, 0.0)
+        labels = (self.label(centre[..., i], n, not self.published_bounds) for i, n in enumerate(counts))
+        x, y = (label * (weight > 0)[..., None] for label in labels)
+        return (x, y), weight
 
     def loss(self, out: AxisPair, target: AxisPair, weight: Tensor) -> Tensor:
         """Add the criterion of both axes."""
@@ -126,3 +127,56 @@ class SimCC(Codec):
     def density(self, out: AxisPair) -> dict[str, Tensor]:
         """Return the probabilities of both axes."""
         return {"x": self.activation(out[0]), "y": self.activation(out[1])}
+
+
+class AxisHeatmap(SimCC):
+    """1D-heatmap regression (the rival in SimCC's table 3, after Yin et al. 2020). ``out`` is (x, y), (B, K, n) each.
+
+    A Gaussian of peak 1 on each axis and a squared error, where SimCC has a distribution and a divergence. Settings
+    not published: neither code nor head of the table's row exists; bins, sigma and head are SimCC's here, so that the
+    loss is all that differs. The contract score is the product of both axes' peaks, each over the least peak of a
+    perfect target; the published one is the lesser of both peaks.
+
+    Args:
+        k, sigma: Bins per input px, at least 1, and standard deviation in bins.
+        criterion: `poserep.codecs.losses.MSE` or `OHKM`, of each axis; both are added.
+        **deviations: See `Deviations`; joints outside the crop are never learnt.
+    """
+
+    published_threshold = 0.2
+
+    def __init__(
+        self,
+        size: Size | str,
+        k: float = 2.0,
+        sigma: float = 6.0,
+        criterion: Criterion | None = None,
+        readouts: Mapping[str, AxisReadout] | None = None,
+        align: Align = "centre",
+        **deviations: Any,
+    ) -> None:
+        super().__init__(
+            size, k, UnitGaussian(sigma, False), criterion or MSE(), "logits", readouts, align, **deviations
+        )
+        self.published_bounds = False
+
+    def activation(self, out: Tensor) -> Tensor:
+        """Return the heatmap of one axis in single precision."""
+        return out.float()
+
+    oracle = Codec.oracle
+
+    def density(self, out: AxisPair) -> dict[str, Tensor]:
+        """Return the heatmaps of both axes, without negative values."""
+        return {name: heatmap.clamp_min(0) for name, heatmap in super().density(out).items()}
+
+
+class UnitGaussian(Gaussian):
+    """A Gaussian of peak 1 around the exact position."""
+
+    def _mass(self) -> float:
+        return 1.0
+
+    def least_peak(self, reach: float) -> float:
+        """Return the maximum of the Gaussian ``reach`` bins from the nearest bin."""
+        return float(torch.exp(-torch.tensor(reach**2) / (2 * self.sigma**2)))

@@ -39,9 +39,6 @@ class ImageCache:
     Args:
         folder: Folder on a local disk; made if missing. Delete it to free its room.
         limit_gb: Limit for all entries together, in 10^9 bytes.
-
-    Raises:
-        InputError: If the limit is not positive, or the folder cannot be made.
     """
 
     def __init__(self, folder: str | Path, limit_gb: float) -> None:
@@ -62,9 +59,6 @@ class ImageCache:
 
         Returns:
             (H, W, 3) uint8, RGB, which the next call may overwrite; and the number of its first row.
-
-        Raises:
-            InputError: As `read_image` does, if the photograph has to be decoded.
         """
         data = read_bytes(path)
         digest = hashlib.blake2b(data, digest_size=16, person=DECODER).digest()
@@ -73,7 +67,7 @@ class ImageCache:
         cached = self._read(entry, digest, top, bottom)
         if cached is not None:
             return cached
-        if not self._adding or self._full():
+        if not self._adding or self.used() + UNIT > self.limit:
             return decode_image(data, path, bottom), 0
         image = decode_image(data, path)
         self._write(entry, digest, image)
@@ -85,9 +79,6 @@ class ImageCache:
             return self._ledger.stat().st_size * UNIT
         except FileNotFoundError:
             return 0
-
-    def _full(self) -> bool:
-        return self.used() + UNIT > self.limit
 
     def _read(self, entry: Path, digest: bytes, top: int, bottom: int) -> tuple[np.ndarray, int] | None:
         try:

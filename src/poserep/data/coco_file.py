@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from poserep.data.json_fields import as_integer, is_file_name, read_json
+from poserep.data.json_fields import Invalid, abridged, as_integer, is_file_name, read_json
 from poserep.errors import InputError
+from poserep.instances import Tally
 from poserep.skeleton import Skeleton
 
 # Names that files give to keypoints of a skeleton; some of CrowdPose's releases call the head top_head.
@@ -25,12 +26,7 @@ class NotCoco(InputError):
 class CocoFile:
     """An annotation file. Its records are shared by all who read the file: they must not be changed.
 
-    Attributes:
-        path: The file.
-        images: The list of that name.
-        annotations: The list of that name without polygons, which nothing needs; None if the file has no such list,
-            as for test images.
-        categories: The list of that name.
+    ``annotations`` have no polygons, which nothing needs; None if the file has no such list, as for test images.
     """
 
     path: Path
@@ -40,11 +36,7 @@ class CocoFile:
 
     @classmethod
     def from_json(cls, path: Path, data: Any, lists: Sequence[str] = ("images", "categories")) -> Self:
-        """Return the file of a path whose content has been parsed; ``lists`` are the keys that it must have.
-
-        Raises:
-            NotCoco: If one of ``lists`` is missing or no list.
-        """
+        """Return the file of a path whose content has been parsed; raise `NotCoco` if one of ``lists`` is missing."""
         if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in lists):
             raise NotCoco(f"annotation file {path} lacks {' or '.join(lists)}: is it COCO format?")
         images, annotations, categories = (
@@ -77,12 +69,8 @@ class CocoFile:
 
         In a file without keypoints, such as those of test images, it is the category called ``person``.
 
-        Args:
-            skeleton: The keypoints to match.
-            need_keypoints: Refuse a file without keypoints.
-
         Raises:
-            InputError: If there is no such category.
+            InputError: If there is no such category, or ``need_keypoints`` and the file has no keypoints.
         """
         usable = [c for c in self.categories if isinstance(c, dict) and as_integer(c.get("id")) is not None]
         rows = [c for c in usable if isinstance(c.get("keypoints"), list) and c["keypoints"]]
@@ -111,13 +99,53 @@ class CocoFile:
         )
 
 
+class ImageEntry(NamedTuple):
+    """An image as a file lists it: id, path, and what stands for its width and height, px."""
+
+    id: int
+    path: Path
+    width: Any
+    height: Any
+
+
+class ListedImages:
+    """The images of a file by id, below a folder; counts entries without id or file name, and repeated ones."""
+
+    def __init__(self, file: CocoFile, folder: Path, tally: Tally) -> None:
+        # None where two that differ share an id.
+        self.by_id: dict[int, ImageEntry | None] = {}
+        for record in file.images:
+            key = as_integer(record.get("id")) if isinstance(record, dict) else None
+            if key is None or not is_file_name(record.get("file_name")):
+                tally.mended["image entries without id or file name"] += 1
+                continue
+            entry = ImageEntry(key, folder / record["file_name"], record.get("width"), record.get("height"))
+            if key in self.by_id:
+                # Some published files repeat an image once per person.
+                tally.mended["images listed twice"] += 1
+            if self.by_id.setdefault(key, entry) != entry:
+                self.by_id[key] = None
+
+    def __contains__(self, image_id: Any) -> bool:
+        return as_integer(image_id) in self.by_id
+
+    def find(self, image_id: Any) -> ImageEntry:
+        """Return the image of an id, or raise `Invalid` if the file lists none, or several that differ."""
+        key = as_integer(image_id)
+        if key is None or key not in self.by_id:
+            raise Invalid(
+                "on images that are not listed", f"names image {abridged(image_id)}, which the file does not list"
+            )
+        entry = self.by_id[key]
+        if entry is None:
+            raise Invalid("on images that share an id", f"is on image {key}, an id that two images of the file have")
+        return entry
+
+
 def read_coco(path: str | Path) -> CocoFile:
     """Parse an annotation file, unless it was the last one parsed and has not been written since.
 
     Only the last file is kept: a run's validation file is parsed once, and its far larger training file is let go.
-
-    Raises:
-        InputError: If the file is missing or is not JSON; `NotCoco` if it lacks images or categories.
     """
     path = Path(path)
     stat = path.stat() if path.is_file() else None
@@ -130,11 +158,7 @@ def _parse(path: Path, _: tuple[int, int] | None) -> CocoFile:
 
 
 def read_detections(path: str | Path) -> list[Any]:
-    """Parse a result file of a detector, a list of records with ``image_id``, ``category_id``, ``bbox``, ``score``.
-
-    Raises:
-        InputError: If the file is missing, is not JSON, or is no list.
-    """
+    """Parse a result file of a detector, a list of records with ``image_id``, ``category_id``, ``bbox``, ``score``."""
     records = read_json(Path(path), "detection file")
     if not isinstance(records, list):
         raise InputError(f"{path} is no list of detections; is it a COCO result file?")

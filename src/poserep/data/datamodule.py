@@ -17,12 +17,6 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     Ranks take every ``world``-th entry of one common order: with equal total batch a step sees the same samples
     whatever the number of ranks. The few that would give some ranks more than others are left out of the epoch.
-
-    Args:
-        length: Number of samples.
-        seed: Seed of the order.
-        rank: Rank of this process.
-        world: Number of processes.
     """
 
     def __init__(self, length: int, seed: int = 0, rank: int = 0, world: int = 1) -> None:
@@ -54,12 +48,6 @@ class BlockSampler(Sampler[tuple[int, int]]):
     A network's output for a sample can differ in the last bits with the size of its batch; with the same batches every
     number of ranks predicts the same bytes. Ranks with one batch less repeat the first batch, whose predictions are
     dropped by index.
-
-    Args:
-        length: Number of samples.
-        batch: Samples in a batch of one device.
-        rank: Rank of this process.
-        world: Number of processes.
     """
 
     def __init__(self, length: int, batch: int, rank: int = 0, world: int = 1) -> None:
@@ -120,17 +108,11 @@ class PoseDataModule(lightning.LightningDataModule):
         self._resumed = epoch, steps
 
     def per_device(self) -> int:
-        """Return the training samples per step on one device.
-
-        Raises:
-            InputError: If the batch does not divide by the number of devices.
-        """
-        _, world = self._ranks()
-        if self.batch % world:
-            raise InputError(
-                f"trainer.batch={self.batch} does not divide by {world} devices; choose a multiple of them"
-            )
-        return self.batch // world
+        """Return the training samples per step on one device, or raise an `InputError` if they are no whole number."""
+        batch, world = self.batch, self._ranks()[1]
+        if batch % world:
+            raise InputError(f"trainer.batch={batch} does not divide by {world} devices; choose a multiple of them")
+        return batch // world
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -51,7 +51,7 @@ def split_files(cfg: DictConfig, root: Path, split: str = "val") -> dict[str, Pa
 
 
 def options_of(cfg: DictConfig) -> dict[str, Any]:
-    """Return the options of loading, those of `OPTIONS` that the configuration has."""
+    """Return the options of loading that the configuration has."""
     return {key: cfg.data[key] for key in OPTIONS if key in cfg.data}
 
 
@@ -66,11 +66,7 @@ def splits_of(cfg: DictConfig) -> list[str]:
 
 
 def boxes_of(cfg: DictConfig) -> list[str]:
-    """Return the kinds of boxes to evaluate with, ``gt`` and/or ``det``.
-
-    Raises:
-        InputError: If the configuration asks for boxes that its data set does not have.
-    """
+    """Return the kinds of boxes to evaluate with, ``gt`` and/or ``det``; those asked for must be available."""
     available = ["gt"] if is_labelled(cfg) else []
     available += ["det"] if cfg.data.detections else []
     unknown = [b for b in cfg.boxes or () if b not in available]
@@ -106,19 +102,10 @@ def dataset_of(cfg: DictConfig, instances: list[Instance], skeleton: Skeleton, a
     from poserep.data.cache import ImageCache
     from poserep.data.dataset import PoseDataset
 
-    options: dict[str, Any] = dict(cfg.data.get("crop") or {})
+    options: dict[str, Any] = {**(cfg.data.get("crop") or {}), "seed": cfg.seed, "read": image_reader(cfg)}
     if cfg.trainer.get("cache"):
-        options["cache"] = ImageCache(Path(cfg.trainer.cache), cfg.trainer.cache_gb)
-    return PoseDataset(
-        instances,
-        skeleton,
-        Size.parse(cfg.input_size),
-        cfg.align,
-        augment,
-        seed=cfg.seed,
-        read=image_reader(cfg),
-        **options,
-    )
+        options["cache"] = ImageCache(cfg.trainer.cache, cfg.trainer.cache_gb)
+    return PoseDataset(instances, skeleton, Size.parse(cfg.input_size), cfg.align, augment, **options)
 
 
 def truth_of(cfg: DictConfig, instances: Sequence[Instance], skeleton: Skeleton, root: Path) -> Truth:

@@ -21,7 +21,7 @@ class Invalid(Exception):
 
     Args:
         reason: Two to five words under which a tally counts it, such as "without id".
-        message: Follows "annotation 7 " in an error.
+        message: What is wrong, which follows "annotation 7 " in an error.
         remedy: What to do other than leaving the record out.
     """
 
@@ -30,17 +30,10 @@ class Invalid(Exception):
         self.reason, self.message, self.remedy = reason, message, remedy
 
     def leave_out(self, where: str, skip_invalid: bool, tally: Tally, what: str = "persons", count: int = 1) -> None:
-        """Count the record as left out, or refuse its file.
-
-        Args:
-            where: Names the file and the record; what is wrong follows.
-            skip_invalid: Whether such records are left out.
-            tally: Counts them.
-            what: What is lost with the record.
-            count: How many of these.
+        """Count as left out what is lost with the record, ``count`` times ``what``, or refuse its file.
 
         Raises:
-            InputError: If ``skip_invalid`` is false.
+            InputError: If ``skip_invalid`` is false; ``where`` names the file and the record.
         """
         if not skip_invalid:
             raise InputError(
@@ -50,11 +43,7 @@ class Invalid(Exception):
 
 
 def read_json(path: Path, what: str) -> Any:
-    """Parse a JSON file; ``what`` names its kind in messages.
-
-    Raises:
-        InputError: If it is missing or not JSON.
-    """
+    """Parse a JSON file, or raise an `InputError` that names its kind ``what`` if it is missing or not JSON."""
     if not path.is_file():
         raise InputError(f"{what} {path} does not exist; set data.root (or the file's own key) to where it lies")
     try:

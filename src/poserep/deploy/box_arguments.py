@@ -19,13 +19,7 @@ HOW = "give x,y,width,height in image px, as in 40,20,120,300, or a JSON file of
 
 @dataclass(frozen=True)
 class BoxRequest:
-    """A box as it was given.
-
-    Attributes:
-        where: Its place, for messages.
-        box: Should be [x, y, width, height] in image px.
-        score: Should be a number.
-    """
+    """A box as it was given, which should be [x, y, width, height] in image px; ``where`` names it in messages."""
 
     where: str
     box: Any
@@ -66,8 +60,8 @@ class BoxRequests:
         everywhere: Boxes on every image.
         by_name: Boxes by the file name of their image, or by that name without its ending.
         ids: Image ids of the file by the same names.
-        notes: What was left out and why.
-        source: The last file, or None if there is none.
+        notes: Messages about what was left out and why.
+        source: The last file.
     """
 
     everywhere: list[BoxRequest] = field(default_factory=list)
@@ -100,10 +94,8 @@ def read_boxes(words: Sequence[str], category: int = 1, least: float = 0.0) -> B
     are file names without ending. Or they hold an object with ``images`` (``id``, ``file_name``) and such records as
     ``annotations``.
 
-    Args:
-        words: Files, or boxes x,y,width,height for every image.
-        category: Records of another ``category_id`` are left out.
-        least: Records of a lower score are left out.
+    ``words`` are such files, or boxes x,y,width,height for every image. Records of another ``category`` or of a score
+    below ``least`` are left out.
 
     Raises:
         InputError: If a word is neither a box nor a file, or a file has another form.
@@ -157,7 +149,6 @@ def _read_file(path: Path, category: int, least: float, requests: BoxRequests) -
 
 
 def _names_beside(path: Path, requests: BoxRequests) -> dict[Any, str]:
-    """Return image names by id from the annotation file that detections belong to, see `read_boxes`."""
     for other in sorted(path.parent.glob("*.json")):
         if path.stem.startswith(f"{other.stem}_"):
             data = read_json(other, "annotation file")
@@ -178,7 +169,7 @@ def _key(value: Any) -> Any:
 
 
 def _names(image: Path) -> list[str]:
-    """Return the names under which a file may list an image: with ending, or without it and leading zeros."""
+    # With its ending, or without it and leading zeros.
     return list(dict.fromkeys([image.name, _without_zeros(image.stem)]))
 
 

@@ -22,25 +22,18 @@ READERS: dict[str, Callable[[Path], np.ndarray]] = {"photographs": read_image, "
 
 @dataclass(frozen=True)
 class Card:
-    """A model's description.
+    """A model's description: the names of its run, checkpoint, data set, representation and readout, and more.
 
     Attributes:
-        run: Name of the run directory, which ends with the run's identity.
-        checkpoint: Name of the run's checkpoint.
         version: Version of this package.
-        data: Name of the data set that the model was trained on.
-        representation: Name of the representation.
         category: The skeleton as `Skeleton.from_category` reads it.
-        height: Height of the input, px.
-        width: Width of the input, px.
+        height: Height of the input, px, as ``width``.
         channels: Channels of the input: one is a depth in metres (float32), three are bytes.
         reads: What images are, a key of `READERS`.
         align: Alignment of the crop, see `poserep.geometry.crop_matrix`.
         padding: Enlargement of boxes, see `poserep.geometry.box_to_region`, as ``inclusive``.
-        inclusive: Whether boxes include their last pixel.
         bgr: Whether channels are in the order blue, green, red.
         whole: Whether the region is the whole image in place of a person's.
-        readout: Readout of the codec.
         flip_test: Whether the mirrored image is averaged in.
         score: Definition of the scores, ``contract`` or ``published``.
         temperature: Temperature of calibrated scores, else 1.
@@ -70,20 +63,16 @@ class Card:
 
     @property
     def size(self) -> Size:
-        """Size of the input."""
+        """Return the size of the input."""
         return Size(self.height, self.width)
 
     @cached_property
     def skeleton(self) -> Skeleton:
-        """The joints."""
+        """Return the skeleton of ``category``."""
         return Skeleton.from_category(self.category)
 
     def read(self, path: Path) -> np.ndarray:
-        """Return an image, read as the model's data are.
-
-        Raises:
-            InputError: If it cannot be read.
-        """
+        """Return an image, read as the model's data are."""
         return READERS[self.reads](path)
 
     def to_json(self) -> str:
@@ -108,11 +97,7 @@ class Card:
 
 
 def reads_of(node: Any) -> str:
-    """Return the key of `READERS` that a configuration's ``data.read`` stands for; photographs if it has none.
-
-    Raises:
-        InputError: If it is another function.
-    """
+    """Return the key of `READERS` that a configuration's ``data.read`` stands for; photographs if it has none."""
     target = node._target_ if node else "read_image"
     for key, reader in READERS.items():
         if reader.__name__ == target.split(".")[-1]:

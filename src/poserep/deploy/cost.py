@@ -36,39 +36,20 @@ MIB = 2**20
 TIMING: dict[str, Any] = {"device": "cpu", "seconds": 5.0, "threads": [1, 0], "ways": list(WAYS)}
 
 
-def network_config(words: Sequence[str], name: str = "config", folder: Path | None = None) -> DictConfig:
-    """Compose the configuration of a run directory or of overrides, without the backbone's weights.
-
-    Args:
-        words: A run directory and overrides, or overrides alone.
-        name: As `poserep.config.compose` takes it, for overrides alone.
-        folder: As ``name``.
-
-    Raises:
-        InputError: If there is no such run, or an override is not understood.
-    """
-    of_a_run = words and "=" not in words[0]
-    cfg = configure(Path(words[0]), list(words[1:])) if of_a_run else compose(words, name, folder).cfg
-    if cfg.backbone.get("weights"):
-        cfg.backbone.weights = None
-    return cfg
-
-
 def memory_of(net: PoseNet, size: Size, batch: int, itemsize: int) -> dict[str, int | None]:
     """Return the bytes of activations for a batch, with those of a training step, and on CUDA where there is a GPU.
 
     A training step has None where a batch norm cannot train on so few values.
     """
-    shape = batch, size.height, size.width, net.channels
-    found: dict[str, int | None] = {"batch": batch, "forward_bytes": activations(net, *shape, itemsize=itemsize)}
+    record: dict[str, int | None] = {"batch": batch, "forward_bytes": activations(net, batch, *size, itemsize=itemsize)}
     try:
-        found["training_bytes"] = activations(net, *shape, training=True, itemsize=itemsize)
+        record["training_bytes"] = activations(net, batch, *size, training=True, itemsize=itemsize)
     except ValueError:
-        found["training_bytes"] = None
+        record["training_bytes"] = None
     if torch.cuda.is_available():
-        found["cuda_bytes"] = allocated(net.cuda().eval(), *shape)
+        record["cuda_bytes"] = allocated(net.cuda().eval(), batch, *size)
         net.cpu()
-    return found
+    return record
 
 
 def sheets_of(record: dict[str, Any]) -> Iterator[Sheet]:
@@ -114,20 +95,17 @@ def times_sheet(record: dict[str, Any]) -> Sheet:
     heads = "network", f"with {record['readout']}", "images/s", "with it", "calls", "to prepare, s"
     columns = [*texts("way", "device"), *numbers("threads", "batch", *heads)]
     rows, missing = [], dict[str, None]()
-    for found in record["variants"]:
-        about = [found["way"], found["device"], str(found["threads"] or ""), str(found["batch"])]
-        if found["unavailable"]:
-            missing[f"{found['way']}: not available: {found['unavailable']}"] = None
-            rows.append([*about, "not available", *[""] * 5])
-            continue
-        spreads = (found[key] for key in ("forward_ms", "with_decoding_ms"))
-        rows.append([
-            *about,
-            *(f"{ms['median']:.2f} ({ms['p25']:.2f}-{ms['p75']:.2f})" for ms in spreads),
-            *(f"{found[key]:.1f}" for key in ("images_s", "images_s_with_decoding")),
-            str(found["calls"]),
-            f"{found['prepared_s']:.1f}",
-        ])  # fmt: skip
+    for variant in record["variants"]:
+        cells = [variant["way"], variant["device"], str(variant["threads"] or ""), str(variant["batch"])]
+        if variant["unavailable"]:
+            missing[f"{variant['way']}: not available: {variant['unavailable']}"] = None
+            cells += ["not available", *[""] * 5]
+        else:
+            spreads = (variant[key] for key in ("forward_ms", "with_decoding_ms"))
+            cells += (f"{ms['median']:.2f} ({ms['p25']:.2f}-{ms['p75']:.2f})" for ms in spreads)
+            cells += (f"{variant[key]:.1f}" for key in ("images_s", "images_s_with_decoding"))
+            cells += [str(variant["calls"]), f"{variant['prepared_s']:.1f}"]
+        rows.append(cells)
     note = (
         "float32 and random bytes as images, without the flip test; all ways take turns. The first call, with what it "
         "compiles, is not in the times but in what it takes to prepare"
@@ -135,12 +113,7 @@ def times_sheet(record: dict[str, Any]) -> Sheet:
     return Sheet(f"Time on {record['machine']}, ms a batch: median (quartiles)", columns, rows, notes=[*missing, note])
 
 
-def time_network(net: PoseNet, codec: Any, cfg: DictConfig, options: argparse.Namespace) -> dict[str, Any]:
-    """Time a network with its default readout.
-
-    Raises:
-        InputError: If a way, a device or a number of the options makes no sense.
-    """
+def _time(net: PoseNet, codec: Any, cfg: DictConfig, options: argparse.Namespace) -> dict[str, Any]:
     size = Size.parse(cfg.input_size)
     readout = next(iter(cfg.readouts or codec.readouts))
     codec.to(options.device)
@@ -161,11 +134,7 @@ def time_network(net: PoseNet, codec: Any, cfg: DictConfig, options: argparse.Na
 
 
 def cost(options: argparse.Namespace) -> dict[str, Any]:
-    """Count, print, and time if asked; returns all of it.
-
-    Raises:
-        InputError: If the network cannot be built, or an option makes no sense.
-    """
+    """Count, print, and time if asked; return all of it."""
     given = [name for name in TIMING if getattr(options, name) is not None]
     if given and not options.time:
         raise InputError(f"--{given[0]} is about timing: add --time, or leave it out")
@@ -175,7 +144,12 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
         raise InputError(f"--seconds {options.seconds}: give a number above 0")
     if min(options.batches) < 1:
         raise InputError(f"--batches {min(options.batches)}: give 1 or more images")
-    cfg = network_config(options.words, options.config_name, options.config_dir)
+    if options.words and "=" not in options.words[0]:
+        cfg = configure(Path(options.words[0]), options.words[1:])
+    else:
+        cfg = compose(options.words, options.config_name, options.config_dir).cfg
+    if cfg.backbone.get("weights"):
+        cfg.backbone.weights = None
     skeleton, size = skeleton_of(cfg), Size.parse(cfg.input_size)
     net, codec = build_network(cfg, skeleton)
     itemsize = 4 if cfg.data.get("pixels") else 1
@@ -193,7 +167,7 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
     for sheet in sheets_of(record):
         sheet.show()
     if options.time:
-        record["time"] = time_network(net, codec, cfg, options)
+        record["time"] = _time(net, codec, cfg, options)
         times_sheet(record["time"]).show()
     return record
 

@@ -83,11 +83,7 @@ class OnnxEstimator:
 def open_model(path: Path, readout: str | None = None, checkpoint: str | None = None, device: str = "cpu") -> Estimator:
     """Open the model of a run directory or an ONNX file.
 
-    Args:
-        path: Path of either.
-        readout: Readout of the codec; None takes the run's default one, or that of the file.
-        checkpoint: Checkpoint of the run; None takes the last one, or that of the file.
-        device: ``cpu`` or ``cuda``.
+    Without ``readout`` and ``checkpoint`` these are the run's default readout and last checkpoint, or the file's.
 
     Raises:
         InputError: If the path is neither, has no such readout or checkpoint, or there is no such device.

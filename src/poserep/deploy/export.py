@@ -11,10 +11,9 @@ import torch
 
 from poserep.config import DictConfig
 from poserep.deploy.card import METADATA_KEY, Card
-from poserep.deploy.crops import sample_crops
 from poserep.deploy.estimators import OnnxEstimator, TorchEstimator
 from poserep.deploy.graph import PoseGraph, restore_graph
-from poserep.deploy.parity import MAX_PX, MAX_SCORE, MAX_TIES, equally_good, parity
+from poserep.deploy.parity import MAX_PX, MAX_SCORE, MAX_TIES, equally_good, parity, sample_crops
 from poserep.errors import Failed, InputError
 
 # The first that PyTorch's exporter writes without converting, and that every ONNX Runtime since 2023 reads.
@@ -63,14 +62,10 @@ def write_onnx(graph: PoseGraph, card: Card, example: np.ndarray, path: Path) ->
 def export(
     run_dir: Path, cfg: DictConfig, path: Path | None = None, readout: str | None = None, check: int = 16
 ) -> Path:
-    """Write a run's ONNX file, compare it with PyTorch, print both, and return its path.
+    """Write a run's ONNX file, compare it with PyTorch on ``check`` crops, print both, and return its path.
 
-    Args:
-        run_dir: Directory of the run.
-        cfg: Its configuration from `poserep.training.evaluate.configure`.
-        path: File to write; None names it after checkpoint and readout, in the run directory.
-        readout: Readout of the codec; None takes the run's default one.
-        check: Number of crops to compare on.
+    ``cfg`` is the run's configuration from `poserep.training.evaluate.configure`. Without ``path`` the file is named
+    after checkpoint and readout, in the run directory; without ``readout`` it has the run's default one.
 
     Raises:
         InputError: If the run cannot be restored or exported.

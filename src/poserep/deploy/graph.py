@@ -19,17 +19,9 @@ from poserep.training.network import build_network
 
 
 class PoseGraph(nn.Module):
-    """Crops to points as in evaluation: what `poserep.training.module.PoseModule` predicts, read in one way.
+    """Turns crops into points as in evaluation: what `poserep.training.module.PoseModule` predicts, read in one way.
 
-    Args:
-        net: Images to outputs.
-        codec: Reads what the head emits.
-        perm: (K,) from `Skeleton.flip_perm`.
-        readout: Readout of the codec; None takes its default one.
-        flip_test: Average over the mirrored image.
-
-    Raises:
-        InputError: If the codec has no such readout.
+    ``perm`` (K,) is from `Skeleton.flip_perm`; without ``readout`` the codec's default one is taken.
     """
 
     def __init__(
@@ -56,12 +48,8 @@ class PoseGraph(nn.Module):
 def restore_graph(run_dir: Path, cfg: DictConfig, readout: str | None = None) -> tuple[PoseGraph, Card]:
     """Return the graph of a run with the weights of the checkpoint that ``cfg.checkpoint`` names, and its card.
 
-    No data are needed.
-
-    Args:
-        run_dir: Directory of the run.
-        cfg: Its configuration from `poserep.training.evaluate.configure`.
-        readout: Readout of the codec; None takes the run's default one.
+    No data are needed. ``cfg`` is the run's configuration from `poserep.training.evaluate.configure`; without
+    ``readout`` the run's default one is taken.
 
     Raises:
         InputError: If the checkpoint is missing or does not fit, there is no such readout, or the run's images are

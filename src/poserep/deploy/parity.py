@@ -1,13 +1,22 @@
-"""Compare two programs that run the same model."""
+"""Compare two programs that run the same model, on a run's own evaluation crops or drawn ones."""
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from poserep.config import DictConfig
+from poserep.data import load_coco
+from poserep.data.dataset import PoseDataset
+from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of
+from poserep.data.synthetic import generate, generate_human4d
 from poserep.deploy.estimators import Estimator
 from poserep.deploy.graph import PoseGraph
+from poserep.errors import InputError
+from poserep.skeleton import COCO
 
 # By how much ONNX Runtime may differ from PyTorch, in input px and in score, and which share of joints may be ties.
 MAX_PX, MAX_SCORE, MAX_TIES = 0.05, 1e-3, 2e-3
@@ -22,7 +31,7 @@ class Parity(NamedTuple):
     Attributes:
         px: Greatest distance along an axis, input px, ties left out.
         score: Greatest difference of scores.
-        joints: Number of joints that were compared.
+        joints: Number of joints.
         apart: How many of them differ by more than `MAX_PX` or `MAX_SCORE` and are no ties.
         ties: How many differ by more than `MAX_PX` because two places are equally good.
     """
@@ -82,3 +91,34 @@ def _disturbed(out: Any, random: torch.Generator) -> Any:
     if isinstance(out, torch.Tensor):
         return out + _NOISE * out.abs().max() * torch.randn(out.shape, generator=random)
     return tuple(_disturbed(part, random) for part in out) if isinstance(out, tuple | list) else out
+
+
+def sample_crops(cfg: DictConfig, reads: str, count: int) -> tuple[np.ndarray, str]:
+    """Return ``count`` crops (N, C, H, W), as a run's network gets them, evenly spread over a set, and a description.
+
+    There are fewer if the set has no more. ``reads`` is what the images are, see `poserep.deploy.card.Card`.
+    """
+    cfg = cfg.copy()
+    cfg.trainer.cache = None
+    skeleton = skeleton_of(cfg)
+    if Path(cfg.data.root).is_dir():
+        try:
+            dataset = dataset_of(cfg, instances_of(cfg, "val", skeleton, root_of(cfg), boxes_of(cfg)[0]), skeleton)
+            return _spread(dataset, count), f"evaluation crops of {cfg.data.name}"
+        except InputError:
+            # Some of the set's files are missing: drawn people will do.
+            pass
+    with tempfile.TemporaryDirectory() as folder:
+        if reads == "depths":
+            # Two recordings in four views.
+            root = generate_human4d(folder, frames=-(-count // 8))
+            dataset = dataset_of(cfg, instances_of(cfg, "val", skeleton, root), skeleton)
+            return _spread(dataset, count), "drawn depth maps"
+        root = generate(folder, "hard", train=1, val=count, workers=1 if count < 100 else None)
+        people = load_coco(root / "annotations" / "val.json", root / "images" / "val", COCO)
+        return _spread(dataset_of(cfg, people, COCO), count), "drawn people"
+
+
+def _spread(dataset: PoseDataset, count: int) -> np.ndarray:
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
+    return np.stack([dataset[0, int(i)].image.numpy() for i in chosen])

@@ -8,14 +8,12 @@ from poserep.models.backbones.timm_features import TimmFeatures
 from poserep.models.backbones.tokenpose import TokenPose
 from poserep.models.backbones.transpose import TransPoseH, TransPoseR
 from poserep.models.backbones.vitpose import ViTPose
-from poserep.models.heads.axis_linear import AxisLinear
 from poserep.models.heads.base import Head, HeadSpec, Stacks
 from poserep.models.heads.bottomup import UNREAD, BottomUp, BottomUpSR
-from poserep.models.heads.deconv import Deconv
-from poserep.models.heads.points import PointHead, RLEHead
-from poserep.models.heads.predictors import InterPredictor, SimplePredictor, SRPredictor
-from poserep.models.heads.sr import SRHead
+from poserep.models.heads.deconv import AxisLinear, Deconv
+from poserep.models.heads.points import PointHead, RLEHead, TokenPoints, TokenRLE
+from poserep.models.heads.sr import InterPredictor, SimplePredictor, SRHead, SRPredictor
 from poserep.models.heads.srpose import SRPose
 from poserep.models.heads.stacked import StackedAxes, StackedMaps
-from poserep.models.heads.tokens import TokenAxes, TokenMaps, TokenPoints, TokenRLE
+from poserep.models.heads.tokens import TokenAxes, TokenMaps
 from poserep.models.model import Backbone, PoseNet

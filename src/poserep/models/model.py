@@ -10,16 +10,19 @@ from poserep.models.heads.base import Head
 
 
 class Backbone(Protocol):
-    """What the rest of the code knows of a backbone.
+    """Turns images into feature maps, fine to coarse, or keypoint tokens.
 
-    A backbone is built with its own options and, as far as its constructor names them, ``in_channels`` (of the images),
-    ``size`` (height and width of the input), ``num_keypoints``, and ``multiscale=True`` if the head reads maps of
-    several resolutions.
+    All backbones are built with their own options and, as far as their constructors name them:
+
+    - ``num_keypoints``, ``in_channels`` of the images, and ``size``, (height, width) of the input in px;
+    - ``multiscale=True`` if the head reads maps of several resolutions;
+    - ``weights``, a local file of weights to start from, None for random ones;
+    - ``init``, which initialises the trunk in place before that, see `poserep.models.init`; None keeps the layers' own.
 
     Attributes:
         channels: Channels of each map, fine to coarse; for keypoint tokens, their width.
         strides: Input px per position of each map; empty if the backbone gives keypoint tokens.
-        multiple: Height and width of the input must be multiples of this.
+        multiple: Height and width of the input must be multiples of this, px.
     """
 
     channels: tuple[int, ...]
@@ -33,13 +36,8 @@ class Backbone(Protocol):
 class PoseNet(nn.Module):
     """Normalises images and passes them through backbone and head.
 
-    Args:
-        backbone: See `Backbone`.
-        head: Emits what the codec reads.
-        mean: Mean of each channel, whose values are in [0, 1]; there are as many channels as means.
-        std: Standard deviation of each channel.
-        peak: The value of a pixel that counts as 1: 255 for bytes, 1 for depths in metres.
-        channels_last: Whether images enter the backbone in the memory layout "channels last".
+    ``mean`` and ``std`` are those of each channel, whose values are in [0, 1] once divided by ``peak``: 255 for bytes,
+    1 for depths in metres. ``channels_last`` is the memory layout in which images enter the backbone.
     """
 
     def __init__(

@@ -24,9 +24,8 @@ def main(arguments: Sequence[str]) -> None:
     study = options.runs / options.table
     if options.format is None:
         write_report(study)
-        return
-    report = read_report(study)
-    if options.format == "terminal":
-        report.show()
+    elif options.format == "terminal":
+        for sheet in read_report(study).sheets:
+            sheet.show()
     else:
-        print(getattr(report, options.format)(), end="")
+        print(getattr(read_report(study), options.format)(), end="")

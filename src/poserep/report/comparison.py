@@ -18,16 +18,12 @@ class ComparisonRow:
     """One readout of one configuration, over its seeds.
 
     Attributes:
-        scheme: Title of the representation.
-        readout: Name of the readout.
-        size: Input size.
         setting: What else sets the row apart from others of its scheme and size.
         params: Parameters, millions.
         gmacs: True multiply-accumulates for one crop, billions.
         values: By kind of boxes and metric, one value per seed.
         columns: The metrics to show, the chief one first.
         lower: Those of which less is better.
-        protocol: What else the numbers depend on.
         real: Whether the data are photographs.
         calibration: By measure, one value per seed, in [0, 1]; empty unless every seed has it.
         note: What a reader of the row must know, for example that its settings are not published.
@@ -127,7 +123,6 @@ class Comparison(NamedTuple):
     """Rows that share their metrics.
 
     Attributes:
-        rows: In the order of tables.
         columns: Kinds of boxes and metrics to show: all metrics of annotated boxes, the chief one of detected boxes.
         letters: By protocol, the letter that marks it; empty if all rows follow one protocol. Values of rows with
             different letters do not compare.

@@ -18,15 +18,9 @@ from poserep.runs.values import CALIBRATION_MEASURES
 
 
 def comparison_sheets(title: str, rows: Sequence[ComparisonRow], notes: Sequence[str] = ()) -> list[Sheet]:
-    """Return a sheet for each set of metrics, with a column for each kind of boxes and metric.
-
-    Args:
-        title: The title of each sheet.
-        rows: All rows of the study.
-        notes: Texts to stand below the last sheet.
-    """
-    found = comparisons(rows)
-    return [_metrics_sheet(title, one, notes if one is found[-1] else ()) for one in found]
+    """Return a sheet for each set of metrics, with a column for each kind of boxes and metric; notes below the last."""
+    groups = comparisons(rows)
+    return [_metrics_sheet(title, one, notes if one is groups[-1] else ()) for one in groups]
 
 
 def _metrics_sheet(title: str, comparison: Comparison, notes: Sequence[str]) -> Sheet:
@@ -46,19 +40,16 @@ def _metrics_sheet(title: str, comparison: Comparison, notes: Sequence[str]) -> 
         rows.append(cells)
     about = ("scheme", "readout", "size", *(["setting"] if varied else []), *(["protocol"] if several else []))
     metrics = (Column(f"{m}_{b}", numeric=True, leading=True) for b, m in comparison.columns)
+    protocols = [f"protocol{' ' + letter if letter else ''}: {text}" for text, letter in comparison.letters.items()]
+    if several:
+        count = len(protocols)
+        protocols.append(f"note: rows follow {count} protocols; numbers compare only between rows of one letter")
     return Sheet(
         title,
         (*texts(*about), *numbers("params M", "GMACs", "seeds"), *metrics),
         rows,
-        notes=(*_protocol_lines(comparison), *diagnoses(comparison.rows), *notes),
+        notes=(*protocols, *diagnoses(comparison.rows), *notes),
     )
-
-
-def _protocol_lines(comparison: Comparison) -> list[str]:
-    lines = [f"protocol{' ' + letter if letter else ''}: {text}" for text, letter in comparison.letters.items()]
-    if len(lines) > 1:
-        lines.append(f"note: rows follow {len(lines)} protocols; numbers compare only between rows of one letter")
-    return lines
 
 
 def comparison_csv(rows: Sequence[ComparisonRow]) -> str:

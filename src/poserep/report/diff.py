@@ -47,10 +47,10 @@ def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
         ``difference`` (b - a; None if either side has no value), default readouts first.
     """
     config = [flatten(result["config"]) for result in (a, b)]
-    hashes = [_within(flat, ("contents",)) | _hashes(result) for flat, result in zip(config, (a, b), strict=True)]
+    hashes = [_select(flat, ("contents",)) | _hashes(result) for flat, result in zip(config, (a, b), strict=True)]
     return {
-        "configuration": _side_by_side(*(_without(flat, ("contents", *ELSEWHERE)) for flat in config)),
-        "elsewhere": _side_by_side(*(_within(flat, ELSEWHERE) for flat in config)),
+        "configuration": _side_by_side(*(_select(flat, ("contents", *ELSEWHERE), within=False) for flat in config)),
+        "elsewhere": _side_by_side(*(_select(flat, ELSEWHERE) for flat in config)),
         "data": _side_by_side(*hashes),
         "protocol": _side_by_side(*_protocols(a, b)),
         "versions": _side_by_side(_versions(a), _versions(b)),
@@ -68,12 +68,8 @@ def paired_readouts(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[st
     return [default, *((name, name) for name in common), *alone[0], *alone[1]]
 
 
-def _within(flat: Mapping[str, Any], parents: Sequence[str]) -> dict[str, Any]:
-    return {key: value for key, value in flat.items() if beneath(key, parents)}
-
-
-def _without(flat: Mapping[str, Any], parents: Sequence[str]) -> dict[str, Any]:
-    return {key: value for key, value in flat.items() if not beneath(key, parents)}
+def _select(flat: Mapping[str, Any], parents: Sequence[str], within: bool = True) -> dict[str, Any]:
+    return {key: value for key, value in flat.items() if beneath(key, parents) == within}
 
 
 def _side_by_side(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,8 +86,8 @@ def _default_protocols(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]
 
 
 def _hashes(result: Mapping[str, Any]) -> dict[str, Any]:
-    of = {boxes: protocol["hashes"] for boxes, protocol in _default_protocols(result).items()}
-    return {f"{boxes}.{name}": value for boxes, hashes in of.items() for name, value in hashes.items()}
+    default = _default_protocols(result)
+    return {f"{boxes}.{name}": value for boxes in default for name, value in default[boxes]["hashes"].items()}
 
 
 def _protocols(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -110,10 +106,8 @@ def _versions(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _training(result: Mapping[str, Any]) -> dict[str, Any]:
-    flat = flatten({key: result[key] for key in TRAINING if key in result})
-    return {key: value for key, value in flat.items() if key not in LONG} | flatten(
-        {"loaded": result.get("loaded", {})}
-    )
+    flat = flatten({key: result[key] for key in TRAINING if key in result} | {"loaded": result.get("loaded", {})})
+    return {key: value for key, value in flat.items() if key not in LONG}
 
 
 def _metrics(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -179,11 +173,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--all", action="store_true", help="all metrics, not only those that tables show")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
     options = parser.parse_args(arguments)
-    results = []
-    for path in (options.a, options.b):
-        run_dir, evaluation = named_result(path)
-        results.append(run_dir.result(evaluation))
-    a, b = results
+    a, b = (run_dir.result(evaluation) for run_dir, evaluation in map(named_result, (options.a, options.b)))
     found = difference(a, b)
     show_difference(found, a, b, options.all)
     if options.json:

@@ -23,16 +23,12 @@ RESAMPLES, CONFIDENCE = 1000, 0.95
 def with_baseline_differences(
     rows: Sequence[PublishedRow], study: Path, table: Table, samples: int = RESAMPLES
 ) -> list[PublishedRow]:
-    """Return the same rows with their differences to their baselines, or why there is none; nothing is refused.
+    """Return the rows of a table with their differences to their baselines, or why there is none; nothing is refused.
 
-    Args:
-        rows: All rows of the table.
-        study: Folder where intervals are kept.
-        table: The table that the rows are of.
-        samples: Resamples of the images.
+    Intervals, over so many resamples of the images, are kept in the folder ``study``.
     """
     intervals = _Intervals(study, table.boxes, samples)
-    found = []
+    compared = []
     for row in rows:
         if row.row.against is not None and row.runs:
             try:
@@ -42,8 +38,8 @@ def with_baseline_differences(
             except Exception as error:  # whatever is wrong with two runs is no reason to show no table
                 message = str(error).strip() or type(error).__name__
                 row = replace(row, why_not=message.splitlines()[0].rstrip("."))
-        found.append(row)
-    return found
+        compared.append(row)
+    return compared
 
 
 def chief_metric(table: Table, rows: Sequence[PublishedRow]) -> str:
@@ -55,13 +51,8 @@ def chief_metric(table: Table, rows: Sequence[PublishedRow]) -> str:
 
 def _baseline(row: PublishedRow, rows: Sequence[PublishedRow]) -> PublishedRow:
     """Return the row's baseline that ran with the same arguments."""
-    alike = [
-        other
-        for other in rows
-        if other.row.name == row.row.against
-        and (other.mode, other.size, other.variant) == (row.mode, row.size, row.variant)
-        and other.runs
-    ]
+    due = (row.row.against, row.mode, row.size, row.variant)
+    alike = [other for other in rows if other.runs and (other.row.name, other.mode, other.size, other.variant) == due]
     if not alike:
         raise InputError(f"{row.row.against!r} has no finished run with the same arguments")
     if len(alike) > 1:

@@ -11,14 +11,9 @@ from poserep.report.study import StudyReport
 
 def study_page(report: StudyReport) -> str:
     """Return the page as text."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("poserep.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     results, rows = report.results, report.rows
-    return environment.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
         title=report.title,
         published=report.published_sheets,
         missing=report.missing,
@@ -32,6 +27,13 @@ def study_page(report: StudyReport) -> str:
         recipes=sorted({recipe(result) for result in results}),
         provenance=results[0]["provenance"] if results else None,
     )
+
+
+def render(template: str, **values: object) -> str:
+    """Return one of the templates of this package, filled with values."""
+    loader = jinja2.PackageLoader("poserep.report", "templates")
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template(template).render(**values)
 
 
 def recipe(result: Result) -> str:

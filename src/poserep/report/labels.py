@@ -15,14 +15,12 @@ Result = Mapping[str, Any]
 
 def scheme_title(result: Result) -> str:
     """Return the title of the representation."""
-    title: str = result["config"]["representation"]["title"]
-    return title
+    return str(result["config"]["representation"]["title"])
 
 
 def input_size(result: Result) -> str:
     """Return the input size, as ``256x192``."""
-    size: str = result["config"]["input_size"]
-    return size
+    return str(result["config"]["input_size"])
 
 
 def height_and_width(size: str) -> list[int]:
@@ -99,11 +97,9 @@ def _differing(results: Sequence[Result]) -> list[str]:
 
 
 def differing_keys(configs: Sequence[Mapping[str, Any]], hidden: Sequence[str] = ()) -> list[str]:
-    """Return the dotted keys, sorted, whose values differ between flat configurations.
+    """Return the dotted keys, sorted, whose values differ between configurations that `flatten` has made flat.
 
-    Args:
-        configs: As `poserep.runs.identity.flatten` gives them.
-        hidden: Keys, and parents of keys, to leave out beside those that change nothing about what a run is.
+    Keys that change nothing about what a run is are left out, and those that are ``hidden`` or below hidden ones.
     """
     keys = sorted({key for config in configs for key in config})
     kept = (key for key in keys if not beneath(key, (*ELSEWHERE, *hidden)))

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.overrides import key_of
 from poserep.report.comparison import known_mean
-from poserep.report.deviations import (
+from poserep.report.labels import differing_keys
+from poserep.report.row_status import (
     AskedRun,
     changing_arguments,
     deviations,
@@ -18,7 +19,6 @@ from poserep.report.deviations import (
     last_value,
     read_asked_run,
 )
-from poserep.report.labels import differing_keys
 from poserep.runs.identity import flatten
 from poserep.runs.plan import Planned, planned
 from poserep.runs.values import shown_columns
@@ -31,12 +31,8 @@ FEW = 1000
 class BaselineDifference(NamedTuple):
     """How much a row differs from its baseline, the row that its table compares it with, in the metric's unit.
 
-    Attributes:
-        difference: The row's mean less the baseline's.
-        low: Lower end of the 95 % interval over the choice of images.
-        high: Upper end.
-        seeds: Those that both have, over which the means are taken.
-        metric: Name of the metric.
+    ``low`` and ``high`` are the ends of the 95 % interval over the choice of images. Means are taken over the seeds
+    that both have.
     """
 
     difference: float
@@ -53,19 +49,14 @@ class PublishedRow:
     Attributes:
         row: The row of the sweep file, with its published values.
         mode: ``published`` or ``controlled``.
-        size: Input size.
         setting: What else tells it from other lines of the same row.
         variant: Overrides that the table's arguments and the command line chose, seeds aside.
         marks: In what it did not run as the row says.
         foreign: Whether its data are not those of the published values.
-        status: As tables show it.
         runs: Directories of the finished runs, by seed.
         values: By metric, one value for each finished run.
-        readout: The readout of the values.
         shown: Metrics that tables show of its data, the chief one first.
         lower: Metrics of which less is better.
-        protocol: What else its numbers depend on.
-        against_baseline: The difference to the baseline.
         why_not: Why there is no difference where the table asks for one.
         across: Whether the baseline follows another protocol.
     """
@@ -133,11 +124,8 @@ def _of_row(table: Table, study: Path, mode: str, row: Row, plans: Sequence[Plan
             chosen = [o for o in plan.overrides if key_of(o) in defaults - {key_of(o) for o in given}]
             variant = tuple(sorted({*given, *chosen}))
             groups.setdefault((_size(plan.overrides), variant), []).append(read_asked_run(study, plan, use))
-    rows = [
-        one
-        for (size, variant), runs in groups.items()
-        for one in _by_configuration(table, PublishedRow(row, mode, size, variant=variant), runs)
-    ]
+    blanks = [(PublishedRow(row, mode, size, variant=variant), runs) for (size, variant), runs in groups.items()]
+    rows = [one for blank, runs in blanks for one in _by_configuration(table, blank, runs)]
     sizes = [size for o in table.arguments if key_of(o) == "size" for size in o.split("=", 1)[1].split(",")]
     for size in sizes:
         if not any(one.size == size for one in rows):

@@ -16,13 +16,7 @@ MODE_TITLES = {
 
 
 def published_sheets(table: Table, rows: Sequence[PublishedRow], notes: Sequence[str] = ()) -> list[Sheet]:
-    """Return a sheet for each mode, in the order of the rows.
-
-    Args:
-        table: The table that the rows are of.
-        rows: As `poserep.report.published.published_rows` gives them.
-        notes: Texts to stand below each sheet, after the table's own.
-    """
+    """Return a sheet for each mode, in the order of the rows; notes stand below each, after the table's own."""
     return [_ModeSheet(table, list(members), notes).sheet() for _, members in groupby(rows, lambda row: row.mode)]
 
 

@@ -15,7 +15,7 @@ from poserep.report.published_sheet import published_csv, published_sheets
 from poserep.runs.plan import planned, shorten
 from poserep.runs.rundir import load_results, runs_in
 from poserep.runs.sheet import Sheet
-from poserep.sweeps.files import table_of, title_of
+from poserep.sweeps.sweep_file import table_of, title_of
 from poserep.sweeps.table import Table
 
 
@@ -24,13 +24,10 @@ class StudyReport:
     """What a study's records say, ready to be shown.
 
     Attributes:
-        title: Title of the study.
-        results: Its results.
         rows: The comparison of all runs.
         missing: Names of runs without a result, and why they have none.
         published: The sweep's table and its rows; None for a study whose rows have neither published values nor
             baselines.
-        published_sheets: The table's sheets, one for each mode.
         comparison_sheets: The comparison's sheets; empty if the table shows every run.
     """
 
@@ -46,11 +43,6 @@ class StudyReport:
     def sheets(self) -> list[Sheet]:
         """All sheets that are printed."""
         return [*self.published_sheets, *self.comparison_sheets]
-
-    def show(self) -> None:
-        """Print all sheets."""
-        for sheet in self.sheets:
-            sheet.show()
 
     def csv(self) -> str:
         """Return the table's rows, or the comparison of a study without a table."""
@@ -100,12 +92,8 @@ def read_report(study: Path) -> StudyReport:
 
 def unfinished(study: Path) -> list[tuple[str, str]]:
     """Return the names of runs without a result, and why they have none."""
-    missing = []
-    for run_dir in runs_in(study):
-        if not run_dir.finished:
-            status = run_dir.observed_status()
-            missing.append((run_dir.name, f"{status['state']} {shorten(str(status.get('error', '')))}".strip()))
-    return missing
+    states = {run_dir.name: run_dir.observed_status() for run_dir in runs_in(study) if not run_dir.finished}
+    return [(name, f"{s['state']} {shorten(str(s.get('error', '')))}".strip()) for name, s in states.items()]
 
 
 def _with_rows(results: Sequence[Result], study: Path) -> list[Result]:
@@ -124,10 +112,7 @@ def _with_rows(results: Sequence[Result], study: Path) -> list[Result]:
 
 
 def write_report(study: Path) -> Path:
-    """Print the tables of a study and write them as ``report.html``, ``table.csv``, ``table.md`` and ``table.tex``.
-
-    Returns:
-        The page.
+    """Print the tables of a study, write them as ``report.html``, ``table.csv``, ``.md``, ``.tex``; return the page.
 
     Raises:
         InputError: If nothing in the study has finished, and no table says what should have.
@@ -136,7 +121,8 @@ def write_report(study: Path) -> Path:
     from poserep.report.html import study_page
 
     report = read_report(study)
-    report.show()
+    for sheet in report.sheets:
+        sheet.show()
     study.mkdir(parents=True, exist_ok=True)
     texts = {
         "report.html": study_page(report),

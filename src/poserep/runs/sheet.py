@@ -30,7 +30,6 @@ class SheetCell:
     """One cell of a sheet.
 
     Attributes:
-        text: What is shown.
         value: Number by which pages sort; None where there is none.
         refs: Numbers of the sheet's footnotes.
         marked: Whether `WARNING_MARK` follows the text.
@@ -54,7 +53,6 @@ class Column:
     """The head of a column.
 
     Attributes:
-        text: What is shown.
         group: Name that stands above several neighbouring columns, such as a metric.
         numeric: Whether the cells hold numbers, which are aligned to the right.
         leading: Whether pages put it right behind the name of the row, as they do the chief metric.

@@ -5,7 +5,6 @@
 All kernels must find the same joints. Leaves srpose-fig7.csv in runs/srpose-fig7 or results/.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -17,29 +16,25 @@ import torch.nn.functional as F
 
 from poserep.cli import ended
 from poserep.codecs import SRHeatmap
-from poserep.codecs.argmax import Peaks, peak
-from poserep.codecs.quarter_shift import quarter_shift
+from poserep.codecs.readouts import Peaks, peak, quarter_shift
 from poserep.config import OmegaConf, compose
 from poserep.deploy.latency.stopwatch import cores, processor, race, seconds_of, spread
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.overrides import CONF, SWEEPS
+from poserep.overrides import CONF
 from poserep.runs.sheet import Sheet, numbers, texts
 from poserep.skeleton import COCO
+from poserep.studies.arguments import study_parser
 
 
 class Timed(NamedTuple):
     """Decoding with one search.
 
     Attributes:
-        device: What it ran on.
         threads: CPU threads, 0 on a GPU.
-        size: Size of the crops.
         batch: Crops at a time.
         search: Kernel of the search, or ``rows``, the search that readouts take by default.
-        ms: Median time for one crop.
-        p25: First quartile.
-        p75: Third quartile.
+        ms: Median time for one crop, between the quartiles ``p25`` and ``p75``.
         times: How many times as fast as a kernel of 1, at the medians.
     """
 
@@ -137,10 +132,10 @@ def measure(table: dict[str, Any]) -> Iterator[Timed]:
                 torch.set_num_threads(threads or before)
                 with torch.inference_mode():
                     seconds = race({name: seconds_of(f) for name, f in functions.items()}, rounds, calls)
-                found = {name: spread(each) for name, each in seconds.items()}
-                for name, ms in found.items():
+                spreads = {name: spread(each) for name, each in seconds.items()}
+                for name, ms in spreads.items():
                     each, low, high = (ms[key] / batch for key in ("median", "p25", "p75"))
-                    times = found["1"]["median"] / ms["median"]
+                    times = spreads["1"]["median"] / ms["median"]
                     yield Timed(machine, threads, size, batch, name, each, low, high, times)
     finally:
         torch.set_num_threads(before)
@@ -164,11 +159,8 @@ def shown_sheet(title: str, rows: Sequence[Timed]) -> Sheet:
 
 def main() -> None:
     """Run ``make reproduce-srpose-fig7``."""
-    parser = argparse.ArgumentParser(prog="python -m poserep.studies.search_speed", description=__doc__)
-    parser.add_argument("--config-dir", type=Path, default=SWEEPS)
-    parser.add_argument("--config-name", default="srpose-fig7", help="the sweep file, without .yaml")
+    parser = study_parser("search_speed", __doc__, "srpose-fig7")
     parser.add_argument("--record", action="store_true", help="write to results/ in place of runs/")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
     given = parser.parse_intermixed_args()
     cfg = compose(given.overrides, given.config_name, given.config_dir).cfg
     table: Any = OmegaConf.to_container(cfg.table, resolve=True)

@@ -89,7 +89,7 @@ def macs_of(cfg: DictConfig) -> int:
     key = str([OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part for part in parts])
     if key not in _MACS:
         net, _ = build_network(cfg, skeleton_of(cfg))
-        _MACS[key] = macs(net, *Size.parse(cfg.input_size), net.channels)
+        _MACS[key] = macs(net, *Size.parse(cfg.input_size))
     return _MACS[key]
 
 

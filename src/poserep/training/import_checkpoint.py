@@ -29,8 +29,8 @@ STUDY = "imported"
 def import_checkpoint(path: Path, overrides: list[str], name: str = "config", folder: Path | None = None) -> Path:
     """Make a run directory of a published model: config.yaml, checkpoints/last.ckpt, import.json and status.json.
 
-    The overrides say which network and data the file is of; ``name`` and ``folder`` are those of
-    `poserep.config.compose`.
+    ``overrides`` say which network and data the file is of; with ``name`` and ``folder`` they are composed as by
+    `poserep.config.compose`. The run directory, which is returned, has no result.json, as nothing has been evaluated.
 
     Raises:
         InputError: If configuration and file do not fit each other, or the file cannot be read.
@@ -73,7 +73,7 @@ def import_checkpoint(path: Path, overrides: list[str], name: str = "config", fo
         torch.save({"state_dict": dict(state)}, partial)
     write_json(run_dir / "import.json", record)
     run_dir.write_status("imported", error="evaluated, not trained")
-    import_sheet(run_dir.path, record).show()
+    _sheet(run_dir.path, record).show()
     if net.head.form != codec.form:
         print(f"note: head {type(net.head).__name__} emits {net.head.form}; there is nothing to evaluate")
     else:
@@ -81,8 +81,7 @@ def import_checkpoint(path: Path, overrides: list[str], name: str = "config", fo
     return run_dir.path
 
 
-def import_sheet(run_dir: Path, record: dict[str, Any]) -> Sheet:
-    """Return the table of what has been imported, and from what."""
+def _sheet(run_dir: Path, record: dict[str, Any]) -> Sheet:
     rows = [("layout", record["layout"]), ("looks like", record["looks_like"])]
     rows.append(("entries mapped", str(record["mapped"])))
     for title in ("unused", "missing"):

@@ -40,11 +40,7 @@ def build_network(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
 
 
 def assemble(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
-    """Build network and codec of a configuration, whether or not the codec can read what the network emits.
-
-    Raises:
-        InputError: If backbone, head and size do not fit.
-    """
+    """Build network and codec of a configuration, whether or not the codec can read what the network emits."""
     size = Size.parse(cfg.input_size)
     # That the backbone cannot take a size is the better reason, where the codec cannot either.
     if step := getattr(resolve_name(cfg.backbone._target_), "multiple", None):
@@ -62,13 +58,7 @@ def assemble(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
 def make_backbone(
     cfg: DictConfig, size: Size, num_keypoints: int, in_channels: int = 3, multiscale: bool = False
 ) -> Any:
-    """Build the backbone with its own options and, as far as its constructor takes them, the arguments given here.
-
-    ``multiscale`` tells whether the head reads maps of several resolutions.
-
-    Raises:
-        InputError: If the backbone cannot be built or does not take this size.
-    """
+    """Build the backbone with its own options and, as far as its constructor takes them, the arguments given here."""
     offered = {"size": size, "num_keypoints": num_keypoints, "in_channels": in_channels}
     offered |= {"multiscale": True} if multiscale else {}
     taken = inspect.signature(resolve_name(cfg.backbone._target_)).parameters
@@ -129,11 +119,7 @@ def features_of(backbone: Any, size: Size, num_keypoints: int) -> list[torch.Ten
 
 
 def _try(head: Head, codec: Codec, features: list[torch.Tensor], perm: torch.Tensor) -> None:
-    """Pass features through all that training and evaluation do with an output, before any data are read.
-
-    Raises:
-        InputError: If head, criterion, flip test or a readout cannot work with the others.
-    """
+    """Pass features through all that training and evaluation do with an output, before any data are read."""
     target, weight = codec.encode(torch.zeros(1, len(perm), 2), torch.ones(1, len(perm)))
     try:
         with torch.no_grad():

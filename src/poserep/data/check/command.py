@@ -1,9 +1,11 @@
 """The commands ``poserep data …``: look into a data set before training on it; sets are chosen as for training."""
 
 import argparse
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -13,11 +15,7 @@ from poserep.errors import InputError
 
 
 def composed_data(overrides: Sequence[str], name: str = "config", folder: Path | None = None) -> Composed:
-    """Compose a configuration as `poserep.config.compose` does; every value must be given.
-
-    Raises:
-        InputError: If an override is malformed or names nothing, or a value is missing.
-    """
+    """Compose a configuration as `poserep.config.compose` does, of which every value must be given."""
     composed = compose(overrides, name, folder)
     missing = sorted(OmegaConf.missing_keys(composed.cfg))
     if missing:
@@ -25,8 +23,9 @@ def composed_data(overrides: Sequence[str], name: str = "config", folder: Path |
     return composed
 
 
-def _parser(name: str, description: str) -> argparse.ArgumentParser:
-    parser = parser_of(f"data {name}", description)
+def _parser(command: Callable[..., Any]) -> argparse.ArgumentParser:
+    """Return the parser of a function called NAME_command, whose docstring is the help."""
+    parser = parser_of(f"data {command.__name__.removesuffix('_command')}", inspect.getdoc(command))
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for training")
     add_origin(parser)
     return parser
@@ -40,15 +39,15 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[a
 
 
 def check_command(arguments: Sequence[str]) -> int:
-    """Run ``poserep data check`` and return its exit code, 1 if there are errors."""
-    description = """Find what is wrong with a data set; the exit code is 1 if there are errors.
+    """Find what is wrong with a data set; the exit code is 1 if there are errors.
 
-example: poserep data check data=mpii data.root=data/mpii"""
+    example: poserep data check data=mpii data.root=data/mpii
+    """
     from poserep.data.check.findings import print_sections
     from poserep.data.check.validate import validate
     from poserep.data.from_config import image_reader
 
-    parser = _parser("check", description)
+    parser = _parser(check_command)
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
     parser.add_argument("--decode", action="store_true", help="decode every image, not its header only")
     parser.add_argument("--show", type=int, default=3, metavar="N", help="examples of each (3)")
@@ -59,13 +58,13 @@ example: poserep data check data=mpii data.root=data/mpii"""
 
 
 def stats_command(arguments: Sequence[str]) -> None:
-    """Run ``poserep data stats``."""
-    description = """Count the persons, joints and sizes of a data set.
+    """Count the persons, joints and sizes of a data set.
 
-example: poserep data stats data=crowdpose data.root=data/crowdpose --json stats.json"""
+    example: poserep data stats data=crowdpose data.root=data/crowdpose --json stats.json
+    """
     from poserep.data.check.stats import stats, tables
 
-    parser = _parser("stats", description)
+    parser = _parser(stats_command)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
     given, (cfg, _) = _parse(parser, arguments)
     numbers = stats(cfg)
@@ -80,13 +79,13 @@ example: poserep data stats data=crowdpose data.root=data/crowdpose --json stats
 
 
 def overlap_command(arguments: Sequence[str]) -> int:
-    """Run ``poserep data overlap`` and return its exit code, 1 if two splits of one set share images."""
-    description = """Find images that both splits of a set have (exit code 1), or after -- those of one set in another.
+    """Find images that both splits of a set have (exit code 1), or after -- those of one set in another.
 
-example: poserep data overlap data=coco -- data=crowdpose"""
+    example: poserep data overlap data=coco -- data=crowdpose
+    """
     from poserep.data.check.overlap import overlaps
 
-    parser = _parser("overlap", description)
+    parser = _parser(overlap_command)
     parser.add_argument("--pixels", action="store_true", help="compare pixels, in place of files' bytes")
     parser.add_argument("--show", type=int, default=3, metavar="N", help="examples of each (3)")
     words = list(arguments)
@@ -106,13 +105,13 @@ example: poserep data overlap data=coco -- data=crowdpose"""
 
 
 def preview_command(arguments: Sequence[str]) -> None:
-    """Run ``poserep data preview``."""
-    description = """Draw crops with their keypoints, without augmentation and then as in several epochs.
+    """Draw crops with their keypoints, without augmentation and then as in several epochs.
 
-example: poserep data preview data.prepare.val=500 augment=hrnet --count 12"""
+    example: poserep data preview data.prepare.val=500 augment=hrnet --count 12
+    """
     from poserep.data.check.preview import write_preview
 
-    parser = _parser("preview", description)
+    parser = _parser(preview_command)
     parser.add_argument(
         "--out", type=Path, default=Path("preview.png"), metavar="FILE", help="PNG to write (preview.png)"
     )
@@ -127,13 +126,13 @@ example: poserep data preview data.prepare.val=500 augment=hrnet --count 12"""
 
 
 def convert_command(arguments: Sequence[str]) -> None:
-    """Run ``poserep data convert``."""
-    description = """Write the persons of MPII's MATLAB release as JSON.
+    """Write the persons of MPII's MATLAB release as JSON.
 
-example: poserep data convert mpii mpii_human_pose_v1_u12_1.mat data/mpii/annot/all.json"""
+    example: poserep data convert mpii mpii_human_pose_v1_u12_1.mat data/mpii/annot/all.json
+    """
     from poserep.data.loaders.mpii_matlab import convert_mat
 
-    parser = parser_of("data convert", description)
+    parser = parser_of("data convert", inspect.getdoc(convert_command))
     parser.add_argument("format", choices=["mpii"])
     parser.add_argument("source", type=Path, metavar="SOURCE.mat", help="mpii_human_pose_v1_u12_1.mat")
     parser.add_argument("target", type=Path, metavar="TARGET.json")

@@ -12,11 +12,9 @@ from rich.text import Text
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule that data must keep.
+    """A rule that data must keep: what is wrong where it is broken, and what to do then.
 
     Attributes:
-        name: What is wrong where the rule is broken, in a few words.
-        remedy: What to do then.
         error: Whether it stops training or falsifies numbers; otherwise it is a warning.
         left_out: Whether data.skip_invalid=true leaves such records out, which makes it a warning.
     """
@@ -43,14 +41,7 @@ def findings_at(rule: Rule, mask: ArrayLike, where: Sequence[str], value: Callab
 
 @dataclass
 class Section:
-    """The findings in one part of a data set.
-
-    Attributes:
-        title: The split and its file.
-        skip_invalid: The configuration's ``data.skip_invalid``.
-        notes: Lines that say what was read.
-        findings: In the order in which rules were applied.
-    """
+    """The findings in one part of a data set, with its ``data.skip_invalid``, and notes on what was read."""
 
     title: str
     skip_invalid: bool = False
@@ -96,15 +87,10 @@ def print_sections(sections: Sequence[Section], most: int, console: Console) -> 
             if rule.remedy:
                 line(f"      → {rule.remedy}", style="dim")
     broken = [(rule.error, len(places)) for section in sections for rule, places in section.by_rule().items()]
-    counts = [_counted([n for error, n in broken if error is kind], name) for kind, name in _KINDS]
+    counts = []
+    for error, name in ((True, "error"), (False, "warning")):
+        places = [n for is_error, n in broken if is_error is error]
+        rules, total = len(places), sum(places)
+        some = f"{rules} {name}{'s' * (rules > 1)} in {total} place{'s' * (total > 1)}"
+        counts.append(some if rules else f"no {name}s")
     line(" and ".join(counts), style="bold")
-
-
-_KINDS = ((True, "error"), (False, "warning"))
-
-
-def _counted(places: Sequence[int], kind: str) -> str:
-    rules, total = len(places), sum(places)
-    if not rules:
-        return f"no {kind}s"
-    return f"{rules} {kind}{'s' * (rules > 1)} in {total} place{'s' * (total > 1)}"

@@ -24,14 +24,7 @@ _T = TypeVar("_T")
 
 
 class ImageHeader(NamedTuple):
-    """The facts of an image file.
-
-    Attributes:
-        width: Width as stored, px; 0 if unknown.
-        height: Height as stored, px; 0 if unknown.
-        fault: Why the file cannot be read, or empty.
-        missing: Whether there is no such file.
-    """
+    """An image file: size as stored, px, 0 if unknown; why it cannot be read, or empty; and whether there is none."""
 
     width: int = 0
     height: int = 0

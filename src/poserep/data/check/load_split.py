@@ -18,7 +18,6 @@ class LoadedSplit:
 
     Attributes:
         instances: Persons as training gets them, or would if invalid ones were left out; none if it cannot.
-        tally: What the loader counted.
         refusal: Why training would not start, or empty.
     """
 
@@ -55,11 +54,7 @@ def load_split(cfg: Any, split: str, skeleton: Skeleton, root: Path, boxes: str 
 
 
 def coco_file_of(cfg: Any, root: Path, split: str) -> CocoFile | None:
-    """Return a split's annotation file, or None if it has another format than COCO's.
-
-    Raises:
-        InputError: If it is missing or not JSON.
-    """
+    """Return a split's annotation file, or None if it has another format than COCO's."""
     path = split_files(cfg, root, split)["annotations"]
     if path.suffix != ".json":
         return None

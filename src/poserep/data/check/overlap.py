@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -19,13 +19,7 @@ from poserep.errors import InputError
 
 @dataclass(frozen=True)
 class Overlap:
-    """Images that two splits share.
-
-    Attributes:
-        names: Names of the splits.
-        pairs: A file of each with the same content.
-        counts: Number of different files of each.
-    """
+    """Images that two splits share: pairs of files with the same content; and how many different files each has."""
 
     names: tuple[str, str]
     pairs: Sequence[tuple[Path, Path]]
@@ -33,11 +27,7 @@ class Overlap:
 
 
 def split_images(cfg: Any, split: str) -> list[Path]:
-    """Return the image files that a split lists, or if its format lists none, those of its persons.
-
-    Raises:
-        InputError: If the annotation file cannot be read, or no image file exists.
-    """
+    """Return the image files that a split lists, or if its format lists none, those of its persons."""
     root = root_of(cfg)
     file = coco_file_of(cfg, root, split)
     if file:
@@ -73,19 +63,14 @@ def overlaps(first: Any, second: Any | None = None, decode: bool = False) -> lis
         (i, split): {hashes[i].get(path, str(path)): path for path in reversed(files)}
         for (i, split), files in images.items()
     }
-    return [
-        _shared(
-            (f"{sets[a[0]].data.name} {a[1]}", f"{sets[b[0]].data.name} {b[1]}"),
-            contents[a],
-            contents[b],
-        )
-        for a, b in combinations(images, 2)
-        if second is None or a[0] != b[0]
-    ]
-
-
-def _shared(names: tuple[str, str], a: Mapping[str, Path], b: Mapping[str, Path]) -> Overlap:
-    return Overlap(names, sorted((a[key], b[key]) for key in a.keys() & b.keys()), (len(a), len(b)))
+    shared = []
+    for a, b in combinations(images, 2):
+        if second is None or a[0] != b[0]:
+            one, other = contents[a], contents[b]
+            pairs = sorted((one[key], other[key]) for key in one.keys() & other.keys())
+            names = f"{sets[a[0]].data.name} {a[1]}", f"{sets[b[0]].data.name} {b[1]}"
+            shared.append(Overlap(names, pairs, (len(one), len(other))))
+    return shared
 
 
 def _hashes(paths: Iterable[Path], read: ImageReader | None = None) -> dict[Path, str]:

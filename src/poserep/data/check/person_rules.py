@@ -104,17 +104,21 @@ class PersonArrays:
         return f" in {width:g}x{height:g} px" if np.isfinite(width) else ""
 
 
-def boxes_in_images(persons: PersonArrays, cut: bool) -> Iterator[Finding]:
-    """Yield boxes of labelled persons that have nothing in the image, or reach out of it by more than `SLACK`.
+def broken_persons(persons: PersonArrays, skeleton: Skeleton, cut: bool) -> Iterator[Finding]:
+    """Yield what is wrong with boxes, areas and keypoints.
 
-    Args:
-        persons: The persons.
-        cut: Boxes are annotated and must lie inside; those that follow from centre and scale need not.
+    Annotated boxes (``cut``) should lie inside the image; those that follow from centre and scale need not.
     """
-    labelled = persons.labelled.any(1)
-    first, last = persons.box[:, :2], persons.box[:, :2] + persons.box[:, 2:]
+    yield from _boxes(persons, cut)
+    yield from _keypoints(persons, skeleton)
+    yield from _counts(persons, skeleton)
+
+
+def _boxes(persons: PersonArrays, cut: bool) -> Iterator[Finding]:
+    labelled, sides = persons.labelled.any(1), persons.box[:, 2:]
+    first, last = persons.box[:, :2], persons.box[:, :2] + sides
     inside = np.minimum(last, persons.size) - np.maximum(first, 0)
-    empty = labelled & ((persons.box[:, 2:] <= 0) | (inside <= 0)).any(1)
+    empty = labelled & ((sides <= 0) | (inside <= 0)).any(1)
 
     def value(i: int) -> str:
         return f"{_rounded(persons.box[i])}{persons.image_size(i)}"
@@ -122,25 +126,12 @@ def boxes_in_images(persons: PersonArrays, cut: bool) -> Iterator[Finding]:
     yield from findings_at(NO_AREA, empty, persons.where, value)
     across = ((first < -SLACK) | (last > persons.size + SLACK)).any(1)
     yield from findings_at(ACROSS, cut & labelled & across & ~empty, persons.where, value)
+    whole = sides.prod(1)
+    larger = labelled & (sides > 0).all(1) & (persons.area > LARGER * whole + 1)
+    yield from findings_at(AREA_LARGER, larger, persons.where, lambda i: f"area {persons.area[i]:g}, box {whole[i]:g}")
 
 
-def areas_in_boxes(persons: PersonArrays) -> Iterator[Finding]:
-    """Yield areas that are larger than their box, if the box has an area."""
-    box = persons.box[:, 2:].prod(1)
-    some = persons.labelled.any(1) & (persons.box[:, 2:] > 0).all(1)
-    larger = some & (persons.area > LARGER * box + 1)
-    yield from findings_at(AREA_LARGER, larger, persons.where, lambda i: f"area {persons.area[i]:g}, box {box[i]:g}")
-
-
-def unscaled(instances: Sequence[Instance]) -> Iterator[Finding]:
-    """Yield evaluated persons by whose area, zero or unknown, no distance can be scaled."""
-    for person in instances:
-        if not person.area > 0 and (person.weight > 0).any():
-            yield Finding(UNSCALED, f"annotation {person.id} on {person.image.name}", f"area {person.area:g}")
-
-
-def keypoints_in_images(persons: PersonArrays, skeleton: Skeleton) -> Iterator[Finding]:
-    """Yield labelled joints outside the image by more than `SLACK`, and visibilities without meaning."""
+def _keypoints(persons: PersonArrays, skeleton: Skeleton) -> Iterator[Finding]:
     xy, visibility = persons.keypoints[..., :2], persons.keypoints[..., 2]
     outside: np.ndarray = persons.labelled & ((xy < -SLACK) | (xy > persons.size[:, None] - 1 + SLACK)).any(-1)
     strange: np.ndarray = ~np.isin(visibility, (0, 1, 2))
@@ -154,22 +145,28 @@ def keypoints_in_images(persons: PersonArrays, skeleton: Skeleton) -> Iterator[F
     yield from findings_at(VISIBILITY, strange.any(1), persons.where, lambda i: joints(strange, i, visibility))
 
 
-def keypoint_counts(persons: PersonArrays, skeleton: Skeleton) -> Iterator[Finding]:
+def _counts(persons: PersonArrays, skeleton: Skeleton) -> Iterator[Finding]:
     """Yield persons whose ``num_keypoints`` is not the number of labelled joints.
 
     CrowdPose's counts joints that have a left and a right, and so neither head nor neck; a file that does so
     throughout is as it should be.
     """
-    known = ~np.isnan(persons.counted)
-    labelled = persons.labelled.sum(1)
+    counted, labelled = persons.counted, persons.labelled.sum(1)
+    known = ~np.isnan(counted)
     paired = {name for pair in skeleton.pairs for name in pair}
     sided = persons.labelled[:, [name in paired for name in skeleton.names]].sum(1)
-    if (persons.counted[known] == sided[known]).all():
-        return
-    wrong = known & (persons.counted != labelled)
-    yield from findings_at(
-        NUM_KEYPOINTS, wrong, persons.where, lambda i: f"{persons.counted[i]:g}, labelled are {labelled[i]}"
-    )
+    if (counted[known] != sided[known]).any():
+        wrong = known & (counted != labelled)
+        yield from findings_at(
+            NUM_KEYPOINTS, wrong, persons.where, lambda i: f"{counted[i]:g}, labelled are {labelled[i]}"
+        )
+
+
+def unscaled(instances: Sequence[Instance]) -> Iterator[Finding]:
+    """Yield evaluated persons by whose area, zero or unknown, no distance can be scaled."""
+    for person in instances:
+        if not person.area > 0 and (person.weight > 0).any():
+            yield Finding(UNSCALED, f"annotation {person.id} on {person.image.name}", f"area {person.area:g}")
 
 
 def _rounded(values: np.ndarray) -> list[float] | str:

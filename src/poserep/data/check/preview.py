@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from poserep.batch import Batch
 from poserep.config import make
 from poserep.data.check.load_split import load_split
-from poserep.data.dataset import PoseDataset
 from poserep.data.from_config import dataset_of, is_labelled, root_of, skeleton_of
 from poserep.drawing import LEFT, MIDDLE, RIGHT, STYLE, as_rgb, limbs_by_side, show_crop
 from poserep.errors import InputError
@@ -26,13 +25,7 @@ DPI = 100
 
 
 class PreviewRow(NamedTuple):
-    """The crops of a person.
-
-    Attributes:
-        caption: Id and image, to find the person in its file.
-        crops: One without augmentation, then those with it.
-        box: (5, 2) corners of its box in the first crop, closed, input px.
-    """
+    """A person: caption; crops, one without augmentation, then those with it; closed box (5, 2) in the first, px."""
 
     caption: str
     crops: list[Batch]
@@ -40,11 +33,7 @@ class PreviewRow(NamedTuple):
 
 
 def preview_rows(cfg: Any, split: str, count: int, epoch: int) -> list[PreviewRow]:
-    """Return persons evenly spread over a split; those of the training split with the augmentation of several epochs.
-
-    Raises:
-        InputError: If the split cannot be read, or ``count`` or ``epoch`` is out of range.
-    """
+    """Return persons evenly spread over a split; those of ``train`` with the augmentation of several epochs."""
     if count < 1:
         raise InputError(f"count={count} is no number of persons: give at least 1")
     if epoch < 0:
@@ -56,28 +45,21 @@ def preview_rows(cfg: Any, split: str, count: int, epoch: int) -> list[PreviewRo
     plain = dataset_of(cfg, persons, skeleton)
     augmented = dataset_of(cfg, persons, skeleton, make(cfg.augment)) if split == "train" else None
     chosen = np.unique(np.linspace(0, len(plain) - 1, count).round().astype(int))
-    return [_row(plain, augmented, int(i), epoch) for i in chosen]
-
-
-def _row(plain: PoseDataset, augmented: PoseDataset | None, index: int, epoch: int) -> PreviewRow:
-    person = plain.instances[index]
-    crops = [plain[epoch, index]]
-    crops += [augmented[epoch + later, index] for later in range(VIEWS)] if augmented else []
-    x, y, w, h = person.box
-    corners = np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)])
-    matrix = crops[0].crop.matrix.numpy()
-    return PreviewRow(f"{person.id} · {person.image.stem}", crops, corners @ matrix[:, :2].T + matrix[:, 2])
+    rows = []
+    for index in chosen.tolist():
+        person = plain.instances[index]
+        crops = [plain[epoch, index]]
+        crops += [augmented[epoch + later, index] for later in range(VIEWS)] if augmented else []
+        x, y, w, h = person.box
+        corners = np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)])
+        matrix = crops[0].crop.matrix.numpy()
+        box = corners @ matrix[:, :2].T + matrix[:, 2]
+        rows.append(PreviewRow(f"{person.id} · {person.image.stem}", crops, box))
+    return rows
 
 
 def preview_sheet(rows: Sequence[PreviewRow], skeleton: Skeleton, title: str, epoch: int) -> Figure:
-    """Return the figure: persons in columns of blocks, the first crop with the box, then the augmented ones.
-
-    Args:
-        rows: The persons.
-        skeleton: Their joints.
-        title: What the crops were made of.
-        epoch: Epoch of the first augmented crop.
-    """
+    """Return the figure: persons in columns of blocks, the first crop with the box, then those from ``epoch`` on."""
     shape = rows[0].crops[0].image.shape[1:]
     zoom = SIDE / np.prod(shape) ** 0.5
     height, width = (round(n * zoom) for n in shape)
@@ -122,7 +104,7 @@ def write_preview(cfg: Any, out: Path, split: str, count: int, epoch: int, augme
         out: PNG file; its folder is made.
         split: ``train``, with augmentation, or ``val``, as evaluation crops.
         count: Number of persons.
-        epoch: First epoch to show_crop.
+        epoch: First epoch to show.
         augment: Name of the augmentation, for the title.
     """
     rows = preview_rows(cfg, split, count, epoch)

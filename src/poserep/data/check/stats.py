@@ -21,11 +21,7 @@ Stats = dict[str, Any]
 
 
 def stats(cfg: Any) -> dict[str, Stats]:
-    """Return the numbers of every split, and of the detections, by name.
-
-    Raises:
-        InputError: If a file cannot be read or persons are invalid.
-    """
+    """Return the numbers of every split, and of the detections, by name."""
     skeleton, root = skeleton_of(cfg), root_of(cfg)
     numbers = {}
     for split in splits_of(cfg):
@@ -41,13 +37,7 @@ def stats(cfg: Any) -> dict[str, Stats]:
 
 
 def describe_persons(table: InstanceTable, skeleton: Skeleton, file: CocoFile | None = None) -> Stats:
-    """Return the numbers of persons. What does not apply, such as areas where none is annotated, is left out.
-
-    Args:
-        table: The persons.
-        skeleton: Names their joints.
-        file: Their annotation file, for crowd indices.
-    """
+    """Return the numbers of persons. What does not apply, such as areas where none is annotated, is left out."""
     images, per_image = np.unique(table.image_id, return_counts=True)
     width, height = table.box[:, 2], table.box[:, 3]
     numbers: Stats = {
@@ -73,12 +63,14 @@ def describe_persons(table: InstanceTable, skeleton: Skeleton, file: CocoFile | 
     if (table.head > 0).any():
         numbers["head length (px)"] = quantiles(table.head[table.head > 0])
         numbers["persons without head length"] = int((table.head <= 0).sum())
-    crowd = None if file is None else crowd_indices(file, table.image_id)
-    if crowd is not None:
+    known = {key: as_number(record.get("crowdIndex")) for key, record in (file.images_by_id if file else {}).items()}
+    indices = [known.get(int(i)) for i in table.image_id]
+    if None not in indices:
+        crowd = np.array(indices, np.float64)
         numbers["crowd index"] = quantiles(crowd)
         numbers["crowd"] = count_parts(("easy", "medium", "hard"), crowd, CROWDS)
-        per_image = crowd[np.unique(table.image_id, return_index=True)[1]]
-        numbers["crowd of images"] = count_parts(("easy", "medium", "hard"), per_image, CROWDS)
+        of_images = crowd[np.unique(table.image_id, return_index=True)[1]]
+        numbers["crowd of images"] = count_parts(("easy", "medium", "hard"), of_images, CROWDS)
     return numbers
 
 
@@ -93,13 +85,6 @@ def count_parts(names: Sequence[str], values: np.ndarray, bounds: tuple[float, f
     place = np.digitize(values, bounds)
     counts = [int((place == i).sum()) for i in range(len(names))]
     return {n: {"count": c, "share": c / len(values)} for n, c in zip(names, counts, strict=True)}
-
-
-def crowd_indices(file: CocoFile, image_ids: np.ndarray) -> np.ndarray | None:
-    """Return (N,) the crowd index of each person's image, or None if an image has none."""
-    known = {key: as_number(record.get("crowdIndex")) for key, record in file.images_by_id.items()}
-    indices = [known.get(int(i)) for i in image_ids]
-    return None if None in indices else np.array(indices, np.float64)
 
 
 def tables(numbers: Mapping[str, Stats]) -> list[Table]:

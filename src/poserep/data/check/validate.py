@@ -26,18 +26,12 @@ METRIC = Rule("split that its metric refuses", "")
 
 
 def validate(cfg: Any, decode: ImageReader | None = None) -> list[Section]:
-    """Return all that is wrong with a data set.
-
-    Args:
-        cfg: The run's configuration.
-        decode: Reads images whole; None looks at their headers and ends only.
-    """
+    """Return all that is wrong with a data set; images are read whole by ``decode``, or else their headers and ends."""
     try:
         skeleton = skeleton_of(cfg)
     except InputError as error:
-        return [
-            Section(f"{cfg.data.name}: skeleton", findings=[Finding(UNUSABLE_SKELETON, "data.skeleton", str(error))])
-        ]
+        finding = Finding(UNUSABLE_SKELETON, "data.skeleton", str(error))
+        return [Section(f"{cfg.data.name}: skeleton", findings=[finding])]
     root = root_of(cfg)
     return [section for split in splits_of(cfg) for section in _split(cfg, split, skeleton, root, decode)]
 
@@ -71,7 +65,7 @@ def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageRe
         section.add(_listed(file, folder, skeleton, known, loaded))
     elif loaded.instances:
         persons = PersonArrays.of_instances(loaded.instances, known, skeleton.num_keypoints)
-        section.add(_persons(persons, skeleton, cut=False))
+        section.add(person_rules.broken_persons(persons, skeleton, cut=False))
     # A rule that is broken says more than the loader's refusal.
     if loaded.refusal and not section.broken():
         section.add([Finding(REFUSED_SPLIT, str(annotations), loaded.refusal)])
@@ -97,14 +91,8 @@ def _listed(
         return
     records, malformed = record_rules.usable_annotations(file, images, category, skeleton.num_keypoints)
     yield from malformed
-    yield from _persons(PersonArrays.of_records(records, images, skeleton.num_keypoints), skeleton, cut=True)
-
-
-def _persons(persons: PersonArrays, skeleton: Skeleton, cut: bool) -> Iterator[Finding]:
-    yield from person_rules.boxes_in_images(persons, cut)
-    yield from person_rules.areas_in_boxes(persons)
-    yield from person_rules.keypoints_in_images(persons, skeleton)
-    yield from person_rules.keypoint_counts(persons, skeleton)
+    persons = PersonArrays.of_records(records, images, skeleton.num_keypoints)
+    yield from person_rules.broken_persons(persons, skeleton, cut=True)
 
 
 def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, broken: bool) -> Iterator[Finding]:

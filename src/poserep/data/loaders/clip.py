@@ -1,26 +1,19 @@
 """How annotated boxes are cut to their image: exactly, or by the rules of two published code bases."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 from poserep.data.json_fields import Box
-from poserep.errors import InputError
 
 Clip = Literal["exact", "hrnet", "dark", "none"]
 
 
-def check_clip(rule: str) -> None:
-    """Raise an `InputError` if ``rule`` is none of ``exact``, ``hrnet``, ``dark``, ``none``."""
-    if rule not in get_args(Clip):
-        raise InputError(f"clip={rule!r} is not one of {list(get_args(Clip))}")
-
-
 def clip_box(box: Box, width: float, height: float, rule: Clip = "exact") -> Box | None:
-    """Cut a box to its image.
+    """Cut a box (x, y, width, height) to its image; all in px.
 
     Args:
-        box: x, y, width, height, image px.
-        width: Width of the image, px.
-        height: Height of the image, px.
+        box: The box.
+        width: Width of the image.
+        height: Height of the image.
         rule: ``exact`` keeps what lies inside. ``hrnet``: the last pixel is x + max(0, w - 1) with x already moved into
             the image, and the width is last - first, so that every box loses one pixel (HRNet's ``coco.py``, SimCC's
             too). ``dark`` is the same with that pixel added back (DarkPose, TokenPose). ``none`` cuts nothing.

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from poserep.data.coco_file import read_coco, read_detections
+from poserep.data.coco_file import ImageEntry, ListedImages, read_coco, read_detections
 from poserep.data.json_fields import (
     FURTHEST,
     Box,
@@ -17,8 +17,7 @@ from poserep.data.json_fields import (
     as_number,
     as_numbers,
 )
-from poserep.data.loaders.clip import Clip, check_clip, clip_box
-from poserep.data.loaders.listed_images import ImageEntry, ListedImages
+from poserep.data.loaders.clip import Clip, clip_box
 from poserep.errors import InputError
 from poserep.instances import Instance, Tally
 from poserep.skeleton import Skeleton
@@ -64,16 +63,11 @@ class CocoLoader:
     """Reads the records of one file, see `load_coco`. Subclasses override what a data set does differently."""
 
     def __init__(
-        self,
-        path: str | Path,
-        folder: str | Path,
-        skeleton: Skeleton,
-        skip_invalid: bool = False,
-        tally: Tally | None = None,
-        clip: Clip = "exact",
+        self, path: str | Path, folder: str | Path, skeleton: Skeleton, skip: bool, tally: Tally | None, clip: Clip
     ) -> None:
-        check_clip(clip)
-        self.file, self.skeleton, self.skip_invalid, self.clip = read_coco(path), skeleton, skip_invalid, clip
+        if clip not in get_args(Clip):
+            raise InputError(f"clip={clip!r} is not one of {list(get_args(Clip))}")
+        self.file, self.skeleton, self.skip_invalid, self.clip = read_coco(path), skeleton, skip, clip
         self.tally = Tally() if tally is None else tally
         self.images = ListedImages(self.file, Path(folder), self.tally)
         self.sizes: dict[int, tuple[float, float]] = {}
@@ -94,11 +88,7 @@ class CocoLoader:
         return False
 
     def size(self, entry: ImageEntry) -> tuple[float, float]:
-        """Return the width and height of an image, px.
-
-        Raises:
-            Invalid: If the annotation file does not say them.
-        """
+        """Return the width and height of an image, px, or raise `Invalid` if the annotation file does not say them."""
         width, height = as_number(entry.width, FURTHEST), as_number(entry.height, FURTHEST)
         if width is None or height is None or min(width, height) <= 0:
             raise Invalid(
@@ -109,24 +99,18 @@ class CocoLoader:
 
     def load(self, detections: str | Path | None) -> list[Instance]:
         """Return the annotated persons, or the boxes of a detection file, see `load_coco`."""
-        path = self.file.path
+        path, listed = self.file.path, self.file.annotations
+        if detections is None and listed is None:
+            raise InputError(f"{path} lists no annotations, as test sets do; give a detection file: data.detections")
+        self.category = self.file.category(self.skeleton, need_keypoints=detections is None)
         if detections is None:
-            if self.file.annotations is None:
-                raise InputError(
-                    f"{path} lists no annotations, as test sets do; give a detection file: data.detections"
-                )
-            self.category = self.file.category(self.skeleton, need_keypoints=True)
-            instances = self._take(self.file.annotations, self._person, f"{path}: annotation")
-            if not instances:
-                raise InputError(f"{path}: no person with labelled keypoints ({self.tally.line()})")
-            return instances
-        self.category = self.file.category(self.skeleton)
-        instances = self._take(read_detections(detections), self._detection, f"{detections}: detection")
+            instances = self._take(listed or (), self._person, f"{path}: annotation")
+            lacking = f"{path}: no person with labelled keypoints"
+        else:
+            instances = self._take(read_detections(detections), self._detection, f"{detections}: detection")
+            lacking = f"{detections}: no detection of category {self.category} lies on an image of the annotation file"
         if not instances:
-            raise InputError(
-                f"{detections}: no detection of category {self.category} lies on an image of the annotation file "
-                f"({self.tally.line()})"
-            )
+            raise InputError(f"{lacking} ({self.tally.line()})")
         return instances
 
     def _take(self, records: Iterable[Any], read: Callable[[int, Any], Instance | str], what: str) -> list[Instance]:
@@ -155,9 +139,8 @@ class CocoLoader:
             return "of other categories"
         crowd = annotation.get("iscrowd", 0)
         if crowd not in (0, 1):
-            raise Invalid(
-                "with an iscrowd that is none", f"has the iscrowd {abridged(crowd)}, which is neither 0 nor 1"
-            )
+            message = f"has the iscrowd {abridged(crowd)}, which is neither 0 nor 1"
+            raise Invalid("with an iscrowd that is none", message)
         if crowd:
             return "crowds"
         if self.ignored(annotation):
@@ -170,7 +153,9 @@ class CocoLoader:
         area, published = self.area(annotation, box), self.clip in ("hrnet", "dark")
         if published and annotation.get("area") is not None and area <= 0:
             return "without area by the papers' code"
-        cut = clip_box(box, *self._size(entry), self.clip)
+        if entry.id not in self.sizes and self.clip != "none":
+            self.sizes[entry.id] = self.size(entry)
+        cut = clip_box(box, *self.sizes.get(entry.id, (0.0, 0.0)), self.clip)
         if cut is None or max(cut[2:]) < SMALLEST_SIDE:
             if published:
                 return "without area by the papers' code"
@@ -202,13 +187,6 @@ class CocoLoader:
         unlabelled = np.zeros((joints, 2), np.float32), np.zeros(joints, np.float32)
         return Instance(entry.path, entry.id, row, np.array(box), *unlabelled, score=score)
 
-    def _size(self, entry: ImageEntry) -> tuple[float, float]:
-        if self.clip == "none":
-            return 0.0, 0.0
-        if entry.id not in self.sizes:
-            self.sizes[entry.id] = self.size(entry)
-        return self.sizes[entry.id]
-
     def _keypoints(self, annotation: Mapping[str, Any]) -> np.ndarray:
         """Return the keypoints as float64 (K, 3): x and y in image px, visibility."""
         given, joints = annotation.get("keypoints", []), self.skeleton.num_keypoints
@@ -220,9 +198,8 @@ class CocoLoader:
             )
         values = as_numbers(given, FURTHEST)
         if values is None:
-            raise Invalid(
-                "with keypoints that are no numbers", f"has keypoints that are not finite numbers up to {FURTHEST:g}"
-            )
+            message = f"has keypoints that are not finite numbers up to {FURTHEST:g}"
+            raise Invalid("with keypoints that are no numbers", message)
         return values.reshape(-1, 3)
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from poserep.data.coco_file import ImageEntry
 from poserep.data.json_fields import Box, Invalid
 from poserep.data.loaders.clip import Clip
 from poserep.data.loaders.coco import CocoLoader
-from poserep.data.loaders.listed_images import ImageEntry
 from poserep.instances import BOX_COVER, Instance, Tally
 from poserep.skeleton import Skeleton
 
@@ -47,11 +47,7 @@ class CrowdPoseLoader(CocoLoader):
         return annotation.get("num_keypoints") == 0
 
     def size(self, entry: ImageEntry) -> tuple[float, float]:
-        """Return the width and height of an image, px, exchanged if its file has them the other way round.
-
-        Raises:
-            Invalid: If the annotations have no size, or another one than the file.
-        """
+        """Return an image's width and height, px, exchanged as in its file; raise `Invalid` for another size."""
         width, height = super().size(entry)
         true = stored_size(entry.path)
         if true in (None, (width, height)):

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, get_args
@@ -76,18 +75,26 @@ def load_human4d(
         if sorted(re.findall(r"{(.*?)}", pattern)) != fields:
             raise InputError(f"{pattern!r} must name each of {fields} once in braces, and nothing else")
     path, root = Path(annotations), Path(images)
-    sieve = _Sieve(skip_invalid, Tally() if tally is None else tally)
+    counts = Tally() if tally is None else tally
+
+    def sieve(views: int, read: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return read(*args)
+        except Invalid as error:
+            error.leave_out("", skip_invalid, counts, "views", views)
+            return None
+
     intrinsics = read_intrinsics(root / "device_repository.json", devices)
     views: dict[int, Instance] = {}
     cameras: dict[str, list[DepthCamera]] = {}
-    for (subject, recording), listed in _listed(path, len(devices), sieve).items():
+    for (subject, recording), listed in _listed(path, len(devices), sieve, counts).items():
         dump = root / subject / recording / "Dump"
         if sieve(len(listed) * len(devices), _recording, path, dump) is None:
             continue
         if subject not in cameras:
             folder = root / subject / "pose"
             cameras[subject] = [DepthCamera.read(folder / f"{d}.extrinsics", intrinsics[d]) for d in devices]
-        offset = _offset(root / subject / "offsets.txt", recording, sieve.tally)
+        offset = _offset(root / subject / "offsets.txt", recording, counts)
         pose_of = _files(dump / "gposes3d", pose_file, ("",))
         depth_of = _files(dump / "depth", depth_file, devices)
         kept = []
@@ -100,7 +107,8 @@ def load_human4d(
         poses = np.stack([pose for _, _, pose in kept])
         for view, (device, camera) in enumerate(zip(devices, cameras[subject], strict=True)):
             xy, seen = camera.pixels(poses, project)
-            heads = _head_lengths(xy, seen, skeleton)
+            ends = [skeleton.names.index("neck"), skeleton.names.index("head")]
+            heads = np.linalg.norm(xy[:, ends[0]] - xy[:, ends[1]], axis=-1) * seen[:, ends].all(1)
             for row, (number, frame, _) in enumerate(kept):
                 image = sieve(1, _depth_image, depth_of, dump / "depth" / depth_file, device, frame)
                 if image is not None and seen[row].any():
@@ -108,37 +116,25 @@ def load_human4d(
                     person = xy[row].astype(np.float32), seen[row].astype(np.float32)
                     views[key] = Instance(image, key, key, _WHOLE, *person, head=float(heads[row]))
                 elif image is not None:
-                    sieve.tally.left_out["no joint in the image"] += 1
+                    counts.left_out["no joint in the image"] += 1
     if not views:
-        raise InputError(f"list {path} gives no view of anybody ({sieve.tally.line()})")
-    sieve.tally.taken += len(views)
+        raise InputError(f"list {path} gives no view of anybody ({counts.line()})")
+    counts.taken += len(views)
     return [views[key] for key in sorted(views)]
 
 
-@dataclass
-class _Sieve:
-    """Leaves out or refuses what is invalid."""
-
-    skip_invalid: bool
-    tally: Tally
-
-    def __call__(self, views: int, read: Callable[..., Any], *args: Any) -> Any:
-        """Return ``read(*args)``, or None after counting ``views`` views if it is invalid and left out."""
-        try:
-            return read(*args)
-        except Invalid as error:
-            error.leave_out("", self.skip_invalid, self.tally, "views", views)
-            return None
-
-
-def _listed(path: Path, views: int, sieve: _Sieve) -> dict[tuple[str, str], list[tuple[int, int]]]:
-    """Return (number of the line from 0, frame) of every listed frame, by (subject, recording)."""
+def _lines(path: Path, what: str, needed: str) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"list {path} cannot be read ({error}); HUMAN4D needs one of lines 'frame subject recording' for each split"
-        ) from error
+        raise InputError(f"{what}{path} cannot be read ({error}); HUMAN4D {needed}") from error
+
+
+def _listed(
+    path: Path, views: int, sieve: Callable[..., Any], tally: Tally
+) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """Return (number of the line from 0, frame) of every listed frame, by (subject, recording)."""
+    lines = _lines(path, "list ", "needs one of lines 'frame subject recording' for each split")
     frames: dict[tuple[str, str], dict[int, int]] = {}
     for number, line in enumerate(line for line in lines if line.strip()):
         entry = sieve(views, _entry, path, number, line)
@@ -146,7 +142,7 @@ def _listed(path: Path, views: int, sieve: _Sieve) -> dict[tuple[str, str], list
             continue
         frame, *recording = entry
         if frames.setdefault(tuple(recording), {}).setdefault(frame, number) != number:
-            sieve.tally.left_out["listed before"] += views
+            tally.left_out["listed before"] += views
     return {recording: [(n, f) for f, n in listed.items()] for recording, listed in frames.items()}
 
 
@@ -167,12 +163,7 @@ def _recording(path: Path, dump: Path) -> Path:
 
 
 def _offset(path: Path, recording: str, tally: Tally) -> int:
-    try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}); HUMAN4D has one of lines 'recording offset' for each subject"
-        ) from error
+    lines = [line.split() for line in _lines(path, "", "has one of lines 'recording offset' for each subject")]
     offset = next((line[1:] for line in lines if line and line[0] == recording), None)
     if offset is None:
         tally.mended["recording without offset, taken as 0"] += 1
@@ -231,8 +222,3 @@ def _depth_image(files: dict[tuple[str, int], Path], names: Path, device: str, f
             "check data.root and depth_file",
         )
     return path
-
-
-def _head_lengths(xy: np.ndarray, seen: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    ends = [skeleton.names.index("neck"), skeleton.names.index("head")]
-    return np.linalg.norm(xy[:, ends[0]] - xy[:, ends[1]], axis=-1) * seen[:, ends].all(1)

@@ -51,11 +51,13 @@ def read_depth(path: Path) -> np.ndarray:
     if not 0 < maximum < 2**16:
         raise InputError(f"depth image {path} has the maximum {maximum}; a PGM's lies in 1..65535")
     body = data[header.end() :]
-    raw = _ascii(body, path) if header[1] == b"P2" else _binary(body, maximum)
+    kind = np.dtype(">u2" if maximum > 255 else "u1")
+    binary = header[1] == b"P5"
+    raw = np.frombuffer(body, kind, len(body) // kind.itemsize) if binary else _ascii(body, path)
     count = width * height
     if len(raw) < count:
         raise InputError(f"depth image {path} is cut short: {len(raw)} of {count} values; copy it again")
-    if header[1] == b"P2" and len(raw) > count:
+    if len(raw) > count and not binary:
         raise InputError(f"depth image {path} has {len(raw)} values for {count} px; copy it again")
     raw = raw[:count]
     if raw.max() > maximum:
@@ -75,11 +77,6 @@ def _ascii(body: bytes, path: Path) -> np.ndarray:
     return np.fromstring(body, np.int64, sep=" ") if body.strip() else np.empty(0, np.int64)
 
 
-def _binary(body: bytes, maximum: int) -> np.ndarray:
-    kind = np.dtype(">u2" if maximum > 255 else "u1")
-    return np.frombuffer(body, kind, len(body) // kind.itemsize)
-
-
 class DepthCamera(NamedTuple):
     """Position and projection of a depth camera.
 
@@ -95,11 +92,7 @@ class DepthCamera(NamedTuple):
 
     @classmethod
     def read(cls, extrinsics: Path, intrinsics: np.ndarray) -> Self:
-        """Read ``<device>.extrinsics``: three rows of the rotation, then the position in mm.
-
-        Raises:
-            InputError: If the file is missing, has other numbers, or the first three rows are no rotation.
-        """
+        """Read ``<device>.extrinsics``: three rows of the rotation, then the position in mm."""
         try:
             numbers = np.array([float(word) for word in extrinsics.read_text().split()])
         except OSError as error:
@@ -149,9 +142,6 @@ def read_intrinsics(path: Path, devices: Sequence[str]) -> dict[str, np.ndarray]
 
     The file is a list of objects with ``Device`` and ``Depth Intrinsics``, a mapping from resolution to 9 numbers, row
     by row, flat or nested, or a list of such mappings, as published.
-
-    Raises:
-        InputError: If the file is missing or malformed, or lacks a device or its intrinsics.
     """
     records = read_json(path, "device repository")
     if not isinstance(records, list) or not all(isinstance(r, dict) and "Device" in r for r in records):

@@ -1,6 +1,6 @@
 """The loader of MPII Human Pose: the published JSON preparation, or the original MATLAB release."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,8 +56,15 @@ def load_mpii(
             f"{path}: skeleton {skeleton.name!r} does not have MPII's {MPII_JOINTS} keypoints in MPII's order; set "
             "data.skeleton=mpii"
         )
-    records = read_mat(path, tally) if path.suffix == ".mat" else _records(path)
-    official = None if heads is None else _official(Path(heads), path, len(records))
+    records = read_mat(path, tally) if path.suffix == ".mat" else read_json(path, "annotation file")
+    if not isinstance(records, list):
+        raise InputError(f"{path} is not a list of MPII records; a COCO-format file is read with data=coco")
+    official = None if heads is None else read_heads(Path(heads))
+    if official is not None and len(official.length) != len(records):
+        raise InputError(
+            f"{heads} has {len(official.length)} head boxes for the {len(records)} records of {path}; it belongs to "
+            "annot/valid.json. For other persons set data.val.heads=null and give records a head_box [x1, y1, x2, y2]"
+        )
     # Whether this is the published test file, which lists persons without joints.
     to_predict = not any(isinstance(record, Mapping) and "joints" in record for record in records)
     numbers: dict[str, int] = {}
@@ -74,9 +81,8 @@ def load_mpii(
         if not person.labelled.any() and not to_predict:
             tally.left_out["without labelled keypoints"] += 1
             continue
-        image_id = numbers.setdefault(person.image, len(numbers))
+        image, image_id = folder / person.image, numbers.setdefault(person.image, len(numbers))
         weight = person.labelled.astype(np.float32)
-        image = folder / person.image
         instances.append(Instance(image, image_id, row, box, keypoints, weight, head=person.head))
     if not instances:
         raise InputError(f"{path}: no person is left ({tally.line()}); is it an MPII annotation file?")
@@ -85,7 +91,7 @@ def load_mpii(
 
 
 class _Person(NamedTuple):
-    """The numbers of a record, 1-based as in the file."""
+    """A record in px that begin with 1, as in the file."""
 
     image: str
     centre: np.ndarray
@@ -93,13 +99,6 @@ class _Person(NamedTuple):
     joints: np.ndarray
     labelled: np.ndarray
     head: float
-
-
-def _records(path: Path) -> Sequence[Any]:
-    records = read_json(path, "annotation file")
-    if not isinstance(records, list):
-        raise InputError(f"{path} is not a list of MPII records; a COCO-format file is read with data=coco")
-    return records
 
 
 def _person(record: Any) -> _Person:
@@ -121,16 +120,6 @@ def _person(record: Any) -> _Person:
     if "head_box" in record and not 0 < head < np.inf:
         raise Invalid("with a head box without size", f"({image}) has the head_box {corners.ravel().tolist()}")
     return _Person(image, centre, scale, joints, labelled, head)
-
-
-def _official(heads: Path, annotations: Path, count: int) -> MpiiHeads:
-    official = read_heads(heads)
-    if len(official.length) != count:
-        raise InputError(
-            f"{heads} has {len(official.length)} head boxes for the {count} records of {annotations}; it belongs to "
-            "annot/valid.json. For other persons set data.val.heads=null and give records a head_box [x1, y1, x2, y2]"
-        )
-    return official
 
 
 def _overruled(person: _Person, official: MpiiHeads, row: int, head_row: str, record: str, tally: Tally) -> _Person:

@@ -32,11 +32,7 @@ class MpiiHeads(NamedTuple):
 
 
 def read_heads(path: Path) -> MpiiHeads:
-    """Read ``headboxes_src`` (2, 2, N), and where both exist ``pos_gt_src`` (16, 2, N) and ``jnt_missing`` (16, N).
-
-    Raises:
-        InputError: If the file is missing or malformed.
-    """
+    """Read ``headboxes_src`` (2, 2, N), and where both exist ``pos_gt_src`` (16, 2, N) and ``jnt_missing`` (16, N)."""
     content = _read(path, "head box file")
     if "headboxes_src" not in content:
         raise InputError(f"head box file {path} has no headboxes_src; take annot/gt_valid.mat of the published files")
@@ -66,18 +62,11 @@ def head_length(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def convert_mat(mat: Path, json_path: Path) -> Tally:
     """Write the persons of the original release as the list of records that the published JSON files hold.
 
-    The file is whole or absent. `read_mat` says which persons it has; the published list is shorter, as its makers
-    chose among them.
-
-    Args:
-        mat: ``mpii_human_pose_v1_u12_1.mat``.
-        json_path: File to write; its folder is made.
+    The file is whole or absent, its folder is made. It has the persons of `read_mat`, of which the published list's
+    makers chose some.
 
     Returns:
         How many persons were written and how many were left out, by reason.
-
-    Raises:
-        InputError: If the release is missing or malformed, or holds no labelled person.
     """
     tally = Tally()
     records = read_mat(mat, tally)
@@ -91,11 +80,8 @@ def read_mat(path: Path, tally: Tally) -> list[dict[str, Any]]:
     """Return the labelled persons of the original release ``mpii_human_pose_v1_u12_1.mat``, in its order.
 
     Persons count that have a scale, a position and joints, which leaves out the test images, whose joints were never
-    released. The release does not divide its training images; ``valid.json`` does.
-
-    Args:
-        path: The release.
-        tally: Counts the persons left out, and the joints dropped from those returned.
+    released. The release does not divide its training images; ``valid.json`` does. ``tally`` counts the persons left
+    out, and the joints dropped from those returned.
 
     Returns:
         One record per person as in the published JSON, all 1-based: ``image``, ``center`` [x, y], ``scale`` (of the
@@ -118,8 +104,11 @@ def read_mat(path: Path, tally: Tally) -> list[dict[str, Any]]:
             record = _record(person, tally)
             if record is None:
                 tally.left_out["without scale, position or joints" if released else "of test images"] += 1
-            else:
-                records.append({"image": _name(image, path), **record})
+                continue
+            name = next(iter(_structs(image.get("image"))), {}).get("name")
+            if not isinstance(name, str) or not name:
+                raise InputError(f"{path}: an image with labelled persons has no name; fetch the file anew")
+            records.append({"image": name, **record})
     if not records:
         raise InputError(f"{path}: no person has scale, objpos and annopoints ({tally.line()}); fetch it anew")
     return records
@@ -139,12 +128,7 @@ def _record(person: Mapping[str, Any], tally: Tally) -> dict[str, Any] | None:
     joints, visible = np.full((MPII_JOINTS, 2), -1.0), np.zeros(MPII_JOINTS, int)
     index = points[:, 0].astype(int)
     joints[index], visible[index] = points[:, 1:], 1
-    record = {
-        "center": position,
-        "scale": scale[0],
-        "joints": joints.tolist(),
-        "joints_vis": visible.tolist(),
-    }
+    record = {"center": position, "scale": scale[0], "joints": joints.tolist(), "joints_vis": visible.tolist()}
     head = _numbers(person, "x1", "y1", "x2", "y2")
     return {**record, "head_box": head} if np.isfinite(head).all() else record
 
@@ -171,10 +155,3 @@ def _numbers(struct: Mapping[str, Any], *names: str) -> list[float]:
     """Return fields of a struct, NaN for those that are missing, empty or no numbers."""
     values = [np.asarray(struct.get(name)) for name in names]
     return [float(value.item()) if value.size == 1 and value.dtype.kind in "biuf" else np.nan for value in values]
-
-
-def _name(image: Mapping[str, Any], path: Path) -> str:
-    name = next(iter(_structs(image.get("image"))), {}).get("name")
-    if not isinstance(name, str) or not name:
-        raise InputError(f"{path}: an image with labelled persons has no name; fetch the file anew")
-    return name

@@ -30,12 +30,6 @@ def _soft(value: Pixels, width: float | Pixels) -> Pixels:
     return np.clip(np.float32(0.5) + value / width, 0.0, 1.0)
 
 
-def _filled(shape: tuple[int, ...], color: Array) -> Pixels:
-    image = np.empty((*shape, 3), dtype=np.float32)
-    image[:] = color
-    return image
-
-
 def _floor_pattern(rng: Rng, x: Pixels, z: Pixels, distance: Pixels) -> Pixels:
     """Return the relative brightness of a floor at world x and z; detail fades with distance before it can alias."""
     kind = rng.choice(["plain", "planks", "tiles", "rug"], p=[0.35, 0.30, 0.25, 0.10])
@@ -69,7 +63,7 @@ def _over(image: Pixels, mask: Pixels, color: Array | Pixels) -> None:
 def _wall(rng: Rng, x: Pixels, y: Pixels, pixel: Pixels, cluttered: bool) -> Pixels:
     """Return the colours (H, W, 3) of a wall at world x and y; ``pixel`` is the size of a pixel on it, metres."""
     color = pick(rng, _WALLS, 0.02)
-    image = _filled(x.shape, color * 0.96)
+    image = np.full((*x.shape, 3), color * 0.96, np.float32)
     if rng.random() < 0.4:
         lower = color * rng.uniform(0.72, 0.92) if rng.random() < 0.6 else pick(rng, CLOTHS) * 0.4 + color * 0.5
         _over(image, _soft(float(rng.uniform(0.8, 1.1)) - y, pixel), lower)
@@ -92,7 +86,7 @@ def _wall(rng: Rng, x: Pixels, y: Pixels, pixel: Pixels, cluttered: bool) -> Pix
 def _outdoors(rng: Rng, slope: Pixels) -> Pixels:
     """Return sky and far hills (H, W, 3); ``slope`` is the rise of each ray against the horizon."""
     sky = pick(rng, _SKIES, 0.02)
-    image = _filled(slope.shape, sky)
+    image = np.full((*slope.shape, 3), sky, np.float32)
     _over(image, 0.8 * np.exp(-4.0 * np.clip(slope, 0.0, None)), rgb("f6f3ec"))
     height, width = slope.shape
     cloud = np.clip(_noise(rng, height, width, 5) + 0.5 * _noise(rng, height, width, 11) - 0.1, 0.0, 1.0)
@@ -115,12 +109,7 @@ def _polygons(rng: Rng, image: Pixels) -> None:
 
 
 def backdrop(rng: Rng, camera: PinholeCamera, cluttered: bool) -> tuple[Pixels, Pixels]:
-    """Paint floor and wall or landscape.
-
-    Args:
-        rng: Source of every choice.
-        camera: The camera.
-        cluttered: Add pictures, polygons and noise at several scales.
+    """Paint floor and wall or landscape; ``cluttered`` adds pictures, polygons and noise at several scales.
 
     Returns:
         RGB (H, W, 3) in roughly 0..1, and how much each pixel belongs to the floor (H, W), 0..1.

@@ -12,14 +12,8 @@ from poserep.data.synthetic.world import Array, Rng, rot_z
 class PinholeCamera:
     """A camera with axes x right, y down, z forward, and pixels' centres at integers.
 
-    Attributes:
-        rotation: From the world's to the camera's axes, (3, 3).
-        position: In the world, (3,), metres.
-        focal: Focal length, pixels.
-        cx: Principal point, pixels.
-        cy: Principal point, pixels.
-        width: Width of the image, pixels.
-        height: Height of the image, pixels.
+    ``rotation`` (3, 3) leads from the world's to the camera's axes, ``position`` (3,) is in metres, all else in pixels:
+    focal length, principal point, and size of the image.
     """
 
     rotation: Array

@@ -21,7 +21,6 @@ class Look:
     """The cuts of a person's garments, and their seven materials, indexed by SKIN .. TRIM.
 
     Attributes:
-        materials: One per index.
         sleeve: "none", "short" or "long".
         legs: "trousers", "tight", "shorts" or "skirt".
         leg_cut: Where shorts end along the thigh, or a skirt along the leg, 0..1.

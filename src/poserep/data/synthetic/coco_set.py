@@ -1,22 +1,24 @@
 """Draw the synthetic data set in COCO's format: pictures in parallel, annotations in one order."""
 
 import hashlib
+import multiprocessing
 import os
 import sys
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from poserep.data.synthetic.annotate import PERSON, DrawnPerson, coco_annotation
 from poserep.data.synthetic.detector import detect
-from poserep.data.synthetic.files import DRAWING_VERSION, check_counts, check_level, once, write_jpeg, write_packed
-from poserep.data.synthetic.parallel import in_order, pool_of
+from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_jpeg, write_packed
 from poserep.data.synthetic.scene import LEVELS, draw_image
 from poserep.data.synthetic.world import Rng
 from poserep.errors import InputError
@@ -24,7 +26,10 @@ from poserep.errors import InputError
 _SPLITS = ("train", "val")
 # Sets the detector's random numbers apart from the pictures'.
 _DETECTOR = 7919
+# Pictures that each process draws before it is seen how many people are still missing, and at a time.
+_ROUND, _CHUNK = 24, 4
 
+# Width, height, people.
 _Record = tuple[int, int, list[DrawnPerson]]
 
 
@@ -49,7 +54,6 @@ class _Split:
         return np.random.default_rng([self.seed, self.split, index, LEVELS.index(self.level), *more])
 
     def draw(self, index: int, people: int | None = None) -> _Record:
-        """Draw and store one picture; return its width, height and people."""
         drawn = draw_image(self.rng(index), self.level, people)
         write_jpeg(self.images / f"{index:06d}.jpg", drawn)
         height, width = drawn.image.shape[:2]
@@ -67,27 +71,28 @@ class _Split:
         self.images.mkdir(parents=True)
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        labelled = 0
+        missing, start = count, 0
         task = progress.add_task(f"{self.level} {_SPLITS[self.split]}", total=count, rate=0.0)
-
-        def missing() -> int:
-            return count - labelled
-
-        for index, drawn in enumerate(in_order(pool, self.draw, workers, missing)):
-            record = drawn if _counted(drawn) <= missing() else self.draw_fewer(index, drawn, missing())
-            if record is None:
-                continue
-            width, height, people = record
-            images.append({"id": index + 1, "file_name": f"{index:06d}.jpg", "width": width, "height": height})
-            for person in people:
-                annotations.append(coco_annotation(person, index + 1, len(annotations) + 1))
-            labelled += _counted(record)
-            rate = len(images) / max(progress.tasks[task].elapsed or 0.0, 1e-3)
-            progress.update(task, completed=labelled, rate=rate)
+        while missing:
+            indices = range(start, start + min(missing, _ROUND * workers))
+            start = indices.stop
+            drawn = pool.map(self.draw, indices, chunksize=_CHUNK) if pool else map(self.draw, indices)
+            for index, full in zip(indices, drawn, strict=False):
+                record = full if _counted(full) <= missing else self.draw_fewer(index, full, missing)
+                if record is None:
+                    continue
+                width, height, people = record
+                images.append({"id": index + 1, "file_name": f"{index:06d}.jpg", "width": width, "height": height})
+                for person in people:
+                    annotations.append(coco_annotation(person, index + 1, len(annotations) + 1))
+                missing -= _counted(record)
+                rate = len(images) / max(progress.tasks[task].elapsed or 0.0, 1e-3)
+                progress.update(task, completed=count - missing, rate=rate)
+                if not missing:
+                    break
         return {"images": images, "annotations": annotations}
 
     def detections(self, content: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-        """Return what a pretended detector finds."""
         of_image = defaultdict(list)
         for annotation in content["annotations"]:
             of_image[annotation["image_id"]].append(annotation)
@@ -101,7 +106,10 @@ def _fill(level: str, counts: tuple[int, int], seed: int, workers: int, folder: 
     print(f"drawing {sum(counts)} people, once ...", file=sys.stderr, flush=True)
     files: dict[str, Any] = {}
     splits = [_Split(folder, level, seed, split) for split in range(len(_SPLITS))]
-    with pool_of(workers) as pool, Progress(*columns, transient=True) as progress:
+    # A forked child inherits the locks of threads that it does not have, torch's among them, and can wait for ever.
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,)) if workers > 1 else nullcontext()
+    with executor as pool, Progress(*columns, transient=True) as progress:
         for split, name, count in zip(splits, _SPLITS, counts, strict=True):
             content = split.annotate(count, pool, max(1, workers), progress)
             info = {"description": f"synthetic people, {level}"}
@@ -138,8 +146,7 @@ def generate(
     Raises:
         InputError: If an argument is out of range.
     """
-    check_level(level)
-    check_counts(seed, train=train, val=val)
+    check_arguments(seed, level, train=train, val=val)
     if workers is not None and workers < 0:
         raise InputError(f"workers={workers} must be at least 0, or None for one process per core")
     processes = os.cpu_count() or 1 if workers is None else workers

@@ -15,15 +15,7 @@ def _iou(a: Array, b: Array) -> float:
 
 
 def detect(rng: Rng, image: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return COCO detection results on one image.
-
-    Boxes are jittered, and scores follow their overlap with the truth.
-
-    Args:
-        rng: Source of every choice.
-        image: COCO image entry.
-        annotations: COCO annotations of that image.
-    """
+    """Return COCO detection results on one image: jittered boxes, whose scores follow their overlap with the truth."""
     width, height = image["width"], image["height"]
     results: list[dict[str, Any]] = []
 

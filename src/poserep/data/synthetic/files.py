@@ -20,15 +20,13 @@ _DONE = "done.json"
 
 
 def once(root: str | Path, name: str, fill: Callable[[Path], Mapping[str, Any]]) -> Path:
-    """Make a folder unless it is there.
+    """Make a folder unless it is there, and return it; it is whole, as ``done.json`` in it was written last.
 
     Args:
         root: Its parent, made if missing.
         name: Its name without the version; must tell everything that its content depends on.
-        fill: Writes the content into the folder it is given and returns what ``done.json`` shall hold.
-
-    Returns:
-        The folder, which is whole: ``done.json`` in it was written last.
+        fill: Writes the content into the folder it is given, with one thread of OpenCV, and returns what ``done.json``
+            shall hold.
     """
     root, name = Path(root), f"{name}-{DRAWING_VERSION}"
     final = root / name
@@ -45,28 +43,21 @@ def once(root: str | Path, name: str, fill: Callable[[Path], Mapping[str, Any]])
             if leftover.exists():
                 shutil.rmtree(leftover)
         partial.mkdir()
-        done = fill(partial)
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            done = fill(partial)
+        finally:
+            cv2.setNumThreads(threads)
         (partial / _DONE).write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
         partial.rename(final)
     return final
 
 
-def check_level(level: str) -> None:
-    """Refuse unknown levels.
-
-    Raises:
-        InputError: Naming those that there are.
-    """
+def check_arguments(seed: int, level: str = "easy", **counts: int) -> None:
+    """Raise an `InputError` for an unknown level, a count below 1, or a seed below 0."""
     if level not in LEVELS:
         raise InputError(f"level={level} is not available for the synthetic data set (available: {', '.join(LEVELS)})")
-
-
-def check_counts(seed: int, **counts: int) -> None:
-    """Refuse counts below 1 and seeds below 0.
-
-    Raises:
-        InputError: Naming the first such value.
-    """
     for name, value, least in (*((name, value, 1) for name, value in counts.items()), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name}={value!r} must be a whole number of at least {least}")

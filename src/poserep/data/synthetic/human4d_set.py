@@ -9,8 +9,7 @@ import numpy as np
 from poserep.data.synthetic.body import dressed
 from poserep.data.synthetic.camera import PinholeCamera, look_at
 from poserep.data.synthetic.clothes import Look, sample_look
-from poserep.data.synthetic.files import DRAWING_VERSION, check_counts, once, rng_of, write_packed
-from poserep.data.synthetic.parallel import pool_of
+from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, rng_of, write_packed
 from poserep.data.synthetic.poses import sample_pose
 from poserep.data.synthetic.props import Stage, seat
 from poserep.data.synthetic.raycast import Surface, cast
@@ -94,13 +93,6 @@ def _write_depth(path: Path, surfaces: list[Surface], camera: PinholeCamera) -> 
     path.write_text("\n".join(["P2", f"{_WIDTH} {_HEIGHT}", str(_MOST), *lines]) + "\n", encoding="ascii")
 
 
-def _write_extrinsics(path: Path, camera: PinholeCamera) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [*camera.rotation.T.tolist(), (1000 * camera.position).tolist()]
-    lines = (" ".join(f"{value:.12g}" for value in row) for row in rows)
-    path.write_text("\n".join(lines) + "\n", encoding="ascii")
-
-
 def _fill(frames: int, seed: int, folder: Path) -> dict[str, Any]:
     intrinsics = _intrinsics(seed)
     devices = [{"Device": name, "Depth Intrinsics": [{"1280x720": numbers}]} for name, numbers in intrinsics.items()]
@@ -109,8 +101,10 @@ def _fill(frames: int, seed: int, folder: Path) -> dict[str, Any]:
         rng = rng_of(seed, subject)
         body = sample_proportions(rng)
         look, cameras = sample_look(rng, body), _cameras(rng, intrinsics)
+        (folder / subject / "pose").mkdir(parents=True)
         for device, camera in cameras.items():
-            _write_extrinsics(folder / subject / "pose" / f"{device}.extrinsics", camera)
+            rows = np.vstack([camera.rotation.T, 1000 * camera.position])
+            np.savetxt(folder / subject / "pose" / f"{device}.extrinsics", rows, "%.12g")
         offsets = "".join(f"{recording}\t{offset}\n" for recording, _, offset in recordings)
         (folder / subject / "offsets.txt").write_text(offsets, encoding="ascii")
         for recording, listed, offset in recordings:
@@ -150,6 +144,5 @@ def generate_human4d(root: str | Path, frames: int = 4, seed: int = 0) -> Path:
     Raises:
         InputError: If an argument is out of range.
     """
-    check_counts(seed, frames=frames)
-    with pool_of(0):
-        return once(root, f"human4d-{frames}-s{seed}", partial(_fill, frames, seed))
+    check_arguments(seed, frames=frames)
+    return once(root, f"human4d-{frames}-s{seed}", partial(_fill, frames, seed))

@@ -68,8 +68,7 @@ def _standing_legs(rng: Rng) -> tuple[Leg, Leg]:
     return leg(), leg()
 
 
-def stand(rng: Rng) -> Pose:
-    """Draw somebody who stands with idle arms."""
+def _stand(rng: Rng) -> Pose:
     arm, alike = _idle_arm(rng), rng.random() < 0.35
     lumbar, chest, neck = _sway(rng, 3.0), _sway(rng, 3.5), _sway(rng, 9.0)
     arms = (arm, arm if alike else _idle_arm(rng))
@@ -101,19 +100,16 @@ def _stride(rng: Rng, name: str, elbow: Triple, *ranges: Angle) -> Pose:
     )
 
 
-def walk(rng: Rng) -> Pose:
-    """Draw one phase of a walking cycle."""
+def _walk(rng: Rng) -> Pose:
     return _stride(rng, "walk", (14.0, 28.0, 6.0), (14, 26), (28, 48), (12, 28), (0, 5))
 
 
-def sprint(rng: Rng) -> Pose:
-    """Draw one phase of a running cycle, now and then with both feet off the floor."""
+def _sprint(rng: Rng) -> Pose:
     pose = _stride(rng, "run", (75.0, 30.0, 10.0), (32, 50), (70, 105), (32, 55), (5, 14))
     return replace(pose, lift=max(0.0, *_draw(rng, (-0.10, 0.12))))
 
 
-def sit(rng: Rng) -> Pose:
-    """Draw somebody on a seat."""
+def _sit(rng: Rng) -> Pose:
     (lean,) = _draw(rng, (-10, 18))
     crossed = rng.random() < 0.25
 
@@ -141,18 +137,16 @@ def sit(rng: Rng) -> Pose:
     )
 
 
-def reach(rng: Rng) -> Pose:
-    """Draw somebody who reaches forwards, upwards or sideways with one arm."""
+def _reach(rng: Rng) -> Pose:
     (side,) = _draw(rng, (0, 80))
-    arm, base = _arm(rng, (60, 150), (0, 15), -side * 0.6, (-20, 20), (3, 35)), stand(rng)
+    arm, base = _arm(rng, (60, 150), (0, 15), -side * 0.6, (-20, 20), (3, 35)), _stand(rng)
     lean, roll, yaw, pitch, *turn = _draw(rng, (0, 14), (-6, 6), (0, 10), (-14, 4), (-6, 6), (-5, 22))
     neck = (-lean * 0.5 + pitch, turn[0], turn[1])
     return replace(base, name="reach", lumbar=(lean, roll, -yaw), neck=neck, arms=(arm, base.arms[1]))
 
 
-def arms_raised(rng: Rng) -> Pose:
-    """Draw both arms up: a V, a T, flexed, or hands behind the head."""
-    base, kind = stand(rng), rng.choice(["v", "t", "flex", "head"])
+def _arms_raised(rng: Rng) -> Pose:
+    base, kind = _stand(rng), rng.choice(["v", "t", "flex", "head"])
     (spread,) = _draw(rng, (0, 1))
     shoulder, twist = np.split(rng.normal(0, 6, 4), 2)
 
@@ -168,8 +162,7 @@ def arms_raised(rng: Rng) -> Pose:
     return replace(base, name="arms_raised", arms=(arm(shoulder[0], twist[0]), arm(shoulder[1], twist[1])))
 
 
-def jump(rng: Rng) -> Pose:
-    """Draw somebody in the air: a star, a tuck or a leap."""
+def _jump(rng: Rng) -> Pose:
     if rng.random() < 0.5:
         legs = _legs(rng, (0, 15), (16, 34), 12, (2, 30), (15, 40))
         arms = _arms(rng, 0, (90, 160), 0, -25, (3, 35))
@@ -182,8 +175,7 @@ def jump(rng: Rng) -> Pose:
     return Pose("jump", lumbar=lumbar, chest=chest, neck=neck, arms=arms, legs=legs, lift=_draw(rng, (0.12, 0.45))[0])
 
 
-def stoop(rng: Rng) -> Pose:
-    """Draw somebody who bows, squats or lunges."""
+def _stoop(rng: Rng) -> Pose:
     kind = rng.choice(["bow", "squat", "lunge"])
     arms = _arms(rng, (30, 85), (5, 25), 0, (0, 25), (5, 70))
     if kind == "bow":
@@ -203,8 +195,7 @@ def stoop(rng: Rng) -> Pose:
     return Pose("bend", (root, 0.0, 0.0), lumbar, chest, neck, arms, (left, right))
 
 
-def sport(rng: Rng) -> Pose:
-    """Draw a kick, a throw, a serve or a balance."""
+def _sport(rng: Rng) -> Pose:
     kind = rng.choice(["kick", "throw", "serve", "balance"])
     stance = _leg(rng, (0, 12), 5, 12, (5, 22))
     if kind == "kick":
@@ -225,15 +216,15 @@ def sport(rng: Rng) -> Pose:
 
 # How often each kind of pose is drawn, by level.
 _MIXTURE: dict[Callable[[Rng], Pose], dict[str, float]] = {
-    stand: {"easy": 0.34, "hard": 0.22},
-    walk: {"easy": 0.20, "hard": 0.17},
-    sprint: {"easy": 0.06, "hard": 0.11},
-    sit: {"easy": 0.04, "hard": 0.11},
-    reach: {"easy": 0.14, "hard": 0.10},
-    arms_raised: {"easy": 0.13, "hard": 0.09},
-    jump: {"easy": 0.04, "hard": 0.05},
-    stoop: {"easy": 0.02, "hard": 0.08},
-    sport: {"easy": 0.03, "hard": 0.07},
+    _stand: {"easy": 0.34, "hard": 0.22},
+    _walk: {"easy": 0.20, "hard": 0.17},
+    _sprint: {"easy": 0.06, "hard": 0.11},
+    _sit: {"easy": 0.04, "hard": 0.11},
+    _reach: {"easy": 0.14, "hard": 0.10},
+    _arms_raised: {"easy": 0.13, "hard": 0.09},
+    _jump: {"easy": 0.04, "hard": 0.05},
+    _stoop: {"easy": 0.02, "hard": 0.08},
+    _sport: {"easy": 0.03, "hard": 0.07},
 }
 
 

@@ -63,8 +63,7 @@ def _material(stage: Stage, rng: Rng) -> int:
     return stage.add(Material(color, color * 0.8, pattern, float(rng.uniform(4, 8))))
 
 
-def crate(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
-    """Add a crate, now and then with a second one on top."""
+def _crate(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
     frame, size = rot_y(yaw), rng.uniform((0.45, 0.35, 0.4), (1.1, 0.95, 0.8))
     stage.box(place, (float(size[0]), float(size[1]), float(size[2])), frame, _material(stage, rng))
     if rng.random() < 0.3:
@@ -74,8 +73,7 @@ def crate(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
         stage.box(top, (side, side * 0.7, side), frame @ turn, _material(stage, rng))
 
 
-def desk(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
-    """Add a table with four legs."""
+def _desk(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
     frame, wood = rot_y(yaw), _material(stage, rng)
     w, h, d = rng.uniform((0.8, 0.68, 0.5), (1.6, 0.85, 0.8)).tolist()
     stage.box(place + _up(h - 0.045), (w, 0.045, d), frame, wood)
@@ -85,8 +83,7 @@ def desk(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
             stage.rod(foot + _up(h - 0.03), foot, 0.024, wood)
 
 
-def pole(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
-    """Add a post, a lamp post or a traffic sign."""
+def _pole(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
     colors = pick(rng, TROUSERS), pick(rng, CLOTHS)
     metal = stage.add(Material(*colors, "hoops" if rng.random() < 0.3 else "plain", 2.5, 0.25))
     top = place + _up(rng.uniform(1.3, 3.6))
@@ -96,8 +93,7 @@ def pole(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
         stage.box(top - _up(0.55), (0.5, 0.5, 0.03), rot_y(yaw * 0.3), sign)
 
 
-def plant(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
-    """Add a pot with broad leaves."""
+def _plant(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
     height, spread = rng.uniform((0.7, 0.22), (1.5, 0.42)).tolist()
     pot = stage.add(Material(pick(rng, _POTS), rgb("555555"), gloss=0.1))
     green = pick(rng, _LEAVES)
@@ -112,8 +108,7 @@ def plant(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
         stage.rod(centre, place + _up(0.25), 0.010, leaf + 1)
 
 
-def fence(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
-    """Add a low fence of upright bars between two rails."""
+def _fence(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
     frame, metal = rot_y(yaw * 0.35), stage.add(Material(pick(rng, TROUSERS + _WOODS), rgb("888888"), gloss=0.15))
     count, gap, height = int(rng.integers(5, 10)), float(rng.uniform(0.14, 0.24)), float(rng.uniform(0.7, 1.1))
     for i in range(count):
@@ -124,15 +119,14 @@ def fence(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
         stage.rod(a, b, 0.022, metal)
 
 
-def barrel(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
-    """Add an upright drum or bin."""
+def _barrel(stage: Stage, rng: Rng, place: Array, yaw: float) -> None:
     color, height, radius = pick(rng, CLOTHS + TROUSERS), float(rng.uniform(0.5, 1.0)), float(rng.uniform(0.18, 0.32))
     skin = stage.add(Material(color, color * 0.7, "hoops", float(rng.uniform(2, 5)), 0.2))
     a, b = place + _up(height), place + _up(radius / 5.0)
     stage.surfaces.append(Surface(a, b, rot_y(yaw), radius, radius * 0.92, skin, scale=(1.0, 5.0, 1.0)))
 
 
-PROPS: tuple[Callable[[Stage, Rng, Array, float], None], ...] = (crate, desk, pole, plant, fence, barrel)
+PROPS: tuple[Callable[[Stage, Rng, Array, float], None], ...] = (_crate, _desk, _pole, _plant, _fence, _barrel)
 
 
 def seat(stage: Stage, rng: Rng, figure: Figure) -> None:

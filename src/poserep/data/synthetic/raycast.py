@@ -24,11 +24,8 @@ class Surface:
     """A round cone from ``a`` to ``b``, or a rectangle around ``a`` if ``half`` is given; metres.
 
     Attributes:
-        a: Start, (3,).
-        b: End, (3,).
         frame: Local axes as columns, (3, 3); a rectangle's normal is the third.
         ra: Radius at ``a`` in scaled units (metres where ``scale`` is 1).
-        rb: Radius at ``b``.
         material: Index into the scene's materials.
         owner: Index of the person, or `SCENERY`.
         scale: Stretch of the local axes before the radii apply.
@@ -76,9 +73,6 @@ class RayHits:
     """What the rays of a camera hit at ``scale`` times its resolution.
 
     Attributes:
-        camera: The camera.
-        scale: Supersampling factor.
-        table: The surfaces.
         depth: (H*scale, W*scale) metres along the optical axis, infinite where nothing is hit.
         surface: (H*scale, W*scale) row of ``table``, -1 where nothing is hit.
     """

@@ -125,8 +125,8 @@ def draw_image(rng: Rng, level: str, people: int | None = None, crowd: Crowd = s
 
     Args:
         rng: Source of every choice.
-        level: "easy" or "hard".
-        people: Keep only the first so many people; None keeps all.
+        level: One of `LEVELS`.
+        people: Number of people to keep, the first ones; None keeps all.
         crowd: Where they stand in a "hard" picture, before the camera at z < 0.
     """
     stage, hard = Stage(), level == "hard"

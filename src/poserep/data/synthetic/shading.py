@@ -51,13 +51,7 @@ def _occlusion(depth: Pixels, covered: Mask, reach: int) -> Pixels:
 
 
 def shaded(hits: RayHits, materials: Sequence[Material], light: Light) -> tuple[Pixels, Pixels]:
-    """Return premultiplied RGB (H, W, 3) and coverage (H, W) at the image's own resolution, both in 0..1.
-
-    Args:
-        hits: What each ray has hit.
-        materials: What the surfaces' ``material`` refers to.
-        light: Light in the world.
-    """
+    """Return premultiplied RGB (H, W, 3) and coverage (H, W) at the image's own resolution, both in 0..1."""
     camera, covered = hits.camera, hits.surface >= 0
     image = np.zeros((*covered.shape, 3), dtype=np.float32)
     rows, cols = np.nonzero(covered)

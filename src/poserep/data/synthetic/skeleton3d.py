@@ -205,7 +205,7 @@ def posed(body: Proportions, pose: Pose, yaw: float, place: Place = (0.0, 0.0)) 
     Args:
         body: Proportions.
         pose: Joint angles.
-        yaw: Heading; 0 faces the world's +z (towards the camera), 90 faces +x.
+        yaw: Heading, degrees; 0 faces the world's +z (towards the camera), 90 faces +x.
         place: Where the pelvis is above the floor.
     """
     figure = Figure(body, pose)

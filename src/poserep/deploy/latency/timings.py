@@ -21,13 +21,10 @@ from poserep.errors import InputError
 
 @dataclass
 class Variant:
-    """One way to run a network, and how long it took.
+    """One of `WAYS` to run a network, ``batch`` images at a time, and how long it took.
 
     Attributes:
-        way: One of `WAYS`.
-        device: Name of the device.
         threads: CPU threads; 0 on a GPU.
-        batch: Images at a time.
         prepared: Seconds that preparing it took, its first call included.
         forward: Seconds of the network in every counted call.
         decoding: Seconds of the decoding in every counted call.
@@ -45,12 +42,12 @@ class Variant:
 
     def record(self) -> dict[str, Any]:
         """Return medians and quartiles in ms a batch, and images per second at the median."""
-        about = {key: getattr(self, key) for key in ("way", "device", "threads", "batch", "unavailable")}
+        record = {key: getattr(self, key) for key in ("way", "device", "threads", "batch", "unavailable")}
         if self.unavailable:
-            return about
+            return record
         both = [network + decoding for network, decoding in zip(self.forward, self.decoding, strict=True)]
         return {
-            **about,
+            **record,
             "prepared_s": self.prepared,
             "calls": len(both),
             "forward_ms": spread(self.forward),
@@ -104,9 +101,6 @@ def timings(
         device: ``cpu`` or ``cuda``.
         seconds: About how long each variant runs; it is called 3 times at least.
         dtype: Type of the images.
-
-    Raises:
-        InputError: If there is no such way or device, or a number makes no sense.
     """
     _check(ways, batches, threads, device, seconds)
     net = net.to(device).eval()

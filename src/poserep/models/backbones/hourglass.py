@@ -23,17 +23,8 @@ class Hourglass(nn.Module):
     DARK's code brings the deepest map to 4x3 whatever the input, which only suits inputs of 128x96. Here it gets the
     size of the map that it is added to, so that every size works and 128x96 is the same.
 
-    Args:
-        num_keypoints: K.
-        stacks: Hourglasses in a row.
-        features: Channels between them, a multiple of 4.
-        depth: How often an hourglass halves its map.
-        weights: A local file in the layout of DARK's code, or None for random weights.
-        in_channels: Channels of the images.
-        size: (height, width) of the input, to see that it can be halved so often; None does not look.
-
-    Raises:
-        InputError: If an option or the size does not suit.
+    There are ``features`` channels between the ``stacks``, a multiple of 4, and each halves its map ``depth`` times.
+    ``size`` is only checked. Files of ``weights`` are in the layout of DARK's code.
     """
 
     multiple = SCORE_STRIDE
@@ -49,9 +40,7 @@ class Hourglass(nn.Module):
         size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
-        if features < 4 or features % 4:
-            raise InputError(f"backbone Hourglass: features={features} must be a multiple of 4")
-        check_halvings("Hourglass", stacks, depth, size)
+        check_stacks("Hourglass", stacks, features, depth, size)
         narrow, joints = features // 4, num_keypoints
         # Parts have the names of DARK's code, so that its checkpoints fit as they are.
         self.conv1 = nn.Conv2d(in_channels, narrow, 7, stride=2, padding=3)
@@ -75,7 +64,7 @@ class Hourglass(nn.Module):
             load_trunk(self, weights)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Normalised image (B, C, H, W) to score maps (B, K, H / 4, W / 4), first stack to last."""
+        """Turn normalised images (B, C, H, W) into score maps (B, K, H / 4, W / 4), first stack to last."""
         x = self.layer1(self.relu(self.bn1(self.conv1(image))))
         x = self.layer3(self.layer2(self.maxpool(x)))
         scores: list[Tensor] = []
@@ -88,13 +77,7 @@ class Hourglass(nn.Module):
 
 
 class Levels(nn.Module):
-    """One hourglass: down and up again, with a skip at every resolution.
-
-    Args:
-        block: Makes a block that keeps the number of channels.
-        depth: How often the map is halved.
-        mode: Interpolation on the way up, ``nearest`` or ``bilinear``.
-    """
+    """One hourglass of ``block`` after ``block``: down and up again (by ``mode``), a skip at every resolution."""
 
     def __init__(self, block: Callable[[], nn.Module], depth: int, mode: str = "nearest") -> None:
         super().__init__()
@@ -105,7 +88,7 @@ class Levels(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) to the same shape."""
+        """Return a map of the same shape (B, C, h, w)."""
         return self._pass(len(self.hg) - 1, x)
 
     def _pass(self, level: int, x: Tensor) -> Tensor:
@@ -120,7 +103,7 @@ class Fit(nn.Upsample):
     """Interpolation to the size of another map; a layer, so that tools which count layers see it."""
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:  # type: ignore[override]
-        """(B, C, h, w) to the height and width of ``like``."""
+        """Return a map (B, C, h, w) of the height and width of ``like``."""
         return F.interpolate(x, size=like.shape[-2:], mode=self.mode)
 
 
@@ -137,18 +120,16 @@ class Bottleneck(nn.Module):
         self.downsample = nn.Sequential() if inputs == outputs else nn.Sequential(nn.Conv2d(inputs, outputs, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, h, w) to (B, outputs, h, w)."""
+        """Turn a map (B, inputs, h, w) into (B, outputs, h, w)."""
         y = self.conv1(self.relu(self.bn1(x)))
         y = self.conv2(self.relu(self.bn2(y)))
         return self.conv3(self.relu(self.bn3(y))) + self.downsample(x)
 
 
-def check_halvings(name: str, stacks: int, depth: int, size: tuple[int, int] | None) -> None:
-    """See that there are stacks, and that their maps can be halved ``depth`` times.
-
-    Raises:
-        InputError: If not.
-    """
+def check_stacks(name: str, stacks: int, features: int, depth: int, size: tuple[int, int] | None) -> None:
+    """Raise an `InputError` unless the options of a stacked hourglass suit each other and the size of its input."""
+    if features < 4 or features % 4:
+        raise InputError(f"backbone {name}: features={features} must be a multiple of 4")
     if stacks < 1 or depth < 1:
         raise InputError(f"backbone {name}: stacks={stacks} and depth={depth} must be at least 1")
     least = SCORE_STRIDE * 2**depth

@@ -35,13 +35,9 @@ class HRFormer(nn.Module):
         position_bias: Add biases by relative position to the logits; false is the published pose code, which has the
             tables but does not add them. They are frozen then.
         multiscale: Give all four branches (7.89M parameters in S) instead of the finest alone (7.75M).
-        weights: A local file of ImageNet weights in the layout of HRFormer's code, or None for random ones.
+        weights: A file of ImageNet weights in the layout of HRFormer's code.
         in_channels: Channels of the images.
-        init: Initialises the whole in place, see `poserep.models.init`; the pose code takes `small_normal`, None keeps
-            PyTorch's. Tables of position biases always start from N(0, 0.02), truncated.
-
-    Raises:
-        InputError: If num_heads do not divide the width, or drop_path is no probability.
+        init: The pose code takes `small_normal`. Tables of position biases always start from N(0, 0.02), truncated.
     """
 
     multiple = 32
@@ -75,11 +71,8 @@ class HRFormer(nn.Module):
         rates = iter(torch.linspace(0, drop_path, BLOCKS * sum(MODULES), device="cpu").tolist())
 
         def stage(n: int, modules: int) -> nn.Sequential:
-            made = (
-                HRFormerModule(branches[:n], num_heads, list(islice(rates, BLOCKS)), position_bias)
-                for _ in range(modules)
-            )
-            return nn.Sequential(*made)
+            each = (list(islice(rates, BLOCKS)) for _ in range(modules))
+            return nn.Sequential(*(HRFormerModule(branches[:n], num_heads, r, position_bias) for r in each))
 
         self.transition1 = nn.ModuleList(
             [narrow(inner, width, stride=1), nn.Sequential(narrow(inner, branches[1], stride=2))]
@@ -105,23 +98,16 @@ class HRFormer(nn.Module):
         x = self.relu(self.bn1(self.conv1(image)))
         x = self.relu(self.bn2(self.conv2(x)))
         maps = [self.layer1(x)]
-        for steps, stage in (
-            (self.transition1, self.stage2),
-            (self.transition2, self.stage3),
-            (self.transition3, self.stage4),
-        ):
+        stages = (self.stage2, self.stage3, self.stage4)
+        for steps, stage in zip((self.transition1, self.transition2, self.transition3), stages, strict=True):
             maps = stage([step(maps[min(i, len(maps) - 1)]) for i, step in enumerate(steps)])
         return tuple(maps)
 
 
 class HRFormerModule(nn.Module):
-    """Transformer blocks on every branch, then a fusion of all branches into each.
+    """Transformer blocks on every branch, fine to coarse, then a fusion of all branches into each.
 
-    Args:
-        channels: Channels of the branches, fine to coarse.
-        heads: Attention heads on the finest branch.
-        rates: Drop path of the blocks.
-        position_bias: See `HRFormerBlock`.
+    ``heads`` are those of the finest branch, ``rates`` the drop path of a branch's blocks.
     """
 
     def __init__(self, channels: Sequence[int], heads: int, rates: Sequence[float], position_bias: bool) -> None:

@@ -11,11 +11,8 @@ WINDOW = 7
 class HRFormerBlock(nn.Module):
     """Two residual parts on a map, each with a layer norm before and stochastic depth behind (Yuan et al. 2021, 3.1).
 
-    Args:
-        channels: Input and output channels.
-        heads: Attention heads; they divide the channels.
-        drop_path: Probability that a sample skips a part in training.
-        position_bias: See `WindowAttention`.
+    ``drop_path`` is the probability that a sample skips a part in training. For ``position_bias`` see
+    `WindowAttention`.
     """
 
     def __init__(self, channels: int, heads: int, drop_path: float, position_bias: bool) -> None:
@@ -38,8 +35,7 @@ class LocalAttention(nn.Module):
     """Attention inside windows of 7x7 that do not overlap.
 
     A map is padded with zeros to whole windows, half on either side. There is no mask: padded positions are attended
-    to, with the biases of the projections as keys and values, as in the published code. For the arguments see
-    `HRFormerBlock`.
+    to, with the biases of the projections as keys and values, as in the published code.
     """
 
     def __init__(self, channels: int, heads: int, position_bias: bool) -> None:
@@ -61,12 +57,9 @@ class LocalAttention(nn.Module):
 class WindowAttention(nn.Module):
     """Attention among the positions of a window.
 
-    Args:
-        channels: Input and output channels.
-        heads: Attention heads.
-        position_bias: Add a learnt bias to every logit, by the offset of the two positions (as in the paper, in
-            HRFormer's classification code and in mmpose 1.x). Otherwise its table is there, so that weights find
-            their place, but is neither read nor learnt (as in HRFormer's and SRPose's pose code).
+    With ``position_bias`` a learnt bias is added to every logit, by the offset of the two positions (as in the paper,
+    in HRFormer's classification code and in mmpose 1.x). Otherwise its table is there, so that weights find their
+    place, but is neither read nor learnt (as in HRFormer's and SRPose's pose code).
     """
 
     def __init__(self, channels: int, heads: int, position_bias: bool) -> None:

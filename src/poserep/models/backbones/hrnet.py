@@ -17,12 +17,11 @@ class HRNet(nn.Module):
     Args:
         width: Channels of the finest branch, 18, 32 or 48.
         multiscale: Give all four branches (29.3M parameters at width 32) instead of the finest alone (28.5M).
-        weights: A local file of ImageNet weights in HRNet's or timm's layout, or None for random ones.
+        weights: A file of ImageNet weights in HRNet's or timm's layout.
         in_channels: Channels of the images.
         stages: 4, or 3 for the trunk of TokenPose-B and -L and of TransPose-H, which ends at the finest branch of the
             third stage (7.7M parameters at width 32).
-        init: Initialises the trunk in place, see `poserep.models.init`; the published code takes `small_normal`, None
-            keeps timm's.
+        init: The published code takes `small_normal`.
     """
 
     multiple = 32
@@ -47,12 +46,7 @@ class HRNet(nn.Module):
         indices = (1, 2, 3, 4) if multiscale else (1,)
         # Without feature_location="" timm returns the classifier's maps, four times as wide.
         self.trunk = timm.create_model(
-            name,
-            pretrained=False,
-            features_only=True,
-            feature_location="",
-            out_indices=indices,
-            in_chans=in_channels,
+            name, features_only=True, feature_location="", out_indices=indices, in_chans=in_channels
         )
         if not multiscale:
             # The last module would otherwise fuse into branches that nothing reads: parameters without gradient,

@@ -11,19 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poserep.errors import InputError
-from poserep.models.backbones.hourglass import SCORE_STRIDE, Levels, check_halvings
+from poserep.models.backbones.hourglass import SCORE_STRIDE, Levels, check_stacks
 
 Norm = Callable[[int], nn.Module]
 
 
 def relu_norm(channels: int) -> nn.Module:
-    """ReLU, then batch norm: the hourglass's order."""
+    """Return ReLU, then batch norm: the hourglass's order."""
     return nn.Sequential(nn.ReLU(inplace=True), nn.BatchNorm2d(channels))
 
 
 def norm_relu(channels: int) -> nn.Module:
-    """Batch norm, then ReLU: HRNet's order."""
+    """Return batch norm, then ReLU: HRNet's order."""
     return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
 
@@ -31,18 +30,8 @@ class MoaiHourglass(nn.Module):
     """``SH_4S``: four hourglasses of depth 2 with 128 features (6,201,032 parameters with 18 joints, one channel).
 
     Its maps are the score maps of all stacks, as logits. The next stack reads their sigmoid, which is also what the
-    study takes for heatmaps (``sigmoid`` of `StackedMaps`); it supervises the last stack alone (``last_only``).
-
-    Args:
-        num_keypoints: K.
-        stacks: Hourglasses in a row.
-        features: Channels between them, a multiple of 4.
-        depth: How often an hourglass halves its map.
-        in_channels: Channels of the images.
-        size: (height, width) of the input, to see that it can be halved so often; None does not look.
-
-    Raises:
-        InputError: If an option or the size does not suit.
+    study takes for heatmaps (``sigmoid`` of `StackedMaps`); it supervises the last stack alone (``last_only``). For the
+    options see `Hourglass`.
     """
 
     multiple = SCORE_STRIDE
@@ -57,9 +46,7 @@ class MoaiHourglass(nn.Module):
         size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
-        if features < 4 or features % 4:
-            raise InputError(f"backbone MoaiHourglass: features={features} must be a multiple of 4")
-        check_halvings("MoaiHourglass", stacks, depth, size)
+        check_stacks("MoaiHourglass", stacks, features, depth, size)
         quarter, half = features // 4, features // 2
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, quarter, 7, stride=2, padding=3),
@@ -87,7 +74,7 @@ class MoaiHourglass(nn.Module):
         self.strides: tuple[int, ...] = (SCORE_STRIDE,) * stacks
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Normalised image (B, C, H, W) to logits (B, K, H / 4, W / 4), first stack to last."""
+        """Turn normalised images (B, C, H, W) into logits (B, K, H / 4, W / 4), first stack to last."""
         x = self.stem(image)
         logits: list[Tensor] = []
         for i, score in enumerate(self.score):
@@ -110,10 +97,9 @@ class MoaiHRNet(nn.Module):
     Args:
         width: Channels of the finest branch; each coarser one has twice as many.
         inner: Channels inside the units of all branches.
-        units: In each branch of a stage.
+        units: Units in each branch of a stage.
         in_turn: Fuse one branch after the other, so that each reads the finer ones already fused, as the study's code
             does; false fuses all at once, as HRNet does.
-        in_channels: Channels of the images.
     """
 
     multiple = 32
@@ -139,7 +125,7 @@ class MoaiHRNet(nn.Module):
         self.strides: tuple[int, ...] = (SCORE_STRIDE,)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Normalised image (B, C, H, W) to one map (B, width, H / 4, W / 4)."""
+        """Turn normalised images (B, C, H, W) into one map (B, width, H / 4, W / 4)."""
         x = self.stem(image)
         maps: Sequence[Tensor] = [layer(x) for layer in self.first]
         for stage, coarser in zip(self.stages, self.coarser, strict=False):
@@ -164,7 +150,7 @@ class Exchange(nn.Module):
         )
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Maps, fine to coarse, to as many as there are outputs."""
+        """Turn the branches' maps, fine to coarse, into as many as there are outputs."""
         maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
         fused = list(maps)
         for i, row in enumerate(self.fuse):
@@ -189,7 +175,7 @@ class MoaiUnit(nn.Module):
         self.norm = norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, h, w) to (B, outputs, h, w)."""
+        """Turn a map (B, inputs, h, w) into (B, outputs, h, w)."""
         return self.norm(self.skip(x) + self.body(x))
 
 
@@ -208,19 +194,19 @@ class PreActivatedUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, h, w) to the same shape."""
+        """Return a map of the same shape (B, channels, h, w)."""
         # The first ReLU works in place there, so the skip passes through it too.
         x = F.relu(x)
         return x + self.body(x)
 
 
 def conv_norm_relu(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """Convolution 3x3 with a bias, batch norm, ReLU."""
+    """Return a 3x3 convolution with a bias, batch norm and ReLU."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1), norm_relu(outputs))
 
 
 def resampling_link(widths: Sequence[int], source: int, target: int) -> nn.Module:
-    """From one branch to the resolution and the channels of another."""
+    """Return layers from one branch to the resolution and the channels of another."""
     if source == target:
         return nn.Identity()
     if source > target:

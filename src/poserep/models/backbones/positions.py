@@ -17,16 +17,11 @@ def sine_table(height: int, width: int, features: int) -> Tensor:
     i, from 0, has the angle 2 pi (i + 1) / (n + 1e-6), divided by 10000^(2j / F) for the j-th pair of the F features of
     its half; a pair is sine and cosine.
 
-    Args:
-        height: Rows.
-        width: Columns.
-        features: A multiple of 4.
-
     Returns:
         (height * width, features), row by row.
 
     Raises:
-        InputError: If the features do not make pairs for both sides.
+        InputError: If the features are no multiple of 4, which makes pairs for both sides.
     """
     if features < 4 or features % 4:
         raise InputError(f"a table of positions in two directions needs a multiple of 4 features, not {features}")

@@ -30,19 +30,17 @@ class TimmFeatures(nn.Module):
         out_indices: Which maps, fine to coarse; for ResNets 1 to 4 are strides 4 to 32. Models without stages, such as
             vision transformers, have one map per block, all of one stride: take one (-1 is the last).
         multiscale: Give, beside the one map of ``out_indices``, the finer ones down to stride 4.
-        weights: A local file of ImageNet weights in timm's or torchvision's layout, or None for random ones. Tables of
-            positions may be of another size.
+        weights: A file of ImageNet weights in timm's or torchvision's layout. Tables of positions may be of another
+            size.
         in_channels: Channels of the images.
         size: (height, width) of the input, which some models must know (Swin, vision transformers); None is the size
             they were made for.
-        init: Initialises the trunk in place, see `poserep.models.init`; None keeps timm's, which for ResNets is He's
-            normal numbers (fan out), and zero for the last scale of every residual block.
+        init: None keeps timm's, which for ResNets is He's normal numbers (fan out), and zero for the last scale of
+            every residual block.
         options: Further arguments of ``timm.create_model``, such as ``drop_path_rate``. Swin needs
             ``always_partition: true`` to keep its windows, and so the shapes of ImageNet weights, at sizes that its
             windows do not divide.
 
-    Raises:
-        InputError: If timm has no such model, or it has no feature maps, not these, or none of this size.
     """
 
     def __init__(
@@ -87,7 +85,7 @@ class TimmFeatures(nn.Module):
             size = pretrained.input_size[1:] if pretrained else (224, 224)
         # Other sizes are refused when the network is built, which names the nearest.
         if all(n % self.multiple == 0 for n in size):
-            self._try(name, (in_channels, *size))
+            self._check_maps(name, in_channels, *size)
         if init:
             init(self.trunk)
         if weights:
@@ -109,23 +107,33 @@ class TimmFeatures(nn.Module):
         own = next((name for name in names if name in self.entries), None) or next(near, None)
         return f"trunk.{own}" if own else key
 
-    def _try(self, name: str, shape: Sequence[int]) -> None:
-        """Check the sizes of the maps, and freeze the parameters that they do not depend on."""
+    def _check_maps(self, name: str, in_channels: int, height: int, width: int) -> None:
+        """Check the sizes of the maps, and freeze the parameters that they do not depend on.
+
+        Runs on the meta device, where nothing is computed.
+        """
+        parameters = {key: p.detach().to("meta").requires_grad_() for key, p in self.named_parameters()}
+        buffers = {key: b.to("meta") for key, b in self.named_buffers()}
+        image, training = torch.zeros(2, in_channels, height, width, device="meta"), self.training
         try:
-            maps, unread = _pass(self, shape)
+            with torch.enable_grad():
+                outputs = functional_call(self.eval(), parameters | buffers, (image,))
+                total = sum((x.sum() for x in outputs), torch.zeros((), device="meta"))
+                gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
         except Exception as error:
             why = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(
-                f"backbone {name} cannot take an input of {shape[1]}x{shape[2]}: {why}; take another size or model"
+                f"backbone {name} cannot take an input of {height}x{width}: {why}; take another size or model"
             ) from error
-        due = [(c, shape[1] // s, shape[2] // s) for c, s in zip(self.channels, self.strides, strict=True)]
+        maps = [tuple(x.shape[1:]) for x in outputs]
+        due = [(c, height // s, width // s) for c, s in zip(self.channels, self.strides, strict=True)]
         if maps != due:
             raise InputError(
                 f"backbone {name} gives maps {maps} (channels, height, width) in place of {due} for an input of "
-                f"{shape[1]}x{shape[2]}; take another size, out_indices or model"
+                f"{height}x{width}; take another size, out_indices or model"
             )
-        for key in unread:
-            self.get_parameter(key).requires_grad_(False)
+        for p, gradient in zip(self.train(training).parameters(), gradients, strict=True):
+            p.requires_grad_(p.requires_grad and gradient is not None)
 
     def _load(self, path: str | Path) -> None:
         inner: Any = getattr(self.trunk, "model", self.trunk)
@@ -143,9 +151,7 @@ def _finer(
 
     An index that the model lacks is returned alone, for `_create` to refuse.
     """
-    with torch.device("meta"):
-        info: Any = _features(name, in_channels, size, options).feature_info
-    strides = [level["reduction"] for level in info.info]
+    strides = [level["reduction"] for level in _levels(name, in_channels, size, options)]
     if not -len(strides) <= index < len(strides):
         return (index,)
     last = index % len(strides)
@@ -156,11 +162,7 @@ def _finer(
 def _create(
     name: str, indices: tuple[int, ...], in_channels: int, size: tuple[int, int] | None, options: Mapping[str, Any]
 ) -> nn.Module:
-    """Make the trunk.
-
-    Raises:
-        InputError: If timm cannot make it; the message lists the maps that there are.
-    """
+    """Make the trunk, or raise an `InputError` that lists the maps that there are."""
     try:
         if not indices:
             raise ValueError("no indices")
@@ -168,18 +170,23 @@ def _create(
     # timm refuses in as many ways as it has families.
     except Exception as error:
         try:
-            with torch.device("meta"):
-                info: Any = _features(name, in_channels, size, options).feature_info
+            levels = _levels(name, in_channels, size, options)
         except Exception as other:
             at = f" at {size[0]}x{size[1]}" if size else ""
             raise InputError(
                 f"backbone {name}: timm {timm.__version__} offers no feature maps of this model{at} ({other}); "
                 "take another"
             ) from error
-        maps = ", ".join(f"{i} (stride {m['reduction']}, {m['num_chs']} channels)" for i, m in enumerate(info.info))
+        maps = ", ".join(f"{i} (stride {m['reduction']}, {m['num_chs']} channels)" for i, m in enumerate(levels))
         raise InputError(
             f"backbone {name}: out_indices={list(indices)} must be some of its feature maps: {maps}"
         ) from error
+
+
+def _levels(name: str, *given: Any) -> list[dict[str, Any]]:
+    with torch.device("meta"):
+        info: Any = _features(name, *given).feature_info
+    return info.info
 
 
 def _features(name: str, in_channels: int, size: tuple[int, int] | None, options: Mapping[str, Any]) -> nn.Module:
@@ -191,20 +198,3 @@ def _features(name: str, in_channels: int, size: tuple[int, int] | None, options
             if "img_size" not in str(error):
                 raise
     return timm.create_model(name, **options)
-
-
-def _pass(net: nn.Module, shape: Sequence[int]) -> tuple[list[tuple[int, ...]], list[str]]:
-    """Return the shapes of a backbone's maps, without the batch, and the parameters that none of them depends on.
-
-    Runs on the meta device, where nothing is computed.
-    """
-    parameters = {key: p.detach().to("meta").requires_grad_() for key, p in net.named_parameters()}
-    buffers = {key: b.to("meta") for key, b in net.named_buffers()}
-    training = net.training
-    with torch.enable_grad():
-        maps = functional_call(net.eval(), parameters | buffers, (torch.zeros(2, *shape, device="meta"),))
-        total = sum((x.sum() for x in maps), torch.zeros((), device="meta"))
-        gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
-    net.train(training)
-    unread = [key for key, gradient in zip(parameters, gradients, strict=True) if gradient is None]
-    return [tuple(x.shape[1:]) for x in maps], unread

@@ -40,17 +40,13 @@ class TokenPose(nn.Module):
             1x1 at 64x64, the last two inferred from the printed parameters and costs.
         dim: Width of the tokens.
         depths: Layers of each transformer. L has three in series, and the joints' tokens of all three are joined.
-        num_heads: Attention heads.
+        num_heads: Attention heads, which divide ``dim``.
         mlp_ratio: Width of the hidden layer of a block by ``dim``.
         scale_with_head: Divide the attention's products by the root of a head's width (T, B, L), not by that of
             ``dim``, as the published S does.
-        weights: A local file of ImageNet weights of HRNet for the trunk, or None for random ones. S was trained
-            without.
+        weights: A file of ImageNet weights of HRNet for the trunk. S was trained without.
         in_channels: Channels of the images.
-        init: Initialises the trunk in place, see `poserep.models.init`; None keeps timm's.
-
-    Raises:
-        InputError: If patches do not tile the map, or attention heads don't divide the tokens.
+        init: As published; None keeps timm's.
     """
 
     multiple = TRUNK_STRIDE
@@ -140,11 +136,7 @@ LAYER_PARTS = {
 class PreNormLayer(nn.Module):
     """Pre-norm self-attention and a GELU block, each around a shortcut; queries, keys and values have no bias.
 
-    Args:
-        dim: Width of the tokens.
-        heads: Attention heads.
-        hidden: Width inside the block.
-        scale: Factor on the products of queries and keys.
+    ``hidden`` is the width inside the block, ``scale`` the factor on the products of queries and keys.
     """
 
     def __init__(self, dim: int, heads: int, hidden: int, scale: float) -> None:
@@ -167,14 +159,14 @@ class PreNormLayer(nn.Module):
 
 
 class Stem(nn.Sequential):
-    """HRNet's two strided convolutions and first layer: 256 channels at stride 4. For the arguments see `TokenPose`."""
+    """HRNet's two strided convolutions and first layer: 256 channels at stride 4."""
 
     channels = 256
 
     def __init__(self, in_channels: int, weights: str | Path | None, init: Callable[[nn.Module], None] | None) -> None:
         super().__init__()
         # The same at every width; the rest of the smallest is thrown away.
-        whole = timm.create_model("hrnet_w18", pretrained=False, features_only=True, in_chans=in_channels)
+        whole = timm.create_model("hrnet_w18", features_only=True, in_chans=in_channels)
         for name in ("conv1", "bn1", "act1", "conv2", "bn2", "act2", "layer1"):
             self.add_module(name, whole.get_submodule(name))
         if init:

@@ -22,27 +22,20 @@ class TransPose(nn.Module):
     elements for R and 294,912 for H at 256x192.
 
     Args:
-        trunk: Gives maps, the last of which is encoded.
-        inputs: Channels of every map.
-        strides: Stride of every map; finer ones are given as they are.
+        source: A backbone. The last of its maps is encoded, finer ones are given as they are.
         size: (height, width) of the input.
         layers: Layers of the encoder.
-        dim: Channels of the map inside the encoder, and of its output.
+        dim: Channels of the map inside the encoder, and of its output; a multiple of ``num_heads``.
         feedforward: Width of the hidden layer of a block.
         num_heads: Attention heads.
         dropout: Dropout rate in training, of attention weights too.
-
-    Raises:
-        InputError: If attention heads do not divide the channels, or there are no layers.
     """
 
     multiple: int
 
     def __init__(
         self,
-        trunk: nn.Module,
-        inputs: tuple[int, ...],
-        strides: tuple[int, ...],
+        source: HRNet | TimmFeatures,
         size: tuple[int, int],
         layers: int,
         dim: int,
@@ -56,14 +49,13 @@ class TransPose(nn.Module):
                 f"backbone {type(self).__name__}: layers={layers} must be at least 1, and dim={dim} a multiple of "
                 f"num_heads={num_heads}"
             )
-        self.trunk = trunk
-        stride = strides[-1]
-        self.reduce = nn.Conv2d(inputs[-1], dim, 1, bias=False)
+        self.trunk, self.strides = source.trunk, source.strides
+        self.channels: tuple[int, ...] = (*source.channels[:-1], dim)
+        self.reduce = nn.Conv2d(source.channels[-1], dim, 1, bias=False)
         self.pos_embedding: Tensor
-        self.register_buffer("pos_embedding", sine_table(size[0] // stride, size[1] // stride, dim)[:, None])
+        height, width = (side // self.strides[-1] for side in size)
+        self.register_buffer("pos_embedding", sine_table(height, width, dim)[:, None])
         self.global_encoder = Encoder(layers, dim, feedforward, num_heads, dropout)
-        self.channels: tuple[int, ...] = (*inputs[:-1], dim)
-        self.strides: tuple[int, ...] = strides
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Turn normalised images (B, C, H, W) into a map (B, dim, H / stride, W / stride), after finer ones if any."""
@@ -76,16 +68,9 @@ class TransPose(nn.Module):
 class TransPoseR(TransPose):
     """TransPose-R: ResNet-50 up to stride 8, 512 channels (A3 and A4, by the number of layers).
 
-    Narrowing starts from PyTorch's numbers, as in the published code with ImageNet weights.
-
-    Args:
-        size: (height, width) of the input.
-        layers: Layers of the encoder; for ``dim``, ``feedforward``, ``num_heads`` and ``dropout`` see `TransPose`.
-        weights: A local file of ImageNet weights of ResNet-50, or None for random ones.
-        in_channels: Channels of the images.
-        init: Initialises the trunk in place, see `poserep.models.init`; None keeps timm's.
-        multiscale: Give the map of stride 4, of 256 channels, too. How SRPose was put on TransPose-R was not published;
-            on these two maps it has the printed parameters.
+    Narrowing starts from PyTorch's numbers, as in the published code with ImageNet weights. With ``multiscale`` it
+    gives the map of stride 4, of 256 channels, too. How SRPose was put on TransPose-R was not published; on these two
+    maps it has the printed parameters.
     """
 
     multiple = 8
@@ -105,22 +90,13 @@ class TransPoseR(TransPose):
     ) -> None:
         indices = (1, 2) if multiscale else (2,)
         resnet = TimmFeatures("resnet50", indices, weights=weights, in_channels=in_channels, init=init)
-        maps = resnet.channels, resnet.strides
-        super().__init__(resnet.trunk, *maps, size, layers, dim, feedforward, num_heads, dropout)
+        super().__init__(resnet, size, layers, dim, feedforward, num_heads, dropout)
 
 
 class TransPoseH(TransPose):
     """TransPose-H: three stages of HRNet, their finest branch at stride 4.
 
-    A4 and A6 have width 48, by the number of layers; H-S has width 32, 4 layers, 64 channels and 128 inside a block.
-
-    Args:
-        size: (height, width) of the input.
-        width: Width of the HRNet.
-        layers: Layers of the encoder; for ``dim``, ``feedforward``, ``num_heads`` and ``dropout`` see `TransPose`.
-        weights: A local file of ImageNet weights of HRNet, or None for random ones.
-        in_channels: Channels of the images.
-        init: Initialises the trunk in place, see `poserep.models.init`; None keeps timm's.
+    A4 and A6 have ``width`` 48, by the number of layers; H-S has 32, 4 layers, 64 channels and 128 inside a block.
     """
 
     multiple = 16
@@ -139,8 +115,7 @@ class TransPoseH(TransPose):
         init: Callable[[nn.Module], None] | None = small_normal,
     ) -> None:
         hrnet = HRNet(width, weights=weights, in_channels=in_channels, stages=3, init=init)
-        maps = hrnet.channels, hrnet.strides
-        super().__init__(hrnet.trunk, *maps, size, layers, dim, feedforward, num_heads, dropout)
+        super().__init__(hrnet, size, layers, dim, feedforward, num_heads, dropout)
         small_normal(self.reduce)
 
 
@@ -162,14 +137,7 @@ class Encoder(nn.Module):
 
 
 class PostNormLayer(nn.Module):
-    """Post-norm self-attention and a ReLU block, each around a shortcut; positions are added to queries and keys.
-
-    Args:
-        dim: Channels of a position.
-        feedforward: Width of the hidden layer.
-        heads: Attention heads.
-        dropout: Dropout rate in training.
-    """
+    """Post-norm self-attention and a ReLU block, each around a shortcut; positions are added to queries and keys."""
 
     def __init__(self, dim: int, feedforward: int, heads: int, dropout: float) -> None:
         super().__init__()

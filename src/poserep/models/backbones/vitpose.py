@@ -11,15 +11,15 @@ from poserep.errors import InputError
 from poserep.models.weights.resize import load_resized
 
 PATCH = 16
-# Names inside a block in mmpose 1.x, and here.
-BLOCK_NAMES = {"ln1.": "norm1.", "ln2.": "norm2.", "ffn.layers.0.0.": "mlp.fc1.", "ffn.layers.1.": "mlp.fc2."}
-# Names at the top: of ViTPose's code, of ImageNet weights, of mmpose 1.x.
-TOP_NAMES = {
-    "last_norm.": "norm.",
-    "norm.": "norm.",
-    "ln1.": "norm.",
-    "patch_embed.proj.": "patch_embed.proj.",
-    "patch_embed.projection.": "patch_embed.proj.",
+# Names of entries in ViTPose's code, ImageNet weights and mmpose 1.x, and here; the first match counts.
+OWN_NAMES = {
+    r"(pos_embed)": r"\1",
+    r"(?:last_norm|norm|ln1)\.(.+)": r"trunk.norm.\1",
+    r"patch_embed\.(?:proj|projection)\.(.+)": r"trunk.patch_embed.proj.\1",
+    r"layers\.(\d+)\.ln([12])\.(.+)": r"trunk.blocks.\1.norm\2.\3",
+    r"layers\.(\d+)\.ffn\.layers\.0\.0\.(.+)": r"trunk.blocks.\1.mlp.fc1.\2",
+    r"layers\.(\d+)\.ffn\.layers\.1\.(.+)": r"trunk.blocks.\1.mlp.fc2.\2",
+    r"(?:blocks|layers)\.(\d+\..+)": r"trunk.blocks.\1",
 }
 
 
@@ -34,19 +34,15 @@ class ViTPose(nn.Module):
 
     Args:
         size: (height, width) of the input.
-        width: Channels.
+        width: Channels, a multiple of ``num_heads``.
         depth: Blocks.
         num_heads: Attention heads; 12 in S too, where other small vision transformers have 6.
         drop_path: Probability that a sample skips a part of the last block in training; it grows linearly from 0 in
             the first block.
         class_entry: The table has one entry more, from pretraining with a class token, which is added to all
             positions; so in ViTPose's code, but not in mmpose 1.x, whose files need false.
-        weights: A local file of a vision transformer's weights, MAE's or ImageNet's, or None for random ones; its
-            table may be of another size.
+        weights: A file of a vision transformer's weights, MAE's or ImageNet's; its table may be of another size.
         in_channels: Channels of the images.
-
-    Raises:
-        InputError: If num_heads do not divide the width, or there are no blocks.
     """
 
     multiple = PATCH
@@ -101,17 +97,5 @@ class ViTPose(nn.Module):
 
     def official(self, key: str) -> str | None:
         """Return the own name of an entry of ViTPose's code, of mmpose 1.x, or of ImageNet weights; None if none."""
-        if key == "pos_embed":
-            return key
-        match = re.fullmatch(r"(?:blocks|layers)\.(\d+)\.(.+)", key)
-        if match:
-            return f"trunk.blocks.{match[1]}.{_renamed(match[2], BLOCK_NAMES) or match[2]}"
-        name = _renamed(key, TOP_NAMES)
-        return f"trunk.{name}" if name else None
-
-
-def _renamed(name: str, names: dict[str, str]) -> str | None:
-    for theirs, ours in names.items():
-        if name.startswith(theirs):
-            return ours + name.removeprefix(theirs)
-    return None
+        matches = ((re.fullmatch(theirs, key), own) for theirs, own in OWN_NAMES.items())
+        return next((match.expand(own) for match, own in matches if match), None)

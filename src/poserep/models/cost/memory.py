@@ -16,22 +16,19 @@ from poserep.models.heads.base import Stacks
 from poserep.models.model import PoseNet
 
 
-def activations(
-    net: PoseNet, batch: int, height: int, width: int, channels: int = 3, training: bool = False, itemsize: int = 1
-) -> int:
+def activations(net: PoseNet, batch: int, height: int, width: int, training: bool = False, itemsize: int = 1) -> int:
     """Return the greatest number of bytes in tensors alive at once during a pass through the network in eager mode.
 
     Counted, not measured: the same on every machine. It is the images, what layers hand on, and in training what
     the backward pass needs and the gradients of all parameters. Beside it come the parameters, in training the
     optimiser's state (Adam: twice the parameters), the loss and its target, and what kernels take for themselves
-    while they run, which depends on the machine.
+    while they run, which depends on the machine. Nothing is computed, and the network is left as it was.
 
     Args:
-        net: A network on any device; nothing is computed, and it is left as it was.
+        net: A network on any device.
         batch: Number of images.
         height: Height of the images, px.
         width: Width of the images, px.
-        channels: Channels of the images.
         training: Run forward and backward through everything that training runs.
         itemsize: Bytes per value of the images: 1, or 4 for depths.
 
@@ -51,7 +48,7 @@ def activations(
         # Without gradients of an earlier pass, to which these would be added.
         own = {name: mode.from_tensor(t.detach()).requires_grad_(t.requires_grad) for name, t in tensors}
         alive = stack.enter_context(_Alive())
-        image = torch.zeros(batch, channels, height, width, dtype=kind, device=device)
+        image = torch.zeros(batch, net.channels, height, width, dtype=kind, device=device)
         out = functional_call(net, own, (image,))
         if training:
             # Stacks are a leaf to PyTorch's trees.
@@ -60,10 +57,10 @@ def activations(
     return alive.peak
 
 
-def allocated(net: PoseNet, batch: int, height: int, width: int, channels: int = 3) -> int:
+def allocated(net: PoseNet, batch: int, height: int, width: int) -> int:
     """Measure the bytes that a forward pass adds at its peak, kernels' own memory included, for a network on CUDA."""
     device = next(net.parameters()).device
-    image = torch.zeros(batch, channels, height, width, dtype=torch.uint8)
+    image = torch.zeros(batch, net.channels, height, width, dtype=torch.uint8)
     with torch.inference_mode():
         # The first pass loads and chooses kernels.
         net(image.to(device))
@@ -85,16 +82,11 @@ class _Alive(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         # Views, and what is written in place, have the storage of another tensor.
         if not any(returned.alias_info for returned in func._schema.returns):
-            for tensor in tree_iter(out):
-                if isinstance(tensor, Tensor):
-                    self._add(tensor.untyped_storage())
+            for storage in (t.untyped_storage() for t in tree_iter(out) if isinstance(t, Tensor)):
+                self._change(storage.nbytes())
+                weakref.finalize(storage, self._change, -storage.nbytes())
         return out
 
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        size = storage.nbytes()
+    def _change(self, size: int) -> None:
         self.now += size
         self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._drop, size)
-
-    def _drop(self, size: int) -> None:
-        self.now -= size

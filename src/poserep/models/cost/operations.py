@@ -21,7 +21,7 @@ def summary(net: PoseNet, height: int, width: int) -> dict[str, Any]:
         ``params_tables`` (fixed position tables, which some papers count); ``params_frozen``, those of ``params`` that
         take no gradient; ``gmacs``, multiply-accumulates in 10^9; ``parts``, the same by part.
     """
-    counts = macs_by_module(net, height, width, net.channels)
+    counts = macs_by_module(net, height, width)
     return {
         "params": parameters(net),
         "params_backbone": parameters(net.backbone),
@@ -34,19 +34,19 @@ def summary(net: PoseNet, height: int, width: int) -> dict[str, Any]:
     }
 
 
-def macs(net: PoseNet, height: int, width: int, channels: int = 3) -> int:
+def macs(net: PoseNet, height: int, width: int) -> int:
     """Count the multiply-accumulates for one image of that size, px: half of PyTorch's floating-point operations.
 
     These are all products of convolutions, linear layers and matrices, attention's included. A transposed convolution
     multiplies every pixel of its input with the whole kernel.
     """
-    return macs_by_module(net, height, width, channels)[""]
+    return macs_by_module(net, height, width)[""]
 
 
-def macs_by_module(net: PoseNet, height: int, width: int, channels: int = 3) -> dict[str, int]:
+def macs_by_module(net: PoseNet, height: int, width: int) -> dict[str, int]:
     """Count multiply-accumulates as `macs` does, by the path of each module that holds some; the whole is ``""``."""
     counter = FlopCounterMode(display=False)
-    run_once(net, height, width, channels, False, counter)
+    run_once(net, height, width, False, counter)
     called = {path: sum(flops.values()) // 2 for path, flops in counter.get_flop_counts().items()}
     whole = type(net).__name__
     counts = {path.removeprefix(whole).lstrip("."): n for path, n in called.items() if path.startswith(whole)}
@@ -57,23 +57,15 @@ def macs_by_module(net: PoseNet, height: int, width: int, channels: int = 3) -> 
     return counts
 
 
-def run_once(
-    net: PoseNet, height: int, width: int, channels: int, training: bool, *watchers: AbstractContextManager[Any]
-) -> None:
-    """Run a network on one image of zeros inside ``watchers``; the network is left as it was.
+def run_once(net: PoseNet, height: int, width: int, training: bool, *watchers: AbstractContextManager[Any]) -> None:
+    """Run a network on one image of zeros inside ``watchers``, innermost last; the network is left as it was.
 
-    Attention is taken apart into its products, which would not be seen inside of one fused operation.
-
-    Args:
-        net: A network on any device; on the ``meta`` device nothing is computed.
-        height: Height of the image, px.
-        width: Width of the image, px.
-        channels: Channels of the image.
-        training: Let the head emit what training reads, such as SRPose's other predictors; statistics stay fixed.
-        watchers: What is entered around the pass, innermost last.
+    Attention is taken apart into its products, which would not be seen inside of one fused operation. On the ``meta``
+    device nothing is computed. With ``training`` the head emits what training reads, such as SRPose's other predictors;
+    statistics stay fixed.
     """
     one = next(net.parameters())
-    image = torch.zeros(1, channels, height, width, dtype=one.dtype, device=one.device)
+    image = torch.zeros(1, net.channels, height, width, dtype=one.dtype, device=one.device)
     fast_path = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
         stack.callback(torch.backends.mha.set_fastpath_enabled, fast_path)

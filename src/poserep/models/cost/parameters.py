@@ -9,17 +9,12 @@ TABLE_BUFFER = "pos_embedding"
 
 
 def parameters(module: nn.Module, training: bool = False, tables: bool = False) -> int:
-    """Count the parameters.
+    """Count the parameters, if asked with those of parts that only ``training`` runs.
 
-    Args:
-        module: A network or a part of it.
-        training: Include those of parts that only training runs.
-        tables: Include fixed position tables, as TransPose's paper does; TokenPose's does not.
+    TransPose's paper counts fixed position ``tables`` too, TokenPose's does not.
     """
     count = sum(p.numel() for p in module.parameters())
-    if not training:
-        count -= training_only(module)
-    return count + (table_elements(module) if tables else 0)
+    return count - (0 if training else training_only(module)) + (table_elements(module) if tables else 0)
 
 
 def training_only(module: nn.Module) -> int:
@@ -34,14 +29,9 @@ def table_elements(module: nn.Module) -> int:
 
 
 class Part(NamedTuple):
-    """A part of a network and its parameters.
+    """A part of a network, such as ``head.final_layer``, and its numbers of parameters.
 
-    Attributes:
-        path: For example ``head.final_layer``.
-        params: Parameters, without those that only training runs.
-        frozen: Those of ``params`` that take no gradient.
-        training_only: Parameters that only training runs.
-        tables: Elements of fixed position tables, which are no parameters here.
+    ``params`` and ``frozen``, those that take no gradient, leave out what only training runs.
     """
 
     path: str

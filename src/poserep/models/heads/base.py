@@ -15,12 +15,8 @@ from poserep.geometry import Axis
 class HeadSpec:
     """What a head is built for: the features of the backbone and the bins of the codec.
 
-    Attributes:
-        channels: Channels of each feature map, fine to coarse; for keypoint tokens, their width.
-        strides: Input px per position of each map; empty for keypoint tokens.
-        num_keypoints: K.
-        x: The codec's horizontal axis.
-        y: The codec's vertical axis.
+    ``channels`` and ``strides`` are those of a `poserep.models.Backbone`, ``x`` and ``y`` the codec's horizontal and
+    vertical axis.
     """
 
     channels: tuple[int, ...]
@@ -94,8 +90,8 @@ class Stacks(tuple[Any, ...]):
 class Head(nn.Module):
     """Turns features into the output that a codec reads; has parameters, knows no coordinates.
 
-    Heads are built as ``Head(spec, **own options)``, see `HeadSpec`. A head on several stacks emits `Stacks` in
-    training and the last stack's output otherwise.
+    Heads are built as ``Head(spec, **own options)`` and raise an `InputError` if they do not read such features. A head
+    on several stacks emits `Stacks` in training and the last stack's output otherwise.
 
     Attributes:
         form: What kind of output the head emits, in words; the codec must read the same.

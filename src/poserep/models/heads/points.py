@@ -1,7 +1,8 @@
-"""Regression heads: coordinates straight from a pooled feature, with or without a scale."""
+"""Regression heads: coordinates straight from a feature of the whole map or from each joint's own token."""
 
 import math
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,59 +13,71 @@ from poserep.models.heads.base import Head, HeadSpec
 class PointHead(Head):
     """Average pooling and one linear layer (Toshev & Szegedy 2014, DeepPose, on today's backbones).
 
-    Emits (B, K, 2), in widths and heights of the crop, (0, 0) at its middle.
-
-    Args:
-        spec: See `HeadSpec`; axes and strides are not used.
+    Emits (B, K, 2), in widths and heights of the crop, (0, 0) at its middle. The axes of ``spec`` are not used.
     """
 
     form = "points"
+    reads_tokens: ClassVar[bool] = False
 
     def __init__(self, spec: HeadSpec) -> None:
         super().__init__()
-        self.fc_coord = centred_linear(spec.one_map(self)[0], spec.num_keypoints * 2)
+        if self.reads_tokens:
+            self.norm = nn.LayerNorm(spec.tokens(self))
+            self.fc_coord = centred_linear(spec.channels[0], 2)
+        else:
+            self.fc_coord = centred_linear(spec.one_map(self)[0], spec.num_keypoints * 2)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Turn the map into points."""
-        return self.fc_coord(features[-1].mean((-2, -1))).unflatten(-1, (-1, 2))
+        """Turn the map or the tokens into points."""
+        return _pairs(self.fc_coord(self.read(features)))
+
+    def read(self, features: Sequence[Tensor]) -> Tensor:
+        """Return what the linear layers take: the pooled map (B, D), or the tokens (B, K, D)."""
+        return self.norm(features[0]) if self.reads_tokens else features[-1].mean((-2, -1))
 
 
-class RLEHead(Head):
+class RLEHead(PointHead):
     """`PointHead` with a scale for every coordinate and a normalising flow (Li et al. 2021, RLE).
 
     Emits a tuple: (B, K, 2) points as `PointHead` does, (B, K, 2) scales in the same unit, in (0, 1), and in training
-    the flow's log-density, which takes normalised errors (..., 2) and returns log-likelihoods (...), else None.
-
-    Args:
-        spec: See `HeadSpec`; axes and strides are not used.
-        couplings: Layers of the flow.
-        hidden: Channels inside the flow.
+    the flow's log-density, which takes normalised errors (..., 2) and returns log-likelihoods (...), else None. The
+    flow has ``couplings`` layers with ``hidden`` channels inside.
     """
 
     form = "points with scale"
 
     def __init__(self, spec: HeadSpec, couplings: int = 6, hidden: int = 64) -> None:
-        super().__init__()
-        inputs, _ = spec.one_map(self)
-        self.fc_coord = centred_linear(inputs, spec.num_keypoints * 2)
-        self.fc_sigma = centred_linear(inputs, spec.num_keypoints * 2)
+        super().__init__(spec)
+        self.fc_sigma = centred_linear(self.fc_coord.in_features, self.fc_coord.out_features)
         self.flow = RealNVP(couplings, hidden)
         self.flow.training_only = True  # type: ignore[assignment]
 
-    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]:
-        """Turn the map into points with scales."""
-        pooled = features[-1].mean((-2, -1))
-        xy = self.fc_coord(pooled).unflatten(-1, (-1, 2))
-        sigma = self.fc_sigma(pooled).float().sigmoid().unflatten(-1, (-1, 2))
-        return xy, sigma, self.flow.log_prob if self.training else None
+    def forward(  # type: ignore[override]
+        self, features: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]:
+        """Turn the map or the tokens into points with scales."""
+        given = self.read(features)
+        sigma = _pairs(self.fc_sigma(given).float().sigmoid())
+        return _pairs(self.fc_coord(given)), sigma, self.flow.log_prob if self.training else None
+
+
+class TokenPoints(PointHead):
+    """Predicts each joint's point from its token: `PointHead` for keypoint tokens. No paper has it."""
+
+    reads_tokens = True
+
+
+class TokenRLE(RLEHead):
+    """`TokenPoints` with a scale for every coordinate and a normalising flow: `RLEHead` for tokens. No paper has it."""
+
+    reads_tokens = True
 
 
 class RealNVP(nn.Module):
     """A density on the plane: affine couplings over a standard normal (Dinh et al. 2017).
 
-    Args:
-        couplings: Layers; the coordinate that is kept alternates.
-        hidden: Channels of the two hidden layers of each scale and shift network.
+    The coordinate that is kept alternates; ``hidden`` are the channels of the two hidden layers of each scale and shift
+    network.
     """
 
     def __init__(self, couplings: int = 6, hidden: int = 64) -> None:
@@ -102,3 +115,8 @@ def _mlp(hidden: int, last: nn.Module) -> nn.Sequential:
         if isinstance(layer, nn.Linear):
             nn.init.xavier_uniform_(layer.weight, gain=0.01)
     return layers
+
+
+def _pairs(values: Tensor) -> Tensor:
+    """Return (B, K, 2) for (B, 2K), or as it is."""
+    return values.unflatten(-1, (-1, 2)) if values.ndim == 2 else values

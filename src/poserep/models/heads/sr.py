@@ -1,36 +1,69 @@
-"""Super-resolution head: from a low-resolution map to heatmaps at or above input resolution."""
+"""Super-resolution: predictors, by which one feature map becomes heatmaps above its resolution, and the head of one.
+
+Predictors are built as ``Predictor(channels, num_keypoints, factor, level, **own options)``: channels of the map,
+joints, how often its resolution is multiplied (a power of two), and the level that it reads, -1 for the finest map, -2
+for the next coarser one, and so on. Each takes (B, channels, h, w) and returns (B, K, factor h, factor w).
+"""
 
 from collections.abc import Sequence
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
+from poserep.errors import InputError
 from poserep.models.heads.base import Head, HeadSpec, deconvolutions, doublings
-from poserep.models.heads.predictors import SRPredictor
 from poserep.models.init import small_normal
+
+
+class SRPredictor(nn.Module):
+    """Keypoint encoder, grouped large-kernel convolution, pixel shuffle (Wang et al. 2023, SRPose, section 3.2).
+
+    ``kernels`` of the grouped convolution, which are odd, and ``joint_channels``, the encoder's channels per joint, are
+    given by level from coarse to fine.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_keypoints: int,
+        factor: int,
+        level: int = -1,
+        kernels: Sequence[int] = (3, 5, 7, 9),
+        joint_channels: Sequence[int] = (16, 8, 4, 4),
+    ) -> None:
+        super().__init__()
+        if any(kernel < 1 or kernel % 2 == 0 for kernel in kernels):
+            raise InputError(f"SRPredictor: kernels={list(kernels)} must be odd, or a map shifts by half a bin")
+        if any(channels < 1 for channels in joint_channels):
+            raise InputError(f"SRPredictor: joint_channels={list(joint_channels)} must be at least 1")
+        for name, values in (("kernels", kernels), ("joint_channels", joint_channels)):
+            if -level > len(values):
+                raise InputError(f"SRPredictor: {name}={list(values)} has no entry for level {level}")
+        hidden, kernel = num_keypoints * joint_channels[level], kernels[level]
+        self.kp_encoder = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.ReLU(inplace=True))
+        self.converge = nn.Conv2d(hidden, num_keypoints * factor**2, kernel, padding=kernel // 2, groups=num_keypoints)
+        self.shuffle = nn.PixelShuffle(factor)
+        small_normal(self.converge)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn a map (B, channels, h, w) into heatmaps (B, K, factor h, factor w)."""
+        # Maps are read row by row from here on, whatever layout convolutions prefer.
+        return self.shuffle(self.converge(self.kp_encoder(x))).contiguous(memory_format=torch.contiguous_format)
 
 
 class SRHead(Head):
     """`SRPredictor` on one map (Wang et al. 2023, SRPose, section 3.2, the plain "SR head" of table 1).
 
-    Emits (B, K, y.n, x.n); any power of two between the map's stride and the codec's bins will do.
-
-    Args:
-        spec: See `HeadSpec`.
-        upsample_to: Stride reached by deconvolutions before the encoder; None takes the map as it is.
-        joint_channels: Encoder channels per joint.
-        kernel: Kernel of the grouped convolution, odd.
-        width: Channels of the deconvolutions.
+    Emits (B, K, y.n, x.n); any power of two between the map's stride and the codec's bins will do. Deconvolutions of
+    ``width`` channels bring the map to stride ``upsample_to``; None takes it as it is. For ``joint_channels`` and
+    ``kernel`` see `SRPredictor`.
     """
 
     form = "map"
 
     def __init__(
-        self,
-        spec: HeadSpec,
-        upsample_to: int | None = 4,
-        joint_channels: int = 4,
-        kernel: int = 9,
-        width: int = 256,
+        self, spec: HeadSpec, upsample_to: int | None = 4, joint_channels: int = 4, kernel: int = 9, width: int = 256
     ) -> None:
         super().__init__()
         inputs, coarse = spec.one_map(self)
@@ -52,3 +85,47 @@ class SRHead(Head):
         if key.startswith("kp_encoder."):
             return f"predictor.{key}"
         return key.replace("heatmap_head.", "predictor.converge.")
+
+
+class SimplePredictor(nn.Module):
+    """A 1x1 convolution at the map's own resolution: ``factor`` must be 1 (SRPose, table 5, "Simple")."""
+
+    def __init__(self, channels: int, num_keypoints: int, factor: int, level: int = -1) -> None:
+        super().__init__()
+        if factor != 1:
+            raise InputError(
+                f"SimplePredictor keeps its map's resolution and cannot multiply it by {factor}; take a codec whose "
+                "bins are as wide as the map's stride, or another predictor"
+            )
+        self.conv = nn.Conv2d(channels, num_keypoints, 1)
+        small_normal(self.conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn a map (B, channels, h, w) into heatmaps (B, K, h, w)."""
+        return self.conv(x)
+
+
+class InterPredictor(nn.Module):
+    """1x1 then 3x3 convolution, then bilinear interpolation with aligned corners (SRPose, table 5, "Inter").
+
+    Settings not published: the paper says that this is how MSPN and RSN predict, and its code lacks it. As there, each
+    convolution has a batch norm, the first a ReLU too, and keeps the map's channels.
+    """
+
+    def __init__(self, channels: int, num_keypoints: int, factor: int, level: int = -1) -> None:
+        super().__init__()
+        self.factor = factor
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, num_keypoints, 3, padding=1, bias=False),
+            nn.BatchNorm2d(num_keypoints),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn a map (B, channels, h, w) into heatmaps (B, K, factor h, factor w)."""
+        maps = self.layers(x)
+        if self.factor == 1:
+            return maps
+        return F.interpolate(maps, scale_factor=self.factor, mode="bilinear", align_corners=True)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from poserep.errors import InputError
 from poserep.models.heads.base import FOR_TOKENS, STACKS, Head, HeadSpec, doublings
-from poserep.models.heads.predictors import SRPredictor
+from poserep.models.heads.sr import SRPredictor
 
 MakePredictor = Callable[[int, int, int, int], nn.Module]
 
@@ -24,7 +24,7 @@ class SRPose(Head):
     predictors are not run.
 
     Args:
-        spec: See `HeadSpec`; at least two maps.
+        spec: Has at least two maps.
         mid_stride: Stride of the heatmaps that are there for supervision only.
         supervise: Whether each level, coarse to fine, has a predictor (table 4: M5, M4, M3, M2); the last always has.
         widths: Channels of the neck's maps, coarse to fine.

@@ -11,14 +11,8 @@ from poserep.models.heads.base import Head, HeadSpec, Stacks
 class StackedMaps(Head):
     """Emits the score maps themselves, (B, K, y.n, x.n); has no parameters. Stands in place of `Deconv`.
 
-    Args:
-        spec: See `HeadSpec`.
-        last_only: Emit the last stack in training too, so that the others are not supervised, as the HUMAN4D study
-            does.
-        sigmoid: Squeeze the maps into (0, 1), as the HUMAN4D study does.
-
-    Raises:
-        InputError: If the backbone's maps are no score maps, or the codec's bins not theirs.
+    The HUMAN4D study squeezes the maps into (0, 1) (``sigmoid``), and has only the last stack's in training too, so
+    that the others are not supervised (``last_only``).
     """
 
     form = "map"
@@ -47,14 +41,8 @@ class StackedAxes(Head):
     """SimCC on every stack: two linear classifiers on the flattened score maps, shared by all joints.
 
     Emits logits (B, K, x.n) and (B, K, y.n). Stands in place of `AxisLinear`. No paper pairs the two; each stack has
-    classifiers of its own, of which only the last stack's count as parameters of the prediction.
-
-    Args:
-        spec: See `HeadSpec`.
-        last_only: Classify the last stack alone, so that the others are not supervised.
-
-    Raises:
-        InputError: If the backbone's maps are no score maps.
+    classifiers of its own, of which only the last stack's count as parameters of the prediction. With ``last_only`` the
+    last stack alone has some, so that the others are not supervised.
     """
 
     form = "axes"

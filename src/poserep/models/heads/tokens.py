@@ -1,12 +1,11 @@
 """Heads on keypoint tokens: every joint's output comes from its own token, by layers that all joints share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from poserep.errors import InputError
 from poserep.models.heads.base import Head, HeadSpec
-from poserep.models.heads.points import RealNVP, centred_linear
 from poserep.models.init import truncated_normal
 
 
@@ -15,11 +14,9 @@ class TokenMaps(Head):
 
     Emits (B, K, y.n, x.n). Starts from a truncated normal, as published.
 
-    Args:
-        spec: See `HeadSpec`.
-        hidden: Width of a layer norm and linear layer in between, 0 for none. None takes the published rule: an eighth
-            of the map's positions if that is at least twice the tokens' width, else none. At 256x192 S and B have 384;
-            smaller maps and L have none.
+    ``hidden`` is the width of a layer norm and linear layer in between, 0 for none. None takes the published rule: an
+    eighth of the map's positions if that is at least twice the tokens' width, else none. At 256x192 S and B have 384;
+    smaller maps and L have none.
     """
 
     form = "map"
@@ -58,9 +55,6 @@ class TokenAxes(Head):
     5.07 and 5.54M, or with the table of positions and cut off, 4.92, 5.12 and 5.58M. They fit with a layer norm in
     front (384 parameters) or without; it is there, because the transformer leaves its tokens unnormalised and every
     published head on them begins so.
-
-    Args:
-        spec: See `HeadSpec`.
     """
 
     form = "axes"
@@ -77,54 +71,3 @@ class TokenAxes(Head):
         """Turn tokens into logits."""
         tokens = self.norm(features[0])
         return self.mlp_head_x(tokens), self.mlp_head_y(tokens)
-
-
-class TokenPoints(Head):
-    """Predicts each joint's point from its token: `PointHead` for tokens. No paper has it.
-
-    Emits (B, K, 2), in widths and heights of the crop, (0, 0) at its middle.
-
-    Args:
-        spec: See `HeadSpec`; the axes are not used.
-    """
-
-    form = "points"
-
-    def __init__(self, spec: HeadSpec) -> None:
-        super().__init__()
-        inputs = spec.tokens(self)
-        self.norm = nn.LayerNorm(inputs)
-        self.fc_coord = centred_linear(inputs, 2)
-
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Turn tokens into points."""
-        return self.fc_coord(self.norm(features[0]))
-
-
-class TokenRLE(Head):
-    """`TokenPoints` with a scale for every coordinate and a normalising flow: `RLEHead` for tokens. No paper has it.
-
-    Emits what `RLEHead` does.
-
-    Args:
-        spec: See `HeadSpec`.
-        couplings: Layers of the flow.
-        hidden: Channels inside the flow.
-    """
-
-    form = "points with scale"
-
-    def __init__(self, spec: HeadSpec, couplings: int = 6, hidden: int = 64) -> None:
-        super().__init__()
-        inputs = spec.tokens(self)
-        self.norm = nn.LayerNorm(inputs)
-        self.fc_coord = centred_linear(inputs, 2)
-        self.fc_sigma = centred_linear(inputs, 2)
-        self.flow = RealNVP(couplings, hidden)
-        self.flow.training_only = True  # type: ignore[assignment]
-
-    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]:
-        """Turn tokens into points with scales."""
-        tokens = self.norm(features[0])
-        sigma = self.fc_sigma(tokens).float().sigmoid()
-        return self.fc_coord(tokens), sigma, self.flow.log_prob if self.training else None

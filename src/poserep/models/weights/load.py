@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -38,21 +39,14 @@ class Imported:
     """What became of the entries of a file.
 
     Attributes:
-        mapped: Names in the file, and in the model.
-        unused: Names in the file that the model has no place for, and why.
-        missing: Names in the model that the file lacks, so that they keep their values, and why that may be.
+        mapped: Names in the model by names in the file.
+        unused: Reasons by names in the file that the model has no place for.
+        missing: Reasons by names in the model that the file lacks, so that they keep their values.
     """
 
     mapped: dict[str, str]
     unused: dict[str, str]
     missing: dict[str, str]
-
-    def line(self) -> str:
-        """Return a summary on one line, names counted by reason."""
-        parts = [f"{len(self.mapped)} entries loaded"]
-        for title, names in (("unused", self.unused), ("not in the file", self.missing)):
-            parts += [f"{title}: {n} ({why})" for why, n in Counter(names.values()).items()]
-        return "; ".join(parts)
 
 
 def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
@@ -67,9 +61,8 @@ def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
             unchanged.
     """
     state, own = read_state(path), trunk.state_dict()
-    translate = getattr(trunk, "official", None)
     names = {key: TRUNK_PREFIXES.sub("", key, count=1) for key in state}
-    names = {key: (translate(name) if translate else name) or name for key, name in names.items()}
+    names = {key: _translated(trunk, name) or name for key, name in names.items()}
     mapped = {key: name for key, name in names.items() if name in own}
     tops = {name.split(".")[0] for name in own}
     unused = {key: f"{name.split('.')[0]}, another part" for key, name in names.items() if name not in own}
@@ -79,14 +72,13 @@ def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
         for key in unused
         if names[key].split(".")[0] in tops and ".fuse_layers." not in key and not key.endswith(COUNTER)
     ]
-    source = f"weights {path}"
+    source, advice = f"weights {path}", remedy(state, own, trunk=True)
     if extra and not _lacking(own, mapped.values()):
         raise InputError(
             f"{source}: {len(extra)} entries belong to parts of the trunk but fit nowhere, for example {_some(extra)}; "
-            f"{remedy(state, own, trunk=True) or 'this is another network'}"
+            f"{advice or 'this is another network'}"
         )
-    missing = _assign(trunk, own, {key: state[key] for key in mapped}, mapped, source, remedy(state, own, trunk=True))
-    return Imported(mapped, unused, missing)
+    return Imported(mapped, unused, _assign(trunk, own, state, mapped, source, advice))
 
 
 def destinations(net: nn.Module, keys: Iterable[str]) -> dict[str, str | None]:
@@ -97,24 +89,25 @@ def destinations(net: nn.Module, keys: Iterable[str]) -> dict[str, str | None]:
     """
     parts = {side: net.get_submodule(side) for side in ("backbone", "head")}
     entries = {side: set(part.state_dict()) for side, part in parts.items()}
-    return {key: _destination(key, parts, entries) for key in keys}
+
+    def destination(key: str) -> str | None:
+        for wrapper in SIDE_PREFIXES:
+            key = key.removeprefix(wrapper)
+        prefix = next((prefix for prefix in PART_PREFIXES if key.startswith(prefix)), "")
+        key = key.removeprefix(prefix)
+        for side in [PART_PREFIXES[prefix]] if prefix else parts:
+            own = _translated(parts[side], key)
+            for name in (own, f"trunk.{own}"):
+                if own is not None and name in entries[side]:
+                    return f"{side}.{name}"
+        return None
+
+    return {key: destination(key) for key in keys}
 
 
-def _destination(key: str, parts: Mapping[str, nn.Module], entries: Mapping[str, set[str]]) -> str | None:
-    for wrapper in SIDE_PREFIXES:
-        key = key.removeprefix(wrapper)
-    sides = list(parts)
-    for prefix, side in PART_PREFIXES.items():
-        if key.startswith(prefix):
-            key, sides = key.removeprefix(prefix), [side]
-            break
-    for side in sides:
-        translate = getattr(parts[side], "official", None)
-        own = translate(key) if translate else key
-        for name in (own, f"trunk.{own}"):
-            if own is not None and name in entries[side]:
-                return f"{side}.{name}"
-    return None
+def _translated(part: nn.Module, key: str) -> str | None:
+    translate = getattr(part, "official", None)
+    return translate(key) if translate else key
 
 
 def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> Imported:
@@ -128,13 +121,17 @@ def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> I
     own = {key: value for key, value in net.state_dict().items() if key.startswith(("backbone.", "head."))}
     places = destinations(net, state)
     mapped = {key: place for key, place in places.items() if place is not None}
-    unused = {key: _leftover(key) for key in places if key not in mapped}
+    unused = {
+        key: next((why for pattern, why in LEFTOVERS.items() if pattern.fullmatch(key)), "")
+        for key in places
+        if key not in mapped
+    }
     unknown = [key for key, why in unused.items() if not why]
-    source = f"weights {source}"
+    source, advice = f"weights {source}", remedy(state, own)
     if unknown:
         raise InputError(
             f"{source}: {len(unknown)} of {len(state)} entries fit nowhere in the model, for example {_some(unknown)}; "
-            f"{remedy(state, own) or 'its parts have other names, or more layers, than backbone and head here'}"
+            f"{advice or 'its parts have other names, or more layers, than backbone and head here'}"
         )
     spare = {
         f"{name}.{key}": "runs in training alone"
@@ -142,12 +139,7 @@ def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> I
         if getattr(module, "training_only", False)
         for key in module.state_dict()
     }
-    given = {key: state[key] for key in mapped}
-    return Imported(mapped, unused, _assign(net, own, given, mapped, source, remedy(state, own), spare))
-
-
-def _leftover(key: str) -> str:
-    return next((why for pattern, why in LEFTOVERS.items() if pattern.fullmatch(key)), "")
+    return Imported(mapped, unused, _assign(net, own, state, mapped, source, advice, spare))
 
 
 def _lacking(own: Iterable[str], places: Iterable[str], spare: Iterable[str] = ()) -> list[str]:
@@ -158,14 +150,14 @@ def _lacking(own: Iterable[str], places: Iterable[str], spare: Iterable[str] = (
 def _assign(
     module: nn.Module,
     own: Mapping[str, Tensor],
-    given: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
     mapped: Mapping[str, str],
     source: str,
     advice: str,
-    spare: Mapping[str, str] | None = None,
+    spare: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """Load tensors, all or none; return the entries of the model that keep their values, and why they may."""
-    spare, advice = spare or {}, f"; {advice}" if advice else ""
+    """Load the mapped tensors, all or none; return the entries of the model that keep their values, and why."""
+    given, advice = {key: state[key] for key in mapped}, f"; {advice}" if advice else ""
     twice = [place for place, n in Counter(mapped.values()).items() if n > 1]
     if twice:
         both = [key for key, place in mapped.items() if place == twice[0]]
@@ -174,20 +166,18 @@ def _assign(
     if lacking:
         raise InputError(f"{source}: {len(lacking)} of {len(own)} tensors are missing ({_some(lacking)}){advice}")
     for key, value in given.items():
-        place, wanted = mapped[key], own[mapped[key]]
-        theirs, ours = tuple(value.shape), tuple(wanted.shape)
+        expected = own[mapped[key]]
+        theirs, ours = tuple(value.shape), tuple(expected.shape)
         if theirs != ours:
-            why = shape_remedy(place, theirs, ours)
-            raise InputError(
-                f"{source}: {key} has shape {theirs}, the model {ours}{f'; {why}' if why else advice or ''}"
-            )
-        if value.is_floating_point() != wanted.is_floating_point():
-            raise InputError(f"{source}: {key} has numbers of type {value.dtype}, the model of {wanted.dtype}")
+            why = shape_remedy(mapped[key], theirs, ours)
+            raise InputError(f"{source}: {key} has shape {theirs}, the model {ours}{f'; {why}' if why else advice}")
+        if value.is_floating_point() != expected.is_floating_point():
+            raise InputError(f"{source}: {key} has numbers of type {value.dtype}, the model of {expected.dtype}")
     broken = [key for key, value in given.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if broken:
         raise InputError(f"{source}: {len(broken)} tensors hold numbers that are not finite ({_some(broken)})")
     fixed = {place for place, _ in module.named_buffers() if POSITION_TABLE in place}
-    for key in (key for key, place in mapped.items() if place in fixed):
+    for key in (key for key in given if mapped[key] in fixed):
         off = (given[key].float() - own[mapped[key]].float()).abs().max().item()
         if off > max(ROUNDING, torch.finfo(given[key].dtype).eps):
             raise InputError(

@@ -37,36 +37,26 @@ class _Inert:
         pass
 
 
-def _inert(dotted: str) -> type[_Inert]:
-    module, name = dotted.rsplit(".", 1)
-    return type(name, (_Inert,), {"__module__": module})
-
-
 # mmpose's files hold arrays and numbers of NumPy beside the weights, mmengine's training checkpoints also histories of
 # losses. PyTorch's restricted unpickler takes classes that bear these names, and these are ours: the real ones are
 # neither imported nor called. That is safer than to allow NumPy's own, whose pickled dtypes may lie about memory. An
 # array among the weights themselves is then no tensor, and is refused as such.
 INERT: list[Any] = [
-    _inert(name)
-    for name in (
-        "numpy.ndarray",
-        "numpy.dtype",
-        "numpy.core.multiarray._reconstruct",
-        "numpy.core.multiarray.scalar",
-        "numpy._core.multiarray._reconstruct",
-        "numpy._core.multiarray.scalar",
-        "mmengine.logging.history_buffer.HistoryBuffer",
+    type(name, (_Inert,), {"__module__": module})
+    for module, name in (
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy.core.multiarray", "scalar"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "scalar"),
+        ("mmengine.logging.history_buffer", "HistoryBuffer"),
     )
 ]
 
 
 class Weights(NamedTuple):
-    """What a file holds.
-
-    Attributes:
-        tensors: The state dict.
-        beside: Names of the file's other entries, such as an optimiser's.
-    """
+    """A file's state dict, and the names of its other entries, such as an optimiser's."""
 
     tensors: dict[str, Tensor]
     beside: list[str]
@@ -90,7 +80,8 @@ def read_weights(path: str | Path) -> Weights:
         raise InputError(f"weights {path} do not exist; nothing is downloaded, so give the path of a local file")
     with path.open("rb") as file:
         start = file.read(256)
-    safe = _is_safetensors(start)
+    # safetensors begin with a length, of 100 MB at most, and that much JSON.
+    safe = start[8:10] == b'{"' and int.from_bytes(start[:8], "little") <= 10**8
     for magic, what in FAILED_DOWNLOADS.items():
         if not safe and start.lstrip().startswith(magic):
             raise InputError(f"weights {path} cannot be read as tensors: this is {what}")
@@ -114,11 +105,6 @@ def _plain(value: Any) -> bool:
     return isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_quantized or value.is_meta)
 
 
-def _is_safetensors(start: bytes) -> bool:
-    """Return whether a file begins as safetensors do: a length, of 100 MB at most, and that much JSON."""
-    return start[8:10] == b'{"' and int.from_bytes(start[:8], "little") <= 10**8
-
-
 def _load(path: Path, start: bytes, safe: bool) -> Any:
     try:
         if safe:
@@ -133,7 +119,14 @@ def _load(path: Path, start: bytes, safe: bool) -> Any:
     except Exception as error:
         refused = re.search(r"GLOBAL ([\w.]+)", str(error))
         if refused:
-            raise InputError(_untrusted(path, refused[1])) from error
+            raise InputError(
+                f"weights {path} cannot be read as tensors: beside these the file names {refused[1]}, which would have "
+                "to be called. Nothing of it was executed. If you trust whoever made the file, keep its tensors alone, "
+                "where that name is installed:\n"
+                f'  import torch; found = torch.load("{path.name}", map_location="cpu", weights_only=False)\n'
+                '  state = found.get("state_dict", found); torch.save({k: v for k, v in state.items() if '
+                f'torch.is_tensor(v)}}, "{path.stem}_tensors.pth")'
+            ) from error
         raise InputError(
             f"weights {path} cannot be read as tensors: they are damaged, or no checkpoint of PyTorch "
             f"({_reason(error, start)}); nothing of them was executed"
@@ -166,30 +159,15 @@ def _checked(path: Path) -> None:
         inside = sum(entry.file_size for entry in archive.infolist())
         script = any(name.endswith("/constants.pkl") for name in archive.namelist())
     if script:
-        raise InputError(_program(path))
+        raise InputError(
+            f"weights {path} cannot be read as tensors: this is a TorchScript archive, a program with its tensors. "
+            "Nothing of it was executed. Take the file of the state dict, or, if you trust whoever made this one, keep "
+            "its tensors alone:\n"
+            f'  import torch; net = torch.jit.load("{path.name}", map_location="cpu")\n'
+            f'  torch.save(dict(net.state_dict()), "{path.stem}_tensors.pth")'
+        )
     if inside > path.stat().st_size:
         raise InputError(
             f"weights {path} cannot be read as tensors: {path.stat().st_size:,} bytes would unpack to {inside:,}, and "
             "PyTorch does not compress; this is no checkpoint"
         )
-
-
-def _program(path: Path) -> str:
-    return (
-        f"weights {path} cannot be read as tensors: this is a TorchScript archive, a program with its tensors. Nothing "
-        "of it was executed. Take the file of the state dict, or, if you trust whoever made this one, keep its tensors "
-        "alone:\n"
-        f'  import torch; net = torch.jit.load("{path.name}", map_location="cpu")\n'
-        f'  torch.save(dict(net.state_dict()), "{path.stem}_tensors.pth")'
-    )
-
-
-def _untrusted(path: Path, name: str) -> str:
-    return (
-        f"weights {path} cannot be read as tensors: beside these the file names {name}, which would have to be "
-        "called. Nothing of it was executed. If you trust whoever made the file, keep its tensors alone, where that "
-        "name is installed:\n"
-        f'  import torch; found = torch.load("{path.name}", map_location="cpu", weights_only=False)\n'
-        '  state = found.get("state_dict", found); torch.save({k: v for k, v in state.items() if torch.is_tensor(v)}, '
-        f'"{path.stem}_tensors.pth")'
-    )

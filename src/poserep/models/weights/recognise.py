@@ -1,7 +1,7 @@
 """Recognises a checkpoint by names and shapes alone: layout, backbone, head, joints; and says what would suit it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor
@@ -9,6 +9,13 @@ from torch import Tensor
 PREFIXES = re.compile(
     r"(?:(?:module|model|net|backbone|keypoint_head|head|deconv_head|trunk|features|pre_feature|predictor)\.)+"
 )
+# Backbones by what names of their entries contain; the first match counts.
+BACKBONES = {
+    "hg.": "hourglass",
+    "keypoint_token": "tokenpose",
+    "global_encoder.": "transpose",
+    "relative_position": "hrformer",
+}
 # Depths of ResNets, by whether blocks are bottlenecks and how many the third stage has.
 RESNETS = {(False, 2): 18, (False, 6): 34, (True, 6): 50, (True, 23): 101, (True, 36): 152}
 # Heads by a part that only such a checkpoint has; the first match counts.
@@ -41,12 +48,8 @@ SUITING = {
 class Looks(NamedTuple):
     """What names and shapes of a checkpoint say.
 
-    Attributes:
-        layout: Whose code names parts so.
-        backbone: As in conf/backbone where there is one; empty if not recognised.
-        head: See `HEADS`; empty if there is none.
-        deconvolutions: Whether the head has some.
-        joints: K, or None if names and shapes do not say.
+    ``layout`` is the code that names parts so, ``backbone`` a name as in conf/backbone where there is one, ``head`` one
+    of `HEADS`; either is empty if not recognised. ``joints`` is None if names and shapes do not say.
     """
 
     layout: str
@@ -69,32 +72,26 @@ def look(state: Mapping[str, Tensor]) -> Looks:
         head = "points"
     layers = ("lr_head.0.weight", "tag_head.weight", "score.0.weight", "final_layer.weight")
     joints = next((shapes[key][0] for key in layers if key in shapes), None)
-    backbone, deconvolutions = _backbone(shapes, parts), "deconv_layers" in parts
+    backbone, deconvolutions = _recognise_backbone(shapes, parts), "deconv_layers" in parts
     if head == "ImageNet classifier" or (head == "SimCC" and backbone.startswith("resnet") and not deconvolutions):
         # Classes, or several channels for each joint.
         joints = None
-    return Looks(_layout(state), backbone, head, deconvolutions, joints)
-
-
-def _layout(keys: Iterable[str]) -> str:
-    wrapped = any(key.startswith("module.") for key in keys)
-    tops = {key.removeprefix("module.").split(".")[0] for key in keys}
+    tops = {key.removeprefix("module.").split(".")[0] for key in state}
+    layout = "the papers' own code"
     if "net" in tops:
-        return "poserep"
-    if "backbone" in tops and tops & {"keypoint_head", "head"}:
-        name = "mmpose 0.x" if "keypoint_head" in tops else "mmpose 1.x"
-    else:
-        name = "the papers' own code"
-    return f"{name}, of several GPUs" if wrapped else name
+        layout = "poserep"
+    elif "backbone" in tops and tops & {"keypoint_head", "head"}:
+        layout = "mmpose 0.x" if "keypoint_head" in tops else "mmpose 1.x"
+    if layout != "poserep" and any(key.startswith("module.") for key in state):
+        layout += ", of several GPUs"
+    return Looks(layout, backbone, head, deconvolutions, joints)
 
 
-def _backbone(shapes: Mapping[str, tuple[int, ...]], parts: set[str]) -> str:
+def _recognise_backbone(shapes: Mapping[str, tuple[int, ...]], parts: set[str]) -> str:
     whole = " ".join(shapes)
-    for mark, name in (("hg.", "hourglass"), ("keypoint_token", "tokenpose"), ("global_encoder.", "transpose")):
+    for mark, name in BACKBONES.items():
         if mark in whole:
             return name
-    if "relative_position" in whole:
-        return "hrformer"
     if "transition1.0.0.weight" in shapes:
         four = any(key.startswith("stage4.2.fuse_layers.1.") for key in shapes)
         return f"hrnet_w{shapes['transition1.0.0.weight'][0]}{' with four maps' if four else ''}"

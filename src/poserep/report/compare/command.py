@@ -38,8 +38,7 @@ def compare_sides(
         name: The metric; the one by which checkpoints are chosen unless given.
         samples: Resamples of the images.
         seed: Seed of the resampling.
-        score_threshold: Applied to both sides, in place of those that they were evaluated with: joints of lower score
-            do not count in a person's score.
+        score_threshold: Replaces those of both sides: joints of lower score do not count in a person's score.
 
     Raises:
         InputError: If the sides cannot be compared, or the metric is unknown.
@@ -54,39 +53,37 @@ def compare_sides(
         scorers = [rebuild(run, score_threshold) for run in side]
         lower = name in scorers[0][0].lower
         sides.append([scorer.resampler(predictions, [name]) for scorer, predictions in scorers])
-    found = paired_bootstrap(sides[0], sides[1], name, samples, seed, LEVEL)
+    gap = paired_bootstrap(sides[0], sides[1], name, samples, seed, LEVEL)
     if score_threshold is not None:
         differences = [line for line in differences if not line.startswith("score_threshold")]
     else:
-        for run, value in zip((*a, *b), found.a.values + found.b.values, strict=True):
+        for run, value in zip((*a, *b), gap.a.values + gap.b.values, strict=True):
             if not run.agrees(name, value):
                 note = f"note: {name} of {run.name} is {value:.6g} here and {run.values[name]:.6g} in {run.path.name}"
                 print(f"{note}; was it evaluated by another version?", file=sys.stderr)
-    reason = "" if lower else _why_not_tested(name, [*a, *b], found)
+    reason = "" if lower else _why_not_tested(name, [*a, *b], gap)
     return {
         "metric": name,
         "data": a[0].protocol.data,
         "drawn": not a[0].protocol.real,
         "boxes": a[0].boxes,
         "score_threshold": score_threshold,
-        "a": _side_record(a, found.a),
-        "b": _side_record(b, found.b),
-        **{key: getattr(found, key) for key in ("difference", "low", "high", "within_noise", "share")},
-        "verdict": "not tested" if reason else better_side(found, lower),
+        "a": _side_record(a, gap.a),
+        "b": _side_record(b, gap.b),
+        **{key: getattr(gap, key) for key in ("difference", "low", "high", "within_noise", "share")},
+        "verdict": "not tested" if reason else _better_side(gap, lower),
         "not_tested_because": reason,
         "level": LEVEL,
-        "samples": found.samples,
-        "left_out": found.left_out,
-        "images": found.images,
+        **{key: getattr(gap, key) for key in ("samples", "left_out", "images")},
         "seed": seed,
         "protocol_differs": differences,
         "provenance": provenance(),
     }
 
 
-def _why_not_tested(name: str, runs: Sequence[StoredEvaluation], found: Difference) -> str:
+def _why_not_tested(name: str, runs: Sequence[StoredEvaluation], gap: Difference) -> str:
     """Return why there is no difference to test: no run finds anything; with the runs' own diagnoses."""
-    if any((*found.a.values, *found.b.values, found.low, found.high)):
+    if any((*gap.a.values, *gap.b.values, gap.low, gap.high)):
         return ""
     causes = list(dict.fromkeys(run.diagnosis for run in runs if run.diagnosis))
     return f"{name} is 0 on both sides in every resample" + (f" ({'; '.join(causes)})" if causes else "")
@@ -103,11 +100,8 @@ def _side_record(runs: Sequence[StoredEvaluation], side: Side) -> dict[str, Any]
     }
 
 
-def better_side(found: Difference, lower: bool) -> str:
-    """Return which side is better, if one is; ``lower`` means that less is better."""
-    if found.within_noise:
-        return "within noise"
-    return "A better" if (found.low > 0) != lower else "B better"
+def _better_side(gap: Difference, lower: bool) -> str:
+    return "within noise" if gap.within_noise else "A better" if (gap.low > 0) != lower else "B better"
 
 
 def show_comparison(record: dict[str, Any]) -> None:

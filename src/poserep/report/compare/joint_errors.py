@@ -32,11 +32,9 @@ class JointErrors(NamedTuple):
 
 
 class SizeClass(NamedTuple):
-    """Persons of similar size.
+    """Persons of similar size, from ``low`` to ``high`` (square root of the area, image px).
 
     Attributes:
-        low: Square root of the smallest one's area, image px.
-        high: Square root of the largest one's area, image px.
         labelled: Number of labelled joints, over all runs.
         error: Their median error as a share of the person's size.
         share: (5,) share of each kind among them, in [0, 1], in the order of `poserep.metrics.taxonomy.KINDS`.
@@ -50,15 +48,7 @@ class SizeClass(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """How often two runs find the same labelled joints, that is, with a keypoint similarity of at least 0.5.
-
-    Attributes:
-        names: Names of the K joints.
-        both: (K,) joints that both find.
-        first: (K,) joints that only the first one finds.
-        second: (K,) joints that only the second one finds.
-        neither: (K,) joints that none finds.
-    """
+    """How often (K,) two runs find the same labelled joints, that is, with a keypoint similarity of at least 0.5."""
 
     names: tuple[str, ...]
     both: np.ndarray
@@ -92,9 +82,7 @@ def joint_errors(evaluation: StoredEvaluation) -> JointErrors:
 def by_person_size(runs: Sequence[JointErrors], parts: int = 4) -> list[SizeClass]:
     """Return the errors by the size of the person, in parts of equally many persons, from small to large.
 
-    Args:
-        runs: Runs on the same persons, such as seeds; their joints are pooled.
-        parts: How many; fewer come back if there are fewer persons.
+    Joints of several runs on the same persons, such as seeds, are pooled. No part is empty: a few persons give fewer.
 
     Raises:
         InputError: If there is no run, or they are about other persons.

@@ -19,15 +19,7 @@ from poserep.runs.rundir import RunDir, named_result
 
 @dataclass(frozen=True)
 class StoredEvaluation:
-    """The stored evaluation of one readout of one run.
-
-    Attributes:
-        run_dir: The run.
-        evaluation: Id of the evaluation; empty for the run's own.
-        result: Content of the result file.
-        boxes: Kind of boxes.
-        readout: Name of the readout.
-    """
+    """The stored evaluation of one readout of one run; ``evaluation`` is its id, empty for the run's own."""
 
     run_dir: RunDir
     evaluation: str
@@ -123,9 +115,7 @@ def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
 def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) -> tuple[Scorer, Predictions]:
     """Return the scorer of a stored evaluation and its predictions, as when the run was evaluated.
 
-    Args:
-        evaluation: What was stored.
-        score_threshold: Replaces the threshold that the run was evaluated with.
+    A ``score_threshold`` replaces the one that the run was evaluated with.
 
     Raises:
         InputError: If files have changed since then, or the predictions are those of other boxes.

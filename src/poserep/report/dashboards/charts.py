@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +35,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Study:
-    """What a study's dashboards are made from.
-
-    Attributes:
-        name: Name of its folder.
-        results: Results of its finished runs.
-        entries: The same runs as W&B shows them.
-    """
+    """What a study's dashboards are made from: results of its finished runs, and the same runs as W&B shows them."""
 
     name: str
     results: Sequence[Mapping[str, Any]]
@@ -101,10 +97,4 @@ def charts(study: Study) -> dict[str, list[Chart]]:
 
 def _values(study: Study, key: str) -> set[Any]:
     """Return what a dotted key of the configuration is set to in the study's runs."""
-    found = set()
-    for entry in study.entries:
-        node: Any = entry.config
-        for part in key.split("."):
-            node = node[part]
-        found.add(node)
-    return found - {None}
+    return {reduce(getitem, key.split("."), entry.config) for entry in study.entries} - {None}

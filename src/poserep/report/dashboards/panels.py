@@ -1,7 +1,8 @@
 """A study's dashboards in W&B's own classes: a workspace with its charts, and a report that compares its schemes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,6 @@ def chart_panel(chart: Chart, number: int = 0) -> Any:
     return wr.LinePlot(title=chart.title, x=chart.x, y=[chart.y], groupby=wr.Config("setting.kind"), **spread)
 
 
-def _chart_panels(members: Sequence[Chart]) -> list[Any]:
-    return [chart_panel(chart, i) for i, chart in enumerate(members)]
-
-
 def _settings_panel() -> Any:
     """Return the panel that shows in which settings runs differ."""
     import wandb_workspaces.reports.v2 as wr
@@ -61,7 +58,7 @@ def study_workspace(study: Study, project: str, entity: str) -> Any:
     sections = [
         ws.Section(
             name=name,
-            panels=_chart_panels(members),
+            panels=list(map(chart_panel, members, count())),
             is_open=True,
             layout_settings=ws.SectionLayoutSettings(columns=3, rows=(len(members) + 2) // 3),
         )
@@ -84,11 +81,7 @@ def study_workspace(study: Study, project: str, entity: str) -> Any:
 def study_report(study: Study, project: str, entity: str, local: bool = False) -> Any:
     """Return a report that compares the study's schemes, with text.
 
-    Args:
-        study: The study to compare.
-        project: W&B's project.
-        entity: Its owner.
-        local: Name no project in the sets of runs, which W&B's package would ask the server about.
+    A ``local`` one names no project in its sets of runs, which W&B's package would ask the server about.
     """
     import wandb_workspaces.reports.v2 as wr
 
@@ -102,7 +95,7 @@ def study_report(study: Study, project: str, entity: str, local: bool = False) -
     introduction, results = map(wr.MarkdownBlock, study_texts(study))
     blocks: list[Any] = [wr.TableOfContents(), introduction, wr.H2(text="Results"), results]
     for name, members in charts(study).items():
-        blocks += [wr.H2(text=name), wr.PanelGrid(runsets=[runset], panels=_chart_panels(members))]
+        blocks += [wr.H2(text=name), wr.PanelGrid(runsets=[runset], panels=list(map(chart_panel, members, count())))]
     blocks += [wr.H2(text="What sets runs apart"), wr.PanelGrid(runsets=[runset], panels=[_settings_panel()])]
     title = f"{study.name}: schemes compared"
     return wr.Report(entity=entity, project=project, title=title, blocks=blocks, width="fluid")

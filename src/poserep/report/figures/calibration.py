@@ -22,20 +22,21 @@ def reliability_figure(results: Sequence[Result]) -> Figure | None:
     series: dict[str, dict[tuple[str, str], list[Any]]] = {}
     for result, label in zip(results, run_labels(results), strict=True):
         # The first readout is the default one.
-        for readout, found in list(calibration_by_readout(result).items())[:1]:
+        for readout, scores in list(calibration_by_readout(result).items())[:1]:
             key = scheme_title(result), f"{label} · {readout}"
-            series.setdefault(input_size(result), {}).setdefault(key, []).append(found)
+            series.setdefault(input_size(result), {}).setdefault(key, []).append(scores)
     return stack([_panel(size, series[size], scheme_colours(results)) for size in sorted(series, key=height_and_width)])
 
 
 def _panel(size: str, series: Mapping[tuple[str, str], Sequence[Any]], colours: Mapping[str, str]) -> Panel:
     drawn: dict[str, int] = {}
-    lines = [(colours[scheme], number_in(drawn, scheme), _joined(seeds)) for (scheme, _), seeds in series.items()]
+    lines = []
     legend = [(legend_mark("#94a3b8", "", (0, (4, 3))), "calibrated")]
-    for (colour, number, _), ((_, label), seeds) in zip(lines, series.items(), strict=True):
+    for (scheme, label), seeds in series.items():
+        lines.append((colours[scheme], number := number_in(drawn, scheme), _joined(seeds)))
         ece, aurc = (np.mean([seed[key] for seed in seeds]) for key in ("ece", "aurc"))
         text = f"{textwrap.fill(label, TEXT_WIDTH)}\nECE {ece:.3f}   AURC {aurc:.3f}"
-        legend.append((legend_mark(colour, MARKS[number % len(MARKS)], LINES[number % 3]), text))
+        legend.append((legend_mark(colours[scheme], MARKS[number % len(MARKS)], LINES[number % 3]), text))
 
     def draw(ax: Axes) -> None:
         counts = ax.inset_axes((0, -HISTOGRAM, 1, 0.8 * HISTOGRAM), sharex=ax)

@@ -8,32 +8,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from poserep.drawing import MARKS
-from poserep.report.figures.panels import LINES, TEXT_WIDTH, Panel, legend_mark, number_in, spread_bars, stack
-from poserep.report.figures.points import Point, ResultGroup, area, backbone_name, grouped_results, series_names
-from poserep.report.labels import Result, input_size, scheme_colours, scheme_title
+from poserep.report.figures.panels import LINES, TEXT_WIDTH, Panel, legend_mark, series_style, spread_bars, stack
+from poserep.report.figures.points import Point, ResultGroup, area, described, grouped_results, series_names
+from poserep.report.labels import Result, scheme_colours
 
 LABEL_SHAPES = ("none", "equal", "Gaussian", "Laplace")
 
 
 def k_figure(results: Sequence[Result]) -> Figure | None:
     """Draw the chief metric over bins per px, a line for each scheme, network and size that has two or more."""
-    panels = []
-    for group in grouped_results(results):
-        lines = _several(group.points(_by_k, "k", ("representation.codec.k",)))
-        if lines:
-            panels.append(_k_panel(group, lines, scheme_colours(results)))
-    return stack(panels)
+    groups = [(g, _several(g.points(_by_k, "k", ("representation.codec.k",)))) for g in grouped_results(results)]
+    return stack([_k_panel(group, lines, scheme_colours(results)) for group, lines in groups if lines])
 
 
 def smoothing_figure(results: Sequence[Result]) -> Figure | None:
     """Draw the chief metric over the shape of labels, marks for each network, size and k that has two or more."""
-    panels = []
-    for group in grouped_results(results):
-        hidden = ("representation.codec.label", "representation.codec.k")
-        lines = _several(group.points(_by_smoothing, "smoothing", hidden))
-        if lines:
-            panels.append(_smoothing_panel(group, lines, scheme_colours(results)))
-    return stack(panels)
+    hidden = ("representation.codec.label", "representation.codec.k")
+    groups = [(g, _several(g.points(_by_smoothing, "smoothing", hidden))) for g in grouped_results(results)]
+    return stack([_smoothing_panel(group, lines, scheme_colours(results)) for group, lines in groups if lines])
 
 
 def label_shape(result: Result) -> str | None:
@@ -47,14 +39,13 @@ def label_shape(result: Result) -> str | None:
 
 def _by_k(result: Result) -> Mapping[str, Any] | None:
     k = result["config"]["representation"]["codec"].get("k")
-    about = {"scheme": scheme_title(result), "network": backbone_name(result), "size": input_size(result)}
-    return None if k is None else {**about, "k": k}
+    return None if k is None else {**described(result), "k": k}
 
 
 def _by_smoothing(result: Result) -> Mapping[str, Any] | None:
-    shape, codec = label_shape(result), result["config"]["representation"]["codec"]
-    about = {"network": backbone_name(result), "size": input_size(result), "k": codec.get("k")}
-    return None if shape is None else {**about, "smoothing": shape}
+    shape, k = label_shape(result), result["config"]["representation"]["codec"].get("k")
+    about = {key: value for key, value in described(result).items() if key != "scheme"}
+    return None if shape is None else {**about, "k": k, "smoothing": shape}
 
 
 def _several(points: Sequence[Point]) -> list[list[Point]]:
@@ -68,24 +59,21 @@ def _several(points: Sequence[Point]) -> list[list[Point]]:
 def _k_panel(group: ResultGroup, lines: Sequence[Sequence[Point]], colours: Mapping[str, str]) -> Panel:
     called = series_names([p for line in lines for p in line], ("scheme", "network", "size"), TEXT_WIDTH)
     drawn: dict[str, int] = {}
-    styles = []
-    for line in lines:
-        i = number_in(drawn, line[0].scheme)
-        styles.append((colours[line[0].scheme], MARKS[i % len(MARKS)], LINES[i % len(LINES)]))
+    styles = [series_style(line[0].scheme, drawn, colours) for line in lines]
     known = sorted({p.x for line in lines for p in line})
 
     def draw(ax: Axes) -> None:
-        for line, (colour, marker, dash) in zip(lines, styles, strict=True):
+        for line, style in zip(lines, styles, strict=True):
             ordered = sorted(line, key=lambda p: p.x)
             x, y = [p.x for p in ordered], [(p.mean, p.sd) for p in ordered]
-            spread_bars(ax, x, y, colour)
-            ax.plot(x, [m for m, _ in y], color=colour, marker=marker, linestyle=dash, markeredgecolor="white", ms=7)
+            spread_bars(ax, x, y, style["color"])
+            ax.plot(x, [m for m, _ in y], markeredgecolor="white", ms=7, **style)
         ax.set_xticks(known)
         ax.margins(0.08, 0.12)
         ax.set(xlabel="k, bins per px of the input", ylabel=group.axis)
 
-    legend = [(legend_mark(*style, size=7), called[line[0].series]) for line, style in zip(lines, styles, strict=True)]
-    return Panel(f"{group.metric} over k" + (f": {group.name}" if group.name else ""), draw, legend)
+    handles = (legend_mark(**style, size=7) for style in styles)
+    return Panel(group.title("k"), draw, list(zip(handles, (called[line[0].series] for line in lines), strict=True)))
 
 
 def _smoothing_panel(group: ResultGroup, lines: Sequence[Sequence[Point]], colours: Mapping[str, str]) -> Panel:
@@ -115,4 +103,4 @@ def _smoothing_panel(group: ResultGroup, lines: Sequence[Sequence[Point]], colou
         (legend_mark("#94a3b8", MARKS[i % len(MARKS)], LINES[i % len(LINES)], 7), called[line[0].series])
         for i, line in enumerate(lines)
     ]
-    return Panel(f"{group.metric} over label smoothing" + (f": {group.name}" if group.name else ""), draw, legend)
+    return Panel(group.title("label smoothing"), draw, legend)

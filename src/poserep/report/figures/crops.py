@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from poserep.drawing import PALETTE, TRUTH, limbs, show_crop
@@ -39,10 +40,14 @@ def default_readout(result: Result) -> str:
     return next(iter(next(iter(result["metrics"].values()))))
 
 
+def _kept(results: Sequence[Result], name: str = "samples.npz") -> list[tuple[Result, dict[str, np.ndarray]]]:
+    pairs = [(r, load_samples(r, name)) for r in first_of_largest(results)]
+    return [(r, s) for r, s in pairs if s is not None]
+
+
 def runs_with_samples(results: Sequence[Result]) -> list[tuple[Result, dict[str, np.ndarray]]]:
     """Return the run of each scheme with its crops, all of the same data set."""
-    pairs = [(r, load_samples(r)) for r in first_of_largest(results)]
-    kept = [(r, s) for r, s in pairs if s is not None]
+    kept = _kept(results)
     return [(r, s) for r, s in kept if np.array_equal(s["index"], kept[0][1]["index"])]
 
 
@@ -63,16 +68,10 @@ def crops_figure(results: Sequence[Result], count: int = 8) -> Figure | None:
         show_crop(axes[0, j], sample["image"][j])
         limbs(axes[0, j], sample["xy"][j], sample["weight"][j], sample["edges"], TRUTH)
         for i, (result, sample) in enumerate(rows, 1):
-            readout = default_readout(result)
             show_crop(axes[i, j], sample["image"][j])
+            xy, colour = sample[f"{default_readout(result)}/xy"][j], colours[scheme_title(result)]
             # Joints without a truth are not scored, and would clutter the picture.
-            limbs(
-                axes[i, j],
-                sample[f"{readout}/xy"][j],
-                sample["weight"][j],
-                sample["edges"],
-                colours[scheme_title(result)],
-            )
+            limbs(axes[i, j], xy, sample["weight"][j], sample["edges"], colour)
     for i, name in enumerate(["ground truth", *(scheme_title(r) for r, _ in rows)]):
         colour = TRUTH if i == 0 else colours[name]
         axes[i, 0].text(-0.06, 0.5, name, rotation=90, va="center", ha="right", color=colour, weight="bold",
@@ -94,24 +93,20 @@ def views_figure(results: Sequence[Result]) -> Figure | None:
     figure = plt.figure(figsize=(4.3 * len(rows), 4.6))
     for panel, (result, sample) in zip(figure.subfigures(1, len(rows), squeeze=False)[0], rows, strict=True):
         readout = default_readout(result)
-        if "density/map" in sample:
-            _view_map(panel, sample, which, joints, f"{scheme_title(result)}: heatmaps of {len(joints)} joints")
-        else:
-            _view_axes(panel, sample, which, joints, f"{scheme_title(result)}: distributions of {len(joints)} joints")
-        for ax in panel.axes[:1]:
-            for j, colour in zip(joints, PALETTE[1:], strict=False):
-                ax.plot(*sample["xy"][which, j], marker="o", ms=9, mfc="none", mec="white", mew=1.6)
-                ax.plot(*sample[f"{readout}/xy"][which, j], marker="+", ms=9, mec=colour, mew=2)
+        view, what = (_view_map, "heatmaps") if "density/map" in sample else (_view_axes, "distributions")
+        ax = view(panel, sample, which, joints, f"{scheme_title(result)}: {what} of {len(joints)} joints")
+        for j, colour in zip(joints, PALETTE[1:], strict=False):
+            ax.plot(*sample["xy"][which, j], marker="o", ms=9, mfc="none", mec="white", mew=1.6)
+            ax.plot(*sample[f"{readout}/xy"][which, j], marker="+", ms=9, mec=colour, mew=2)
     names = ", ".join(str(sample["names"][j]) for j in joints)
     figure.text(0.5, -0.02, f"joints: {names};  ○ truth   + prediction", ha="center", color="#475569", fontsize=9)
     return figure
 
 
-def _view_map(panel: Any, sample: dict[str, np.ndarray], which: int, joints: list[int], name: str) -> None:
-    ax = panel.subplots()
-    image = sample["image"][which]
+def _view_map(panel: Any, sample: dict[str, np.ndarray], which: int, joints: list[int], name: str) -> Axes:
+    ax: Axes = panel.subplots()
     ax.set_title(name, fontsize=10)
-    show_crop(ax, image)
+    show_crop(ax, sample["image"][which])
     maps = sample["density/map"][which, joints].astype(np.float32)
     peak = maps.max((1, 2), keepdims=True)
     together = (maps / np.maximum(peak, 1e-6)).max(0)
@@ -120,9 +115,10 @@ def _view_map(panel: Any, sample: dict[str, np.ndarray], which: int, joints: lis
     extent = (x[0] - half_x, x[-1] + half_x, y[-1] + half_y, y[0] - half_y)
     alpha = np.clip(together * 1.2, 0, 0.85)
     ax.imshow(together, cmap="magma", alpha=alpha, extent=extent, interpolation="nearest")
+    return ax
 
 
-def _view_axes(panel: Any, sample: dict[str, np.ndarray], which: int, joints: list[int], name: str) -> None:
+def _view_axes(panel: Any, sample: dict[str, np.ndarray], which: int, joints: list[int], name: str) -> Axes:
     image = sample["image"][which]
     height, width = image.shape[:2]
     grid = panel.add_gridspec(2, 2, width_ratios=(4, 1), height_ratios=(1, 4), wspace=0.04, hspace=0.04)
@@ -140,6 +136,7 @@ def _view_axes(panel: Any, sample: dict[str, np.ndarray], which: int, joints: li
         ax.axhline(py[y.argmax()], color=colour, linewidth=0.7, alpha=0.7)
     top.set(xlim=(-0.5, width - 0.5), ylim=(0, None), xticks=[], yticks=[])
     side.set(ylim=(height - 0.5, -0.5), xlim=(0, None), xticks=[], yticks=[])
+    return ax
 
 
 def worst_figure(results: Sequence[Result]) -> Figure | None:
@@ -147,8 +144,7 @@ def worst_figure(results: Sequence[Result]) -> Figure | None:
 
     Below each stand its OKS, and the joint that is furthest off with its kind of error.
     """
-    pairs = [(r, load_samples(r, "worst.npz")) for r in first_of_largest(results)]
-    rows = [(r, s) for r, s in pairs if s is not None]
+    rows = _kept(results, "worst.npz")
     if not rows:
         return None
     colours = scheme_colours(results)
@@ -157,16 +153,15 @@ def worst_figure(results: Sequence[Result]) -> Figure | None:
     figure = plt.figure(figsize=(width, total))
     top = total
     for (result, sample), height in zip(rows, heights, strict=True):
-        size = input_size(result)
-        name = f"{scheme_title(result)} · {default_readout(result)}, {size}"
-        figure.text(0.005, (top - 0.06) / total, name, va="top", weight="bold", color=colours[scheme_title(result)])
+        scheme, readout = scheme_title(result), default_readout(result)
+        name = f"{scheme} · {readout}, {input_size(result)}"
+        figure.text(0.005, (top - 0.06) / total, name, va="top", weight="bold", color=colours[scheme])
         top -= NAME + height
         for j in range(min(WORST_COLUMNS, len(sample["index"]))):
             ax = figure.add_axes(((j + 0.03) / WORST_COLUMNS, top / total, 0.94 / WORST_COLUMNS, height / total))
             show_crop(ax, sample["image"][j])
-            limbs(ax, sample["xy"][j], sample["weight"][j], sample["edges"], TRUTH)
-            found = sample[f"{default_readout(result)}/xy"][j]
-            limbs(ax, found, sample["weight"][j], sample["edges"], colours[scheme_title(result)])
+            for xy, colour in ((sample["xy"], TRUTH), (sample[f"{readout}/xy"], colours[scheme])):
+                limbs(ax, xy[j], sample["weight"][j], sample["edges"], colour)
             ax.set_anchor("S")
             figure.text((j + 0.5) / WORST_COLUMNS, (top - 0.04) / total, _caption(sample, j),
                         ha="center", va="top", fontsize=9, color="#334155")  # fmt: skip

@@ -1,7 +1,7 @@
 """Accuracy over input size, and curves of training."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from poserep.drawing import MARKS
-from poserep.report.figures.panels import LINES, TEXT_WIDTH, Panel, legend_mark, number_in, spread_bars, stack
+from poserep.report.figures.panels import TEXT_WIDTH, Panel, legend_mark, series_style, spread_bars, stack
 from poserep.report.labels import Result, height_and_width, input_size, run_labels, scheme_colours, scheme_title
 from poserep.runs.rundir import RunDir
 from poserep.runs.values import shown_columns
@@ -54,7 +53,7 @@ def accuracy_figure(results: Sequence[Result]) -> Figure | None:
     for (scheme, label, readout), by_size in points.items():
         x = [i for i, s in enumerate(sizes) if s in by_size]
         y = [(float(v.mean()), float(v.std(ddof=len(v) > 1))) for v in (np.array(by_size[sizes[i]]) for i in x)]
-        lines.append((x, y, _style(scheme, drawn, colours), textwrap.fill(f"{label} · {readout}", TEXT_WIDTH)))
+        lines.append((x, y, series_style(scheme, drawn, colours), textwrap.fill(f"{label} · {readout}", TEXT_WIDTH)))
 
     def draw(ax: Axes) -> None:
         for x, y, style, _ in lines:
@@ -63,7 +62,7 @@ def accuracy_figure(results: Sequence[Result]) -> Figure | None:
         ax.set_xticks(range(len(sizes)), sizes)
         ax.set(xlabel="input size, height x width", ylabel=f"{chief}_{boxes}, {unit}")
 
-    legend = [(legend_mark(s["color"], s["marker"], s["linestyle"]), text) for _, _, s, text in lines]
+    legend = [(legend_mark(**s), text) for _, _, s, text in lines]
     return stack([Panel(f"{chief} of every readout over input size", draw, legend)])
 
 
@@ -79,7 +78,7 @@ def training_figure(results: Sequence[Result]) -> Figure | None:
     losses, metrics = [], []
     for result, label in zip(results, run_labels(results), strict=True):
         called = (scheme_title(result), f"{label}, {input_size(result)}")
-        style = styles[called] = styles.get(called) or _style(scheme_title(result), drawn, colours)
+        style = styles[called] = styles.get(called) or series_style(scheme_title(result), drawn, colours)
         # The last line is the evaluation after training, which belongs to no epoch.
         curve = [row for row in RunDir(result["path"]).curve() if row["epoch"] < result["epochs"]]
         loss = [(row["epoch"] + 1, row["train/loss"]) for row in curve if "train/loss" in row]
@@ -101,18 +100,10 @@ def training_figure(results: Sequence[Result]) -> Figure | None:
         plot(ax, metrics)
         ax.set_ylim(0, None)
 
-    legend = [
-        (legend_mark(s["color"], s["marker"], s["linestyle"], 4), textwrap.fill(text, TEXT_WIDTH))
-        for (_, text), s in styles.items()
-    ]
+    legend = [(legend_mark(**s, size=4), textwrap.fill(text, TEXT_WIDTH)) for (_, text), s in styles.items()]
     # Runs that end with their first evaluation have no curve of it.
     several = any(x for x, _, _ in metrics)
     panels = [Panel("Training loss / first epoch's", loss_panel, () if several else legend)]
     if several:
         panels.append(Panel(f"{key.removeprefix('val/')} of the default readout", metric_panel, legend))
     return stack(panels)
-
-
-def _style(scheme: str, drawn: dict[str, int], colours: Mapping[str, str]) -> dict[str, Any]:
-    number = number_in(drawn, scheme)
-    return {"color": colours[scheme], "marker": MARKS[number % len(MARKS)], "linestyle": LINES[number % len(LINES)]}

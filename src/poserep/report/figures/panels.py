@@ -1,7 +1,7 @@
 """Panels one below the other, each with its title above and its legend below, for pages of any width."""
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -10,6 +10,8 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+from poserep.drawing import MARKS
 
 # Inches, and shares of the width. Narrow pages shrink figures: these stay legible on a phone.
 FIGURE_WIDTH, LEFT_EDGE, AXIS_EDGE, RIGHT_EDGE = 5.4, 0.02, 0.13, 0.98
@@ -24,11 +26,9 @@ TEXT_WIDTH, TITLE_WIDTH = 62, 60
 
 
 class Panel(NamedTuple):
-    """A plot with its texts.
+    """A plot with its texts; ``draw`` fills the axes.
 
     Attributes:
-        title: Wrapped to the width.
-        draw: Fills the axes.
         legend: Handles and texts, one below the other.
         marks: Handles and short texts in a row between title and plot.
         height: Height of the plot, inches.
@@ -71,15 +71,21 @@ def stack(panels: Sequence[Panel]) -> Figure | None:
     return figure
 
 
-def legend_mark(colour: str, marker: str, line: Any = "none", size: float = 6) -> Line2D:
+def legend_mark(color: str, marker: str, linestyle: Any = "none", size: float = 6) -> Line2D:
     """Return what a legend shows of a series."""
-    return Line2D([], [], color=colour, marker=marker, linestyle=line, markersize=size, markeredgecolor="white")
+    return Line2D([], [], color=color, marker=marker, linestyle=linestyle, markersize=size, markeredgecolor="white")
 
 
 def number_in(drawn: dict[str, int], scheme: str) -> int:
     """Count a series of a scheme, and return how many it had before: series of one colour differ in mark and line."""
     drawn[scheme] = drawn.get(scheme, -1) + 1
     return drawn[scheme]
+
+
+def series_style(scheme: str, drawn: dict[str, int], colours: Mapping[str, str]) -> dict[str, Any]:
+    """Return colour, mark and line of the next series of a scheme, as Matplotlib takes them."""
+    number = number_in(drawn, scheme)
+    return {"color": colours[scheme], "marker": MARKS[number % len(MARKS)], "linestyle": LINES[number % len(LINES)]}
 
 
 def spread_bars(ax: Axes, x: Any, points: Sequence[tuple[float, float]], colour: str) -> None:

@@ -12,8 +12,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from poserep.drawing import MARKS
 from poserep.report.figures.panels import SMALL, TEXT_WIDTH, Panel, legend_mark, number_points, spread_bars, stack
-from poserep.report.figures.points import Point, ResultGroup, area, backbone_name, grouped_results, series_names
-from poserep.report.labels import Result, input_size, scheme_colours, scheme_title
+from poserep.report.figures.points import Point, ResultGroup, area, described, grouped_results, series_names
+from poserep.report.labels import Result, scheme_colours
 
 FRONT_COLOUR = "#94a3b8"
 # An axis of costs is logarithmic if they span more than this factor.
@@ -23,10 +23,7 @@ LOG_FACTOR = 4
 def pareto_front(cost: Sequence[float], value: Sequence[float], lower: bool) -> list[int]:
     """Return the positions of the points that no other dominates, by rising cost: none costs as little and is as good.
 
-    Args:
-        cost: Cost of each point.
-        value: Value of each point.
-        lower: Whether less of the value is better.
+    ``lower`` means that less of the value is better.
     """
     worth = [-v if lower else v for v in value]
     order = sorted(range(len(cost)), key=lambda i: (cost[i], -worth[i]))
@@ -40,22 +37,18 @@ def pareto_front(cost: Sequence[float], value: Sequence[float], lower: bool) -> 
 
 def size_figure(results: Sequence[Result]) -> Figure | None:
     """Draw the chief metric over input size, a panel for each group of results whose numbers compare."""
-    plots = [(group, points) for group, points in _plots(results) if len({p.size for p in points}) > 1]
-    return stack([_panel(*plot, scheme_colours(results), by_size=True) for plot in plots])
+    return _stacked(results, by_size=True)
 
 
 def gmacs_figure(results: Sequence[Result]) -> Figure | None:
     """Draw the chief metric over true multiply-accumulates for one crop, a panel for each such group."""
-    plots = [(group, points) for group, points in _plots(results) if len({p.gmacs for p in points}) > 1]
-    return stack([_panel(*plot, scheme_colours(results), by_size=False) for plot in plots])
+    return _stacked(results, by_size=False)
 
 
-def _plots(results: Sequence[Result]) -> list[tuple[ResultGroup, list[Point]]]:
-    return [(group, group.points(_described, "size")) for group in grouped_results(results)]
-
-
-def _described(result: Result) -> Mapping[str, Any]:
-    return {"scheme": scheme_title(result), "network": backbone_name(result), "size": input_size(result)}
+def _stacked(results: Sequence[Result], by_size: bool) -> Figure | None:
+    plots = [(group, group.points(described, "size")) for group in grouped_results(results)]
+    plots = [(g, points) for g, points in plots if len({p.size if by_size else p.gmacs for p in points}) > 1]
+    return stack([_panel(*plot, scheme_colours(results), by_size) for plot in plots])
 
 
 def _panel(group: ResultGroup, points: Sequence[Point], colours: Mapping[str, str], by_size: bool) -> Panel:
@@ -96,7 +89,7 @@ def _panel(group: ResultGroup, points: Sequence[Point], colours: Mapping[str, st
         number_points(ax, at, [numbers[p.series] for p in points], [colours[p.scheme] for p in points])
 
     what = "input size" if by_size else "multiply-accumulates"
-    return Panel(f"{group.metric} over {what}" + (f": {group.name}" if group.name else ""), draw, legend, marks)
+    return Panel(group.title(what), draw, legend, marks)
 
 
 def _axis(ax: Axes, group: ResultGroup, sizes: Sequence[str] | None, cost: Sequence[float]) -> None:

@@ -1,7 +1,6 @@
 """The points of figures: means over seeds, of runs whose numbers compare."""
 
 import json
-import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, stdev
@@ -22,8 +21,6 @@ class Point(NamedTuple):
     Attributes:
         series: Properties that points of one series share, by name.
         x: Position on the axis.
-        scheme: Title of the representation.
-        size: Input size.
         gmacs: True multiply-accumulates for one crop, billions.
         values: The chief metric, one value per seed.
     """
@@ -47,15 +44,7 @@ class Point(NamedTuple):
 
 
 class ResultGroup(NamedTuple):
-    """Results whose numbers compare.
-
-    Attributes:
-        name: What sets it apart from other groups; empty for the only one.
-        results: At least one.
-        boxes: Kind of boxes of the values.
-        metric: Name of the chief metric.
-        lower: Whether less of it is better.
-    """
+    """Results whose numbers compare, in their chief metric; ``name`` sets it apart, and is empty for the only group."""
 
     name: str
     results: list[Result]
@@ -68,17 +57,18 @@ class ResultGroup(NamedTuple):
         """Metric, boxes and unit, as the label of an axis."""
         return f"{self.metric}_{self.boxes}, {'image px' if self.lower else 'percent'}"
 
+    def title(self, over: str) -> str:
+        """Return the title of a plot of the metric over something."""
+        return f"{self.metric} over {over}" + (f": {self.name}" if self.name else "")
+
     def points(
         self, describe: Callable[[Result], Mapping[str, Any] | None], x: str, hidden: Sequence[str] = ()
     ) -> list[Point]:
         """Return one point for each configuration; those with nothing to measure are left out.
 
-        Args:
-            describe: Returns the properties by which the figure tells points apart; None if a result does not belong
-                in it.
-            x: The property that is the position. The others make the series, with the settings in which runs that agree
-                in all properties still differ.
-            hidden: Keys, and parents of keys, that follow from the properties.
+        ``describe`` returns the properties by which the figure tells points apart, or None if a result does not belong
+        in it. The property ``x`` is the position. The others make the series, with the settings in which runs that
+        agree in all properties still differ, but for ``hidden`` keys that follow from the properties.
         """
         members = [(result, about) for result in self.results if (about := describe(result)) is not None]
         settings = _settings([r for r, _ in members], [json.dumps(about) for _, about in members], hidden)
@@ -119,9 +109,10 @@ def grouped_results(results: Sequence[Result]) -> list[ResultGroup]:
     ]
 
 
-def backbone_name(result: Result) -> str:
-    """Return the name of the backbone."""
-    return str(result["config"]["names"]["backbone"])
+def described(result: Result) -> dict[str, str]:
+    """Return scheme, network and size of a result."""
+    network = str(result["config"]["names"]["backbone"])
+    return {"scheme": scheme_title(result), "network": network, "size": input_size(result)}
 
 
 def area(size: str) -> int:
@@ -135,8 +126,8 @@ def series_names(points: Sequence[Point], always: Sequence[str], width: int) -> 
 
     Names are wrapped to lines of ``width`` characters, two at most; longer ones end in dots.
     """
-    found = list(dict.fromkeys(point.series for point in points))
-    described = [dict(series) for series in found]
+    every = list(dict.fromkeys(point.series for point in points))
+    described = [dict(series) for series in every]
     keys = [
         key
         for key in {k: 0 for series in described for k in series}
@@ -145,15 +136,16 @@ def series_names(points: Sequence[Point], always: Sequence[str], width: int) -> 
     lines = [", ".join(_property(key, series[key]) for key in keys if key in series) for series in described]
     return {
         series: textwrap.fill(line, width, max_lines=2, placeholder=" …", break_on_hyphens=False)
-        for series, line in zip(found, lines, strict=True)
+        for series, line in zip(every, lines, strict=True)
     }
 
 
 def _property(key: str, value: Any) -> str:
     if key in ("scheme", "network", "size"):
         return str(value)
-    short = re.sub(r"\._target_$", "", key).split(".")[-1]
-    return f"{short}={str(value).split('.')[-1] if key.endswith('._target_') else value}"
+    if key.endswith("._target_"):
+        key, value = key.removesuffix("._target_"), str(value).split(".")[-1]
+    return f"{key.split('.')[-1]}={value}"
 
 
 def _default(by_readout: Mapping[str, Any]) -> Any:

@@ -17,7 +17,6 @@ class WandbEntry:
 
     Attributes:
         id: The same whenever and wherever the run is shown.
-        name: Name of the run directory.
         group: The study.
         tags: Representation, backbone, data, input size.
         config: The run's configuration with, under ``setting`` and ``table``, what charts sort runs by.
@@ -76,10 +75,6 @@ def compared_settings(config: Mapping[str, Any], modes: Sequence[str] = ()) -> d
     ``k`` is bins per input px: SimCC's k, the scale of a super-resolution head, one over a heatmap's stride. ``sigma``
     is in bins, ``epsilon`` is the mass that equal smoothing spreads. ``kind`` is the same for runs over which means
     are taken: those that differ in their seed.
-
-    Args:
-        config: The run's configuration.
-        modes: Modes of the table in which the run stands.
     """
     scheme, codec = config["representation"], config["representation"]["codec"]
     height, width = (int(n) for n in config["input_size"].split("x"))
@@ -128,13 +123,12 @@ def result_summary(result: Mapping[str, Any]) -> dict[str, Any]:
 
     ``result/AP_gt`` is of the default readout, ``result/dark/AP_gt`` of the readout of that name.
     """
-    found: dict[str, Any] = {}
+    cost = result["cost"]
+    summary: dict[str, Any] = {"cost/params_M": cost["params"] / 1e6, "cost/GMACs": cost["gmacs"]}
+    summary |= {"speed/img_s": result.get("speed", {}).get("img_s"), "seconds": result.get("seconds", {}).get("all")}
     for boxes, by_readout in result["metrics"].items():
         for i, (readout, values) in enumerate(by_readout.items()):
             scores = calibration_by_readout(result).get(readout, {}) if boxes == "gt" else {}
             for name, value in {**values, "ece": scores.get("ece"), "aurc": scores.get("aurc")}.items():
-                found |= {f"result/{key}{name}_{boxes}": value for key in (f"{readout}/", *([""] if not i else []))}
-    cost = result["cost"]
-    found |= {"cost/params_M": cost["params"] / 1e6, "cost/GMACs": cost["gmacs"]}
-    found |= {"speed/img_s": result.get("speed", {}).get("img_s"), "seconds": result.get("seconds", {}).get("all")}
-    return {key: value for key, value in found.items() if not is_undefined(value)}
+                summary |= {f"result/{key}{name}_{boxes}": value for key in (f"{readout}/", *([""] if not i else []))}
+    return {key: value for key, value in summary.items() if not is_undefined(value)}

@@ -29,15 +29,9 @@ def push_remedy(run_dir: Path) -> str:
 
 
 def follow(path: Path, target: Target, over: Callable[[float], bool]) -> str:
-    """Show a run until it is over.
+    """Show a run until it is over; return why it is not shown in full, or an empty text.
 
-    Args:
-        path: The run directory.
-        target: Where to show it.
-        over: Waits for at most so many seconds, and returns whether training has ended.
-
-    Returns:
-        Why the run is not shown in full; empty if it is.
+    ``over`` waits for at most so many seconds, and returns whether training has ended.
     """
     if target.mode == "disabled":
         return ""
@@ -76,8 +70,7 @@ def warn(text: str) -> None:
 
 def _training_ended(seconds: float) -> bool:
     """Wait for the training process to say on standard input that it ends, or to close it."""
-    ready, _, _ = select.select([sys.stdin], [], [], seconds)
-    return bool(ready)
+    return bool(select.select([sys.stdin], [], [], seconds)[0])
 
 
 def main() -> None:

@@ -20,15 +20,8 @@ class Sender:
     """One run on Weights & Biases, written from its record.
 
     A run that W&B has already is resumed, and only epochs that it lacks are sent: it ignores steps that are not above
-    its last one. If epochs that have been sent have changed since, the run is written anew.
-
-    Args:
-        run_dir: The run.
-        target: Where to show it.
-
-    Attributes:
-        ledger: What has been sent to the target: ``rows``, digests by epoch, and ``record``, that of the whole entry
-            once it is complete.
+    its last one. If epochs that have been sent have changed since, the run is written anew. The ``ledger`` holds what
+    the target has been sent: ``rows``, digests by epoch, and ``record``, that of the whole entry once it is complete.
     """
 
     def __init__(self, run_dir: RunDir, target: Target) -> None:
@@ -71,13 +64,10 @@ class Sender:
         )  # fmt: skip
         there = self.run.starting_step
         self.ledger["rows"] = {epoch: sent for epoch, sent in self.ledger["rows"].items() if int(epoch) < there}
-        self._update_config(entry)
-        self.run.define_metric("epoch", hidden=True)
-        self.run.define_metric("*", step_metric="epoch")
-
-    def _update_config(self, entry: WandbEntry) -> None:
         # A resumed run ignores the configuration that `wandb.init` is given.
         self.run.config.update(dict(entry.config), allow_val_change=True)
+        self.run.define_metric("epoch", hidden=True)
+        self.run.define_metric("*", step_metric="epoch")
 
     def log(self, history: Mapping[int, Mapping[str, Any]]) -> None:
         """Send the epochs that have not been sent."""
@@ -96,7 +86,7 @@ class Sender:
             TimeoutError: If the server has not taken everything in time.
         """
         # Another table may have asked for the run meanwhile.
-        self._update_config(entry)
+        self.run.config.update(dict(entry.config), allow_val_change=True)
         self.run.summary.update(dict(entry.summary))
         self.run.finish(exit_code=0 if entry.summary else 1)
         complete = entry.summary and self.ledger["rows"] == _digests(entry.history)

@@ -15,13 +15,7 @@ ANSWER = 3.0
 
 @dataclass(frozen=True)
 class Target:
-    """Where runs are shown.
-
-    Attributes:
-        project: W&B's project.
-        entity: Its owner; None for the key's owner.
-        mode: ``online`` or ``offline``.
-    """
+    """Where runs are shown: a project of W&B, its owner (None: the key's), ``online`` or ``offline``."""
 
     project: str
     entity: str | None = None

@@ -5,7 +5,6 @@
 Leaves table.csv, speed.csv and report.html in runs/cost. ``table.speed.rounds=0`` leaves the timing out.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import PoseNet
 from poserep.models.cost import macs, parameters
-from poserep.overrides import SWEEPS
+from poserep.studies.arguments import study_parser
 from poserep.studies.published_costs.cells import Cost, PrintedCell, printed_cells
 from poserep.studies.published_costs.countings import countings, gflops
 from poserep.studies.published_costs.page import (
@@ -47,11 +46,11 @@ def network(cfg: DictConfig, device: str) -> tuple[PoseNet, Size]:
 
 
 def cost_of(cfg: DictConfig, counting: str, training: bool, tables: bool) -> Cost:
-    """Count a network.
+    """Count a network by one of `poserep.studies.published_costs.countings.COUNTINGS`.
 
     Args:
         cfg: Its configuration.
-        counting: One of `poserep.studies.published_costs.countings.COUNTINGS`.
+        counting: Name of the counting.
         training: Count what only training runs too, and attribute it to the backbone.
         tables: Count fixed position tables too.
     """
@@ -67,13 +66,11 @@ def cost_of(cfg: DictConfig, counting: str, training: bool, tables: bool) -> Cos
 def cells_of_network(node: dict[str, Any], configure: Configure) -> Iterator[PrintedCell]:
     """Yield the cells that a network of the sweep file stands for."""
     counting = node.get("counting", "hrnet")
-    cost, excused = None, dict(node.get("except") or {})
     if "unbuilt" in node:
-        excused["all"] = node["unbuilt"]
-        size = node["size"]
+        size, cost, excused = node["size"], None, {"all": node["unbuilt"]}
     else:
         cfg = configure(node["overrides"])
-        size = cfg.input_size
+        size, excused = cfg.input_size, node.get("except") or {}
         cost = cost_of(cfg, counting, node.get("training", False), node.get("tables", False))
     for table, row, numbers in printed_cells(node):
         yield PrintedCell(table, node["name"], row, size, counting, numbers, cost, excused)
@@ -109,10 +106,7 @@ def check_sweep(table: dict[str, Any], given: list[str]) -> None:
 def reproduce(directory: Path, name: str, given: list[str]) -> int:
     """Count, time, print and write; return how many printed numbers differ without a reason.
 
-    Args:
-        directory: Folder of the sweep file.
-        name: Name of the file, without its ending.
-        given: Overrides of the command line.
+    The sweep file is ``name``.yaml in a directory, ``given`` are the overrides of the command line.
 
     Raises:
         InputError: If a network cannot be built.
@@ -126,11 +120,8 @@ def reproduce(directory: Path, name: str, given: list[str]) -> int:
         cfg = configure([])
         table: Any = OmegaConf.to_container(cfg.table, resolve=True)
         check_sweep(table, given)
-        cells = [
-            c
-            for node in track(table["networks"], "counting", transient=True)
-            for c in cells_of_network(node, configure)
-        ]
+        networks = track(table["networks"], "counting", transient=True)
+        cells = [cell for node in networks for cell in cells_of_network(node, configure)]
         speed = table["speed"]
         pairs = [(pair, threads) for pair in speed["pairs"] for threads in speed["threads"]] if speed["rounds"] else []
         speeds = [
@@ -156,10 +147,8 @@ def show(cells: list[PrintedCell], speeds: list[Speed]) -> None:
         f"{kind}: {', '.join(f'{n} {verdict}' for verdict, n in counts.items())}"
         for kind, counts in verdict_counts(cells).items()
     ]
-    for cell in cells:
-        lines += [
-            f"  {cell.table}, {cell.network} at {cell.size}: {key} agrees, no excuse needed" for key in cell.stale()
-        ]
+    stale = ((cell, key) for cell in cells for key in cell.stale())
+    lines += [f"  {cell.table}, {cell.network} at {cell.size}: {key} agrees, no excuse needed" for cell, key in stale]
     lines += [f"  {line}" for line in excuses(cells)]
     for s in speeds:
         gain, low, high, printed = (100 * (r - 1) for r in (s.fps.ratio, s.fps.low, s.fps.high, s.printed_ratio))
@@ -173,11 +162,7 @@ def show(cells: list[PrintedCell], speeds: list[Speed]) -> None:
 
 def main() -> int:
     """Run ``make reproduce-cost``; 1 if printed numbers differ without a reason."""
-    parser = argparse.ArgumentParser(prog="python -m poserep.studies.published_costs", description=__doc__)
-    parser.add_argument("--config-dir", type=Path, default=SWEEPS, help="folder of the sweep file")
-    parser.add_argument("--config-name", default="cost", help="the sweep file, without .yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
-    given = parser.parse_intermixed_args()
+    given = study_parser("published_costs", __doc__, "cost").parse_intermixed_args()
     return 1 if reproduce(given.config_dir, given.config_name, given.overrides) else 0
 
 

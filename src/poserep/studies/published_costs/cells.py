@@ -14,8 +14,7 @@ class Cost:
     """Our counts of a network.
 
     Attributes:
-        params: Parameters that the paper counts.
-        backbone: Those of them that it attributes to the backbone.
+        params: Parameters that the paper counts; ``backbone`` are those that it attributes to the backbone.
         gflops: By the counting that the paper used, in its unit (10^9, or 2^30 for ``hrnet``).
         gmacs: True multiply-accumulates, 10^9.
     """
@@ -32,9 +31,7 @@ class PrintedCell:
 
     Attributes:
         table: For example ``simcc-1``.
-        network: Name of the network.
         row: The scheme as the table calls it.
-        size: Of the input, ``height``x``width``.
         counting: How the paper counted GFLOPs.
         printed: ``params``, ``backbone``, ``other`` (than the backbone's) and ``gflops`` as printed, those that are.
         cost: Ours, or None if the network cannot be built.

@@ -34,8 +34,8 @@ ELEMENTWISE = {"add", "add_", "mul", "sub", "div", "floor_divide", "relu", "relu
 SOFTMAX = {"_softmax", "_safe_softmax"}
 
 
-def hrnet(layers: Iterator[TracedLayer]) -> int:
-    """Count as ``get_model_summary`` of HRNet's code does, in units of 2^30.
+def hrnet(layer: TracedLayer) -> int:
+    """Count a layer as ``get_model_summary`` of HRNet's code does, in units of 2^30.
 
     It is printed by SimpleBaseline, HRNet, DARK, SimDR, SimCC and TokenPose. Convolutions and linear layers alone. Two
     mistakes: a transposed convolution is counted at the resolution of its output, 4 times too much, and a linear layer
@@ -43,10 +43,6 @@ def hrnet(layers: Iterator[TracedLayer]) -> int:
     dimensions: with (B, tokens, features) it is the tokens, and where a code puts the tokens first, as TransPose's does
     and ours doesn't, it would be B. Products of attention are left out.
     """
-    return sum(_hrnet(layer) for layer in layers)
-
-
-def _hrnet(layer: TracedLayer) -> int:
     if isinstance(layer.module, (*COUNTED_CONVOLUTIONS, *TRANSPOSED)):
         return layer.module.weight.numel() * prod(layer.output[2:])
     if isinstance(layer.module, nn.Linear):
@@ -54,18 +50,14 @@ def _hrnet(layer: TracedLayer) -> int:
     return 0
 
 
-def mmcv(layers: Iterator[TracedLayer]) -> int:
-    """Count as ``get_model_complexity_info`` of mmcv 1 does, printed by SRPose and HRFormer.
+def mmcv(layer: TracedLayer) -> int:
+    """Count a layer as ``get_model_complexity_info`` of mmcv 1 does, printed by SRPose and HRFormer.
 
-    Layers alone, by their class: convolutions and transposed ones with their biases, linear layers, and as if they
+    By its class: convolutions and transposed ones with their biases, linear layers, and as if they
     multiplied, batch, layer and group norms (2 an element), ReLU, pooling and upsampling (1 an element). What a network
     does outside such layers is left out: products of attention, the projections of ``nn.MultiheadAttention``,
     interpolation and activations that are called as functions.
     """
-    return sum(_mmcv(layer) for layer in layers)
-
-
-def _mmcv(layer: TracedLayer) -> int:
     module, inputs, outputs = layer.module, prod(layer.input), prod(layer.output)
     if isinstance(module, COUNTED_CONVOLUTIONS):
         return outputs * (prod(module.weight.shape[1:]) + (module.bias is not None))
@@ -95,7 +87,7 @@ def visible(net: PoseNet, layers: list[TracedLayer]) -> Iterator[TracedLayer]:
     return (layer for layer in layers if layer.module not in hidden)
 
 
-def detr(found: Trace) -> int:
+def detr(traced: Trace) -> int:
     """Count as the tool of DETR's family does, as TransPose's code has it and its table prints it.
 
     Convolutions, linear layers and all products of matrices; element-wise sums, differences, products, quotients and
@@ -103,8 +95,8 @@ def detr(found: Trace) -> int:
     interpolation are left out. One mistake: a transposed convolution is counted at the resolution of its output, 4
     times too much, and with its outputs in place of its inputs.
     """
-    dropouts = (prod(layer.input) for layer in found.layers if isinstance(layer.module, nn.Dropout))
-    return sum(_detr(operation) for operation in found.operations) + sum(dropouts)
+    dropouts = (prod(layer.input) for layer in traced.layers if isinstance(layer.module, nn.Dropout))
+    return sum(map(_detr, traced.operations)) + sum(dropouts)
 
 
 def _detr(operation: TracedOperation) -> int:
@@ -124,29 +116,24 @@ def _detr(operation: TracedOperation) -> int:
 
 @dataclass(frozen=True)
 class Counting:
-    """A way of counting multiply-accumulates.
-
-    Attributes:
-        count: Counts the pass of a network.
-        unit: What tables divide the count by.
-    """
+    """A way of counting the pass of a network, and the unit by which tables divide the count."""
 
     count: Callable[[PoseNet, Trace], int]
     unit: int
 
 
 COUNTINGS = {
-    "hrnet": Counting(lambda net, found: hrnet(visible(net, found.layers)), 2**30),
-    "mmcv": Counting(lambda net, found: mmcv(visible(net, found.layers)), 10**9),
-    "detr": Counting(lambda _, found: detr(found), 10**9),
+    "hrnet": Counting(lambda net, traced: sum(map(hrnet, visible(net, traced.layers))), 2**30),
+    "mmcv": Counting(lambda net, traced: sum(map(mmcv, visible(net, traced.layers))), 10**9),
+    "detr": Counting(lambda _, traced: detr(traced), 10**9),
 }
 
 
 def countings(net: PoseNet, height: int, width: int, training: bool = False) -> dict[str, int]:
     """Return multiply-accumulates for one image by every counting, and ``true`` ones; for the arguments see `trace`."""
-    found = trace(net, height, width, net.channels, training)
-    counts = {name: counting.count(net, found) for name, counting in COUNTINGS.items()}
-    return {"true": macs(net, height, width, net.channels), **counts}
+    traced = trace(net, height, width, training)
+    counts = {name: counting.count(net, traced) for name, counting in COUNTINGS.items()}
+    return {"true": macs(net, height, width), **counts}
 
 
 def gflops(net: PoseNet, height: int, width: int, name: str, training: bool = False) -> float:
@@ -157,4 +144,4 @@ def gflops(net: PoseNet, height: int, width: int, name: str, training: bool = Fa
     """
     if name not in COUNTINGS:
         raise InputError(f"counting={name!r} is not one of {', '.join(COUNTINGS)}")
-    return COUNTINGS[name].count(net, trace(net, height, width, net.channels, training)) / COUNTINGS[name].unit
+    return COUNTINGS[name].count(net, trace(net, height, width, training)) / COUNTINGS[name].unit

@@ -2,36 +2,30 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
-import jinja2
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from poserep.drawing import PALETTE, STYLE
 from poserep.files import provenance
 from poserep.report.figures.page_figures import encode_figure
+from poserep.report.html import render
 from poserep.runs.sheet import Sheet, numbers, texts
-from poserep.studies.published_costs.cells import GOOD, PrintedCell
+from poserep.studies.published_costs.cells import GOOD, KEYS, PrintedCell
 from poserep.studies.published_costs.speed import Speed
 
-NAMES = {
-    "params": "parameters",
-    "backbone": "parameters of the backbone",
-    "other": "other parameters",
-    "gflops": "GFLOPs",
-}
+NAMES = dict(zip(KEYS, ("parameters", "parameters of the backbone", "other parameters", "GFLOPs"), strict=True))
 PAPERS = {"simcc": "SimCC", "simdr": "SimDR", "dark": "DARK", "srpose": "SRPose"}
 VERDICTS = (*GOOD, "differs", "not built")
 
 
 def verdict_counts(cells: Sequence[PrintedCell]) -> dict[str, Counter[str]]:
     """Count how often each verdict was given, by kind of number."""
-    counts: dict[str, Counter[str]] = {name: Counter() for name in NAMES.values()}
-    for cell in cells:
-        for key, verdict in cell.verdicts().items():
-            counts[NAMES[key]][verdict] += 1
+    verdicts = [cell.verdicts() for cell in cells]
+    counts = {name: Counter(v[key] for v in verdicts if key in v) for key, name in NAMES.items()}
     return {name: counter for name, counter in counts.items() if counter}
 
 
@@ -43,44 +37,22 @@ def excuses(cells: Sequence[PrintedCell]) -> list[str]:
             if verdict == "truncates":
                 cut = f"{cell.printed[key]} is {cell.ours()[key]:.3f} cut off, not rounded"
                 lines[f"{cell.network} at {cell.size}, {NAMES[key]}: {cut}"] = None
-            if verdict in GOOD:
-                continue
-            reason = cell.excuses.get("all") or cell.excuses.get(key) or "unexplained"
-            which = "" if "all" in cell.excuses else f", {NAMES[key]}"
-            lines[f"{cell.network} at {cell.size}{which}: {reason}"] = None
+            if verdict not in GOOD:
+                reason = cell.excuses.get("all") or cell.excuses.get(key) or "unexplained"
+                which = "" if "all" in cell.excuses else f", {NAMES[key]}"
+                lines[f"{cell.network} at {cell.size}{which}: {reason}"] = None
     return list(lines)
 
 
 def by_table(cells: Sequence[PrintedCell]) -> dict[str, list[PrintedCell]]:
     """Return the cells by table, in the order of the sweep file."""
-    tables: dict[str, list[PrintedCell]] = {}
-    for cell in cells:
-        tables.setdefault(cell.table, []).append(cell)
-    return tables
+    return {table: [cell for cell in cells if cell.table == table] for table in dict.fromkeys(c.table for c in cells)}
 
 
-@dataclass
-class Group:
-    """Rows of a table that print the same network.
-
-    Attributes:
-        cell: The first of them.
-        rows: What the table calls them.
-    """
-
-    cell: PrintedCell
-    rows: list[str]
-
-
-def merged(cells: Sequence[PrintedCell]) -> list[Group]:
-    """Return one group for neighbouring cells that differ in their row's name alone."""
-    groups: list[Group] = []
-    for cell in cells:
-        if groups and replace(cell, row=groups[-1].cell.row) == groups[-1].cell:
-            groups[-1].rows.append(cell.row)
-        else:
-            groups.append(Group(cell, [cell.row]))
-    return groups
+def merged(cells: Sequence[PrintedCell]) -> list[tuple[PrintedCell, list[str]]]:
+    """Return neighbouring cells that differ in their row's name alone as one, with all names."""
+    groups = (list(group) for _, group in groupby(cells, lambda cell: replace(cell, row="")))
+    return [(group[0], [cell.row for cell in group]) for group in groups]
 
 
 def heading(table: str) -> str:
@@ -163,11 +135,10 @@ def speed_figure(speeds: Sequence[Speed]) -> Figure:
 
 def page(title: str, cells: Sequence[PrintedCell], speeds: Sequence[Speed]) -> str:
     """Return the page, with everything that it shows inside it."""
-    loader = jinja2.PackageLoader("poserep.report", "templates")
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     with plt.rc_context(STYLE):
         figure = encode_figure(speed_figure(speeds), vector=True) if speeds else None
-    return environment.get_template("costs.html.j2").render(
+    return render(
+        "costs.html.j2",
         title=title,
         cells=cells,
         tables={heading(table): merged(rows) for table, rows in by_table(cells).items()},

@@ -17,11 +17,8 @@ class Ratios:
     """Frames per second of two networks that took turns.
 
     Attributes:
-        first: Median frames per second of the network without the change.
-        second: The same of the network with it.
-        ratio: Median of second to first, over neighbouring turns.
-        low: First quartile of the ratios.
-        high: Third quartile.
+        first: Median frames per second of the network without the change; ``second`` is that of the network with it.
+        ratio: Median of second to first over neighbouring turns, between the quartiles ``low`` and ``high``.
         turns: Number of ratios.
     """
 
@@ -38,12 +35,6 @@ class Speed:
     """A pair of networks that a paper timed, timed here.
 
     Attributes:
-        size: Size of the input.
-        threads: CPU threads.
-        fps: What was measured.
-        machine: What they ran on.
-        printed_fps: The paper's frames per second.
-        printed_ratio: The paper's ratio.
         saved_counted: Share of the GFLOPs that the paper's counting saves.
         saved: Share of the true multiply-accumulates saved.
     """
@@ -61,13 +52,9 @@ class Speed:
 def speed_of(
     pair: dict[str, Any], nets: Sequence[nn.Module], counts: Sequence[dict[str, int]], turns: tuple[int, int, int]
 ) -> Speed:
-    """Time a pair of the sweep file.
+    """Time a pair of the sweep file: two networks in evaluation mode, with their operations by every counting.
 
-    Args:
-        pair: The node of the sweep file.
-        nets: Both networks, in evaluation mode.
-        counts: Multiply-accumulates of both by every counting.
-        turns: Rounds, calls in a round, and CPU threads, 0 for all.
+    ``turns`` are rounds, calls in a round, and CPU threads, 0 for all.
     """
     rounds, calls, threads = turns
     height, width = map(int, pair["size"].split("x"))
@@ -81,18 +68,10 @@ def speed_of(
     finally:
         torch.set_num_threads(before)
     medians = [[statistics.median(s[i : i + calls]) for i in range(0, len(s), calls)] for s in seconds.values()]
-    saved = {name: 1 - counts[1][name] / counts[0][name] for name in ("hrnet", "true")}
-    printed = pair["printed"]
-    return Speed(
-        size=pair["size"],
-        threads=threads or cores(),
-        fps=ratios(*medians),
-        machine=processor(),
-        printed_fps=tuple(printed["fps"]),
-        printed_ratio=printed["ratio"],
-        saved_counted=saved["hrnet"],
-        saved=saved["true"],
-    )
+    counted, true = (1 - counts[1][name] / counts[0][name] for name in ("hrnet", "true"))
+    printed, fps = pair["printed"], ratios(*medians)
+    used = threads or cores()
+    return Speed(pair["size"], used, fps, processor(), tuple(printed["fps"]), printed["ratio"], counted, true)
 
 
 def ratios(first: Sequence[float], second: Sequence[float]) -> Ratios:

@@ -41,10 +41,10 @@ class Trace(NamedTuple):
     operations: list[TracedOperation]
 
 
-def trace(net: PoseNet, height: int, width: int, channels: int = 3, training: bool = False) -> Trace:
+def trace(net: PoseNet, height: int, width: int, training: bool = False) -> Trace:
     """Record one pass of a network; for the arguments see `poserep.models.cost.operations.run_once`."""
     mode, layers = _Operations(), list[TracedLayer]()
-    run_once(net, height, width, channels, training, _layers_of(net, layers), mode)
+    run_once(net, height, width, training, _layers_of(net, layers), mode)
     # The first two normalise the image, which no tool counts.
     return Trace(layers, mode.operations[2:])
 

@@ -6,7 +6,6 @@ Lists cross, as in ``size=64x64,256x192 align=centre,corner``. ``representation=
 that no row has is measured as it is. Cells that have been measured are skipped.
 """
 
-import argparse
 import itertools
 import sys
 from collections.abc import Sequence
@@ -20,7 +19,8 @@ from poserep.config import DictConfig, OmegaConf, composing, make
 from poserep.data.from_config import root_of, skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.overrides import SWEEPS, key_of, split_values
+from poserep.overrides import key_of, split_values
+from poserep.studies.arguments import study_parser
 from poserep.studies.quantisation_error.cell import result_of
 from poserep.studies.quantisation_error.disturbance import Condition
 from poserep.studies.quantisation_error.figures import draw_figures
@@ -33,7 +33,7 @@ def jobs(table: DictConfig, given: Sequence[str]) -> list[list[str]]:
     lists = split_values(given)
     rows = [list(row.overrides) for row in table.rows]
     if chosen := lists.pop("representation", None):
-        listed = [name for name in chosen if any(name in row for row in rows)]
+        listed = {override for row in rows for override in row}
         rows = [row for row in rows if any(name in row for name in chosen)]
         rows += [[name] for name in chosen if name not in listed]
     lists = split_values([cross for cross in table.cross if key_of(cross) not in lists]) | lists
@@ -107,11 +107,7 @@ def run_study(directory: Path, name: str, given: Sequence[str]) -> int:
 
 def main() -> int:
     """Run ``make reproduce-quantisation``; the exit code is 1 if a cell failed."""
-    parser = argparse.ArgumentParser(prog="python -m poserep.studies.quantisation_error", description=__doc__)
-    parser.add_argument("--config-dir", type=Path, default=SWEEPS, help="folder of the table")
-    parser.add_argument("--config-name", default="quantisation", help="the table, without .yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
-    given = parser.parse_intermixed_args()
+    given = study_parser("quantisation_error", __doc__, "quantisation").parse_intermixed_args()
     return 1 if run_study(given.config_dir, given.config_name, given.overrides) else 0
 
 

@@ -30,7 +30,7 @@ from poserep.studies.quantisation_error.poses import Poses
 
 # Numbers that no training stands behind follow from these files and the cell's configuration alone.
 SOURCE = (
-    *("geometry.py", "codecs/*.py", "data/coco.py", "metrics/coco.py"),
+    *("geometry.py", "codecs/*.py", "data/coco_file.py", "data/loaders/coco.py", "metrics/coco*.py"),
     *("studies/quantisation_error/disturbance.py", "studies/quantisation_error/cell.py"),
 )
 
@@ -49,10 +49,9 @@ def errors_of(decoded: Decoded, xy: Tensor, crop: Crop, image_xy: Tensor) -> dic
     signed = (decoded.points.xy - xy)[counted].double().numpy()
     distance = (crop.to_image(decoded.points.xy.double()) - image_xy)[counted].norm(dim=-1).numpy()
     for unit, values in (("px", np.abs(signed)), ("image_px", distance)):
-        numbers[f"mean_{unit}"], numbers[f"median_{unit}"] = float(values.mean()), float(np.median(values))
-        numbers[f"p95_{unit}"], numbers[f"max_{unit}"] = float(np.quantile(values, 0.95)), float(values.max())
-    numbers["bias_x_px"], numbers["bias_y_px"] = (float(v) for v in signed.mean(0))
-    return numbers
+        measures = {"mean": values.mean(), "median": np.median(values), "p95": np.quantile(values, 0.95)}
+        numbers |= {f"{name}_{unit}": float(value) for name, value in (measures | {"max": values.max()}).items()}
+    return numbers | {f"bias_{axis}_px": float(v) for axis, v in zip("xy", signed.mean(0), strict=True)}
 
 
 def bound_px(codec: Codec) -> float | None:
@@ -100,8 +99,8 @@ def best_ap(
 @lru_cache(maxsize=128)
 def _average_precision(poses: Poses, size: Size, threshold: float, xy: bytes, score: bytes) -> float:
     shape = poses.weight.shape
-    points, scores = (np.frombuffer(array, np.float32) for array in (xy, score))
-    predictions = Predictions(np.arange(shape[0]), points.reshape(*shape, 2), scores.reshape(shape), threshold)
+    points, scores = np.frombuffer(xy, np.float32).reshape(*shape, 2), np.frombuffer(score, np.float32).reshape(shape)
+    predictions = Predictions(np.arange(shape[0]), points, scores, threshold)
     truth = Truth(poses.instances, poses.skeleton, poses.annotations, size)
     return CocoAP(truth, nms_threshold=None)(predictions).values["AP"]
 

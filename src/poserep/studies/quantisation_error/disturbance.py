@@ -20,15 +20,13 @@ class Condition:
     """What stands between a perfect output and its readout.
 
     Attributes:
-        name: Name in tables.
         noise: Standard deviation of independent Gaussian noise on every bin, relative to the target's peak; what falls
             below 0 is cut, since targets are densities.
         second: Height, relative to the target, of a second peak: the target of the mirror-image joint, as when a
             network takes left for right. Errors are those of joints that have such a peak.
         scores: Scores are multiplied by independent uniform factors from here to 1. They rank persons and nothing
             else, so this tells what ranking is worth.
-        sizes: Sizes at which it is measured; None: all.
-        aligns: Alignments at which it is measured; None: all.
+        sizes: Sizes at which it is measured, as ``aligns`` are alignments; None: all.
     """
 
     name: str

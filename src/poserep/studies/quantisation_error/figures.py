@@ -28,13 +28,7 @@ LEAST_PX = 0.002
 
 @dataclass(frozen=True)
 class Series:
-    """One readout of one representation.
-
-    Attributes:
-        name: Label in the figure.
-        colour: Colour of its representation.
-        lines: Lines of undisturbed outputs, by size.
-    """
+    """One readout of one representation, in the colour of that; ``lines`` are of undisturbed outputs, by size."""
 
     name: str
     colour: str

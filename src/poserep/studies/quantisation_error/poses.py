@@ -28,8 +28,6 @@ class Poses:
         annotations: COCO-format file with an area for each of them.
         digest: Hash of the file that was read.
         area: Whose areas they are.
-        skeleton: The joints.
-        instances: One for each person.
         xy: (N, K, 2) float32, image px.
         weight: (N, K) float32, 0 where unlabelled, else 1.
     """
@@ -53,7 +51,7 @@ def read_poses(annotations: Path, skeleton: Skeleton, area: Area, skip_invalid: 
     """Read the persons with labelled joints of a COCO-format file, whose images need not exist.
 
     Args:
-        annotations: JSON file.
+        annotations: The file.
         skeleton: Must have the file's keypoints.
         area: By which OKS is scaled: the ``annotation``'s own, or 0.53 x width x height of its ``box`` (CrowdPose).
         skip_invalid: Leave out persons whose box has no area.
@@ -71,8 +69,9 @@ def read_poses(annotations: Path, skeleton: Skeleton, area: Area, skip_invalid: 
         for annotation in data["annotations"]:
             width, height = annotation.get("bbox", (0, 0, 0, 0))[2:]
             annotation["area"] = BOX_COVER * width * height
-        scratch.mkdir(parents=True, exist_ok=True)
-        write_json(scratch / f"annotations-{digest}.json", data)
+        annotations = scratch / f"annotations-{digest}.json"
+        annotations.parent.mkdir(parents=True, exist_ok=True)
+        write_json(annotations, data)
     else:
         lacking = [a for a in data["annotations"] if "area" not in a]
         if lacking:
@@ -81,12 +80,6 @@ def read_poses(annotations: Path, skeleton: Skeleton, area: Area, skip_invalid: 
                 "them, have no area, by which OKS is scaled; table.area=box takes 0.53 x box width x height for all, "
                 "as CrowdPose does"
             )
-    return Poses(
-        scratch / f"annotations-{digest}.json" if area == "box" else annotations,
-        digest,
-        area,
-        skeleton,
-        instances,
-        torch.from_numpy(np.stack([i.keypoints for i in instances]).astype(np.float32)),
-        torch.from_numpy(np.stack([i.weight for i in instances]).astype(np.float32)),
-    )
+    arrays = [i.keypoints for i in instances], [i.weight for i in instances]
+    xy, weight = (torch.from_numpy(np.stack(array).astype(np.float32)) for array in arrays)
+    return Poses(annotations, digest, area, skeleton, instances, xy, weight)

@@ -1,6 +1,7 @@
 """The study as a table: one CSV line per cell, condition and readout, and summaries for the terminal."""
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,7 @@ Line = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """A cell of the study.
-
-    Attributes:
-        title: Title of its representation.
-        label: Label of its row in the table, the same at every size.
-        result: See `poserep.studies.quantisation_error.cell.result_of`.
-    """
+    """A cell of the study: title of its representation, label of its row (the same at every size), and its result."""
 
     title: str
     label: str
@@ -37,9 +32,9 @@ class Entry:
 
 def row_label(title: str, job: Sequence[str]) -> str:
     """Return a representation's title and what a cell's overrides change of its codec, but for its readouts."""
-    split = [override.lstrip("+").split("=", 1) for override in job]
-    changed = [(key, value) for key, value in split if key.startswith("representation.codec.")]
-    return ", ".join([title, *(f"{k.split('.')[-1]}={v}" for k, v in changed if not k.startswith(READOUTS))])
+    changed = [o.lstrip("+") for o in job if o.lstrip("+").startswith("representation.codec.")]
+    names = [re.sub(r"^[^=]*\.", "", override) for override in changed if not override.startswith(READOUTS)]
+    return ", ".join([title, *names])
 
 
 def lines_of(entries: Iterable[Entry]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch.autograd import gradcheck
+from torch.nn import functional as F
 
 from codec_cases import CASES, each, leaves, noise, points
 from poserep.codecs.integral import jensen_shannon
@@ -14,6 +15,7 @@ from poserep.errors import InputError
 from poserep.models.heads.points import RealNVP
 
 WEIGHT = torch.tensor([[1.0, 0.0, 1.0, 0.5, 1.5]] * 2, dtype=torch.float64)
+ONE = torch.ones(2, 5, dtype=torch.float64)
 
 
 def given(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -24,42 +26,29 @@ def differentiable(function, *inputs: torch.Tensor) -> bool:
     return gradcheck(function, [i.clone().requires_grad_() for i in inputs], atol=1e-8, rtol=1e-6)
 
 
-@pytest.mark.parametrize("loss", [MSE(), MSE(1.0), OHKM(3), OHKM(5, factor=1.0)], ids=str)
-def test_gradients_of_map_losses(loss):
-    target = given(4, 3, seed=1)
-    assert differentiable(lambda out: loss(out, target, WEIGHT), given(4, 3))
+@pytest.mark.parametrize("loss", [MSE(), OHKM(3), OHKM(5, 1.0), Distance("l1"), Distance("l2"), Distance("squared")],
+                         ids=str)  # fmt: skip
+def test_gradients_of_losses_of_maps_and_points(loss):
+    shape = (2,) if isinstance(loss, Distance) else (4, 3)
+    target = given(*shape, seed=1)
+    assert differentiable(lambda out: loss(out, target, WEIGHT), given(*shape))
 
 
 @pytest.mark.parametrize("loss", [KL("sum"), KL("mean"), CrossEntropy("sum"), CrossEntropy("mean")], ids=str)
-@pytest.mark.parametrize("kind", ["distribution", "partial", "onehot", "empty"])
-def test_gradients_of_classification_losses(loss, kind):
-    target = given(7, seed=1).softmax(-1)
-    if kind == "partial":  # a Gaussian cut by the border, not made to sum to one
-        target = target * 0.3
-    elif kind == "onehot":
-        target = torch.nn.functional.one_hot(target.argmax(-1), 7).double()
-    elif kind == "empty":
-        target = torch.zeros_like(target)
-    assert differentiable(lambda out: loss(out, target, WEIGHT), 3 * given(7))
+def test_gradients_of_classification_losses(loss):
+    whole = given(7, seed=1).softmax(-1)
+    # One that is a Gaussian cut by the border, one that is a spike, and none at all.
+    for target in (whole, 0.3 * whole, F.one_hot(whole.argmax(-1), 7).double(), torch.zeros_like(whole)):
+        assert differentiable(lambda out, target=target: loss(out, target, WEIGHT), 3 * given(7))
 
 
-@pytest.mark.parametrize("norm", ["l1", "l2", "squared"])
-def test_gradients_of_distances(norm):
-    target = given(2, seed=1)
-    assert differentiable(lambda out: Distance(norm)(out, target, WEIGHT), given(2))
-
-
-def test_gradients_of_the_divergence_between_maps():
+def test_gradients_of_the_divergence_between_maps_and_of_the_residual_likelihood():
     target = given(4, 3, seed=1).flatten(2).softmax(-1).view(2, 5, 4, 3)
     assert differentiable(lambda out: jensen_shannon(out, target).sum(), 2 * given(4, 3))
-
-
-@pytest.mark.parametrize("flow", [False, True])
-def test_gradients_of_the_residual_likelihood(flow):
     torch.manual_seed(0)
-    density = RealNVP(2, 4).double().log_prob if flow else None
-    sigma = given(2, seed=1).sigmoid()
-    assert differentiable(lambda d, s: residual_likelihood(d, s, density).sum(), given(2), sigma)
+    for density in (None, RealNVP(2, 4).double().log_prob):
+        inputs = given(2), given(2, seed=1).sigmoid()
+        assert differentiable(lambda d, s, density=density: residual_likelihood(d, s, density).sum(), *inputs)
 
 
 FAMILIES = {case.name: case for case in CASES if case.size == "64x64" and case.align == "centre"}
@@ -86,18 +75,14 @@ def test_gradients_of_codec_losses_along_a_direction(name):
     assert slope == pytest.approx((at(0.01) - at(-0.01)) / 0.02, rel=2e-2, abs=1e-3)
 
 
-def test_cross_entropy_is_its_definition():
-    logits, target = 5 * given(9), given(9, seed=1).softmax(-1)
-    torch.testing.assert_close(cross_entropy(logits, target), -(target * logits.log_softmax(-1)).sum(-1))
-
-
-def test_divergence_differs_from_cross_entropy_by_the_entropy_of_the_target():
-    logits, target = given(9), given(9, seed=1).softmax(-1)
-    one = torch.ones(2, 5, dtype=torch.float64)
-    entropy = -(target * target.log()).sum(-1)
+def test_cross_entropy_is_its_definition_and_divergence_that_without_the_entropy_of_the_target():
+    logits, target = 5 * given(9), given(9, seed=1).softmax(-1).requires_grad_()
+    torch.testing.assert_close(cross_entropy(logits, target), -(target.detach() * logits.log_softmax(-1)).sum(-1))
+    entropy = -(target * target.log()).sum(-1).detach()
     for reduction, factor in (("sum", 5.0), ("mean", 1 / 9)):
-        difference = CrossEntropy(reduction)(logits, target, one) - KL(reduction)(logits, target, one)
+        difference = CrossEntropy(reduction)(logits, target, ONE) - KL(reduction)(logits, target, ONE)
         torch.testing.assert_close(difference, entropy.mean() * factor)
+        assert not difference.requires_grad, "targets are constants"
 
 
 def test_extreme_logits_stay_finite():
@@ -116,15 +101,12 @@ def test_hard_keypoint_mining_counts_the_worst_joints_of_each_sample():
         OHKM()(out, target, torch.ones(2, 3))
 
 
-def test_distances_by_hand():
+def test_distances_by_hand_and_the_gradient_of_a_perfect_point():
     out, target, one = torch.tensor([[[3.0, -4.0]]]), torch.zeros(1, 1, 2), torch.ones(1, 1)
     assert [Distance(n)(out, target, one).item() for n in ("l1", "l2", "squared")] == [7.0, 5.0, 25.0]
-
-
-def test_distance_of_a_perfect_point_has_a_gradient():
-    out = torch.zeros(1, 1, 2, requires_grad=True)
-    Distance("l2")(out, torch.zeros(1, 1, 2), torch.ones(1, 1)).backward()
-    assert torch.isfinite(out.grad).all()
+    perfect = target.clone().requires_grad_()
+    Distance("l2")(perfect, target, one).backward()
+    assert torch.isfinite(perfect.grad).all()
 
 
 def test_divergence_between_maps_is_bounded():

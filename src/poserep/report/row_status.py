@@ -18,11 +18,8 @@ class AskedRun(NamedTuple):
     """A run that a table has asked for.
 
     Attributes:
-        plan: What was asked for.
         use: The rows that it stands for.
-        run_dir: Its run directory.
         config: Its configuration; empty until it has begun.
-        result: Its result, if it has finished.
         state: ``state``, and what the run's record adds, such as ``error``.
     """
 
@@ -65,7 +62,8 @@ def deviations(table: Table, run: AskedRun) -> Iterator[str]:
     other = bool(table.data) and data != table.data
     if other:
         yield f"{data}, not {table.data}"
-    usual = {choice for argument in table.arguments for choice in _choices(argument)}
+    lists = (argument.partition("=") for argument in table.arguments)
+    usual = {f"{key}={value}" for key, _, values in lists for value in values.split(",")}
     yield from (o for o in arguments if o not in usual and not (other and key_of(o) == "data"))
     if _limit(run) is not None and not {key_of(o) for o in arguments} & {"trainer", "trainer.limit"}:
         yield f"{_limit(run)} persons at most"
@@ -83,11 +81,6 @@ def _limit(run: AskedRun) -> int | None:
     return run.config["trainer"].get("limit") if run.config else None
 
 
-def _choices(argument: str) -> list[str]:
-    key, _, values = argument.partition("=")
-    return [f"{key}={value}" for value in values.split(",")]
-
-
 def joint_status(runs: Sequence[AskedRun]) -> str:
     """Return how several seeds stand together, in a few words and with the causes of failures."""
     states = [run.state["state"] for run in runs]
@@ -101,4 +94,4 @@ def joint_status(runs: Sequence[AskedRun]) -> str:
         state = f"{finished} of {len(states)} seeds"
     elif causes and state != "running":
         state = ""
-    return "; ".join([*([state] if state else []), *causes])
+    return "; ".join(filter(None, (state, *causes)))

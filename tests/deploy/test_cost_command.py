@@ -70,22 +70,17 @@ def test_options_of_timing_are_checked(capsys):
         assert "give a number above 0" in refuse(capsys, "--time", "--seconds", seconds)
 
 
-def test_times(capsys, tmp_path):
-    path = tmp_path / "cost.json"
-    words = ["--time", "--ways", "eager", "--threads", 1, "--batches", 1, 2, "--seconds", 0.01, "--json", path]
-    printed = say(capsys, *words)
-    assert "ms a batch" in printed and "with shift" in printed
-    found = json.loads(path.read_text())["time"]
-    assert [v["batch"] for v in found["variants"]] == [1, 2] and found["variants"][0]["images_s"] > 0
-
-
-def test_ways_that_are_not_available_say_why(capsys, monkeypatch):
+def test_times_and_ways_that_are_not_available(capsys, tmp_path, monkeypatch):
     def broken(*_):
         raise RuntimeError("no compiler")
 
     monkeypatch.setitem(cost.WAYS, "compiled", broken)
     words = ["--time", "--ways", "eager", "compiled", "--threads", 1, "--batches", 1, "--seconds", 0.01]
-    assert "compiled: not available: RuntimeError: no compiler" in say(capsys, *words)
+    printed = say(capsys, *words, "--json", tmp_path / "cost.json")
+    assert "ms a batch" in printed and "with shift" in printed
+    assert "compiled: not available: RuntimeError: no compiler" in printed
+    eager, compiled = json.loads((tmp_path / "cost.json").read_text())["time"]["variants"]
+    assert eager["images_s"] > 0 and compiled["unavailable"]
 
 
 @pytest.mark.parametrize(

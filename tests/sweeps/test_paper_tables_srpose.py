@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from poserep.overrides import SWEEPS
-from poserep.sweeps.files import complete_table, compositions
+from poserep.sweeps.sweep_file import complete_table, compositions
 from poserep.sweeps.table import Table
 
 TABLES = {  # rows, and those of them that run
@@ -16,45 +16,6 @@ TABLES = {  # rows, and those of them that run
 @pytest.fixture(scope="module")
 def tables() -> dict[str, Table]:
     return {name: complete_table(f"srpose-{name}") for name in TABLES}
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_rows(tables, name):
-    found = tables[name]
-    assert (len(found.rows), len(found.runnable)) == TABLES[name]
-    assert all(set(found.columns) <= set(row.values) for row in found.rows)
-    # A difference is one between runs.
-    runs = {row.name for row in found.runnable}
-    assert all(row.against is None or row.against in runs for row in found.rows)
-    assert {row.readout for row in found.runnable} <= {"shift", "argmax"}
-
-
-VALUES = [
-    ("table1", "ResNet-50, Simple", {"AP": 71.7, "AR": 77.3, "gflops": 5.46, "backbone": 23.51, "other": 10.49}),
-    ("table1", "HRNet-W32, SR head, w/o post", {"AP": 75.4, "AR": 80.5}),
-    ("table1", "TransPose-R-A4, SRPose", {"AP": 73.5, "AR": 78.9, "gflops": 6.26, "backbone": 4.93, "other": 0.55}),
-    ("table1", "HRFormer-S, SRPose, w/o post", {"AP": 75.5, "AR": 80.6}),
-    (
-        "table1",
-        "Bottom-up ResNet-50, SR head",
-        {"AP": 48.4, "AR": 56.6, "gflops": 30.86, "backbone": 23.51, "other": 10.6},
-    ),
-    ("table2", "SRPose, HRFormer-B 384x288", {"AP": 76.9, "AR": 81.8, "gflops": 30.4}),
-    ("table2", "HRNet-W32 512x512, bottom-up", {"AP": 64.1, "AR": None, "gflops": 38.9}),
-    ("table2", "TFPose", {"AP": 72.2, "AR": None, "gflops": 20.4}),
-    ("table3", "k = 2", {"AP": 73.2, "AR": 78.6, "params": 25.06, "gflops": 5.43}),
-    ("table4", "SRPose, M2", {"AP": 72.6, "AR": 78.1}),
-    ("table5", "Inter, SR", {"AP": 72.8, "AR": 78.3, "params": 24.80}),
-    ("table6", "kernels 3-3-3-3", {"AP": 73.1, "AR": 78.6, "params": 24.72}),
-    ("table7", "SRPose, HRNet-W32", {"PCKh@0.5": 90.5}),
-    ("table8", "SRPose, ResNet-50", {"AP": 64.7, "AP_E": 74.9, "AP_M": 65.8, "AP_H": 52.3}),
-    ("fig6", "H/2", {"AP": None, "AR": None}),
-]
-
-
-def test_values_are_those_printed(tables):
-    for name, title, values in VALUES:
-        assert [r.values for r in tables[name].rows if r.name == title] == [values]
 
 
 def test_costs_are_those_that_are_counted(tables):

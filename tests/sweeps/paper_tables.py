@@ -30,10 +30,3 @@ def row(table: str, name: str) -> Row:
 
 def settings(table: Table, wanted: Row) -> dict[str, str]:
     return {key: override.split("=", 1)[1] for key, override in table.settings(wanted).items()}
-
-
-def printed(values: list[tuple[str, str, dict[str, Any]]]) -> None:
-    """Check values of rows by table and name."""
-    for table, name, due in values:
-        found = row(table, name).values
-        assert {key: found[key] for key in due} == due, (table, name)

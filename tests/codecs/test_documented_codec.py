@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import test_contract as contract
 import torch
 
-import test_codec_contract as contract
 from codec_cases import SIZES, Case, _other
 from poserep.codecs import CentreOfMass
 from poserep.geometry import ALIGNMENTS

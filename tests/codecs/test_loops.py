@@ -14,13 +14,13 @@ from torch import Tensor
 
 from poserep.codecs import DARK, CentreOfMass, Gaussian, Heatmap, MultiScale, QuarterShift, SimCC, SoftArgmax
 from poserep.codecs.losses import KL
-from poserep.codecs.quarter_shift import quarter_shift
+from poserep.codecs.readouts import quarter_shift
 from poserep.geometry import ALIGNMENTS, Size
 from poserep.skeleton import COCO
 from poserep.studies.search_speed import pooled_peak
 from reference import loops
 
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
 SIZE = Size(64, 48)
 PERM = COCO.flip_perm()
@@ -74,31 +74,24 @@ def test_simcc_targets_loss_and_gradients(align, k, reduction):
     generator = torch.Generator().manual_seed(1)
     out = tuple((3 * torch.randn(t.shape, generator=generator)).requires_grad_() for t in target)
     ours = codec.loss(out, target, weight)
-    theirs = loops.simcc_loss(
-        out, tuple(torch.from_numpy(t) for t in loop), torch.from_numpy(kept), reduction == "mean"
-    )
+    loop = tuple(torch.from_numpy(part) for part in loop)
+    theirs = loops.simcc_loss(out, loop, torch.from_numpy(kept), reduction == "mean")
     same((ours.detach(),), (theirs.detach(),))
     same(torch.autograd.grad(ours, out), torch.autograd.grad(theirs, out))
 
 
-def test_simcc_decoding_and_score():
+def test_simcc_decoding_and_flip_merge():
+    generator = torch.Generator().manual_seed(2)
     codec = SimCC(SIZE, k=2, score="published", align="corner")
-    out = tuple(
-        2 * torch.randn(3, 17, axis.n, generator=torch.Generator().manual_seed(2)) for axis in (codec.x, codec.y)
-    )
-    found, score = loops.simcc_decode((out[0].numpy(), out[1].numpy()))
-    same(codec.decode(out), (found / 2, score))
-
-
-@pytest.mark.parametrize("shift", [False, True])
-def test_simcc_flip_merge(shift):
-    codec = SimCC(SIZE, k=2, flip_shift=-1 if shift else 0)
-    generator = torch.Generator().manual_seed(3)
     out, mirrored = (
-        tuple(torch.randn(3, 17, axis.n, generator=generator) for axis in (codec.x, codec.y)) for _ in range(2)
+        tuple(2 * torch.randn(3, 17, axis.n, generator=generator) for axis in (codec.x, codec.y)) for _ in range(2)
     )
-    merged = [m.exp() for m in codec.merge(out, mirrored, PERM)]
-    same(merged, loops.simcc_merge(*((x.numpy(), y.numpy()) for x, y in (out, mirrored)), PAIRS, shift))
+    arrays = [(x.numpy(), y.numpy()) for x, y in (out, mirrored)]
+    bins, score = loops.simcc_decode(arrays[0])
+    same(codec.decode(out), (bins / 2, score))
+    for shift in (False, True):
+        merged = SimCC(SIZE, k=2, flip_shift=-1 if shift else 0).merge(out, mirrored, PERM)
+        same([m.exp() for m in merged], loops.simcc_merge(*arrays, PAIRS, shift))
 
 
 @any_alignment
@@ -120,55 +113,39 @@ def test_srpose_targets(align):
 
 
 @pytest.mark.parametrize("grad", [False, True])
-@pytest.mark.parametrize("shift", [False, True])
-def test_heatmap_flip_merge(shift, grad):
-    codec = Heatmap(SIZE, flip_shift=1 if shift else 0)
+def test_heatmap_flip_merge(grad):
     out, mirrored = maps(16, 12), maps(16, 12, seed=1)
     before = out.clone(), mirrored.clone()
-    with torch.set_grad_enabled(grad):
-        merged = codec.merge(out, mirrored, PERM)
-    same((merged,), (loops.heatmap_merge(out.numpy(), mirrored.numpy(), PAIRS, shift),))
+    # No shift is needed where pixels line up.
+    for align, shift in (("corner", 0), ("corner", 1), ("centre", None), ("edge", None), ("dark", None)):
+        with torch.set_grad_enabled(grad):
+            merged = Heatmap(SIZE, align=align, flip_shift=shift).merge(out, mirrored, PERM)
+        same((merged,), (loops.heatmap_merge(out.numpy(), mirrored.numpy(), PAIRS, shift == 1),))
     assert torch.equal(out, before[0]) and torch.equal(mirrored, before[1])
 
 
-def test_exact_flip_merge_needs_no_shift_where_pixels_line_up():
-    out, mirrored = maps(16, 12), maps(16, 12, seed=1)
-    for align in ("centre", "edge", "dark"):
-        merged = Heatmap(SIZE, align=align).merge(out, mirrored, PERM)
-        same((merged,), (loops.heatmap_merge(out.numpy(), mirrored.numpy(), PAIRS),))
+STUDY = DARK(5, max_step=None, sigma=1, border="reflect")
+READOUTS = {
+    "quarter": (QuarterShift(), loops.quarter_shift),
+    "pooled": (pooled_quarter_shift, loops.srpose_decode),
+    "dark11": (DARK(11), lambda m: loops.dark(m, 11, 1.0)),
+    "dark3": (DARK(3, 0.5), lambda m: loops.dark(m, 3, 0.5)),
+    "dark11-unbounded": (DARK(11, None), lambda m: loops.dark(m, 11)),
+    "dark3-unbounded": (DARK(3, None), lambda m: loops.dark(m, 3)),
+    "dark-sigma": (DARK(5, max_step=None, sigma=1), lambda m: loops.dark(m, 5, None, 1.0)),
+    "dark-study": (STUDY, lambda m: loops.dark(m, 5, None, 1.0, True)),
+    "soft": (SoftArgmax(20.0), lambda m: loops.soft_argmax(m, 20.0)),
+    "com": (CentreOfMass(), loops.centre_of_mass),
+}
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(
-    "readout,loop",
-    [
-        (QuarterShift(), loops.quarter_shift),
-        (pooled_quarter_shift, loops.srpose_decode),
-        (DARK(11), lambda m: loops.dark(m, 11, 1.0)),
-        (DARK(3, 0.5), lambda m: loops.dark(m, 3, 0.5)),
-        (SoftArgmax(20.0), lambda m: loops.soft_argmax(m, 20.0)),
-        (CentreOfMass(), loops.centre_of_mass),
-    ],
-    ids=["quarter", "pooled", "dark11", "dark3", "soft", "com"],
-)
-def test_readouts(readout, loop, seed):
-    given = maps(64, 48, seed)
-    same(readout(given), loop(given.numpy()))
-
-
-@pytest.mark.parametrize("kernel", [3, 11])
-@pytest.mark.parametrize("seed", range(3))
-def test_unbounded_dark_steps(kernel, seed):
-    given = maps(64, 48, seed)
-    same(DARK(kernel, max_step=None)(given), loops.dark(given.numpy(), kernel))
-
-
-@pytest.mark.parametrize("side", [(40, 80), (9, 7)])
-@pytest.mark.parametrize("seed", range(3))
-def test_the_blur_of_the_reproduction_study(side, seed):
-    given = maps(*side, seed)
-    same(DARK(5, max_step=None, sigma=1, border="reflect")(given), loops.dark(given.numpy(), 5, None, 1.0, True))
-    same(DARK(5, max_step=None, sigma=1)(given), loops.dark(given.numpy(), 5, None, 1.0))
+@pytest.mark.parametrize("name", READOUTS)
+def test_readouts(name):
+    readout, loop = READOUTS[name]
+    for side, seed in (((64, 48), 0), ((64, 48), 1), ((64, 48), 2), ((40, 80), 3), ((9, 7), 4)):
+        if name != "pooled" or side == (64, 48):  # whole blocks alone can be pooled
+            given = maps(*side, seed)
+            same(readout(given), loop(given.numpy()))
 
 
 @pytest.mark.parametrize("job", ["SimCC decoding", "heatmap DARK, kernel 11", "SRPose decoding"])
@@ -208,7 +185,7 @@ def benchmark():
     # Not by its name, which is that of a module of Python's.
     from importlib.util import module_from_spec, spec_from_file_location
 
-    spec = spec_from_file_location("codecs_benchmark", Path(__file__).parents[1] / "benchmarks" / "codecs.py")
+    spec = spec_from_file_location("codecs_benchmark", Path(__file__).parents[2] / "benchmarks" / "codecs.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,4 +1,4 @@
-"""Every backbone with every representation: sensible pairs are built, step and decode, the others say why not.
+"""Networks of every backbone and every representation: sensible pairs step and decode, the others say why not.
 
 Whole networks step once per kind; heads step on made-up features of the shapes that every backbone says it gives.
 """

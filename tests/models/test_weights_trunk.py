@@ -1,0 +1,106 @@
+"""Trunks that start from files of weights: what fits, what is left out, and refusals that change nothing."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from model_cases import build, resnet
+from poserep.codecs import SimCC
+from poserep.errors import InputError
+from poserep.models import AxisLinear, HRNet, TimmFeatures, ViTPose
+from poserep.models.weights.load import load_trunk
+from poserep.models.weights.resize import load_resized
+
+
+def trunk() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "module.backbone.", "net.backbone.trunk."])
+def test_trunks_take_files_that_hold_more(tmp_path, prefix):
+    source, target = trunk(), trunk()
+    state = {prefix + key: value for key, value in source.state_dict().items()}
+    torch.save(state | {"fc.weight": torch.zeros(3)}, tmp_path / "t.pth")
+    done = load_trunk(target, tmp_path / "t.pth")
+    assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
+    assert done.mapped[f"{prefix}0.weight"] == "0.weight" and len(done.mapped) == 7
+    assert done.unused == {"fc.weight": "fc, another part"} and not done.missing
+
+
+# test_weights_load.py has the other faults that a file may have.
+@pytest.mark.parametrize("entries", [{}, {"1.weight": torch.zeros(5)}, {"1.3.weight": torch.zeros(4)}])
+def test_trunks_are_never_half_loaded(tmp_path, entries):
+    state, target = trunk().state_dict() | entries, trunk()
+    before = {key: value.clone() for key, value in target.state_dict().items()}
+    if not entries:
+        del state["1.running_mean"]
+    torch.save(state, tmp_path / "t.pth")
+    with pytest.raises(InputError, match=r"1\.(running_mean|weight|3)"):
+        load_trunk(target, tmp_path / "t.pth")
+    assert all(torch.equal(value, before[key]) for key, value in target.state_dict().items())
+
+
+@pytest.mark.parametrize("fault", ["nan", "missing"])
+def test_tables_that_were_to_be_resized_are_left_as_they_were(tmp_path, fault):
+    net = ViTPose((64, 48), 32, 2, 4)
+    state = ViTPose((64, 64), 32, 2, 4).state_dict()
+    if fault == "nan":
+        state["trunk.norm.weight"] = torch.full((32,), float("nan"))
+    else:
+        del state["trunk.norm.weight"]
+    torch.save(state, tmp_path / "v.pth")
+    table, before = net.pos_embed, {key: value.clone() for key, value in net.state_dict().items()}
+    with pytest.raises(InputError, match=r"norm\.weight"):
+        load_resized(net, net, tmp_path / "v.pth", net.grid, net.extra)
+    assert net.pos_embed is table
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+def saved(path: Path, state: dict[str, torch.Tensor]) -> Path:
+    torch.save({key: torch.full_like(value, 3) for key, value in state.items()}, path)
+    return path
+
+
+def test_hrnet_starts_from_a_classifier_of_timm_or_of_its_own_code(tmp_path):
+    # The official classifier has the same parts, names and a last layer that is called as the pose head's is.
+    file = saved(tmp_path / "c.pth", timm.create_model("hrnet_w18").state_dict())
+    for stages, multiscale in ((4, False), (4, True), (3, False)):
+        backbone = HRNet(18, multiscale=multiscale, stages=stages, weights=file)
+        assert all((p == 3).all() for p in backbone.parameters())
+        done = load_trunk(backbone.trunk, file)
+        parts = {why.split(",")[0] for why in done.unused.values()}
+        assert {"final_layer", "classifier", "incre_modules", "downsamp_modules"} <= parts and not done.missing
+        assert ({"stage4", "transition3"} <= parts) == (stages == 3)
+
+
+def test_resnet_starts_from_torchvision_and_from_a_pose_model(tmp_path):
+    whole = timm.create_model("resnet18").state_dict()
+    backbone = TimmFeatures("resnet18", (2,), weights=saved(tmp_path / "c.pth", whole))
+    assert all((p == 3).all() for p in backbone.parameters())
+    pose = build(resnet(18), AxisLinear, SimCC("64x64")).state_dict()
+    pose = {key.removeprefix("backbone.trunk.").removeprefix("head."): value for key, value in pose.items()}
+    backbone = TimmFeatures("resnet18", (4,), weights=saved(tmp_path / "p.pth", pose))
+    assert all((p == 3).all() for p in backbone.parameters())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda file: TimmFeatures("resnet18", (4,), weights=file, in_channels=1), "3 channels, the model for depths"),
+        (lambda file: TimmFeatures("resnet34", (4,), weights=file), "looks like resnet18, the model's like resnet34"),
+        (lambda file: HRNet(18, weights=file), "looks like resnet18, the model's like hrnet_w18"),
+    ],
+)
+def test_weights_of_another_network_are_refused_by_name(tmp_path, make, message):
+    file = saved(tmp_path / "c.pth", timm.create_model("resnet18").state_dict())
+    with pytest.raises(InputError, match=rf"c\.pth: .*{message}"):
+        make(file)
+
+
+def test_the_first_blocks_of_a_deeper_network_are_no_shallower_one(tmp_path):
+    file = saved(tmp_path / "c.pth", timm.create_model("resnet34").state_dict())
+    with pytest.raises(InputError, match=r"belong to parts of the trunk but fit nowhere.*looks like resnet34"):
+        TimmFeatures("resnet18", (4,), weights=file)
