@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from poserep import cli
+from poserep.data import load_coco
 from poserep.data.check.command import composed_data
+from poserep.instances import Instance
+from poserep.skeleton import COCO
 
 DETECTIONS = "person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
 MORE = {
@@ -29,6 +32,13 @@ def words(tiny_sets: dict[str, Path]) -> dict[str, list[str]]:
 def cfgs(words: dict[str, list[str]]) -> dict[str, Any]:
     """Their configurations."""
     return {name: composed_data(overrides).cfg for name, overrides in words.items()}
+
+
+@pytest.fixture(scope="session")
+def drawn(synthetic: Path) -> list[Instance]:
+    """Six drawn people of the tiny set."""
+    folder = next(synthetic.glob("easy-*"))
+    return load_coco(folder / "annotations/train.json", folder / "images/train", COCO)[:6]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from poserep.data import cache, load_coco
+from poserep.data import cache
 from poserep.data.augment import Augment
 from poserep.data.cache import BAND, UNIT, ImageCache
 from poserep.data.datamodule import PoseDataModule
@@ -21,14 +21,8 @@ SIZE = Size(96, 64)
 STRONG = Augment(scale=0.35, rotation=45, flip=0.5, half_body=0.5, half_body_min=4)
 
 
-@pytest.fixture(scope="module")
-def instances(synthetic):
-    folder = next(synthetic.glob("easy-*"))
-    return load_coco(folder / "annotations/train.json", folder / "images/train", COCO)[:6]
-
-
-def dataset(instances, **options):
-    return PoseDataset(instances, COCO, SIZE, augment=STRONG, **options)
+def dataset(persons, **options):
+    return PoseDataset(persons, COCO, SIZE, augment=STRONG, **options)
 
 
 def images(data, epochs=3):
@@ -48,20 +42,20 @@ def no_decoding(*_):
     raise AssertionError("decoded what the cache holds")
 
 
-def test_pixels_are_the_same_on_and_off(instances, tmp_path, monkeypatch):
+def test_pixels_are_the_same_on_and_off(drawn, tmp_path, monkeypatch):
     for align in ALIGNMENTS:
-        expected = images(dataset(instances, align=align))
-        data = dataset(instances, align=align, cache=ImageCache(tmp_path, 1))
+        expected = images(dataset(drawn, align=align))
+        data = dataset(drawn, align=align, cache=ImageCache(tmp_path, 1))
         assert_same(images(data), expected)
         with monkeypatch.context() as patched:
             patched.setattr(cache, "decode_image", no_decoding)
             assert_same(images(data), expected)
-    other = PoseDataset(instances, COCO, Size(48, 32), padding=2.0, cache=ImageCache(tmp_path, 1))
+    other = PoseDataset(drawn, COCO, Size(48, 32), padding=2.0, cache=ImageCache(tmp_path, 1))
     assert len(images(other)) == 18, "other sizes and paddings share the entries"
 
 
-def test_rows_that_do_not_exist_are_not_asked_of_the_file(instances, tmp_path):
-    store, path = ImageCache(tmp_path, 1), instances[0].image
+def test_rows_that_do_not_exist_are_not_asked_of_the_file(drawn, tmp_path):
+    store, path = ImageCache(tmp_path, 1), drawn[0].image
     whole, first = store.rows(path, 0, 1)
     assert first == 0
     height = len(whole)
@@ -72,16 +66,16 @@ def test_rows_that_do_not_exist_are_not_asked_of_the_file(instances, tmp_path):
         assert len(part) <= max(0, min(bottom, height) - max(top, 0)) + 2 * BAND
 
 
-def test_bound_holds(instances, tmp_path):
-    expected = images(dataset(instances))
+def test_bound_holds(drawn, tmp_path):
+    expected = images(dataset(drawn))
     limit = 3 * UNIT / 1e9
     store = ImageCache(tmp_path, limit)
-    assert_same(images(dataset(instances, cache=store)), expected)
+    assert_same(images(dataset(drawn, cache=store)), expected)
     found = entries(tmp_path)
-    assert 0 < len(found) < len({i.image for i in instances})
+    assert 0 < len(found) < len({i.image for i in drawn})
     assert sum(p.stat().st_size for p in found) <= store.used() <= 3 * UNIT
     again = ImageCache(tmp_path, limit)
-    assert_same(images(dataset(instances, cache=again)), expected)
+    assert_same(images(dataset(drawn, cache=again)), expected)
     assert entries(tmp_path) == found, "a bound that is reached stays reached"
     stores = [ImageCache(tmp_path / "race", 5 * UNIT / 1e9) for _ in range(2)]
     won = [store._reserve(2 * UNIT) for _ in range(3) for store in stores]
@@ -100,9 +94,9 @@ DAMAGE = {
 }
 
 
-def test_damaged_entries_are_found_and_replaced(instances, tmp_path, monkeypatch):
-    expected = images(dataset(instances))
-    data = dataset(instances, cache=ImageCache(tmp_path, 1))
+def test_damaged_entries_are_found_and_replaced(drawn, tmp_path, monkeypatch):
+    expected = images(dataset(drawn))
+    data = dataset(drawn, cache=ImageCache(tmp_path, 1))
     images(data, 1)
     whole = {path: path.read_bytes() for path in entries(tmp_path)}
     used = data.cache.used()
@@ -111,7 +105,7 @@ def test_damaged_entries_are_found_and_replaced(instances, tmp_path, monkeypatch
             path.write_bytes(damage(content))
         assert_same(images(data), expected)
         # A flaw in rows that no crop has shown so far stays until one does.
-        for i in instances:
+        for i in drawn:
             data.cache.rows(i.image, 0, 10**6)
         assert {path: path.read_bytes() for path in entries(tmp_path)} == whole, name
         assert data.cache.used() == used
@@ -119,34 +113,34 @@ def test_damaged_entries_are_found_and_replaced(instances, tmp_path, monkeypatch
     assert_same(images(data), expected)
 
 
-def test_a_changed_file_is_not_taken_for_the_old_one(instances, tmp_path):
+def test_a_changed_file_is_not_taken_for_the_old_one(drawn, tmp_path):
     path = tmp_path / "image.jpg"
     store = ImageCache(tmp_path / "cache", 1)
-    for instance in (instances[0], instances[-1]):
+    for instance in (drawn[0], drawn[-1]):
         path.write_bytes(instance.image.read_bytes())
         expected, _ = store.rows(instance.image, 0, 10**6)
         np.testing.assert_array_equal(store.rows(path, 0, 10**6)[0], expected)
     assert len(entries(tmp_path / "cache")) == 2
 
 
-def test_workers_fill_it_together(instances, tmp_path):
+def test_workers_fill_it_together(drawn, tmp_path):
     def epoch(store):
-        data = dataset(instances * 4, cache=store)
+        data = dataset(drawn * 4, cache=store)
         return [b.image for b in PoseDataModule(data, {}, 3, 0, 2 if store else 0).train_dataloader()]
 
     expected = epoch(None)
     store = ImageCache(tmp_path, 1)
     assert_same(epoch(store), expected)
-    assert len(entries(tmp_path)) == len({i.image for i in instances}), "one complete entry each, nothing left over"
+    assert len(entries(tmp_path)) == len({i.image for i in drawn}), "one complete entry each, nothing left over"
     assert_same(epoch(store), expected)
 
 
-def test_a_full_disk_stops_adding_and_nothing_else(instances, tmp_path, monkeypatch):
+def test_a_full_disk_stops_adding_and_nothing_else(drawn, tmp_path, monkeypatch):
     def full(**_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    expected = images(dataset(instances))
-    data = dataset(instances, cache=ImageCache(tmp_path, 1))
+    expected = images(dataset(drawn))
+    data = dataset(drawn, cache=ImageCache(tmp_path, 1))
     images(data, 1)
     for path in entries(tmp_path)[1:]:
         path.unlink()
@@ -158,7 +152,7 @@ def test_a_full_disk_stops_adding_and_nothing_else(instances, tmp_path, monkeypa
     assert len(entries(tmp_path)) == 1
 
 
-def test_what_cannot_work_is_refused(instances, tmp_path):
+def test_what_cannot_work_is_refused(drawn, tmp_path):
     with pytest.raises(InputError, match="cache of 0 GB: give a positive limit"):
         ImageCache(tmp_path, 0)
     (tmp_path / "file").write_text("")
@@ -167,4 +161,4 @@ def test_what_cannot_work_is_refused(instances, tmp_path):
     store = ImageCache(tmp_path, 1)
     for options in ({"whole": True}, {"read": lambda path: np.zeros((9, 9), np.float32)}):
         with pytest.raises(InputError, match=r"set trainer\.cache=null"):
-            dataset(instances, cache=store, **options)
+            dataset(drawn, cache=store, **options)

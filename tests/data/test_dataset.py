@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from poserep.data import load_coco
 from poserep.data.augment import Augment
 from poserep.data.datamodule import BlockSampler, EpochSampler, PoseDataModule
 from poserep.data.dataset import PoseDataset, visible_pixels
@@ -21,30 +20,24 @@ SIZE = Size(96, 64)
 STRONG = Augment(scale=0.35, rotation=45, flip=0.5, half_body=0.5, half_body_min=4)
 
 
-@pytest.fixture(scope="module")
-def instances(synthetic):
-    folder = next(synthetic.glob("easy-*"))
-    return load_coco(folder / "annotations/train.json", folder / "images/train", COCO)[:6]
+def dataset(persons, augment=STRONG, **options):
+    return PoseDataset(persons, COCO, SIZE, augment=augment, **options)
 
 
-def dataset(instances, augment=STRONG, **options):
-    return PoseDataset(instances, COCO, SIZE, augment=augment, **options)
-
-
-def test_sample_depends_on_seed_epoch_and_index_alone(instances):
-    first, again = dataset(instances), dataset(instances)
+def test_sample_depends_on_seed_epoch_and_index_alone(drawn):
+    first, again = dataset(drawn), dataset(drawn)
     for _ in range(3):
         first[0, 1]
     for a, b in zip(first[3, 2], again[3, 2], strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0) if isinstance(a, torch.Tensor) else None
     assert not torch.equal(first[3, 2].crop.matrix, first[4, 2].crop.matrix)
-    assert not torch.equal(first[3, 2].crop.matrix, dataset(instances, seed=1)[3, 2].crop.matrix)
+    assert not torch.equal(first[3, 2].crop.matrix, dataset(drawn, seed=1)[3, 2].crop.matrix)
 
 
-def test_joints_outside_the_crop_are_handed_on_with_their_labels(instances):
+def test_joints_outside_the_crop_are_handed_on_with_their_labels(drawn):
     outside = 0
     for epoch in range(20):
-        data, index = dataset(instances), epoch % 6
+        data, index = dataset(drawn), epoch % 6
         assert isinstance(data.instances, InstanceTable) and dataset(data.instances).instances is data.instances
         sample = data[epoch, index]
         labels = data.instances.weight[index]
@@ -59,9 +52,9 @@ def test_joints_outside_the_crop_are_handed_on_with_their_labels(instances):
     assert outside > 10
 
 
-def test_mirrored_crop_is_the_mirror_image_of_the_crop(instances):
-    plain = dataset(instances, Augment())[0, 0]
-    mirrored = dataset(instances, Augment(flip=1.0))[0, 0]
+def test_mirrored_crop_is_the_mirror_image_of_the_crop(drawn):
+    plain = dataset(drawn, Augment())[0, 0]
+    mirrored = dataset(drawn, Augment(flip=1.0))[0, 0]
     difference = (plain.image.flip(-1).float() - mirrored.image.float()).abs()
     # OpenCV interpolates with fixed-point weights, which round differently from the other side.
     assert difference.mean() < 0.5 and difference.max() <= 12
@@ -120,16 +113,16 @@ def noisy():
     return Augment(scale=0.35, rotation=45, flip=0.5, jitter=0.4, jitter_prob=0.5, pixels=pixels)
 
 
-def test_workers_make_the_pixels_that_one_process_makes(instances, noisy):
+def test_workers_make_the_pixels_that_one_process_makes(drawn, noisy):
     def epoch(workers):
-        return samples(PoseDataModule(dataset(instances, noisy), {}, 2, 0, workers).train_dataloader())
+        return samples(PoseDataModule(dataset(drawn, noisy), {}, 2, 0, workers).train_dataloader())
 
     assert_same(epoch(2), epoch(0))
 
 
-def test_the_last_batch_of_an_epoch_can_be_kept(instances):
+def test_the_last_batch_of_an_epoch_can_be_kept(drawn):
     for batch, drop_last, sizes in (4, True, [4]), (4, False, [4, 2]), (3, False, [3, 3]), (8, True, [6]):
-        module = PoseDataModule(dataset(instances), {}, batch, 0, 0, drop_last)
+        module = PoseDataModule(dataset(drawn), {}, batch, 0, 0, drop_last)
         whole = [found.index.tolist() for found in module.train_dataloader()]
         assert [len(index) for index in whole] == sizes and len(module.train_dataloader()) == len(sizes)
         # An epoch that is resumed ends as it would have.
@@ -137,11 +130,11 @@ def test_the_last_batch_of_an_epoch_can_be_kept(instances):
         assert [found.index.tolist() for found in module.train_dataloader()] == whole[1:]
 
 
-def test_two_ranks_make_the_pixels_that_one_makes(instances, noisy):
+def test_two_ranks_make_the_pixels_that_one_makes(drawn, noisy):
     def epoch(seed, number, rank=0, world=1):
-        sampler = EpochSampler(len(instances), seed, rank, world)
+        sampler = EpochSampler(len(drawn), seed, rank, world)
         sampler.set_epoch(number)
-        return samples(DataLoader(dataset(instances, noisy, seed=seed), 3, sampler=sampler))
+        return samples(DataLoader(dataset(drawn, noisy, seed=seed), 3, sampler=sampler))
 
     one = epoch(0, 1)
     halves = [epoch(0, 1, rank, 2) for rank in range(2)]
@@ -151,14 +144,14 @@ def test_two_ranks_make_the_pixels_that_one_makes(instances, noisy):
         assert all(not torch.equal(image, first[index]) for index, image, *_ in other)
 
 
-def test_a_move_of_the_box_drawn_once_stays_through_all_epochs(instances):
+def test_a_move_of_the_box_drawn_once_stays_through_all_epochs(drawn):
     def centres(**options):
-        data = dataset(instances, Augment(jitter=0.4, jitter_prob=1.0, **options))
+        data = dataset(drawn, Augment(jitter=0.4, jitter_prob=1.0, **options))
         return {tuple(data[epoch, 2].crop.matrix[:, 2].tolist()) for epoch in range(4)}
 
     assert len(centres()) == 4
     assert len(centres(jitter_once=True)) == 1
-    assert centres(jitter_once=True) != {tuple(dataset(instances, None)[0, 2].crop.matrix[:, 2].tolist())}
+    assert centres(jitter_once=True) != {tuple(dataset(drawn, None)[0, 2].crop.matrix[:, 2].tolist())}
 
 
 def picture(path, height, width):

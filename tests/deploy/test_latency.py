@@ -51,10 +51,10 @@ def test_network_and_decoding_are_timed_apart(monkeypatch):
     monkeypatch.setitem(WAYS, "slow", way("slow", 0.02))
     given = torch.get_num_threads()
     decode = lambda out: time.sleep(0.01)  # noqa: E731
-    fast, slow, *others = timings(net(), decode, SHAPE, ("fast", "slow"), (1, 2), (1, 0), seconds=0.1)
+    fast, slow, *others = timings(nn.Identity(), decode, SHAPE, ("fast", "slow"), (2,), (1, 0), seconds=0.1)
     assert torch.get_num_threads() == given
     assert [(v.way, v.batch, v.threads) for v in (fast, slow, *others)] == [
-        (way, batch, threads) for batch in (1, 2) for threads in dict.fromkeys((1, cores())) for way in ("fast", "slow")
+        (way, 2, threads) for threads in dict.fromkeys((1, cores())) for way in ("fast", "slow")
     ]
     about = fast.record()
     assert about["forward_ms"]["median"] > 9 and about["with_decoding_ms"]["median"] > 19
@@ -63,7 +63,7 @@ def test_network_and_decoding_are_timed_apart(monkeypatch):
     assert slow.record()["forward_ms"]["median"] > 19 and len(slow.forward) >= 3
     # Turns: no variant runs all of its calls before another one begins.
     runs = [now for now, before in zip(order, [None, *order], strict=False) if now != before]
-    assert runs.count(("fast", 1, 1)) > 2
+    assert runs.count(("fast", 1, 2)) > 2
 
 
 def test_ways_give_the_same_output():

@@ -98,11 +98,8 @@ def _fill(level: str, counts: tuple[int, int], seed: int, folder: Path) -> Entry
 def generate_coco(root: str | Path, train: int = 6, val: int = 6, seed: int = 0, level: str = "hard") -> Path:
     """Write COCO 2017's files once, with exact numbers of people with keypoints, and return their folder.
 
-    There are ``annotations/person_keypoints_{train,val}2017.json`` and ``image_info_test-dev2017.json``,
-    ``images/{train,val,test}2017/%012d.jpg``, and in ``person_detection_results`` the pretended findings of the two
-    published person detectors under their files' names. As in the real files, the test file has neither annotations
-    nor keypoints, and each of the other two has someone without keypoints and a crowd (``iscrowd`` 1, a mask as run
-    lengths), here in a picture of their own.
+    As in the real files, that of test images has neither annotations nor keypoints, and each of the other two has
+    someone without keypoints and a crowd (a mask as run lengths), here in a picture of their own.
     """
     check_arguments(seed, level, train=train, val=val)
     return once(root, f"coco-{level}-{train}-{val}-s{seed}", partial(_fill, level, (train, val), seed))

@@ -31,15 +31,10 @@ _COUNTED = 12
 
 
 def crowd_index(labels: Array, boxes: Array) -> float:
-    """Return how crowded a picture is, by the paper's definition.
+    """Return how crowded a picture is, by the paper's definition, from labels (N, K, 3) and boxes (N, 4).
 
-    Args:
-        labels: (N, K, 3) x, y, visibility of all people.
-        boxes: (N, 4) x, y, width, height.
-
-    Returns:
-        The mean over people of (others' labelled joints in their box / own labelled joints in it), at most 1 and
-        rounded to two digits as published; people without joints in their own box do not count, and 0 is for nobody.
+    The mean over people of (others' labelled joints in their box / own labelled joints in it), at most 1 and rounded to
+    two digits as published; people without joints in their own box do not count, and 0 is for nobody.
     """
     xy, low = labels[None, ..., :2], boxes[:, None, None, :2]
     # (person whose box, person whose joint)
@@ -139,11 +134,9 @@ def _fill(counts: tuple[int, ...], seed: int, folder: Path) -> Entry:
 def generate_crowdpose(root: str | Path, train: int = 6, val: int = 6, test: int = 6, seed: int = 0) -> Path:
     """Write CrowdPose's files once, with exact numbers of people with labelled joints, and return their folder.
 
-    There are ``annotations/mmpose_crowdpose_{train,val,trainval,test}.json``, the pretended findings of the published
-    detector ``annotations/det_for_crowd_test_0.1_0.5.json`` and ``images/<id>.jpg``. Every 6 people are one easy, one
-    medium and one hard picture by their true ``crowdIndex``, cut at `CUTS`. As in the real files annotations have no
-    area, ``num_keypoints`` leaves out head and neck, the category lists COCO's limbs, and each file has someone
-    without keypoints and a crowd, here in a picture of their own.
+    Every 6 people are one easy, one medium and one hard picture by their true ``crowdIndex``, cut at `CUTS`. As in the
+    real files annotations have no area, and each file has someone without keypoints and a crowd, here in a picture of
+    their own.
     """
     check_arguments(seed, train=train, val=val, test=test)
     return once(root, f"crowdpose-{train}-{val}-{test}-s{seed}", partial(_fill, (train, val, test), seed))

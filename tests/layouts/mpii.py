@@ -1,6 +1,5 @@
 """A tiny copy of MPII Human Pose (Andriluka et al. 2014): the usual preparation as JSON, and the original release."""
 
-import io
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -70,25 +69,15 @@ def _record(person: Person, picture: DrawnImage, others: Sequence[Person]) -> _R
     head = head_box(view.figures[person.drawn.owner], view.hits.camera)
     boxes = np.array([other.drawn.box for other in others]).reshape(-1, 4)
     apart = (boxes[:, :2] > high) | (boxes[:, :2] + boxes[:, 2:] < low)
-    return _Record(
-        centre=np.rint((low + high) / 2 + 1).tolist(),
-        # Of whoever stands this is the height; who lies is as large.
-        scale=round(float((high - low).max() + 1) / 200, 6),
-        joints=joints,
-        flags=person.labels[:, 2],
-        head=(head + 1).round(2),
-        alone=bool(apart.any(1).all()),
-    )
+    # Of whoever stands this is the height; who lies is as large.
+    scale = round(float((high - low).max() + 1) / 200, 6)
+    centre = np.rint((low + high) / 2 + 1).tolist()
+    return _Record(centre, scale, joints, person.labels[:, 2], (head + 1).round(2), bool(apart.any(1).all()))
 
 
 def _entry(name: str, record: _Record) -> Entry:
-    return {
-        "joints_vis": (record.flags > 0).astype(int).tolist(),
-        "joints": record.joints.tolist(),
-        "image": name,
-        "scale": record.scale,
-        "center": record.centre,
-    }
+    labels = {"joints_vis": (record.flags > 0).astype(int).tolist(), "joints": record.joints.tolist()}
+    return {**labels, "image": name, "scale": record.scale, "center": record.centre}
 
 
 def structs(*rows: Mapping[str, Any]) -> Array:
@@ -127,15 +116,10 @@ def _annorect(record: _Record | None, released: bool) -> Entry:
 
 
 def _release(images: Sequence[_Image], released: Sequence[bool]) -> Entry:
-    annolist = [
-        {
-            "image": structs({"name": name}),
-            "annorect": structs(*(_annorect(record, known) for record in people)),
-            "frame_sec": _EMPTY,
-            "vididx": _EMPTY,
-        }
-        for (name, people), known in zip(images, released, strict=True)
-    ]
+    annolist = []
+    for (name, people), known in zip(images, released, strict=True):
+        persons = structs(*(_annorect(record, known) for record in people))
+        annolist.append({"image": structs({"name": name}), "annorect": persons, "frame_sec": _EMPTY, "vididx": _EMPTY})
     alone = [[[i + 1] for i, record in enumerate(people) if record and record.alone] for _, people in images]
     return {
         "annolist": structs(*annolist),
@@ -157,10 +141,9 @@ def _heads(records: Sequence[_Record]) -> Entry:
 
 
 def _write_mat(path: Path, content: Entry) -> None:
-    buffer = io.BytesIO()
-    savemat(buffer, content)
+    savemat(path, content)
     # The text in front tells the time; equal arguments shall give equal files.
-    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:])
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + path.read_bytes()[116:])
 
 
 def _fill(counts: tuple[int, int], seed: int, folder: Path) -> Entry:
@@ -189,12 +172,8 @@ def _fill(counts: tuple[int, int], seed: int, folder: Path) -> Entry:
 def generate_mpii(root: str | Path, train: int = 6, val: int = 6, seed: int = 0) -> Path:
     """Write MPII's files once, with exact numbers of people with labelled joints, and return their folder.
 
-    There are ``annot/{train,valid}.json`` (``image``, ``center``, ``scale``, ``joints``, ``joints_vis``),
-    ``annot/gt_valid.mat`` (``dataset_joints``, ``jnt_missing``, ``pos_gt_src``, ``headboxes_src``),
-    ``images/<9 digits>.jpg``, and the same people with one test picture in the nested structs of the release,
-    ``mpii_human_pose_v1_u12_1.mat``. As in the real files all px are 1-based, joints that nobody labelled are -1,
-    ``scale`` is a person's size / 200 px, ``center`` its middle, whole px, and the release has people without joints.
-    Head boxes are true: the rectangle around the picture of the head.
+    As in the real files all px are 1-based, joints that nobody labelled are -1, ``scale`` is a person's size / 200 px,
+    ``center`` its middle, whole px, and the release has people without joints, and one more, a test picture.
     """
     check_arguments(seed, train=train, val=val)
     return once(root, f"mpii-{train}-{val}-s{seed}", partial(_fill, (train, val), seed))

@@ -60,7 +60,7 @@ def snippet_of(path: str, message: str) -> str:
 
 def test_what_a_file_would_call_is_named_with_a_way_out_that_works(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for function, name in ((shutil.rmtree, "shutil.rmtree"), (eval, "eval"), (exec, "exec"), (complex, "complex")):
+    for function, name in ((shutil.rmtree, "shutil.rmtree"), (eval, "eval"), (exec, "exec")):
         beside = {"meta": Call(function, "1"), "kind": nn.Identity()}
         torch.save({"state_dict": {"a": torch.ones(2)}, **beside}, "m.pth")
         snippet = snippet_of("m.pth", f"the file names {name}, which")

@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 
 from poserep.overrides import SWEEPS
-from poserep.sweeps.files import complete_table, read_sweep, table_names
+from poserep.sweeps.sweep_file import complete_table, read_sweep, table_names
 from poserep.sweeps.table import Row
 
 CODEC = "representation.codec."

@@ -36,18 +36,6 @@ MIB = 2**20
 TIMING: dict[str, Any] = {"device": "cpu", "seconds": 5.0, "threads": [1, 0], "ways": list(WAYS)}
 
 
-def network_config(words: Sequence[str], name: str = "config", folder: Path | None = None) -> DictConfig:
-    """Compose the configuration of a run directory and overrides, or of overrides alone, without first weights.
-
-    ``name`` and ``folder`` are for overrides alone, see `poserep.config.compose`.
-    """
-    of_a_run = words and "=" not in words[0]
-    cfg = configure(Path(words[0]), list(words[1:])) if of_a_run else compose(words, name, folder).cfg
-    if cfg.backbone.get("weights"):
-        cfg.backbone.weights = None
-    return cfg
-
-
 def memory_of(net: PoseNet, size: Size, batch: int, itemsize: int) -> dict[str, int | None]:
     """Return the bytes of activations for a batch, with those of a training step, and on CUDA where there is a GPU.
 
@@ -125,8 +113,7 @@ def times_sheet(record: dict[str, Any]) -> Sheet:
     return Sheet(f"Time on {record['machine']}, ms a batch: median (quartiles)", columns, rows, notes=[*missing, note])
 
 
-def time_network(net: PoseNet, codec: Any, cfg: DictConfig, options: argparse.Namespace) -> dict[str, Any]:
-    """Time a network with its default readout."""
+def _time(net: PoseNet, codec: Any, cfg: DictConfig, options: argparse.Namespace) -> dict[str, Any]:
     size = Size.parse(cfg.input_size)
     readout = next(iter(cfg.readouts or codec.readouts))
     codec.to(options.device)
@@ -157,7 +144,12 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
         raise InputError(f"--seconds {options.seconds}: give a number above 0")
     if min(options.batches) < 1:
         raise InputError(f"--batches {min(options.batches)}: give 1 or more images")
-    cfg = network_config(options.words, options.config_name, options.config_dir)
+    if options.words and "=" not in options.words[0]:
+        cfg = configure(Path(options.words[0]), options.words[1:])
+    else:
+        cfg = compose(options.words, options.config_name, options.config_dir).cfg
+    if cfg.backbone.get("weights"):
+        cfg.backbone.weights = None
     skeleton, size = skeleton_of(cfg), Size.parse(cfg.input_size)
     net, codec = build_network(cfg, skeleton)
     itemsize = 4 if cfg.data.get("pixels") else 1
@@ -175,7 +167,7 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
     for sheet in sheets_of(record):
         sheet.show()
     if options.time:
-        record["time"] = time_network(net, codec, cfg, options)
+        record["time"] = _time(net, codec, cfg, options)
         times_sheet(record["time"]).show()
     return record
 

@@ -56,7 +56,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def load(root: Path, **options):
-    return load_human4d(root / "training.txt", root, HUMAN4D, **{"devices": DEVICES, **options})
+    return load_human4d(root / "training.txt", root, **{"skeleton": HUMAN4D, "devices": DEVICES, **options})
 
 
 def test_views_are_samples_in_the_order_of_the_list(tree):
@@ -119,8 +119,6 @@ def test_names_are_a_matter_of_configuration(tree):
             (folder / f"{frame}_{device}_depth_{frame * 33}.pgm").rename(folder / f"{device}_{frame}.pgm")
     instances = load(tree, depth_file="{device}_{frame}.pgm")
     assert [i.image.name for i in instances[:2]] == ["M72e_101.pgm", "M72h_101.pgm"]
-    with pytest.raises(InputError, match=r"must name each of \['device', 'frame'\] once"):
-        load(tree, depth_file="{frame}.pgm")
 
 
 def test_recordings_without_offset_have_none(tree):
@@ -133,24 +131,28 @@ def test_recordings_without_offset_have_none(tree):
     assert tally.line() == "6 taken; mended: 1 recording without offset, taken as 0"
 
 
-def test_files_of_the_set_are_named_even_if_views_may_be_skipped(tree):
-    offsets = tree / "S1" / "offsets.txt"
-    whole = offsets.read_text()
-    offsets.write_text(f"{RECORDING.name}\tlate\n")
-    with pytest.raises(InputError, match=r"offsets\.txt: the offset of 19-07-12-walking is \['late'\]"):
-        load(tree)
-    offsets.write_text(whole)
-    for file in ("S1/offsets.txt", "S1/pose/M72e.extrinsics", "training.txt", "device_repository.json"):
-        (tree / file).unlink()
-        with pytest.raises(InputError, match=file.rpartition("/")[2]):
+def test_what_all_views_need_is_refused_by_name_even_if_views_may_be_skipped(tree):
+    for change, message in (
+        ({"skeleton": COCO}, "'coco' does not have HUMAN4D's keypoints"),
+        ({"project": "exakt"}, "project='exakt' is not one of"),
+        ({"depth_file": "{frame}.pgm"}, r"must name each of \['device', 'frame'\] once"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load(tree, **change)
+    for file, text, message in (
+        ("S1/offsets.txt", f"{RECORDING.name}\tlate\n", r"the offset of 19-07-12-walking is \['late'\]"),
+        ("S1/offsets.txt", None, "one of lines 'recording offset'"),
+        ("S1/pose/M72e.extrinsics", None, "one file per subject"),
+        ("training.txt", "\nx\n", "gives no view .*left out: 2 malformed list line"),
+        ("training.txt", None, "'frame subject recording'"),
+        ("device_repository.json", None, "does not exist"),
+    ):
+        path = tree / file
+        whole = path.read_text()
+        path.unlink() if text is None else path.write_text(text)
+        with pytest.raises(InputError, match=rf"{path.name}.*{message}"):
             load(tree, skip_invalid=True)
-
-
-def test_other_skeletons_and_words_are_refused(tree):
-    with pytest.raises(InputError, match="'coco' does not have HUMAN4D's keypoints"):
-        load_human4d(tree / "training.txt", tree, COCO)
-    with pytest.raises(InputError, match="project='exakt' is not one of"):
-        load(tree, project="exakt")
+        path.write_text(whole)
 
 
 def edit_pose(pose: np.ndarray) -> Callable[[Path], object]:
@@ -191,12 +193,6 @@ def test_invalid_views_are_refused_by_name_or_left_out_and_counted(tree, reason)
     instances = load(tree, skip_invalid=True, tally=tally)
     listed = 2 * len((tree / "training.txt").read_text().splitlines())
     assert tally.left_out == {reason: lost} and len(instances) == tally.taken == listed - lost
-
-
-def test_a_list_that_gives_nothing_says_why(tree):
-    (tree / "training.txt").write_text("\nx\n")
-    with pytest.raises(InputError, match=r"training\.txt gives no view .*left out: 2 malformed list line"):
-        load(tree, skip_invalid=True)
 
 
 @pytest.fixture(scope="module")

@@ -48,13 +48,6 @@ class Imported:
     unused: dict[str, str]
     missing: dict[str, str]
 
-    def line(self) -> str:
-        """Return a summary on one line, names counted by reason."""
-        parts = [f"{len(self.mapped)} entries loaded"]
-        for title, names in (("unused", self.unused), ("not in the file", self.missing)):
-            parts += [f"{title}: {n} ({why})" for why, n in Counter(names.values()).items()]
-        return "; ".join(parts)
-
 
 def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
     """Load ImageNet weights, or a pose model's, into a trunk; the file may hold more parts, never less.

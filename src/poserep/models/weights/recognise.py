@@ -10,7 +10,7 @@ PREFIXES = re.compile(
     r"(?:(?:module|model|net|backbone|keypoint_head|head|deconv_head|trunk|features|pre_feature|predictor)\.)+"
 )
 # Backbones by what names of their entries contain; the first match counts.
-LAYOUT_MARKS = {
+BACKBONES = {
     "hg.": "hourglass",
     "keypoint_token": "tokenpose",
     "global_encoder.": "transpose",
@@ -89,7 +89,7 @@ def look(state: Mapping[str, Tensor]) -> Looks:
 
 def _recognise_backbone(shapes: Mapping[str, tuple[int, ...]], parts: set[str]) -> str:
     whole = " ".join(shapes)
-    for mark, name in LAYOUT_MARKS.items():
+    for mark, name in BACKBONES.items():
         if mark in whole:
             return name
     if "transition1.0.0.weight" in shapes:
