@@ -15,7 +15,7 @@ from poserep.data import load_coco
 from poserep.data.dataset import PoseDataset
 from poserep.geometry import Size
 from poserep.skeleton import COCO
-from poserep.sweeps.files import cells_of, complete_table, compositions
+from poserep.sweeps.sweep_file import cells_of, complete_table, compositions
 
 WHOLE = {"quantise": "none", "truncate": None}
 SIZE = "256x192"

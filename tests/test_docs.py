@@ -5,6 +5,7 @@ import math
 import re
 import shlex
 import sys
+from fractions import Fraction
 
 import cv2
 import pytest
@@ -34,9 +35,7 @@ def table(name: str) -> list[list[str]]:
 
 
 def number(text: str) -> float:
-    """A cell's number, a fraction too."""
-    over, _, under = text.replace("−", "-").partition("/")
-    return float(over) / float(under or 1)
+    return float(Fraction(text.replace("−", "-")))
 
 
 def places(text: str) -> float:
@@ -185,9 +184,8 @@ def test_doubt_scores_alike(tau):
 
 
 def test_examples():
-    examples = doctest.DocTestParser().get_doctest(
-        "\n".join(re.findall(r"```pycon\n(.*?)```", PAGE, re.S)), {}, "", "", 0
-    )
+    source = "\n".join(re.findall(r"```pycon\n(.*?)```", PAGE, re.S))
+    examples = doctest.DocTestParser().get_doctest(source, {}, "", "", 0)
     assert examples.examples
     assert doctest.DocTestRunner().run(examples).failed == 0
 

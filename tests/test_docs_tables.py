@@ -10,7 +10,7 @@ import pytest
 
 from poserep.config import compose
 from poserep.overrides import CONF
-from poserep.sweeps.files import cells_of, complete_table, read_sweep, table_names
+from poserep.sweeps.sweep_file import cells_of, complete_table, read_sweep, table_names
 from poserep.sweeps.table import MODES, chosen
 
 ROOT = CONF.parent

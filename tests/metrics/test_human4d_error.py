@@ -42,13 +42,9 @@ def scorer(kind, xy=None, weight=None, **options):
     return kind(Truth(instances(persons() if xy is None else xy, weight), HUMAN4D, "list.txt", SIZE), **options)
 
 
-def predicted(xy, score=1.0) -> Predictions:
-    score = np.broadcast_to(np.asarray(score, np.float32), xy.shape[:2])
-    return Predictions(np.arange(len(xy)), xy.astype(np.float32), score)
-
-
 def values(subject, xy, score=1.0) -> dict[str, float]:
-    return subject(predicted(xy, score)).values
+    score = np.broadcast_to(np.asarray(score, np.float32), xy.shape[:2])
+    return subject(Predictions(np.arange(len(xy)), xy.astype(np.float32), score)).values
 
 
 def test_the_truth_has_no_error_and_tables_know_which_way_is_better():
@@ -176,7 +172,8 @@ def test_resampling_every_image_once_is_the_scorer(kind):
     truth = persons(5)
     subject = scorer(kind, truth)
     rng = np.random.default_rng(1)
-    predictions = predicted(truth + rng.normal(0, 8, truth.shape), rng.uniform(size=truth.shape[:2]))
+    xy = (truth + rng.normal(0, 8, truth.shape)).astype(np.float32)
+    predictions = Predictions(np.arange(5), xy, rng.uniform(size=truth.shape[:2]).astype(np.float32))
     expected = subject(predictions).values
     resample = subject.resampler(predictions)
     assert resample.images.tolist() == [0, 1, 2]

@@ -1,7 +1,7 @@
 """Codecs the way the field writes them: Python loops over samples and joints, NumPy and OpenCV.
 
-Written from the papers' definitions, as a second opinion on the batched code and as what it is faster than. Unlike the
-`twins` beside this file, which go bin by bin, a loop here goes joint by joint and leaves the bins to NumPy.
+Written from the papers' definitions, as a second opinion on the batched code and as what it is faster than. A loop here
+goes joint by joint and leaves the bins to NumPy.
 
 B samples of K joints: points ``xy`` (B, K, 2) in input px, ``weight`` (B, K), maps (B, K, h, w), sizes (height,
 width). Joints outside the crop have no weight; positions that are found are in bins.

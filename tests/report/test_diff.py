@@ -112,10 +112,8 @@ def test_the_command_prints_tables_and_says_what_is_equal(tmp_path, capsys):
     assert found["configuration"]["differ"] == {"seed": [0, 1]} and found["b"] == runs[1]
     assert cli.main(["diff", *runs, "--all"]) == 0
     assert "AP_L" in capsys.readouterr().out
-
-
-def test_evaluations_are_results_as_well(tmp_path, capsys):
-    a = stored(tmp_path / "a")
+    # Evaluations are results as well.
+    a = runs[0]
     found = {k: v for k, v in result(run="a").items() if k not in ("name", "device", "devices", "seconds", "speed")}
     (tmp_path / "a" / "evaluation-x.json").write_text(json.dumps(found))
     assert cli.main(["diff", a, f"{a}/evaluation-x.json"]) == 0
@@ -136,11 +134,10 @@ def test_evaluations_are_results_as_well(tmp_path, capsys):
     ],
 )  # fmt: skip
 def test_runs_without_a_result_are_one_clear_error(tmp_path, capsys, files, expected):
-    for name, text in (files or {}).items():
-        (tmp_path / "b").mkdir(exist_ok=True)
-        (tmp_path / "b" / name).write_text(text)
-    if files == {}:
+    if files is not None:
         (tmp_path / "b").mkdir()
+    for name, text in (files or {}).items():
+        (tmp_path / "b" / name).write_text(text)
     assert cli.main(["diff", stored(tmp_path / "a"), str(tmp_path / "b")]) == 2
     text = capsys.readouterr().err
     assert text.startswith("error: ") and text.count("\n") == 1 and expected in text and "b" in text

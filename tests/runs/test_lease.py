@@ -11,10 +11,10 @@ import time
 import pytest
 
 from poserep.errors import Stopped
-from poserep.runs import interrupt
+from poserep.runs import stop_request
 from poserep.runs.devices import claimed_gpus
-from poserep.runs.interrupt import StopRequest
 from poserep.runs.lease import Lease, holder
+from poserep.runs.stop_request import StopRequest
 from poserep.training.stop_on_signal import StopOnSignal
 
 
@@ -94,15 +94,15 @@ def test_heartbeats_are_given_until_the_lease_is_lost(tmp_path):
 
 
 def test_a_file_stops_those_who_listen(tmp_path, monkeypatch):
-    monkeypatch.setenv(interrupt.STOP_FILE, str(tmp_path / "stop"))
-    monkeypatch.setattr(interrupt, "_POLL", 0.01)
+    monkeypatch.setenv(stop_request.STOP_FILE, str(tmp_path / "stop"))
+    monkeypatch.setattr(stop_request, "_POLL", 0.01)
     request = StopRequest()
     with request.listening():
         request.check()
         (tmp_path / "stop").write_text("failed")
         time.sleep(0.1)
         request.check()
-        assert interrupt.sweep_is_ending(), "what has not begun is left"
+        assert stop_request.sweep_is_ending(), "what has not begun is left"
         (tmp_path / "stop").write_text("stop")
         time.sleep(0.2)
         with pytest.raises(Stopped, match="the sweep or launcher that started it was stopped"):
@@ -111,8 +111,8 @@ def test_a_file_stops_those_who_listen(tmp_path, monkeypatch):
 
 def test_the_death_of_the_starter_stops_those_who_listen(monkeypatch):
     child = subprocess.Popen([sys.executable, "-c", "pass"])
-    monkeypatch.setenv(interrupt.PARENT, str(child.pid))
-    monkeypatch.setattr(interrupt, "_POLL", 0.01)
+    monkeypatch.setenv(stop_request.PARENT, str(child.pid))
+    monkeypatch.setattr(stop_request, "_POLL", 0.01)
     request = StopRequest()
     with request.listening():
         # Ended, and nobody has asked how.
@@ -158,7 +158,7 @@ def test_gpus_are_known_by_what_they_are(tmp_path, monkeypatch):
 
 def test_waiting_for_a_gpu_ends_with_the_sweep(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
-    monkeypatch.setenv(interrupt.STOP_FILE, str(tmp_path / "stop"))
+    monkeypatch.setenv(stop_request.STOP_FILE, str(tmp_path / "stop"))
     (tmp_path / "stop").write_text("stop")
     with claimed_gpus(1, tmp_path / "locks"), pytest.raises(Stopped), claimed_gpus(1, tmp_path / "locks"):
         pass

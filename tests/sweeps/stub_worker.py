@@ -9,9 +9,9 @@ from pathlib import Path
 
 from poserep.cli import ended
 from poserep.errors import Failed, InputError, Stopped
-from poserep.runs.interrupt import StopRequest
 from poserep.runs.lease import Lease, by_whom, holder
 from poserep.runs.rundir import RunDir
+from poserep.runs.stop_request import StopRequest
 
 EPOCH = 0.04
 

@@ -19,14 +19,9 @@ def schedule(name: str) -> str:
 
 
 class Sweep:
-    """A sweep file of rows ``row 0``, ``row 1``, ..., each with its overrides.
+    """A sweep file of rows ``row 0``, ``row 1``, ..., each with its overrides, beside the runs that it asks for.
 
-    Args:
-        folder: Where sweep file and runs lie.
-        rows: The overrides of each row.
-        name: Of the table.
-        trainer: Settings of training, as YAML.
-        data: Root of drawn people for real workers; None takes stub workers.
+    Workers are stubs unless ``data`` names the root of drawn people for real ones.
     """
 
     def __init__(

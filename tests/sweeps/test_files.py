@@ -3,7 +3,7 @@
 import pytest
 
 from poserep.errors import InputError
-from poserep.sweeps.files import read_sweep, table_of, title_of
+from poserep.sweeps.sweep_file import read_sweep, table_of, title_of
 
 
 def test_included_files_are_merged(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from poserep.overrides import SWEEPS
-from poserep.sweeps.files import complete_table, compositions
+from poserep.sweeps.sweep_file import complete_table, compositions
 from poserep.sweeps.table import Table
 
 TABLES = {  # rows, and those of them that run

@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 
 from poserep.overrides import SWEEPS
-from poserep.sweeps.files import complete_table, read_sweep, table_names
+from poserep.sweeps.sweep_file import complete_table, read_sweep, table_names
 from poserep.sweeps.table import Row
 
 CODEC = "representation.codec."
@@ -21,16 +21,7 @@ GAUSSIAN = {"256x192": 0.01, "384x288": 0.005}
 
 @dataclass(frozen=True)
 class Code:
-    """What published code does about coordinates.
-
-    Attributes:
-        align: Of crops and bins.
-        flip_shift: In bins; None: not moved.
-        bounds: Which joints are learnt.
-        clip: How annotated boxes are clipped.
-        threshold: Of a joint's score, one for all sizes or by size; None where joints are not scored.
-        merge_on: What the flip test averages; None if not set.
-    """
+    """What published code does about coordinates; a threshold holds for all sizes or by size, None is not set."""
 
     align: str
     flip_shift: str | None

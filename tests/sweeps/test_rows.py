@@ -21,7 +21,7 @@ from poserep.geometry import Size
 from poserep.models import UNREAD, HeadSpec, Stacks
 from poserep.overrides import CONF, SWEEPS, key_of
 from poserep.runs.create import prepare, resolved
-from poserep.sweeps.files import cells_of, complete_table, compositions, read_sweep, table_names
+from poserep.sweeps.sweep_file import cells_of, complete_table, compositions, read_sweep, table_names
 from poserep.sweeps.table import MODES
 from poserep.training import network
 from poserep.training.fit import fit

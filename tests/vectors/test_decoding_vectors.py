@@ -84,7 +84,7 @@ def test_blurred_and_rescaled_maps_are_darkposes(file):
     compared = 0
     for key in (key for key in v if key.endswith("_blur_first2")):
         maps = v["hm"][: len(v[key])].double()
-        smooth = blur(maps, int(key[4:].split("_")[0]))
+        smooth = blur(maps, gaussian_kernel(int(key[4:].split("_")[0])))
         factor = maps.amax((-2, -1)) / smooth.amax((-2, -1))
         # An all-zero map is divided by zero; its maximum is not refined.
         some = smooth.amax((-2, -1)) != 0

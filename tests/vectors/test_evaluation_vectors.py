@@ -75,11 +75,6 @@ def test_rescored_and_suppressed_results_score_as_in_hrnets_evaluate(annotations
     np.testing.assert_allclose(list(subject(predictions).values.values()), v[f"{variant}_stats"] * 100, atol=1e-6)
 
 
-def fractions(values: dict[str, float]) -> np.ndarray:
-    found = np.array(list(values.values()))
-    return np.where(found < 0, found, found / 100)
-
-
 @pytest.mark.real
 @pytest.mark.parametrize("name", "ABC")
 @pytest.mark.parametrize("file", files("coco_eval"))
@@ -92,7 +87,8 @@ def test_coco_numbers_are_those_of_pycocotools(annotations, file, name):
     subject = scorer(image_id, [(1, 1)] * len(results), score, annotations, nms_threshold=None)
     xy = np.array([r["keypoints"] for r in results], np.float32).reshape(-1, 17, 3)[..., :2]
     values, _ = subject(Predictions(np.arange(len(xy)), xy, np.ones((len(xy), 17), np.float32)))
-    np.testing.assert_allclose(fractions(values), arrays(file)[f"{name}_stats"], rtol=0, atol=1e-9)
+    fractions = [value if value < 0 else value / 100 for value in values.values()]
+    np.testing.assert_allclose(fractions, arrays(file)[f"{name}_stats"], rtol=0, atol=1e-9)
 
 
 @pytest.mark.real

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from poserep.codecs import DARK, Argmax, ArgmaxBin, Equal, Gaussian, Heatmap, QuarterShift, SimCC
-from poserep.codecs.dark import blur
+from poserep.codecs.dark import blur, gaussian_kernel
 from poserep.codecs.readouts import window
 from poserep.geometry import Size
 from reference.vectors import files, full, official_crop, tensors
@@ -99,7 +99,7 @@ def test_udp_heatmaps_and_weights_are_mmposes(file, shape, size, sigma):
 
 def determinant(hm: Tensor, kernel: int, at: Tensor) -> Tensor:
     """Of the Hessian of the blurred map's logarithm, as DARK takes it."""
-    p = window(blur(hm.double(), kernel), at.long(), 2).clamp_min(1e-10).log()
+    p = window(blur(hm.double(), gaussian_kernel(kernel)), at.long(), 2).clamp_min(1e-10).log()
     hxx = 0.25 * (p[..., 2, 4] - 2 * p[..., 2, 2] + p[..., 2, 0])
     hyy = 0.25 * (p[..., 4, 2] - 2 * p[..., 2, 2] + p[..., 0, 2])
     hxy = 0.25 * (p[..., 3, 3] - p[..., 1, 3] - p[..., 3, 1] + p[..., 1, 1])

@@ -74,20 +74,25 @@ class DARK:
     def _smoothed(self, heatmap: Tensor, xy: Tensor, value: Tensor) -> Tensor:
         """Return the 5x5 values around the peaks of the blurred and rescaled map, (B, K, 5, 5) float64.
 
-        Derivatives of a logarithm don't see a factor either, so that the maximum of the blurred
-        map, which takes all of it, is computed only for joints where the floor under the logarithm could bite. It
-        cannot where the unscaled value exceeds it: blurring never raises a maximum, so the factor is at least 1.
+        Derivatives of a logarithm don't see a factor, so that the maximum of the blurred map, which takes all of it, is
+        computed only for joints where the floor under the logarithm could bite. It cannot where the unscaled value
+        exceeds it: blurring never raises a maximum, so the factor is at least 1.
         """
         if self.kernel is None:
             return window(heatmap, xy, 2).double()
         kernel = gaussian_kernel(self.kernel, self.sigma).to(heatmap.device)
         margin = self.kernel // 2
-        known, around = self._extended(heatmap)
+        known, around = self._extended(heatmap, margin) if self.border == "reflect" and margin else (heatmap, 0)
+
+        def blurred(maps: Tensor) -> Tensor:
+            h, w = maps.shape[-2:]
+            return blur(maps, kernel)[..., around : h - around, around : w - around]
+
         patch = window(known, xy + around, 2 + margin, outside=0.0).double()
         rows = torch.stack([F.pad(kernel, (i, 4 - i)) for i in range(5)])
         near = rows @ patch @ rows.mT
         if self.rescale == "range":
-            smooth = self._blurred(heatmap)
+            smooth = blurred(known)
             low, high = smooth.amin((-2, -1)), smooth.amax((-2, -1))
             factor = value / (high - low).clamp_min(1e-30)
             return (near - low[..., None, None]) * factor[..., None, None]
@@ -96,30 +101,21 @@ class DARK:
         touched = (near < LOG_FLOOR).any((-2, -1)) & (value > 0) & inside
         if torch.compiler.is_exporting():
             # No part of an exported graph can be left out by what the values are.
-            factor = value / self._blurred(heatmap).amax((-2, -1)).clamp_min(1e-30)
+            factor = value / blurred(known).amax((-2, -1)).clamp_min(1e-30)
             return near * torch.where(touched, factor, 1.0)[..., None, None]
         if touched.any():
-            high = self._blurred(heatmap[touched][None])[0].amax((-2, -1))
+            high = blurred(known[touched][None])[0].amax((-2, -1))
             near[touched] *= (value[touched] / high.clamp_min(1e-30))[..., None, None]
         return near
 
-    def _extended(self, heatmap: Tensor) -> tuple[Tensor, int]:
-        """Return the map with as much of its surroundings as the blur reads, and how many bins that is on each side."""
-        margin = (self.kernel or 1) // 2
-        if self.border == "zero" or not margin:
-            return heatmap, 0
+    def _extended(self, heatmap: Tensor, margin: int) -> tuple[Tensor, int]:
+        """Return the map extended by its reflection, and by how many bins on each side."""
         if min(heatmap.shape[-2:]) <= margin:
             raise InputError(
                 f"DARK: a map of {heatmap.shape[-2]}x{heatmap.shape[-1]} bins is too small to be reflected for "
                 f"kernel={self.kernel}; take a smaller kernel, or border=zero"
             )
         return F.pad(heatmap, (margin,) * 4, mode="reflect"), margin
-
-    def _blurred(self, heatmap: Tensor) -> Tensor:
-        assert self.kernel is not None
-        known, around = self._extended(heatmap)
-        h, w = heatmap.shape[-2:]
-        return blur(known, self.kernel, self.sigma)[..., around : around + h, around : around + w]
 
 
 def gaussian_kernel(size: int, sigma: float | None = None) -> Tensor:
@@ -142,15 +138,15 @@ def gaussian_kernel(size: int, sigma: float | None = None) -> Tensor:
     return kernel / kernel.sum()
 
 
-def blur(heatmap: Tensor, kernel: int, sigma: float | None = None) -> Tensor:
-    """Blur (B, K, h, w) with a Gaussian kernel and zero padding; see `gaussian_kernel`."""
-    weight = gaussian_kernel(kernel, sigma).to(heatmap)
-    down, across = (_band(weight, n) for n in heatmap.shape[-2:])
-    return down @ heatmap @ across.mT
+def blur(heatmap: Tensor, kernel: Tensor) -> Tensor:
+    """Blur (B, K, h, w) with a 1D kernel on both axes and zero padding; see `gaussian_kernel`."""
+    weight = kernel.to(heatmap)
 
+    def band(n: int) -> Tensor:
+        # As matrices, convolutions of many small maps run at the speed of matrix products.
+        index = torch.arange(n, device=weight.device)
+        offset = index[None, :] - index[:, None] + len(weight) // 2
+        return torch.where((offset >= 0) & (offset < len(weight)), weight[offset.clamp(0, len(weight) - 1)], 0.0)
 
-def _band(weight: Tensor, n: int) -> Tensor:
-    # As matrices, convolutions of many small maps run at the speed of matrix products.
-    index = torch.arange(n, device=weight.device)
-    offset = index[None, :] - index[:, None] + len(weight) // 2
-    return torch.where((offset >= 0) & (offset < len(weight)), weight[offset.clamp(0, len(weight) - 1)], 0.0)
+    h, w = heatmap.shape[-2:]
+    return band(h) @ heatmap @ band(w).mT

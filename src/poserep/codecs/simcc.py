@@ -72,17 +72,16 @@ class SimCC(Codec):
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[AxisPair, Tensor]:
         """Make targets, (B, K, n) for x and for y, float32, zero where the weight is; and weights (B, K)."""
-        xy = xy.float()
-        targets, keep = [], self.in_crop(xy)
-        centres = [(self.x.to_bin(xy[..., 0]), self.x.n), (self.y.to_bin(xy[..., 1]), self.y.n)]
+        centre, counts = self.to_bins(xy.float()), (self.x.n, self.y.n)
+        keep = self.in_crop(xy.float())
         if self.published_bounds:
-            keep = torch.stack([self.label.in_bounds(c, n, self.k) for c, n in centres]).all(0)
+            keep = torch.stack([self.label.in_bounds(centre[..., i], n, self.k) for i, n in enumerate(counts)]).all(0)
         weight = weight * keep
-        for centre, n in centres:
-            # Masked joints may lie anywhere, at infinity too; their label must still be made of numbers.
-            safe = torch.where(weight > 0, centre, 0.0)
-            targets.append(self.label(safe, n, not self.published_bounds) * (weight > 0)[..., None])
-        return (targets[0], targets[1]), weight
+        # Masked joints may lie anywhere, at infinity too; their label must still be made of numbers.
+        centre = torch.where(weight[..., None] > 0, centre, 0.0)
+        labels = (self.label(centre[..., i], n, not self.published_bounds) for i, n in enumerate(counts))
+        x, y = (label * (weight > 0)[..., None] for label in labels)
+        return (x, y), weight
 
     def loss(self, out: AxisPair, target: AxisPair, weight: Tensor) -> Tensor:
         """Add the criterion of both axes."""

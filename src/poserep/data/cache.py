@@ -39,9 +39,6 @@ class ImageCache:
     Args:
         folder: Folder on a local disk; made if missing. Delete it to free its room.
         limit_gb: Limit for all entries together, in 10^9 bytes.
-
-    Raises:
-        InputError: If the limit is not positive, or the folder cannot be made.
     """
 
     def __init__(self, folder: str | Path, limit_gb: float) -> None:
@@ -62,9 +59,6 @@ class ImageCache:
 
         Returns:
             (H, W, 3) uint8, RGB, which the next call may overwrite; and the number of its first row.
-
-        Raises:
-            InputError: If the photograph has to be decoded and cannot be.
         """
         data = read_bytes(path)
         digest = hashlib.blake2b(data, digest_size=16, person=DECODER).digest()

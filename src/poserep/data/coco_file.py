@@ -36,11 +36,7 @@ class CocoFile:
 
     @classmethod
     def from_json(cls, path: Path, data: Any, lists: Sequence[str] = ("images", "categories")) -> Self:
-        """Return the file of a path whose content has been parsed; ``lists`` are the keys that it must have.
-
-        Raises:
-            NotCoco: If one of ``lists`` is missing or no list.
-        """
+        """Return the file of a path whose content has been parsed; raise `NotCoco` if one of ``lists`` is missing."""
         if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in lists):
             raise NotCoco(f"annotation file {path} lacks {' or '.join(lists)}: is it COCO format?")
         images, annotations, categories = (
@@ -150,9 +146,6 @@ def read_coco(path: str | Path) -> CocoFile:
     """Parse an annotation file, unless it was the last one parsed and has not been written since.
 
     Only the last file is kept: a run's validation file is parsed once, and its far larger training file is let go.
-
-    Raises:
-        InputError: If the file is missing or is not JSON; `NotCoco` if it lacks images or categories.
     """
     path = Path(path)
     stat = path.stat() if path.is_file() else None
@@ -165,11 +158,7 @@ def _parse(path: Path, _: tuple[int, int] | None) -> CocoFile:
 
 
 def read_detections(path: str | Path) -> list[Any]:
-    """Parse a result file of a detector, a list of records with ``image_id``, ``category_id``, ``bbox``, ``score``.
-
-    Raises:
-        InputError: If the file is missing, is not JSON, or is no list.
-    """
+    """Parse a result file of a detector, a list of records with ``image_id``, ``category_id``, ``bbox``, ``score``."""
     records = read_json(Path(path), "detection file")
     if not isinstance(records, list):
         raise InputError(f"{path} is no list of detections; is it a COCO result file?")

@@ -29,11 +29,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Decode an image file to (H, W, 3) uint8, RGB, ignoring the EXIF orientation as annotations do.
-
-    Raises:
-        InputError: If the file is missing, is no image, or is cut short.
-    """
+    """Decode an image file to (H, W, 3) uint8, RGB, ignoring the EXIF orientation as annotations do."""
     return decode_image(read_bytes(path), path)
 
 
@@ -43,13 +39,8 @@ def decode_image(data: bytes, path: Path, rows: int | None = None) -> np.ndarray
     A JPEG is coded from top to bottom, so that what lies below a person need not be decoded; the rows above are the
     same to the last bit.
 
-    Args:
-        data: The whole file.
-        path: Path of the file, for messages.
-        rows: Number of rows that are needed; None for all.
-
     Returns:
-        (H, W, 3) uint8, RGB; at least ``rows`` of the H rows where there are as many.
+        (H, W, 3) uint8, RGB; at least ``rows`` of the H rows where there are as many, all if it is None.
 
     Raises:
         InputError: If the bytes are no image, or are cut short.

@@ -66,11 +66,7 @@ def splits_of(cfg: DictConfig) -> list[str]:
 
 
 def boxes_of(cfg: DictConfig) -> list[str]:
-    """Return the kinds of boxes to evaluate with, ``gt`` and/or ``det``.
-
-    Raises:
-        InputError: If the configuration asks for boxes that its data set does not have.
-    """
+    """Return the kinds of boxes to evaluate with, ``gt`` and/or ``det``; those asked for must be available."""
     available = ["gt"] if is_labelled(cfg) else []
     available += ["det"] if cfg.data.detections else []
     unknown = [b for b in cfg.boxes or () if b not in available]

@@ -43,11 +43,7 @@ class Invalid(Exception):
 
 
 def read_json(path: Path, what: str) -> Any:
-    """Parse a JSON file; ``what`` names its kind in messages.
-
-    Raises:
-        InputError: If it is missing or not JSON.
-    """
+    """Parse a JSON file, or raise an `InputError` that names its kind ``what`` if it is missing or not JSON."""
     if not path.is_file():
         raise InputError(f"{what} {path} does not exist; set data.root (or the file's own key) to where it lies")
     try:

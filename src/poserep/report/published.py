@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.overrides import key_of
 from poserep.report.comparison import known_mean
-from poserep.report.deviations import (
+from poserep.report.labels import differing_keys
+from poserep.report.row_status import (
     AskedRun,
     changing_arguments,
     deviations,
@@ -18,7 +19,6 @@ from poserep.report.deviations import (
     last_value,
     read_asked_run,
 )
-from poserep.report.labels import differing_keys
 from poserep.runs.identity import flatten
 from poserep.runs.plan import Planned, planned
 from poserep.runs.values import shown_columns

@@ -15,7 +15,7 @@ from poserep.report.published_sheet import published_csv, published_sheets
 from poserep.runs.plan import planned, shorten
 from poserep.runs.rundir import load_results, runs_in
 from poserep.runs.sheet import Sheet
-from poserep.sweeps.files import table_of, title_of
+from poserep.sweeps.sweep_file import table_of, title_of
 from poserep.sweeps.table import Table
 
 

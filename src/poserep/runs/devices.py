@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from poserep.errors import Stopped
-from poserep.runs.interrupt import sweep_is_ending
+from poserep.runs.stop_request import sweep_is_ending
 
 _POLL = 1.0
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from poserep.errors import Failed
-from poserep.runs import interrupt
+from poserep.runs import stop_request
 
 # A second signal would break torchrun, and its processes would stay behind: it handles all that a scheduler may send.
 TORCHRUN = ("--standalone", "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2")
@@ -34,13 +34,13 @@ def launch(
 
     Whatever kills them leaves this process alive. Signals that ask to stop are passed on. The program uses all visible
     GPUs or those given, named as in CUDA_VISIBLE_DEVICES; ``saves`` tells that it listens to stop requests
-    (`poserep.runs.interrupt`), to save and end by itself.
+    (`poserep.runs.stop_request`), to save and end by itself.
 
     Raises:
         Failed: If a process failed; the message says how it ended.
     """
     command = [sys.executable]
-    environment = {**os.environ, interrupt.PARENT: str(os.getpid())}
+    environment = {**os.environ, stop_request.PARENT: str(os.getpid())}
     if gpus is not None:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     with TemporaryDirectory(prefix="poserep-") as folder:
@@ -50,12 +50,12 @@ def launch(
             # Torchrun sets this too, with a warning unless it is given.
             environment = {"OMP_NUM_THREADS": "1", **environment}
         if stop_file:
-            sweep_file = os.environ.get(interrupt.STOP_FILE)
-            environment[interrupt.STOP_FILES] = os.pathsep.join([*filter(None, [sweep_file]), str(stop_file)])
+            sweep_file = os.environ.get(stop_request.STOP_FILE)
+            environment[stop_request.STOP_FILES] = os.pathsep.join([*filter(None, [sweep_file]), str(stop_file)])
         # In a session of its own, torchrun does not hear the signals that a scheduler sends to the whole group.
         own_session = stop_file is not None
         child = subprocess.Popen([*command, "-m", program, *arguments], env=environment, start_new_session=own_session)
-        with child, interrupt.handled_by(_passing_on(child, stop_file)):
+        with child, stop_request.handled_by(_passing_on(child, stop_file)):
             try:
                 code = child.wait()
             except KeyboardInterrupt:
@@ -77,7 +77,7 @@ def describe_exit(code: int) -> str:
 
 def _passing_on(child: subprocess.Popen, stop_file: Path | None) -> Callable[[int, Any], None]:
     """Return a handler that passes signals on to a child, if given through a stop file, and to the handler so far."""
-    earlier = {number: signal.getsignal(number) for number in interrupt.SIGNALS}
+    earlier = {number: signal.getsignal(number) for number in stop_request.SIGNALS}
 
     def pass_on(number: int, frame: Any) -> None:
         if stop_file:

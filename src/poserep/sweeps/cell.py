@@ -8,10 +8,10 @@ from pathlib import Path
 from poserep.config import DictConfig
 from poserep.errors import Failed, InputError, Stopped, message
 from poserep.runs.devices import claimed_gpus
-from poserep.runs.interrupt import end_sweep_after_failure, sweep_is_ending
 from poserep.runs.launch import launch
 from poserep.runs.lease import by_whom, holder
 from poserep.runs.rundir import RunDir
+from poserep.runs.stop_request import end_sweep_after_failure, sweep_is_ending
 
 # The module that trains and evaluates a run directory, named on its command line.
 WORKER = "poserep.training.fit"

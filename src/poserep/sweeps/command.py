@@ -10,7 +10,7 @@ from poserep.overrides import SWEEPS, quoted
 from poserep.runs.lease import by_whom
 from poserep.runs.plan import Planned, count_states, planned, shorten
 from poserep.runs.rundir import RunDir
-from poserep.sweeps.files import table_of
+from poserep.sweeps.sweep_file import table_of
 
 
 def describe_state(run_dir: RunDir) -> tuple[str, str]:

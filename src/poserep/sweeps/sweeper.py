@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from poserep.errors import Failed, InputError, Stopped
 from poserep.overrides import explain, quoted, split_values
-from poserep.runs import interrupt
+from poserep.runs import stop_request
 from poserep.runs.create import create_run, missing_files, resolved
 from poserep.runs.identity import name_of
 from poserep.runs.lease import holder
@@ -43,7 +43,7 @@ TIME_IS_UP = ("SIGUSR1", "SIGUSR2")
 class RowSweeperConfig:
     """Options of ``override hydra/sweeper: rows``, set with ``hydra.sweeper.retries=2`` and the like."""
 
-    _target_: str = "hydra_plugins.poserep_rows.RowSweeper"
+    _target_: str = "hydra_plugins.poserep_sweeper.RowSweeper"
     retries: int = 1  # how often a cell that failed is run again, unless its input is at fault
     fail_fast: bool = False  # begin nothing more after a cell has failed
     rows: list[str] = field(default_factory=list)  # names of rows, or patterns with *, if not all are to run
@@ -107,7 +107,7 @@ class RowSweeper(Sweeper):
             stop_file.write_text("stop")
             self.stopped_by = signal.Signals(number).name
 
-        with interrupt.handled_by(stop):
+        with stop_request.handled_by(stop):
             try:
                 failed = fail_without_files(run_dirs, missing)
                 if not (failed and self.fail_fast):
@@ -188,8 +188,8 @@ class RowSweeper(Sweeper):
 
     def _launch(self, run_dirs: Sequence[RunDir], stop_file: Path) -> dict[str, str]:
         """Run cells once; return the causes of those whose job failed."""
-        environment = [f"+hydra.job.env_set.{interrupt.STOP_FILE}='{stop_file.absolute()}'"]
-        environment += [f"+hydra.job.env_set.{interrupt.FAIL_FAST}='1'"] if self.fail_fast else []
+        environment = [f"+hydra.job.env_set.{stop_request.STOP_FILE}='{stop_file.absolute()}'"]
+        environment += [f"+hydra.job.env_set.{stop_request.FAIL_FAST}='1'"] if self.fail_fast else []
         overrides = [
             [f"+directory={quoted(str(run.path))}", f"+worker={self.worker}", *environment] for run in run_dirs
         ]

@@ -23,10 +23,10 @@ from poserep.geometry import Size
 from poserep.models.cost import summary
 from poserep.overrides import keys
 from poserep.runs.identity import identity
-from poserep.runs.interrupt import StopRequest
 from poserep.runs.launch import is_rank
 from poserep.runs.lease import Lease, by_whom, held_by_this_launch, holder
 from poserep.runs.rundir import RunDir
+from poserep.runs.stop_request import StopRequest
 from poserep.training.build import Run, build
 from poserep.training.evaluation import annotated_predictions, evaluate, stored_predictions
 from poserep.training.loggers import Dashboard, JsonlLogger

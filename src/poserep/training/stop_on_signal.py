@@ -8,7 +8,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from poserep.runs.interrupt import SIGNALS, StopRequest
+from poserep.runs.stop_request import SIGNALS, StopRequest
 
 # Steps, at most, between two agreements of several processes on whether to stop.
 AGREE = 8

@@ -139,9 +139,8 @@ class CocoLoader:
             return "of other categories"
         crowd = annotation.get("iscrowd", 0)
         if crowd not in (0, 1):
-            raise Invalid(
-                "with an iscrowd that is none", f"has the iscrowd {abridged(crowd)}, which is neither 0 nor 1"
-            )
+            message = f"has the iscrowd {abridged(crowd)}, which is neither 0 nor 1"
+            raise Invalid("with an iscrowd that is none", message)
         if crowd:
             return "crowds"
         if self.ignored(annotation):
@@ -154,7 +153,9 @@ class CocoLoader:
         area, published = self.area(annotation, box), self.clip in ("hrnet", "dark")
         if published and annotation.get("area") is not None and area <= 0:
             return "without area by the papers' code"
-        cut = clip_box(box, *self._size(entry), self.clip)
+        if entry.id not in self.sizes and self.clip != "none":
+            self.sizes[entry.id] = self.size(entry)
+        cut = clip_box(box, *self.sizes.get(entry.id, (0.0, 0.0)), self.clip)
         if cut is None or max(cut[2:]) < SMALLEST_SIDE:
             if published:
                 return "without area by the papers' code"
@@ -186,13 +187,6 @@ class CocoLoader:
         unlabelled = np.zeros((joints, 2), np.float32), np.zeros(joints, np.float32)
         return Instance(entry.path, entry.id, row, np.array(box), *unlabelled, score=score)
 
-    def _size(self, entry: ImageEntry) -> tuple[float, float]:
-        if self.clip == "none":
-            return 0.0, 0.0
-        if entry.id not in self.sizes:
-            self.sizes[entry.id] = self.size(entry)
-        return self.sizes[entry.id]
-
     def _keypoints(self, annotation: Mapping[str, Any]) -> np.ndarray:
         """Return the keypoints as float64 (K, 3): x and y in image px, visibility."""
         given, joints = annotation.get("keypoints", []), self.skeleton.num_keypoints
@@ -204,9 +198,8 @@ class CocoLoader:
             )
         values = as_numbers(given, FURTHEST)
         if values is None:
-            raise Invalid(
-                "with keypoints that are no numbers", f"has keypoints that are not finite numbers up to {FURTHEST:g}"
-            )
+            message = f"has keypoints that are not finite numbers up to {FURTHEST:g}"
+            raise Invalid("with keypoints that are no numbers", message)
         return values.reshape(-1, 3)
 
 

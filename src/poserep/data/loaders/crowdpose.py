@@ -47,7 +47,7 @@ class CrowdPoseLoader(CocoLoader):
         return annotation.get("num_keypoints") == 0
 
     def size(self, entry: ImageEntry) -> tuple[float, float]:
-        """Return an image's width and height, px, exchanged if its file has them so; `Invalid` for any other size."""
+        """Return an image's width and height, px, exchanged if its file has them so; refuse any other size."""
         width, height = super().size(entry)
         true = stored_size(entry.path)
         if true in (None, (width, height)):

@@ -92,11 +92,7 @@ class DepthCamera(NamedTuple):
 
     @classmethod
     def read(cls, extrinsics: Path, intrinsics: np.ndarray) -> Self:
-        """Read ``<device>.extrinsics``: three rows of the rotation, then the position in mm.
-
-        Raises:
-            InputError: If the file is missing, has other numbers, or the first three rows are no rotation.
-        """
+        """Read ``<device>.extrinsics``: three rows of the rotation, then the position in mm."""
         try:
             numbers = np.array([float(word) for word in extrinsics.read_text().split()])
         except OSError as error:
@@ -146,9 +142,6 @@ def read_intrinsics(path: Path, devices: Sequence[str]) -> dict[str, np.ndarray]
 
     The file is a list of objects with ``Device`` and ``Depth Intrinsics``, a mapping from resolution to 9 numbers, row
     by row, flat or nested, or a list of such mappings, as published.
-
-    Raises:
-        InputError: If the file is missing or malformed, or lacks a device or its intrinsics.
     """
     records = read_json(path, "device repository")
     if not isinstance(records, list) or not all(isinstance(r, dict) and "Device" in r for r in records):

@@ -32,11 +32,7 @@ class MpiiHeads(NamedTuple):
 
 
 def read_heads(path: Path) -> MpiiHeads:
-    """Read ``headboxes_src`` (2, 2, N), and where both exist ``pos_gt_src`` (16, 2, N) and ``jnt_missing`` (16, N).
-
-    Raises:
-        InputError: If the file is missing or malformed.
-    """
+    """Read ``headboxes_src`` (2, 2, N), and where both exist ``pos_gt_src`` (16, 2, N) and ``jnt_missing`` (16, N)."""
     content = _read(path, "head box file")
     if "headboxes_src" not in content:
         raise InputError(f"head box file {path} has no headboxes_src; take annot/gt_valid.mat of the published files")

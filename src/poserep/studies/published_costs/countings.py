@@ -131,8 +131,8 @@ COUNTINGS = {
 
 def countings(net: PoseNet, height: int, width: int, training: bool = False) -> dict[str, int]:
     """Return multiply-accumulates for one image by every counting, and ``true`` ones; for the arguments see `trace`."""
-    found = trace(net, height, width, training)
-    counts = {name: counting.count(net, found) for name, counting in COUNTINGS.items()}
+    traced = trace(net, height, width, training)
+    counts = {name: counting.count(net, traced) for name, counting in COUNTINGS.items()}
     return {"true": macs(net, height, width), **counts}
 
 
