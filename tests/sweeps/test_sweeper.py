@@ -152,15 +152,15 @@ def test_a_sweep_that_is_interrupted_says_no_more_than_that(sweep, status):
 @pytest.mark.slow
 def test_a_real_cell_that_is_killed_continues_from_its_last_epoch(synthetic, tmp_path):
     whole, killed = (
-        Sweep(tmp_path, ["representation=simcc"], name, "epochs: 16, batch: 2", synthetic)
+        Sweep(tmp_path, ["representation=simcc"], name, "epochs: 8, batch: 2", synthetic)
         for name in ("whole", "killed")
     )
     # Two tables of the same run: the second one would find the first one's.
     process = killed.begin()
-    until(process, "epoch 3/16")
+    until(process, "epoch 3/8")
     kill(process)
     code, output = killed.run()
-    assert code == 0 and "resumed" in output and "epoch 2/16" not in output
+    assert code == 0 and "resumed" in output and "epoch 2/8" not in output
     shutil.move(killed.study, tmp_path / "aside")
     assert whole.run()[0] == 0
     ((name, result),) = whole.results().items()
