@@ -24,13 +24,6 @@ from omegaconf.errors import OmegaConfBaseException
 from poserep.errors import InputError
 from poserep.overrides import CONF, ERRORS, SWEEPS, explain, hydra_at, understood
 
-# Where targets are now that run directories of version 0.1 name by an earlier place.
-MOVED = {
-    "poserep.losses.": "poserep.codecs.losses.",
-    "poserep.schedules.": "poserep.training.schedules.",
-    "poserep.loggers.": "poserep.training.loggers.",
-}
-
 
 @dataclass
 class RunSchema:
@@ -209,10 +202,8 @@ def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
     Raises:
         InputError: As the target raises it, or, naming the node, if an argument is unknown, missing or refused.
     """
-    target = str(node.get("_target_"))
-    moved = next((new + target[len(old) :] for old, new in MOVED.items() if target.startswith(old)), target)
     try:
-        bound = instantiate(node, _partial_=True, _convert_="all", _target_=moved)
+        bound = instantiate(node, _partial_=True, _convert_="all")
     except InstantiationException as error:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None

@@ -14,6 +14,12 @@ from poserep.errors import InputError
 from poserep.files import write_json, write_npz, write_text
 from poserep.runs.lease import holder
 
+# Where targets are that configurations of version 0.1 name by an earlier place.
+MOVED = {
+    "poserep.losses.": "poserep.codecs.losses.",
+    "poserep.schedules.": "poserep.training.schedules.",
+    "poserep.loggers.": "poserep.training.loggers.",
+}
 # What every result of this version holds; earlier versions wrote less.
 RESULT_KEYS = ("config", "metrics", "protocol", "columns", "provenance")
 
@@ -69,7 +75,7 @@ class RunDir:
         """Read the resolved configuration; it is an `InputError` if there is none, or the file is damaged."""
         if not self.config_file.is_file():
             raise InputError(f"{self} is not a run directory: it has no config.yaml")
-        return _read(self.config_file, lambda text: yaml.load(text, _Loader), "compose the run again")
+        return _read(self.config_file, _parse_config, "compose the run again")
 
     def write_config(self, text: str) -> None:
         """Create the directory and write the resolved configuration, given as YAML."""
@@ -200,6 +206,16 @@ def _read(file: Path, parse: Callable[[str], Any], remedy: str) -> dict[str, Any
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def _parse_config(text: str) -> Any:
+    """Parse a configuration; what one of version 0.1 calls otherwise is renamed, and what nothing reads is dropped."""
+    for old, new in MOVED.items():
+        text = text.replace(f"_target_: {old}", f"_target_: {new}")
+    config = yaml.load(text, _Loader)
+    if isinstance(config, dict) and isinstance(config.get("backbone"), dict):
+        config["backbone"].pop("keep_fusions", None)
+    return config
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

@@ -1,0 +1,24 @@
+"""Files of a run as earlier versions and accidents leave them."""
+
+import pytest
+
+from poserep.errors import InputError
+from poserep.runs.rundir import RunDir
+
+
+def test_configurations_of_earlier_versions_are_read_under_todays_names(tmp_path):
+    run_dir = RunDir(tmp_path / "run")
+    lines = ["backbone: {_target_: poserep.models.HRFormer, keep_fusions: false}", "representation:", "  codec:"]
+    lines += ["    criterion:", "      _target_: poserep.losses.MSE", "optim: {schedule: null}"]
+    run_dir.write_config("\n".join(lines))
+    config = run_dir.config()
+    assert config["representation"]["codec"]["criterion"]["_target_"] == "poserep.codecs.losses.MSE"
+    assert config["backbone"] == {"_target_": "poserep.models.HRFormer"}
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1"])
+def test_a_damaged_configuration_is_named(tmp_path, text):
+    run_dir = RunDir(tmp_path)
+    run_dir.config_file.write_text(text)
+    with pytest.raises(InputError, match=r"config\.yaml is damaged \(.*\); compose the run again"):
+        run_dir.config()
