@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -50,9 +49,9 @@ def macs_by_module(net: PoseNet, height: int, width: int) -> dict[str, int]:
     called = {path: sum(flops.values()) // 2 for path, flops in counter.get_flop_counts().items()}
     whole = type(net).__name__
     counts = {path.removeprefix(whole).lstrip("."): n for path, n in called.items() if path.startswith(whole)}
-    # Lists of modules are never called themselves: they have what is in them.
+    # Lists of modules, and trunks whose forward is not called itself, have what is in them.
     for path, module in reversed(list(net.named_modules())):
-        if isinstance(module, nn.ModuleList | nn.ModuleDict):
+        if path not in counts:
             counts[path] = sum(counts.get(f"{path}.{name}", 0) for name, _ in module.named_children())
     return counts
 
