@@ -189,12 +189,17 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_not(synthetic, tmp_path):
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
         made[name] = Sweep(tmp_path / name, rows, trainer="epochs: 4, batch: 2", data=synthetic)
+    begun = time.monotonic()
     assert made["whole"].run()[0] == 0
-    draw, printed = random.Random(0), ""
-    for _ in range(10):
+    cell = (time.monotonic() - begun) / len(rows)
+    process = made["killed"].begin()
+    until(process, "epoch 3/4")
+    printed = kill(process)
+    draw = random.Random(0)
+    for _ in range(9):
         process = made["killed"].begin()
-        # Anywhere from composing to the evaluation of the second cell.
-        time.sleep(draw.uniform(2, 16))
+        # Anywhere from composing to the second cell, on a machine of any speed.
+        time.sleep(draw.uniform(0.2, 1.5) * cell)
         printed += kill(process)
     code, output = made["killed"].run()
     assert code == 0, output
