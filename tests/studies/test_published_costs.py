@@ -11,8 +11,8 @@ from poserep.errors import InputError
 from poserep.overrides import CONF
 from poserep.studies.published_costs.__main__ import check_sweep, reproduce
 from poserep.studies.published_costs.cells import Cost, PrintedCell, printed_cells, verdict
-from poserep.studies.published_costs.page import excuses, merged, page, verdict_counts
-from poserep.studies.published_costs.speed import Ratios, Speed, ratios
+from poserep.studies.published_costs.page import agreement_sheet, excuses, page, table_sheets
+from poserep.studies.published_costs.speed import Speed, quartiles
 
 SWEEP = yaml.safe_load((CONF.parent / "sweeps/cost.yaml").read_text())["table"]
 
@@ -45,10 +45,11 @@ def test_only_named_numbers_are_excused():
     assert excuses([cut]) == ["Hourglass at 128x96, GFLOPs: 8.9 is 8.991 cut off, not rounded"]
     assert excuses([cell(), cell()]) == ["Hourglass at 128x96, parameters: unexplained"]
     assert excuses([cell(cost=None, excuses={"all": "no code"})]) == ["Hourglass at 128x96: no code"]
-    assert verdict_counts([cell(), cell(cost=None)]) == {
-        "parameters": {"differs": 1, "not built": 1},
-        "GFLOPs": {"rounds": 1, "not built": 1},
-    }
+    # Printed, rounds, truncates, within 1 %, differs, not built.
+    assert agreement_sheet([cell(), cell(cost=None)]).rows == [
+        ["parameters", "2", "0", "0", "0", "1", "1"],
+        ["GFLOPs", "2", "1", "0", "0", "0", "1"],
+    ]
 
 
 def test_every_table_of_the_papers_is_there():
@@ -109,15 +110,16 @@ def test_committed_counts_are_those_of_today(tmp_path):
 
 def test_rows_that_differ_in_their_name_alone_share_a_line():
     cells = [cell(), cell(row="DARK"), cell(size="64x64")]
-    assert [rows for _, rows in merged(cells)] == [["baseline", "DARK"], ["baseline"]]
+    (sheet,) = table_sheets(cells)
+    assert [row[1:3] for row in sheet.rows] == [["baseline, DARK", "128x96"], ["baseline", "64x64"]]
 
 
 def test_ratios_are_of_neighbouring_rounds():
-    assert ratios([0.2, 0.4, 0.2], [0.1, 0.2, 0.2]) == Ratios(5, 5, ratio=2, low=1.5, high=2, turns=3)
+    assert quartiles([0.2, 0.4, 0.2], [0.1, 0.2, 0.2]) == [1.5, 2, 2]
 
 
 def test_page_is_whole_and_says_what_differs():
-    speed = Speed("64x64", 1, Ratios(10, 14, 1.4, 1.3, 1.5, 20), "a processor", (34, 45), 1.32, 0.58, 0.25)
+    speed = Speed("64x64", 1, "a processor", 10, 14, 1.4, 1.3, 1.5, 20, (34, 45), 1.32, 0.58, 0.25)
     html = page("Costs", [cell(excuses={"params": "the code has 25.60 M"}), cell(cost=None)], [speed])
     assert "the code has 25.60 M" in html and "+40 %" in html and "unexplained" in html
     assert "http" not in html.replace("http://www.w3.org", "")

@@ -1,14 +1,15 @@
 """Every row of every sweep, in both modes: it composes, its head learns, its codec decodes.
 
 Codecs encode, score and decode what a perfect head would emit, at the row's own size. Heads are tried at that size and
-take two steps on made-up features of their backbone's shapes, of images of 128x96 where rows have larger ones. Whole
-networks take two steps once for each kind of backbone, and a row with each form of output goes all the way through
-training and evaluation on drawn people.
+learn from made-up features of their backbone's shapes, of images of 128x96 where rows have larger ones. Whole networks
+learn once for each kind of backbone, and a row with each form of output goes all the way through training and
+evaluation on drawn people.
 """
 
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -123,23 +124,16 @@ def check_codec(codec, skeleton) -> None:
 
 @cache
 def shapes(node: str, size: Size, num_keypoints: int, channels: int, multiscale: bool):
-    """Channels and strides of a backbone, built without memory for its weights."""
+    """A backbone of which only the shapes of the features are known; built without memory for its weights."""
     with torch.device("meta"):
         backbone = network.make_backbone(
             OmegaConf.create({"backbone": OmegaConf.create(node)}), size, num_keypoints, channels, multiscale
         )
-    return backbone.channels, backbone.strides
-
-
-class Shapes:
-    """A backbone of which only the shapes of the features are known."""
-
-    def __init__(self, shapes):
-        self.channels, self.strides = shapes
+    return SimpleNamespace(channels=backbone.channels, strides=backbone.strides, multiple=backbone.multiple)
 
 
 def check_head(cfg, size: Size, learns: bool) -> None:
-    """Try a head at a size, as building a network does, and let it take two steps on random features."""
+    """Try a head at a size, as building a network does, and let it learn from random features."""
     skeleton = skeleton_of(cfg)
     codec = make(cfg.representation.codec, size=size, align=cfg.align)
     node = network.head_node(cfg)
@@ -147,7 +141,9 @@ def check_head(cfg, size: Size, learns: bool) -> None:
     channels = len(cfg.data.pixels["mean"]) if cfg.data.get("pixels") else 3
     node_without_weights = {key: None if key == "weights" else value for key, value in cfg.backbone.items()}
     bare = OmegaConf.to_yaml(node_without_weights, resolve=True)
-    backbone = Shapes(shapes(bare, size, skeleton.num_keypoints, channels, multiscale))
+    # Shapes of features do not depend on the size, which has to suit the backbone.
+    backbone = shapes(bare, Size(128, 128), skeleton.num_keypoints, channels, multiscale)
+    assert size.height % backbone.multiple == size.width % backbone.multiple == 0
     head = make(node, HeadSpec(backbone.channels, backbone.strides, skeleton.num_keypoints, codec.x, codec.y))
     assert head.form == codec.form != UNREAD
     features = network.features_of(backbone, size, skeleton.num_keypoints)
@@ -157,27 +153,27 @@ def check_head(cfg, size: Size, learns: bool) -> None:
 
 
 def learn(module: nn.Module, inputs, codec, size: Size, num_keypoints: int) -> None:
-    """Take two steps, with a finite loss that gives every parameter a gradient."""
+    """Check that the loss is finite and gives every parameter a gradient."""
     xy = torch.rand(2, num_keypoints, 2) * torch.tensor([size.width - 1, size.height - 1])
     target, weight = codec.encode(xy, torch.ones(2, num_keypoints))
     parameters = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(parameters, lr=1e-4) if parameters else None
-    for _ in range(2 if parameters else 0):
+    if parameters:
         out = module.train()(inputs)
         loss = sum(codec.loss(o, target, weight) for o in (out if isinstance(out, Stacks) else (out,)))
         assert torch.isfinite(loss)
-        optimizer.zero_grad()
         loss.backward()
         assert all(p.grad is not None for p in parameters) and any(p.grad.any() for p in parameters)
-        optimizer.step()
 
 
 @pytest.mark.parametrize("name", table_names())
 def test_rows_compose_learn_and_decode(name):
     torch.manual_seed(0)
+    groups = read_sweep(SWEEPS, name)["overridden"]
     for table in tables(name).values():
         readouts = {row.name: row.readout for row in table.rows}
         cells = cells_of(table, {"seed": ["seed=0"]})
+        # Modes and tables share rows.
+        cells = [cell for cell in cells if unseen(table.data, groups, sorted(cell.overrides))]
         composed = compositions(name, [[*cell.overrides, NOWHERE] for cell in cells])
         for cell, cfg in zip(cells, composed, strict=True):
             # Unknown keys and useless values are refused there.

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from rich.progress import track
 
-from poserep.cli import ended, wide_console
+from poserep.cli import ended
 from poserep.config import DictConfig, OmegaConf, composing
 from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
@@ -24,13 +24,12 @@ from poserep.studies.arguments import study_parser
 from poserep.studies.published_costs.cells import Cost, PrintedCell, printed_cells
 from poserep.studies.published_costs.countings import countings, gflops
 from poserep.studies.published_costs.page import (
-    by_table,
+    agreement_sheet,
     cells_sheet,
-    excuses,
     page,
     speeds_sheet,
-    table_sheet,
-    verdict_counts,
+    table_sheets,
+    timings_sheet,
 )
 from poserep.studies.published_costs.speed import Speed, speed_of
 from poserep.training.network import assemble
@@ -128,7 +127,9 @@ def reproduce(directory: Path, name: str, given: list[str]) -> int:
             time_pair(pair, (speed["rounds"], speed["calls"], threads), configure)
             for pair, threads in track(pairs, "timing", transient=True)
         ]
-    show(cells, speeds)
+    sheets = [*table_sheets(cells), agreement_sheet(cells), *([timings_sheet(speeds)] if speeds else [])]
+    for sheet in sheets:
+        sheet.show()
     folder = Path(cfg.runs) / cfg.study
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "table.csv").write_text(cells_sheet(cells).csv())
@@ -137,27 +138,6 @@ def reproduce(directory: Path, name: str, given: list[str]) -> int:
     (folder / "report.html").write_text(page(table["title"], cells, speeds))
     print(f"page: {folder / 'report.html'}\ntable: {folder / 'table.csv'}")
     return sum(len(cell.unexplained()) for cell in cells)
-
-
-def show(cells: list[PrintedCell], speeds: list[Speed]) -> None:
-    """Print every table, how often numbers agree, why others differ, and the timings."""
-    for table, rows in by_table(cells).items():
-        table_sheet(table, rows).show()
-    lines = [
-        f"{kind}: {', '.join(f'{n} {verdict}' for verdict, n in counts.items())}"
-        for kind, counts in verdict_counts(cells).items()
-    ]
-    stale = ((cell, key) for cell in cells for key in cell.stale())
-    lines += [f"  {cell.table}, {cell.network} at {cell.size}: {key} agrees, no excuse needed" for cell, key in stale]
-    lines += [f"  {line}" for line in excuses(cells)]
-    for s in speeds:
-        gain, low, high, printed = (100 * (r - 1) for r in (s.fps.ratio, s.fps.low, s.fps.high, s.printed_ratio))
-        lines.append(
-            f"{s.size}, {s.threads} threads: heatmap {s.fps.first:.1f}, SimCC without deconvolution {s.fps.second:.1f} "
-            f"frames/s, {gain:+.0f} % (middle half {low:+.0f} to {high:+.0f}; printed {printed:+.1f})"
-        )
-    for line in lines:
-        wide_console().print(line, soft_wrap=True)
 
 
 def main() -> int:

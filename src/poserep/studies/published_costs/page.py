@@ -1,7 +1,7 @@
 """The costs as sheets and as one self-contained HTML page."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -13,20 +13,13 @@ from poserep.drawing import PALETTE, STYLE
 from poserep.files import provenance
 from poserep.report.figures.page_figures import encode_figure
 from poserep.report.html import render
-from poserep.runs.sheet import Sheet, numbers, texts
+from poserep.runs.sheet import Sheet, SheetCell, numbers, texts
 from poserep.studies.published_costs.cells import GOOD, KEYS, PrintedCell
 from poserep.studies.published_costs.speed import Speed
 
 NAMES = dict(zip(KEYS, ("parameters", "parameters of the backbone", "other parameters", "GFLOPs"), strict=True))
 PAPERS = {"simcc": "SimCC", "simdr": "SimDR", "dark": "DARK", "srpose": "SRPose"}
 VERDICTS = (*GOOD, "differs", "not built")
-
-
-def verdict_counts(cells: Sequence[PrintedCell]) -> dict[str, Counter[str]]:
-    """Count how often each verdict was given, by kind of number."""
-    verdicts = [cell.verdicts() for cell in cells]
-    counts = {name: Counter(v[key] for v in verdicts if key in v) for key, name in NAMES.items()}
-    return {name: counter for name, counter in counts.items() if counter}
 
 
 def excuses(cells: Sequence[PrintedCell]) -> list[str]:
@@ -41,40 +34,54 @@ def excuses(cells: Sequence[PrintedCell]) -> list[str]:
                 reason = cell.excuses.get("all") or cell.excuses.get(key) or "unexplained"
                 which = "" if "all" in cell.excuses else f", {NAMES[key]}"
                 lines[f"{cell.network} at {cell.size}{which}: {reason}"] = None
+        for key in cell.stale():
+            lines[f"{cell.network} at {cell.size}, {NAMES[key]}: agrees, no excuse needed"] = None
     return list(lines)
 
 
-def by_table(cells: Sequence[PrintedCell]) -> dict[str, list[PrintedCell]]:
-    """Return the cells by table, in the order of the sweep file."""
-    return {table: [cell for cell in cells if cell.table == table] for table in dict.fromkeys(c.table for c in cells)}
+def agreement_sheet(cells: Sequence[PrintedCell]) -> Sheet:
+    """Return how often numbers of each kind agree, with the reasons of those that do not."""
+    verdicts = [cell.verdicts() for cell in cells]
+    counts = {name: Counter(v[key] for v in verdicts if key in v) for key, name in NAMES.items()}
+    rows = [[name, str(c.total()), *(str(c[verdict]) for verdict in VERDICTS)] for name, c in counts.items() if c]
+    columns = (*texts("number"), *numbers("printed", *VERDICTS))
+    return Sheet("Do the printed numbers hold?", columns, rows, notes=excuses(cells))
 
 
-def merged(cells: Sequence[PrintedCell]) -> list[tuple[PrintedCell, list[str]]]:
-    """Return neighbouring cells that differ in their row's name alone as one, with all names."""
-    groups = (list(group) for _, group in groupby(cells, lambda cell: replace(cell, row="")))
-    return [(group[0], [cell.row for cell in group]) for group in groups]
-
-
-def heading(table: str) -> str:
-    """Return the title of a table: ``simcc-1`` is "SimCC, table 1"."""
-    paper, number = table.split("-")
-    return f"{PAPERS[paper]}, table {number}"
-
-
-def table_sheet(table: str, cells: Sequence[PrintedCell]) -> Sheet:
-    """Return one printed table beside our counts."""
+def table_sheets(cells: Sequence[PrintedCell]) -> Iterator[Sheet]:
+    """Yield each printed table beside our counts; rows that differ in their name alone share a line."""
     counts = numbers("params M printed", "ours", "GFLOPs printed", "ours", "true GMACs")
+    columns = [*texts("network", "row", "size"), *counts, *texts("counting", "agreement")]
+    for table in dict.fromkeys(cell.table for cell in cells):
+        rows: list[list[SheetCell | str]] = []
+        for _, group in groupby((c for c in cells if c.table == table), lambda cell: replace(cell, row="")):
+            same = list(group)
+            cell, verdicts = same[0], same[0].verdicts()
+            differing = {key for key, verdict in verdicts.items() if verdict == "differs"}
+            agreement = ", ".join(dict.fromkeys(verdicts.values()))
+            if set(verdicts.values()) - set(GOOD) and not cell.unexplained():
+                agreement += " (known)"
+            printed, ours = cell.shown()
+            gflops, gmacs = (f"{cell.cost.gflops:.3f}", f"{cell.cost.gmacs:.3f}") if cell.cost else ("-", "-")
+            params = SheetCell(ours or "-", style="bad" if differing - {"gflops"} else "")
+            operations = SheetCell(gflops, style="bad" if "gflops" in differing else "")
+            about = cell.network, ", ".join(c.row for c in same), cell.size, printed, params
+            rows.append([*about, cell.printed.get("gflops", ""), operations, gmacs, cell.counting, agreement])
+        paper, number = table.split("-")
+        yield Sheet(f"{PAPERS[paper]}, table {number}", columns, rows)
+
+
+def timings_sheet(speeds: Sequence[Speed]) -> Sheet:
+    """Return the timings for readers: frames per second, the ratio beside the printed one, and what is saved."""
+    heads = ("FPS heatmap", "FPS SimCC", "faster by", "middle half", "printed", "printed GFLOPs saved", "MACs saved")
     rows = []
-    for cell in cells:
-        cost, verdicts = cell.cost, cell.verdicts()
-        printed, ours = cell.shown()
-        agreement = ", ".join(dict.fromkeys(verdicts.values()))
-        if set(verdicts.values()) - set(GOOD) and not cell.unexplained():
-            agreement += " (known)"
-        operations = [f"{cost.gflops:.3f}", f"{cost.gmacs:.3f}"] if cost else ["-"] * 2
-        about = cell.network, cell.row, cell.size, printed, ours or "-"
-        rows.append([*about, cell.printed.get("gflops", ""), *operations, cell.counting, agreement])
-    return Sheet(heading(table), [*texts("network", "row", "size"), *counts, *texts("counting", "agreement")], rows)
+    for s in speeds:
+        faster, low, high, printed = (f"{100 * (r - 1):+.0f} %" for r in (s.ratio, s.low, s.high, s.printed_ratio))
+        printed += f" ({s.printed_fps[0]} to {s.printed_fps[1]})"
+        saved = (f"{100 * share:.0f} %" for share in (s.saved_counted, s.saved))
+        fps = f"{s.first:.1f}", f"{s.second:.1f}"
+        rows.append([s.size, str(s.threads), *fps, faster, f"{low} to {high}", printed, *saved])
+    return Sheet("What leaving out the deconvolutions saves", (*texts("size", "threads"), *numbers(*heads)), rows)
 
 
 def cells_sheet(cells: Sequence[PrintedCell]) -> Sheet:
@@ -97,9 +104,9 @@ def speeds_sheet(speeds: Sequence[Speed]) -> Sheet:
     heads = "size", "threads", "fps_heatmap", "fps_simcc", "ratio", "ratio_p25", "ratio_p75", "ratio_printed"
     rows = [
         [
-            *(s.size, str(s.threads), f"{s.fps.first:.2f}", f"{s.fps.second:.2f}"),
-            *(f"{n:.3f}" for n in (s.fps.ratio, s.fps.low, s.fps.high, s.printed_ratio, s.saved_counted, s.saved)),
-            *(str(s.fps.turns), s.machine),
+            *(s.size, str(s.threads), f"{s.first:.2f}", f"{s.second:.2f}"),
+            *(f"{n:.3f}" for n in (s.ratio, s.low, s.high, s.printed_ratio, s.saved_counted, s.saved)),
+            *(str(s.turns), s.machine),
         ]
         for s in speeds
     ]
@@ -113,11 +120,11 @@ def speed_figure(speeds: Sequence[Speed]) -> Figure:
     figure, axes = plt.subplots(figsize=(7, 2.9))
     width = 0.8 / (len(threads) + 1)
     for i, count in enumerate(threads):
-        measured = {s.size: s.fps for s in speeds if s.threads == count}
+        measured = {s.size: s for s in speeds if s.threads == count}
         at = [sizes.index(size) + (i - len(threads) / 2) * width for size in measured]
-        gain = [100 * (fps.ratio - 1) for fps in measured.values()]
-        below = [100 * (fps.ratio - fps.low) for fps in measured.values()]
-        above = [100 * (fps.high - fps.ratio) for fps in measured.values()]
+        gain = [100 * (s.ratio - 1) for s in measured.values()]
+        below = [100 * (s.ratio - s.low) for s in measured.values()]
+        above = [100 * (s.high - s.ratio) for s in measured.values()]
         label = f"here, {count} thread{'s' if count > 1 else ''}"
         style: dict[str, Any] = {"color": PALETTE[i], "ecolor": "#0f172a", "capsize": 3}
         axes.bar(at, gain, width * 0.92, yerr=[below, above], label=label, **style)
@@ -140,12 +147,10 @@ def page(title: str, cells: Sequence[PrintedCell], speeds: Sequence[Speed]) -> s
     return render(
         "costs.html.j2",
         title=title,
-        cells=cells,
-        tables={heading(table): merged(rows) for table, rows in by_table(cells).items()},
-        summary=verdict_counts(cells),
-        verdicts=VERDICTS,
-        excuses=excuses(cells),
-        speeds=speeds,
+        count=len(cells),
+        agreement=agreement_sheet(cells),
+        tables=list(table_sheets(cells)),
+        timings=timings_sheet(speeds) if speeds else None,
         machine=speeds[0].machine if speeds else "",
         figure=figure,
         provenance=provenance(),

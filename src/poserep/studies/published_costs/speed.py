@@ -13,36 +13,26 @@ from poserep.deploy.latency.stopwatch import cores, processor, race, seconds_of
 
 
 @dataclass(frozen=True)
-class Ratios:
-    """Frames per second of two networks that took turns.
+class Speed:
+    """A pair of networks that a paper timed, timed here in turns.
 
     Attributes:
         first: Median frames per second of the network without the change; ``second`` is that of the network with it.
         ratio: Median of second to first over neighbouring turns, between the quartiles ``low`` and ``high``.
         turns: Number of ratios.
-    """
-
-    first: float
-    second: float
-    ratio: float
-    low: float
-    high: float
-    turns: int
-
-
-@dataclass(frozen=True)
-class Speed:
-    """A pair of networks that a paper timed, timed here.
-
-    Attributes:
         saved_counted: Share of the GFLOPs that the paper's counting saves.
         saved: Share of the true multiply-accumulates saved.
     """
 
     size: str
     threads: int
-    fps: Ratios
     machine: str
+    first: float
+    second: float
+    ratio: float
+    low: float
+    high: float
+    turns: int
     printed_fps: tuple[float, float]
     printed_ratio: float
     saved_counted: float
@@ -67,15 +57,26 @@ def speed_of(
             seconds = race(rivals, rounds, calls)
     finally:
         torch.set_num_threads(before)
-    medians = [[statistics.median(s[i : i + calls]) for i in range(0, len(s), calls)] for s in seconds.values()]
+    first, second = ([statistics.median(s[i : i + calls]) for i in range(0, len(s), calls)] for s in seconds.values())
+    low, ratio, high = quartiles(first, second)
     counted, true = (1 - counts[1][name] / counts[0][name] for name in ("hrnet", "true"))
-    printed, fps = pair["printed"], ratios(*medians)
-    used = threads or cores()
-    return Speed(pair["size"], used, fps, processor(), tuple(printed["fps"]), printed["ratio"], counted, true)
+    return Speed(
+        size=pair["size"],
+        threads=threads or cores(),
+        machine=processor(),
+        first=1 / statistics.median(first),
+        second=1 / statistics.median(second),
+        ratio=ratio,
+        low=low,
+        high=high,
+        turns=len(first),
+        printed_fps=tuple(pair["printed"]["fps"]),
+        printed_ratio=pair["printed"]["ratio"],
+        saved_counted=counted,
+        saved=true,
+    )
 
 
-def ratios(first: Sequence[float], second: Sequence[float]) -> Ratios:
-    """Return medians and quartiles over rounds, of which each network has its seconds per call."""
-    each = [a / b for a, b in zip(first, second, strict=True)]
-    low, ratio, high = statistics.quantiles(each, n=4, method="inclusive")
-    return Ratios(1 / statistics.median(first), 1 / statistics.median(second), ratio, low, high, len(each))
+def quartiles(first: Sequence[float], second: Sequence[float]) -> list[float]:
+    """Return the quartiles of the ratios of neighbouring turns, of which each network has its seconds per call."""
+    return statistics.quantiles([a / b for a, b in zip(first, second, strict=True)], n=4, method="inclusive")
