@@ -1,4 +1,4 @@
-"""Atomic writing, hashes of files, and the provenance of results."""
+"""Atomic writing, YAML, hashes of files, and the provenance of results."""
 
 import hashlib
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 PACKAGES = ("torch", "lightning", "timm", "numpy", "opencv-python-headless", "pycocotools", "albumentations")
 
@@ -55,6 +56,11 @@ def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write compressed arrays atomically."""
     with replacing(path) as partial:
         np.savez_compressed(partial, **dict(arrays))
+
+
+def load_yaml(text: str) -> Any:
+    """Parse YAML by the C library where it is installed, ten times as fast; errors are `yaml.YAMLError`."""
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def file_hash(path: Path) -> str:

@@ -1,26 +1,23 @@
 """Every row of every sweep, in both modes: it composes, its head learns, its codec decodes.
 
-Codecs encode, score and decode what a perfect head would emit, at the row's own size. Heads are tried at that size and
-learn from made-up features of their backbone's shapes, of images of 128x96 where rows have larger ones. Whole networks
-learn once for each kind of backbone, and a row with each form of output goes all the way through training and
-evaluation on drawn people.
+Codecs encode, score and decode what a perfect head would emit, and heads are tried on features of their backbone's
+shapes, both at the row's own size; heads with options of their own take a step. tests/training has heads as
+representations have them, whole networks, and trained runs of each form of output.
 """
 
-from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 
 import pytest
 import torch
-import yaml
 from torch import nn
 
 from poserep.config import OmegaConf, composing, make
 from poserep.data.from_config import skeleton_of
 from poserep.geometry import Size
 from poserep.models import UNREAD, HeadSpec, Stacks
-from poserep.overrides import CONF, SWEEPS, key_of
+from poserep.overrides import SWEEPS, key_of
 from poserep.runs.create import prepare, resolved
 from poserep.sweeps.sweep_file import cells_of, complete_table, compositions, read_sweep, table_names
 from poserep.sweeps.table import MODES
@@ -30,7 +27,6 @@ from poserep.training.learning_rate import effective_lr
 
 NOWHERE = "data.root=nowhere"
 NAMES = [path.stem for path in sorted(SWEEPS.glob("*.yaml"))]
-LARGE = 128 * 128
 CODEC = "representation.codec."
 STATED = {
     "size", "backbone", "representation", "align", "augment", "flip_test", "optim", "optim.lr", "optim.rule",
@@ -57,12 +53,18 @@ def tables(name):
     return {mode: replace(table, mode=mode) for mode in MODES}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_sweep_composes_as_it_is(name):
+def test_sweeps_compose_as_they_are():
+    """Those that measure, one without recipes, one with, and one that includes another; rows are composed below."""
     with composing(SWEEPS) as compose:
-        cfg = compose((), name).cfg
-    assert cfg.study == name and (SWEEPS / f"{name}.yaml").read_text().startswith("# ")
-    assert all(len(cfg.table.rows) == len(table.rows) for table in tables(name).values())
+        for name in [*sorted({*NAMES} - {*table_names()}), "demo", "simcc-table1", "simdr-fig3"]:
+            cfg = compose((), name).cfg
+            assert cfg.study == name
+            assert all(len(cfg.table.rows) == len(table.rows) for table in tables(name).values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sweep_says_what_it_is_and_is_named_like_its_study(name):
+    assert (SWEEPS / f"{name}.yaml").read_text().startswith("# ") and read_sweep(SWEEPS, name)["study"] == name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -132,11 +134,9 @@ def shapes(node: str, size: Size, num_keypoints: int, channels: int, multiscale:
     return SimpleNamespace(channels=backbone.channels, strides=backbone.strides, multiple=backbone.multiple)
 
 
-def check_head(cfg, size: Size, learns: bool) -> None:
-    """Try a head at a size, as building a network does, and let it learn from random features."""
-    skeleton = skeleton_of(cfg)
-    codec = make(cfg.representation.codec, size=size, align=cfg.align)
-    node = network.head_node(cfg)
+def check_head(cfg, codec, skeleton, step: bool) -> None:
+    """Try a head as building a network does, and with ``step`` that its loss gives every parameter a gradient."""
+    size, node = Size.parse(cfg.input_size), network.head_node(cfg)
     multiscale = getattr(network.resolve_name(node._target_), "multiscale", False)
     channels = len(cfg.data.pixels["mean"]) if cfg.data.get("pixels") else 3
     node_without_weights = {key: None if key == "weights" else value for key, value in cfg.backbone.items()}
@@ -148,21 +148,11 @@ def check_head(cfg, size: Size, learns: bool) -> None:
     assert head.form == codec.form != UNREAD
     features = network.features_of(backbone, size, skeleton.num_keypoints)
     network._try(head, codec, features, skeleton.flip_perm())
-    if learns:
-        learn(head, [torch.randn(2, *zeros.shape[1:]) for zeros in features], codec, size, skeleton.num_keypoints)
-
-
-def learn(module: nn.Module, inputs, codec, size: Size, num_keypoints: int) -> None:
-    """Check that the loss is finite and gives every parameter a gradient."""
-    xy = torch.rand(2, num_keypoints, 2) * torch.tensor([size.width - 1, size.height - 1])
-    target, weight = codec.encode(xy, torch.ones(2, num_keypoints))
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    if parameters:
-        out = module.train()(inputs)
-        loss = sum(codec.loss(o, target, weight) for o in (out if isinstance(out, Stacks) else (out,)))
-        assert torch.isfinite(loss)
-        loss.backward()
-        assert all(p.grad is not None for p in parameters) and any(p.grad.any() for p in parameters)
+    if step:
+        target, weight = codec.encode(torch.full((2, len(skeleton.names), 2), 8.0), torch.ones(2, len(skeleton.names)))
+        out = head.train()([torch.randn(2, *zeros.shape[1:]) for zeros in features])
+        sum(codec.loss(o, target, weight) for o in (out if isinstance(out, Stacks) else (out,))).backward()
+        assert all(p.grad is not None for p in head.parameters() if p.requires_grad)
 
 
 @pytest.mark.parametrize("name", table_names())
@@ -189,51 +179,16 @@ def test_rows_compose_learn_and_decode(name):
             if unseen(cfg.representation.codec, size, cfg.align, skeleton.name):
                 check_codec(codec, skeleton)
             if unseen(cfg.backbone, cfg.representation.head, codec.x, codec.y, codec.form, skeleton.name):
-                small = size if size.height * size.width <= LARGE or cfg.data.get("pixels") else Size(128, 96)
-                check_head(cfg, size, learns=small == size)
-                if small != size and unseen(cfg.backbone, cfg.representation, small, skeleton.name):
-                    check_head(cfg, small, learns=True)
-
-
-# The smallest backbone of each kind, with a representation that it is made for.
-KINDS = {
-    "resnet18_s8": "simcc", "resnet18": "heatmap", "hrnet_w18": "srpose", "hg4": "heatmap", "hrformer_s": "simcc_free",
-    "tokenpose_s": "heatmap", "transpose_r": "heatmap", "transpose_h_s": "heatmap", "vitpose_s": "heatmap",
-    "sh_4s": "heatmap", "hrnet_4s": "heatmap",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("backbone", "representation"), KINDS.items())
-def test_whole_networks_learn(backbone, representation):
-    with composing() as compose:
-        words = [f"backbone={backbone}", f"representation={representation}", NOWHERE, "trainer.channels_last=false"]
-        cfg = compose([*words, *(["data=human4d"] if backbone.endswith("_4s") else [])]).cfg
-    # An hourglass halves its maps down to one position at 64x64, which is too few to normalise over.
-    size = Size(128, 128) if backbone == "hg4" else Size(64, 64)
-    cfg.input_size, skeleton = str(size), skeleton_of(cfg)
-    net, codec = network.build_network(cfg, skeleton)
-    learn(net, torch.randn(2, net.channels, *size), codec, size, skeleton.num_keypoints)
-
-
-def test_every_kind_of_backbone_is_tried():
-    kinds = {yaml.safe_load(path.read_text())["_target_"] for path in (CONF / "backbone").glob("*.yaml")}
-    assert kinds == {yaml.safe_load((CONF / "backbone" / f"{name}.yaml").read_text())["_target_"] for name in KINDS}
-
-
-FORMS = [("simcc-table1", "heatmap"), ("embedded", "simcc"), ("embedded", "srpose"), ("embedded", "ipr")]
+                own = any("representation.head" in override for override in cell.overrides)
+                check_head(cfg, codec, skeleton, step=own and unseen(cfg.representation.head))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "representation"), FORMS)
-def test_a_row_of_each_form_of_output_trains_and_is_evaluated(name, representation, synthetic, tmp_path):
+def test_a_row_trains_and_is_evaluated(synthetic, tmp_path):
     given = [f"data.root={synthetic}", "data.prepare.train=8", "data.prepare.val=6", f"runs={tmp_path}", "boxes=[gt]"]
-    given += ["data=synthetic", "trainer=smoke", "size=64x64", "seed=0"]
-    given += ["backbone=resnet18"] if name != "embedded" else []
-    keys = {key_of(override): [override] for override in given}
-    cells = cells_of(tables(name)["published"], keys)
-    cell = next(cell for cell in cells if f"representation={representation}" in cell.overrides)
-    (cfg,) = compositions(name, [cell.overrides])
-    result = fit(prepare(deepcopy(cfg), "backbone"))
-    assert result["status"] == "finished" and result["config"]["study"] == name
-    (by_readout,) = result["metrics"].values()
-    assert all(0 <= values["AP"] <= 100 for values in by_readout.values())
+    keys = {key_of(override): [override] for override in (*given, "data=synthetic", "trainer=smoke", "seed=0")}
+    cells = cells_of(tables("embedded")["published"], keys)
+    cell = next(cell for cell in cells if "representation=srpose" in cell.overrides)
+    (cfg,) = compositions("embedded", [cell.overrides])
+    result = fit(prepare(cfg, "backbone"))
+    assert result["status"] == "finished" and result["config"]["study"] == "embedded"

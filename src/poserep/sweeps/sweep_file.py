@@ -10,6 +10,7 @@ import yaml
 
 from poserep.config import DictConfig, composing
 from poserep.errors import InputError
+from poserep.files import load_yaml
 from poserep.overrides import CONF, SWEEPS, split_values
 from poserep.runs.plan import Cell
 from poserep.sweeps.table import Table, cells, read_table
@@ -31,7 +32,7 @@ def read_sweep(folder: Path, name: str, including: tuple[str, ...] = ()) -> dict
     if name in including:
         raise InputError(f"{path} includes itself: {' -> '.join((*including, name))}")
     try:
-        own = yaml.safe_load(path.read_text())
+        own = load_yaml(path.read_text())
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except yaml.YAMLError as error:
@@ -86,7 +87,7 @@ def complete_table(name: str, mode: str | None = None) -> Table:
     table = table_of(SWEEPS, name)
     assert table is not None
     file = read_sweep(SWEEPS, name)["overridden"].get(RECIPES)
-    shared = yaml.safe_load((CONF / "recipes" / f"{file}.yaml").read_text()) if file else {}
+    shared = load_yaml((CONF / "recipes" / f"{file}.yaml").read_text()) if file else {}
     return replace(table, recipes={**shared, **table.recipes}, mode=mode or table.mode)
 
 
@@ -98,7 +99,7 @@ def cells_of(table: Table, given: Mapping[str, Sequence[str]] | None = None) -> 
 
 def compositions(name: str, cells: Iterable[Sequence[str]]) -> Iterator[DictConfig]:
     """Yield the configuration that a sweep file composes to with each of several lists of overrides."""
-    sweep = yaml.safe_load((SWEEPS / f"{name}.yaml").read_text())
+    sweep = load_yaml((SWEEPS / f"{name}.yaml").read_text())
     # A cell's configuration does not depend on rows and recipes, and reading them would take most of the time.
     sweep["defaults"] = [d for d in sweep["defaults"] if not (isinstance(d, dict) and RECIPES in d)]
     sweep["table"] = {key: value for key, value in sweep["table"].items() if key not in ("rows", "recipes", "notes")}
