@@ -41,16 +41,16 @@ reproduce-%: sweeps/%.yaml install  ## Run a table of sweeps/ and report it; fin
 reproduce-quantisation: sweeps/quantisation.yaml install
 	@$(BIN)/python -m poserep.studies.quantisation_error --config-dir sweeps --config-name quantisation $(ARGS)
 
-# Counted and timed, not trained.
+# Counted, not trained.
 reproduce-cost: sweeps/cost.yaml install
 	@$(BIN)/python -m poserep.studies.published_costs --config-dir sweeps --config-name cost $(ARGS)
 
-# A part of it; the empty command keeps `reproduce-%` away.
-reproduce-simdr-table4: reproduce-cost ;
-
 # Timed, not trained; ARGS=--record keeps the numbers in results/.
+reproduce-simdr-table4: sweeps/cost.yaml install
+	@$(BIN)/python benchmarks/deconvolution_speed.py $(ARGS)
+
 reproduce-srpose-fig7: sweeps/srpose-fig7.yaml install
-	@$(BIN)/python -m poserep.studies.search_speed --config-dir sweeps --config-name srpose-fig7 $(ARGS)
+	@$(BIN)/python benchmarks/search_speed.py $(ARGS)
 
 bench-%: benchmarks/%.py install  ## Speed, side by side: make bench-codecs, make bench-training ARGS="..."
 	@$(BIN)/python benchmarks/$*.py $(ARGS)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from search_speed import pooled_peak
 from torch import Tensor
 
 from poserep.codecs import DARK, CentreOfMass, Gaussian, Heatmap, MultiScale, QuarterShift, SimCC, SoftArgmax
@@ -17,7 +18,6 @@ from poserep.codecs.losses import KL
 from poserep.codecs.readouts import quarter_shift
 from poserep.geometry import ALIGNMENTS, Size
 from poserep.skeleton import COCO
-from poserep.studies.search_speed import pooled_peak
 from reference import loops
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))

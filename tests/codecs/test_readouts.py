@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from search_speed import pooled_peak
 
 from poserep.codecs import DARK, Argmax, CentreOfMass, Heatmap, QuarterShift, SecondMax, SoftArgmax
 from poserep.codecs.flip_shift import mirror_shifts, shift_bins
 from poserep.codecs.readouts import peak, window
 from poserep.geometry import Axis
-from poserep.studies.search_speed import pooled_peak
 
 check = settings(deadline=None, max_examples=25, derandomize=True, database=None)
 READOUTS = [Argmax(), QuarterShift(), SecondMax(), CentreOfMass(), SoftArgmax(), DARK(),

@@ -12,7 +12,6 @@ from poserep.overrides import CONF
 from poserep.studies.published_costs.__main__ import check_sweep, reproduce
 from poserep.studies.published_costs.cells import Cost, PrintedCell, printed_cells, verdict
 from poserep.studies.published_costs.page import agreement_sheet, excuses, page, table_sheets
-from poserep.studies.published_costs.speed import Speed, quartiles
 
 SWEEP = yaml.safe_load((CONF.parent / "sweeps/cost.yaml").read_text())["table"]
 
@@ -75,9 +74,6 @@ def test_backbone_and_others_are_compared_apart():
     ("table", "given", "message"),
     [
         (SWEEP, ["backbone=resnet18"], "backbone=resnet18: the networks are the papers'"),
-        (SWEEP, ["+size=64x64"], "only runs, study and"),
-        ({**SWEEP, "speed": {"rounds": 1, "calls": 5}}, [], "rounds=1"),
-        ({**SWEEP, "speed": {"rounds": 4, "calls": 0}}, [], "calls=0"),
         ({"rows": []}, [], "no table.networks"),
     ],
 )
@@ -86,25 +82,21 @@ def test_what_makes_no_sense_is_refused_before_counting(table, given, message):
         check_sweep(table, given)
 
 
-def test_networks_are_counted_and_timed(tmp_path, capsys):
+def test_networks_are_counted(tmp_path, capsys):
     sweep = yaml.safe_load((CONF.parent / "sweeps/cost.yaml").read_text())
     networks = [n for n in SWEEP["networks"] if n.get("size") or "backbone=resnet50" in n["overrides"]]
-    sweep["table"]["networks"], speed = networks[:3], sweep["table"]["speed"]
-    sweep["table"]["speed"] = {**speed, "rounds": 2, "calls": 1, "threads": [1], "pairs": speed["pairs"][:1]}
+    sweep["table"]["networks"] = networks[:3]
     (tmp_path / "cost.yaml").write_text(yaml.safe_dump(sweep))
     assert reproduce(tmp_path, "cost", [f"runs={tmp_path}"]) == 0
     with (tmp_path / "cost/table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["params_ours"] == "33.999697" and rows[0]["gflops_verdict"] == "rounds"
-    with (tmp_path / "cost/speed.csv").open() as file:
-        (timed,) = csv.DictReader(file)
-    assert float(timed["ratio"]) > 0 and float(timed["saved_true"]) == pytest.approx(0.25, abs=0.01)
     assert "SimCC, table 1" in capsys.readouterr().out
 
 
 @pytest.mark.long
 def test_committed_counts_are_those_of_today(tmp_path):
-    assert reproduce(CONF.parent / "sweeps", "cost", [f"runs={tmp_path}", "table.speed.rounds=0"]) == 0
+    assert reproduce(CONF.parent / "sweeps", "cost", [f"runs={tmp_path}"]) == 0
     assert (tmp_path / "cost/table.csv").read_text() == (CONF.parent / "results/cost.csv").read_text()
 
 
@@ -114,12 +106,7 @@ def test_rows_that_differ_in_their_name_alone_share_a_line():
     assert [row[1:3] for row in sheet.rows] == [["baseline, DARK", "128x96"], ["baseline", "64x64"]]
 
 
-def test_ratios_are_of_neighbouring_rounds():
-    assert quartiles([0.2, 0.4, 0.2], [0.1, 0.2, 0.2]) == [1.5, 2, 2]
-
-
 def test_page_is_whole_and_says_what_differs():
-    speed = Speed("64x64", 1, "a processor", 10, 14, 1.4, 1.3, 1.5, 20, (34, 45), 1.32, 0.58, 0.25)
-    html = page("Costs", [cell(excuses={"params": "the code has 25.60 M"}), cell(cost=None)], [speed])
-    assert "the code has 25.60 M" in html and "+40 %" in html and "unexplained" in html
-    assert "http" not in html.replace("http://www.w3.org", "")
+    html = page("Costs", [cell(excuses={"params": "the code has 25.60 M"}), cell(cost=None)])
+    assert "the code has 25.60 M" in html and "unexplained" in html and 'class="bad"' in html
+    assert "http" not in html

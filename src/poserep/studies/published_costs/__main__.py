@@ -1,8 +1,8 @@
-"""Count every network whose parameters or GFLOPs a paper prints, and time the pairs that a paper timed.
+"""Count every network whose parameters or GFLOPs a paper prints.
 
 ``python -m poserep.studies.published_costs [--config-dir sweeps] [--config-name cost] [key=value ...]``
 
-Leaves table.csv, speed.csv and report.html in runs/cost. ``table.speed.rounds=0`` leaves the timing out.
+Leaves table.csv and report.html in runs/cost.
 """
 
 import sys
@@ -20,18 +20,11 @@ from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import PoseNet
 from poserep.models.cost import macs, parameters
+from poserep.overrides import key_of
 from poserep.studies.arguments import study_parser
 from poserep.studies.published_costs.cells import Cost, PrintedCell, printed_cells
-from poserep.studies.published_costs.countings import countings, gflops
-from poserep.studies.published_costs.page import (
-    agreement_sheet,
-    cells_sheet,
-    page,
-    speeds_sheet,
-    table_sheets,
-    timings_sheet,
-)
-from poserep.studies.published_costs.speed import Speed, speed_of
+from poserep.studies.published_costs.countings import gflops
+from poserep.studies.published_costs.page import agreement_sheet, cells_sheet, page, table_sheets
 from poserep.training.network import assemble
 
 Configure = Callable[[list[str]], DictConfig]
@@ -75,14 +68,6 @@ def cells_of_network(node: dict[str, Any], configure: Configure) -> Iterator[Pri
         yield PrintedCell(table, node["name"], row, size, counting, numbers, cost, excused)
 
 
-def time_pair(pair: dict[str, Any], turns: tuple[int, int, int], configure: Configure) -> Speed:
-    """Time one pair of networks in turns: rounds, calls, threads."""
-    cfgs = [configure([*pair[which], f"size={pair['size']}"]) for which in ("first", "second")]
-    nets, sizes = zip(*(network(cfg, "cpu") for cfg in cfgs), strict=True)
-    counts = [countings(net, *size) for net, size in zip(nets, sizes, strict=True)]
-    return speed_of(pair, nets, counts, turns)
-
-
 def check_sweep(table: dict[str, Any], given: list[str]) -> None:
     """Check a sweep file and the overrides of the command line, before anything is counted.
 
@@ -90,20 +75,14 @@ def check_sweep(table: dict[str, Any], given: list[str]) -> None:
         InputError: If they make no sense.
     """
     for override in given:
-        key = override.lstrip("+").split("=")[0]
-        if key not in ("runs", "study") and not key.startswith("table.speed."):
-            raise InputError(f"{override}: the networks are the papers'; only runs, study and table.speed.* can change")
+        if key_of(override) not in ("runs", "study"):
+            raise InputError(f"{override}: the networks are the papers'; only runs and study can change")
     if "networks" not in table:
         raise InputError("this sweep file has no table.networks to count; --config-name cost has")
-    rounds, calls = table["speed"]["rounds"], table["speed"]["calls"]
-    if rounds < 0 or rounds == 1 or calls < 1:
-        raise InputError(
-            f"table.speed.rounds={rounds}, calls={calls}: take 2 rounds or more, or 0 for no timing, and 1 call or more"
-        )
 
 
 def reproduce(directory: Path, name: str, given: list[str]) -> int:
-    """Count, time, print and write; return how many printed numbers differ without a reason.
+    """Count, print and write; return how many printed numbers differ without a reason.
 
     The sweep file is ``name``.yaml in a directory, ``given`` are the overrides of the command line.
 
@@ -121,28 +100,19 @@ def reproduce(directory: Path, name: str, given: list[str]) -> int:
         check_sweep(table, given)
         networks = track(table["networks"], "counting", transient=True)
         cells = [cell for node in networks for cell in cells_of_network(node, configure)]
-        speed = table["speed"]
-        pairs = [(pair, threads) for pair in speed["pairs"] for threads in speed["threads"]] if speed["rounds"] else []
-        speeds = [
-            time_pair(pair, (speed["rounds"], speed["calls"], threads), configure)
-            for pair, threads in track(pairs, "timing", transient=True)
-        ]
-    sheets = [*table_sheets(cells), agreement_sheet(cells), *([timings_sheet(speeds)] if speeds else [])]
-    for sheet in sheets:
+    for sheet in (*table_sheets(cells), agreement_sheet(cells)):
         sheet.show()
     folder = Path(cfg.runs) / cfg.study
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "table.csv").write_text(cells_sheet(cells).csv())
-    if speeds:
-        (folder / "speed.csv").write_text(speeds_sheet(speeds).csv())
-    (folder / "report.html").write_text(page(table["title"], cells, speeds))
+    (folder / "report.html").write_text(page(table["title"], cells))
     print(f"page: {folder / 'report.html'}\ntable: {folder / 'table.csv'}")
     return sum(len(cell.unexplained()) for cell in cells)
 
 
 def main() -> int:
     """Run ``make reproduce-cost``; 1 if printed numbers differ without a reason."""
-    given = study_parser("published_costs", __doc__, "cost").parse_intermixed_args()
+    given = study_parser("-m poserep.studies.published_costs", __doc__, "cost").parse_intermixed_args()
     return 1 if reproduce(given.config_dir, given.config_name, given.overrides) else 0
 
 

@@ -107,7 +107,7 @@ def run_study(directory: Path, name: str, given: Sequence[str]) -> int:
 
 def main() -> int:
     """Run ``make reproduce-quantisation``; the exit code is 1 if a cell failed."""
-    given = study_parser("quantisation_error", __doc__, "quantisation").parse_intermixed_args()
+    given = study_parser("-m poserep.studies.quantisation_error", __doc__, "quantisation").parse_intermixed_args()
     return 1 if run_study(given.config_dir, given.config_name, given.overrides) else 0
 
 

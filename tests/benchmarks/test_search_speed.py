@@ -3,12 +3,12 @@
 import sys
 
 import pytest
+import search_speed
 import torch
 
 from poserep.codecs.readouts import peak
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.studies import search_speed
 
 
 def test_all_searches_find_the_same_or_are_not_timed(monkeypatch):
@@ -17,7 +17,7 @@ def test_all_searches_find_the_same_or_are_not_timed(monkeypatch):
     functions = search_speed.searches(maps, [1, 2, 4, 8, 16, 32])
     assert list(functions) == ["rows", "1", "2", "4", "8", "16", "32"]
     assert len({function() for function in functions.values()}) == 1
-    monkeypatch.setattr("poserep.studies.search_speed.pooled_peak", lambda maps, kernel: peak(maps.roll(kernel, -1)))
+    monkeypatch.setattr("search_speed.pooled_peak", lambda maps, kernel: peak(maps.roll(kernel, -1)))
     with pytest.raises(InputError, match="kernel 2 finds other maxima"):
         search_speed.searches(search_speed.heatmaps(Size(16, 16), 1, "cpu"), [2])
 

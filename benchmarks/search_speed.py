@@ -1,6 +1,6 @@
 """How long maxima of full-resolution heatmaps take to find, by kernel of the search by blocks (SRPose, figure 7).
 
-``python -m poserep.studies.search_speed [--config-dir sweeps] [--config-name srpose-fig7] [--record] [key=value ...]``
+``python benchmarks/search_speed.py [--record] [key=value ...]``
 
 All kernels must find the same joints. Leaves srpose-fig7.csv in runs/srpose-fig7 or results/.
 """
@@ -159,7 +159,7 @@ def shown_sheet(title: str, rows: Sequence[Timed]) -> Sheet:
 
 def main() -> None:
     """Run ``make reproduce-srpose-fig7``."""
-    parser = study_parser("search_speed", __doc__, "srpose-fig7")
+    parser = study_parser("benchmarks/search_speed.py", __doc__, "srpose-fig7")
     parser.add_argument("--record", action="store_true", help="write to results/ in place of runs/")
     given = parser.parse_intermixed_args()
     cfg = compose(given.overrides, given.config_name, given.config_dir).cfg
