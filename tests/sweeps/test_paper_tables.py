@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from paper_tables import node, read, row
+from paper_tables import read, row
 
 from poserep.geometry import Size
 from poserep.instances import Instance, Truth
@@ -58,7 +58,6 @@ def columns() -> dict[str, set[str]]:
 @pytest.mark.parametrize("name", COUNTS)
 def test_tables_are_whole(name, columns):
     table, (paper, where) = read(name), name.split("-")
-    assert node(name)["study"] == name
     assert table.paper == f"{PAPERS[paper]}, {where.replace('table', 'table ').replace('fig', 'figure ')}"
     assert set(table.columns) <= columns[table.data]
     for r in table.rows:
