@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from poserep.errors import InputError
 from poserep.metrics.coco_resampling import MEASURES, CocoResampler
 from poserep.skeleton import COCO as SKELETON
 from reference.vectors import HERE, arrays
@@ -182,22 +181,3 @@ def test_nothing_to_find_is_nan_and_nothing_found_is_zero():
     values = CocoResampler(evaluated(truth, found))(weights)
     assert math.isnan(values["AP"][0]) and math.isnan(values["AR"][0])
     assert values["AP"][1] == values["AR"][1] == 0
-
-
-def test_what_cannot_be_resampled_is_refused():
-    evaluation = evaluated(*scene())
-    with pytest.raises(InputError, match=r"no measure 'mAP'; it has AP, AP50"):
-        CocoResampler(evaluation, ["mAP"])
-    with pytest.raises(InputError, match="must be integers"):
-        CocoResampler(evaluation)(np.full((1, 9), 0.5))
-    evaluation.params.iouThrs = np.array([0.5, 0.6])
-    with pytest.raises(InputError, match=r"AP75 needs OKS threshold 0\.75"):
-        CocoResampler(evaluation)
-    evaluation.params.areaRngLbl = ["all", "medium", "huge"]
-    with pytest.raises(InputError, match="no area 'large', only"):
-        CocoResampler(evaluation, ["AP_L"])
-    evaluation.params.catIds = [1, 2]
-    with pytest.raises(InputError, match="for one category"):
-        CocoResampler(evaluation)
-    with pytest.raises(InputError, match=r"call evaluate\(\)"):
-        CocoResampler(COCOeval(evaluation.cocoGt, evaluation.cocoDt, "keypoints"), ["AP"])

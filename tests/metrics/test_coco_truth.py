@@ -89,7 +89,7 @@ def test_without_area_a_part_of_the_box_is_the_remedy(tmp_path):
     written = scorer(tmp_path, data)
     assert values == written(predicted(written, 9.0)).values
     assert (by_box.area, written.area) == ("box", "annotation")
-    with pytest.raises(InputError, match="area='mask' is neither"):
+    with pytest.raises(InputError, match="data.metric.area='mask' is not one of"):
         scorer(tmp_path, area="mask")
 
 

@@ -1,15 +1,16 @@
 """COCO average precision (AP) and recall by pycocotools, and the instance scores that rank predictions."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from pycocotools.cocoeval import COCOeval
 
 from poserep.data.coco_file import read_coco
-from poserep.errors import InputError
+from poserep.errors import InputError, check_choice
 from poserep.geometry import fit_aspect
 from poserep.instances import Truth
 from poserep.metrics.coco_resampling import MEASURES, CocoResampler
@@ -18,6 +19,7 @@ from poserep.metrics.oks import oks_nms
 from poserep.metrics.scorer import Predictions, Resampler, Scorer, Scores
 
 COCO_VALUES = tuple(MEASURES)
+AreaSource = Literal["annotation", "box"]
 RANGES = {"AP_M": "has an area between 32^2 and 96^2 px", "AP_L": "has an area above 96^2 px"}
 
 
@@ -40,40 +42,27 @@ class CocoAP(Scorer):
         nms_threshold: 0.9 in the papers; None keeps all.
         area: Which area of a person scales OKS and makes it medium or large: that of the ``annotation``, as a rule the
             mask's, or 0.53 of the ``box``, which is CrowdPose's rule and serves sets without areas.
-
-    Raises:
-        InputError: If ``area`` is neither.
     """
 
     columns: tuple[str, ...] = ("AP", "AP50", "AP75", "AR")
     # The ranges of areas to evaluate, by COCO's names.
     ranges: ClassVar[tuple[str, ...]] = ("all", "medium", "large")
 
-    def __init__(
-        self,
-        truth: Truth,
-        nms_threshold: float | None = 0.9,
-        area: Literal["annotation", "box"] = "annotation",
-    ) -> None:
+    def __init__(self, truth: Truth, nms_threshold: float | None = 0.9, area: AreaSource = "annotation") -> None:
         super().__init__(truth)
-        if area not in ("annotation", "box"):
-            raise InputError(f"area={area!r} is neither 'annotation' nor 'box'; set data.metric.area")
+        check_choice("data.metric.area", area, get_args(AreaSource))
         self.nms_threshold, self.area = nms_threshold, area
         self.crop_areas = (fit_aspect(truth.instances.box[:, 2:], truth.size) * truth.padding).prod(-1)
 
     def results(self, predictions: Predictions) -> list[dict[str, Any]]:
-        """Return predictions in COCO's result format, rescored and without duplicates, as its server takes them.
-
-        Raises:
-            InputError: If the annotation file has no category for them.
-        """
+        """Return predictions in COCO's result format, rescored and without duplicates, as its server takes them."""
         return [{**row, "keypoints": row["keypoints"].tolist()} for row in self._rows(predictions)]
 
     def match(self, predictions: Predictions, ranges: Sequence[str] | None = None) -> Match:
         """Match predictions to persons image by image, in some ranges of areas (COCO's names) or all of this scorer's.
 
         Raises:
-            InputError: If the annotation file has no such category, lacks areas or images, or there are no predictions.
+            InputError: If the annotation file has no such category, or lacks areas or images.
         """
         path = self.truth.annotations
         file = read_coco(path)
@@ -98,8 +87,7 @@ class CocoAP(Scorer):
     def __call__(self, predictions: Predictions) -> Scores:
         """Return the named values in percent, -1 where there is nothing to find; the diagnosis says why one is 0 or -1.
 
-        Raises:
-            InputError: See `match`.
+        What cannot be scored is refused by `match`.
         """
         evaluation, unusable = self.match(predictions)
         values = self.summary(evaluation)
@@ -115,8 +103,12 @@ class CocoAP(Scorer):
         return Scores(values, "; ".join(reasons))
 
     def summary(self, evaluation: COCOeval) -> dict[str, float]:
-        """Return the named values of a match, in percent, -1 where there is nothing to find."""
-        return summarise(evaluation)
+        """Return COCO's ten values of a match, in percent, -1 where there is nothing to find."""
+        with redirect_stdout(StringIO()):
+            evaluation.accumulate()
+            evaluation.summarize()
+        values = zip(COCO_VALUES, evaluation.stats, strict=True)
+        return {name: float(value) * 100 if value >= 0 else -1.0 for name, value in values}
 
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
         """See `Scorer.resampler`; NaN stands for -1."""
@@ -133,12 +125,11 @@ class CocoAP(Scorer):
         score, image, area = instances.score[index] * mean, instances.image_id[index], self.crop_areas[index]
         keep = np.arange(len(index))
         if (limit := self.nms_threshold) is not None:
-            sigmas = self.truth.sigmas
-            by_image: dict[int, list[int]] = {}
+            by_image = defaultdict[int, list[int]](list)
             for i, key in enumerate(image.tolist()):
-                by_image.setdefault(key, []).append(i)
+                by_image[key].append(i)
             groups = map(np.array, by_image.values())
-            keep = np.concatenate([g[oks_nms(xy[g], score[g], area[g], sigmas, limit)] for g in groups])
+            keep = np.concatenate([g[oks_nms(xy[g], score[g], area[g], self.truth.sigmas, limit)] for g in groups])
         keypoints = np.concatenate([xy, predictions.score[..., None]], -1).astype(float).reshape(len(index), -1)
         return [
             {"image_id": int(image[i]), "category_id": category, "keypoints": keypoints[i], "score": float(score[i])}
@@ -178,12 +169,3 @@ class CocoSubmission(CocoAP):
     def __call__(self, predictions: Predictions) -> Scores:
         """Return no values."""
         return Scores({})
-
-
-def summarise(evaluation: COCOeval) -> dict[str, float]:
-    """Return COCO's ten values of a match, in percent, -1 where there is nothing to find."""
-    with redirect_stdout(StringIO()):
-        evaluation.accumulate()
-        evaluation.summarize()
-    values = zip(COCO_VALUES, evaluation.stats, strict=True)
-    return {name: float(value) * 100 if value >= 0 else -1.0 for name, value in values}

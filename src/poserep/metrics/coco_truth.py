@@ -16,17 +16,8 @@ from poserep.instances import BOX_COVER
 def ground_truth(file: CocoFile, category: int, joints: int, area: str) -> tuple[COCO, list[Any]]:
     """Return all persons and crowds of a category for one COCOeval, which writes into them.
 
-    Args:
-        file: The annotation file.
-        category: Id of the category.
-        joints: Number of keypoints.
-        area: ``annotation``, or ``box`` to take 0.53 of the box whatever the file has.
-
-    Returns:
-        The persons, and the ids of the annotations that cannot be read and are left out.
-
-    Raises:
-        InputError: If an annotation has no area and ``area`` is ``annotation``.
+    ``area`` is ``annotation``, which every annotation must have then, or ``box`` to take 0.53 of the box whatever the
+    file has. Beside the persons, the ids of the annotations are returned that cannot be read and are left out.
     """
     persons, unusable = _persons(file, category, joints, area)
     truth = COCO()

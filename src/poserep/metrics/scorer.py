@@ -68,11 +68,7 @@ class Scorer:
         self.truth = truth
 
     def __call__(self, predictions: Predictions) -> Scores:
-        """Score predictions.
-
-        Raises:
-            InputError: If they cannot be scored against this truth.
-        """
+        """Score predictions, or raise an `InputError` if they cannot be scored against this truth."""
         raise NotImplementedError
 
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
