@@ -14,7 +14,7 @@ from model_cases import L_D6, B, L, learns, pair
 from poserep.codecs import Heatmap, Regression
 from poserep.models import Deconv, HRNet, TimmFeatures, TokenMaps, TokenPoints, TokenPose, TransPoseH, TransPoseR
 from poserep.models.backbones import tokenpose, transpose
-from poserep.models.backbones.positions import sine_table
+from poserep.models.backbones.transpose import sine_table
 from poserep.models.weights.load import destinations
 
 

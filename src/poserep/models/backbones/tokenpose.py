@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from poserep.errors import InputError
 from poserep.models.backbones.hrnet import HRNet
-from poserep.models.backbones.positions import sine_table
+from poserep.models.backbones.transpose import sine_table
 from poserep.models.init import small_normal, truncated_normal
 from poserep.models.weights.load import load_trunk
 
@@ -181,19 +181,15 @@ class Stem(nn.Sequential):
 
 def _patch(rows: int, columns: int, given: Sequence[int] | None) -> tuple[int, int]:
     if given is None:
-        return _greatest(rows), _greatest(columns)
-    if len(given) != 2 or min(given) < 1:
-        raise InputError(f"backbone TokenPose: patch={list(given)} must be two numbers, rows and columns, from 1 on")
-    if rows % given[0] or columns % given[1]:
+        divisors = ([n for n in range(1, side // LEAST_PATCHES + 1) if side % n == 0] for side in (rows, columns))
+        height, width = (max(numbers, default=1) for numbers in divisors)
+        return height, width
+    if len(given) != 2 or min(given) < 1 or rows % given[0] or columns % given[1]:
         raise InputError(
-            f"backbone TokenPose: patch={list(given)} (rows, columns) does not tile the stride-4 map of "
-            f"{rows}x{columns} positions; take divisors of both, or patch=null"
+            f"backbone TokenPose: patch={list(given)} must be two numbers from 1 on, rows and columns, that tile the "
+            f"stride-4 map of {rows}x{columns} positions; take divisors of both, or patch=null"
         )
     return given[0], given[1]
-
-
-def _greatest(side: int) -> int:
-    return max((n for n in range(1, side // LEAST_PATCHES + 1) if side % n == 0), default=1)
 
 
 def _patches(maps: Tensor, patch: tuple[int, int]) -> Tensor:
