@@ -89,7 +89,7 @@ def test_without_area_a_part_of_the_box_is_the_remedy(tmp_path):
     written = scorer(tmp_path, data)
     assert values == written(predicted(written, 9.0)).values
     assert (by_box.area, written.area) == ("box", "annotation")
-    with pytest.raises(InputError, match="data.metric.area='mask' is not one of"):
+    with pytest.raises(InputError, match=r"data\.metric\.area='mask' is not one of"):
         scorer(tmp_path, area="mask")
 
 

@@ -61,7 +61,10 @@ def test_published_initialisation(make):
         (partial(MoaiHourglass, 17, depth=0), "depth=0"),
         (partial(MoaiHourglass, 17, features=2), "features=2 must be a multiple of 4"),
         (partial(MoaiHourglass, 17, size=(12, 64)), "at least 16 px"),
-        (partial(TokenPose, (256, 192), 17, patch=(4, 5)), r"patch=\[4, 5\] must be two numbers .* tile the stride-4 map of 64x48"),
+        (
+            partial(TokenPose, (256, 192), 17, patch=(4, 5)),
+            r"patch=\[4, 5\] must be two numbers .* tile the stride-4 map of 64x48",
+        ),
         (partial(TokenPose, (256, 192), 17, patch=(0, 1)), r"patch=\[0, 1\] must be two numbers"),
         (partial(TokenPose, (256, 192), 17, patch=(4,)), r"patch=\[4\] must be two numbers"),
         (partial(TokenPose, (64, 64), 17, num_heads=5), "dim=192 does not divide among num_heads=5"),

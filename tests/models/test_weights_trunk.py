@@ -11,8 +11,7 @@ from model_cases import build, resnet
 from poserep.codecs import SimCC
 from poserep.errors import InputError
 from poserep.models import AxisLinear, HRNet, TimmFeatures, ViTPose
-from poserep.models.weights.load import load_trunk
-from poserep.models.weights.resize import load_resized
+from poserep.models.weights.load import load_resized, load_trunk
 
 
 def trunk() -> nn.Sequential:

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from poserep.errors import InputError
-from poserep.models.weights.load import load_trunk
-from poserep.models.weights.resize import load_resized
+from poserep.models.weights.load import load_resized, load_trunk
 
 # Arguments of timm.create_model that are set here.
 OWN = ("pretrained", "features_only", "out_indices", "in_chans", "img_size")
@@ -35,7 +34,6 @@ class TimmFeatures(nn.Module):
         multiscale: Give, beside the one map of ``out_indices``, the finer ones down to stride 4.
         weights: A file of ImageNet weights in timm's or torchvision's layout. Tables of positions may be of another
             size.
-        in_channels: Channels of the images.
         size: (height, width) of the input, which some models must know (Swin, vision transformers); None is the size
             they were made for.
         init: None keeps timm's, which for ResNets is He's normal numbers (fan out), and zero for the last scale of

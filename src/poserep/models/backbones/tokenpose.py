@@ -32,8 +32,6 @@ class TokenPose(nn.Module):
     code counts its (patches x dim) elements among all parameters, the paper's tables don't: 49,152 with 256 patches.
 
     Args:
-        size: (height, width) of the input.
-        num_keypoints: K.
         width: Width of the HRNet, or None for its stem alone.
         patch: (rows, columns) of the stride-4 map that make one patch. None takes on each side the greatest divisor
             that leaves 16 patches or more, which is what was published: 4x3 at 256x192, 6x4 at 384x288, 2x2 at 128x128,
@@ -45,7 +43,6 @@ class TokenPose(nn.Module):
         scale_with_head: Divide the attention's products by the root of a head's width (T, B, L), not by that of
             ``dim``, as the published S does.
         weights: A file of ImageNet weights of HRNet for the trunk. S was trained without.
-        in_channels: Channels of the images.
         init: As published; None keeps timm's.
     """
 
@@ -82,9 +79,7 @@ class TokenPose(nn.Module):
             hrnet = HRNet(width, weights=weights, in_channels=in_channels, stages=3, init=init)
             self.trunk, inputs = hrnet.trunk, hrnet.channels[0]
         self.keypoint_token = nn.Parameter(torch.empty(1, num_keypoints, dim))
-        self.pos_embedding: Tensor
-        table = sine_table(rows // self.patch[0], columns // self.patch[1], dim)
-        self.register_buffer("pos_embedding", table[None])
+        self.pos_embedding = nn.Buffer(sine_table(rows // self.patch[0], columns // self.patch[1], dim)[None])
         self.patch_to_embedding = nn.Linear(self.patch[0] * self.patch[1] * inputs, dim)
         scale = (dim // num_heads if scale_with_head else dim) ** -0.5
         self.transformers = nn.ModuleList(

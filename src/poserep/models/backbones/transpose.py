@@ -44,11 +44,9 @@ class TransPose(nn.Module):
 
     Args:
         source: A backbone. The last of its maps is encoded, finer ones are given as they are.
-        size: (height, width) of the input.
-        layers: Layers of the encoder.
+        layers, num_heads: Layers of the encoder, and their attention heads.
         dim: Channels of the map inside the encoder, and of its output; a multiple of ``num_heads``.
         feedforward: Width of the hidden layer of a block.
-        num_heads: Attention heads.
         dropout: Dropout rate in training, of attention weights too.
     """
 
@@ -73,9 +71,8 @@ class TransPose(nn.Module):
         self.trunk, self.strides = source.trunk, source.strides
         self.channels: tuple[int, ...] = (*source.channels[:-1], dim)
         self.reduce = nn.Conv2d(source.channels[-1], dim, 1, bias=False)
-        self.pos_embedding: Tensor
         height, width = (side // self.strides[-1] for side in size)
-        self.register_buffer("pos_embedding", sine_table(height, width, dim)[:, None])
+        self.pos_embedding = nn.Buffer(sine_table(height, width, dim)[:, None])
         self.global_encoder = Encoder(layers, dim, feedforward, num_heads, dropout)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
