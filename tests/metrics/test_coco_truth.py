@@ -147,7 +147,7 @@ JUNK = st.recursive(
 FIELDS = ("image_id", "bbox", "area", "iscrowd", "num_keypoints", "keypoints", "category_id", "id")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.dictionaries(st.sampled_from(FIELDS), JUNK, max_size=2) | JUNK, max_size=3),
     st.lists(JUNK, max_size=2),
