@@ -23,14 +23,11 @@ def without_optional_fields(data):
         del annotation["iscrowd"], annotation["num_keypoints"]
 
 
-def another_category(first):
-    def change(data):
-        hand = {"id": 9, "name": "hand", "keypoints": ["thumb", "palm"], "skeleton": []}
-        data["categories"] = [hand, *data["categories"]] if first else [*data["categories"], hand]
-        fields = {"category_id": 9, "num_keypoints": 2, "keypoints": [12, 22, 2, 30, 40, 2]}
-        data["annotations"].append(person(4, 7, [10, 20, 30, 30], **fields))
-
-    return change
+def another_category(data):
+    hand = {"id": 9, "name": "hand", "keypoints": ["thumb", "palm"], "skeleton": []}
+    data["categories"] = [hand, *data["categories"]]
+    fields = {"category_id": 9, "num_keypoints": 2, "keypoints": [12, 22, 2, 30, 40, 2]}
+    data["annotations"].append(person(4, 7, [10, 20, 30, 30], **fields))
 
 
 def another_id_of_the_category(data):
@@ -49,15 +46,7 @@ def ids(*values):
 
 @pytest.mark.parametrize(
     "change",
-    [
-        without_optional_fields,
-        another_category(True),
-        another_category(False),
-        another_id_of_the_category,
-        ids(0, 1, 2),
-        ids(5, 5, 5),
-        ids("a", None, 3),
-    ],
+    [without_optional_fields, another_category, another_id_of_the_category, ids(0, 5, 5), ids("a", None, 3)],
 )
 def test_files_that_say_the_same_otherwise_score_a_hundred(tmp_path, change):
     data = annotations()
