@@ -187,7 +187,6 @@ SCORES = ((17,) * 2, (4,) * 2)
         (AxisLinear, SR, ONE, {"channels_per_joint": 0}, "channels_per_joint"),
         (SRHead, SR, ONE, {"kernel": 8}, r"kernels=\[8\] must be odd"),
         (SRPose, SR, ((8, 8), (4, 8)), {}, "must have 2 entries"),
-        (SRPose, SR, ((8, 8), (4, 8)), {"supervise": (True, False)}, "last entry of supervise"),
         (SRPose, SR, ((8, 8), (4, 8)), {"supervise": (1, 1), "main": SimplePredictor}, "cannot multiply it by"),
         (SRPose, SR, ((8, 8), (4, 8)), {"supervise": (1, 1), "side": partial(SRPredictor, kernels=(3,))},
          r"kernels=\[3\] has no entry for level -2"),

@@ -94,19 +94,22 @@ class Head(nn.Module):
         raise NotImplementedError
 
 
-def deconvolutions(channels: int, layers: int, width: int = 256) -> nn.Sequential:
-    """Return ``layers`` times: transposed convolution 4x4 of stride 2, batch norm, ReLU (Xiao et al. 2018)."""
-    modules: list[nn.Module] = []
-    for inputs in [channels, *[width] * layers][:layers]:
-        modules += [
-            nn.ConvTranspose2d(inputs, width, 4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*modules)
+def deconvolved(head: nn.Module, spec: HeadSpec, stride: float | None, width: int) -> tuple[nn.Sequential, int, float]:
+    """Return deconvolutions that bring the backbone's only map to a stride, and the channels and stride of the result.
+
+    Each is a transposed convolution 4x4 of stride 2 to ``width`` channels, batch norm, ReLU (Xiao et al. 2018); there
+    is none if ``stride`` is None or the map's own.
+    """
+    channels, coarse = spec.one_map(head)
+    target, modules = coarse if stride is None else stride, list[nn.Module]()
+    for _ in range(doublings(head, coarse, target)):
+        convolution = nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1, bias=False)
+        modules += [convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        channels = width
+    return nn.Sequential(*modules), channels, target
 
 
-def doublings(head: nn.Module, stride: int, target: float) -> int:
+def doublings(head: nn.Module, stride: float, target: float) -> int:
     """Return how often a map of ``stride`` must double its resolution to reach stride ``target``, a whole number."""
     layers = math.log2(stride / target)
     if layers < 0 or not layers.is_integer():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.heads.base import Head, HeadSpec, Stacks, deconvolutions, doublings
+from poserep.models.heads.base import Head, HeadSpec, Stacks, deconvolved
 from poserep.models.init import small_normal, truncated_normal
 
 
@@ -20,10 +20,8 @@ class Deconv(Head):
 
     def __init__(self, spec: HeadSpec, width: int = 256, sigmoid: bool = False) -> None:
         super().__init__()
-        inputs, stride = spec.one_map(self)
-        layers = doublings(self, stride, spec.stride)
-        self.deconv_layers = deconvolutions(inputs, layers, width)
-        self.final_layer = nn.Conv2d(width if layers else inputs, spec.num_keypoints, 1)
+        self.deconv_layers, channels, _ = deconvolved(self, spec, spec.stride, width)
+        self.final_layer = nn.Conv2d(channels, spec.num_keypoints, 1)
         self.sigmoid = sigmoid
         small_normal(self)
 
@@ -36,10 +34,9 @@ class Deconv(Head):
 class AxisLinear(Head):
     """Classifies one map (or a few) per joint, flattened, along each axis (Li et al. 2022, SimCC, fig. 2).
 
-    Emits logits (B, K, x.n) and (B, K, y.n).
-
-    Deconvolutions of ``width`` channels bring the map to stride ``upsample_to``; None takes it as it is
-    ("upsampling-free"). The published upsampling-free models have 32 or 28 ``channels_per_joint``, maps for each joint.
+    Emits logits (B, K, x.n) and (B, K, y.n). Deconvolutions of ``width`` channels bring the map to stride
+    ``upsample_to``; None takes it as it is ("upsampling-free"). The published upsampling-free models have 32 or 28
+    ``channels_per_joint``, maps for each joint.
     """
 
     form = "axes"
@@ -50,14 +47,11 @@ class AxisLinear(Head):
         super().__init__()
         if channels_per_joint < 1:
             raise InputError(f"AxisLinear: channels_per_joint={channels_per_joint} must be at least 1")
-        inputs, coarse = spec.one_map(self)
-        stride = coarse if upsample_to is None else upsample_to
-        layers = doublings(self, coarse, stride)
         self.num_keypoints = spec.num_keypoints
-        self.deconv_layers = deconvolutions(inputs, layers, width)
-        self.final_layer = nn.Conv2d(width if layers else inputs, spec.num_keypoints * channels_per_joint, 1)
+        self.deconv_layers, channels, stride = deconvolved(self, spec, upsample_to, width)
+        self.final_layer = nn.Conv2d(channels, spec.num_keypoints * channels_per_joint, 1)
         small_normal(self)
-        features = channels_per_joint * (spec.x.length // stride) * (spec.y.length // stride)
+        features = channels_per_joint * int(spec.x.length // stride) * int(spec.y.length // stride)
         self.mlp_head_x = nn.Linear(features, spec.x.n)
         self.mlp_head_y = nn.Linear(features, spec.y.n)
 
