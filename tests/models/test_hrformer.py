@@ -1,4 +1,4 @@
-"""HRFormer: what is frozen, what learns, weights from files. Outputs are in `test_official`, counts in `test_countings`."""
+"""HRFormer: what is frozen, what learns, weights from files. Outputs are in `test_official`, counts in `studies`."""
 
 import pytest
 import torch
