@@ -74,9 +74,9 @@ class DARK:
     def _smoothed(self, heatmap: Tensor, xy: Tensor, value: Tensor) -> Tensor:
         """Return the 5x5 values around the peaks of the blurred and rescaled map, (B, K, 5, 5) float64.
 
-        Derivatives of a logarithm don't see a factor, so that the maximum of the blurred map, which takes all of it, is
-        computed only for joints where the floor under the logarithm could bite. It cannot where the unscaled value
-        exceeds it: blurring never raises a maximum, so the factor is at least 1.
+        Derivatives of a logarithm don't see a factor, so that the maximum of the blurred map is computed only for
+        joints where the floor under the logarithm could bite: where the unscaled value exceeds it, it cannot, as
+        blurring never raises a maximum.
         """
         if self.kernel is None:
             return window(heatmap, xy, 2).double()

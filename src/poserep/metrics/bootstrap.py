@@ -27,12 +27,11 @@ class Side(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """The difference of two sides, in the metric's unit.
+    """The mean of side ``a`` less that of ``b``, in the metric's unit, with an interval from ``low`` to ``high``.
 
     Attributes:
-        difference: Mean of ``a`` less mean of ``b``, with the interval from ``low`` to ``high``.
-        samples: Number of resamples in which both sides have a value, on which the interval rests.
-        left_out: Number of resamples without any image that has something to measure.
+        samples, left_out: Numbers of resamples in which both sides have a value, on which the interval rests, and of
+            those without any image that has something to measure.
         images: Number of images that each resample draws.
         within_noise: Whether the interval contains 0.
         share: Share of the resamples in which ``a`` is not above ``b``, in [0, 1].

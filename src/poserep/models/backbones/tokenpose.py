@@ -34,11 +34,10 @@ class TokenPose(nn.Module):
     Args:
         width: Width of the HRNet, or None for its stem alone.
         patch: (rows, columns) of the stride-4 map that make one patch. None takes on each side the greatest divisor
-            that leaves 16 patches or more, which is what was published: 4x3 at 256x192, 6x4 at 384x288, 2x2 at 128x128,
-            1x1 at 64x64, the last two inferred from the printed parameters and costs.
-        dim: Width of the tokens.
+            that leaves 16 patches or more, as published: 4x3 at 256x192, 6x4 at 384x288; 2x2 at 128x128 and 1x1 at
+            64x64 are inferred from the printed parameters and costs.
+        dim, num_heads: Width of the tokens, and the number of attention heads, which divides it.
         depths: Layers of each transformer. L has three in series, and the joints' tokens of all three are joined.
-        num_heads: Attention heads, which divide ``dim``.
         mlp_ratio: Width of the hidden layer of a block by ``dim``.
         scale_with_head: Divide the attention's products by the root of a head's width (T, B, L), not by that of
             ``dim``, as the published S does.

@@ -28,9 +28,7 @@ class ViTPose(nn.Module):
 
     One map of stride 16. With the head `Deconv` at stride 4, two deconvolutions, this is the paper's classic decoder.
     Patches of 16x16 are cut 2 px before the image begins, with zeros there, as in the published code. Weights start as
-    timm's do, which is as the published code's.
-
-    The table of positions is learnt, for one input size.
+    timm's do, which is as the published code's. The table of positions is learnt, for one input size.
 
     Args:
         width, depth: Channels, a multiple of ``num_heads``, and blocks.

@@ -77,10 +77,9 @@ def _part(path: str, module: nn.Module) -> Part:
 def summary(net: PoseNet, height: int, width: int) -> dict[str, Any]:
     """Count parameters and multiply-accumulates of a network for one image of that size, px, whole and by part.
 
-    Returns:
-        ``params`` that prediction runs, of backbone and head too; beside them ``params_training_only`` and
-        ``params_tables`` (fixed position tables, which some papers count); ``params_frozen``, those of ``params`` that
-        take no gradient; ``gmacs``, multiply-accumulates in 10^9; ``parts``, the same by part.
+    ``params`` are those that prediction runs, ``params_frozen`` those of them that take no gradient; beside them stand
+    ``params_training_only`` and ``params_tables`` (fixed position tables, which some papers count). ``gmacs`` are
+    multiply-accumulates in 10^9, ``parts`` the same by part.
     """
     counts = macs_by_module(net, height, width)
     return {

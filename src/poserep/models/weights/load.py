@@ -43,10 +43,8 @@ SHOWN_NAMES = 5
 class Imported:
     """What became of the entries of a file.
 
-    Attributes:
-        mapped: Names in the model by names in the file.
-        unused: Reasons by names in the file that the model has no place for.
-        missing: Reasons by names in the model that the file lacks, so that they keep their values.
+    ``mapped`` are names in the model by names in the file, ``unused`` reasons by names that the model has no place for,
+    ``missing`` reasons by names in the model that the file lacks, so that they keep their values.
     """
 
     mapped: dict[str, str]
