@@ -6,7 +6,6 @@ import torch
 
 from model_cases import build
 from poserep.codecs import Heatmap
-from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import Deconv, Hourglass, MoaiHourglass, MoaiHRNet, StackedMaps
 from poserep.models.backbones.moai import Exchange
@@ -69,13 +68,3 @@ def test_stacks_have_the_codecs_size(backbone):
         net = backbone(3, **SMALL, in_channels=1, size=given)
         assert net.channels == (3, 3) and net.strides == (4, 4)
         assert [maps.shape for maps in net(torch.randn(2, 1, *given))] == 2 * [(2, 3, codec.y.n, codec.x.n)]
-
-
-def test_dark_weights_load_from_a_file(tmp_path):
-    torch.manual_seed(0)
-    saved, path = Hourglass(17, **SMALL), tmp_path / "hg.pth"
-    torch.save({f"module.{key}": value for key, value in saved.state_dict().items()}, path)
-    loaded = Hourglass(17, **SMALL, weights=path)
-    assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in saved.state_dict().items())
-    with pytest.raises(InputError, match=r"score\.0\.weight has shape"):
-        Hourglass(14, **SMALL, weights=path)

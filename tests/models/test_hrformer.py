@@ -5,7 +5,6 @@ import torch
 
 from model_cases import build, learns
 from poserep.codecs import Heatmap, MultiScale
-from poserep.errors import InputError
 from poserep.models import Deconv, HRFormer, SRPose
 from poserep.models.backbones.hrformer_block import HRFormerBlock
 
@@ -48,15 +47,3 @@ def test_drop_path_grows_from_block_to_block():
     finest = [m.drop_path.drop_prob for name, m in backbone.named_modules() if isinstance(m, HRFormerBlock)
               and ".branches.0." in name]  # fmt: skip
     assert finest == pytest.approx([0.02 * i for i in range(14)])
-
-
-def test_imagenet_weights_hold_more_than_is_read(tmp_path):
-    torch.manual_seed(0)
-    source = HRFormer(multiscale=True)
-    classifier = {"incre_modules.0.0.conv1.weight": torch.zeros(32, 32, 1, 1), "classifier.bias": torch.zeros(1000)}
-    torch.save({"model": source.state_dict() | classifier}, tmp_path / "hrt_small.pth")
-    target = HRFormer(weights=tmp_path / "hrt_small.pth")
-    given = source.state_dict()
-    assert all(torch.equal(value, given[key]) for key, value in target.state_dict().items())
-    with pytest.raises(InputError, match=r"hrt_small\.pth"):
-        HRFormer(16, weights=tmp_path / "hrt_small.pth")
