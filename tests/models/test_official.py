@@ -27,6 +27,7 @@ from poserep.models import (
     TokenPose,
     TransPoseH,
     TransPoseR,
+    ViTPose,
 )
 from poserep.models.weights.load import destinations, load_official
 from reference.vectors import tensors
@@ -134,8 +135,8 @@ def test_copies_give_official_outputs(name):
         same(net.head(net.backbone(image(64, 64))), v["out0"], v["out0_shape"], v["out0_stride"])
 
 
-# Backbones with transformers, whose official outputs need the manifests: what code that gives those gives, six values
-# in even steps. Weights are `named_state` of this project's names with a gain of 0.7.
+# Backbones with transformers, where manifests are absent: six values in even steps, of code that gave the official
+# outputs above, and those of plain functions for ViTPose. Weights are `named_state` of our names with a gain of 0.7.
 TRANSFORMERS = {
     "tokenpose": (partial(TokenPose, (64, 64), 5, depths=(2,)),
                   [-1.39815, 9.34237, -7.15715, 5.57718, 1.34243, 0.90398]),
@@ -145,8 +146,12 @@ TRANSFORMERS = {
                     [-0.32304, 0.06298, -2.72678, -2.08215, -1.6998, -0.72879]),
     "transpose_h": (partial(TransPoseH, (64, 64), 18, layers=2),
                     [-0.75982, -0.62491, 0.26098, -0.55371, 1.11233, 2.42382]),
+    "vitpose": (partial(ViTPose, (64, 64), 32, 2, 4),
+                [-0.83478, 0.14526, -2.84561, 0.18255, 0.20853, 1.07274]),
+    "vitpose_plain": (partial(ViTPose, (64, 64), 32, 2, 4, class_entry=False),
+                      [-1.16058, 0.32068, -2.66483, -0.11064, 0.2597, 1.2102]),
     "hrformer": (HRFormer, [12.12752, 22.62242, 0.0, 1.48318, 0.0, 35.9879]),
-    "hrformer_plain": (partial(HRFormer, position_bias=False),[18.44468, 17.50145, 0.0, 9.10428, 0.0, 34.75839]),
+    "hrformer_plain": (partial(HRFormer, position_bias=False), [18.44468, 17.50145, 0.0, 9.10428, 0.0, 34.75839]),
 }  # fmt: skip
 
 
