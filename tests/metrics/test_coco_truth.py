@@ -23,14 +23,11 @@ def without_optional_fields(data):
         del annotation["iscrowd"], annotation["num_keypoints"]
 
 
-def another_category(first):
-    def change(data):
-        hand = {"id": 9, "name": "hand", "keypoints": ["thumb", "palm"], "skeleton": []}
-        data["categories"] = [hand, *data["categories"]] if first else [*data["categories"], hand]
-        fields = {"category_id": 9, "num_keypoints": 2, "keypoints": [12, 22, 2, 30, 40, 2]}
-        data["annotations"].append(person(4, 7, [10, 20, 30, 30], **fields))
-
-    return change
+def another_category(data):
+    hand = {"id": 9, "name": "hand", "keypoints": ["thumb", "palm"], "skeleton": []}
+    data["categories"] = [hand, *data["categories"]]
+    fields = {"category_id": 9, "num_keypoints": 2, "keypoints": [12, 22, 2, 30, 40, 2]}
+    data["annotations"].append(person(4, 7, [10, 20, 30, 30], **fields))
 
 
 def another_id_of_the_category(data):
@@ -49,15 +46,7 @@ def ids(*values):
 
 @pytest.mark.parametrize(
     "change",
-    [
-        without_optional_fields,
-        another_category(True),
-        another_category(False),
-        another_id_of_the_category,
-        ids(0, 1, 2),
-        ids(5, 5, 5),
-        ids("a", None, 3),
-    ],
+    [without_optional_fields, another_category, another_id_of_the_category, ids(0, 5, 5), ids("a", None, 3)],
 )
 def test_files_that_say_the_same_otherwise_score_a_hundred(tmp_path, change):
     data = annotations()
@@ -89,7 +78,7 @@ def test_without_area_a_part_of_the_box_is_the_remedy(tmp_path):
     written = scorer(tmp_path, data)
     assert values == written(predicted(written, 9.0)).values
     assert (by_box.area, written.area) == ("box", "annotation")
-    with pytest.raises(InputError, match="area='mask' is neither"):
+    with pytest.raises(InputError, match=r"data\.metric\.area='mask' is not one of"):
         scorer(tmp_path, area="mask")
 
 
@@ -147,7 +136,7 @@ JUNK = st.recursive(
 FIELDS = ("image_id", "bbox", "area", "iscrowd", "num_keypoints", "keypoints", "category_id", "id")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.dictionaries(st.sampled_from(FIELDS), JUNK, max_size=2) | JUNK, max_size=3),
     st.lists(JUNK, max_size=2),

@@ -110,35 +110,20 @@ def test_resampled_images_count_as_often_as_they_are_drawn(tmp_path):
     assert found["AP_M"][1] == pytest.approx(alone["AP_M"]) and found["AP_E"][1] == pytest.approx(100)
 
 
-def official(real_data: Path, file: Path, name: str, **options) -> tuple[CrowdPoseAP, Predictions]:
-    """The scorer, and the predictions that the official tool was given."""
-    results = json.loads(gzip.decompress((file.parent / f"crowd_results_{name}.json.gz").read_bytes()))
-    nothing = np.zeros((14, 2), np.float32), np.zeros(14, np.float32)
-    box = np.array([0, 0, 1, 1.0])
-    instances = [
-        Instance(Path("none"), r["image_id"], n, box, *nothing, score=r["score"]) for n, r in enumerate(results)
-    ]
+@pytest.mark.real
+@pytest.mark.parametrize("file", full("crowd_eval"))
+def test_numbers_are_those_of_the_official_tool(real_data, file):
+    v, results = arrays(file), json.loads(gzip.decompress((file.parent / "crowd_results_A.json.gz").read_bytes()))
+    nothing = np.array([0, 0, 1, 1.0]), np.zeros((14, 2), np.float32), np.zeros(14, np.float32)
+    instances = [Instance(Path("none"), r["image_id"], n, *nothing, score=r["score"]) for n, r in enumerate(results)]
     truth = Truth(instances, CROWDPOSE, real_data / "crowdpose" / "crowdpose_val.json", SIZE)
     xy = np.array([r["keypoints"] for r in results], np.float32).reshape(-1, 14, 3)[..., :2]
-    predictions = Predictions(np.arange(len(results)), xy, np.ones(xy.shape[:2], np.float32))
-    return CrowdPoseAP(truth, nms_threshold=None, **options), predictions
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("splits", [(0.2, 0.8), (0.1, 0.8)])
-@pytest.mark.parametrize("file", full("crowd_eval"))
-def test_numbers_are_those_of_the_official_tool(real_data, file, splits):
-    v = arrays(file)
-    subject, predictions = official(real_data, file, "A", splits=splits)
-    values = subject(predictions).values
-    found = np.array([values[name] for name in VALUES]) / 100
-    stats = v["A_stats"]
-    np.testing.assert_allclose(found[:6], stats[[0, 1, 2, 5, 6, 7]], atol=1e-9)
-    official_split = splits == (0.2, 0.8)
-    parts = v["A_types_unrounded" if official_split else "A_types_split_01_08"]
-    np.testing.assert_allclose(found[6:], parts, atol=1e-9)
-    if official_split:
-        # The tool rounds them.
-        np.testing.assert_array_equal(found[6:].round(4), stats[8:])
-        images = subject.match(predictions).evaluation.params.imgIds
-        np.testing.assert_array_equal(np.bincount(subject.crowding(images)), v["split_counts"])
+    subject, other = (CrowdPoseAP(truth, nms_threshold=None, splits=(low, 0.8)) for low in (0.2, 0.1))
+    evaluation = subject.match(Predictions(np.arange(len(xy)), xy, np.ones(xy.shape[:2], np.float32))).evaluation
+    found, otherwise = (np.array(list(s.summary(evaluation).values())) / 100 for s in (subject, other))
+    np.testing.assert_allclose(found[:6], v["A_stats"][[0, 1, 2, 5, 6, 7]], atol=1e-9)
+    np.testing.assert_allclose(found[6:], v["A_types_unrounded"], atol=1e-9)
+    np.testing.assert_allclose(otherwise[6:], v["A_types_split_01_08"], atol=1e-9)
+    # The tool rounds them.
+    np.testing.assert_array_equal(found[6:].round(4), v["A_stats"][8:])
+    np.testing.assert_array_equal(np.bincount(subject.crowding(evaluation.params.imgIds)), v["split_counts"])

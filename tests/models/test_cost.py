@@ -1,5 +1,7 @@
 """Parameters by part, memory of activations, and what results record of them."""
 
+from functools import cache
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +13,11 @@ from poserep.geometry import Size
 from poserep.models import AxisLinear, Deconv, PoseNet, RLEHead, SRPose, TokenMaps, TokenPose
 from poserep.models.cost import activations, macs, parameters, parts, summary, training_only
 from poserep.models.cost.memory import _Alive
+
+
+@cache
+def srpose() -> PoseNet:
+    return build(pyramid(18), SRPose, MultiScale("64x64"))
 
 
 def test_parameters_that_only_training_runs_stand_apart():
@@ -40,12 +47,12 @@ def test_parts_show_what_a_module_holds_itself_and_what_only_training_runs():
     found = {part.path: part for part in parts(build(TokenPose(Size(64, 64), 17), TokenMaps, Heatmap("64x64")))}
     assert found["backbone.keypoint_token"].params == 17 * 192
     assert found["backbone.pos_embedding"][1:] == (0, 0, 0, 256 * 192)
-    side = {part.path: part for part in parts(build(pyramid(18), SRPose, MultiScale("64x64")))}["head.side"]
+    side = {part.path: part for part in parts(srpose())}["head.side"]
     assert side.params == 0 and side.training_only > 0
 
 
 def test_summary_is_whole_and_by_part():
-    net = build(pyramid(18), SRPose, MultiScale("64x64"))
+    net = srpose()
     found = summary(net, 64, 64)
     assert found["params"] == found["params_backbone"] + found["params_head"] == parameters(net)
     assert found["params_training_only"] == parameters(net, training=True) - found["params"]
@@ -76,7 +83,7 @@ def test_memory_of_a_pass_is_what_is_alive_at_once():
 
 @pytest.mark.parametrize("training", [False, True])
 def test_memory_counted_is_memory_measured(training):
-    net = build(pyramid(18), SRPose, MultiScale("64x64")).train(training)
+    net = srpose().train(training)
     image = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
     before = image.numel()
     with torch.set_grad_enabled(training), _Alive() as alive:
@@ -87,8 +94,9 @@ def test_memory_counted_is_memory_measured(training):
 
 
 def test_memory_leaves_the_network_as_it_was():
-    net = build(pyramid(18), SRPose, MultiScale("64x64")).eval()
+    net = srpose().eval()
     net.head.train()
+    net.zero_grad()
     modes = [module.training for module in net.modules()]
     state = {key: value.clone() for key, value in net.state_dict().items()}
     assert activations(net, 4, 64, 64, training=True) > 4 * activations(net, 4, 64, 64)

@@ -1,49 +1,22 @@
-"""Backbones on timm's modules: counts, shapes, what learns, weights by name, refusals."""
+"""Backbones on timm's modules: shapes, what learns, weights by name, refusals."""
 
 import pytest
 import timm
 import torch
 
-from model_cases import resnet
 from poserep.errors import InputError
-from poserep.models import HRNet, TimmFeatures
-from poserep.models.cost import parameters
+from poserep.models import TimmFeatures
 
-# Trunks of the published code; ResNets as torchvision has them, without the classifier.
-TRUNKS = {
-    "resnet18": (lambda: resnet(18), 11_176_512),
-    "resnet34": (lambda: resnet(34), 21_284_672),
-    "resnet50": (lambda: resnet(50), 23_508_032),
-    "resnet101": (lambda: resnet(101), 42_500_160),
-    "resnet152": (lambda: resnet(152), 58_143_808),
-    "hrnet_w32": (lambda: HRNet(32), 28_535_552),
-    "hrnet_w48": (lambda: HRNet(48), 63_594_912),
-    "hrnet_w32_pyramid": (lambda: HRNet(32, multiscale=True), 29_305_536),
-    "hrnet_w48_pyramid": (lambda: HRNet(48, multiscale=True), 65_325_120),
-}
 # Names of maps by size, and what they are: some models must know the size, Swin has channels last.
 MAPS = [
     ("resnet18", [1, 2, 3, 4], (64, 128, 256, 512), (4, 8, 16, 32)),
-    ("resnet18d", [4], (512,), (32,)),
     ("convnext_atto", [0, 1, 2, 3], (40, 80, 160, 320), (4, 8, 16, 32)),
-    ("regnety_002", [4], (368,), (32,)),
     ("hrnet_w18_small", [1, 2, 3, 4], (128, 256, 512, 1024), (4, 8, 16, 32)),
-    ("mobilenetv3_small_100", [1, 2, 3, 4], (16, 24, 48, 576), (4, 8, 16, 32)),
     ("efficientnet_b0", [2], (40,), (8,)),
     ("swin_tiny_patch4_window7_224", [0, 1, 2, 3], (96, 192, 384, 768), (4, 8, 16, 32)),
-    ("swinv2_tiny_window8_256", [1], (192,), (8,)),
-    ("vit_tiny_patch16_224", [11], (192,), (16,)),
     ("vit_tiny_patch16_224", [-1], (192,), (16,)),
     ("deit_tiny_distilled_patch16_224", [5], (192,), (16,)),
-    ("edgenext_xx_small", [3], (168,), (32,)),
-    ("mobilevit_xxs", [3], (64,), (16,)),
 ]
-
-
-def test_trunks_have_the_published_parameters():
-    with torch.device("meta"):
-        for name, (make, count) in TRUNKS.items():
-            assert parameters(make()) == count, name
 
 
 def test_finer_maps_down_to_stride_4_are_added_if_a_head_reads_them():
@@ -70,22 +43,12 @@ def test_any_timm_model_gives_maps_and_learns(name, indices, channels, strides):
     assert all(p.requires_grad for p in backbone.parameters()) == (name != "efficientnet_b0")
 
 
-def test_channels_last_maps_are_turned():
-    torch.manual_seed(0)
-    backbone = TimmFeatures("swin_tiny_patch4_window7_224", (0,), size=(32, 64)).eval()
-    image = torch.randn(1, 3, 32, 64)
-    with torch.no_grad():
-        assert torch.equal(backbone(image)[0], backbone.trunk(image)[0].permute(0, 3, 1, 2))
-
-
 @pytest.mark.parametrize(
     ("name", "indices", "size"),
     [
         ("resnet18", (2,), (64, 64)),
         ("convnext_atto", (3,), (64, 64)),
-        ("mobilenetv3_small_100", (4,), (64, 64)),
         ("vit_tiny_patch16_224", (1,), (64, 32)),
-        ("regnety_002", (4,), (64, 64)),
     ],
 )
 def test_weights_of_whole_timm_models_find_their_place(tmp_path, name, indices, size):
@@ -107,8 +70,3 @@ def test_options_go_to_timm():
     # Windows of 7x7, as in ImageNet weights, and of 7x6.
     assert [max(p.shape[0] for n, p in net.named_parameters() if "layers_3" in n and "bias_table" in n)
             for net in (kept, shrunk)] == [13 * 13, 13 * 11]  # fmt: skip
-
-
-def test_without_it_timm_silences_the_blocks_of_resnets():
-    blocks = [m for m in resnet(18).modules() if type(m).__name__ == "BasicBlock"]
-    assert len(blocks) == 8 and all((b.bn2.weight == 0).all() and (b.bn1.weight == 1).all() for b in blocks)

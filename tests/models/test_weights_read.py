@@ -99,60 +99,28 @@ def test_mmengine_files_load_past_their_arrays_and_histories(tmp_path, mmengine)
     assert set(torch.serialization.get_safe_globals()) == allowed
 
 
-def test_an_array_among_the_weights_is_no_tensor(tmp_path):
-    torch.save({"a": torch.ones(1), "b": np.ones(2)}, tmp_path / "a.pth")
-    with pytest.raises(InputError, match="hold no state dict of tensors: 'b' is a"):
-        read_state(tmp_path / "a.pth")
-
-
-def test_missing_files_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"none\.pth do not exist"):
-        read_state(tmp_path / "none.pth")
-    with pytest.raises(InputError, match="are a folder"):
-        read_state(tmp_path)
-
-
 @pytest.mark.parametrize(
-    ("content", "what"),
+    ("content", "message"),
     [
-        (b"\n<!DOCTYPE html><html>", "a web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
-        *(
-            (content, "damaged, or no checkpoint")
-            for content in (
-                b"\x1f\x8b\x08\x00",
-                b"",
-                b"hello, this is text",
-                b"PK\x03\x04 and no archive",
-                bytes(range(256)) * 20,
-                pickle.dumps([1, 2, 3]),
-            )
-        ),
+        (b"\n<!DOCTYPE html><html>", "this is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "this is a pointer of Git LFS"),
+        (b"hello, this is text", r"\(this is text, which begins with 'hello, this is text'\)"),
+        (b'{"a": 1}', r"\(this is text, which begins with '{\"a\": 1}'\)"),
+        ("\nepoch 1\nloss é " + 300 * "é", r"\(this is text, which begins with 'epoch 1'\)"),
+        (bytes([0x7B, 0xFF, 0]), r"\(its bytes are not those of any file of weights known here\)"),
+        *((content, "damaged, or no checkpoint") for content in (
+            b"\x1f\x8b\x08\x00", b"", b"PK\x03\x04 and no archive", bytes(range(256)) * 20, pickle.dumps([1, 2, 3])
+        )),
     ],
-)
-@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_files_that_are_no_checkpoint_are_told(tmp_path, suffix, content, what):
-    file = tmp_path / f"file.{suffix}"
-    file.write_bytes(content)
-    with pytest.raises(InputError, match=f"cannot be read as tensors: .*{what}") as refused:
-        read_state(file)
-    assert "weights_only" not in str(refused.value) and "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        ("hello, this is text", "this is text, which begins with 'hello, this is text'"),
-        ('{"a": 1}', "this is text, which begins with '{\"a\": 1}'"),
-        ("\nepoch 1\nloss é " + 300 * "é", "this is text, which begins with 'epoch 1'"),
-        (bytes([0x7B, 0xFF, 0]), "its bytes are not those of any file of weights known here"),
-    ],
-)
-def test_why_a_file_is_none_is_said_in_words(tmp_path, content, reason):
-    (tmp_path / "t.pth").write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(InputError) as refused:
-        read_state(tmp_path / "t.pth")
-    assert f"no checkpoint of PyTorch ({reason}); nothing of them was executed" in str(refused.value)
+)  # fmt: skip
+def test_files_that_are_no_checkpoint_are_told(tmp_path, content, message):
+    for suffix in ("pth", "safetensors"):
+        file = tmp_path / f"file.{suffix}"
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        found = message if suffix == "pth" or "(" not in message else "damaged"
+        with pytest.raises(InputError, match=f"cannot be read as tensors: .*{found}") as refused:
+            read_state(file)
+        assert "weights_only" not in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_safetensors_load_under_any_name(tmp_path):
@@ -184,12 +152,15 @@ def test_archives_that_unpack_to_more_are_refused_unread(tmp_path):
         read_state(tmp_path / "bomb.pth")
 
 
-def test_truncated_files_are_refused(tmp_path):
-    state = {"a": torch.randn(64, 64), "b": torch.randn(64)}
+def test_truncated_and_missing_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"none\.pth do not exist"):
+        read_state(tmp_path / "none.pth")
+    with pytest.raises(InputError, match="are a folder"):
+        read_state(tmp_path)
     for save, name in ((torch.save, "cut.pth"), (save_file, "cut.safetensors")):
-        save(state, tmp_path / name)
+        save({"a": torch.randn(64, 64), "b": torch.randn(64)}, tmp_path / name)
         whole = (tmp_path / name).read_bytes()
-        for part in (0.0, 0.1, 0.5, 0.95):
+        for part in (0.0, 0.1, 0.95):
             (tmp_path / name).write_bytes(whole[: int(len(whole) * part)])
             with pytest.raises(InputError, match="cannot be read as tensors"):
                 read_state(tmp_path / name)
@@ -199,10 +170,10 @@ def test_truncated_files_are_refused(tmp_path):
     ("content", "message"),
     [
         ([1, 2], "but a list"),
-        (torch.zeros(3), "but a Tensor"),
         ({}, "they hold nothing"),
         ({"epoch": 3}, "'epoch' is a int"),
         ({3: torch.zeros(1)}, "'3' is a Tensor"),
+        ({"a": torch.zeros(1), "b": np.ones(2)}, "'b' is a"),
         ({"a": torch.zeros(3).to_sparse()}, "'a' is a Tensor"),
         ({"a": torch.zeros(3, device="meta")}, "'a' is a Tensor"),
         ({"a": torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.qint8)}, "'a' is a Tensor"),

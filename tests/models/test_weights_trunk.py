@@ -11,8 +11,7 @@ from model_cases import build, resnet
 from poserep.codecs import SimCC
 from poserep.errors import InputError
 from poserep.models import AxisLinear, HRNet, TimmFeatures, ViTPose
-from poserep.models.weights.load import load_trunk
-from poserep.models.weights.resize import load_resized
+from poserep.models.weights.load import load_resized, load_trunk
 
 
 def trunk() -> nn.Sequential:
@@ -30,7 +29,7 @@ def test_trunks_take_files_that_hold_more(tmp_path, prefix):
     assert done.unused == {"fc.weight": "fc, another part"} and not done.missing
 
 
-# test_weights_load.py has the other faults that a file may have.
+# `test_weights_load` has the other faults that a file may have.
 @pytest.mark.parametrize("entries", [{}, {"1.weight": torch.zeros(5)}, {"1.3.weight": torch.zeros(4)}])
 def test_trunks_are_never_half_loaded(tmp_path, entries):
     state, target = trunk().state_dict() | entries, trunk()
@@ -43,14 +42,9 @@ def test_trunks_are_never_half_loaded(tmp_path, entries):
     assert all(torch.equal(value, before[key]) for key, value in target.state_dict().items())
 
 
-@pytest.mark.parametrize("fault", ["nan", "missing"])
-def test_tables_that_were_to_be_resized_are_left_as_they_were(tmp_path, fault):
+def test_tables_that_were_to_be_resized_are_left_as_they_were(tmp_path):
     net = ViTPose((64, 48), 32, 2, 4)
-    state = ViTPose((64, 64), 32, 2, 4).state_dict()
-    if fault == "nan":
-        state["trunk.norm.weight"] = torch.full((32,), float("nan"))
-    else:
-        del state["trunk.norm.weight"]
+    state = ViTPose((64, 64), 32, 2, 4).state_dict() | {"trunk.norm.weight": torch.full((32,), float("nan"))}
     torch.save(state, tmp_path / "v.pth")
     table, before = net.pos_embed, {key: value.clone() for key, value in net.state_dict().items()}
     with pytest.raises(InputError, match=r"norm\.weight"):
@@ -59,31 +53,35 @@ def test_tables_that_were_to_be_resized_are_left_as_they_were(tmp_path, fault):
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
 
-def saved(path: Path, state: dict[str, torch.Tensor]) -> Path:
-    torch.save({key: torch.full_like(value, 3) for key, value in state.items()}, path)
+def saved(path: Path, make, rename=lambda key: key) -> Path:
+    """A file of the weights of a network, all of them 3."""
+    with torch.device("meta"):
+        state = make().state_dict()
+    torch.save({rename(key): torch.full_like(value, 3, device="cpu") for key, value in state.items()}, path)
     return path
 
 
 def test_hrnet_starts_from_a_classifier_of_timm_or_of_its_own_code(tmp_path):
     # The official classifier has the same parts, names and a last layer that is called as the pose head's is.
-    file = saved(tmp_path / "c.pth", timm.create_model("hrnet_w18").state_dict())
-    for stages, multiscale in ((4, False), (4, True), (3, False)):
-        backbone = HRNet(18, multiscale=multiscale, stages=stages, weights=file)
-        assert all((p == 3).all() for p in backbone.parameters())
+    file = saved(tmp_path / "c.pth", lambda: timm.create_model("hrnet_w18"))
+    for stages in (4, 3):
+        backbone = HRNet(18, multiscale=stages == 4, stages=stages)
         done = load_trunk(backbone.trunk, file)
+        assert all((p == 3).all() for p in backbone.parameters())
         parts = {why.split(",")[0] for why in done.unused.values()}
         assert {"final_layer", "classifier", "incre_modules", "downsamp_modules"} <= parts and not done.missing
         assert ({"stage4", "transition3"} <= parts) == (stages == 3)
 
 
 def test_resnet_starts_from_torchvision_and_from_a_pose_model(tmp_path):
-    whole = timm.create_model("resnet18").state_dict()
-    backbone = TimmFeatures("resnet18", (2,), weights=saved(tmp_path / "c.pth", whole))
-    assert all((p == 3).all() for p in backbone.parameters())
-    pose = build(resnet(18), AxisLinear, SimCC("64x64")).state_dict()
-    pose = {key.removeprefix("backbone.trunk.").removeprefix("head."): value for key, value in pose.items()}
-    backbone = TimmFeatures("resnet18", (4,), weights=saved(tmp_path / "p.pth", pose))
-    assert all((p == 3).all() for p in backbone.parameters())
+    whole = saved(tmp_path / "c.pth", lambda: timm.create_model("resnet18"))
+    pose = saved(
+        tmp_path / "p.pth",
+        lambda: build(resnet(18), AxisLinear, SimCC("64x64")),
+        lambda key: key.removeprefix("backbone.trunk.").removeprefix("head."),
+    )
+    for file in (whole, pose):
+        assert all((p == 3).all() for p in TimmFeatures("resnet18", (2,), weights=file).parameters())
 
 
 @pytest.mark.parametrize(
@@ -95,12 +93,13 @@ def test_resnet_starts_from_torchvision_and_from_a_pose_model(tmp_path):
     ],
 )
 def test_weights_of_another_network_are_refused_by_name(tmp_path, make, message):
-    file = saved(tmp_path / "c.pth", timm.create_model("resnet18").state_dict())
-    with pytest.raises(InputError, match=rf"c\.pth: .*{message}"):
+    file = saved(tmp_path / "c.pth", lambda: timm.create_model("resnet18"))
+    with pytest.raises(InputError, match=rf"c\.pth: .*{message}"), torch.device("meta"):
         make(file)
 
 
 def test_the_first_blocks_of_a_deeper_network_are_no_shallower_one(tmp_path):
-    file = saved(tmp_path / "c.pth", timm.create_model("resnet34").state_dict())
-    with pytest.raises(InputError, match=r"belong to parts of the trunk but fit nowhere.*looks like resnet34"):
+    file = saved(tmp_path / "c.pth", lambda: timm.create_model("resnet34"))
+    message = "belong to parts of the trunk but fit nowhere.*looks like resnet34"
+    with pytest.raises(InputError, match=message), torch.device("meta"):
         TimmFeatures("resnet18", (4,), weights=file)

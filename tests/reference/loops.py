@@ -16,20 +16,9 @@ from torch.nn import functional as F
 Pair = tuple[np.ndarray, np.ndarray]
 
 
-def to_bins(point: np.ndarray, lengths: tuple[int, int], counts: tuple[int, int], align: str) -> list[float]:
-    """A point in input px to bins: ``centre`` (exact), ``corner`` (HRNet's code), ``edge`` or ``dark`` (DarkPose's).
-
-    Lengths, counts of bins and the point are (x, y).
-    """
-    found = []
-    for x, length, n in zip(point, lengths, counts, strict=True):
-        if align == "dark":
-            found.append((x - (length - 1) / 2) * (counts[0] - 1) / (lengths[0] - 1) + (n - 1) / 2)
-        elif align == "edge":
-            found.append(x * (n - 1) / (length - 1))
-        else:
-            found.append(x * n / length if align == "corner" else (x + 0.5) * n / length - 0.5)
-    return found
+def to_bins(point: np.ndarray, lengths: tuple[int, int], counts: tuple[int, int]) -> list[float]:
+    """A point in input px to bins that are the means of the pixels they cover; lengths, counts and point are (x, y)."""
+    return [(x + 0.5) * n / length - 0.5 for x, length, n in zip(point, lengths, counts, strict=True)]
 
 
 def learnt(xy: np.ndarray, weight: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -42,7 +31,7 @@ def learnt(xy: np.ndarray, weight: np.ndarray, size: tuple[int, int]) -> np.ndar
 
 
 def simcc_targets(
-    xy: np.ndarray, weight: np.ndarray, size: tuple[int, int], k: float, sigma: float, align: str = "centre"
+    xy: np.ndarray, weight: np.ndarray, size: tuple[int, int], k: float, sigma: float
 ) -> tuple[Pair, np.ndarray]:
     """Li et al. 2022 (SimCC), 3.2, Gaussian smoothing: exp(-(i - mu)^2 / (2 sigma^2)) over its sum, for x and for y."""
     lengths = size[::-1]
@@ -52,24 +41,19 @@ def simcc_targets(
     for b, j in np.ndindex(weight.shape):
         if weight[b, j] == 0:
             continue
-        for axis, (mu, n) in enumerate(zip(to_bins(xy[b, j], lengths, counts, align), counts, strict=True)):
+        for axis, (mu, n) in enumerate(zip(to_bins(xy[b, j], lengths, counts), counts, strict=True)):
             label = np.exp(-((np.arange(n) - mu) ** 2) / (2 * sigma**2))
             targets[axis][b, j] = label / label.sum()
     return (targets[0], targets[1]), weight
 
 
-def simcc_loss(
-    logits: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor], weight: Tensor, mean: bool = False
-) -> Tensor:
-    """SimCC, 3.2: KL(target || softmax(logits)) joint by joint, for x and for y, averaged over the batch.
-
-    Added over bins and joints, or with ``mean`` averaged over both.
-    """
+def simcc_loss(logits: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor], weight: Tensor) -> Tensor:
+    """SimCC, 3.2: KL(target || softmax(logits)) joint by joint, for x and for y, averaged over the batch."""
     total = torch.zeros(())
     for j in range(weight.shape[1]):
         for o, t in zip(logits, target, strict=True):
             each = F.kl_div(o[:, j].log_softmax(1), t[:, j], reduction="none").sum(1)
-            total = total + (each * weight[:, j]).mean() / (o[0].numel() if mean else 1)
+            total = total + (each * weight[:, j]).mean()
     return total
 
 
@@ -98,7 +82,7 @@ def simcc_merge(out: Pair, mirrored: Pair, pairs: list[tuple[int, int]], shift: 
 
 
 def heatmap_targets(
-    xy: np.ndarray, weight: np.ndarray, size: tuple[int, int], stride: int, sigma: float, align: str = "centre"
+    xy: np.ndarray, weight: np.ndarray, size: tuple[int, int], stride: int, sigma: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Xiao et al. 2018, Sun et al. 2019: a Gaussian of peak 1 around the nearest bin, drawn in a window of 3 sigma."""
     height, width = (side // stride for side in size)
@@ -110,7 +94,7 @@ def heatmap_targets(
         if weight[b, j] == 0:
             continue
         patch = np.exp(-(grid[:, None] ** 2 + grid**2) / (2 * sigma**2))
-        bins = to_bins(xy[b, j], size[::-1], (width, height), align)
+        bins = to_bins(xy[b, j], size[::-1], (width, height))
         x, y = (min(max(int(mu + 0.5), 0), n - 1) for mu, n in zip(bins, (width, height), strict=True))
         left, right = max(0, x - radius), min(width, x + radius + 1)
         top, bottom = max(0, y - radius), min(height, y + radius + 1)
@@ -125,13 +109,12 @@ def srpose_targets(
     size: tuple[int, int],
     sigma: float = 8.0,
     strides: tuple[int, ...] = (32, 4, 4, 4),
-    align: str = "centre",
 ) -> tuple[tuple[Tensor, ...], np.ndarray]:
     """Wang et al. 2023 (SRPose), as coded: maps of input resolution, sample by sample, and means over blocks of them.
 
     Coarse to fine, each level pooled for itself, as the published loss does.
     """
-    drawn = [heatmap_targets(p[None], w[None], size, 1, sigma, align) for p, w in zip(xy, weight, strict=True)]
+    drawn = [heatmap_targets(p[None], w[None], size, 1, sigma) for p, w in zip(xy, weight, strict=True)]
     final = torch.from_numpy(np.concatenate([maps for maps, _ in drawn]))
     coarse = [F.adaptive_avg_pool2d(final, (size[0] // stride, size[1] // stride)) for stride in strides]
     return (*coarse, final), np.concatenate([kept for _, kept in drawn])

@@ -1,37 +1,26 @@
 """Crops and keypoints against the official data pipelines of HRNet and DarkPose, from image file to input."""
 
 import hashlib
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import pytest
 
-from poserep.data.augment import Augment, CropRegion
+from poserep.data.augment import CropRegion
 from poserep.data.dataset import PoseDataset
 from poserep.data.decode import read_image
 from poserep.geometry import Align, Size
 from poserep.instances import Instance
 from poserep.skeleton import COCO
-from reference.vectors import arrays, full
+from reference.vectors import Given, arrays, full
 
 SIZE = Size(256, 192)
 OFFICIAL: list[tuple[str, Align]] = [("hrnet_val", "corner"), ("hrnet_train", "corner"), ("dark_train", "dark")]
 
 
-@dataclass(frozen=True)
-class Given(Augment):
-    """Always the same view."""
-
-    given: CropRegion | None = None
-
-    def region(self, *_):
-        return self.given
-
-
 def crop(path, xy, weight, view, size, align):
-    instance = Instance(path, 1, 1, np.array([0.0, 0.0, 9.0, 9.0]), xy.astype(np.float32), weight.astype(np.float32))
-    sample = PoseDataset([instance], COCO, size, align, Given(given=view))[0, 0]
+    instance = Instance(path, 1, 1, np.array([0, 0, 0.5, 0.5]), xy.astype(np.float32), weight.astype(np.float32))
+    sample = PoseDataset([instance], COCO, size, align, Given(views=(view,)))[0, 0]
     return sample.image.permute(1, 2, 0).numpy().astype(int), sample.xy.numpy()
 
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from poserep.codecs import Argmax, Heatmap, MultiScale, QuarterShift
-from poserep.geometry import Crop, Size, crop_matrix
-from reference.vectors import files, full, tensors
+from poserep.geometry import Size
+from reference.vectors import files, full, official_crop, tensors
 
 
 def points(v: dict[str, Tensor], prefix: str = "") -> tuple[Tensor, Tensor, Tensor]:
@@ -114,9 +114,7 @@ def test_losses_of_pooled_targets_are_srposes(file, level, stride):
 
 
 def in_image(v: dict[str, Tensor], name: str, position: Tensor) -> Tensor:
-    h, w = v[f"{name}_hm"].shape[-2:]
-    matrix = crop_matrix(v[f"{name}_center"].numpy(), v[f"{name}_scale"].numpy() * 200.0, Size(h, w), "corner")
-    return Crop(torch.from_numpy(matrix)).to_image(position.double())
+    return official_crop(v, Size(*v[f"{name}_hm"].shape[-2:]), "corner", f"{name}_").to_image(position.double())
 
 
 @pytest.mark.parametrize("file", full("dec_srpose"))

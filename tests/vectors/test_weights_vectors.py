@@ -1,6 +1,5 @@
 """Which joints are learnt: our dataset and codecs against the official datasets, for every joint of 86 real persons."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,23 +7,13 @@ import pytest
 import torch
 
 from poserep.codecs import Codec, Equal, Gaussian, Heatmap, SimCC
-from poserep.data.augment import Augment, CropRegion
+from poserep.data.augment import CropRegion
 from poserep.data.dataset import PoseDataset
 from poserep.instances import Instance
 from poserep.skeleton import COCO
-from reference.vectors import arrays, files, input_size
+from reference.vectors import Given, arrays, files, input_size
 
 REPRESENTATIONS = ("heatmap", "simdr", "sasimdr", "dark")
-
-
-@dataclass(frozen=True)
-class Given(Augment):
-    """The official draws; a person's number is where the box lies."""
-
-    views: tuple[CropRegion, ...] = ()
-
-    def region(self, rng, view, *_):
-        return self.views[int(view.centre[0])]
 
 
 def black(path: Path) -> np.ndarray:

@@ -85,8 +85,7 @@ class Codec(nn.Module, ABC):
         except InputError as error:
             raise InputError(f"{type(self).__name__}: {error}") from error
         self.x, self.y, self.readouts = x, y, dict(readouts)
-        self.temperature: Tensor
-        self.register_buffer("temperature", torch.tensor(1.0))
+        self.temperature = nn.Buffer(torch.tensor(1.0))
         self.mirror_px, bins = mirror_shifts(x, self.deviations.flip_shift)
         self.flip_shift = float(bins)
 
@@ -124,10 +123,7 @@ class Codec(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Any, Tensor]:
-        """Make targets, in the codec's own form, of (B, K, 2) points in input px and (B, K) weights.
-
-        The weights are returned too, 0 where the joint cannot be learnt from.
-        """
+        """Turn points (B, K, 2), input px, and weights (B, K) into targets and weights, 0 where none can be learnt."""
 
     @abstractmethod
     def loss(self, out: Any, target: Any, weight: Tensor) -> Tensor:
@@ -139,10 +135,7 @@ class Codec(nn.Module, ABC):
 
     @abstractmethod
     def merge(self, out: Any, mirrored: Any, perm: Tensor) -> Any:
-        """Average the outputs for an image and its mirror image, un-mirrored and realigned, as a flip test does.
-
-        ``perm`` (K,) is `Skeleton.flip_perm`.
-        """
+        """Average the outputs for an image and its mirror image, un-mirrored by ``perm`` (K,), `Skeleton.flip_perm`."""
 
     def oracle(self, target: Any) -> Any:
         """Return the output that a perfect head would emit for this target, here the target itself."""

@@ -74,21 +74,26 @@ class DARK:
     def _smoothed(self, heatmap: Tensor, xy: Tensor, value: Tensor) -> Tensor:
         """Return the 5x5 values around the peaks of the blurred and rescaled map, (B, K, 5, 5) float64.
 
-        Derivatives of a logarithm don't see a factor, so that the maximum of the blurred map, which takes all of it, is
-        computed only for joints where the floor under the logarithm could bite. It cannot where the unscaled value
-        exceeds it: blurring never raises a maximum, so the factor is at least 1.
+        Derivatives of a logarithm don't see a factor, so that the maximum of the blurred map is computed only for
+        joints where the floor under the logarithm could bite: where the unscaled value exceeds it, it cannot, as
+        blurring never raises a maximum.
         """
         if self.kernel is None:
             return window(heatmap, xy, 2).double()
-        kernel = gaussian_kernel(self.kernel, self.sigma).to(heatmap.device)
+        kernel, (h, w) = gaussian_kernel(self.kernel, self.sigma).to(heatmap.device), heatmap.shape[-2:]
         margin = self.kernel // 2
-        known, around = self._extended(heatmap, margin) if self.border == "reflect" and margin else (heatmap, 0)
+        beyond = margin if self.border == "reflect" else 0
+        if beyond >= min(h, w):
+            raise InputError(
+                f"DARK: a map of {h}x{w} bins is too small to be reflected for kernel={self.kernel}; take a smaller "
+                "kernel, or border=zero"
+            )
+        known = F.pad(heatmap, (beyond,) * 4, mode="reflect") if beyond else heatmap
 
         def blurred(maps: Tensor) -> Tensor:
-            h, w = maps.shape[-2:]
-            return blur(maps, kernel)[..., around : h - around, around : w - around]
+            return blur(maps, kernel)[..., beyond : beyond + h, beyond : beyond + w]
 
-        patch = window(known, xy + around, 2 + margin, outside=0.0).double()
+        patch = window(known, xy + beyond, 2 + margin, outside=0.0).double()
         rows = torch.stack([F.pad(kernel, (i, 4 - i)) for i in range(5)])
         near = rows @ patch @ rows.mT
         if self.rescale == "range":
@@ -96,7 +101,6 @@ class DARK:
             low, high = smooth.amin((-2, -1)), smooth.amax((-2, -1))
             factor = value / (high - low).clamp_min(1e-30)
             return (near - low[..., None, None]) * factor[..., None, None]
-        h, w = heatmap.shape[-2:]
         inside = ((xy > 1) & (xy < xy.new_tensor([w - 2, h - 2]))).all(-1)
         touched = (near < LOG_FLOOR).any((-2, -1)) & (value > 0) & inside
         if torch.compiler.is_exporting():
@@ -108,21 +112,9 @@ class DARK:
             near[touched] *= (value[touched] / high.clamp_min(1e-30))[..., None, None]
         return near
 
-    def _extended(self, heatmap: Tensor, margin: int) -> tuple[Tensor, int]:
-        """Return the map extended by its reflection, and by how many bins on each side."""
-        if min(heatmap.shape[-2:]) <= margin:
-            raise InputError(
-                f"DARK: a map of {heatmap.shape[-2]}x{heatmap.shape[-1]} bins is too small to be reflected for "
-                f"kernel={self.kernel}; take a smaller kernel, or border=zero"
-            )
-        return F.pad(heatmap, (margin,) * 4, mode="reflect"), margin
-
 
 def gaussian_kernel(size: int, sigma: float | None = None) -> Tensor:
-    """Return the 1D kernel (size,), float64, of sum 1, of that sigma; without one, of that which OpenCV takes.
-
-    OpenCV's sigma = 0.3 ((size - 1) / 2 - 1) + 0.8, but fixed binomial-like tables up to 7.
-    """
+    """Return the 1D kernel (size,), float64, of sum 1; without a sigma, OpenCV's, which has tables up to size 7."""
     tables = {
         1: [1.0],
         3: [0.25, 0.5, 0.25],

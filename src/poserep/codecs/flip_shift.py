@@ -1,7 +1,7 @@
 """The flip shift: how the flip test mirrors an image, and where the output for it belongs.
 
-The network sees the image and its mirror image; the output for the latter is mirrored back, and both are averaged.
-Where bins do not lie symmetrically in the crop, as under ``corner``, the one lies off the other by the *flip shift*.
+Where bins do not lie symmetrically in the crop, as under ``corner``, the output for the mirror image, mirrored back,
+lies off that for the image by the *flip shift*.
 """
 
 import math
@@ -46,10 +46,7 @@ def mirror_image(image: Tensor, px: int = 0) -> Tensor:
 
 
 def unmirror(maps: Tensor, perm: Tensor, bins: float) -> Tensor:
-    """Turn the output (B, K, ..., n) for a mirrored image into one for the image itself, ``bins`` to the right.
-
-    Joints exchange their roles by ``perm`` (K,), `Skeleton.flip_perm`.
-    """
+    """Turn the output (B, K, ..., n) for a mirrored image into one for the image itself, ``bins`` to the right."""
     n = maps.shape[-1]
     if not bins.is_integer() or maps.requires_grad or torch.compiler.is_exporting():
         return shift_bins(maps.index_select(1, perm.to(maps.device)).flip(-1), bins)

@@ -151,11 +151,9 @@ class Heatmap(Codec):
 class SRHeatmap(Heatmap):
     """Heatmap from a super-resolution head (Wang et al. 2023, SRPose), at input resolution by default.
 
-    Args:
-        scale: Bins per input px, the paper's k: 1 is input resolution, 2 twice that, 0.25 that of common heatmaps.
-        base_sigma: Sigma of the stride-4 heatmap of the same input, in its bins; sigma grows linearly with resolution
-            (2 at stride 4 is 8 at full resolution).
-        **options: Those of `Heatmap` but ``stride`` and ``sigma``.
+    ``scale`` are bins per input px, the paper's k: 1 is input resolution, 2 twice that, 0.25 that of common heatmaps.
+    ``base_sigma`` is that of the stride-4 heatmap of the same input, in its bins; sigma grows linearly with resolution
+    (2 at stride 4 is 8 at full resolution). Other ``options`` are those of `Heatmap` but ``stride`` and ``sigma``.
     """
 
     def __init__(self, size: Size | str, scale: float = 1, base_sigma: float = 2.0, **options: Any) -> None:

@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from poserep.codecs.heatmap import Heatmap, outer
 from poserep.codecs.label_smoothing import FLOOR
@@ -49,15 +49,13 @@ class Integral(Heatmap):
         if not 0 <= divergence < float("inf"):
             raise InputError(f"Integral: divergence={divergence} must not be negative")
         self.divergence, self.criterion = divergence, criterion or Distance()
-        self.unit: Tensor
-        self.register_buffer("unit", torch.tensor([self.x.n, self.y.n]) / 2, persistent=False)
+        self.unit = nn.Buffer(torch.tensor([self.x.n, self.y.n]) / 2, persistent=False)
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[MeanAndMap, Tensor]:  # type: ignore[override]
         """Make positions (B, K, 2) in bins and distributions of a perfect output (B, K, h, w); and weights (B, K)."""
         # No mean position lies outside the map: nothing can be learnt from joints that do.
         centre, weight = self.centres(xy, weight * self.in_crop(xy.float()))
-        limit = centre.new_tensor([self.x.n - 1, self.y.n - 1])
-        centre = centre.clamp_min(0).minimum(limit)
+        centre = centre.clamp_min(0).minimum(centre.new_tensor([self.x.n - 1, self.y.n - 1]))
         if self.divergence:
             gx, gy = self.profiles(centre, weight)
         else:

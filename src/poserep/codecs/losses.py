@@ -57,9 +57,8 @@ class OHKM:
 class KL:
     """KL(target || softmax(logits)) of one axis, averaged over the batch (Li et al. 2022, SimCC, section 3.2).
 
-    Attributes:
-        reduction: ``sum`` over bins and joints (SimCC's ``NMTCritierion``), or ``mean`` over both (its
-            ``NMTNORMCritierion`` and ``KLDiscretLoss``), with which an axis of fewer bins weighs more.
+    ``reduction`` is the ``sum`` over bins and joints (SimCC's ``NMTCritierion``), or the ``mean`` over both (its
+    ``NMTNORMCritierion`` and ``KLDiscretLoss``), with which an axis of fewer bins weighs more.
     """
 
     reduction: Reduction = "sum"
@@ -93,9 +92,8 @@ class CrossEntropy(KL):
 class Distance:
     """Mean distance of points, joints of weight 0 left out of the sum but not of the count.
 
-    Attributes:
-        norm: ``l1`` adds the absolute differences of both coordinates (IPR), ``squared`` their squares, ``l2`` takes
-            the root of those (DSNT).
+    The ``norm`` ``l1`` adds the absolute differences of both coordinates (IPR), ``squared`` their squares, ``l2`` takes
+    the root of those (DSNT).
     """
 
     norm: DistanceNorm = "l1"

@@ -65,10 +65,7 @@ class MultiScale(SRHeatmap):
         self.form = f"maps of strides {', '.join(f'{stride:g}' for stride in [*self.coarse, 1 / scale])}"
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Maps, Tensor]:  # type: ignore[override]
-        """Draw targets from coarse to fine, each (B, K, h, w), float32; and weights (B, K).
-
-        Intermediate levels of one resolution share their target's memory.
-        """
+        """Draw targets from coarse to fine, each (B, K, h, w), float32, equal ones only once; and weights (B, K)."""
         centre, kept = self.centres(xy, weight)
         gx, gy = self.profiles(centre, kept)
         levels: dict[float, Tensor] = {}

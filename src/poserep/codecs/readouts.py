@@ -32,13 +32,9 @@ def peak(heatmap: Tensor, any_value: bool = False) -> Peaks:
 
 
 def window(heatmap: Tensor, xy: Tensor, radius: int, outside: float | None = None) -> Tensor:
-    """Return the values of (B, K, h, w) around positions on the map, (B, K, 2 radius + 1, 2 radius + 1).
+    """Return the values of (B, K, h, w) around positions (B, K, 2), int64, as (B, K, 2 radius + 1, 2 radius + 1).
 
-    Args:
-        heatmap: (B, K, h, w).
-        xy: (B, K, 2) int64.
-        radius: In bins.
-        outside: Value beyond the border; None repeats the border's own.
+    ``outside`` is the value beyond the border; None repeats the border's own.
     """
     h, w = heatmap.shape[-2:]
     offset = torch.arange(-radius, radius + 1, device=heatmap.device)

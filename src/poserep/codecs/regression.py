@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poserep.batch import Points
@@ -27,26 +27,20 @@ class Regression(Codec):
     the papers quote others' numbers; L1 on these coordinates is the usual choice. There is nothing to read a score
     from: every joint scores 1.
 
-    Args:
-        align: Alignment of the crops; numbers have no bins to align.
-        **deviations: See `Deviations`; joints outside the crop are never learnt, and there is no ``flip_shift``.
+    ``align`` is the alignment of the crops, as numbers have no bins to align. Joints outside the crop are never learnt,
+    and there is no ``flip_shift``.
     """
 
     form = "points"
 
     def __init__(
-        self,
-        size: Size | str,
-        criterion: Criterion | None = None,
-        align: Align = "centre",
-        **deviations: Any,
+        self, size: Size | str, criterion: Criterion | None = None, align: Align = "centre", **deviations: Any
     ) -> None:
         if "flip_shift" in deviations:
             raise InputError(f"{type(self).__name__}: flip_shift is in bins, and coordinates as numbers have none")
         super().__init__(*axes(size, 1, align), {"point": lambda xy: xy}, **deviations)
         self.criterion = criterion or Distance()
-        self.side: Tensor
-        self.register_buffer("side", torch.tensor([self.x.length, self.y.length]).float(), persistent=False)
+        self.side = nn.Buffer(torch.tensor([self.x.length, self.y.length]).float(), persistent=False)
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Make points (B, K, 2) in crop widths and heights, float32; and weights (B, K)."""
@@ -60,11 +54,8 @@ class Regression(Codec):
 
     def decode(self, out: Tensor, readout: str | None = None) -> Points:
         """Read points in input px from numbers."""
-        xy = self._to_px(self.readout(readout)(out.float()))
+        xy = (self.readout(readout)(out.float()) + 0.5) * self.side - 0.5
         return Points(xy, torch.ones_like(xy[..., 0]))
-
-    def _to_px(self, unit: Tensor) -> Tensor:
-        return (unit + 0.5) * self.side - 0.5
 
     def merge(self, out: Tensor, mirrored: Tensor, perm: Tensor) -> Tensor:
         """Average the points after un-mirroring."""
@@ -76,7 +67,7 @@ class Regression(Codec):
 
     def density(self, out: Tensor) -> dict[str, Tensor]:
         """Return spikes at the points, ``x`` and ``y`` (B, K, n), one bin per pixel."""
-        nearest = self._to_px(out.float()).round().long()
+        nearest = Regression.decode(self, out).xy.round().long()
         axes = (("x", self.x.n), ("y", self.y.n))
         return {name: F.one_hot(nearest[..., i].clamp(0, n - 1), n).float() for i, (name, n) in enumerate(axes)}
 

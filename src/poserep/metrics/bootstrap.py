@@ -27,12 +27,11 @@ class Side(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """The difference of two sides, in the metric's unit.
+    """The mean of side ``a`` less that of ``b``, in the metric's unit, with an interval from ``low`` to ``high``.
 
     Attributes:
-        difference: Mean of ``a`` less mean of ``b``, with the interval from ``low`` to ``high``.
-        samples: Number of resamples in which both sides have a value, on which the interval rests.
-        left_out: Number of resamples without any image that has something to measure.
+        samples, left_out: Numbers of resamples in which both sides have a value, on which the interval rests, and of
+            those without any image that has something to measure.
         images: Number of images that each resample draws.
         within_noise: Whether the interval contains 0.
         share: Share of the resamples in which ``a`` is not above ``b``, in [0, 1].
@@ -61,16 +60,9 @@ def paired_bootstrap(
     """Compute the difference of a metric between two sides, with a percentile interval over resampled images.
 
     A side is one run, or several that differ in their seed only: then its value is their mean. All runs of both sides
-    get the same images in each resample. The interval shows how much the difference depends on the choice of images;
-    its dependence on the seed shows in the sides' ``sd``.
-
-    Args:
-        a: Runs of the first side.
-        b: Runs of the second side, not necessarily as many.
-        name: The metric.
-        samples: Number of resamples.
-        seed: Seed of the random resamples.
-        level: Coverage of the interval, in (0, 1).
+    get the same images in each of the ``samples`` resamples, which ``seed`` draws. The interval covers a part of them,
+    ``level`` in (0, 1), and shows how much the difference depends on the choice of images; its dependence on the runs'
+    seed shows in the sides' ``sd``.
 
     Raises:
         InputError: If the runs were evaluated on different images, the metric is unknown or has nothing to measure, or
@@ -79,13 +71,13 @@ def paired_bootstrap(
     if samples < 2 or seed < 0:
         raise InputError(f"samples={samples}, seed={seed}: an interval takes 2 resamples or more, and a seed from 0 on")
     images = a[0].images
-    for other in (run.images for run in (*a, *b)):
-        if not np.array_equal(images, other):
-            raise InputError(
-                f"runs to compare were evaluated on different images: of {len(images)} of the first, "
-                f"{len(np.setdiff1d(images, other))} are missing from another, which has "
-                f"{len(np.setdiff1d(other, images))} others; evaluate both on the same split"
-            )
+    other = next((run.images for run in (*a, *b) if not np.array_equal(images, run.images)), None)
+    if other is not None:
+        raise InputError(
+            f"runs to compare were evaluated on different images: of {len(images)} of the first, "
+            f"{len(np.setdiff1d(images, other))} are missing from another, which has "
+            f"{len(np.setdiff1d(other, images))} others; evaluate both on the same split"
+        )
     side_a, side_b = _side(a, name), _side(b, name)
     rng = np.random.default_rng(seed)
     differences = []
@@ -99,13 +91,13 @@ def paired_bootstrap(
     defined = values[~np.isnan(values)]
     if not len(defined):
         raise InputError(f"none of {samples} resamples of {len(images)} images has anything for {name} to measure")
-    low, high = (float(v) for v in np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]))
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]).tolist()
     return Difference(
-        a=side_a,
-        b=side_b,
-        difference=side_a.mean - side_b.mean,
-        low=low,
-        high=high,
+        side_a,
+        side_b,
+        side_a.mean - side_b.mean,
+        low,
+        high,
         samples=len(defined),
         left_out=samples - len(defined),
         images=len(images),
@@ -116,12 +108,10 @@ def paired_bootstrap(
 
 def _side(runs: Sequence[Resampler], name: str) -> Side:
     ones = np.ones((1, len(runs[0].images)), np.int32)
-    values = []
-    for run in runs:
-        metrics = run(ones)
-        if name not in metrics:
-            raise InputError(f"there is no metric {name!r} here; there are {', '.join(metrics)}")
-        values.append(float(metrics[name][0]))
+    metrics = [run(ones) for run in runs]
+    if name not in metrics[0]:
+        raise InputError(f"there is no metric {name!r} here; there are {', '.join(metrics[0])}")
+    values = [float(values[name][0]) for values in metrics]
     if np.isnan(values).any():
         raise InputError(f"{name} finds nothing to measure on these {ones.shape[1]} images")
     return Side(tuple(values), mean(values), stdev(values) if len(values) > 1 else float("nan"))

@@ -29,7 +29,7 @@ class Joints(NamedTuple):
 class Reliability(NamedTuple):
     """A reliability curve: joints by score in bins of equal width, whose mean score and OKS are NaN without joints.
 
-    ``low`` and ``high`` are the edges of the bins; only the last bin contains its upper edge. Each is (bins,).
+    ``low`` and ``high`` are the edges of the bins; the last bin alone contains its upper edge. Each is (bins,).
     """
 
     low: np.ndarray
@@ -59,14 +59,10 @@ def labelled_joints(predictions: Predictions, truth: Truth) -> Joints:
 
 
 def reliability(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> Reliability:
-    """Compute mean OKS (M,) against mean score (M,) over bins of equal width from 0 to 1.
+    """Compute the mean OKS and score of joints (M,), at least one, over bins of equal width from 0 to 1.
 
     Scores of published code may lie outside [0, 1], and count in the outermost bins.
-
-    Raises:
-        InputError: If there are no joints, or ``score`` and ``oks`` differ in length.
     """
-    score, oks = _checked(score, oks)
     edges = np.arange(bins + 1) / bins
     which = np.clip(np.searchsorted(edges, score, side="right") - 1, 0, bins - 1)
     count = np.bincount(which, minlength=bins)
@@ -85,13 +81,12 @@ def ece(curve: Reliability) -> float:
 
 
 def aurc(score: np.ndarray, oks: np.ndarray) -> float:
-    """Compute the area under the risk-coverage curve; in [0, 1], best 0.
+    """Compute the area under the risk-coverage curve of joints (M,), at least one; in [0, 1], best 0.
 
     Joints are taken by falling score; after each, the risk is the mean of 1 - OKS over those taken. The area is the
     mean of the risks (Geifman and El-Yaniv, NeurIPS 2017). Only the order of the scores counts; the area is averaged
     over all orders of joints with equal scores.
     """
-    score, oks = _checked(score, oks)
     # Risks enter linearly, so the mean over all orders of equal scores follows from their mean risk.
     values, group, size = np.unique(-score, return_inverse=True, return_counts=True)
     risk = np.bincount(group, 1 - oks, minlength=len(values)) / size
@@ -109,19 +104,12 @@ def fit_temperature(score: np.ndarray, oks: np.ndarray) -> float:
 
     Guo et al. (ICML 2017) divide logits by T. A codec's score is a peak of a density that need not be normalised, and
     dividing its logarithm gives ``score ** (1 / T)``. The cross-entropy is convex in 1 / T, so there is one minimum.
-
-    Args:
-        score: (M,) in [0, 1]. Scores of 0 and 1 are the same at any temperature, and are left out.
-        oks: (M,) in [0, 1].
-
-    Returns:
-        T, within `TEMPERATURES`.
+    Scores and OKS (M,) are in [0, 1]; scores of 0 and 1 are the same at any temperature, and are left out. Returns T,
+    within `TEMPERATURES`.
 
     Raises:
-        InputError: If there are no joints, ``score`` and ``oks`` differ in length, scores leave [0, 1], or all of them
-            are 0 or 1.
+        InputError: If scores leave [0, 1], or all of them are 0 or 1.
     """
-    score, oks = _checked(score, oks)
     if score.min() < 0 or score.max() > 1:
         raise InputError(f"scores from {score.min():g} to {score.max():g} leave [0, 1]: no temperature can be fitted")
     moves = (score > 0) & (score < 1)
@@ -151,12 +139,3 @@ def calibration_summary(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> d
             for low, high, count, s, o in zip(*(column.tolist() for column in curve), strict=True)
         ],
     }
-
-
-def _checked(score: np.ndarray, oks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    score, oks = np.asarray(score, float), np.asarray(oks, float)
-    if score.shape != oks.shape or score.ndim != 1:
-        raise InputError(f"expected as many scores as OKS, got {score.shape} and {oks.shape}")
-    if not len(score):
-        raise InputError("no joints to calibrate with")
-    return score, oks

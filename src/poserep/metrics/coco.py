@@ -1,23 +1,27 @@
 """COCO average precision (AP) and recall by pycocotools, and the instance scores that rank predictions."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from functools import lru_cache
 from io import StringIO
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
+from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from poserep.data.coco_file import read_coco
-from poserep.errors import InputError
+from poserep.data.coco_file import CocoFile, read_coco
+from poserep.data.json_fields import FURTHEST, as_box, as_integer, as_numbers
+from poserep.errors import InputError, check_choice
 from poserep.geometry import fit_aspect
-from poserep.instances import Truth
+from poserep.instances import BOX_COVER, Truth
 from poserep.metrics.coco_resampling import MEASURES, CocoResampler
-from poserep.metrics.coco_truth import ground_truth
 from poserep.metrics.oks import oks_nms
 from poserep.metrics.scorer import Predictions, Resampler, Scorer, Scores
 
 COCO_VALUES = tuple(MEASURES)
+AreaSource = Literal["annotation", "box"]
 RANGES = {"AP_M": "has an area between 32^2 and 96^2 px", "AP_L": "has an area above 96^2 px"}
 
 
@@ -40,44 +44,49 @@ class CocoAP(Scorer):
         nms_threshold: 0.9 in the papers; None keeps all.
         area: Which area of a person scales OKS and makes it medium or large: that of the ``annotation``, as a rule the
             mask's, or 0.53 of the ``box``, which is CrowdPose's rule and serves sets without areas.
-
-    Raises:
-        InputError: If ``area`` is neither.
     """
 
     columns: tuple[str, ...] = ("AP", "AP50", "AP75", "AR")
     # The ranges of areas to evaluate, by COCO's names.
     ranges: ClassVar[tuple[str, ...]] = ("all", "medium", "large")
 
-    def __init__(
-        self,
-        truth: Truth,
-        nms_threshold: float | None = 0.9,
-        area: Literal["annotation", "box"] = "annotation",
-    ) -> None:
+    def __init__(self, truth: Truth, nms_threshold: float | None = 0.9, area: AreaSource = "annotation") -> None:
         super().__init__(truth)
-        if area not in ("annotation", "box"):
-            raise InputError(f"area={area!r} is neither 'annotation' nor 'box'; set data.metric.area")
+        check_choice("data.metric.area", area, get_args(AreaSource))
         self.nms_threshold, self.area = nms_threshold, area
         self.crop_areas = (fit_aspect(truth.instances.box[:, 2:], truth.size) * truth.padding).prod(-1)
 
     def results(self, predictions: Predictions) -> list[dict[str, Any]]:
-        """Return predictions in COCO's result format, rescored and without duplicates, as its server takes them.
-
-        Raises:
-            InputError: If the annotation file has no category for them.
-        """
-        return [{**row, "keypoints": row["keypoints"].tolist()} for row in self._rows(predictions)]
+        """Return predictions in COCO's result format, rescored and without duplicates, as its server takes them."""
+        index, xy, instances = predictions.index, predictions.xy, self.truth.instances
+        category = read_coco(self.truth.annotations).category(self.truth.skeleton)
+        counts = predictions.score > predictions.threshold
+        mean = (predictions.score * counts).sum(1) / np.maximum(counts.sum(1), 1)
+        score, image, area = instances.score[index] * mean, instances.image_id[index], self.crop_areas[index]
+        keep = np.arange(len(index))
+        if (limit := self.nms_threshold) is not None:
+            by_image = defaultdict[int, list[int]](list)
+            for i, key in enumerate(image.tolist()):
+                by_image[key].append(i)
+            groups = map(np.array, by_image.values())
+            keep = np.concatenate([g[oks_nms(xy[g], score[g], area[g], self.truth.sigmas, limit)] for g in groups])
+        keypoints = (
+            np.concatenate([xy, predictions.score[..., None]], -1).astype(float).reshape(len(index), -1).tolist()
+        )
+        return [
+            {"image_id": int(image[i]), "category_id": category, "keypoints": keypoints[i], "score": float(score[i])}
+            for i in keep
+        ]
 
     def match(self, predictions: Predictions, ranges: Sequence[str] | None = None) -> Match:
         """Match predictions to persons image by image, in some ranges of areas (COCO's names) or all of this scorer's.
 
         Raises:
-            InputError: If the annotation file has no such category, lacks areas or images, or there are no predictions.
+            InputError: If the annotation file has no such category, or lacks areas or images.
         """
         path = self.truth.annotations
         file = read_coco(path)
-        category, rows = file.category(self.truth.skeleton), self._rows(predictions)
+        category, rows = file.category(self.truth.skeleton), self.results(predictions)
         absent = sorted({row["image_id"] for row in rows} - file.images_by_id.keys())
         if absent:
             raise InputError(
@@ -98,8 +107,7 @@ class CocoAP(Scorer):
     def __call__(self, predictions: Predictions) -> Scores:
         """Return the named values in percent, -1 where there is nothing to find; the diagnosis says why one is 0 or -1.
 
-        Raises:
-            InputError: See `match`.
+        What cannot be scored is refused by `match`.
         """
         evaluation, unusable = self.match(predictions)
         values = self.summary(evaluation)
@@ -115,35 +123,18 @@ class CocoAP(Scorer):
         return Scores(values, "; ".join(reasons))
 
     def summary(self, evaluation: COCOeval) -> dict[str, float]:
-        """Return the named values of a match, in percent, -1 where there is nothing to find."""
-        return summarise(evaluation)
+        """Return COCO's ten values of a match, in percent, -1 where there is nothing to find."""
+        with redirect_stdout(StringIO()):
+            evaluation.accumulate()
+            evaluation.summarize()
+        values = zip(COCO_VALUES, evaluation.stats, strict=True)
+        return {name: float(value) * 100 if value >= 0 else -1.0 for name, value in values}
 
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
         """See `Scorer.resampler`; NaN stands for -1."""
         computed = [name for name in COCO_VALUES if names is None or name in names]
         ranges = list(dict.fromkeys(MEASURES[name].area for name in computed))
         return CocoResampler(self.match(predictions, ranges).evaluation, computed)
-
-    def _rows(self, predictions: Predictions) -> list[dict[str, Any]]:
-        """Rescore, suppress duplicates, and return what is left image by image."""
-        index, xy, instances = predictions.index, predictions.xy, self.truth.instances
-        category = read_coco(self.truth.annotations).category(self.truth.skeleton)
-        counts = predictions.score > predictions.threshold
-        mean = (predictions.score * counts).sum(1) / np.maximum(counts.sum(1), 1)
-        score, image, area = instances.score[index] * mean, instances.image_id[index], self.crop_areas[index]
-        keep = np.arange(len(index))
-        if (limit := self.nms_threshold) is not None:
-            sigmas = self.truth.sigmas
-            by_image: dict[int, list[int]] = {}
-            for i, key in enumerate(image.tolist()):
-                by_image.setdefault(key, []).append(i)
-            groups = map(np.array, by_image.values())
-            keep = np.concatenate([g[oks_nms(xy[g], score[g], area[g], sigmas, limit)] for g in groups])
-        keypoints = np.concatenate([xy, predictions.score[..., None]], -1).astype(float).reshape(len(index), -1)
-        return [
-            {"image_id": int(image[i]), "category_id": category, "keypoints": keypoints[i], "score": float(score[i])}
-            for i in keep
-        ]
 
     def _parts(self, values: Mapping[str, float]) -> list[tuple[str, str]]:
         """Return the names of the values that see some persons only, and why each is 0 or -1 if it is."""
@@ -180,10 +171,59 @@ class CocoSubmission(CocoAP):
         return Scores({})
 
 
-def summarise(evaluation: COCOeval) -> dict[str, float]:
-    """Return COCO's ten values of a match, in percent, -1 where there is nothing to find."""
-    with redirect_stdout(StringIO()):
-        evaluation.accumulate()
-        evaluation.summarize()
-    values = zip(COCO_VALUES, evaluation.stats, strict=True)
-    return {name: float(value) * 100 if value >= 0 else -1.0 for name, value in values}
+def ground_truth(file: CocoFile, category: int, joints: int, area: str) -> tuple[COCO, list[Any]]:
+    """Return all persons and crowds of a category for one COCOeval, which writes into them.
+
+    ``area`` is ``annotation``, which every annotation must have then, or ``box`` to take 0.53 of the box whatever the
+    file has. Beside the persons, the ids of the annotations are returned that cannot be read and are left out.
+    """
+    persons, unusable = _persons(file, category, joints, area)
+    truth = COCO()
+    truth.dataset = {
+        "images": [{"id": key} for key in file.images_by_id],
+        "annotations": [dict(person) for person in persons],
+        "categories": [{"id": category, "name": "person"}],
+    }
+    truth.createIndex()
+    return truth, unusable
+
+
+@lru_cache(maxsize=1)
+def _persons(file: CocoFile, category: int, joints: int, area: str) -> tuple[list[dict[str, Any]], list[Any]]:
+    persons: list[dict[str, Any]] = []
+    unusable: list[Any] = []
+    for record in file.annotations or ():
+        if not isinstance(record, dict) or record.get("category_id") != category:
+            continue
+        person = _person(record, joints, area == "box", file)
+        if person is None:
+            unusable.append(record.get("id"))
+        else:
+            # The file's ids may repeat, or be 0, which COCOeval takes for "not matched".
+            persons.append({**person, "category_id": category, "id": len(persons) + 1})
+    return persons, unusable
+
+
+def _person(record: Mapping[str, Any], joints: int, by_box: bool, file: CocoFile) -> dict[str, Any] | None:
+    keypoints, box = as_numbers(record.get("keypoints", [0] * 3 * joints), FURTHEST), as_box(record)
+    image, crowd, count = as_integer(record.get("image_id")), record.get("iscrowd", 0), record.get("num_keypoints")
+    if keypoints is None or box is None or len(keypoints) != 3 * joints:
+        return None
+    if image not in file.images_by_id or crowd not in (0, 1):
+        return None
+    area = BOX_COVER * float(box[2] * box[3]) if by_box else record.get("area")
+    if area is None:
+        raise InputError(
+            f"{file.path}: annotation {record.get('id')} has no area, by which OKS is scaled; add the mask's area, or "
+            "set data.metric.area=box to take 0.53 x box width x height as CrowdPose does"
+        )
+    if type(area) not in (int, float) or not 0 <= area <= FURTHEST**2:
+        return None
+    return {
+        "image_id": image,
+        "bbox": np.array(box),
+        "area": area,
+        "iscrowd": int(crowd),
+        "keypoints": keypoints,
+        "num_keypoints": count if type(count) is int else int((keypoints[2::3] > 0).sum()),
+    }

@@ -10,7 +10,7 @@ from pycocotools.cocoeval import COCOeval
 from poserep.data.coco_file import read_coco
 from poserep.errors import InputError
 from poserep.instances import Truth
-from poserep.metrics.coco import CocoAP, summarise
+from poserep.metrics.coco import CocoAP
 from poserep.metrics.coco_resampling import CocoResampler
 from poserep.metrics.scorer import Predictions, Resampler
 
@@ -31,8 +31,6 @@ class CrowdPoseAP(CocoAP):
         splits: An image is easy below the first, hard from the second on, medium between. The code has 0.2 and 0.8,
             which published numbers follow; the paper's text says 0.1 and 0.8.
 
-    Raises:
-        InputError: If ``splits`` do not ascend.
     """
 
     columns = ("AP", "AP_E", "AP_M", "AP_H")
@@ -45,11 +43,7 @@ class CrowdPoseAP(CocoAP):
         self.splits = (float(splits[0]), float(splits[1]))
 
     def crowding(self, images: Sequence[int]) -> np.ndarray:
-        """Return whether each image is easy (0), medium (1) or hard (2), (I,).
-
-        Raises:
-            InputError: If an image has no ``crowdIndex``.
-        """
+        """Return whether each image is easy (0), medium (1) or hard (2), (I,); all need a ``crowdIndex``."""
         listed = read_coco(self.truth.annotations).images_by_id
         index: list[Any] = [listed[i].get("crowdIndex") for i in images]
         usable = [type(value) in (int, float) and 0 <= value < 1e6 for value in index]
@@ -63,9 +57,10 @@ class CrowdPoseAP(CocoAP):
 
     def summary(self, evaluation: COCOeval) -> dict[str, float]:
         """See `CocoAP.summary`."""
-        values = summarise(evaluation)
+        whole = super().summary
+        values = whole(evaluation)
         crowding = self.crowding(evaluation.params.imgIds)
-        parts = {name: summarise(of_images(evaluation, crowding == k))["AP"] for k, name in enumerate(CROWDING_PARTS)}
+        parts = {name: whole(of_images(evaluation, crowding == k))["AP"] for k, name in enumerate(CROWDING_PARTS)}
         return {name: values[name] for name in CROWD_VALUES} | parts
 
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
@@ -74,12 +69,12 @@ class CrowdPoseAP(CocoAP):
 
     def _parts(self, values: Mapping[str, float]) -> list[tuple[str, str]]:
         low, high = self.splits
-        parts = []
         where = (f"below {low:g}", f"from {low:g} to {high:g}", f"of {high:g} or more")
-        for name, crowding in zip(CROWDING_PARTS, where, strict=True):
-            who = "no prediction finds a" if values[name] == 0 else "there is no labelled"
-            parts.append((name, f"{who} person on an image with a crowdIndex {crowding}"))
-        return parts
+        who = {p: "no prediction finds a" if values[p] == 0 else "there is no labelled" for p in CROWDING_PARTS}
+        return [
+            (part, f"{who[part]} person on an image with a crowdIndex {crowding}")
+            for part, crowding in zip(CROWDING_PARTS, where, strict=True)
+        ]
 
 
 class _CrowdResampler:

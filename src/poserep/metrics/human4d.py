@@ -18,19 +18,10 @@ def code_hits(
     """Count PCKh as the study's code (moai) does, one coordinate at a time.
 
     A coordinate is right if its error is less than ``alpha`` times the distance of neck and head along the same axis
-    and both masks have it. It counts if either has it, so that one which only one of them has is wrong. Where neck and
-    head share a coordinate, nothing along that axis is right.
-
-    Args:
-        gt: (N, K, 2) px.
-        pred: (N, K, 2) px.
-        gt_mask: (N, K, 2) bool, in view.
-        pred_mask: (N, K, 2) bool, predicted with confidence.
-        ends: Positions of neck and head among the K joints.
-        alpha: Fraction of the distance between neck and head.
-
-    Returns:
-        Two (N, K, 2) bool: right, and counted.
+    and both masks have it: ``gt_mask`` what is in view, ``pred_mask`` what is predicted with confidence. It counts if
+    either has it, so that one which only one of them has is wrong. Where neck and head, whose positions among the
+    joints are ``ends``, share a coordinate, nothing along that axis is right. All arrays are (N, K, 2), in px or bool.
+    Returns what is right, and what counts, both (N, K, 2) bool.
     """
     extent = np.abs(gt[:, [ends[0]]].astype(np.float64) - gt[:, [ends[1]]])
     # A product needs no division by an extent of 0, which no error is below either.
@@ -59,15 +50,10 @@ class Human4DError(SumScorer):
       samples.
     - ``PCKh-a (code)``: `code_hits`, and ``RMSE (code)``: `code_rmse`, which compare with published values. The study
       averages each of its batches and then the batches, so that samples of a smaller last batch count more; here all
-      samples count alike.
+      samples count alike. Its code counts a keypoint as predicted if its score, the blurred heatmap's value, exceeds
+      ``visible``.
 
-    Args:
-        truth: Its skeleton needs the joints ``neck`` and ``head``.
-        visible: The code counts a keypoint as predicted if its score exceeds this; 0.4 in the study, of the blurred
-            heatmap's value.
-
-    Raises:
-        InputError: If the skeleton has no neck or no head.
+    A skeleton without the joints ``neck`` and ``head`` is refused.
     """
 
     columns = ("PCKh-0.5", "PCKh-0.1", "RMSE")

@@ -4,33 +4,20 @@ import numpy as np
 
 
 def joint_oks(xy: np.ndarray, truth: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """Return the similarity of each joint to its annotation, exp(-d^2 / (2 a (2 sigma)^2)): the terms of OKS.
+    """Return the similarity (N, K) of each joint to its annotation, exp(-d^2 / (2 a (2 sigma)^2)): the terms of OKS.
 
-    Args:
-        xy: (N, K, 2) predictions, image px.
-        truth: (N, K, 2) annotations, image px.
-        area: (N,) positive areas of the annotated persons, square px.
-        sigmas: (K,) OKS sigmas.
-
-    Returns:
-        (N, K) in [0, 1].
+    Predictions ``xy`` and annotations ``truth`` (N, K, 2) are in image px, the areas a (N,) of the annotated persons
+    are positive and in square px, sigmas are (K,).
     """
     distance = np.square(xy.astype(float) - truth).sum(-1)
     return np.exp(-distance / (2 * area[:, None] * np.square(2 * sigmas)))
 
 
 def oks(xy: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """Return the similarity of every predicted pose to every other, over all joints.
+    """Return the similarity (N, N) of every predicted pose to every other, over all joints.
 
-    mean_j exp(-d_j^2 / (2 (2 sigma_j)^2 a)), a the mean of both areas (HRNet's ``oks_iou``).
-
-    Args:
-        xy: (N, K, 2) image px.
-        area: (N,) square px; in the papers' code that of the padded box.
-        sigmas: (K,) OKS sigmas.
-
-    Returns:
-        (N, N), symmetric, 1 on the diagonal.
+    mean_j exp(-d_j^2 / (2 (2 sigma_j)^2 a)), a the mean of both areas (HRNet's ``oks_iou``). Poses (N, K, 2) are in
+    image px, areas (N,) in square px, in the papers' code those of the padded boxes; sigmas are (K,).
     """
     distance = np.square(xy[:, None] - xy[None]).sum(-1)
     mean_area = (area[:, None] + area[None]) / 2 + np.spacing(1)

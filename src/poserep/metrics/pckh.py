@@ -39,9 +39,6 @@ class PCKh(SumScorer):
         truth: Every labelled person needs a head length, and the skeleton the joints of the groups, by name.
         thresholds: In units of the head's length; 0.5 and 0.1, which tables show, must be among them.
         strict: Count errors below the threshold only.
-
-    Raises:
-        InputError: If thresholds, skeleton or head lengths are unfit.
     """
 
     columns = (*(f"PCKh@{t:g}" for t in _SHOWN), *(f"{group}@{_SHOWN[0]:g}" for group in GROUPS))

@@ -11,14 +11,10 @@ from poserep.instances import Truth
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Predicted keypoints of some instances.
+    """Predicted keypoints ``xy`` (N, K, 2) in image px, and scores (N, K), both float32, of some instances.
 
-    Attributes:
-        index: (N,) int64, positions in the truth's instances, ascending and each at most once.
-        xy: (N, K, 2) float32, image px.
-        score: (N, K) float32.
-        threshold: Joints count in a person's score if their own score is above it. It belongs to the definition of
-            the scores: other scores have another.
+    ``index`` (N,) int64 are their positions in the truth's instances, ascending and each at most once. Joints count in
+    a person's score if their own score is above ``threshold``, which belongs to the definition of the scores.
     """
 
     index: np.ndarray
@@ -39,11 +35,7 @@ class Scores(NamedTuple):
 
 
 class Resampler(Protocol):
-    """A scorer of fixed predictions, ready to be evaluated on many resamples of the images.
-
-    Attributes:
-        images: (I,) ids of the evaluated images, ascending.
-    """
+    """A scorer of fixed predictions, ready for many resamples of the ``images`` (I,), their ids in ascending order."""
 
     images: np.ndarray
 
@@ -68,11 +60,7 @@ class Scorer:
         self.truth = truth
 
     def __call__(self, predictions: Predictions) -> Scores:
-        """Score predictions.
-
-        Raises:
-            InputError: If they cannot be scored against this truth.
-        """
+        """Score predictions, or raise an `InputError` if they cannot be scored against this truth."""
         raise NotImplementedError
 
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:

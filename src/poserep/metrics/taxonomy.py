@@ -27,8 +27,6 @@ from poserep.metrics.scorer import Predictions
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
 _GOOD, _NEAR = 0.85, 0.5
-# Number of distances computed together: 32 MB an array, however many persons share an image.
-AT_ONCE = 1 << 22
 
 
 def error_breakdown(predictions: Predictions, truth: Truth) -> dict[str, Any]:
@@ -90,12 +88,10 @@ def error_breakdown(predictions: Predictions, truth: Truth) -> dict[str, Any]:
 
 
 def areas(table: InstanceTable) -> tuple[np.ndarray, str]:
-    """Return the area of every person, square px, and its source.
+    """Return the area (P,) of every person, square px, positive if a joint is labelled, and its source in words.
 
-    Returns:
-        (P,): the annotation's; where it has none, 0.53 of the rectangle that its labelled joints span (boxes of such
-        sets may be those of crops or of whole images), or of the box if they span none; positive for persons with a
-        labelled joint. The source of these: ``annotation``, ``0.53 of the joints' extent``, or both.
+    It is the annotation's; where that has none, 0.53 of the rectangle that the labelled joints span (boxes of such sets
+    may be those of crops or of whole images), or of the box if they span none.
 
     Raises:
         InputError: If a person with a labelled joint has no area, no extent and no box.
@@ -131,40 +127,16 @@ def error_kinds(predictions: Predictions, truth: Truth, area: np.ndarray) -> np.
     width = np.where(truth.labelled, 2 * area[:, None] * np.square(2 * truth.sigmas), -1)
     own = np.square(xy - keypoints[index]).sum(-1)
     good, near = (own <= -np.log(least) * width[index] for least in (_GOOD, _NEAR))
-    lost = labelled & ~near
-    row, _ = np.nonzero(lost)
-    same, other = _elsewhere(index[row], xy[lost], truth.instances.image_id, keypoints, -np.log(_NEAR) * width)
+    lost, reach = labelled & ~near, -np.log(_NEAR) * width
     kinds = np.where(labelled, np.where(good, 0, 1), -1)
-    kinds[lost] = np.select([same, other], [2, 3], 4)
+    image_id = truth.instances.image_id
+    for n in np.flatnonzero(lost.any(1)):
+        here = np.flatnonzero(image_id == image_id[index[n]])
+        # Whether each lost joint lies near a joint of each person in the image.
+        met = (np.square(xy[n, lost[n], None, None] - keypoints[here]).sum(-1) <= reach[here]).any(2)
+        own = here == index[n]
+        kinds[n, lost[n]] = np.select([met[:, own].any(1), met[:, ~own].any(1)], [2, 3], 4)
     return kinds
-
-
-def _elsewhere(
-    person: np.ndarray, point: np.ndarray, image_id: np.ndarray, truth: np.ndarray, reach: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return whether points (M, 2) of persons (M,) lie near a joint of the same person, and of another in the image.
-
-    ``reach`` (P, K) is the greatest squared distance to ``truth`` (P, K, 2) at which a point is near.
-    """
-    _, image, size = np.unique(image_id, return_inverse=True, return_counts=True)
-    order, first = np.argsort(image, kind="stable"), np.cumsum(size) - size
-    # Pairs of every point with everybody in its image.
-    many = size[image[person]]
-    which = np.repeat(np.arange(len(person)), many)
-    place = np.arange(len(which)) - np.repeat(np.cumsum(many) - many, many)
-    other = order[first[image[person]][which] + place]
-    near = np.empty(len(which), bool)
-    x, y = np.ascontiguousarray(truth[..., 0]), np.ascontiguousarray(truth[..., 1])
-    step = max(1, AT_ONCE // truth.shape[1])
-    for start in range(0, len(which), step):
-        some = slice(start, start + step)
-        of, at = other[some], point[which[some], :, None]
-        near[some] = (np.square(x[of] - at[:, 0]) + np.square(y[of] - at[:, 1]) <= reach[of]).any(1)
-    own = other == person[which]
-    in_same, in_other = np.zeros(len(person), bool), np.zeros(len(person), bool)
-    in_same[which[near & own]] = True
-    in_other[which[near & ~own]] = True
-    return in_same, in_other
 
 
 def _shares(count: np.ndarray) -> dict[str, Any]:

@@ -51,10 +51,8 @@ class PoseNet(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone, self.head, self.channels_last = backbone, head, channels_last
-        self.scale: Tensor
-        self.offset: Tensor
-        self.register_buffer("scale", 1 / (peak * torch.tensor(std))[:, None, None])
-        self.register_buffer("offset", (-torch.tensor(mean) / torch.tensor(std))[:, None, None])
+        self.scale = nn.Buffer(1 / (peak * torch.tensor(std))[:, None, None])
+        self.offset = nn.Buffer((-torch.tensor(mean) / torch.tensor(std))[:, None, None])
 
     @property
     def channels(self) -> int:

@@ -28,15 +28,13 @@ class HRFormer(nn.Module):
     zero.
 
     Args:
-        width: Channels of the finest branch; they double from branch to branch.
-        num_heads: Attention heads on the finest branch; they double as well.
+        width, num_heads: Channels and attention heads of the finest branch; both double from branch to branch.
         drop_path: Probability that a sample skips a part of the last block in training; it grows linearly from 0 in
             the first block.
         position_bias: Add biases by relative position to the logits; false is the published pose code, which has the
             tables but does not add them. They are frozen then.
         multiscale: Give all four branches (7.89M parameters in S) instead of the finest alone (7.75M).
         weights: A file of ImageNet weights in the layout of HRFormer's code.
-        in_channels: Channels of the images.
         init: The pose code takes `small_normal`. Tables of position biases always start from N(0, 0.02), truncated.
     """
 
@@ -136,20 +134,17 @@ def resample(inputs: int, outputs: int, halvings: int) -> nn.Module:
     if halvings < 0:
         upsample = nn.Upsample(scale_factor=2**-halvings, mode="bilinear", align_corners=False)
         return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), upsample)
-    steps = []
-    for k in range(halvings):
-        last = k == halvings - 1
-        target = outputs if last else inputs
-        steps.append(
-            nn.Sequential(
-                nn.Conv2d(inputs, inputs, 3, stride=2, padding=1, groups=inputs, bias=False),
-                nn.BatchNorm2d(inputs),
-                nn.Conv2d(inputs, target, 1, bias=False),
-                nn.BatchNorm2d(target),
-                *([] if last else [nn.ReLU()]),
-            )
+    steps = [
+        nn.Sequential(
+            nn.Conv2d(inputs, inputs, 3, stride=2, padding=1, groups=inputs, bias=False),
+            nn.BatchNorm2d(inputs),
+            nn.Conv2d(inputs, target, 1, bias=False),
+            nn.BatchNorm2d(target),
+            nn.ReLU(),
         )
-    return nn.Sequential(*steps)
+        for target in (*[inputs] * (halvings - 1), outputs)
+    ]
+    return nn.Sequential(*steps[:-1], steps[-1][:-1])
 
 
 def transition(channels: Sequence[int]) -> nn.ModuleList:

@@ -67,8 +67,7 @@ class WindowAttention(nn.Module):
         self.heads, self.position_bias = heads, position_bias
         table = nn.init.trunc_normal_(torch.empty((2 * WINDOW - 1) ** 2, heads), std=0.02)
         self.relative_position_bias_table = nn.Parameter(table, requires_grad=position_bias)
-        self.relative_position_index: Tensor
-        self.register_buffer("relative_position_index", offsets(WINDOW))
+        self.relative_position_index = nn.Buffer(offsets(WINDOW))
         self.k_proj = nn.Linear(channels, channels)
         self.v_proj = nn.Linear(channels, channels)
         self.q_proj = nn.Linear(channels, channels)

@@ -18,7 +18,6 @@ class HRNet(nn.Module):
         width: Channels of the finest branch, 18, 32 or 48.
         multiscale: Give all four branches (29.3M parameters at width 32) instead of the finest alone (28.5M).
         weights: A file of ImageNet weights in HRNet's or timm's layout.
-        in_channels: Channels of the images.
         stages: 4, or 3 for the trunk of TokenPose-B and -L and of TransPose-H, which ends at the finest branch of the
             third stage (7.7M parameters at width 32).
         init: The published code takes `small_normal`.

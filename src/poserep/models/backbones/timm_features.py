@@ -1,6 +1,7 @@
 """Any timm model that offers feature maps."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from poserep.errors import InputError
-from poserep.models.weights.load import load_trunk
-from poserep.models.weights.resize import load_resized
+from poserep.models.weights.load import load_resized, load_trunk
 
 # Arguments of timm.create_model that are set here.
 OWN = ("pretrained", "features_only", "out_indices", "in_chans", "img_size")
+# Makes a trunk with the maps of `out_indices`, without which it has all.
+Build = Callable[..., Any]
 
 
 class TimmFeatures(nn.Module):
@@ -32,7 +34,6 @@ class TimmFeatures(nn.Module):
         multiscale: Give, beside the one map of ``out_indices``, the finer ones down to stride 4.
         weights: A file of ImageNet weights in timm's or torchvision's layout. Tables of positions may be of another
             size.
-        in_channels: Channels of the images.
         size: (height, width) of the input, which some models must know (Swin, vision transformers); None is the size
             they were made for.
         init: None keeps timm's, which for ResNets is He's normal numbers (fan out), and zero for the last scale of
@@ -40,7 +41,6 @@ class TimmFeatures(nn.Module):
         options: Further arguments of ``timm.create_model``, such as ``drop_path_rate``. Swin needs
             ``always_partition: true`` to keep its windows, and so the shapes of ImageNet weights, at sizes that its
             windows do not divide.
-
     """
 
     def __init__(
@@ -64,9 +64,10 @@ class TimmFeatures(nn.Module):
                 f"backbone {name}: options={dict(options)} set {', '.join(taken)}, which follow from the rest"
             )
         indices = tuple(out_indices)
+        build = partial(_features, name, in_channels, size, options)
         if multiscale and len(indices) == 1:
-            indices = _finer(name, indices[0], in_channels, size, options)
-        self.trunk = _create(name, indices, in_channels, size, options)
+            indices = _finer(build, indices[0])
+        self.trunk = _create(build, name, size, indices)
         info: Any = self.trunk.feature_info
         self.channels: tuple[int, ...] = tuple(info.channels())
         self.strides: tuple[int, ...] = tuple(info.reduction())
@@ -144,14 +145,12 @@ class TimmFeatures(nn.Module):
             load_trunk(self, path)
 
 
-def _finer(
-    name: str, index: int, in_channels: int, size: tuple[int, int] | None, options: Mapping[str, Any]
-) -> tuple[int, ...]:
+def _finer(build: Build, index: int) -> tuple[int, ...]:
     """Return the indices of the maps of ever finer stride, down to 4, up to that of ``index``; of each stride the last.
 
     An index that the model lacks is returned alone, for `_create` to refuse.
     """
-    strides = [level["reduction"] for level in _levels(name, in_channels, size, options)]
+    strides = [level["reduction"] for level in _levels(build)]
     if not -len(strides) <= index < len(strides):
         return (index,)
     last = index % len(strides)
@@ -159,18 +158,16 @@ def _finer(
     return (*by_stride.values(), index)
 
 
-def _create(
-    name: str, indices: tuple[int, ...], in_channels: int, size: tuple[int, int] | None, options: Mapping[str, Any]
-) -> nn.Module:
+def _create(build: Build, name: str, size: tuple[int, int] | None, indices: tuple[int, ...]) -> nn.Module:
     """Make the trunk, or raise an `InputError` that lists the maps that there are."""
     try:
         if not indices:
             raise ValueError("no indices")
-        return _features(name, in_channels, size, {**options, "out_indices": indices})
+        return build(out_indices=indices)
     # timm refuses in as many ways as it has families.
     except Exception as error:
         try:
-            levels = _levels(name, in_channels, size, options)
+            levels = _levels(build)
         except Exception as other:
             at = f" at {size[0]}x{size[1]}" if size else ""
             raise InputError(
@@ -183,14 +180,15 @@ def _create(
         ) from error
 
 
-def _levels(name: str, *given: Any) -> list[dict[str, Any]]:
+def _levels(build: Build) -> list[dict[str, Any]]:
     with torch.device("meta"):
-        info: Any = _features(name, *given).feature_info
-    return info.info
+        return build().feature_info.info
 
 
-def _features(name: str, in_channels: int, size: tuple[int, int] | None, options: Mapping[str, Any]) -> nn.Module:
-    options = {**options, "pretrained": False, "features_only": True, "in_chans": in_channels}
+def _features(
+    name: str, in_channels: int, size: tuple[int, int] | None, options: Mapping[str, Any], **indices: Any
+) -> nn.Module:
+    options = {**options, **indices, "pretrained": False, "features_only": True, "in_chans": in_channels}
     if size:
         try:
             return timm.create_model(name, img_size=tuple(size), **options)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from poserep.errors import InputError
 from poserep.models.backbones.hrnet import HRNet
-from poserep.models.backbones.positions import sine_table
+from poserep.models.backbones.transpose import sine_table
 from poserep.models.init import small_normal, truncated_normal
 from poserep.models.weights.load import load_trunk
 
@@ -32,20 +32,16 @@ class TokenPose(nn.Module):
     code counts its (patches x dim) elements among all parameters, the paper's tables don't: 49,152 with 256 patches.
 
     Args:
-        size: (height, width) of the input.
-        num_keypoints: K.
         width: Width of the HRNet, or None for its stem alone.
         patch: (rows, columns) of the stride-4 map that make one patch. None takes on each side the greatest divisor
-            that leaves 16 patches or more, which is what was published: 4x3 at 256x192, 6x4 at 384x288, 2x2 at 128x128,
-            1x1 at 64x64, the last two inferred from the printed parameters and costs.
-        dim: Width of the tokens.
+            that leaves 16 patches or more, as published: 4x3 at 256x192, 6x4 at 384x288; 2x2 at 128x128 and 1x1 at
+            64x64 are inferred from the printed parameters and costs.
+        dim, num_heads: Width of the tokens, and the number of attention heads, which divides it.
         depths: Layers of each transformer. L has three in series, and the joints' tokens of all three are joined.
-        num_heads: Attention heads, which divide ``dim``.
         mlp_ratio: Width of the hidden layer of a block by ``dim``.
         scale_with_head: Divide the attention's products by the root of a head's width (T, B, L), not by that of
             ``dim``, as the published S does.
         weights: A file of ImageNet weights of HRNet for the trunk. S was trained without.
-        in_channels: Channels of the images.
         init: As published; None keeps timm's.
     """
 
@@ -82,9 +78,7 @@ class TokenPose(nn.Module):
             hrnet = HRNet(width, weights=weights, in_channels=in_channels, stages=3, init=init)
             self.trunk, inputs = hrnet.trunk, hrnet.channels[0]
         self.keypoint_token = nn.Parameter(torch.empty(1, num_keypoints, dim))
-        self.pos_embedding: Tensor
-        table = sine_table(rows // self.patch[0], columns // self.patch[1], dim)
-        self.register_buffer("pos_embedding", table[None])
+        self.pos_embedding = nn.Buffer(sine_table(rows // self.patch[0], columns // self.patch[1], dim)[None])
         self.patch_to_embedding = nn.Linear(self.patch[0] * self.patch[1] * inputs, dim)
         scale = (dim // num_heads if scale_with_head else dim) ** -0.5
         self.transformers = nn.ModuleList(
@@ -181,19 +175,15 @@ class Stem(nn.Sequential):
 
 def _patch(rows: int, columns: int, given: Sequence[int] | None) -> tuple[int, int]:
     if given is None:
-        return _greatest(rows), _greatest(columns)
-    if len(given) != 2 or min(given) < 1:
-        raise InputError(f"backbone TokenPose: patch={list(given)} must be two numbers, rows and columns, from 1 on")
-    if rows % given[0] or columns % given[1]:
+        divisors = ([n for n in range(1, side // LEAST_PATCHES + 1) if side % n == 0] for side in (rows, columns))
+        height, width = (max(numbers, default=1) for numbers in divisors)
+        return height, width
+    if len(given) != 2 or min(given) < 1 or rows % given[0] or columns % given[1]:
         raise InputError(
-            f"backbone TokenPose: patch={list(given)} (rows, columns) does not tile the stride-4 map of "
-            f"{rows}x{columns} positions; take divisors of both, or patch=null"
+            f"backbone TokenPose: patch={list(given)} must be two numbers from 1 on, rows and columns, that tile the "
+            f"stride-4 map of {rows}x{columns} positions; take divisors of both, or patch=null"
         )
     return given[0], given[1]
-
-
-def _greatest(side: int) -> int:
-    return max((n for n in range(1, side // LEAST_PATCHES + 1) if side % n == 0), default=1)
 
 
 def _patches(maps: Tensor, patch: tuple[int, int]) -> Tensor:

@@ -1,16 +1,37 @@
 """TransPose (Yang et al. 2021): a convolutional map, narrowed and passed through a transformer encoder."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poserep.errors import InputError
 from poserep.models.backbones.hrnet import HRNet
-from poserep.models.backbones.positions import sine_table
 from poserep.models.backbones.timm_features import TimmFeatures
 from poserep.models.init import small_normal
+
+
+def sine_table(height: int, width: int, features: int) -> Tensor:
+    """Return sines and cosines of each position's row and column (Carion et al. 2020, DETR, normalised).
+
+    The first half of the features, a multiple of 4, encodes the row, the second the column. A side of n positions is
+    one turn: position i, from 0, has the angle 2 pi (i + 1) / (n + 1e-6), divided by 10000^(2j / F) for the j-th pair
+    of the F features of its half; a pair is sine and cosine. Returns (height * width, features), row by row.
+    """
+    if features < 4 or features % 4:
+        raise InputError(f"a table of positions in two directions needs a multiple of 4 features, not {features}")
+
+    def turn(n: int) -> Tensor:
+        place = 2 * math.pi * torch.arange(1, n + 1, dtype=torch.float64) / (n + 1e-6)
+        pair = torch.arange(features // 4, dtype=torch.float64)
+        angle = place[:, None] / 10_000 ** (2 * pair / (features // 2))
+        return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
+
+    rows, columns = turn(height)[:, None].expand(-1, width, -1), turn(width)[None].expand(height, -1, -1)
+    return torch.cat([rows, columns], -1).flatten(0, 1).float()
 
 
 class TransPose(nn.Module):
@@ -23,11 +44,9 @@ class TransPose(nn.Module):
 
     Args:
         source: A backbone. The last of its maps is encoded, finer ones are given as they are.
-        size: (height, width) of the input.
-        layers: Layers of the encoder.
+        layers, num_heads: Layers of the encoder, and their attention heads.
         dim: Channels of the map inside the encoder, and of its output; a multiple of ``num_heads``.
         feedforward: Width of the hidden layer of a block.
-        num_heads: Attention heads.
         dropout: Dropout rate in training, of attention weights too.
     """
 
@@ -52,9 +71,8 @@ class TransPose(nn.Module):
         self.trunk, self.strides = source.trunk, source.strides
         self.channels: tuple[int, ...] = (*source.channels[:-1], dim)
         self.reduce = nn.Conv2d(source.channels[-1], dim, 1, bias=False)
-        self.pos_embedding: Tensor
         height, width = (side // self.strides[-1] for side in size)
-        self.register_buffer("pos_embedding", sine_table(height, width, dim)[:, None])
+        self.pos_embedding = nn.Buffer(sine_table(height, width, dim)[:, None])
         self.global_encoder = Encoder(layers, dim, feedforward, num_heads, dropout)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:

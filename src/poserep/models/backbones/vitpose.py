@@ -8,7 +8,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.weights.resize import load_resized
+from poserep.models.weights.load import load_resized
 
 PATCH = 16
 # Names of entries in ViTPose's code, ImageNet weights and mmpose 1.x, and here; the first match counts.
@@ -28,21 +28,16 @@ class ViTPose(nn.Module):
 
     One map of stride 16. With the head `Deconv` at stride 4, two deconvolutions, this is the paper's classic decoder.
     Patches of 16x16 are cut 2 px before the image begins, with zeros there, as in the published code. Weights start as
-    timm's do, which is as the published code's.
-
-    The table of positions is learnt, for one input size.
+    timm's do, which is as the published code's. The table of positions is learnt, for one input size.
 
     Args:
-        size: (height, width) of the input.
-        width: Channels, a multiple of ``num_heads``.
-        depth: Blocks.
+        width, depth: Channels, a multiple of ``num_heads``, and blocks.
         num_heads: Attention heads; 12 in S too, where other small vision transformers have 6.
         drop_path: Probability that a sample skips a part of the last block in training; it grows linearly from 0 in
             the first block.
         class_entry: The table has one entry more, from pretraining with a class token, which is added to all
             positions; so in ViTPose's code, but not in mmpose 1.x, whose files need false.
         weights: A file of a vision transformer's weights, MAE's or ImageNet's; its table may be of another size.
-        in_channels: Channels of the images.
     """
 
     multiple = PATCH

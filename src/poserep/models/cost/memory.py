@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from poserep.models.cost.operations import set_modes
+from poserep.models.cost.counts import set_modes
 from poserep.models.heads.base import Stacks
 from poserep.models.model import PoseNet
 
@@ -19,21 +19,12 @@ from poserep.models.model import PoseNet
 def activations(net: PoseNet, batch: int, height: int, width: int, training: bool = False, itemsize: int = 1) -> int:
     """Return the greatest number of bytes in tensors alive at once during a pass through the network in eager mode.
 
-    Counted, not measured: the same on every machine. It is the images, what layers hand on, and in training what
-    the backward pass needs and the gradients of all parameters. Beside it come the parameters, in training the
-    optimiser's state (Adam: twice the parameters), the loss and its target, and what kernels take for themselves
-    while they run, which depends on the machine. Nothing is computed, and the network is left as it was.
-
-    Args:
-        net: A network on any device.
-        batch: Number of images.
-        height: Height of the images, px.
-        width: Width of the images, px.
-        training: Run forward and backward through everything that training runs.
-        itemsize: Bytes per value of the images: 1, or 4 for depths.
-
-    Raises:
-        ValueError: If a batch norm would have a single value per channel in training.
+    Counted, not measured: the same on every machine. It is the images, of ``height`` and ``width`` px and 1 byte per
+    value (``itemsize`` 4 for depths), what layers hand on, and in ``training`` what the backward pass needs and the
+    gradients of all parameters. Beside it come the parameters, in training the optimiser's state (Adam: twice the
+    parameters), the loss and its target, and what kernels take for themselves while they run, which depends on the
+    machine. Nothing is computed, and the network is left as it was. In training a batch norm that would have a single
+    value per channel is a ValueError.
     """
     kind = torch.uint8 if itemsize == 1 else torch.float32
     device = next(net.parameters()).device

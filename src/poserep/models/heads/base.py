@@ -16,7 +16,7 @@ class HeadSpec:
     """What a head is built for: the features of the backbone and the bins of the codec.
 
     ``channels`` and ``strides`` are those of a `poserep.models.Backbone`, ``x`` and ``y`` the codec's horizontal and
-    vertical axis.
+    vertical axis. The methods refuse backbones that give other features than the head reads.
     """
 
     channels: tuple[int, ...]
@@ -31,12 +31,7 @@ class HeadSpec:
         return self.x.length / self.x.n
 
     def one_map(self, head: nn.Module) -> tuple[int, int]:
-        """Return channels and stride of the backbone's only map.
-
-        Raises:
-            InputError: If the backbone gives several maps, of which those that the head does not read would be
-                parameters without gradient, or keypoint tokens.
-        """
+        """Return channels and stride of the backbone's only map: others would be parameters without gradient."""
         name, n = type(head).__name__, len(self.strides)
         if n == 0:
             raise InputError(f"{name} reads a map, but the backbone gives keypoint tokens; {FOR_TOKENS}")
@@ -50,11 +45,7 @@ class HeadSpec:
         return self.channels[0], self.strides[0]
 
     def tokens(self, head: nn.Module) -> int:
-        """Return the width of the backbone's keypoint tokens.
-
-        Raises:
-            InputError: If the backbone gives maps.
-        """
+        """Return the width of the backbone's keypoint tokens."""
         if self.strides:
             raise InputError(
                 f"{type(head).__name__} reads keypoint tokens, but the backbone gives maps of strides "
@@ -64,11 +55,7 @@ class HeadSpec:
         return self.channels[0]
 
     def score_maps(self, head: nn.Module) -> int:
-        """Return the stride of the score maps, K channels each, that a stacked backbone gives.
-
-        Raises:
-            InputError: If the backbone gives anything else.
-        """
+        """Return the stride of the score maps, K channels each, that a stacked backbone gives."""
         if len(set(self.strides)) != 1 or set(self.channels) != {self.num_keypoints}:
             maps = f"{list(self.channels)} channels at strides {list(self.strides)}"
             raise InputError(
@@ -107,24 +94,23 @@ class Head(nn.Module):
         raise NotImplementedError
 
 
-def deconvolutions(channels: int, layers: int, width: int = 256) -> nn.Sequential:
-    """Return ``layers`` times: transposed convolution 4x4 of stride 2, batch norm, ReLU (Xiao et al. 2018)."""
-    modules: list[nn.Module] = []
-    for inputs in [channels, *[width] * layers][:layers]:
-        modules += [
-            nn.ConvTranspose2d(inputs, width, 4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*modules)
+def deconvolved(head: nn.Module, spec: HeadSpec, stride: float | None, width: int) -> tuple[nn.Sequential, int, float]:
+    """Return deconvolutions that bring the backbone's only map to a stride, and the channels and stride of the result.
 
-
-def doublings(head: nn.Module, stride: int, target: float) -> int:
-    """Return how often a map of ``stride`` must double its resolution to reach stride ``target``.
-
-    Raises:
-        InputError: If no whole number of doublings does it.
+    Each is a transposed convolution 4x4 of stride 2 to ``width`` channels, batch norm, ReLU (Xiao et al. 2018); there
+    is none if ``stride`` is None or the map's own.
     """
+    channels, coarse = spec.one_map(head)
+    target, modules = coarse if stride is None else stride, list[nn.Module]()
+    for _ in range(doublings(head, coarse, target)):
+        convolution = nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1, bias=False)
+        modules += [convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        channels = width
+    return nn.Sequential(*modules), channels, target
+
+
+def doublings(head: nn.Module, stride: float, target: float) -> int:
+    """Return how often a map of ``stride`` must double its resolution to reach stride ``target``, a whole number."""
     layers = math.log2(stride / target)
     if layers < 0 or not layers.is_integer():
         raise InputError(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poserep.models.heads.base import HeadSpec
-from poserep.models.heads.deconv import Deconv
+from poserep.models.heads.maps_and_axes import Deconv
 from poserep.models.heads.sr import SRHead
 from poserep.models.init import small_normal
 

@@ -84,9 +84,8 @@ class RealNVP(nn.Module):
         super().__init__()
         self.scale = nn.ModuleList(_mlp(hidden, nn.Tanh()) for _ in range(couplings))
         self.shift = nn.ModuleList(_mlp(hidden, nn.Identity()) for _ in range(couplings))
-        self.mask: Tensor
         mask = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).repeat(math.ceil(couplings / 2), 1)[:couplings]
-        self.register_buffer("mask", mask, persistent=False)
+        self.mask = nn.Buffer(mask, persistent=False)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return the log-density (...) of points (..., 2)."""

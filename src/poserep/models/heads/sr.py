@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poserep.errors import InputError
-from poserep.models.heads.base import Head, HeadSpec, deconvolutions, doublings
+from poserep.models.heads.base import Head, HeadSpec, deconvolved, doublings
 from poserep.models.init import small_normal
 
 
@@ -66,14 +66,9 @@ class SRHead(Head):
         self, spec: HeadSpec, upsample_to: int | None = 4, joint_channels: int = 4, kernel: int = 9, width: int = 256
     ) -> None:
         super().__init__()
-        inputs, coarse = spec.one_map(self)
-        stride = coarse if upsample_to is None else upsample_to
-        layers = doublings(self, coarse, stride)
+        self.deconv_layers, channels, stride = deconvolved(self, spec, upsample_to, width)
         factor = 2 ** doublings(self, stride, spec.stride)
-        self.deconv_layers = deconvolutions(inputs, layers, width)
-        self.predictor = SRPredictor(
-            width if layers else inputs, spec.num_keypoints, factor, -1, (kernel,), (joint_channels,)
-        )
+        self.predictor = SRPredictor(channels, spec.num_keypoints, factor, -1, (kernel,), (joint_channels,))
         small_normal(self.deconv_layers)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

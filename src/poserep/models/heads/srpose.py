@@ -122,13 +122,9 @@ def _check(spec: HeadSpec, supervise: Sequence[bool], widths: Sequence[int]) -> 
             f"supervise={list(supervise)} must have {levels} entries: representation.codec.supervise=[true, ...], "
             "representation.codec.lr_stride the coarsest stride, +representation.head.widths=[...]"
         )
-    if not supervise[-1]:
-        raise InputError("SRPose: the last entry of supervise is the prediction itself and must be true")
 
 
-LEVEL_ENTRY = re.compile(
-    r"(?P<list>kp_encoder|converge)\.(?P<level>\d)\.(?P<index>0|conv)\.(?P<kind>weight|bias)",
-)
+LEVEL_ENTRY = re.compile(r"(?P<list>kp_encoder|converge)\.(?P<level>\d)\.(?P<index>0|conv)\.(?P<kind>weight|bias)")
 
 
 class ConvBlock(nn.Module):

@@ -1,13 +1,16 @@
 """Loads weights into networks: every entry of a file is accounted for, and all of them are loaded or none."""
 
+import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
+from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from poserep.errors import InputError
@@ -30,6 +33,8 @@ LEFTOVERS = {
 }
 # Fixed tables of positions, which follow from the input's size. They differ from the published ones by rounding alone.
 POSITION_TABLE, ROUNDING = "pos_embedding", 1e-4
+# Entries by which `load_resized` knows the file's table of positions.
+ENTRIES = ("pos_embed", "cls_token")
 # So many names appear in a message.
 SHOWN_NAMES = 5
 
@@ -38,10 +43,8 @@ SHOWN_NAMES = 5
 class Imported:
     """What became of the entries of a file.
 
-    Attributes:
-        mapped: Names in the model by names in the file.
-        unused: Reasons by names in the file that the model has no place for.
-        missing: Reasons by names in the model that the file lacks, so that they keep their values.
+    ``mapped`` are names in the model by names in the file, ``unused`` reasons by names that the model has no place for,
+    ``missing`` reasons by names in the model that the file lacks, so that they keep their values.
     """
 
     mapped: dict[str, str]
@@ -81,6 +84,33 @@ def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
     return Imported(mapped, unused, _assign(trunk, own, state, mapped, source, advice))
 
 
+def load_resized(trunk: nn.Module, owner: Any, path: str | Path, grid: Sequence[int], extra: int) -> None:
+    """Load weights as `load_trunk` does, a table of another square grid resampled to ``grid`` (rows, columns).
+
+    ImageNet's 14x14 positions become 16x12 so, bicubically, as in ViTPose's code. The ``owner``, the trunk or a module
+    inside it, has the table as ``pos_embed``, (1, extra + positions, features), of which ``extra`` entries stand for no
+    position, such as that of the class token. If the file has a class token, and an entry for it that has no
+    counterpart here, this entry is left out. Another length that is not that of a square is refused.
+    """
+    table = owner.pos_embed
+    entries = {key.split(".")[-1]: value for key, value in read_state(path).items() if key.split(".")[-1] in ENTRIES}
+    given = entries.get("pos_embed", table)
+    theirs = next((n for n in (extra, *([1] if "cls_token" in entries else [])) if _square(given, n)), None)
+    resized = given.shape != table.shape and theirs is not None
+    if resized:
+        # In the file's shape for as long as it takes to load.
+        owner.pos_embed = nn.Parameter(torch.empty(given.shape, dtype=table.dtype, device=table.device))
+    try:
+        load_trunk(trunk, path)
+    except InputError:
+        owner.pos_embed = table
+        raise
+    if resized:
+        loaded = owner.pos_embed.detach()
+        positions = resample_abs_pos_embed(loaded[:, theirs:], list(grid), num_prefix_tokens=0, antialias=False)
+        owner.pos_embed = nn.Parameter(torch.cat([loaded[:, :extra], positions], 1))
+
+
 def destinations(net: nn.Module, keys: Iterable[str]) -> dict[str, str | None]:
     """Return where the entries of an official checkpoint belong in a `PoseNet`; None for those that belong nowhere.
 
@@ -114,9 +144,8 @@ def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> I
     """Load a whole official pose model into backbone and head; parts that only training runs may be missing.
 
     Raises:
-        InputError: If an entry finds no place and is no known leftover, if two find the same one, if a tensor is
-            missing, has another shape or is not finite, or if a fixed table of positions is that of another size; the
-            model is then unchanged.
+        InputError: If an entry finds no place and is no known leftover, or for the reasons of `load_trunk`; the model
+            is then unchanged.
     """
     own = {key: value for key, value in net.state_dict().items() if key.startswith(("backbone.", "head."))}
     places = destinations(net, state)
@@ -188,6 +217,11 @@ def _assign(
     module.load_state_dict({mapped[key]: value for key, value in given.items()}, strict=False)
     kept = {*own} - {*mapped.values()}
     return {key: spare.get(key, "counter of batch norm, as in old files") for key in sorted(kept)}
+
+
+def _square(table: Tensor, extra: int) -> bool:
+    positions = table.shape[1] - extra if table.ndim == 3 and len(table) == 1 else 0
+    return positions > 0 and math.isqrt(positions) ** 2 == positions
 
 
 def _some(names: list[str]) -> str:
