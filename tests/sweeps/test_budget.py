@@ -58,11 +58,10 @@ def test_persons(configure):
 
 
 def test_a_table_in_words(capsys):
-    cost = budget.estimate("simcc-table7", None, [record("Fast GPU")])
-    assert cost.runs == len(cells_of(complete_table("simcc-table7"))) and cost.images == 22_246 * 210 * cost.runs
+    cost = budget.estimate("demo", None, [record("Fast GPU")])
     text = "\n".join(budget.describe(cost, [record("Fast GPU")], 40))
-    assert "on one Fast GPU: " in text and "assumed" not in text and " of 5 runs scaled by multiply-accumulates" in text
-    text = "\n".join(budget.describe(budget.estimate("simcc-table7", None, []), [], 40))
+    assert "on one Fast GPU: " in text and "assumed" not in text and " of 3 runs scaled by multiply-accumulates" in text
+    text = "\n".join(budget.describe(budget.estimate("demo", None, []), [], 40))
     assert f"{cost.flops / 40e12 / 3600:.3g} hours at 40 TFLOP/s, which is assumed: no GPU was measured" in text
     (line,) = budget.describe(budget.estimate("lspet", None, []), [], 40)
     assert line == "lspet (published): 3 runs; the number of persons depends on data.root"

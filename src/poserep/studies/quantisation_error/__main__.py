@@ -53,7 +53,7 @@ def measure_job(cfg: DictConfig, job: Sequence[str]) -> Entry:
     if missing:
         raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
     folder, skeleton, skip = Path(cfg.runs) / cfg.study, skeleton_of(cfg), bool(cfg.data.skip_invalid)
-    poses = read_poses(root_of(cfg) / cfg.data.val.annotations, skeleton, cfg.table.area, skip, folder)
+    poses = read_poses(root_of(cfg) / cfg.data.val.annotations, skeleton, cfg.table.area, skip)
     size = Size.parse(cfg.input_size)
     codec = make(cfg.representation.codec, size=size, align=cfg.align)
     conditions = [Condition(name, **options) for name, options in cfg.table.conditions.items()]

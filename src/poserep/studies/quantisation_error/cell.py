@@ -102,7 +102,7 @@ def _average_precision(poses: Poses, size: Size, threshold: float, xy: bytes, sc
     points, scores = np.frombuffer(xy, np.float32).reshape(*shape, 2), np.frombuffer(score, np.float32).reshape(shape)
     predictions = Predictions(np.arange(shape[0]), points, scores, threshold)
     truth = Truth(poses.instances, poses.skeleton, poses.annotations, size)
-    return CocoAP(truth, nms_threshold=None)(predictions).values["AP"]
+    return CocoAP(truth, None, poses.area)(predictions).values["AP"]
 
 
 def measure_cell(codec: Codec, poses: Poses, size: Size, conditions: Sequence[Condition], seed: int) -> dict[str, Any]:
