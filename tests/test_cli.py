@@ -39,7 +39,7 @@ def test_a_wrong_word_suggests_the_near_one(capsys):
         "data chek": "data check",
         "check": "data check",
         "dat check": "data check",
-        "sweeps statu": "sweep",
+        "sweeps statu": "sweep status",
         "publish": "wandb push",
     }.items():
         assert cli.main(words.split()) == 2

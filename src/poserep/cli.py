@@ -10,19 +10,16 @@ same command again to continue; 130, interrupted.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
 
-from poserep.errors import Failed, InputError, Stopped, message, similar
+from poserep.errors import Failed, InputError, Stopped, message, suggestion
 
 DONE, FAILED, REFUSED, STOPPED, INTERRUPTED = 0, 1, 2, os.EX_TEMPFAIL, 130
 
-
-# Least similarity, in [0, 1], of a command that is suggested for a word.
-_NEAR = 0.7
 # For each command, ``module:function`` below ``poserep``, and what it does.
 COMMANDS = {
     "train": ("sweeps.train:main", "train and evaluate a run, or with -m all combinations of listed values"),
@@ -102,7 +99,12 @@ def _call(words: list[str]) -> int | None:
             return DONE
         name = f"{name} {words[1]}"
     if name not in COMMANDS:
-        raise InputError(f"{name!r} is no command of poserep{_near(name.split()[-1], words, group or COMMANDS)}")
+        # A word may be a command, one of a group ("status" for "sweep status"), or a group.
+        known = [command.replace(" ", ".") for command in group or COMMANDS]
+        groups = [] if group else sorted({command.split()[0] for command in COMMANDS})
+        near = suggestion(".".join(words[:2]), [*known, *groups], 1) or suggestion(words[0], [*known, *groups], 1)
+        near = near or f"; there are {', '.join(known)}"
+        raise InputError(f"{name!r} is no command of poserep{near.replace('.', ' ')}")
     module, function = COMMANDS[name][0].split(":")
     call: Callable[[list[str]], int | None] = getattr(import_module(f"poserep.{module}"), function)
     return call(words[len(name.split()) :])
@@ -112,18 +114,6 @@ def _overview(group: str, commands: Mapping[str, tuple[str, str]]) -> str:
     width = max(map(len, commands))
     head = f"usage: poserep {group}COMMAND ...   (poserep {group}COMMAND --help shows its options and an example)"
     return "\n".join([head, "", *(f"  {name:<{width}}  {summary}" for name, (_, summary) in commands.items())])
-
-
-def _near(word: str, words: Sequence[str], known: Iterable[str]) -> str:
-    # A word may stand for a group, for a command, or for a command of a group: "status" for "sweep status".
-    meant = {part: command for command in known for part in {command, command.split()[-1]}}
-    groups = {command.split()[0] for command in known if " " in command and known is COMMANDS}
-    meant |= {f"{group} {' '.join(words[1:2])}".strip(): group for group in groups} | {group: group for group in groups}
-    score, near = max((max(similar(word, part), similar(" ".join(words[:2]), part)), part) for part in meant)
-    if score < _NEAR:
-        return f"; there are {', '.join(known)}"
-    whole = f"{meant[near]} {' '.join(words[1:2])}"
-    return f"; did you mean {whole if whole in COMMANDS else meant[near]}?"
 
 
 def wide_console() -> Console:
