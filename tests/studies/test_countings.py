@@ -11,8 +11,7 @@ from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import Deconv, HRNet, PoseNet, SRPose
 from poserep.models.cost import macs, macs_by_module, parameters, table_elements
-from poserep.studies.published_costs.countings import COUNTINGS, countings, gflops
-from poserep.studies.published_costs.unread import UnreadFusions
+from poserep.studies.published_costs.countings import COUNTINGS, UnreadFusions, countings, gflops
 
 
 @pytest.mark.parametrize("name", OFFICIAL)

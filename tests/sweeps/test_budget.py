@@ -30,8 +30,8 @@ def test_work_is_six_operations_a_multiply_accumulate(configure):
     demo = compositions("demo", [cell.overrides for cell in cells_of(complete_table("demo"))])
     assert cost.flops == pytest.approx(6 * 32_000 * sum(map(macs_of, demo)))
     # A hundredth of a second for 10^9, in float32.
-    assert cost.hours["gpu x"] == pytest.approx(cost.flops / 6 / 1e9 * 0.01 / 3600)
-    assert cost.scaled == {"gpu x": 3} and cost.measured == {"gpu x": ("net",)}
+    hours = pytest.approx(cost.flops / 6 / 1e9 * 0.01 / 3600)
+    assert cost.times == (budget.DeviceTime("gpu x", True, hours, ("net",), 3),)
 
 
 def test_the_nearest_measurement_counts(configure):
@@ -59,13 +59,13 @@ def test_persons(configure):
 
 def test_a_table_in_words(capsys):
     cost = budget.estimate("demo", None, [record("Fast GPU")])
-    text = "\n".join(budget.describe(cost, [record("Fast GPU")], 40))
+    text = "\n".join(budget.describe(cost, 40))
     assert "on one Fast GPU: " in text and "assumed" not in text and " of 3 runs scaled by multiply-accumulates" in text
-    text = "\n".join(budget.describe(budget.estimate("demo", None, []), [], 40))
+    text = "\n".join(budget.describe(budget.estimate("demo", None, []), 40))
     assert f"{cost.flops / 40e12 / 3600:.3g} hours at 40 TFLOP/s, which is assumed: no GPU was measured" in text
-    (line,) = budget.describe(budget.estimate("lspet", None, []), [], 40)
+    (line,) = budget.describe(budget.estimate("lspet", None, []), 40)
     assert line == "lspet (published): 3 runs; the number of persons depends on data.root"
-    (line,) = budget.describe(budget.estimate("simdr-table4", None, []), [], 40)
+    (line,) = budget.describe(budget.estimate("simdr-table4", None, []), 40)
     assert line == "simdr-table4 (published): 0 runs: all of its rows are quoted"
 
 
@@ -86,7 +86,7 @@ def test_records_tell_gpus_from_processors(tmp_path):
 
 def test_record_is_read_back(tmp_path):
     found = [budget.estimate(name, None, []) for name in ("lspet", "demo")]
-    budget.write_csv(tmp_path / "budget.csv", found, [], 50)
+    (tmp_path / "budget.csv").write_text(budget.file_sheet(found, 50).csv())
     rows = list(csv.DictReader((tmp_path / "budget.csv").open()))
     assert [row["table"] for row in rows] == ["demo", "lspet"] and rows[1]["gpu_hours"] == "" and rows[1]["runs"] == "3"
     assert rows[0]["gpu"] == "assumed 50 TFLOP/s" and rows[0]["person_epochs"] == "96000"

@@ -8,17 +8,16 @@ record of a GPU, GPU-hours rest on an assumed rate.
 example: poserep sweep budget simcc-table1 --mode controlled
 """
 
-import csv
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
+from typing import NamedTuple
 
 from poserep.cli import parser_of
 from poserep.config import DictConfig
 from poserep.errors import InputError, nearest
 from poserep.overrides import CONF
+from poserep.runs.sheet import Sheet, texts
 from poserep.sweeps.sweep_file import cells_of, complete_table, compositions, table_names
 from poserep.sweeps.table import MODES
 
@@ -30,6 +29,16 @@ TFLOPS = 40.0
 COLUMNS = ("table", "mode", "runs", "person_epochs", "exaflops", "gpu", "gpu_hours", "cpu", "cpu_days")
 
 
+class DeviceTime(NamedTuple):
+    """Time of a table on one device: hours, the measured networks that they rest on, and how many runs are scaled."""
+
+    device: str
+    gpu: bool
+    hours: float
+    networks: tuple[str, ...]
+    scaled: int
+
+
 @dataclass(frozen=True)
 class Budget:
     """The cost of a table.
@@ -37,19 +46,15 @@ class Budget:
     Attributes:
         images: Persons x epochs of all runs; None if the data are the user's, whose number is not known.
         flops: Floating point operations of training.
-        hours: Hours on one device, by device.
-        scaled: The number of runs whose network was not measured, by device.
-        measured: The names of the measured networks on which the hours rest, by device.
+        times: One for each measured device; empty if ``images`` is None.
     """
 
     name: str
     mode: str
     runs: int
     images: int | None
-    flops: float
-    hours: dict[str, float]
-    scaled: dict[str, int]
-    measured: dict[str, tuple[str, ...]]
+    flops: float = 0.0
+    times: tuple[DeviceTime, ...] = ()
 
 
 def training_persons(cfg: DictConfig, own_study: bool) -> int | None:
@@ -74,29 +79,22 @@ def estimate(name: str, mode: str | None, records: Sequence) -> Budget:
         raise InputError(f"no table {name!r} with rows to train{nearest(name, table_names())}")
     table = complete_table(name, mode)
     cells = cells_of(table)
-    images: int | None = 0
-    flops = 0.0
-    hours: Counter[str] = Counter()
-    scaled: Counter[str] = Counter()
-    measured: dict[str, dict[str, None]] = {record.device: {} for record in records}
-    for cfg in compositions(name, [[*cell.overrides, "data.root=nowhere"] for cell in cells]):
-        persons = training_persons(cfg, not table.paper)
-        if persons is None or images is None:
-            images = None
-            continue
-        macs, seen = macs_of(cfg), persons * cfg.trainer.epochs
-        images += seen
-        flops += 6.0 * macs * seen
-        for record in records:
-            seconds, network, is_scaled = seconds_per_image(record.networks, cfg, macs)
-            hours[record.device] += seen * seconds / 3600
-            scaled[record.device] += is_scaled
-            measured[record.device][network.name] = None
-    names = {device: tuple(networks) for device, networks in measured.items()}
-    return Budget(name, table.mode, len(cells), images, flops, dict(hours), dict(scaled), names)
+    cfgs = list(compositions(name, [[*cell.overrides, "data.root=nowhere"] for cell in cells]))
+    persons = [training_persons(cfg, not table.paper) for cfg in cfgs]
+    if None in persons:
+        return Budget(name, table.mode, len(cells), None)
+    seen = [count * cfg.trainer.epochs for count, cfg in zip(persons, cfgs, strict=True) if count is not None]
+    macs, times = [macs_of(cfg) for cfg in cfgs], []
+    for record in records:
+        each = [seconds_per_image(record.networks, cfg, m) for cfg, m in zip(cfgs, macs, strict=True)]
+        hours = sum(images * seconds for images, (seconds, *_) in zip(seen, each, strict=True)) / 3600
+        networks = tuple(dict.fromkeys(network.name for _, network, _ in each))
+        times.append(DeviceTime(record.device, record.gpu, hours, networks, sum(scaled for *_, scaled in each)))
+    flops = sum(6.0 * m * images for m, images in zip(macs, seen, strict=True))
+    return Budget(name, table.mode, len(cells), sum(seen), flops, tuple(times))
 
 
-def describe(budget: Budget, records: Sequence, tflops: float) -> list[str]:
+def describe(budget: Budget, tflops: float) -> list[str]:
     """Describe a table's cost in lines of text."""
     head = f"{budget.name} ({budget.mode}): {budget.runs} runs"
     if budget.images is None:
@@ -107,14 +105,11 @@ def describe(budget: Budget, records: Sequence, tflops: float) -> list[str]:
         f"{head}, {three_digits(budget.images / 1e6)} million persons x epochs",
         f"  training work: {three_digits(budget.flops / 1e18)} exaFLOPs; evaluation and data are not counted",
     ]
-    for record in records:
-        networks = " and ".join(budget.measured[record.device])
-        hours = budget.hours[record.device]
-        in_hours = record.gpu or hours < 48
-        time = f"{three_digits(hours)} hours" if in_hours else f"{three_digits(hours / 24)} days"
-        scaled = f"{budget.scaled[record.device]} of {budget.runs} runs scaled by multiply-accumulates"
-        lines.append(f"  on one {record.device}: {time}, by the measured steps of {networks}, {scaled}")
-    if not any(record.gpu for record in records):
+    for device, gpu, hours, networks, scaled in budget.times:
+        time = f"{three_digits(hours)} hours" if gpu or hours < 48 else f"{three_digits(hours / 24)} days"
+        share = f"{scaled} of {budget.runs} runs scaled by multiply-accumulates"
+        lines.append(f"  on one {device}: {time}, by the measured steps of {' and '.join(networks)}, {share}")
+    if not any(time.gpu for time in budget.times):
         rate = f"{tflops:g} TFLOP/s, which is assumed: no GPU was measured (--tflops)"
         lines.append(f"  on one GPU: {three_digits(budget.flops / (tflops * 1e12) / 3600)} hours at {rate}")
     return lines
@@ -125,19 +120,23 @@ def three_digits(value: float) -> str:
     return format(Decimal(f"{value:.3g}"), "f")
 
 
-def write_csv(path: Path, budgets: Sequence[Budget], records: Sequence, tflops: float) -> None:
-    """Write budgets as CSV, sorted by name, for readers and ``make help``; cells without a number are empty."""
-    gpu = next((record.device for record in records if record.gpu), None)
-    cpu = next((record.device for record in records if not record.gpu), "")
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for budget in sorted(budgets, key=lambda budget: budget.name):
-            hours = budget.hours.get(gpu, 0) if gpu else budget.flops / (tflops * 1e12) / 3600
-            values = [budget.images, three_digits(budget.flops / 1e18), gpu or f"assumed {tflops:g} TFLOP/s"]
-            values += [three_digits(hours), cpu, three_digits(budget.hours.get(cpu, 0) / 24)]
-            known = budget.images is not None
-            writer.writerow([budget.name, budget.mode, budget.runs, *(values if known else [""] * len(values))])
+def file_sheet(budgets: Sequence[Budget], tflops: float) -> Sheet:
+    """Return budgets as one table, sorted by name, for readers and ``make help``; cells without a number are empty."""
+    rows = []
+    for budget in sorted(budgets, key=lambda budget: budget.name):
+        assumed = DeviceTime(f"assumed {tflops:g} TFLOP/s", True, budget.flops / (tflops * 1e12) / 3600, (), 0)
+        gpu = next((time for time in budget.times if time.gpu), assumed)
+        cpu = next((time for time in budget.times if not time.gpu), DeviceTime("", False, 0, (), 0))
+        values = [
+            str(budget.images),
+            three_digits(budget.flops / 1e18),
+            gpu.device,
+            three_digits(gpu.hours),
+            cpu.device,
+        ]
+        values = [*values, three_digits(cpu.hours / 24)] if budget.images is not None else [""] * 6
+        rows.append([budget.name, budget.mode, str(budget.runs), *values])
+    return Sheet("", texts(*COLUMNS), rows)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -157,7 +156,7 @@ def main(arguments: Sequence[str]) -> None:
     records, budgets = read_records(), []
     for name in options.tables or table_names():
         budgets.append(estimate(name, options.mode, records))
-        print("\n".join(describe(budgets[-1], records, options.tflops)), flush=True)
+        print("\n".join(describe(budgets[-1], options.tflops)), flush=True)
     if options.record:
-        write_csv(RECORD, budgets, records, options.tflops)
+        RECORD.write_text(file_sheet(budgets, options.tflops).csv())
         print(f"written: {RECORD.relative_to(CONF.parent)}")

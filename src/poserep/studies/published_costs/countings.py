@@ -9,8 +9,9 @@ compare only within one tool; `poserep.models.cost.macs` is what a network reall
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from poserep.errors import InputError
 from poserep.models import HRFormer, PoseNet
@@ -145,3 +146,18 @@ def gflops(net: PoseNet, height: int, width: int, name: str, training: bool = Fa
     if name not in COUNTINGS:
         raise InputError(f"counting={name!r} is not one of {', '.join(COUNTINGS)}")
     return COUNTINGS[name].count(net, trace(net, height, width, training)) / COUNTINGS[name].unit
+
+
+class UnreadFusions(HRFormer):
+    """HRFormer that gives its finest branch alone but runs its last fusions into the others, as SRPose counted it.
+
+    Takes the options of `HRFormer`. Never train it: those fusions would be parameters without gradient.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(multiscale=True, **options)
+        self.channels, self.strides = self.channels[:1], self.strides[:1]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Turn normalised images (B, C, H, W) into the finest map (B, channels[0], H / 4, W / 4)."""
+        return super().forward(image)[:1]
