@@ -1,7 +1,6 @@
 """The cache of decoded images: the same pixels with it and without, within its bound, whatever happens to its files."""
 
 import errno
-import tempfile
 import warnings
 
 import numpy as np
@@ -136,7 +135,7 @@ def test_workers_fill_it_together(drawn, tmp_path):
 
 
 def test_a_full_disk_stops_adding_and_nothing_else(drawn, tmp_path, monkeypatch):
-    def full(**_):
+    def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     expected = images(dataset(drawn))
@@ -144,7 +143,7 @@ def test_a_full_disk_stops_adding_and_nothing_else(drawn, tmp_path, monkeypatch)
     images(data, 1)
     for path in entries(tmp_path)[1:]:
         path.unlink()
-    monkeypatch.setattr(tempfile, "mkstemp", full)
+    monkeypatch.setattr(cache, "replacing", full)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert_same(images(data), expected)

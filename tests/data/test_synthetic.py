@@ -167,7 +167,7 @@ def test_ray_cast_sphere_is_exact():
 
 def test_bad_arguments(tmp_path):
     for make, kwargs, message in (
-        (generate, {"level": "medium"}, "level=medium .*easy"),
+        (generate, {"level": "medium"}, "level='medium' is not one of .*easy"),
         (generate, {"train": 0}, "train=0 .*at least 1"),
         (generate, {"val": -2}, "val=-2 .*at least 1"),
         (generate, {"seed": -1}, "seed=-1 .*at least 0"),

@@ -3,15 +3,15 @@
 import hashlib
 import os
 import struct
-import tempfile
 import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from poserep.data.decode import decode_image, read_bytes
+from poserep.data.image_files import decode_image, read_bytes
 from poserep.errors import InputError
+from poserep.files import replacing
 
 # Header of an entry: format and version; hash; height; width.
 HEAD = struct.Struct("<8s16sII")
@@ -111,21 +111,14 @@ class ImageCache:
         padded = np.zeros((bands * BAND, width, 3), np.uint8)
         padded[:height] = image
         sums = _sums(padded.reshape(-1), bands)
-        size = HEAD.size + 8 * bands + padded.nbytes
         try:
             entry.parent.mkdir(exist_ok=True)
-            if not entry.exists() and not self._reserve(size):
+            if not entry.exists() and not self._reserve(HEAD.size + sums.nbytes + padded.nbytes):
                 return
-            handle, name = tempfile.mkstemp(dir=entry.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(HEAD.pack(_MARK, digest, height, width))
-                    file.write(sums.data)
-                    file.write(padded.data)
-                Path(name).replace(entry)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            with replacing(entry) as partial, partial.open("wb") as file:
+                file.write(HEAD.pack(_MARK, digest, height, width))
+                file.write(sums.data)
+                file.write(padded.data)
         except OSError as error:
             self._adding = False
             warnings.warn(f"cache {self.folder}: nothing more is added ({error.strerror})", stacklevel=2)

@@ -120,9 +120,8 @@ class PoseDataModule(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Return the loader of training, shuffled."""
         assert self.train is not None
-        batch = self.per_device()
+        batch, (epoch, steps) = self.per_device(), self._resumed
         sampler = EpochSampler(len(self.train), self.seed, *self._ranks())
-        epoch, steps = self._resumed
         sampler.resume(epoch, steps * batch)
         return self._loader(self.train, sampler, batch, self.drop_last and len(sampler) >= batch)
 

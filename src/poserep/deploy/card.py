@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from poserep.data import read_depth
-from poserep.data.decode import read_image
+from poserep.data.image_files import read_image
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
 from poserep.skeleton import Skeleton

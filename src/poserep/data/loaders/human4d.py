@@ -10,7 +10,7 @@ import numpy as np
 
 from poserep.data.json_fields import Invalid, abridged
 from poserep.data.loaders.human4d_cameras import CROPPED, DepthCamera, Projection, read_intrinsics
-from poserep.errors import InputError
+from poserep.errors import InputError, check_choice
 from poserep.instances import Instance, Tally
 from poserep.skeleton import HUMAN4D, Skeleton
 
@@ -67,8 +67,7 @@ def load_human4d(
         InputError: If the calibration or the list is missing or malformed, the skeleton does not fit, or a view is
             invalid and ``skip_invalid`` does not leave it out.
     """
-    if project not in get_args(Projection):
-        raise InputError(f"project={project!r} is not one of {get_args(Projection)}")
+    check_choice("project", project, get_args(Projection))
     if skeleton.names != HUMAN4D.names:
         raise InputError(f"skeleton {skeleton.name!r} does not have HUMAN4D's keypoints; set data.skeleton=human4d")
     for pattern, fields in ((depth_file, ["device", "frame"]), (pose_file, ["frame"])):

@@ -81,13 +81,10 @@ class CameraView:
         """Yield the pixels (H, W) of each person: at least half of a pixel must be theirs."""
         # The entry appended is the owner of surface -1, which is nothing.
         owners = np.append(self.hits.table.owner, -1).astype(np.int8)[self.hits.surface]
-        scale = self.hits.scale
+        camera, scale = self.hits.camera, self.hits.scale
+        owners = owners.reshape(camera.height, scale, camera.width, scale)
         for owner in range(len(self.figures)):
-            fine = (owners == owner).astype(np.uint8)
-            share = np.zeros((self.hits.camera.height, self.hits.camera.width), dtype=np.uint8)
-            for step in range(scale * scale):
-                share += fine[step // scale :: scale, step % scale :: scale]
-            yield share * 2 >= scale * scale
+            yield (owners == owner).sum(axis=(1, 3)) * 2 >= scale * scale
 
     def people(self) -> list[DrawnPerson]:
         """Label everybody of whom a pixel shows; someone with too little in view has a box and no keypoints."""

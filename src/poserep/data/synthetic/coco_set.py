@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from poserep.data.image_files import write_jpeg
 from poserep.data.synthetic.annotate import PERSON, DrawnPerson, coco_annotation
 from poserep.data.synthetic.detector import detect
-from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_jpeg, write_packed
+from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_packed
 from poserep.data.synthetic.scene import LEVELS, draw_image
 from poserep.data.synthetic.world import Rng
 from poserep.errors import InputError
@@ -29,7 +30,8 @@ _DETECTOR = 7919
 # Pictures that each process draws before it is seen how many people are still missing, and at a time.
 _ROUND, _CHUNK = 24, 4
 
-# Width, height, people.
+# The lists of a COCO file, and width, height and people of a picture.
+_Content = dict[str, list[dict[str, Any]]]
 _Record = tuple[int, int, list[DrawnPerson]]
 
 
@@ -55,7 +57,7 @@ class _Split:
 
     def draw(self, index: int, people: int | None = None) -> _Record:
         drawn = draw_image(self.rng(index), self.level, people)
-        write_jpeg(self.images / f"{index:06d}.jpg", drawn)
+        write_jpeg(self.images / f"{index:06d}.jpg", drawn.image, drawn.quality)
         height, width = drawn.image.shape[:2]
         return width, height, drawn.people
 
@@ -64,13 +66,10 @@ class _Split:
         fewer = (self.draw(index, people) for people in range(len(record[2]), 0, -1))
         return next((record for record in fewer if _counted(record) == missing), None)
 
-    def annotate(
-        self, count: int, pool: ProcessPoolExecutor | None, workers: int, progress: Progress
-    ) -> dict[str, list[dict[str, Any]]]:
+    def annotate(self, count: int, pool: ProcessPoolExecutor | None, workers: int, progress: Progress) -> _Content:
         """Draw until exactly ``count`` people are labelled; return images and annotations as COCO's files have them."""
         self.images.mkdir(parents=True)
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
+        images, annotations = list[dict[str, Any]](), list[dict[str, Any]]()
         missing, start = count, 0
         task = progress.add_task(f"{self.level} {_SPLITS[self.split]}", total=count, rate=0.0)
         while missing:
@@ -83,8 +82,8 @@ class _Split:
                     continue
                 width, height, people = record
                 images.append({"id": index + 1, "file_name": f"{index:06d}.jpg", "width": width, "height": height})
-                for person in people:
-                    annotations.append(coco_annotation(person, index + 1, len(annotations) + 1))
+                numbered = enumerate(people, len(annotations) + 1)
+                annotations += [coco_annotation(person, index + 1, number) for number, person in numbered]
                 missing -= _counted(record)
                 rate = len(images) / max(progress.tasks[task].elapsed or 0.0, 1e-3)
                 progress.update(task, completed=count - missing, rate=rate)
@@ -92,7 +91,7 @@ class _Split:
                     break
         return {"images": images, "annotations": annotations}
 
-    def detections(self, content: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    def detections(self, content: _Content) -> list[dict[str, Any]]:
         of_image = defaultdict(list)
         for annotation in content["annotations"]:
             of_image[annotation["image_id"]].append(annotation)
@@ -105,19 +104,19 @@ def _fill(level: str, counts: tuple[int, int], seed: int, workers: int, folder: 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
     print(f"drawing {sum(counts)} people, once ...", file=sys.stderr, flush=True)
     files: dict[str, Any] = {}
-    splits = [_Split(folder, level, seed, split) for split in range(len(_SPLITS))]
+    splits = {name: _Split(folder, level, seed, split) for split, name in enumerate(_SPLITS)}
     # A forked child inherits the locks of threads that it does not have, torch's among them, and can wait for ever.
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,)) if workers > 1 else nullcontext()
     with executor as pool, Progress(*columns, transient=True) as progress:
-        for split, name, count in zip(splits, _SPLITS, counts, strict=True):
+        for (name, split), count in zip(splits.items(), counts, strict=True):
             content = split.annotate(count, pool, max(1, workers), progress)
             info = {"description": f"synthetic people, {level}"}
             files[f"{name}.json"] = {"info": info, **content, "categories": [PERSON]}
             if name == "val":
                 files["val_detections.json"] = split.detections(content)
     # Only now have all workers stopped: pictures drawn ahead of the last one needed can be taken away.
-    for split, name in zip(splits, _SPLITS, strict=True):
+    for name, split in splits.items():
         needed = {image["file_name"] for image in files[f"{name}.json"]["images"]}
         for path in split.images.iterdir():
             if path.name not in needed:

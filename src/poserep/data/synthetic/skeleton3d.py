@@ -105,7 +105,6 @@ class Pose:
     ``lift`` is the height of the lowest foot or hand above the floor, metres.
     """
 
-    name: str = "stand"
     root: Triple = (0.0, 0.0, 0.0)
     lumbar: Triple = (0.0, 0.0, 0.0)
     chest: Triple = (0.0, 0.0, 0.0)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from poserep.deploy.latency.stopwatch import cores, processor, race, seconds_of
+from poserep.deploy.stopwatch import cores, processor, race, seconds_of
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ example: poserep cost backbone=hrnet_w32 representation=simcc size=256x192 --tim
 """
 
 import argparse
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ import torch
 from poserep.cli import add_origin, parser_of
 from poserep.config import DictConfig, OmegaConf, compose
 from poserep.data.from_config import skeleton_of
-from poserep.deploy.latency.stopwatch import cores, processor
-from poserep.deploy.latency.timings import timings
-from poserep.deploy.latency.ways import WAYS
+from poserep.deploy.latency import WAYS, check_timing, timings
+from poserep.deploy.stopwatch import cores, processor
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
 from poserep.geometry import Size
@@ -113,20 +111,19 @@ def times_sheet(record: dict[str, Any]) -> Sheet:
     return Sheet(f"Time on {record['machine']}, ms a batch: median (quartiles)", columns, rows, notes=[*missing, note])
 
 
-def _time(net: PoseNet, codec: Any, cfg: DictConfig, options: argparse.Namespace) -> dict[str, Any]:
-    size = Size.parse(cfg.input_size)
+def _time(net: PoseNet, codec: Any, cfg: DictConfig, options: argparse.Namespace, dtype: torch.dtype) -> dict[str, Any]:
     readout = next(iter(cfg.readouts or codec.readouts))
     codec.to(options.device)
     variants = timings(
         net,
         lambda out: codec.decode(out, readout),
-        (net.channels, size.height, size.width),
+        (net.channels, *Size.parse(cfg.input_size)),
         options.ways,
         options.batches,
         options.threads,
         options.device,
         options.seconds,
-        torch.float32 if cfg.data.get("pixels") else torch.uint8,
+        dtype,
     )
     machine = torch.cuda.get_device_name() if options.device == "cuda" else processor()
     records = [variant.record() for variant in variants]
@@ -140,10 +137,7 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
         raise InputError(f"--{given[0]} is about timing: add --time, or leave it out")
     for name in TIMING.keys() - given:
         setattr(options, name, TIMING[name])
-    if not 0 < options.seconds < math.inf:
-        raise InputError(f"--seconds {options.seconds}: give a number above 0")
-    if min(options.batches) < 1:
-        raise InputError(f"--batches {min(options.batches)}: give 1 or more images")
+    check_timing(options.ways, options.batches, options.threads, options.device, options.seconds)
     if options.words and "=" not in options.words[0]:
         cfg = configure(Path(options.words[0]), options.words[1:])
     else:
@@ -152,7 +146,7 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
         cfg.backbone.weights = None
     skeleton, size = skeleton_of(cfg), Size.parse(cfg.input_size)
     net, codec = build_network(cfg, skeleton)
-    itemsize = 4 if cfg.data.get("pixels") else 1
+    dtype = torch.float32 if cfg.data.get("pixels") else torch.uint8
     record: dict[str, Any] = {
         "backbone": type(net.backbone).__name__,
         "head": type(net.head).__name__,
@@ -160,14 +154,14 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
         "size": str(size),
         "keypoints": skeleton.num_keypoints,
         **summary(net, size.height, size.width),
-        "memory": [memory_of(net, size, batch, itemsize) for batch in options.batches],
+        "memory": [memory_of(net, size, batch, dtype.itemsize) for batch in options.batches],
         "config": {key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("backbone", "representation")},
         "provenance": provenance(),
     }
     for sheet in sheets_of(record):
         sheet.show()
     if options.time:
-        record["time"] = _time(net, codec, cfg, options)
+        record["time"] = _time(net, codec, cfg, options, dtype)
         times_sheet(record["time"]).show()
     return record
 

@@ -1,7 +1,7 @@
-"""Times a network in several ways, alone and with decoding."""
+"""How long a network takes: run in several ways that take turns, alone and with decoding."""
 
+import itertools
 import logging
-import math
 import statistics
 import sys
 import time
@@ -12,11 +12,65 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from poserep.deploy.latency.stopwatch import cores, race, spread
-from poserep.deploy.latency.ways import WAYS
-from poserep.errors import InputError
+from poserep.deploy.stopwatch import cores, race, spread
+from poserep.errors import InputError, check_choice, check_positive
+
+
+def eager(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
+    """Run in PyTorch's eager mode."""
+    return lambda: net(image)
+
+
+def compiled(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
+    """Run through ``torch.compile``; every batch size and number of threads gets code of its own."""
+    function = torch.compile(net, dynamic=False)
+    return lambda: function(image)
+
+
+def onnx(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
+    """Run in ONNX Runtime, with its own optimisations of the graph.
+
+    Raises:
+        InputError: If ONNX Runtime is not installed, or is not made for the device.
+    """
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"{error.name} is not installed; pip install onnx onnxruntime onnxscript") from error
+    provider = "CUDAExecutionProvider" if image.is_cuda else "CPUExecutionProvider"
+    if provider not in onnxruntime.get_available_providers():
+        raise InputError(f"this onnxruntime has no {provider}; pip install onnxruntime-gpu in its place")
+    with torch.inference_mode(False), torch.no_grad():
+        # Tensors made in inference mode cannot be traced.
+        example = image.clone()
+        leaves, structure = tree_flatten(net(example))
+        program = torch.onnx.export(net, (example,), dynamo=True, verbose=False)
+    assert program is not None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # Errors alone: its warnings are about its own optimisations.
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), options, providers=[provider])
+    feed = {session.get_inputs()[0].name: image.cpu().numpy()}
+
+    def run() -> Any:
+        arrays = iter(session.run(None, feed))
+        outputs = [torch.from_numpy(next(arrays)).to(image.device) if isinstance(x, Tensor) else x for x in leaves]
+        return tree_unflatten(outputs, structure)
+
+    return run
+
+
+# Ways to run a network: each takes network, images and CPU threads, and returns a function that runs it on them.
+WAYS: dict[str, Callable[[nn.Module, Tensor, int], Callable[[], Any]]] = {
+    "eager": eager,
+    "compiled": compiled,
+    "onnx": onnx,
+}
 
 
 @dataclass
@@ -82,9 +136,9 @@ def timings(
     net: nn.Module,
     decode: Callable[[Any], Any],
     shape: Sequence[int],
-    ways: Sequence[str] = tuple(WAYS),
-    batches: Sequence[int] = (1, 32),
-    threads: Sequence[int] = (1, 0),
+    ways: Sequence[str],
+    batches: Sequence[int],
+    threads: Sequence[int],
     device: str = "cpu",
     seconds: float = 5.0,
     dtype: torch.dtype = torch.uint8,
@@ -102,53 +156,50 @@ def timings(
         seconds: About how long each variant runs; it is called 3 times at least.
         dtype: Type of the images.
     """
-    _check(ways, batches, threads, device, seconds)
     net = net.to(device).eval()
     before = torch.get_num_threads()
     counts = list(dict.fromkeys(n or cores() for n in threads)) if device == "cpu" else [before]
     name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
     variants: list[Variant] = []
-    running: dict[str, Callable[[], tuple[float, float]]] = {}
+    running: dict[int, Callable[[], tuple[float, float]]] = {}
     try:
         with torch.inference_mode(), _quiet():
             for batch in batches:
                 image = torch.randint(0, 256, (batch, *shape), dtype=torch.uint8).to(device, dtype)
-                for count in counts:
+                for count, way in itertools.product(counts, ways):
                     torch.set_num_threads(count)
-                    for way in ways:
-                        variant = Variant(way, name, count if device == "cpu" else 0, batch)
-                        variants.append(variant)
-                        start = time.perf_counter()
-                        try:
-                            call = WAYS[way](net, image, count)
-                            decode(call())
-                        # Compilers and runtimes that are missing, or refuse a network, fail in ways of their own.
-                        except Exception as error:
-                            variant.unavailable = _reason(error)
-                            continue
+                    variant = Variant(way, name, count if device == "cpu" else 0, batch)
+                    start = time.perf_counter()
+                    try:
+                        call = WAYS[way](net, image, count)
+                        decode(call())
                         variant.prepared = time.perf_counter() - start
-                        running[str(len(variants) - 1)] = variant.measure(call, decode)
+                        running[len(variants)] = variant.measure(call, decode)
+                    # Compilers and runtimes that are missing, or refuse a network, fail in ways of their own.
+                    except Exception as error:
+                        variant.unavailable = _reason(error)
+                    variants.append(variant)
             for i, pairs in race(running, sys.maxsize, seconds=seconds).items():
-                variants[int(i)].forward, variants[int(i)].decoding = (list(part) for part in zip(*pairs, strict=True))
+                variants[i].forward, variants[i].decoding = (list(part) for part in zip(*pairs, strict=True))
     finally:
         torch.set_num_threads(before)
     return variants
 
 
-def _check(ways: Sequence[str], batches: Sequence[int], threads: Sequence[int], device: str, seconds: float) -> None:
+def check_timing(
+    ways: Sequence[str], batches: Sequence[int], threads: Sequence[int], device: str, seconds: float
+) -> None:
+    """Raise an `InputError` for arguments with which `timings` cannot do."""
     for way in ways:
-        if way not in WAYS:
-            raise InputError(f"way to run a network {way!r} is not one of {', '.join(WAYS)}")
+        check_choice("--ways", way, WAYS)
     if min(batches) < 1:
-        raise InputError(f"batches of {min(batches)} images cannot be timed; take 1 or more")
+        raise InputError(f"--batches {min(batches)}: give 1 or more images")
     if min(threads) < 0:
-        raise InputError(f"{min(threads)} threads cannot be used; take 1 or more, or 0 for all")
-    if not 0 < seconds < math.inf:
-        raise InputError(f"seconds={seconds:g} cannot be spent on timing; take a number above 0")
-    if device not in ("cpu", "cuda"):
-        raise InputError(f"device {device!r} is neither cpu nor cuda")
+        raise InputError(f"--threads {min(threads)}: give 1 or more, or 0 for all cores")
+    check_positive("--seconds", seconds)
+    check_choice("--device", device, ("cpu", "cuda"))
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device cuda is not available here; take cpu")
+        raise InputError("--device cuda is not available here; take --device cpu")
 
 
 def _reason(error: Exception) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+Name = TypeVar("Name")
 Measure = TypeVar("Measure")
 # Calls of each function at least, however slow it is: fewer have no quartiles.
 FEWEST = 3
@@ -23,8 +24,8 @@ TURNS = 10
 
 
 def race(
-    measures: Mapping[str, Callable[[], Measure]], rounds: int, calls: int = 1, seconds: float = math.inf
-) -> dict[str, list[Measure]]:
+    measures: Mapping[Name, Callable[[], Measure]], rounds: int, calls: int = 1, seconds: float = math.inf
+) -> dict[Name, list[Measure]]:
     """Let functions that time something take turns; every turn begins with a call that isn't counted.
 
     Garbage is collected between turns only.
@@ -39,7 +40,7 @@ def race(
     Returns:
         The measurements of every counted call, by name.
     """
-    measured: dict[str, list[Measure]] = {name: [] for name in measures}
+    measured: dict[Name, list[Measure]] = {name: [] for name in measures}
     left = dict.fromkeys(measures, seconds)
     turn = seconds / TURNS if seconds < math.inf else 0.0
     gc.disable()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from poserep.data import load_coco
-from poserep.data.decode import JPEG_END, JPEG_START, MARGIN, decode_image, read_image, shorten_jpeg
+from poserep.data.image_files import JPEG_END, JPEG_START, MARGIN, decode_image, read_image, shorten_jpeg
 from poserep.errors import InputError
 from poserep.skeleton import COCO
 
