@@ -44,9 +44,9 @@ def swap(record: Any) -> None:
 # What is done to the file, the rule that breaks, and what the finding says.
 DEFECTS = [
     (lambda d: image(d).pop("width"), image_rules.ENTRY, "entry 1"),
-    (lambda d: d["images"].append({**image(d), "width": 9}), image_rules.SHARED_IMAGE_ID, "100766, entries 1 and 5"),
-    (lambda d: d["images"].append(image(d)), image_rules.REPEATED, "entries 1 and 5"),
-    (lambda d: d["images"].append({**image(d), "id": 7}), image_rules.SEVERAL_IDS, "ids 100766 and 7"),
+    (lambda d: d["images"].append({**image(d), "width": 9}), image_rules.SHARED_IMAGE_ID, "100701, entries 1 and 4"),
+    (lambda d: d["images"].append(image(d)), image_rules.REPEATED, "entries 1 and 4"),
+    (lambda d: d["images"].append({**image(d), "id": 7}), image_rules.SEVERAL_IDS, "ids 100701 and 7"),
     (lambda d: swap(image(d)), image_rules.EXCHANGED, "320x426 in person_keypoints_val2017.json, 426x320 in the file"),
     (lambda d: image(d).update(width=430), image_rules.OTHER_SIZE, "430x320 in .*, 426x320 in the file"),
     (lambda d: person(d).pop("category_id"), record_rules.ANNOTATION, "annotation 10"),
@@ -56,7 +56,7 @@ DEFECTS = [
     (lambda d: person(d)["keypoints"].__setitem__(0, float("nan")), record_rules.KEYPOINTS, "annotation 10: 51 of 51"),
     (lambda d: person(d).update(bbox=[1, 2, 3]), record_rules.BOX, r"\[1, 2, 3\]"),
     (lambda d: person(d)["bbox"].__setitem__(2, float("inf")), record_rules.BOX, "annotation 10"),
-    (lambda d: person(d)["bbox"].__setitem__(2, 0), person_rules.NO_AREA, "annotation 10 on 000000100766.jpg"),
+    (lambda d: person(d)["bbox"].__setitem__(2, 0), person_rules.NO_AREA, "annotation 10 on 000000100701.jpg"),
     (lambda d: person(d)["bbox"].__setitem__(0, 900), person_rules.NO_AREA, r"\[900.0, 90.0, .* in 426x320 px"),
     (lambda d: person(d)["bbox"].__setitem__(0, -9), person_rules.ACROSS, r"\[-9.0, 90.0"),
     (lambda d: person(d).update(area=0), person_rules.UNSCALED, "annotation 10 .*: area 0"),
@@ -146,7 +146,7 @@ def test_faults_inside_an_image_are_found_by_decoding_and_what_follows_it_does_n
 
 def test_images_that_exif_turns_are_named(copy, edit):
     root, cfg = copy(detections=None)
-    path = root / "images/val2017/000000100766.jpg"
+    path = root / "images/val2017/000000100701.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(path).save(path, exif=exif)
@@ -210,7 +210,7 @@ def test_check_prints_rules_examples_remedies_and_counts(copy, data, edit):
     code, out, _ = data(*words)
     assert code == 0
     assert f"val: {root / VAL}\n  annotated boxes: 6 taken; left out: 1 crowds, 1 without labelled keypoints" in out
-    assert "  warning area larger than its box: 6\n      annotation 9 on 000000100765.jpg: area 1e+06, box 13532" in out
+    assert "  warning area larger than its box: 6\n      annotation 9 on 000000100700.jpg: area 1e+06, box 13532" in out
     assert "      and 4 more\n      → correct area or bbox" in out
     assert out.endswith("no errors and 1 warning in 6 places\n")
     assert data(*words, "--strict")[0] == 1

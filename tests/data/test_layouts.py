@@ -3,12 +3,8 @@
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from pycocotools import mask as rle
-from pycocotools.coco import COCO as CocoFile
-from scipy.io import loadmat
 
 from layouts.people import labelled_pictures, people_of
 from poserep.data.loaders.human4d import DEVICES, VICON_JOINTS, load_human4d
@@ -16,7 +12,7 @@ from poserep.data.loaders.mpii import load_mpii
 from poserep.data.synthetic.human4d_set import vicon_joints
 from poserep.data.synthetic.skeleton3d import Pose, posed, sample_proportions
 from poserep.instances import Tally
-from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII
+from poserep.skeleton import COCO, HUMAN4D, MPII
 
 FIGURE_JOINTS = (
     "pelvis", "chest", "neck", "head", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
@@ -37,92 +33,6 @@ def test_joints_that_skeletons_share_have_cocos_labels():
         assert (person.labels == person.drawn.keypoints[5:]).all()
 
 
-def _check_images(images, folder: Path) -> None:
-    for image in images:
-        assert cv2.imread(str(folder / image["file_name"])).shape == (image["height"], image["width"], 3)
-
-
-def test_coco_reads_as_coco(tiny_sets):
-    coco = tiny_sets["coco"]
-    ids = []
-    for split in ("train2017", "val2017"):
-        file = CocoFile(coco / "annotations" / f"person_keypoints_{split}.json")
-        labels = list(file.anns.values())
-        assert sum(a["num_keypoints"] > 0 for a in labels) == 6
-        assert sum(a["iscrowd"] for a in labels) == 1
-        assert any(not a["num_keypoints"] and not a["iscrowd"] for a in labels)
-        _check_images(file.imgs.values(), coco / "images" / split)
-        assert all(image["file_name"] == f"{image['id']:012d}.jpg" for image in file.imgs.values())
-        for a in labels:
-            assert len(a["keypoints"]) == 51 and sum(v > 0 for v in a["keypoints"][2::3]) == a["num_keypoints"]
-            mask = file.annToMask(a)
-            assert rle.toBbox(file.annToRLE(a)).tolist() == a["bbox"]
-            # Outlines fill holes.
-            assert mask.sum() == a["area"] if a["iscrowd"] else a["area"] <= mask.sum() <= 1.5 * a["area"]
-            assert isinstance(a["segmentation"], dict if a["iscrowd"] else list)
-        ids += file.anns
-    assert len(set(ids)) == len(ids)
-
-
-def _crowd_index(labels: list[dict]) -> float:
-    def inside(a, b):
-        x, y, w, h = a["bbox"]
-        points = np.array(b["keypoints"]).reshape(14, 3)
-        return sum(v > 0 and x <= px <= x + w and y <= py <= y + h for px, py, v in points)
-
-    ratios = [sum(inside(a, b) for b in labels if b is not a) / inside(a, a) for a in labels if inside(a, a)]
-    return min(1.0, sum(ratios) / len(ratios)) if ratios else 0.0
-
-
-def test_crowdpose_layout(tiny_sets):
-    crowdpose = tiny_sets["crowdpose"]
-    notes = crowdpose / "annotations"
-    files = {s: _json(notes / f"mmpose_crowdpose_{s}.json") for s in ("train", "val", "trainval", "test")}
-    assert files["trainval"]["images"] == files["train"]["images"] + files["val"]["images"]
-    assert files["trainval"]["annotations"] == files["train"]["annotations"] + files["val"]["annotations"]
-    everyone = files["trainval"]["annotations"] + files["test"]["annotations"]
-    assert len({a["id"] for a in everyone}) == len(everyone)
-    assert sum(a["iscrowd"] for a in everyone) == 3
-    assert any(not a["iscrowd"] and not any(a["keypoints"]) for a in everyone)
-    for a in everyone:
-        assert set(a) == {"num_keypoints", "iscrowd", "keypoints", "image_id", "bbox", "category_id", "id"}
-        assert len(a["keypoints"]) == 42 and a["num_keypoints"] == sum(v > 0 for v in a["keypoints"][2:36:3])
-    for content in files.values():
-        _check_images(content["images"], crowdpose / "images")
-        assert content["categories"][0]["keypoints"] == list(CROWDPOSE.names)
-        assert all(image["file_name"] == f"{image['id']}.jpg" for image in content["images"])
-    # Crowd indices are true, and of all three kinds.
-    content = files["test"]
-    for image in content["images"]:
-        people = [a for a in content["annotations"] if a["image_id"] == image["id"]]
-        assert image["crowdIndex"] == pytest.approx(_crowd_index(people), abs=0.0051)
-    kinds = np.digitize([image["crowdIndex"] for image in content["images"]], (0.2, 0.8))
-    assert np.bincount(kinds, minlength=3).tolist() == [2, 1, 1]
-
-
-def test_mpii_files_agree(tiny_sets):
-    mpii = tiny_sets["mpii"]
-    valid, heads = _json(mpii / "annot/valid.json"), loadmat(mpii / "annot/gt_valid.mat")
-    joints, seen = np.array([r["joints"] for r in valid]), np.array([r["joints_vis"] for r in valid])
-    assert joints.shape == (6, 16, 2) and set(valid[0]) == {"joints_vis", "joints", "image", "scale", "center"}
-    assert (heads["pos_gt_src"] == joints.transpose(1, 2, 0)).all()
-    assert (heads["jnt_missing"] == 1 - seen.T).all()
-    assert heads["dataset_joints"].shape == (1, 16) and np.where(heads["dataset_joints"] == "head")[1] == [9]
-    assert heads["headboxes_src"].shape == (2, 2, 6)
-    assert (joints[seen == 0] == -1).all() and 0 < (seen == 0).sum() < seen.size / 2
-    low, high = heads["headboxes_src"].transpose(0, 2, 1)
-    # The top of the head lies on the head, between whose ends the neck's does not reach far below.
-    for joint, slack in ((9, 0.02), (8, 0.3)):
-        here, size = seen[:, joint] > 0, (high - low).max(1, keepdims=True)
-        inside = (joints[:, joint] >= low - slack * size) & (joints[:, joint] <= high + slack * size)
-        assert inside[here].all() and here.any()
-    for record, points, shown in zip(valid, joints, seen > 0, strict=True):
-        height, width = cv2.imread(str(mpii / "images" / record["image"])).shape[:2]
-        assert (points[shown] >= 1).all() and (points[shown] <= (width, height)).all()
-        reach = np.abs(points[shown] - record["center"]).max()
-        assert reach <= 100 * record["scale"] + 1
-
-
 def test_mpii_loads(tiny_sets):
     mpii = tiny_sets["mpii"]
     tally = Tally()
@@ -130,12 +40,6 @@ def test_mpii_loads(tiny_sets):
     assert len(found) == 6 and not tally.left_out and not tally.mended
     assert all(person.head > 0 and person.image.is_file() for person in found)
     assert len(load_mpii(mpii / "annot/train.json", mpii / "images", MPII)) == 6
-    released = load_mpii(mpii / "mpii_human_pose_v1_u12_1.mat", mpii / "images", MPII)
-    assert len(released) == 12
-    for one, other in zip(found, released[6:], strict=True):
-        assert one.image == other.image and one.head == pytest.approx(other.head)
-        assert (one.keypoints == other.keypoints).all() and (one.weight == other.weight).all()
-        assert (one.box == other.box).all()
 
 
 def test_vicon_joints_are_numbered_as_in_the_study():

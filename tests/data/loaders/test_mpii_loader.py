@@ -8,6 +8,7 @@ import pytest
 from scipy.io import savemat
 
 from layouts.mpii import structs
+from poserep import cli
 from poserep.data.loaders.mpii import load_mpii
 from poserep.data.loaders.mpii_matlab import convert_mat, read_mat
 from poserep.errors import InputError
@@ -218,12 +219,14 @@ def test_the_original_release_gives_the_persons_with_scale_position_and_joints(o
     assert tally.left_out == {"without scale, position or joints": 4, "of test images": 2}
 
 
-def test_the_conversion_is_the_release_in_the_published_form(original, tmp_path):
+def test_the_conversion_is_the_release_in_the_published_form(original, tmp_path, capsys):
     target = tmp_path / "annot" / "trainval.json"
-    tally = convert_mat(original, target)
+    words = ["data", "convert", "mpii", str(original), str(target)]
+    assert cli.main(words) == 0 and capsys.readouterr().out.startswith(f"{target}: 3 taken; left out: ")
+    assert cli.main(words) == 2 and "exists; remove it" in capsys.readouterr().err
     assert [f.name for f in target.parent.iterdir()] == ["trainval.json"]
     records = json.loads(target.read_text())
-    assert tally.taken == len(records) == 3 and sum(tally.left_out.values()) == 6
+    assert len(records) == 3
     some = records[1]
     assert list(some) == ["image", "center", "scale", "joints", "joints_vis", "head_box"]
     assert (some["image"], some["center"], some["scale"]) == ("a.jpg", [301, 201], 2)
