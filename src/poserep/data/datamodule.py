@@ -109,10 +109,12 @@ class PoseDataModule(lightning.LightningDataModule):
 
     def per_device(self) -> int:
         """Return the training samples per step on one device, or raise an `InputError` if they are no whole number."""
-        batch, world = self.batch, self._ranks()[1]
-        if batch % world:
-            raise InputError(f"trainer.batch={batch} does not divide by {world} devices; choose a multiple of them")
-        return batch // world
+        world = self._ranks()[1]
+        if self.batch % world:
+            raise InputError(
+                f"trainer.batch={self.batch} does not divide by {world} devices; take a multiple of {world}"
+            )
+        return self.batch // world
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -99,8 +99,8 @@ class Card:
 def reads_of(node: Any) -> str:
     """Return the key of `READERS` that a configuration's ``data.read`` stands for; photographs if it has none."""
     target = node._target_ if node else "read_image"
-    for key, reader in READERS.items():
-        if reader.__name__ == target.split(".")[-1]:
-            return key
-    known = ", ".join(reader.__name__ for reader in READERS.values())
-    raise InputError(f"data.read={target} is not available in exported models (available: {known})")
+    keys = {reader.__name__: key for key, reader in READERS.items()}
+    name = target.split(".")[-1]
+    if name not in keys:
+        raise InputError(f"data.read={target} is not available in exported models (available: {', '.join(keys)})")
+    return keys[name]

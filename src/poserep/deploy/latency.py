@@ -80,8 +80,7 @@ class Variant:
     Attributes:
         threads: CPU threads; 0 on a GPU.
         prepared: Seconds that preparing it took, its first call included.
-        forward: Seconds of the network in every counted call.
-        decoding: Seconds of the decoding in every counted call.
+        forward: Seconds of the network in every counted call, as ``decoding`` of the decoding.
         unavailable: Why it cannot be run, else None.
     """
 
@@ -204,8 +203,7 @@ def check_timing(
 
 def _reason(error: Exception) -> str:
     """Return the first line of an error's message that is not empty."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    line = lines[0] if lines else type(error).__name__
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return line if isinstance(error, InputError) else f"{type(error).__name__}: {line}"[:300]
 
 

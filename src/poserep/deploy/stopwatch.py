@@ -26,9 +26,9 @@ TURNS = 10
 def race(
     measures: Mapping[Name, Callable[[], Measure]], rounds: int, calls: int = 1, seconds: float = math.inf
 ) -> dict[Name, list[Measure]]:
-    """Let functions that time something take turns; every turn begins with a call that isn't counted.
+    """Let functions that time something take turns; return the measurements of every counted call, by name.
 
-    Garbage is collected between turns only.
+    Every turn begins with a call that isn't counted. Garbage is collected between turns only.
 
     Args:
         measures: Functions by name, such as `seconds_of` makes them; each call gives a measurement.
@@ -36,9 +36,6 @@ def race(
         calls: Counted calls in a turn at least.
         seconds: Time of each function in all of its turns: a turn lasts a tenth of it at least, and a function that has
             had its time and was called 3 times takes no further turn.
-
-    Returns:
-        The measurements of every counted call, by name.
     """
     measured: dict[Name, list[Measure]] = {name: [] for name in measures}
     left = dict.fromkeys(measures, seconds)

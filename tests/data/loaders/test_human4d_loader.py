@@ -135,7 +135,7 @@ def test_what_all_views_need_is_refused_by_name_even_if_views_may_be_skipped(tre
     for change, message in (
         ({"skeleton": COCO}, "'coco' does not have HUMAN4D's keypoints"),
         ({"project": "exakt"}, "project='exakt' is not one of"),
-        ({"depth_file": "{frame}.pgm"}, r"must name each of \['device', 'frame'\] once"),
+        ({"depth_file": "{frame}.pgm"}, r"must name each of \{device\} and \{frame\} once"),
     ):
         with pytest.raises(InputError, match=message):
             load(tree, **change)

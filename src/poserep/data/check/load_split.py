@@ -14,11 +14,9 @@ from poserep.skeleton import Skeleton
 
 @dataclass
 class LoadedSplit:
-    """The persons of a split.
+    """The persons of a split as training gets them, or would if invalid ones were left out, and why it would not start.
 
-    Attributes:
-        instances: Persons as training gets them, or would if invalid ones were left out; none if it cannot.
-        refusal: Why training would not start, or empty.
+    There are no ``instances`` if training cannot have any; ``refusal`` is empty if it can start.
     """
 
     instances: list[Instance] = field(default_factory=list)

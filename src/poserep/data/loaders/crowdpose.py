@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from poserep.data.coco_file import ImageEntry
 from poserep.data.json_fields import Box, Invalid
 from poserep.data.loaders.coco import CocoLoader
@@ -47,6 +45,8 @@ class CrowdPoseLoader(CocoLoader):
 
     def size(self, entry: ImageEntry) -> tuple[float, float]:
         """Return an image's width and height, px, exchanged if its file has them so; refuse any other size."""
+        from PIL import Image  # here, as most commands need no images
+
         width, height = super().size(entry)
         try:
             with Image.open(entry.path) as image:
