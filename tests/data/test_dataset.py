@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from poserep.data.augment import Augment
 from poserep.data.datamodule import BlockSampler, EpochSampler, PoseDataModule
@@ -128,20 +127,6 @@ def test_the_last_batch_of_an_epoch_can_be_kept(drawn):
         # An epoch that is resumed ends as it would have.
         module.resume(0, 1)
         assert [found.index.tolist() for found in module.train_dataloader()] == whole[1:]
-
-
-def test_two_ranks_make_the_pixels_that_one_makes(drawn, noisy):
-    def epoch(seed, number, rank=0, world=1):
-        sampler = EpochSampler(len(drawn), seed, rank, world)
-        sampler.set_epoch(number)
-        return samples(DataLoader(dataset(drawn, noisy, seed=seed), 3, sampler=sampler))
-
-    one = epoch(0, 1)
-    halves = [epoch(0, 1, rank, 2) for rank in range(2)]
-    assert_same([pair for pairs in zip(*halves, strict=True) for pair in pairs], one[: 2 * len(halves[0])])
-    first = {index: image for index, image, *_ in one}
-    for other in (epoch(0, 2), epoch(1, 1)):
-        assert all(not torch.equal(image, first[index]) for index, image, *_ in other)
 
 
 def test_a_move_of_the_box_drawn_once_stays_through_all_epochs(drawn):

@@ -32,9 +32,8 @@ def evaluated(run_dir, cfg, images, readout=None):
     return points.xy.numpy(), points.score.numpy()
 
 
-# Overrides, readout, and the temperature of the scores; the decoding of `exported` is DarkPose's.
+# Overrides, readout, and the temperature of the scores; `exported` has a maximum's refinement.
 CASES = {
-    "argmax": (["representation=heatmap"], "argmax", 1.0),
     "simcc": (["representation=simcc", "align=corner", "representation.codec.k=1.5"], "argmax", 2.0),
     "sr": (["representation=sr"], "shift", 1.0),
     "srpose": (["representation=srpose"], "argmax", 1.0),

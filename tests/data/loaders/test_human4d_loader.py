@@ -204,7 +204,7 @@ ENTRY = st.tuples(st.sampled_from(["101", "102", "0102", "7", "-1", "1.5"]), st.
 LINES = st.one_of(ENTRY.map(lambda entry: " ".join((*entry, RECORDING.name))), st.text())
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.lists(LINES))
 def test_every_listed_view_is_returned_or_counted(fuzzed, lines):
     path, tally = fuzzed / "fuzzed.txt", Tally()
@@ -218,7 +218,7 @@ def test_every_listed_view_is_returned_or_counted(fuzzed, lines):
     assert len(instances) == tally.taken == listed - tally.left_out.total()
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.data())
 def test_broken_poses_are_left_out(fuzzed, data):
     buffer = io.BytesIO()
