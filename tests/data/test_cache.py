@@ -73,8 +73,7 @@ def test_bound_holds(drawn, tmp_path):
     found = entries(tmp_path)
     assert 0 < len(found) < len({i.image for i in drawn})
     assert sum(p.stat().st_size for p in found) <= store.used() <= 3 * UNIT
-    again = ImageCache(tmp_path, limit)
-    assert_same(images(dataset(drawn, cache=again)), expected)
+    assert_same(images(dataset(drawn, cache=ImageCache(tmp_path, limit))), expected)
     assert entries(tmp_path) == found, "a bound that is reached stays reached"
     stores = [ImageCache(tmp_path / "race", 5 * UNIT / 1e9) for _ in range(2)]
     won = [store._reserve(2 * UNIT) for _ in range(3) for store in stores]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from layouts.mpii import structs
+from layouts import structs
 from poserep import cli
 from poserep.data.loaders.mpii import load_mpii
 from poserep.data.loaders.mpii_matlab import convert_mat, read_mat
