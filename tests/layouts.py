@@ -180,16 +180,11 @@ def generate_crowdpose(root: str | Path, train: int = 6, val: int = 6, seed: int
 
 def head_box(figure: Figure, camera: PinholeCamera) -> Array:
     """Return the rectangle [x1, y1, x2, y2] around the head in the picture, an ellipsoid without hair, image px."""
-    frame = np.column_stack([figure.frames["head"] * figure.body.head, figure.joints["head"]])
-    # A quadric is projected by its dual: C* = P Q* P'. A line touches the outline where l' C* l = 0.
-    place = np.vstack([frame, [0.0, 0.0, 0.0, 1.0]])
-    dual = place @ np.diag([1.0, 1.0, 1.0, -1.0]) @ place.T
-    inner = np.array([[camera.focal, 0.0, camera.cx], [0.0, camera.focal, camera.cy], [0.0, 0.0, 1.0]])
-    matrix = inner @ camera.rotation @ np.column_stack([np.eye(3), -camera.position])
-    conic = matrix @ dual @ matrix.T
-    middle = conic[:2, 2] / conic[2, 2]
-    reach = np.sqrt(middle**2 - np.diag(conic)[:2] / conic[2, 2])
-    return np.concatenate([middle - reach, middle + reach])
+    polar, turn = np.meshgrid(np.linspace(0, np.pi, 37), np.linspace(0, 2 * np.pi, 73))
+    sphere = np.stack([np.sin(polar) * np.cos(turn), np.cos(polar), np.sin(polar) * np.sin(turn)], -1).reshape(-1, 3)
+    points = figure.joints["head"] + sphere * figure.body.head @ figure.frames["head"].T
+    x, y, _ = camera.project(points).T
+    return np.array([x.min(), y.min(), x.max(), y.max()])
 
 
 def _mpii_record(name: str, person: Person) -> Entry:

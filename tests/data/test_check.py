@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from poserep.data.check import image_rules, person_rules, record_rules
+from poserep.data.check import person_rules, record_rules
 from poserep.data.check import validate as rules
 from poserep.data.check.findings import Finding, Rule
 from poserep.data.check.image_headers import read_header
@@ -43,12 +43,12 @@ def swap(record: Any) -> None:
 
 # What is done to the file, the rule that breaks, and what the finding says.
 DEFECTS = [
-    (lambda d: image(d).pop("width"), image_rules.ENTRY, "entry 1"),
-    (lambda d: d["images"].append({**image(d), "width": 9}), image_rules.SHARED_IMAGE_ID, "100701, entries 1 and 4"),
-    (lambda d: d["images"].append(image(d)), image_rules.REPEATED, "entries 1 and 4"),
-    (lambda d: d["images"].append({**image(d), "id": 7}), image_rules.SEVERAL_IDS, "ids 100701 and 7"),
-    (lambda d: swap(image(d)), image_rules.EXCHANGED, "320x426 in person_keypoints_val2017.json, 426x320 in the file"),
-    (lambda d: image(d).update(width=430), image_rules.OTHER_SIZE, "430x320 in .*, 426x320 in the file"),
+    (lambda d: image(d).pop("width"), record_rules.ENTRY, "entry 1"),
+    (lambda d: d["images"].append({**image(d), "width": 9}), record_rules.SHARED_IMAGE_ID, "100701, entries 1 and 4"),
+    (lambda d: d["images"].append(image(d)), record_rules.REPEATED, "entries 1 and 4"),
+    (lambda d: d["images"].append({**image(d), "id": 7}), record_rules.SEVERAL_IDS, "ids 100701 and 7"),
+    (lambda d: swap(image(d)), record_rules.EXCHANGED, "320x426 in person_keypoints_val2017.json, 426x320 in the file"),
+    (lambda d: image(d).update(width=430), record_rules.OTHER_SIZE, "430x320 in .*, 426x320 in the file"),
     (lambda d: person(d).pop("category_id"), record_rules.ANNOTATION, "annotation 10"),
     (lambda d: person(d, 2).update(id=10), record_rules.SHARED_ID, "annotation 10"),
     (lambda d: person(d).update(image_id=5), record_rules.NO_IMAGE, "annotation 10: image 5"),
@@ -123,8 +123,8 @@ def test_images_that_are_missing_or_cut_short(copy):
     second.write_bytes(second.read_bytes()[:-40])
     third.write_bytes(b"")
     findings = broken(cfg)
-    assert [f.where for f in findings.pop(image_rules.MISSING)] == [str(first)]
-    assert [(f.where, f.value[:12]) for f in findings.pop(image_rules.BROKEN)] == [
+    assert [f.where for f in findings.pop(record_rules.MISSING)] == [str(first)]
+    assert [(f.where, f.value[:12]) for f in findings.pop(record_rules.BROKEN)] == [
         (str(second), "is cut short"),
         (str(third), "Unidentified"),
     ]
@@ -141,7 +141,7 @@ def test_faults_inside_an_image_are_found_by_decoding_and_what_follows_it_does_n
     content[100:200] = bytes(100)
     path.write_bytes(content)
     assert not broken(cfg)
-    assert list(broken(cfg, decode=image_reader(cfg))) == [image_rules.BROKEN]
+    assert list(broken(cfg, decode=image_reader(cfg))) == [record_rules.BROKEN]
 
 
 def test_images_that_exif_turns_are_named(copy, edit):
@@ -151,7 +151,7 @@ def test_images_that_exif_turns_are_named(copy, edit):
     exif[0x0112] = 6
     Image.open(path).save(path, exif=exif)
     edit(root / VAL, lambda d: swap(image(d)))
-    (finding,) = broken(cfg)[image_rules.EXCHANGED]
+    (finding,) = broken(cfg)[record_rules.EXCHANGED]
     assert finding.value.endswith("orientation 6")
 
 
@@ -159,14 +159,12 @@ def test_what_crowdpose_puts_right_is_no_error(copy, edit):
     root, cfg = copy("crowdpose")
     edit(root / cfg.data.val.annotations, lambda d: swap(d["images"][0]))
     findings = broken(cfg)
-    assert image_rules.MENDED in findings and not any(rule.error for rule in findings)
+    assert record_rules.MENDED in findings and not any(rule.error for rule in findings)
 
 
 def test_left_out_persons_are_warnings_if_that_is_configured(copy, edit):
-    root, cfg = copy(detections=None)
+    root, cfg = copy(detections=None, skip_invalid=True)
     edit(root / VAL, lambda d: person(d)["bbox"].__setitem__(2, 0))
-    assert [rule.error for rule in broken(cfg)] == [True]
-    cfg.data.skip_invalid = True
     assert [rule.error for rule in broken(cfg)] == [False]
 
 

@@ -108,9 +108,6 @@ def test_depths_are_grey_and_the_near_is_bright():
 def test_what_cannot_be_used_is_refused_in_one_line(words, data):
     coco = words["coco"]
     for arguments, message in (
-        (["check", "data.rot=3"], "no key data.rot; did you mean data.root?"),
-        (["check", "root=3"], "no key or group root; did you mean data.root"),
-        (["check", "data=cooc"], "no data 'cooc'; did you mean coco?"),
         (["check", "data=lspet"], "data.root must be given, as in data.root=..."),
         (["check", "data=coco", "data"], "'data' sets nothing: write data=..."),
         (["stats", *coco, "data.val.annotations=gone.json"], "gone.json does not exist"),
@@ -127,7 +124,6 @@ def test_what_cannot_be_used_is_refused_in_one_line(words, data):
         assert code == 2 and message in err
 
 
-def test_help_names_commands_and_options(data):
-    for arguments, word in (["-h"], "data overlap"), (["overlap", "-h"], "--pixels"):
-        code, out, _ = data(*arguments)
-        assert code == 0 and word in out
+def test_help_names_options(data):
+    code, out, _ = data("overlap", "-h")
+    assert code == 0 and "--pixels" in out

@@ -175,7 +175,6 @@ def test_equal_bins_are_ties_and_others_are_not(margin, ties):
         (["--check", "1"], "--check 1 is too few"),
         (["checkpoint=none"], r"checkpoint=none: .* has best, last"),
         (["checkpoint=calibrated"], r"poserep calibrate .* makes it"),
-        (["readot=dark"], "no key or group readot; did you mean readouts"),
     ],
 )
 def test_what_cannot_be_exported_is_said_in_a_line(trained, capsys, words, message):
@@ -184,9 +183,7 @@ def test_what_cannot_be_exported_is_said_in_a_line(trained, capsys, words, messa
     assert re.match(f"error: .*{message}", text) and text.count("\n") == 1
 
 
-def test_a_folder_that_is_no_run(tmp_path, capsys):
-    assert cli.main(["export", str(tmp_path)]) == 2
-    assert "is not a run directory" in capsys.readouterr().err
+def test_a_run_without_checkpoint(tmp_path):
     with pytest.raises(InputError, match=r"checkpoint=typo: .* has no checkpoint yet"):
         checkpoint_of(tmp_path, "typo")
 

@@ -179,10 +179,3 @@ def test_real_files_train_and_evaluate(configure, real_data, name):
     assert list(result["metrics"]) == (["gt", "det"] if "data.detections" in " ".join(REAL[name]) else ["gt"])
     assert result["protocol"]["gt"]["argmax"]["real"] and result["errors"]["gt"]["argmax"]["labelled"] > 10
     assert result["loaded"]["train"]["taken"] > 0
-
-
-@pytest.mark.real
-def test_mpii_without_head_boxes_names_the_remedy(configure, real_data):
-    words = [w for w in REAL["mpii"] if "metric" not in w]
-    with pytest.raises(InputError, match=r"heads"):
-        build(configure(*words, f"data.root={real_data / 'mpii'}"), train=False)

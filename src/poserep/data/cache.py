@@ -26,15 +26,13 @@ UNIT = 1 << 16
 class ImageCache:
     """Keeps all pixels of photographs, so that crops are the same to the last bit with and without it.
 
-    Whole photographs need less room than one region per person with all that augmentation may show (0.32 MB instead of
-    0.40 MB a person for 154 persons on 60 COCO photographs), and boxes, sizes and augmentations share them. Only the
-    rows of a crop are read.
+    Whole photographs need less room than one region per person with all that augmentation may show, and boxes, sizes
+    and augmentations share them. Only the rows of a crop are read.
 
     An entry's name is the hash of the image file's bytes and of the decoder's version, as another version may round
-    differently; a changed file is never mistaken for the old one. Entries appear whole or not at all, whatever the
-    number of processes that write at once. Damaged ones are detected by checksums and written anew. Once the limit is
-    reached nothing is added or removed: an epoch visits all samples in turn, so removing the oldest entries would
-    leave it none to reuse.
+    differently. Entries appear whole or not at all, whatever the number of processes that write at once; damaged ones
+    are detected by checksums and written anew. Once the limit is reached nothing is added or removed: an epoch visits
+    all samples in turn, so removing the oldest entries would leave it none to reuse.
 
     Args:
         folder: Folder on a local disk; made if missing. Delete it to free its room.

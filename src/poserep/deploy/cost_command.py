@@ -18,7 +18,7 @@ import torch
 from poserep.cli import add_origin, parser_of
 from poserep.config import DictConfig, OmegaConf, compose
 from poserep.data.from_config import skeleton_of
-from poserep.deploy.latency import WAYS, check_timing, timings
+from poserep.deploy.latency import WAYS, Timing, timings
 from poserep.deploy.stopwatch import cores, processor
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
@@ -30,8 +30,6 @@ from poserep.training.evaluate import configure
 from poserep.training.network import build_network
 
 MIB = 2**20
-# Options of timing, and what they are if they are not given.
-TIMING: dict[str, Any] = {"device": "cpu", "seconds": 5.0, "threads": [1, 0], "ways": list(WAYS)}
 
 
 def memory_of(net: PoseNet, size: Size, batch: int, itemsize: int) -> dict[str, int | None]:
@@ -111,33 +109,23 @@ def times_sheet(record: dict[str, Any]) -> Sheet:
     return Sheet(f"Time on {record['machine']}, ms a batch: median (quartiles)", columns, rows, notes=[*missing, note])
 
 
-def _time(net: PoseNet, codec: Any, cfg: DictConfig, options: argparse.Namespace, dtype: torch.dtype) -> dict[str, Any]:
+def _time(net: PoseNet, codec: Any, cfg: DictConfig, timing: Timing, dtype: torch.dtype) -> dict[str, Any]:
     readout = next(iter(cfg.readouts or codec.readouts))
-    codec.to(options.device)
-    variants = timings(
-        net,
-        lambda out: codec.decode(out, readout),
-        (net.channels, *Size.parse(cfg.input_size)),
-        options.ways,
-        options.batches,
-        options.threads,
-        options.device,
-        options.seconds,
-        dtype,
-    )
-    machine = torch.cuda.get_device_name() if options.device == "cuda" else processor()
+    codec.to(timing.device)
+    shape = (net.channels, *Size.parse(cfg.input_size))
+    variants = timings(net, lambda out: codec.decode(out, readout), shape, timing, dtype)
+    machine = torch.cuda.get_device_name() if timing.device == "cuda" else processor()
     records = [variant.record() for variant in variants]
     return {"machine": machine, "cores": cores(), "readout": readout, "variants": records}
 
 
 def cost(options: argparse.Namespace) -> dict[str, Any]:
     """Count, print, and time if asked; return all of it."""
-    given = [name for name in TIMING if getattr(options, name) is not None]
+    names = ("device", "seconds", "threads", "ways")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
     if given and not options.time:
-        raise InputError(f"--{given[0]} is about timing: add --time, or leave it out")
-    for name in TIMING.keys() - given:
-        setattr(options, name, TIMING[name])
-    check_timing(options.ways, options.batches, options.threads, options.device, options.seconds)
+        raise InputError(f"--{next(iter(given))} is about timing: add --time, or leave it out")
+    timing = Timing(batches=options.batches, **given)
     if options.words and "=" not in options.words[0]:
         cfg = configure(Path(options.words[0]), options.words[1:])
     else:
@@ -161,7 +149,7 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
     for sheet in sheets_of(record):
         sheet.show()
     if options.time:
-        record["time"] = _time(net, codec, cfg, options, dtype)
+        record["time"] = _time(net, codec, cfg, timing, dtype)
         times_sheet(record["time"]).show()
     return record
 

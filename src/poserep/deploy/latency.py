@@ -131,41 +131,63 @@ class Variant:
         return run
 
 
-def timings(
-    net: nn.Module,
-    decode: Callable[[Any], Any],
-    shape: Sequence[int],
-    ways: Sequence[str],
-    batches: Sequence[int],
-    threads: Sequence[int],
-    device: str = "cpu",
-    seconds: float = 5.0,
-    dtype: torch.dtype = torch.uint8,
-) -> list[Variant]:
-    """Time a network on random images, in evaluation mode.
+@dataclass(frozen=True)
+class Timing:
+    """How a network is timed.
 
-    Args:
-        net: Turns images into outputs; moved to the device, and to evaluation mode.
-        decode: Turns the output into coordinates.
-        shape: Shape of one image, (C, H, W).
+    Attributes:
         ways: Names from `WAYS`.
         batches: Numbers of images at a time.
         threads: Numbers of CPU threads; 0 is as many as there are cores. Not used on a GPU.
         device: ``cpu`` or ``cuda``.
         seconds: About how long each variant runs; it is called 3 times at least.
-        dtype: Type of the images.
+
+    Raises:
+        InputError: If any of them makes no sense or is not available here.
     """
+
+    ways: Sequence[str] = tuple(WAYS)
+    batches: Sequence[int] = (1, 32)
+    threads: Sequence[int] = (1, 0)
+    device: str = "cpu"
+    seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        for way in self.ways:
+            check_choice("--ways", way, WAYS)
+        if min(self.batches) < 1:
+            raise InputError(f"--batches {min(self.batches)}: give 1 or more images")
+        if min(self.threads) < 0:
+            raise InputError(f"--threads {min(self.threads)}: give 1 or more, or 0 for all cores")
+        check_positive("--seconds", self.seconds)
+        check_choice("--device", self.device, ("cpu", "cuda"))
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise InputError("--device cuda is not available here; take --device cpu")
+
+
+def timings(
+    net: nn.Module,
+    decode: Callable[[Any], Any],
+    shape: Sequence[int],
+    timing: Timing,
+    dtype: torch.dtype = torch.uint8,
+) -> list[Variant]:
+    """Time a network on random images of ``shape`` (C, H, W) and ``dtype``, alone and with decoding its output.
+
+    The network is moved to the device, and to evaluation mode.
+    """
+    device = timing.device
     net = net.to(device).eval()
     before = torch.get_num_threads()
-    counts = list(dict.fromkeys(n or cores() for n in threads)) if device == "cpu" else [before]
+    counts = list(dict.fromkeys(n or cores() for n in timing.threads)) if device == "cpu" else [before]
     name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
     variants: list[Variant] = []
     running: dict[int, Callable[[], tuple[float, float]]] = {}
     try:
         with torch.inference_mode(), _quiet():
-            for batch in batches:
+            for batch in timing.batches:
                 image = torch.randint(0, 256, (batch, *shape), dtype=torch.uint8).to(device, dtype)
-                for count, way in itertools.product(counts, ways):
+                for count, way in itertools.product(counts, timing.ways):
                     torch.set_num_threads(count)
                     variant = Variant(way, name, count if device == "cpu" else 0, batch)
                     start = time.perf_counter()
@@ -178,27 +200,11 @@ def timings(
                     except Exception as error:
                         variant.unavailable = _reason(error)
                     variants.append(variant)
-            for i, pairs in race(running, sys.maxsize, seconds=seconds).items():
+            for i, pairs in race(running, sys.maxsize, seconds=timing.seconds).items():
                 variants[i].forward, variants[i].decoding = (list(part) for part in zip(*pairs, strict=True))
     finally:
         torch.set_num_threads(before)
     return variants
-
-
-def check_timing(
-    ways: Sequence[str], batches: Sequence[int], threads: Sequence[int], device: str, seconds: float
-) -> None:
-    """Raise an `InputError` for arguments with which `timings` cannot do."""
-    for way in ways:
-        check_choice("--ways", way, WAYS)
-    if min(batches) < 1:
-        raise InputError(f"--batches {min(batches)}: give 1 or more images")
-    if min(threads) < 0:
-        raise InputError(f"--threads {min(threads)}: give 1 or more, or 0 for all cores")
-    check_positive("--seconds", seconds)
-    check_choice("--device", device, ("cpu", "cuda"))
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda is not available here; take --device cpu")
 
 
 def _reason(error: Exception) -> str:

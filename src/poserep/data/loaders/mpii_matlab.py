@@ -74,8 +74,7 @@ def read_mat(path: Path, tally: Tally) -> list[dict[str, Any]]:
     """Return the labelled persons of the original release ``mpii_human_pose_v1_u12_1.mat``, in its order.
 
     Persons count that have a scale, a position and joints, which leaves out the test images, whose joints were never
-    released. The release does not divide its training images; ``valid.json`` does. ``tally`` counts the persons left
-    out, and the joints dropped from those returned.
+    released. ``tally`` counts the persons left out, and the joints dropped from those returned.
 
     Returns:
         One record per person as in the published JSON, all 1-based: ``image``, ``center`` [x, y], ``scale`` (of the

@@ -104,7 +104,7 @@ class CameraView:
         """Return COCO's labels (17, 3), in which people whose face is turned away have no eyes."""
         figure = self.figures[owner]
         labels, behind_head = self.label(COCO.names, owner)
-        to_camera = self.hits.camera.position - figure.keypoints()[:_FACIAL]
+        to_camera = self.hits.camera.position - np.stack([figure.joints[name] for name in COCO.names[:_FACIAL]])
         to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
         turned = (figure.face_normals() * to_camera).sum(axis=1) < _TURNED_AWAY
         labels[:_FACIAL][turned | behind_head[:_FACIAL]] = 0.0

@@ -69,7 +69,8 @@ class _Split:
     def annotate(self, count: int, pool: ProcessPoolExecutor | None, workers: int, progress: Progress) -> _Content:
         """Draw until exactly ``count`` people are labelled; return images and annotations as COCO's files have them."""
         self.images.mkdir(parents=True)
-        images, annotations = list[dict[str, Any]](), list[dict[str, Any]]()
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         missing, start = count, 0
         task = progress.add_task(f"{self.level} {_SPLITS[self.split]}", total=count, rate=0.0)
         while missing:

@@ -111,13 +111,6 @@ def _lens(rng: Rng, image: Pixels) -> Pixels:
     return image + grain * rng.standard_normal(image.shape, dtype=np.float32)
 
 
-def _portrait(rng: Rng) -> tuple[PinholeCamera, list[Figure]]:
-    width, height = (int(v) for v in rng.integers(176, 225, 2))
-    figure = _person(rng, "easy", (0.0, 0.0))
-    tall = min(rng.uniform(122.0, 178.0), 0.93 * height)
-    return portrait_camera(rng, figure, width, height, float(tall)), [figure]
-
-
 def draw_image(rng: Rng, level: str, people: int | None = None) -> DrawnImage:
     """Draw one picture of a level, one of `LEVELS`, and keep the first ``people`` of its people, or all (None)."""
     stage, hard = Stage(), level == "hard"
@@ -126,7 +119,10 @@ def draw_image(rng: Rng, level: str, people: int | None = None) -> DrawnImage:
         places = _street_crowd(rng, camera)[:people]
         figures = [_person(rng, level, place) for place in places]
     else:
-        camera, figures = _portrait(rng)
+        width, height = (int(v) for v in rng.integers(176, 225, 2))
+        figures = [_person(rng, level, (0.0, 0.0))]
+        tall = min(rng.uniform(122.0, 178.0), 0.93 * height)
+        camera = portrait_camera(rng, figures[0], width, height, float(tall))
     for owner, figure in enumerate(figures):
         look = sample_look(rng, figure.body)
         stage.surfaces += dressed(figure, look, stage.add(*look.materials), owner)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from poserep.data.synthetic.world import Array, Place, Rng, Triple, rot_x, rot_y, rot_z
-from poserep.skeleton import COCO
 
 SIDES = (("left", 1.0), ("right", -1.0))
 # Directions that nose, eyes and ears face, in the head's frame.
@@ -133,10 +132,6 @@ class Figure:
     def at(self, joint: str, frame: str, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Array:
         """Return the point (3,) at an offset from a joint, along the axes of a bone."""
         return self.joints[joint] + self.frames[frame] @ np.array([x, y, z])
-
-    def keypoints(self) -> Array:
-        """Return COCO's keypoints (17, 3)."""
-        return np.stack([self.joints[name] for name in COCO.names])
 
     def face_normals(self) -> Array:
         """Return the unit directions (5, 3) that nose, eyes and ears face."""
