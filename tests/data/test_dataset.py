@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from poserep.data.augment import Augment
-from poserep.data.datamodule import BlockSampler, EpochSampler, PoseDataModule
+from poserep.data.datamodule import EpochSampler, PoseDataModule, evaluation_order
 from poserep.data.dataset import PoseDataset, visible_pixels
 from poserep.geometry import ALIGNMENTS, Crop, Size, crop_matrix
 from poserep.instances import Instance, InstanceTable
@@ -80,7 +80,7 @@ def test_evaluation_batches_are_the_same_on_any_number_of_ranks():
     batch = 4
     for length, world in product((1, 4, 9, 21), (1, 2, 3, 5)):
         whole = {tuple(range(s, min(s + batch, length))) for s in range(0, length, batch)}
-        shares = [[i for _, i in BlockSampler(length, batch, rank, world)] for rank in range(world)]
+        shares = [[i for _, i in evaluation_order(length, batch, rank, world)] for rank in range(world)]
         blocks = [[tuple(s[i : i + batch]) for i in range(0, len(s), batch)] for s in shares]
         assert {block for rank in blocks for block in rank} == whole
         assert len({len(rank) for rank in blocks}) == 1, "every rank takes as many steps"

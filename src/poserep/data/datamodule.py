@@ -1,6 +1,6 @@
 """The order of samples on one or several devices, and the batches of training and evaluation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import cv2
 import lightning
@@ -42,26 +42,18 @@ class EpochSampler(Sampler[tuple[int, int]]):
             yield self.epoch, int(index)
 
 
-class BlockSampler(Sampler[tuple[int, int]]):
-    """Yields (0, index) pairs in order, in whole batches that are the same whatever the number of ranks.
+def evaluation_order(length: int, batch: int, rank: int = 0, world: int = 1) -> list[tuple[int, int]]:
+    """Return (0, index) pairs in order, in whole batches that are the same whatever the number of ranks.
 
     A network's output for a sample can differ in the last bits with the size of its batch; with the same batches every
     number of ranks predicts the same bytes. Ranks with one batch less repeat the first batch, whose predictions are
     dropped by index.
     """
-
-    def __init__(self, length: int, batch: int, rank: int = 0, world: int = 1) -> None:
-        blocks = [range(start, min(start + batch, length)) for start in range(0, length, batch)]
-        own = blocks[rank::world]
-        if len(own) < len(blocks[::world]):
-            own.append(blocks[0])
-        self.indices = [index for block in own for index in block]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((0, index) for index in self.indices)
+    blocks = [range(start, min(start + batch, length)) for start in range(0, length, batch)]
+    own = blocks[rank::world]
+    if len(own) < len(blocks[::world]):
+        own.append(blocks[0])
+    return [(0, index) for block in own for index in block]
 
 
 def _one_thread(_: int) -> None:
@@ -134,12 +126,12 @@ class PoseDataModule(lightning.LightningDataModule):
     def test_dataloader(self) -> list[DataLoader]:
         """Return one loader for each kind of boxes."""
         return [
-            self._loader(data, BlockSampler(len(data), self.batch, *self._ranks()), self.batch, False)
+            self._loader(data, evaluation_order(len(data), self.batch, *self._ranks()), self.batch, False)
             for data in self.evaluation.values()
         ]
 
     def _loader(
-        self, dataset: PoseDataset, sampler: EpochSampler | BlockSampler, batch: int, drop_last: bool
+        self, dataset: PoseDataset, sampler: Iterable[tuple[int, int]], batch: int, drop_last: bool
     ) -> DataLoader:
         return DataLoader(
             dataset,

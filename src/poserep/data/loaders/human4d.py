@@ -95,7 +95,7 @@ def load_human4d(
         pose_of = _files(dump / "gposes3d", _POSE_FILE, ("",))
         depth_of = _files(dump / "depth", depth_file, devices)
         kept = []
-        for number, frame in listed:
+        for frame, number in listed.items():
             pose = sieve(len(devices), _pose, pose_of, dump / "gposes3d" / _POSE_FILE, frame - offset)
             if pose is not None:
                 kept.append((number, frame, pose))
@@ -127,20 +127,18 @@ def _lines(path: Path, what: str, needed: str) -> list[str]:
         raise InputError(f"{what}{path} cannot be read ({error}); HUMAN4D {needed}") from error
 
 
-def _listed(
-    path: Path, views: int, sieve: Callable[..., Any], tally: Tally
-) -> dict[tuple[str, str], list[tuple[int, int]]]:
-    """Return (number of the line from 0, frame) of every listed frame, by (subject, recording)."""
+def _listed(path: Path, views: int, sieve: Callable[..., Any], tally: Tally) -> dict[tuple[str, str], dict[int, int]]:
+    """Return the numbers of lines, from 0, by (subject, recording) and frame."""
     lines = _lines(path, "list ", "needs one of lines 'frame subject recording' for each split")
     frames: dict[tuple[str, str], dict[int, int]] = {}
     for number, line in enumerate(line for line in lines if line.strip()):
         entry = sieve(views, _entry, path, number, line)
         if entry is None:
             continue
-        frame, *recording = entry
-        if frames.setdefault(tuple(recording), {}).setdefault(frame, number) != number:
+        frame, subject, recording = entry
+        if frames.setdefault((subject, recording), {}).setdefault(frame, number) != number:
             tally.left_out["listed before"] += views
-    return {recording: [(n, f) for f, n in listed.items()] for recording, listed in frames.items()}
+    return frames
 
 
 def _entry(path: Path, number: int, line: str) -> tuple[int, str, str]:
