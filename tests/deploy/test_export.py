@@ -117,7 +117,7 @@ def test_depth_models_take_metres(untrained, tmp_path, capsys):
 
 
 def test_no_file_is_left_if_both_differ(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "write_onnx", lambda graph, card, example, path: path.write_bytes(b""))
+    monkeypatch.setattr(export, "write_onnx", lambda module, card, example, path: path.write_bytes(b""))
     monkeypatch.setattr(export, "onnx_estimator", lambda path: Estimator(None, None))
     monkeypatch.setattr(export, "parity", lambda *_: Parity(1.5, 0.0, 34, 3, 0))
     with pytest.raises(Failed, match=r"differ by 1\.5 px .*3 joints by more than .*model\.onnx is not written"):
@@ -156,12 +156,12 @@ class Maps(torch.nn.Module):
 
 @pytest.mark.parametrize(("margin", "ties"), [(1e-7, 1), (1e-4, 0)])
 def test_equal_bins_are_ties_and_others_are_not(margin, ties):
-    graph = InferenceModule(Maps(margin), Heatmap("32x32"), torch.arange(2))
+    module = InferenceModule(Maps(margin), Heatmap("32x32"), torch.arange(2))
     images = np.zeros((1, 3, 32, 32), np.uint8)
-    xy, score = (values.numpy() for values in graph(torch.from_numpy(images)))
+    xy, score = (values.numpy() for values in module(torch.from_numpy(images)))
     wrong = xy.copy()
-    wrong[:, 0] = graph.codec.to_px(torch.tensor([6.0, 5.0]))
-    tied = functools.partial(equally_good, graph)
+    wrong[:, 0] = module.codec.to_px(torch.tensor([6.0, 5.0]))
+    tied = functools.partial(equally_good, module)
     difference = parity(lambda _: (xy, score), lambda _: (wrong, score), images, tied)
     assert (difference.ties, difference.apart) == (ties, 1 - ties) and difference.px == (0 if ties else 12)
 

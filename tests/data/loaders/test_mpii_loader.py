@@ -251,13 +251,10 @@ def test_broken_releases_are_refused(tmp_path):
     target = tmp_path / "out.json"
     with pytest.raises(InputError, match=r"mpii\.mat does not exist"):
         convert_mat(tmp_path / "mpii.mat", target)
-    nameless = structs({**PLACE, "annopoints": structs({"point": points()})})
+    nameless, mat = structs({**PLACE, "annopoints": structs({"point": points()})}), tmp_path / "mpii.mat"
     for write, message in (
-        (
-            lambda: (tmp_path / "mpii.mat").write_bytes(b"nothing of the kind" * 20),
-            r"is not a MATLAB file.*fetch it anew",
-        ),
-        (lambda: savemat(tmp_path / "mpii.mat", {"other": 1}), r"has no RELEASE\.annolist"),
+        (lambda: mat.write_bytes(b"nothing of the kind" * 20), r"is not a MATLAB file.*fetch it anew"),
+        (lambda: savemat(mat, {"other": 1}), r"has no RELEASE\.annolist"),
         (lambda: release(tmp_path, ("a.jpg", structs(PLACE)), train=[0]), r"no person has scale.*1 of test images"),
         (lambda: release(tmp_path, ("a.jpg", structs(PLACE)), train=[0, 1]), "img_train has 2 entries for 1 images"),
         (lambda: release(tmp_path, ("", nameless)), "has no name"),
