@@ -1,6 +1,5 @@
 """What the loaders of training make of a split, also where training would refuse it."""
 
-import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ def load_split(cfg: Any, split: str, skeleton: Skeleton, root: Path, boxes: str 
         loaded.instances = instances_of(cfg, split, skeleton, root, boxes, loaded.tally)
     except InputError as error:
         loaded = LoadedSplit(refusal=str(error))
-        lenient = copy.deepcopy(cfg)
+        lenient = cfg.copy()
         lenient.data.skip_invalid = True
         try:
             loaded.instances = instances_of(lenient, split, skeleton, root, boxes, loaded.tally)

@@ -41,15 +41,11 @@ NUM_KEYPOINTS = Rule(
 
 @dataclass(frozen=True)
 class PersonArrays:
-    """N persons with K joints.
+    """N persons with K joints: the place of each in its file, and what is annotated.
 
-    Attributes:
-        where: (N,) place of each in its file.
-        box: (N, 4) x, y, width, height, image px.
-        keypoints: (N, K, 3) x, y in image px, visibility.
-        area: (N,) annotated area, square px; NaN if there is none.
-        counted: (N,) annotated number of labelled joints; NaN if there is none.
-        size: (N, 2) width and height of the image, px; infinite if unknown.
+    Boxes (N, 4) are x, y, width, height in image px; keypoints (N, K, 3) x, y in image px, visibility. Areas (N,),
+    square px, and numbers of labelled joints ``counted`` (N,) are NaN if there are none. ``size`` (N, 2) is the width
+    and height of the image, px; infinite if unknown.
     """
 
     where: list[str]

@@ -54,11 +54,7 @@ class CameraView:
     hits: RayHits
 
     def label(self, joints: Sequence[str], owner: int) -> tuple[Array, Mask]:
-        """Label joints of one person.
-
-        Args:
-            joints: Names of a figure's joints.
-            owner: Index of the person.
+        """Label some of the joints of one person, by the names that the figure has for them.
 
         Returns:
             (K, 3) x, y, visibility in image px: 2 if visible, 1 if covered, 0 (all three) outside the image; and (K,)

@@ -194,13 +194,9 @@ def _add_head(figure: Figure, neck: Triple) -> None:
 
 
 def posed(body: Proportions, pose: Pose, yaw: float, place: Place = (0.0, 0.0)) -> Figure:
-    """Pose a body and stand it on the floor by forward kinematics.
+    """Pose a body by forward kinematics, and stand it on the floor with its pelvis above ``place``.
 
-    Args:
-        body: Proportions.
-        pose: Joint angles.
-        yaw: Heading, degrees; 0 faces the world's +z (towards the camera), 90 faces +x.
-        place: Where the pelvis is above the floor.
+    The heading ``yaw`` is in degrees: 0 faces the world's +z (towards the camera), 90 faces +x.
     """
     figure = Figure(body, pose)
     joints, frames = figure.joints, figure.frames
