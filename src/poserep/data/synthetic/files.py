@@ -38,7 +38,8 @@ def once(root: str | Path, name: str, fill: Callable[[Path], Mapping[str, Any]])
             return final
         partial = root / f".{name}.partial"
         for leftover in (partial, final):
-            shutil.rmtree(leftover, ignore_errors=not leftover.exists())
+            if leftover.exists():
+                shutil.rmtree(leftover)
         partial.mkdir()
         threads = cv2.getNumThreads()
         cv2.setNumThreads(1)
@@ -55,7 +56,7 @@ def check_arguments(seed: int, level: str = "easy", **counts: int) -> None:
     """Raise an `InputError` for an unknown level, a count below 1, or a seed below 0."""
     check_choice("level", level, LEVELS)
     for name, value in {**counts, "seed": seed}.items():
-        least = int(name != "seed")
+        least = 0 if name == "seed" else 1
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name}={value!r} must be a whole number of at least {least}")
 

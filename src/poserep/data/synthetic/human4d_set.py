@@ -89,8 +89,7 @@ def _write_depth(path: Path, surfaces: list[Surface], camera: PinholeCamera) -> 
     """Write 0.1 mm along the optical axis as text PGM, 0 where nothing is or no 16 bits tell how far."""
     metres = cast(surfaces, camera, 1).depth.astype(np.float64)
     raw = np.rint(np.where(metres * _RAW < _MOST, metres, 0.0) * _RAW).astype(np.int64)
-    lines = (" ".join(map(str, row)) for row in raw.tolist())
-    path.write_text("\n".join(["P2", f"{_WIDTH} {_HEIGHT}", str(_MOST), *lines]) + "\n", encoding="ascii")
+    np.savetxt(path, raw, "%d", header=f"P2\n{_WIDTH} {_HEIGHT}\n{_MOST}", comments="")
 
 
 def _fill(frames: int, seed: int, folder: Path) -> dict[str, Any]:
