@@ -15,7 +15,7 @@ from poserep.data.image_files import write_jpeg
 from poserep.data.synthetic import generate_human4d
 from poserep.data.synthetic.annotate import PERSON, DrawnPerson, coco_annotation, coco_values
 from poserep.data.synthetic.camera import PinholeCamera
-from poserep.data.synthetic.detector import detect
+from poserep.data.synthetic.coco_set import detect
 from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, rng_of, write_packed
 from poserep.data.synthetic.scene import DrawnImage, draw_image
 from poserep.data.synthetic.skeleton3d import Figure

@@ -13,7 +13,7 @@ from poserep.data.synthetic.annotate import CameraView
 from poserep.data.synthetic.body import dressed
 from poserep.data.synthetic.camera import PinholeCamera, look_at
 from poserep.data.synthetic.clothes import sample_look
-from poserep.data.synthetic.detector import detect
+from poserep.data.synthetic.coco_set import detect
 from poserep.data.synthetic.raycast import Surface, cast
 from poserep.data.synthetic.skeleton3d import Pose, posed, sample_proportions
 from poserep.errors import InputError

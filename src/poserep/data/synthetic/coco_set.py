@@ -1,10 +1,11 @@
-"""Draw the synthetic data set in COCO's format: pictures in parallel, annotations in one order."""
+"""Draw the synthetic data set in COCO's format, with the boxes of a pretended detector: pictures in parallel."""
 
 import hashlib
 import multiprocessing
 import os
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,10 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from poserep.data.image_files import write_jpeg
 from poserep.data.synthetic.annotate import PERSON, DrawnPerson, coco_annotation
-from poserep.data.synthetic.detector import detect
 from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_packed
 from poserep.data.synthetic.scene import LEVELS, draw_image
-from poserep.data.synthetic.world import Rng
+from poserep.data.synthetic.world import Array, Rng
 from poserep.errors import InputError
 
 _SPLITS = ("train", "val")
@@ -33,6 +33,50 @@ _ROUND, _CHUNK = 24, 4
 # The lists of a COCO file, and width, height and people of a picture.
 _Content = dict[str, list[dict[str, Any]]]
 _Record = tuple[int, int, list[DrawnPerson]]
+
+
+def _iou(a: Array, b: Array) -> float:
+    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:], b[:2] + b[2:])
+    inner = float(np.prod(np.clip(high - low, 0.0, None)))
+    return inner / max(float(a[2] * a[3] + b[2] * b[3]) - inner, 1e-9)
+
+
+def detect(rng: Rng, image: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what a pretended detector finds on an image, with misses, duplicates and false alarms.
+
+    The results are COCO's: boxes near the true ones, whose scores follow their overlap with the truth.
+    """
+    width, height = image["width"], image["height"]
+    results: list[dict[str, Any]] = []
+
+    def report(box: Array, score: float) -> None:
+        x0, y0 = np.clip(box[:2], 0.0, [width - 2.0, height - 2.0])
+        x1, y1 = np.clip(box[:2] + box[2:], [x0 + 2.0, y0 + 2.0], [width, height])
+        sides = [round(float(v), 2) for v in (x0, y0, x1 - x0, y1 - y0)]
+        score = round(float(np.clip(score, 0.01, 0.999)), 4)
+        results.append({"image_id": image["id"], "category_id": 1, "bbox": sides, "score": score})
+
+    def jitter(truth: Array, noise: float) -> Array:
+        step = rng.normal(0.0, noise, 4) * np.tile(truth[2:], 2)
+        return np.concatenate([truth[:2] + step[:2] - step[2:] / 2, np.maximum(truth[2:] + step[2:], 2.0)])
+
+    for annotation in annotations:
+        truth, labelled = np.array(annotation["bbox"]), annotation["num_keypoints"]
+        missed, twice = rng.random(2)
+        if missed < (0.03 if labelled else 0.4):
+            continue
+        box = jitter(truth, 0.05)
+        score = 0.15 + 0.85 * _iou(box, truth) + rng.normal(0.0, 0.05)
+        report(box, score if labelled else score * 0.6)
+        if twice < 0.05:
+            second = jitter(truth, 0.12)
+            report(second, 0.55 * _iou(second, truth) * rng.uniform(0.5, 1.0))
+    for _ in range(max(1, len(annotations))):
+        if rng.random() < 0.08:
+            size = rng.uniform((0.08, 0.2), (0.35, 0.8)) * (width, height)
+            corner = rng.uniform((0.0, 0.0), (width - size[0], height - size[1]))
+            report(np.concatenate([corner, size]), rng.beta(1.5, 7.0))
+    return results
 
 
 def _counted(record: _Record) -> int:
