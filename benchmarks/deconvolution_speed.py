@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from poserep.cli import ended
 from poserep.config import DictConfig, OmegaConf, composing
-from poserep.deploy.latency.stopwatch import cores, processor, race, seconds_of
+from poserep.deploy.stopwatch import cores, processor, race, seconds_of
 from poserep.drawing import PALETTE, STYLE
 from poserep.errors import InputError
 from poserep.overrides import CONF

@@ -18,7 +18,7 @@ from poserep.cli import ended
 from poserep.codecs import SRHeatmap
 from poserep.codecs.readouts import Peaks, peak, quarter_shift
 from poserep.config import OmegaConf, compose
-from poserep.deploy.latency.stopwatch import cores, processor, race, seconds_of, spread
+from poserep.deploy.stopwatch import cores, processor, race, seconds_of, spread
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.overrides import CONF

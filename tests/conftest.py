@@ -29,12 +29,18 @@ def real_data() -> Path:
     return Path(folder)
 
 
+def of_all_workers(factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of this run of the tests, in which what one worker draws is there for the others."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of a tiny set of drawn people, on which its generator finds nothing left to do."""
     from poserep.data.synthetic import generate
 
-    root = tmp_path_factory.mktemp("synthetic")
+    root = of_all_workers(tmp_path_factory) / "synthetic"
     generate(root, "easy", train=8, val=6, workers=1)
     return root
 
@@ -100,7 +106,7 @@ def tiny_sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of tiny data sets in the public sets' layouts, by name; drawn once, to be copied before a change."""
     from layouts import generate_coco, generate_crowdpose, generate_human4d, generate_mpii
 
-    root = tmp_path_factory.mktemp("layouts")
+    root = of_all_workers(tmp_path_factory) / "layouts"
     return {
         "coco": generate_coco(root),
         "crowdpose": generate_crowdpose(root),

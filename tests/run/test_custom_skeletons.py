@@ -41,10 +41,9 @@ def crowd(synthetic, tmp_path):
 
 
 def test_any_number_of_joints_trains_and_reports(run, crowd):
-    for count, representation in (1, "heatmap"), (2, "simcc"), (133, "simcc"):
-        run_dir, result = run(
-            *crowd(count), f"representation={representation}", "augment=hrnet", f"study=joints{count}"
-        )
+    for count, representation in (1, "heatmap"), (133, "simcc"):
+        words = [f"representation={representation}", "augment=hrnet", f"study=joints{count}"]
+        run_dir, result = run(*crowd(count), *words)
         readout = next(iter(result["metrics"]["gt"]))
         assert len(result["errors"]["gt"][readout]["joints"]) == count
         with np.load(run_dir / "predictions.npz") as file:

@@ -74,12 +74,6 @@ def test_each_set_trains_and_evaluates_and_has_a_table_of_its_own(trained):
     assert "PCKh@0.1" in head and len(lines) == 3 * (4 + 2)
 
 
-def test_a_run_evaluated_again_has_the_same_numbers(trained, tmp_path):
-    for name, (run_dir, result) in trained.items():
-        copy = Path(shutil.copytree(run_dir, tmp_path / name))
-        assert json.dumps(reevaluate(copy, reconfigure(copy, []))["metrics"]) == json.dumps(result["metrics"])
-
-
 def test_crops_hold_what_the_annotations_say_and_the_truth_scores_a_hundred(config):
     for name in WORDS:
         cfg = config(name)
@@ -115,13 +109,7 @@ def test_a_run_parses_its_validation_file_once(config, monkeypatch):
     ]
 
 
-def test_depths_arrive_as_metres_and_whole(config):
-    cfg = config("human4d", "input_size=160x320")
-    skeleton, root = skeleton_of(cfg), root_of(cfg)
-    sample = dataset_of(cfg, instances_of(cfg, "val", skeleton, root), skeleton)[0, 0]
-    assert sample.image.shape == (1, 160, 320) and str(sample.image.dtype) == "torch.float32"
-    assert 0.5 < sample.image[sample.image > 0].median() < 6
-    np.testing.assert_allclose(sample.crop.matrix, [[1, 0, 0], [0, 1, 0]], atol=1e-12)
+def test_depths_take_no_changes_of_colour(config):
     with pytest.raises(InputError, match="no photographs"):
         build(config("human4d", "augment=photometric"))
 
@@ -132,11 +120,6 @@ def test_options_of_loading_can_be_changed_for_an_evaluation(trained, tmp_path):
     assert result["protocol"]["gt"]["argmax"]["loader"] == {"skip_invalid": False, "clip": "hrnet"}
     exact = reevaluate(copy, reconfigure(copy, ["data.clip=exact", "boxes=[gt]"]))
     assert exact["protocol"]["gt"]["argmax"]["loader"]["clip"] == "exact" and exact["loaded"]["gt"]["taken"] == 6
-    boxes = []
-    for clip in ("hrnet", "exact"):
-        cfg = reconfigure(copy, [f"data.clip={clip}"])
-        boxes.append(np.stack([i.box for i in instances_of(cfg, "val", skeleton_of(cfg), root_of(cfg))]))
-    assert (boxes[0][:, 2:] < boxes[1][:, 2:]).any()
     with pytest.raises(InputError, match="nonsense"):
         build(reconfigure(copy, ["data.clip=nonsense"]), train=False)
 
@@ -144,9 +127,8 @@ def test_options_of_loading_can_be_changed_for_an_evaluation(trained, tmp_path):
 def test_test_dev_gives_a_file_to_submit(trained, tiny_sets, tmp_path):
     run_dir = Path(shutil.copytree(trained["coco"][0], tmp_path / "run"))
     words = ["data=coco_testdev", f"data.root={tiny_sets['coco']}", "boxes=null"]
-    assert reevaluate(run_dir, reconfigure(run_dir, words))["metrics"] == {
-        "det": {"shift": {}, "argmax": {}, "dark": {}}
-    }
+    metrics = reevaluate(run_dir, reconfigure(run_dir, words))["metrics"]
+    assert metrics == {"det": {"shift": {}, "argmax": {}, "dark": {}}}
     files = sorted(run_dir.glob("person_keypoints_test-dev2017_*_results.json"))
     assert [f.stem.split("_")[-2].split("-")[-1] for f in files] == ["argmax", "dark", "shift"]
     poses = json.loads(files[0].read_text())
@@ -186,16 +168,8 @@ REAL = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_train_and_evaluate(configure, real_data, name):
-    cfg = configure(*REAL[name], f"data.root={real_data / name}", "trainer.batch=16", "trainer.limit=24")
+    cfg = configure(*REAL[name], f"data.root={real_data / name}", "trainer.batch=16", "trainer.limit=16")
     result = fit(prepare(cfg, "backbone"))
     assert list(result["metrics"]) == (["gt", "det"] if "data.detections" in " ".join(REAL[name]) else ["gt"])
     assert result["protocol"]["gt"]["argmax"]["real"] and result["errors"]["gt"]["argmax"]["labelled"] > 10
     assert result["loaded"]["train"]["taken"] > 0
-    json.dumps(result)
-
-
-@pytest.mark.real
-def test_mpii_without_head_boxes_names_the_remedy(configure, real_data):
-    words = [w for w in REAL["mpii"] if "metric" not in w]
-    with pytest.raises(InputError, match=r"heads"):
-        build(configure(*words, f"data.root={real_data / 'mpii'}"), train=False)

@@ -8,7 +8,7 @@ import pytest
 
 from poserep.data.augment import CropRegion
 from poserep.data.dataset import PoseDataset
-from poserep.data.decode import read_image
+from poserep.data.image_files import read_image
 from poserep.geometry import Align, Size
 from poserep.instances import Instance
 from poserep.skeleton import COCO

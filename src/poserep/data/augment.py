@@ -12,14 +12,7 @@ from poserep.geometry import Size, fit_aspect
 
 
 class CropRegion(NamedTuple):
-    """The region of an image that a crop shows.
-
-    Attributes:
-        centre: (2,) image px.
-        extent: (2,) width and height, image px.
-        rotation: Degrees.
-        flip: Whether the crop is mirrored.
-    """
+    """The region of an image that a crop shows: centre (2,); width, height (2,); image px; degrees; mirrored or not."""
 
     centre: np.ndarray
     extent: np.ndarray
@@ -88,22 +81,16 @@ class Augment:
         upper: np.ndarray,
         size: Size,
     ) -> CropRegion:
-        """Return a random region of a person.
+        """Return a random region of a person, for a network's input of ``size``.
 
-        Args:
-            rng: Source of all random numbers.
-            region: The region without augmentation.
-            keypoints: (K, 2) image px.
-            weight: (K,), 0 for unlabelled joints.
-            upper: (K,) bool, joints of the upper body.
-            size: Size of the network's input.
+        ``region`` is the one without augmentation. Keypoints (K, 2) are in image px, weights (K,) 0 for unlabelled
+        joints, and ``upper`` (K,) bool tells the joints of the upper body.
         """
         centre, extent = region.centre, region.extent
         labelled = weight > 0
         if self.half_body and labelled.sum() > self.half_body_min and rng.random() < self.half_body:
-            centre, extent = self._half_body(
-                rng, region, keypoints[labelled & upper], keypoints[labelled & ~upper], size
-            )
+            halves = keypoints[labelled & upper], keypoints[labelled & ~upper]
+            centre, extent = self._half_body(rng, region, *halves, size)
         if self.scale:
             extent = extent * np.clip(1 + self.scale * rng.standard_normal(), 1 - self.scale, 1 + self.scale)
         angle = 0.0

@@ -90,9 +90,9 @@ class CocoFile:
                 f"{self.path}: no category has keypoints; this is a detection or caption file. For COCO take "
                 "person_keypoints_*"
             )
-        for row in usable:
-            if row.get("name") == "person":
-                return row["id"]
+        people = [row["id"] for row in usable if row.get("name") == "person"]
+        if people:
+            return people[0]
         raise InputError(
             f"{self.path}: no category has keypoints and none is called 'person'; take the annotation file whose "
             "images the detections are of"

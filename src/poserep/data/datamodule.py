@@ -1,6 +1,6 @@
 """The order of samples on one or several devices, and the batches of training and evaluation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import cv2
 import lightning
@@ -42,26 +42,18 @@ class EpochSampler(Sampler[tuple[int, int]]):
             yield self.epoch, int(index)
 
 
-class BlockSampler(Sampler[tuple[int, int]]):
-    """Yields (0, index) pairs in order, in whole batches that are the same whatever the number of ranks.
+def evaluation_order(length: int, batch: int, rank: int = 0, world: int = 1) -> list[tuple[int, int]]:
+    """Return (0, index) pairs in order, in whole batches that are the same whatever the number of ranks.
 
     A network's output for a sample can differ in the last bits with the size of its batch; with the same batches every
     number of ranks predicts the same bytes. Ranks with one batch less repeat the first batch, whose predictions are
     dropped by index.
     """
-
-    def __init__(self, length: int, batch: int, rank: int = 0, world: int = 1) -> None:
-        blocks = [range(start, min(start + batch, length)) for start in range(0, length, batch)]
-        own = blocks[rank::world]
-        if len(own) < len(blocks[::world]):
-            own.append(blocks[0])
-        self.indices = [index for block in own for index in block]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((0, index) for index in self.indices)
+    blocks = [range(start, min(start + batch, length)) for start in range(0, length, batch)]
+    own = blocks[rank::world]
+    if len(own) < len(blocks[::world]):
+        own.append(blocks[0])
+    return [(0, index) for block in own for index in block]
 
 
 def _one_thread(_: int) -> None:
@@ -109,10 +101,12 @@ class PoseDataModule(lightning.LightningDataModule):
 
     def per_device(self) -> int:
         """Return the training samples per step on one device, or raise an `InputError` if they are no whole number."""
-        batch, world = self.batch, self._ranks()[1]
-        if batch % world:
-            raise InputError(f"trainer.batch={batch} does not divide by {world} devices; choose a multiple of them")
-        return batch // world
+        world = self._ranks()[1]
+        if self.batch % world:
+            raise InputError(
+                f"trainer.batch={self.batch} does not divide by {world} devices; take a multiple of {world}"
+            )
+        return self.batch // world
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -120,9 +114,8 @@ class PoseDataModule(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Return the loader of training, shuffled."""
         assert self.train is not None
-        batch = self.per_device()
+        batch, (epoch, steps) = self.per_device(), self._resumed
         sampler = EpochSampler(len(self.train), self.seed, *self._ranks())
-        epoch, steps = self._resumed
         sampler.resume(epoch, steps * batch)
         return self._loader(self.train, sampler, batch, self.drop_last and len(sampler) >= batch)
 
@@ -133,12 +126,12 @@ class PoseDataModule(lightning.LightningDataModule):
     def test_dataloader(self) -> list[DataLoader]:
         """Return one loader for each kind of boxes."""
         return [
-            self._loader(data, BlockSampler(len(data), self.batch, *self._ranks()), self.batch, False)
+            self._loader(data, evaluation_order(len(data), self.batch, *self._ranks()), self.batch, False)
             for data in self.evaluation.values()
         ]
 
     def _loader(
-        self, dataset: PoseDataset, sampler: EpochSampler | BlockSampler, batch: int, drop_last: bool
+        self, dataset: PoseDataset, sampler: Iterable[tuple[int, int]], batch: int, drop_last: bool
     ) -> DataLoader:
         return DataLoader(
             dataset,

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from poserep.batch import Batch
 from poserep.data.augment import Augment, CropRegion
 from poserep.data.cache import ImageCache
-from poserep.data.decode import decode_image, read_bytes, read_image
+from poserep.data.image_files import decode_image, read_bytes, read_image
 from poserep.errors import InputError
 from poserep.geometry import Align, Crop, Size, box_to_region, crop_matrix, fit_aspect
 from poserep.instances import Instance, InstanceTable
@@ -143,9 +143,7 @@ class PoseDataset(Dataset):
 def visible_pixels(matrix: np.ndarray, size: Size) -> tuple[int, int, int, int]:
     """Return the pixels of an image that a crop is interpolated from: left, top, right, bottom (exclusive), >= 0.
 
-    Args:
-        matrix: (2, 3), image px to input px.
-        size: Size of the input.
+    The crop has ``size``, and ``matrix`` (2, 3) leads from image px to its px.
     """
     (a, b, x), (c, d, y) = cv2.invertAffineTransform(matrix).tolist()
     right_by, down_by = (a * (size.width - 1), c * (size.width - 1)), (b * (size.height - 1), d * (size.height - 1))

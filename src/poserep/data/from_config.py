@@ -91,7 +91,7 @@ def instances_of(
 
 def image_reader(cfg: DictConfig) -> Callable[[Path], np.ndarray]:
     """Return the function that reads the data set's images, see `PoseDataset`."""
-    from poserep.data.decode import read_image
+    from poserep.data.image_files import read_image
 
     return make(cfg.data.read) if cfg.data.get("read") else read_image
 

@@ -19,10 +19,8 @@ Box = tuple[float, float, float, float]
 class Invalid(Exception):
     """A record that cannot be used.
 
-    Args:
-        reason: Two to five words under which a tally counts it, such as "without id".
-        message: What is wrong, which follows "annotation 7 " in an error.
-        remedy: What to do other than leaving the record out.
+    A tally counts it under ``reason``, two to five words such as "without id". In an error ``message`` follows
+    "annotation 7 ", and ``remedy`` says what to do other than leaving the record out.
     """
 
     def __init__(self, reason: str, message: str, remedy: str = "mend the file") -> None:
@@ -30,7 +28,7 @@ class Invalid(Exception):
         self.reason, self.message, self.remedy = reason, message, remedy
 
     def leave_out(self, where: str, skip_invalid: bool, tally: Tally, what: str = "persons", count: int = 1) -> None:
-        """Count as left out what is lost with the record, ``count`` times ``what``, or refuse its file.
+        """Count as left out what is lost with the record, ``count`` times ``what``.
 
         Raises:
             InputError: If ``skip_invalid`` is false; ``where`` names the file and the record.
@@ -79,10 +77,7 @@ def as_numbers(values: Any, limit: float = math.inf) -> np.ndarray | None:
 def as_box(record: Mapping[str, Any]) -> Box | None:
     """Return the ``bbox`` of a record as x, y, width, height (px), or None if it is not four finite numbers."""
     numbers = as_numbers(record.get("bbox"), FURTHEST)
-    if numbers is None or len(numbers) != 4:
-        return None
-    x, y, width, height = numbers.tolist()
-    return x, y, width, height
+    return None if numbers is None or len(numbers) != 4 else tuple(numbers.tolist())
 
 
 def is_file_name(value: Any) -> bool:

@@ -54,14 +54,10 @@ class BoxRequest:
 
 @dataclass
 class BoxRequests:
-    """Boxes by image.
+    """Boxes on every image, and boxes by the file name of their image, or by that name without its ending.
 
-    Attributes:
-        everywhere: Boxes on every image.
-        by_name: Boxes by the file name of their image, or by that name without its ending.
-        ids: Image ids of the file by the same names.
-        notes: Messages about what was left out and why.
-        source: The last file.
+    ``ids`` are image ids of the file by the same names, ``notes`` messages about what was left out and why, ``source``
+    is the last file.
     """
 
     everywhere: list[BoxRequest] = field(default_factory=list)
@@ -102,16 +98,14 @@ def read_boxes(words: Sequence[str], category: int = 1, least: float = 0.0) -> B
     """
     requests = BoxRequests()
     for word in words:
-        try:
-            numbers = [float(part) for part in word.split(",")]
-        except ValueError:
-            numbers = []
-        if len(numbers) == 4:
-            requests.everywhere.append(BoxRequest(f"--boxes {word}", numbers))
-        elif word.endswith(".json"):
+        if word.endswith(".json"):
             _read_file(Path(word), category, least, requests)
-        else:
-            raise InputError(f"--boxes {word} is neither a box nor a file whose name ends in .json; {HOW}")
+            continue
+        try:
+            x, y, width, height = (float(part) for part in word.split(","))
+        except ValueError:
+            raise InputError(f"--boxes {word} is neither a box nor a file whose name ends in .json; {HOW}") from None
+        requests.everywhere.append(BoxRequest(f"--boxes {word}", [x, y, width, height]))
     return requests
 
 

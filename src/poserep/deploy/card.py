@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from poserep.data import read_depth
-from poserep.data.decode import read_image
+from poserep.data.image_files import read_image
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
 from poserep.skeleton import Skeleton
@@ -99,8 +99,8 @@ class Card:
 def reads_of(node: Any) -> str:
     """Return the key of `READERS` that a configuration's ``data.read`` stands for; photographs if it has none."""
     target = node._target_ if node else "read_image"
-    for key, reader in READERS.items():
-        if reader.__name__ == target.split(".")[-1]:
-            return key
-    known = ", ".join(reader.__name__ for reader in READERS.values())
-    raise InputError(f"data.read={target} is not available in exported models (available: {known})")
+    keys = {reader.__name__: key for key, reader in READERS.items()}
+    name = target.split(".")[-1]
+    if name not in keys:
+        raise InputError(f"data.read={target} is not available in exported models (available: {', '.join(keys)})")
+    return keys[name]

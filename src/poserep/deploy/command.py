@@ -78,7 +78,7 @@ def predict_command(arguments: Sequence[str]) -> None:
     if given.batch < 1:
         raise InputError(f"--batch {given.batch} must be at least 1 crop")
     from poserep.deploy.box_arguments import read_boxes
-    from poserep.deploy.estimators import open_model
+    from poserep.deploy.inference import open_model
     from poserep.deploy.predict import predict
     from poserep.training.trainer import quiet
 

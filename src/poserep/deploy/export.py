@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import os
 import warnings
 from pathlib import Path
 
@@ -11,17 +10,17 @@ import torch
 
 from poserep.config import DictConfig
 from poserep.deploy.card import METADATA_KEY, Card
-from poserep.deploy.estimators import OnnxEstimator, TorchEstimator
-from poserep.deploy.graph import PoseGraph, restore_graph
+from poserep.deploy.inference import InferenceModule, onnx_estimator, restore_inference, torch_estimator
 from poserep.deploy.parity import MAX_PX, MAX_SCORE, MAX_TIES, equally_good, parity, sample_crops
 from poserep.errors import Failed, InputError
+from poserep.files import replacing
 
 # The first that PyTorch's exporter writes without converting, and that every ONNX Runtime since 2023 reads.
 OPSET = 18
 
 
-def write_onnx(graph: PoseGraph, card: Card, example: np.ndarray, path: Path) -> None:
-    """Write a graph on the CPU as ONNX, with its card in the metadata; ``example`` holds crops (B, C, H, W).
+def write_onnx(module: InferenceModule, card: Card, example: np.ndarray, path: Path) -> None:
+    """Write a module on the CPU as ONNX, with its card in the metadata; ``example`` holds crops (B, C, H, W).
 
     Raises:
         InputError: If PyTorch cannot export it.
@@ -32,10 +31,10 @@ def write_onnx(graph: PoseGraph, card: Card, example: np.ndarray, path: Path) ->
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # What codecs derive once from their settings must exist before the graph is recorded.
-        graph(image)
+        module(image)
         try:
             program = torch.onnx.export(
-                graph,
+                module,
                 (image,),
                 dynamo=True,
                 verbose=False,
@@ -73,18 +72,17 @@ def export(
     """
     if check < 2:
         raise InputError(f"--check {check} is too few: give at least 2 crops, so that a batch is tried too")
-    graph, card = restore_graph(run_dir, cfg, readout)
+    module, card = restore_inference(run_dir, cfg, readout)
     flip = "-flip" if card.flip_test else ""
     path = path or run_dir / f"{card.checkpoint}-{card.readout}{flip}.onnx"
     if path.suffix != ".onnx":
         raise InputError(f"{path}: give a file whose name ends in .onnx")
     path.parent.mkdir(parents=True, exist_ok=True)
     images, source = sample_crops(cfg, card.reads, check)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        write_onnx(graph, card, images, partial)
-        tied = functools.partial(equally_good, graph)
-        difference = parity(TorchEstimator(graph, card), OnnxEstimator(partial), images, tied)
+    with replacing(path) as partial:
+        write_onnx(module, card, images, partial)
+        estimators = torch_estimator(module, card).estimate, onnx_estimator(partial).estimate
+        difference = parity(*estimators, images, functools.partial(equally_good, module))
         message = (
             f"{len(images)} {source}, {difference.joints} joints: ONNX Runtime and PyTorch differ by "
             f"{difference.px:.2g} px and {difference.score:.2g} in score at most"
@@ -96,9 +94,6 @@ def export(
                 f"{message}, {difference.apart} joints by more than {MAX_PX} px or {MAX_SCORE}; {path} is not written. "
                 "Take another readout or checkpoint: maps without a clear maximum fall on either side of a tie"
             )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     print(
         f"{path}: {path.stat().st_size / 1e6:.1f} MB, opset {OPSET}, {card.size} px, readout {card.readout}, flip test "
         f"{'on' if card.flip_test else 'off'}, checkpoint {card.checkpoint}\n{message}"

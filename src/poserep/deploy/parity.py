@@ -13,8 +13,7 @@ from poserep.data import load_coco
 from poserep.data.dataset import PoseDataset
 from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of
 from poserep.data.synthetic import generate, generate_human4d
-from poserep.deploy.estimators import Estimator
-from poserep.deploy.graph import PoseGraph
+from poserep.deploy.inference import Estimate, InferenceModule
 from poserep.errors import InputError
 from poserep.skeleton import COCO
 
@@ -44,18 +43,14 @@ class Parity(NamedTuple):
 
 
 def parity(
-    one: Estimator,
-    other: Estimator,
+    one: Callable[[np.ndarray], Estimate],
+    other: Callable[[np.ndarray], Estimate],
     images: np.ndarray,
     tied: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> Parity:
-    """Compare two estimators on crops (N, C, H, W), the first crop alone, the others in batches.
+    """Compare what an estimator finds with a reference on crops (N, C, H, W), the first alone, the others in batches.
 
-    Args:
-        one: The reference.
-        other: The estimator to check.
-        images: Crops.
-        tied: Says of crops (B, C, H, W) and the other's points (B, K, 2) which are as good as the one's, (B, K).
+    ``tied`` says of crops (B, C, H, W) and the other's points (B, K, 2) which are as good as the one's, (B, K).
     """
     px, score, tie = [], [], []
     for batch in (images[:1], *(images[start : start + _BATCH] for start in range(1, len(images), _BATCH))):
@@ -72,17 +67,17 @@ def parity(
 
 
 @torch.no_grad()
-def equally_good(graph: PoseGraph, images: np.ndarray, xy: np.ndarray) -> np.ndarray:
+def equally_good(module: InferenceModule, images: np.ndarray, xy: np.ndarray) -> np.ndarray:
     """Return which points (B, K, 2) PyTorch gives too if the network's outputs change as little as by rounding.
 
     Two bins that are equal to single precision are a tie that either of two programs may win.
     """
     image = torch.from_numpy(images)
-    out, mirrored = graph.net(image), graph.net(graph.codec.mirror(image)) if graph.flip_test else None
+    out, mirrored = module.net(image), module.net(module.codec.mirror(image)) if module.flip_test else None
     random = torch.Generator().manual_seed(0)
     good = np.zeros(xy.shape[:-1], bool)
     for _ in range(_TRIES):
-        points, _score = graph.read(_disturbed(out, random), _disturbed(mirrored, random))
+        points, _score = module.read(_disturbed(out, random), _disturbed(mirrored, random))
         good |= (np.abs(points.numpy() - xy) <= MAX_PX).all(-1)
     return good
 

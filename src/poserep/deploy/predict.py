@@ -1,25 +1,25 @@
 """Find the joints of people in images, draw them, and write them in COCO's result format."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from PIL import Image
+from torch.utils.data import DataLoader
 
+from poserep.data.check.image_headers import orientation
 from poserep.data.dataset import PoseDataset
+from poserep.data.image_files import write_jpeg
 from poserep.deploy.box_arguments import BoxRequest, BoxRequests
-from poserep.deploy.estimators import Estimator
+from poserep.deploy.inference import Estimator
 from poserep.drawing import as_rgb, paint_people
 from poserep.errors import InputError, message
 from poserep.files import write_json
 from poserep.instances import Instance
-
-EXIF_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,9 @@ def _predict(
         inclusive=card.inclusive,
     )
     xy, score = [], []
-    for start in range(0, len(boxes), batch):
-        items = [dataset[0, i] for i in range(start, min(start + batch, len(boxes)))]
-        crops = torch.utils.data.default_collate(items)
+    for crops in DataLoader(dataset, batch, sampler=[(0, i) for i in range(len(boxes))]):
         images = crops.image.flip(1) if card.bgr else crops.image
-        points, scores = model(np.ascontiguousarray(images.numpy()))
+        points, scores = model.estimate(np.ascontiguousarray(images.numpy()))
         xy.append(crops.crop.to_image(torch.from_numpy(points).double()).numpy())
         score.append(scores)
     return np.concatenate(xy), np.concatenate(score)
@@ -154,7 +152,8 @@ def predict(
     out.mkdir(parents=True, exist_ok=True)
     records: list[dict[str, Any]] = []
     errors: list[str] = []
-    taken: set[Path] = set()
+    named: Counter[str] = Counter()
+    limit = model.card.score_threshold if threshold is None else threshold
     for path, of_image in zip(images, boxes, strict=True):
         try:
             people = poses_in(model, path, of_image, batch)
@@ -165,13 +164,12 @@ def predict(
         for line in people.errors:
             print(f"error: {line}", file=sys.stderr)
         errors += people.errors
-        picture, number = out / f"{path.stem}-pose.jpg", 1
-        while picture in taken:
-            # Images of one name from several folders.
-            number += 1
-            picture = out / f"{path.stem}-pose-{number}.jpg"
-        taken.add(picture)
-        _save(picture, people, model, threshold)
+        # Images of one name may come from several folders.
+        named[path.stem] += 1
+        number = f"-{named[path.stem]}" if named[path.stem] > 1 else ""
+        picture = out / f"{path.stem}-pose{number}.jpg"
+        skeleton = model.card.skeleton
+        write_jpeg(picture, paint_people(people.pixels, people.xy, people.joint_score, skeleton, limit, people.box))
         records += people.results(requests.image_id(path), path.name, category)
         note = "" if of_image != [] else f"; no box in {requests.source}"
         print(f"{picture}: {_persons(len(people.xy))}{note}{_orientation(path)}")
@@ -184,19 +182,10 @@ def _persons(count: int) -> str:
     return f"{count} {'person' if count == 1 else 'persons'}"
 
 
-def _save(path: Path, people: ImagePoses, model: Estimator, threshold: float | None) -> None:
-    card = model.card
-    limit = card.score_threshold if threshold is None else threshold
-    canvas = paint_people(people.pixels, people.xy, people.joint_score, card.skeleton, limit, people.box)
-    _, data = cv2.imencode(".jpg", canvas[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 93])
-    path.write_bytes(data.tobytes())
-
-
 def _orientation(path: Path) -> str:
     """Return a note on a photograph that its camera says should be turned."""
     try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(EXIF_ORIENTATION, 1) != 1
+        turned = orientation(path) != 1
     except (OSError, ValueError, SyntaxError):
         turned = False
     return "; its EXIF orientation is ignored: turn the pixels if people lie on their side" if turned else ""

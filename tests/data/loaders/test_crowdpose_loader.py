@@ -69,9 +69,8 @@ def test_images_that_cannot_be_read_are_not_held_against_the_sizes(tmp_path):
 def test_images_of_another_size_are_refused_or_counted(tmp_path):
     draw(tmp_path, 64, 100)
     path = write(tmp_path, person(1))
-    with pytest.raises(
-        InputError, match=r"annotation 1 is on .*1\.png, which is 64 px wide and 100 high .* 60 and 100"
-    ):
+    message = r"annotation 1 is on .*1\.png, which is 64 px wide and 100 high .* 60 and 100"
+    with pytest.raises(InputError, match=message):
         load_crowdpose(path, tmp_path, CROWDPOSE)
     tally = Tally()
     with pytest.raises(InputError, match="no person"):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poserep.data.loaders.human4d_cameras import DepthCamera, read_depth, read_intrinsics
+from poserep.data.synthetic.world import rot_y, rot_z
 from poserep.errors import InputError
 
 DEVICES = ["M72e", "M72h"]
@@ -21,10 +22,7 @@ def pgm(raw: np.ndarray, comment: str = "# depth\n") -> bytes:
 
 
 def test_extrinsics_lead_from_the_camera_to_the_world():
-    angle = np.deg2rad(30)
-    rotation = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]]) @ np.array(
-        [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
-    )
+    rotation = rot_y(90.0) @ rot_z(30.0)
     camera = DepthCamera(rotation, np.array([500.0, -200, 900]), MATRIX)
     local = np.array([[0.0, 0, 2000], [400, -100, 2500]])
     xy, seen = camera.pixels(local @ rotation.T + camera.position)

@@ -135,7 +135,7 @@ def test_what_all_views_need_is_refused_by_name_even_if_views_may_be_skipped(tre
     for change, message in (
         ({"skeleton": COCO}, "'coco' does not have HUMAN4D's keypoints"),
         ({"project": "exakt"}, "project='exakt' is not one of"),
-        ({"depth_file": "{frame}.pgm"}, r"must name each of \['device', 'frame'\] once"),
+        ({"depth_file": "{frame}.pgm"}, r"must name each of \{device\} and \{frame\} once"),
     ):
         with pytest.raises(InputError, match=message):
             load(tree, **change)
@@ -204,7 +204,7 @@ ENTRY = st.tuples(st.sampled_from(["101", "102", "0102", "7", "-1", "1.5"]), st.
 LINES = st.one_of(ENTRY.map(lambda entry: " ".join((*entry, RECORDING.name))), st.text())
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.lists(LINES))
 def test_every_listed_view_is_returned_or_counted(fuzzed, lines):
     path, tally = fuzzed / "fuzzed.txt", Tally()
@@ -218,7 +218,7 @@ def test_every_listed_view_is_returned_or_counted(fuzzed, lines):
     assert len(instances) == tally.taken == listed - tally.left_out.total()
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.data())
 def test_broken_poses_are_left_out(fuzzed, data):
     buffer = io.BytesIO()
@@ -226,11 +226,10 @@ def test_broken_poses_are_left_out(fuzzed, data):
     whole = bytearray(buffer.getvalue())
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, 130))] = data.draw(st.integers(0, 255))
-    pose, listed, tally = fuzzed / RECORDING / "Dump" / "gposes3d" / "9.npy", fuzzed / "one.txt", Tally()
+    pose, listed, tally = fuzzed / RECORDING / "Dump" / "gposes3d" / "2.npy", fuzzed / "one.txt", Tally()
+    sound = pose.read_bytes()
     pose.write_bytes(whole[: data.draw(st.sampled_from([len(whole), 140, 60, 3]))])
-    listed.write_text(f"109 S1 {RECORDING.name}\n102 S1 {RECORDING.name}\n")
-    depth = fuzzed / RECORDING / "Dump" / "depth"
-    for device in DEVICES:
-        (depth / f"109_{device}_depth_1.pgm").touch()
+    listed.write_text(f"101 S1 {RECORDING.name}\n102 S1 {RECORDING.name}\n")
     instances = load_human4d(listed, fuzzed, HUMAN4D, DEVICES, skip_invalid=True, tally=tally)
     assert len(instances) + tally.left_out.total() == 4
+    pose.write_bytes(sound)

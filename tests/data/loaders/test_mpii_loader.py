@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from layouts.mpii import structs
+from layouts import structs
+from poserep import cli
 from poserep.data.loaders.mpii import load_mpii
 from poserep.data.loaders.mpii_matlab import convert_mat, read_mat
 from poserep.errors import InputError
@@ -218,12 +219,14 @@ def test_the_original_release_gives_the_persons_with_scale_position_and_joints(o
     assert tally.left_out == {"without scale, position or joints": 4, "of test images": 2}
 
 
-def test_the_conversion_is_the_release_in_the_published_form(original, tmp_path):
+def test_the_conversion_is_the_release_in_the_published_form(original, tmp_path, capsys):
     target = tmp_path / "annot" / "trainval.json"
-    tally = convert_mat(original, target)
+    words = ["data", "convert", "mpii", str(original), str(target)]
+    assert cli.main(words) == 0 and capsys.readouterr().out.startswith(f"{target}: 3 taken; left out: ")
+    assert cli.main(words) == 2 and "exists; remove it" in capsys.readouterr().err
     assert [f.name for f in target.parent.iterdir()] == ["trainval.json"]
     records = json.loads(target.read_text())
-    assert tally.taken == len(records) == 3 and sum(tally.left_out.values()) == 6
+    assert len(records) == 3
     some = records[1]
     assert list(some) == ["image", "center", "scale", "joints", "joints_vis", "head_box"]
     assert (some["image"], some["center"], some["scale"]) == ("a.jpg", [301, 201], 2)
@@ -248,13 +251,10 @@ def test_broken_releases_are_refused(tmp_path):
     target = tmp_path / "out.json"
     with pytest.raises(InputError, match=r"mpii\.mat does not exist"):
         convert_mat(tmp_path / "mpii.mat", target)
-    nameless = structs({**PLACE, "annopoints": structs({"point": points()})})
+    nameless, mat = structs({**PLACE, "annopoints": structs({"point": points()})}), tmp_path / "mpii.mat"
     for write, message in (
-        (
-            lambda: (tmp_path / "mpii.mat").write_bytes(b"nothing of the kind" * 20),
-            r"is not a MATLAB file.*fetch it anew",
-        ),
-        (lambda: savemat(tmp_path / "mpii.mat", {"other": 1}), r"has no RELEASE\.annolist"),
+        (lambda: mat.write_bytes(b"nothing of the kind" * 20), r"is not a MATLAB file.*fetch it anew"),
+        (lambda: savemat(mat, {"other": 1}), r"has no RELEASE\.annolist"),
         (lambda: release(tmp_path, ("a.jpg", structs(PLACE)), train=[0]), r"no person has scale.*1 of test images"),
         (lambda: release(tmp_path, ("a.jpg", structs(PLACE)), train=[0, 1]), "img_train has 2 entries for 1 images"),
         (lambda: release(tmp_path, ("", nameless)), "has no name"),

@@ -112,14 +112,11 @@ def preview_command(arguments: Sequence[str]) -> None:
     from poserep.data.check.preview import write_preview
 
     parser = _parser(preview_command)
-    parser.add_argument(
-        "--out", type=Path, default=Path("preview.png"), metavar="FILE", help="PNG to write (preview.png)"
-    )
-    parser.add_argument("--count", type=int, default=24, metavar="N", help="persons (24)")
-    parser.add_argument(
-        "--split", choices=["train", "val"], default="train", help="of which split (train); val is not augmented"
-    )
-    parser.add_argument("--epoch", type=int, default=0, metavar="E", help="the first whose augmentation is shown (0)")
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("preview.png"), metavar="FILE", help="PNG to write (preview.png)")
+    add("--count", type=int, default=24, metavar="N", help="persons (24)")
+    add("--split", choices=["train", "val"], default="train", help="of which split (train); val is not augmented")
+    add("--epoch", type=int, default=0, metavar="E", help="the first whose augmentation is shown (0)")
     given, (cfg, choices) = _parse(parser, arguments)
     persons, crops = write_preview(cfg, given.out, given.split, given.count, given.epoch, choices["augment"])
     print(f"{given.out}: {persons} persons, {crops} crop{'s' * (crops > 1)} of each")

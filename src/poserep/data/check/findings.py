@@ -86,10 +86,9 @@ def print_sections(sections: Sequence[Section], most: int, console: Console) -> 
                 line(f"      and {len(findings) - most} more")
             if rule.remedy:
                 line(f"      → {rule.remedy}", style="dim")
-    broken = [(rule.error, len(places)) for section in sections for rule, places in section.by_rule().items()]
     counts = []
     for error, name in ((True, "error"), (False, "warning")):
-        places = [n for is_error, n in broken if is_error is error]
+        places = [len(at) for section in sections for rule, at in section.by_rule().items() if rule.error is error]
         rules, total = len(places), sum(places)
         some = f"{rules} {name}{'s' * (rules > 1)} in {total} place{'s' * (total > 1)}"
         counts.append(some if rules else f"no {name}s")

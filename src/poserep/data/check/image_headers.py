@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 from rich.console import Console
 from rich.progress import track
 
-from poserep.data.decode import JPEG_END, decode_image, read_bytes
+from poserep.data.image_files import JPEG_END, decode_image, read_bytes
 from poserep.errors import InputError
 
 # The mark in the last bytes of a whole file, by Pillow's name of its format.

@@ -1,6 +1,5 @@
 """What the loaders of training make of a split, also where training would refuse it."""
 
-import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,9 @@ from poserep.skeleton import Skeleton
 
 @dataclass
 class LoadedSplit:
-    """The persons of a split.
+    """The persons of a split as training gets them, or would if invalid ones were left out, and why it would not start.
 
-    Attributes:
-        instances: Persons as training gets them, or would if invalid ones were left out; none if it cannot.
-        refusal: Why training would not start, or empty.
+    There are no ``instances`` if training cannot have any; ``refusal`` is empty if it can start.
     """
 
     instances: list[Instance] = field(default_factory=list)
@@ -44,7 +41,7 @@ def load_split(cfg: Any, split: str, skeleton: Skeleton, root: Path, boxes: str 
         loaded.instances = instances_of(cfg, split, skeleton, root, boxes, loaded.tally)
     except InputError as error:
         loaded = LoadedSplit(refusal=str(error))
-        lenient = copy.deepcopy(cfg)
+        lenient = cfg.copy()
         lenient.data.skip_invalid = True
         try:
             loaded.instances = instances_of(lenient, split, skeleton, root, boxes, loaded.tally)

@@ -41,15 +41,11 @@ NUM_KEYPOINTS = Rule(
 
 @dataclass(frozen=True)
 class PersonArrays:
-    """N persons with K joints.
+    """N persons with K joints: the place of each in its file, and what is annotated.
 
-    Attributes:
-        where: (N,) place of each in its file.
-        box: (N, 4) x, y, width, height, image px.
-        keypoints: (N, K, 3) x, y in image px, visibility.
-        area: (N,) annotated area, square px; NaN if there is none.
-        counted: (N,) annotated number of labelled joints; NaN if there is none.
-        size: (N, 2) width and height of the image, px; infinite if unknown.
+    Boxes (N, 4) are x, y, width, height in image px; keypoints (N, K, 3) x, y in image px, visibility. Areas (N,),
+    square px, and numbers of labelled joints ``counted`` (N,) are NaN if there are none. ``size`` (N, 2) is the width
+    and height of the image, px; infinite if unknown.
     """
 
     where: list[str]
@@ -109,29 +105,21 @@ def broken_persons(persons: PersonArrays, skeleton: Skeleton, cut: bool) -> Iter
 
     Annotated boxes (``cut``) should lie inside the image; those that follow from centre and scale need not.
     """
-    yield from _boxes(persons, cut)
-    yield from _keypoints(persons, skeleton)
-    yield from _counts(persons, skeleton)
-
-
-def _boxes(persons: PersonArrays, cut: bool) -> Iterator[Finding]:
-    labelled, sides = persons.labelled.any(1), persons.box[:, 2:]
+    labelled, sides, where = persons.labelled.any(1), persons.box[:, 2:], persons.where
     first, last = persons.box[:, :2], persons.box[:, :2] + sides
     inside = np.minimum(last, persons.size) - np.maximum(first, 0)
     empty = labelled & ((sides <= 0) | (inside <= 0)).any(1)
 
-    def value(i: int) -> str:
+    def box(i: int) -> str:
         return f"{_rounded(persons.box[i])}{persons.image_size(i)}"
 
-    yield from findings_at(NO_AREA, empty, persons.where, value)
+    yield from findings_at(NO_AREA, empty, where, box)
     across = ((first < -SLACK) | (last > persons.size + SLACK)).any(1)
-    yield from findings_at(ACROSS, cut & labelled & across & ~empty, persons.where, value)
+    yield from findings_at(ACROSS, cut & labelled & across & ~empty, where, box)
     whole = sides.prod(1)
     larger = labelled & (sides > 0).all(1) & (persons.area > LARGER * whole + 1)
-    yield from findings_at(AREA_LARGER, larger, persons.where, lambda i: f"area {persons.area[i]:g}, box {whole[i]:g}")
+    yield from findings_at(AREA_LARGER, larger, where, lambda i: f"area {persons.area[i]:g}, box {whole[i]:g}")
 
-
-def _keypoints(persons: PersonArrays, skeleton: Skeleton) -> Iterator[Finding]:
     xy, visibility = persons.keypoints[..., :2], persons.keypoints[..., 2]
     outside: np.ndarray = persons.labelled & ((xy < -SLACK) | (xy > persons.size[:, None] - 1 + SLACK)).any(-1)
     strange: np.ndarray = ~np.isin(visibility, (0, 1, 2))
@@ -139,27 +127,18 @@ def _keypoints(persons: PersonArrays, skeleton: Skeleton) -> Iterator[Finding]:
     def joints(mask: np.ndarray, i: int, value: np.ndarray) -> str:
         return ", ".join(f"{skeleton.names[j]} {_rounded(value[i, j])}" for j in np.flatnonzero(mask[i])[:3])
 
-    yield from findings_at(
-        OUTSIDE, outside.any(1), persons.where, lambda i: joints(outside, i, xy) + persons.image_size(i)
-    )
-    yield from findings_at(VISIBILITY, strange.any(1), persons.where, lambda i: joints(strange, i, visibility))
+    yield from findings_at(OUTSIDE, outside.any(1), where, lambda i: joints(outside, i, xy) + persons.image_size(i))
+    yield from findings_at(VISIBILITY, strange.any(1), where, lambda i: joints(strange, i, visibility))
 
-
-def _counts(persons: PersonArrays, skeleton: Skeleton) -> Iterator[Finding]:
-    """Yield persons whose ``num_keypoints`` is not the number of labelled joints.
-
-    CrowdPose's counts joints that have a left and a right, and so neither head nor neck; a file that does so
-    throughout is as it should be.
-    """
-    counted, labelled = persons.counted, persons.labelled.sum(1)
+    # CrowdPose counts joints that have a left and a right, and so neither head nor neck; a file that does so throughout
+    # is as it should be.
+    counted, count = persons.counted, persons.labelled.sum(1)
     known = ~np.isnan(counted)
     paired = {name for pair in skeleton.pairs for name in pair}
     sided = persons.labelled[:, [name in paired for name in skeleton.names]].sum(1)
     if (counted[known] != sided[known]).any():
-        wrong = known & (counted != labelled)
-        yield from findings_at(
-            NUM_KEYPOINTS, wrong, persons.where, lambda i: f"{counted[i]:g}, labelled are {labelled[i]}"
-        )
+        wrong = known & (counted != count)
+        yield from findings_at(NUM_KEYPOINTS, wrong, where, lambda i: f"{counted[i]:g}, labelled are {count[i]}")
 
 
 def unscaled(instances: Sequence[Instance]) -> Iterator[Finding]:

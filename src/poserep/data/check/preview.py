@@ -50,8 +50,7 @@ def preview_rows(cfg: Any, split: str, count: int, epoch: int) -> list[PreviewRo
         person = plain.instances[index]
         crops = [plain[epoch, index]]
         crops += [augmented[epoch + later, index] for later in range(VIEWS)] if augmented else []
-        x, y, w, h = person.box
-        corners = np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)])
+        corners = person.box[:2] + person.box[2:] * [(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]
         matrix = crops[0].crop.matrix.numpy()
         box = corners @ matrix[:, :2].T + matrix[:, 2]
         rows.append(PreviewRow(f"{person.id} · {person.image.stem}", crops, box))
@@ -97,15 +96,10 @@ def preview_sheet(rows: Sequence[PreviewRow], skeleton: Skeleton, title: str, ep
 
 
 def write_preview(cfg: Any, out: Path, split: str, count: int, epoch: int, augment: str) -> tuple[int, int]:
-    """Write the sheet as a PNG file and return the numbers of persons and of crops of each.
+    """Write the sheet as a PNG file, whose folder is made, and return the numbers of persons and of crops of each.
 
-    Args:
-        cfg: The run's configuration.
-        out: PNG file; its folder is made.
-        split: ``train``, with augmentation, or ``val``, as evaluation crops.
-        count: Number of persons.
-        epoch: First epoch to show.
-        augment: Name of the augmentation, for the title.
+    Of a split, ``train`` with augmentation or ``val`` as evaluation crops, ``count`` persons are shown, from ``epoch``
+    on; ``augment`` names the augmentation in the title.
     """
     rows = preview_rows(cfg, split, count, epoch)
     how = f"augment {augment}" if split == "train" else "as evaluated"

@@ -76,8 +76,8 @@ def describe_persons(table: InstanceTable, skeleton: Skeleton, file: CocoFile | 
 
 def quantiles(values: np.ndarray) -> dict[str, float]:
     """Return mean and `QUANTILES` of numbers (N,)."""
-    at = np.percentile(values.astype(np.float64), QUANTILES)
-    return {"mean": float(values.mean())} | {f"{q}%": float(v) for q, v in zip(QUANTILES, at, strict=True)}
+    at = np.percentile(values.astype(np.float64), QUANTILES).tolist()
+    return {"mean": float(values.mean())} | dict(zip((f"{q}%" for q in QUANTILES), at, strict=True))
 
 
 def count_parts(names: Sequence[str], values: np.ndarray, bounds: tuple[float, float]) -> dict[str, dict[str, float]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from poserep.config import make
-from poserep.data.check import image_rules, person_rules, record_rules
+from poserep.data.check import person_rules, record_rules
 from poserep.data.check.findings import Finding, Rule, Section
 from poserep.data.check.image_headers import ImageHeader, ImageReader, headers_of
 from poserep.data.check.load_split import LoadedSplit, coco_file_of, load_split
@@ -58,7 +58,7 @@ def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageRe
     listed = [path for _, path in file.image_files(folder)] if file else [i.image for i in loaded.instances]
     headers = headers_of(listed, decode)
     section.notes.append(f"images: {len(headers)} in {folder}")
-    section.add(image_rules.image_files(headers))
+    section.add(record_rules.image_files(headers))
     # A reader of other files than photographs may cut them: sizes are those of what it returns.
     known = headers if decode or not cfg.data.get("read") else {}
     if file:
@@ -80,8 +80,8 @@ def _listed(
     file: CocoFile, folder: Path, skeleton: Skeleton, headers: dict[Path, ImageHeader], loaded: LoadedSplit
 ) -> Iterator[Finding]:
     """Yield what is wrong with a COCO-format file, in itself and against its images."""
-    yield from image_rules.image_entries(file)
-    yield from image_rules.image_sizes(file, folder, headers, bool(loaded.tally.mended["image sizes exchanged"]))
+    yield from record_rules.image_entries(file)
+    yield from record_rules.image_sizes(file, folder, headers, bool(loaded.tally.mended["image sizes exchanged"]))
     images = {int(record["id"]): record for record, _ in file.image_files(folder)}
     yield from record_rules.annotation_ids(file, images)
     try:

@@ -2,28 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from poserep.data.coco_file import ImageEntry, ListedImages, read_coco, read_detections
-from poserep.data.json_fields import (
-    FURTHEST,
-    Box,
-    Invalid,
-    abridged,
-    as_box,
-    as_integer,
-    as_number,
-    as_numbers,
-)
-from poserep.data.loaders.clip import Clip, clip_box
-from poserep.errors import InputError
+from poserep.data.json_fields import FURTHEST, Box, Invalid, abridged, as_box, as_integer, as_number, as_numbers
+from poserep.errors import InputError, check_choice
 from poserep.instances import Instance, Tally
 from poserep.skeleton import Skeleton
 
 # Longest side of a box, px, around which no crop can be made any more.
 SMALLEST_SIDE = 1e-3
+Clip = Literal["exact", "hrnet", "dark", "none"]
 
 
 def load_coco(
@@ -50,7 +41,7 @@ def load_coco(
         skip_invalid: Leave out persons that cannot be used instead of refusing the file.
         tally: Counts every annotation or detection, as taken or by the reason for which it was left out.
         clip: How annotated boxes are cut: ``exact``, ``none``, or as published code does, which also leaves out persons
-            whose annotated area is 0: ``hrnet``, ``dark``. See `poserep.data.loaders.clip.clip_box`.
+            whose annotated area is 0: ``hrnet``, ``dark``. See `clip_box`.
 
     Raises:
         InputError: If a file is missing or malformed, the skeleton does not fit, nobody is left, or a person cannot be
@@ -63,13 +54,18 @@ class CocoLoader:
     """Reads the records of one file, see `load_coco`. Subclasses override what a data set does differently."""
 
     def __init__(
-        self, path: str | Path, folder: str | Path, skeleton: Skeleton, skip: bool, tally: Tally | None, clip: Clip
+        self,
+        annotations: str | Path,
+        images: str | Path,
+        skeleton: Skeleton,
+        skip_invalid: bool = False,
+        tally: Tally | None = None,
+        clip: Clip = "exact",
     ) -> None:
-        if clip not in get_args(Clip):
-            raise InputError(f"clip={clip!r} is not one of {list(get_args(Clip))}")
-        self.file, self.skeleton, self.skip_invalid, self.clip = read_coco(path), skeleton, skip, clip
+        check_choice("clip", clip, get_args(Clip))
+        self.file, self.skeleton, self.skip_invalid, self.clip = read_coco(annotations), skeleton, skip_invalid, clip
         self.tally = Tally() if tally is None else tally
-        self.images = ListedImages(self.file, Path(folder), self.tally)
+        self.images = ListedImages(self.file, Path(images), self.tally)
         self.sizes: dict[int, tuple[float, float]] = {}
         self.ids: set[int] = set()
         self.category = 0
@@ -139,8 +135,9 @@ class CocoLoader:
             return "of other categories"
         crowd = annotation.get("iscrowd", 0)
         if crowd not in (0, 1):
-            message = f"has the iscrowd {abridged(crowd)}, which is neither 0 nor 1"
-            raise Invalid("with an iscrowd that is none", message)
+            raise Invalid(
+                "with an iscrowd that is none", f"has the iscrowd {abridged(crowd)}, which is neither 0 nor 1"
+            )
         if crowd:
             return "crowds"
         if self.ignored(annotation):
@@ -166,9 +163,8 @@ class CocoLoader:
         if key in self.ids:
             raise Invalid("with an id that repeats", "has the id of another annotation", "number the annotations anew")
         self.ids.add(key)
-        return Instance(
-            entry.path, entry.id, key, np.array(cut), keypoints[:, :2].astype(np.float32), weight, area=area
-        )
+        xy = keypoints[:, :2].astype(np.float32)
+        return Instance(entry.path, entry.id, key, np.array(cut), xy, weight, area=area)
 
     def _detection(self, row: int, detection: dict[str, Any]) -> Instance | str:
         lacking = sorted({"image_id", "category_id", "bbox", "score"} - detection.keys())
@@ -212,6 +208,33 @@ def _box(record: Mapping[str, Any]) -> Box:
             f"{abridged(record.get('bbox'))}",
         )
     return box
+
+
+def clip_box(box: Box, width: float, height: float, rule: Clip = "exact") -> Box | None:
+    """Cut a box (x, y, width, height) to its image of ``width`` x ``height``; all in px.
+
+    ``exact`` keeps what lies inside. ``hrnet``: the last pixel is x + max(0, w - 1) with x already moved into the
+    image, and the width is last - first, so that every box loses one pixel (HRNet's ``coco.py``, SimCC's too). ``dark``
+    is the same with that pixel added back (DarkPose, TokenPose). ``none`` cuts nothing.
+
+    Returns:
+        x, y, width, height, or None if nothing is left. Boxes by ``hrnet`` may have a side of length 0.
+    """
+    (left, w), (top, h) = (_clip_side(*side, rule) for side in ((box[0], box[2], width), (box[1], box[3], height)))
+    if min(w, h) < 0 or (min(w, h) == 0 and rule != "hrnet"):
+        return None
+    return left, top, w, h
+
+
+def _clip_side(start: float, length: float, limit: float, rule: Clip) -> tuple[float, float]:
+    """Return the first point and the length of what is left of one side; the length is not positive if nothing is."""
+    if rule == "none":
+        return start, length
+    first = max(0.0, start)
+    if rule == "exact":
+        return first, min(start + length, limit) - first
+    rest = min(limit - 1, first + max(0.0, length - 1)) - first
+    return first, (rest + 1 if rest >= 0 else 0.0) if rule == "dark" else rest
 
 
 def _no_area(box: Box, where: str = "") -> Invalid:

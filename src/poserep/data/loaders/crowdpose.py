@@ -6,9 +6,8 @@ from typing import Any
 
 from poserep.data.coco_file import ImageEntry
 from poserep.data.json_fields import Box, Invalid
-from poserep.data.loaders.clip import Clip
 from poserep.data.loaders.coco import CocoLoader
-from poserep.instances import BOX_COVER, Instance, Tally
+from poserep.instances import BOX_COVER, Instance
 from poserep.skeleton import Skeleton
 
 
@@ -17,9 +16,7 @@ def load_crowdpose(
     images: str | Path,
     skeleton: Skeleton,
     detections: str | Path | None = None,
-    skip_invalid: bool = False,
-    tally: Tally | None = None,
-    clip: Clip = "exact",
+    **options: Any,
 ) -> list[Instance]:
     """Read persons from CrowdPose's files, which differ from COCO's in four things.
 
@@ -28,11 +25,11 @@ def load_crowdpose(
     evaluation of ``crowdposetools``. An early release exchanges the widths and heights of images: where an image file
     exists, its header decides.
 
-    The arguments and errors are those of `load_coco`; an image file of another size than the annotations say is an
-    error too. The files are ``mmpose_crowdpose_*.json`` or ``crowdpose_*.json``, and for detected boxes such as
-    ``det_for_crowd_test_0.1_0.5.json`` of YOLOv3.
+    The arguments, ``options`` among them, and errors are those of `load_coco`; an image file of another size than the
+    annotations say is an error too. The files are ``mmpose_crowdpose_*.json`` or ``crowdpose_*.json``, and for detected
+    boxes such as ``det_for_crowd_test_0.1_0.5.json`` of YOLOv3.
     """
-    return CrowdPoseLoader(annotations, images, skeleton, skip_invalid, tally, clip).load(detections)
+    return CrowdPoseLoader(annotations, images, skeleton, **options).load(detections)
 
 
 class CrowdPoseLoader(CocoLoader):
@@ -48,28 +45,22 @@ class CrowdPoseLoader(CocoLoader):
 
     def size(self, entry: ImageEntry) -> tuple[float, float]:
         """Return an image's width and height, px, exchanged if its file has them so; refuse any other size."""
+        from PIL import Image  # here, as most commands need no images
+
         width, height = super().size(entry)
-        true = stored_size(entry.path)
-        if true in (None, (width, height)):
+        try:
+            with Image.open(entry.path) as image:
+                stored = image.size
+        # Whoever decodes the pixels reports what is wrong with the file.
+        except (OSError, ValueError, Image.DecompressionBombError):
             return width, height
-        if true == (height, width):
+        if stored == (height, width) != (width, height):
             self.tally.mended["image sizes exchanged"] += 1
-            return height, width
-        raise Invalid(
-            "on images of another size",
-            f"is on {entry.path}, which is {true[0]} px wide and {true[1]} high where the annotations say "
-            f"{width:g} and {height:g}",
-            "take the data set's own image",
-        )
-
-
-def stored_size(path: Path) -> tuple[int, int] | None:
-    """Return the width and height (px) in an image file's header, whatever its EXIF orientation, or None."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return image.size
-    # Whoever decodes the pixels reports what is wrong with the file.
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return None
+        elif stored != (width, height):
+            raise Invalid(
+                "on images of another size",
+                f"is on {entry.path}, which is {stored[0]} px wide and {stored[1]} high where the annotations say "
+                f"{width:g} and {height:g}",
+                "take the data set's own image",
+            )
+        return stored

@@ -10,7 +10,7 @@ import numpy as np
 
 from poserep.data.json_fields import Invalid, abridged
 from poserep.data.loaders.human4d_cameras import CROPPED, DepthCamera, Projection, read_intrinsics
-from poserep.errors import InputError
+from poserep.errors import InputError, check_choice
 from poserep.instances import Instance, Tally
 from poserep.skeleton import HUMAN4D, Skeleton
 
@@ -18,6 +18,7 @@ DEVICES = ("M72e", "M72h", "M72i", "M72j")
 # The positions of the skeleton's joints among all of VICON's.
 VICON_JOINTS = np.array([0, 2, 5, 8, 10, 11, 12, 16, 17, 18, 21, 22, 23, 25, 27, 28, 29, 31])
 _WHOLE = np.array([0.0, 0.0, CROPPED.width, CROPPED.height])
+_POSE_FILE = "{frame}.npy"
 # Largest coordinate, mm: nobody stands a kilometre from the origin.
 _FARTHEST = 1e6
 
@@ -32,7 +33,6 @@ def load_human4d(
     devices: Sequence[str] = DEVICES,
     project: Projection = "exact",
     depth_file: str = "{frame}_{device}_depth_*.pgm",
-    pose_file: str = "{frame}.npy",
     skip_invalid: bool = False,
     tally: Tally | None = None,
 ) -> list[Instance]:
@@ -58,7 +58,6 @@ def load_human4d(
         devices: Cameras whose views are taken.
         project: Where pixels lie: ``exact``, or ``published`` as in the study's code, see `DepthCamera.pixels`.
         depth_file: Pattern of the depth images' names, "*" for any text. Frame numbers may be padded by zeros.
-        pose_file: Pattern of the poses' names, without a device.
         skip_invalid: Leave out views whose list line, pose or depth image is missing or malformed instead of refusing
             the list.
         tally: Counts the views taken, left out and mended.
@@ -67,13 +66,11 @@ def load_human4d(
         InputError: If the calibration or the list is missing or malformed, the skeleton does not fit, or a view is
             invalid and ``skip_invalid`` does not leave it out.
     """
-    if project not in get_args(Projection):
-        raise InputError(f"project={project!r} is not one of {get_args(Projection)}")
+    check_choice("project", project, get_args(Projection))
     if skeleton.names != HUMAN4D.names:
         raise InputError(f"skeleton {skeleton.name!r} does not have HUMAN4D's keypoints; set data.skeleton=human4d")
-    for pattern, fields in ((depth_file, ["device", "frame"]), (pose_file, ["frame"])):
-        if sorted(re.findall(r"{(.*?)}", pattern)) != fields:
-            raise InputError(f"{pattern!r} must name each of {fields} once in braces, and nothing else")
+    if sorted(re.findall(r"{(.*?)}", depth_file)) != ["device", "frame"]:
+        raise InputError(f"depth_file={depth_file!r} must name each of {{device}} and {{frame}} once, and nothing else")
     path, root = Path(annotations), Path(images)
     counts = Tally() if tally is None else tally
 
@@ -95,11 +92,11 @@ def load_human4d(
             folder = root / subject / "pose"
             cameras[subject] = [DepthCamera.read(folder / f"{d}.extrinsics", intrinsics[d]) for d in devices]
         offset = _offset(root / subject / "offsets.txt", recording, counts)
-        pose_of = _files(dump / "gposes3d", pose_file, ("",))
+        pose_of = _files(dump / "gposes3d", _POSE_FILE, ("",))
         depth_of = _files(dump / "depth", depth_file, devices)
         kept = []
-        for number, frame in listed:
-            pose = sieve(len(devices), _pose, pose_of, dump / "gposes3d" / pose_file, frame - offset)
+        for frame, number in listed.items():
+            pose = sieve(len(devices), _pose, pose_of, dump / "gposes3d" / _POSE_FILE, frame - offset)
             if pose is not None:
                 kept.append((number, frame, pose))
         if not kept:
@@ -107,8 +104,8 @@ def load_human4d(
         poses = np.stack([pose for _, _, pose in kept])
         for view, (device, camera) in enumerate(zip(devices, cameras[subject], strict=True)):
             xy, seen = camera.pixels(poses, project)
-            ends = [skeleton.names.index("neck"), skeleton.names.index("head")]
-            heads = np.linalg.norm(xy[:, ends[0]] - xy[:, ends[1]], axis=-1) * seen[:, ends].all(1)
+            neck, head = skeleton.names.index("neck"), skeleton.names.index("head")
+            heads = np.linalg.norm(xy[:, neck] - xy[:, head], axis=-1) * (seen[:, neck] & seen[:, head])
             for row, (number, frame, _) in enumerate(kept):
                 image = sieve(1, _depth_image, depth_of, dump / "depth" / depth_file, device, frame)
                 if image is not None and seen[row].any():
@@ -130,29 +127,25 @@ def _lines(path: Path, what: str, needed: str) -> list[str]:
         raise InputError(f"{what}{path} cannot be read ({error}); HUMAN4D {needed}") from error
 
 
-def _listed(
-    path: Path, views: int, sieve: Callable[..., Any], tally: Tally
-) -> dict[tuple[str, str], list[tuple[int, int]]]:
-    """Return (number of the line from 0, frame) of every listed frame, by (subject, recording)."""
+def _listed(path: Path, views: int, sieve: Callable[..., Any], tally: Tally) -> dict[tuple[str, str], dict[int, int]]:
+    """Return the numbers of lines, from 0, by (subject, recording) and frame."""
     lines = _lines(path, "list ", "needs one of lines 'frame subject recording' for each split")
     frames: dict[tuple[str, str], dict[int, int]] = {}
     for number, line in enumerate(line for line in lines if line.strip()):
         entry = sieve(views, _entry, path, number, line)
         if entry is None:
             continue
-        frame, *recording = entry
-        if frames.setdefault(tuple(recording), {}).setdefault(frame, number) != number:
+        frame, subject, recording = entry
+        if frames.setdefault((subject, recording), {}).setdefault(frame, number) != number:
             tally.left_out["listed before"] += views
-    return {recording: [(n, f) for f, n in listed.items()] for recording, listed in frames.items()}
+    return frames
 
 
 def _entry(path: Path, number: int, line: str) -> tuple[int, str, str]:
     match = _LINE.fullmatch(line.strip())
     if not match:
-        raise Invalid(
-            "malformed list line",
-            f"list {path}: entry {number + 1}, {abridged(line)}, is not 'frame subject recording'",
-        )
+        entry = f"list {path}: entry {number + 1}, {abridged(line)}"
+        raise Invalid("malformed list line", f"{entry}, is not 'frame subject recording'")
     return int(match[1]), match[2], match[3]
 
 
@@ -181,11 +174,9 @@ def _files(folder: Path, pattern: str, devices: Sequence[str]) -> dict[tuple[str
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if match := shape.fullmatch(path.name):
             key = match.groupdict().get("device") or "", int(match["frame"])
-            if key in files:
-                raise InputError(
-                    f"{folder}: {files[key].name} and {path.name} are both frame {key[1]}; remove one of them"
-                )
-            files[key] = path
+            if files.setdefault(key, path) != path:
+                names = f"{files[key].name} and {path.name}"
+                raise InputError(f"{folder}: {names} are both frame {key[1]}; remove one of them")
     return files
 
 
@@ -200,25 +191,19 @@ def _pose(files: dict[tuple[str, int], Path], names: Path, frame: int) -> np.nda
         raise Invalid("unreadable pose", f"pose {path} cannot be read ({error})", "copy it again") from error
     if pose.dtype.kind not in "fiu" or pose.ndim != 3 or pose.shape[2] != 3:
         raise Invalid("malformed pose", f"pose {path} is no array of numbers (people, joints, 3)", "copy it again")
-    if pose.shape[0] != 1 or pose.shape[1] <= VICON_JOINTS.max():
-        raise Invalid(
-            "not one person of all joints",
-            f"pose {path} has {pose.shape[0]} people of {pose.shape[1]} joints, not one of at least "
-            f"{VICON_JOINTS.max() + 1}",
-            "list recordings of single persons only",
-        )
-    joints = pose[0, VICON_JOINTS].astype(np.float64)
-    if not (np.abs(joints) < _FARTHEST).all():
+    people, joints, least = *pose.shape[:2], VICON_JOINTS.max() + 1
+    if people != 1 or joints < least:
+        wrong = f"pose {path} has {people} people of {joints} joints, not one of at least {least}"
+        raise Invalid("not one person of all joints", wrong, "list recordings of single persons only")
+    points = pose[0, VICON_JOINTS].astype(np.float64)
+    if not (np.abs(points) < _FARTHEST).all():
         raise Invalid("impossible pose", f"pose {path} has joints that are not numbers, or farther than 1 km")
-    return joints
+    return points
 
 
 def _depth_image(files: dict[tuple[str, int], Path], names: Path, device: str, frame: int) -> Path:
     path = files.get((device, frame))
     if path is None:
-        raise Invalid(
-            "no depth image",
-            f"depth image {names} of device {device}, frame {frame} does not exist",
-            "check data.root and depth_file",
-        )
+        missing = f"depth image {names} of device {device}, frame {frame} does not exist"
+        raise Invalid("no depth image", missing, "check data.root and depth_file")
     return path

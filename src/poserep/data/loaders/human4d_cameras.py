@@ -25,13 +25,10 @@ _HEADER = re.compile(rb"(P[25])" + 3 * (_GAP + rb"([0-9]{1,9})") + rb"\s")
 
 
 def read_depth(path: Path) -> np.ndarray:
-    """Read a depth image and cut it to its middle rows, as the reproduction study does.
-
-    Args:
-        path: PGM of 320x180 px and 16 bits, ASCII (P2, as published) or binary (P5).
+    """Read a depth image, a PGM of 320x180 px in ASCII (P2, as published) or binary (P5), as the study does.
 
     Returns:
-        (160, 320) float32, metres: raw values x 1e-4; 0 where nothing was measured, or 7 m and more.
+        (160, 320) float32, metres, the middle rows: raw values x 1e-4; 0 where nothing was measured, or 7 m and more.
 
     Raises:
         InputError: If the file is missing, no such image, or cut short.
@@ -102,10 +99,11 @@ class DepthCamera(NamedTuple):
             ) from error
         except ValueError as error:
             raise InputError(f"extrinsics {extrinsics} hold something else than numbers: {error}") from error
-        if len(numbers) != 12 or not np.isfinite(numbers).all():
+        finite = np.isfinite(numbers).sum()
+        if not len(numbers) == finite == 12:
             raise InputError(
-                f"extrinsics {extrinsics} hold {np.isfinite(numbers).sum()} finite numbers, not 12: three rows of the "
-                "rotation, then the translation in mm"
+                f"extrinsics {extrinsics} hold {finite} finite numbers, not 12: three rows of the rotation, then the "
+                "translation in mm"
             )
         rotation, position = numbers[:9].reshape(3, 3), numbers[9:]
         if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-2) or np.linalg.det(rotation) < 0:
@@ -113,15 +111,11 @@ class DepthCamera(NamedTuple):
         return cls(rotation, position, intrinsics)
 
     def pixels(self, points: np.ndarray, project: Projection = "exact") -> tuple[np.ndarray, np.ndarray]:
-        """Return where points lie in the image that `read_depth` returns.
+        """Return where points (..., 3), mm in the world, lie in the image that `read_depth` returns.
 
         An image px covers 4 x 4 calibrated px. With pixels' centres at integers, as the cameras' makers and we count,
         u becomes (u + 0.5) / 4 - 0.5 (``exact``). The study divides by 4 and takes centres to lie at i + 0.5, which is
         u / 4 - 0.5 here, an eighth of a pixel less (``published``).
-
-        Args:
-            points: (..., 3) mm in the world.
-            project: ``exact`` or ``published``.
 
         Returns:
             (..., 2) image px, 0 for points behind the camera; (...) bool, whether a point lies in front of the camera

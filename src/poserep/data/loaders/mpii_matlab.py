@@ -20,10 +20,8 @@ MPII_JOINTS = MPII.num_keypoints
 class MpiiHeads(NamedTuple):
     """The rows of ``gt_valid.mat``, in the order of ``valid.json``.
 
-    Attributes:
-        length: (N,) 0.6 x the head boxes' diagonals, image px.
-        joints: (N, 16, 2) 1-based image px; None if the file has none.
-        labelled: (N, 16) bool; None if the file has no joints.
+    ``length`` (N,) is 0.6 x the head boxes' diagonals, image px. If the file has joints, they are (N, 16, 2), 1-based
+    image px, and ``labelled`` (N, 16) bool; else both are None.
     """
 
     length: np.ndarray
@@ -60,13 +58,9 @@ def head_length(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def convert_mat(mat: Path, json_path: Path) -> Tally:
-    """Write the persons of the original release as the list of records that the published JSON files hold.
+    """Write the persons of `read_mat`, of which the published list's makers chose some, in that list's form.
 
-    The file is whole or absent, its folder is made. It has the persons of `read_mat`, of which the published list's
-    makers chose some.
-
-    Returns:
-        How many persons were written and how many were left out, by reason.
+    The file is whole or absent, its folder is made. Returns how many persons were written and left out, by reason.
     """
     tally = Tally()
     records = read_mat(mat, tally)
@@ -80,8 +74,7 @@ def read_mat(path: Path, tally: Tally) -> list[dict[str, Any]]:
     """Return the labelled persons of the original release ``mpii_human_pose_v1_u12_1.mat``, in its order.
 
     Persons count that have a scale, a position and joints, which leaves out the test images, whose joints were never
-    released. The release does not divide its training images; ``valid.json`` does. ``tally`` counts the persons left
-    out, and the joints dropped from those returned.
+    released. ``tally`` counts the persons left out, and the joints dropped from those returned.
 
     Returns:
         One record per person as in the published JSON, all 1-based: ``image``, ``center`` [x, y], ``scale`` (of the

@@ -54,11 +54,7 @@ class CameraView:
     hits: RayHits
 
     def label(self, joints: Sequence[str], owner: int) -> tuple[Array, Mask]:
-        """Label joints of one person.
-
-        Args:
-            joints: Names of a figure's joints.
-            owner: Index of the person.
+        """Label some of the joints of one person, by the names that the figure has for them.
 
         Returns:
             (K, 3) x, y, visibility in image px: 2 if visible, 1 if covered, 0 (all three) outside the image; and (K,)
@@ -81,13 +77,10 @@ class CameraView:
         """Yield the pixels (H, W) of each person: at least half of a pixel must be theirs."""
         # The entry appended is the owner of surface -1, which is nothing.
         owners = np.append(self.hits.table.owner, -1).astype(np.int8)[self.hits.surface]
-        scale = self.hits.scale
+        camera, scale = self.hits.camera, self.hits.scale
+        owners = owners.reshape(camera.height, scale, camera.width, scale)
         for owner in range(len(self.figures)):
-            fine = (owners == owner).astype(np.uint8)
-            share = np.zeros((self.hits.camera.height, self.hits.camera.width), dtype=np.uint8)
-            for step in range(scale * scale):
-                share += fine[step // scale :: scale, step % scale :: scale]
-            yield share * 2 >= scale * scale
+            yield (owners == owner).sum(axis=(1, 3)) * 2 >= scale * scale
 
     def people(self) -> list[DrawnPerson]:
         """Label everybody of whom a pixel shows; someone with too little in view has a box and no keypoints."""
@@ -107,7 +100,7 @@ class CameraView:
         """Return COCO's labels (17, 3), in which people whose face is turned away have no eyes."""
         figure = self.figures[owner]
         labels, behind_head = self.label(COCO.names, owner)
-        to_camera = self.hits.camera.position - figure.keypoints()[:_FACIAL]
+        to_camera = self.hits.camera.position - np.stack([figure.joints[name] for name in COCO.names[:_FACIAL]])
         to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
         turned = (figure.face_normals() * to_camera).sum(axis=1) < _TURNED_AWAY
         labels[:_FACIAL][turned | behind_head[:_FACIAL]] = 0.0

@@ -22,8 +22,7 @@ def _noise(rng: Rng, height: int, width: int, cells: int) -> Pixels:
     """Return smooth noise (height, width) in about -1..1 with ``cells`` lumps across."""
     rows = max(2, round(cells * height / width)) + 1
     grid = rng.uniform(-1.0, 1.0, (rows, cells + 1)).astype(np.float32)
-    out: Pixels = cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32, copy=False)
-    return out
+    return cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32, copy=False)
 
 
 def _soft(value: Pixels, width: float | Pixels) -> Pixels:

@@ -179,11 +179,7 @@ def _head(t: _Tailor) -> None:
 def dressed(figure: Figure, look: Look, first: int, owner: int) -> list[Surface]:
     """Return the surfaces of one person, about sixty round cones in the world; adds shoes' frames to the figure.
 
-    Args:
-        figure: The posed skeleton.
-        look: Garments and hair.
-        first: Index of the look's first material among the scene's materials.
-        owner: Index of the person in the scene.
+    ``first`` is the index of the look's first material among the scene's materials, ``owner`` that of the person.
     """
     tailor = _Tailor(figure, look, first, owner)
     _trunk(tailor)

@@ -18,15 +18,9 @@ SKIN, FACE, HAIR, SHIRT, BOTTOM, SHOE, TRIM = range(7)
 
 @dataclass(frozen=True)
 class Look:
-    """The cuts of a person's garments, and their seven materials, indexed by SKIN .. TRIM.
+    """The cuts of a person's garments as `sample_look` names them, and their seven materials, indexed by SKIN .. TRIM.
 
-    Attributes:
-        sleeve: "none", "short" or "long".
-        legs: "trousers", "tight", "shorts" or "skirt".
-        leg_cut: Where shorts end along the thigh, or a skirt along the leg, 0..1.
-        hair: "short", "long", "bob", "bun", "tail", "afro", "bald" or "cap".
-        tucked: Whether the top ends at the waist.
-        backpack: Whether straps and a bag are worn.
+    ``leg_cut``, 0..1, is where shorts end along the thigh or a skirt along the leg; a ``tucked`` top ends at the waist.
     """
 
     materials: tuple[Material, ...]

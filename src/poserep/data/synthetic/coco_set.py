@@ -1,10 +1,11 @@
-"""Draw the synthetic data set in COCO's format: pictures in parallel, annotations in one order."""
+"""Draw the synthetic data set in COCO's format, with the boxes of a pretended detector: pictures in parallel."""
 
 import hashlib
 import multiprocessing
 import os
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,11 +17,11 @@ import cv2
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from poserep.data.image_files import write_jpeg
 from poserep.data.synthetic.annotate import PERSON, DrawnPerson, coco_annotation
-from poserep.data.synthetic.detector import detect
-from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_jpeg, write_packed
+from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_packed
 from poserep.data.synthetic.scene import LEVELS, draw_image
-from poserep.data.synthetic.world import Rng
+from poserep.data.synthetic.world import Array, Rng
 from poserep.errors import InputError
 
 _SPLITS = ("train", "val")
@@ -29,8 +30,53 @@ _DETECTOR = 7919
 # Pictures that each process draws before it is seen how many people are still missing, and at a time.
 _ROUND, _CHUNK = 24, 4
 
-# Width, height, people.
+# The lists of a COCO file, and width, height and people of a picture.
+_Content = dict[str, list[dict[str, Any]]]
 _Record = tuple[int, int, list[DrawnPerson]]
+
+
+def _iou(a: Array, b: Array) -> float:
+    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:], b[:2] + b[2:])
+    inner = float(np.prod(np.clip(high - low, 0.0, None)))
+    return inner / max(float(a[2] * a[3] + b[2] * b[3]) - inner, 1e-9)
+
+
+def detect(rng: Rng, image: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what a pretended detector finds on an image, with misses, duplicates and false alarms.
+
+    The results are COCO's: boxes near the true ones, whose scores follow their overlap with the truth.
+    """
+    width, height = image["width"], image["height"]
+    results: list[dict[str, Any]] = []
+
+    def report(box: Array, score: float) -> None:
+        x0, y0 = np.clip(box[:2], 0.0, [width - 2.0, height - 2.0])
+        x1, y1 = np.clip(box[:2] + box[2:], [x0 + 2.0, y0 + 2.0], [width, height])
+        sides = [round(float(v), 2) for v in (x0, y0, x1 - x0, y1 - y0)]
+        score = round(float(np.clip(score, 0.01, 0.999)), 4)
+        results.append({"image_id": image["id"], "category_id": 1, "bbox": sides, "score": score})
+
+    def jitter(truth: Array, noise: float) -> Array:
+        step = rng.normal(0.0, noise, 4) * np.tile(truth[2:], 2)
+        return np.concatenate([truth[:2] + step[:2] - step[2:] / 2, np.maximum(truth[2:] + step[2:], 2.0)])
+
+    for annotation in annotations:
+        truth, labelled = np.array(annotation["bbox"]), annotation["num_keypoints"]
+        missed, twice = rng.random(2)
+        if missed < (0.03 if labelled else 0.4):
+            continue
+        box = jitter(truth, 0.05)
+        score = 0.15 + 0.85 * _iou(box, truth) + rng.normal(0.0, 0.05)
+        report(box, score if labelled else score * 0.6)
+        if twice < 0.05:
+            second = jitter(truth, 0.12)
+            report(second, 0.55 * _iou(second, truth) * rng.uniform(0.5, 1.0))
+    for _ in range(max(1, len(annotations))):
+        if rng.random() < 0.08:
+            size = rng.uniform((0.08, 0.2), (0.35, 0.8)) * (width, height)
+            corner = rng.uniform((0.0, 0.0), (width - size[0], height - size[1]))
+            report(np.concatenate([corner, size]), rng.beta(1.5, 7.0))
+    return results
 
 
 def _counted(record: _Record) -> int:
@@ -55,7 +101,7 @@ class _Split:
 
     def draw(self, index: int, people: int | None = None) -> _Record:
         drawn = draw_image(self.rng(index), self.level, people)
-        write_jpeg(self.images / f"{index:06d}.jpg", drawn)
+        write_jpeg(self.images / f"{index:06d}.jpg", drawn.image, drawn.quality)
         height, width = drawn.image.shape[:2]
         return width, height, drawn.people
 
@@ -64,9 +110,7 @@ class _Split:
         fewer = (self.draw(index, people) for people in range(len(record[2]), 0, -1))
         return next((record for record in fewer if _counted(record) == missing), None)
 
-    def annotate(
-        self, count: int, pool: ProcessPoolExecutor | None, workers: int, progress: Progress
-    ) -> dict[str, list[dict[str, Any]]]:
+    def annotate(self, count: int, pool: ProcessPoolExecutor | None, workers: int, progress: Progress) -> _Content:
         """Draw until exactly ``count`` people are labelled; return images and annotations as COCO's files have them."""
         self.images.mkdir(parents=True)
         images: list[dict[str, Any]] = []
@@ -83,8 +127,8 @@ class _Split:
                     continue
                 width, height, people = record
                 images.append({"id": index + 1, "file_name": f"{index:06d}.jpg", "width": width, "height": height})
-                for person in people:
-                    annotations.append(coco_annotation(person, index + 1, len(annotations) + 1))
+                numbered = enumerate(people, len(annotations) + 1)
+                annotations += [coco_annotation(person, index + 1, number) for number, person in numbered]
                 missing -= _counted(record)
                 rate = len(images) / max(progress.tasks[task].elapsed or 0.0, 1e-3)
                 progress.update(task, completed=count - missing, rate=rate)
@@ -92,7 +136,7 @@ class _Split:
                     break
         return {"images": images, "annotations": annotations}
 
-    def detections(self, content: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    def detections(self, content: _Content) -> list[dict[str, Any]]:
         of_image = defaultdict(list)
         for annotation in content["annotations"]:
             of_image[annotation["image_id"]].append(annotation)
@@ -105,19 +149,19 @@ def _fill(level: str, counts: tuple[int, int], seed: int, workers: int, folder: 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
     print(f"drawing {sum(counts)} people, once ...", file=sys.stderr, flush=True)
     files: dict[str, Any] = {}
-    splits = [_Split(folder, level, seed, split) for split in range(len(_SPLITS))]
+    splits = {name: _Split(folder, level, seed, split) for split, name in enumerate(_SPLITS)}
     # A forked child inherits the locks of threads that it does not have, torch's among them, and can wait for ever.
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,)) if workers > 1 else nullcontext()
     with executor as pool, Progress(*columns, transient=True) as progress:
-        for split, name, count in zip(splits, _SPLITS, counts, strict=True):
+        for (name, split), count in zip(splits.items(), counts, strict=True):
             content = split.annotate(count, pool, max(1, workers), progress)
             info = {"description": f"synthetic people, {level}"}
             files[f"{name}.json"] = {"info": info, **content, "categories": [PERSON]}
             if name == "val":
                 files["val_detections.json"] = split.detections(content)
     # Only now have all workers stopped: pictures drawn ahead of the last one needed can be taken away.
-    for split, name in zip(splits, _SPLITS, strict=True):
+    for name, split in splits.items():
         needed = {image["file_name"] for image in files[f"{name}.json"]["images"]}
         for path in split.images.iterdir():
             if path.name not in needed:

@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poserep.data.synthetic.scene import LEVELS, DrawnImage
+from poserep.data.synthetic.scene import LEVELS
 from poserep.data.synthetic.world import Rng
-from poserep.errors import InputError
+from poserep.errors import InputError, check_choice
 
 # Part of a folder's name; counts up when what is drawn from a seed changes.
 DRAWING_VERSION = "v1"
@@ -22,11 +22,9 @@ _DONE = "done.json"
 def once(root: str | Path, name: str, fill: Callable[[Path], Mapping[str, Any]]) -> Path:
     """Make a folder unless it is there, and return it; it is whole, as ``done.json`` in it was written last.
 
-    Args:
-        root: Its parent, made if missing.
-        name: Its name without the version; must tell everything that its content depends on.
-        fill: Writes the content into the folder it is given, with one thread of OpenCV, and returns what ``done.json``
-            shall hold.
+    ``name``, without the version, must tell everything that its content depends on; ``root`` is made if missing.
+    ``fill`` writes the content into the folder it is given, with one thread of OpenCV, and returns what ``done.json``
+    shall hold.
     """
     root, name = Path(root), f"{name}-{DRAWING_VERSION}"
     final = root / name
@@ -56,18 +54,11 @@ def once(root: str | Path, name: str, fill: Callable[[Path], Mapping[str, Any]])
 
 def check_arguments(seed: int, level: str = "easy", **counts: int) -> None:
     """Raise an `InputError` for an unknown level, a count below 1, or a seed below 0."""
-    if level not in LEVELS:
-        raise InputError(f"level={level} is not available for the synthetic data set (available: {', '.join(LEVELS)})")
-    for name, value, least in (*((name, value, 1) for name, value in counts.items()), ("seed", seed, 0)):
+    check_choice("level", level, LEVELS)
+    for name, value in {**counts, "seed": seed}.items():
+        least = 0 if name == "seed" else 1
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name}={value!r} must be a whole number of at least {least}")
-
-
-def write_jpeg(path: Path, drawn: DrawnImage) -> None:
-    """Store a picture with the quality that it asks for."""
-    bgr = np.ascontiguousarray(drawn.image[..., ::-1])
-    _, code = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, drawn.quality])
-    path.write_bytes(code.tobytes())
 
 
 def write_packed(path: Path, content: Any) -> bytes:

@@ -89,8 +89,7 @@ def _write_depth(path: Path, surfaces: list[Surface], camera: PinholeCamera) -> 
     """Write 0.1 mm along the optical axis as text PGM, 0 where nothing is or no 16 bits tell how far."""
     metres = cast(surfaces, camera, 1).depth.astype(np.float64)
     raw = np.rint(np.where(metres * _RAW < _MOST, metres, 0.0) * _RAW).astype(np.int64)
-    lines = (" ".join(map(str, row)) for row in raw.tolist())
-    path.write_text("\n".join(["P2", f"{_WIDTH} {_HEIGHT}", str(_MOST), *lines]) + "\n", encoding="ascii")
+    np.savetxt(path, raw, "%d", header=f"P2\n{_WIDTH} {_HEIGHT}\n{_MOST}", comments="")
 
 
 def _fill(frames: int, seed: int, folder: Path) -> dict[str, Any]:
@@ -123,23 +122,12 @@ def _fill(frames: int, seed: int, folder: Path) -> dict[str, Any]:
 
 
 def generate_human4d(root: str | Path, frames: int = 4, seed: int = 0) -> Path:
-    """Write HUMAN4D's files once (a second call returns at once) and return their folder.
+    """Write HUMAN4D's files once (a second call returns at once) and return their folder, made below ``root``.
 
-    There are ``device_repository.json`` with the intrinsics of four devices for 1280x720 px; subjects ``S1`` (one
-    recording) and ``S4`` (two) with ``pose/<device>.extrinsics`` (three rows of the rotation from the camera's axes to
-    the world's, then the camera's position in mm) and ``offsets.txt`` (recording, tab, offset); in each
-    ``<recording>/Dump`` the poses ``gposes3d/<frame>.npy`` (1, 33, 3) in mm, and the images
-    ``depth/<frame + offset>_<device>_depth_<ms>.pgm`` of 320x180 px; and the lists ``training.txt`` (S1),
-    ``validation.txt`` and ``testing.txt`` (S4), lines "frame subject recording" that count frames as the depth images
-    do.
-
+    They are laid out as `poserep.data.loaders.human4d.load_human4d` describes, with ``frames`` frames per recording in
+    four views: subject ``S1`` has one recording (``training.txt``), ``S4`` two (``validation.txt``, ``testing.txt``).
     Depth is what the ray caster measures along the optical axis. Pixels' centres lie at integers in the images and in
-    the calibration, so u of 1280x720 is (u + 0.5) / 4 - 0.5 in an image.
-
-    Args:
-        root: Folder that holds the generated one; made if missing.
-        frames: Frames per recording, each in four views.
-        seed: Seed of every choice.
+    the calibration, so u of 1280x720 is (u + 0.5) / 4 - 0.5 in an image. All choices follow from ``seed``.
 
     Raises:
         InputError: If an argument is out of range.

@@ -72,10 +72,10 @@ def _stand(rng: Rng) -> Pose:
     arm, alike = _idle_arm(rng), rng.random() < 0.35
     lumbar, chest, neck = _sway(rng, 3.0), _sway(rng, 3.5), _sway(rng, 9.0)
     arms = (arm, arm if alike else _idle_arm(rng))
-    return Pose("stand", lumbar=lumbar, chest=chest, neck=neck, arms=arms, legs=_standing_legs(rng))
+    return Pose(lumbar=lumbar, chest=chest, neck=neck, arms=arms, legs=_standing_legs(rng))
 
 
-def _stride(rng: Rng, name: str, elbow: Triple, *ranges: Angle) -> Pose:
+def _stride(rng: Rng, elbow: Triple, *ranges: Angle) -> Pose:
     """Draw one phase of a cycle; the ranges are of legs' swing, knee, arms' swing and forward lean."""
     swing, knee, arm_swing, lean = _draw(rng, *ranges)
     (phase,) = _draw(rng, (0.0, 2.0 * np.pi))
@@ -90,7 +90,6 @@ def _stride(rng: Rng, name: str, elbow: Triple, *ranges: Angle) -> Pose:
         arms.append(_arm(rng, -arm_swing * forward + lean * 0.5, (6, 16), 0, (5, 30), max(5.0, bent)))
     twist = -float(np.sin(phase)) * swing * 0.35
     return Pose(
-        name,
         root=(lean, 0.0, -twist * 0.4),
         lumbar=(lean * 0.3, float(rng.normal(0, 2)), twist * 0.5),
         chest=(0.0, float(rng.normal(0, 2)), twist),
@@ -101,11 +100,11 @@ def _stride(rng: Rng, name: str, elbow: Triple, *ranges: Angle) -> Pose:
 
 
 def _walk(rng: Rng) -> Pose:
-    return _stride(rng, "walk", (14.0, 28.0, 6.0), (14, 26), (28, 48), (12, 28), (0, 5))
+    return _stride(rng, (14.0, 28.0, 6.0), (14, 26), (28, 48), (12, 28), (0, 5))
 
 
 def _sprint(rng: Rng) -> Pose:
-    pose = _stride(rng, "run", (75.0, 30.0, 10.0), (32, 50), (70, 105), (32, 55), (5, 14))
+    pose = _stride(rng, (75.0, 30.0, 10.0), (32, 50), (70, 105), (32, 55), (5, 14))
     return replace(pose, lift=max(0.0, *_draw(rng, (-0.10, 0.12))))
 
 
@@ -126,7 +125,6 @@ def _sit(rng: Rng) -> Pose:
         flex, *others = _draw(rng, (18, 38), (6, 20), 0, (5, 40), (40, 75))
         arms.append(Arm(flex + lean * 0.3, *others) if rng.random() < 0.75 else _idle_arm(rng))
     return Pose(
-        "sit",
         root=(-4.0, 0.0, 0.0),
         lumbar=_lean(rng, lean * 0.5, 3.0),
         chest=_lean(rng, lean * 0.5 + 3.0, 4.0),
@@ -142,7 +140,7 @@ def _reach(rng: Rng) -> Pose:
     arm, base = _arm(rng, (60, 150), (0, 15), -side * 0.6, (-20, 20), (3, 35)), _stand(rng)
     lean, roll, yaw, pitch, *turn = _draw(rng, (0, 14), (-6, 6), (0, 10), (-14, 4), (-6, 6), (-5, 22))
     neck = (-lean * 0.5 + pitch, turn[0], turn[1])
-    return replace(base, name="reach", lumbar=(lean, roll, -yaw), neck=neck, arms=(arm, base.arms[1]))
+    return replace(base, lumbar=(lean, roll, -yaw), neck=neck, arms=(arm, base.arms[1]))
 
 
 def _arms_raised(rng: Rng) -> Pose:
@@ -159,7 +157,7 @@ def _arms_raised(rng: Rng) -> Pose:
             return _arm(rng, 0, 84 + up, (-8, 15), -90 + turn, (75, 120))
         return _arm(rng, 0, 108 + up, (0, 15), -88 + turn, (128, 140))
 
-    return replace(base, name="arms_raised", arms=(arm(shoulder[0], twist[0]), arm(shoulder[1], twist[1])))
+    return replace(base, arms=(arm(shoulder[0], twist[0]), arm(shoulder[1], twist[1])))
 
 
 def _jump(rng: Rng) -> Pose:
@@ -172,7 +170,7 @@ def _jump(rng: Rng) -> Pose:
     lumbar = _lean(rng, (-8, 12), 4.0)
     chest = _sway(rng, 4.0)
     neck = _lean(rng, (-12, 8), 7.0)
-    return Pose("jump", lumbar=lumbar, chest=chest, neck=neck, arms=arms, legs=legs, lift=_draw(rng, (0.12, 0.45))[0])
+    return Pose(lumbar=lumbar, chest=chest, neck=neck, arms=arms, legs=legs, lift=_draw(rng, (0.12, 0.45))[0])
 
 
 def _stoop(rng: Rng) -> Pose:
@@ -192,7 +190,7 @@ def _stoop(rng: Rng) -> Pose:
         look = -0.6 * root
     lumbar, chest = _lean(rng, trunk, 3.0), _lean(rng, trunk, 3.0)
     neck = _lean(rng, look + float(rng.normal(0, 6)), 7.0)
-    return Pose("bend", (root, 0.0, 0.0), lumbar, chest, neck, arms, (left, right))
+    return Pose((root, 0.0, 0.0), lumbar, chest, neck, arms, (left, right))
 
 
 def _sport(rng: Rng) -> Pose:
@@ -201,17 +199,17 @@ def _sport(rng: Rng) -> Pose:
     if kind == "kick":
         leg = _leg(rng, (40, 85), (0, 25), 5, (5, 50), (10, 40))
         arms = (_arm(rng, (20, 60), (30, 70), 0, 0, (20, 80)), _arm(rng, -20, (35, 80)))
-        return Pose("sport", (-6, 0, 0), (-4, 0, 8), (0, 0, 12), (8, 0, -10), arms, (stance, leg))
+        return Pose((-6, 0, 0), (-4, 0, 8), (0, 0, 12), (8, 0, -10), arms, (stance, leg))
     if kind == "throw":
         arms = (_arm(rng, (55, 90), 10, (-30, 15), 0, (5, 40)), _arm(rng, 0, (80, 100), (-25, -5), -90, (70, 115)))
         legs = (_leg(rng, (20, 40), 8, 5, (15, 40)), _leg(rng, (-25, -10), 10, 15, (10, 30), 15))
-        return Pose("sport", (3, 0, -10), (0, -4, -10), (-4, 0, -15), (0, 0, 28), arms, legs)
+        return Pose((3, 0, -10), (0, -4, -10), (-4, 0, -15), (0, 0, 28), arms, legs)
     if kind == "serve":
         arms = (_arm(rng, (140, 168), 5, 0, 0, (3, 15)), _arm(rng, 10, (85, 110), -10, -80, (90, 125)))
-        return Pose("sport", (0, 0, 0), (-10, 4, -6), (-8, 0, -6), (-18, 0, 8), arms, _standing_legs(rng))
+        return Pose((0, 0, 0), (-10, 4, -6), (-8, 0, -6), (-18, 0, 8), arms, _standing_legs(rng))
     leg = _leg(rng, (45, 70), (25, 42), (10, 25), (95, 130), 30)
     arms = _arms(rng, 0, (70, 165), 0, -10, (3, 30))
-    return Pose("sport", lumbar=(0, 3, 0), neck=_sway(rng, 5.0), arms=arms, legs=(stance, leg))
+    return Pose(lumbar=(0, 3, 0), neck=_sway(rng, 5.0), arms=arms, legs=(stance, leg))
 
 
 # How often each kind of pose is drawn, by level.

@@ -21,18 +21,12 @@ SCENERY = -1
 
 @dataclass(frozen=True)
 class Surface:
-    """A round cone from ``a`` to ``b``, or a rectangle around ``a`` if ``half`` is given; metres.
+    """A round cone from ``a`` to ``b``, or a rectangle around ``a`` if ``half``, its half sides, is given; metres.
 
-    Attributes:
-        frame: Local axes as columns, (3, 3); a rectangle's normal is the third.
-        ra: Radius at ``a`` in scaled units (metres where ``scale`` is 1).
-        material: Index into the scene's materials.
-        owner: Index of the person, or `SCENERY`.
-        scale: Stretch of the local axes before the radii apply.
-        open_end: Leave out the cap at ``b``, as at the hem of a sleeve.
-        origin: Local coordinates of ``a`` in the garment's own texture.
-        head: Whether it belongs to a head, which can hide facial keypoints.
-        half: Half width and half height of a rectangle.
+    The local axes are the columns of ``frame`` (3, 3), a rectangle's normal is the third. They are stretched by
+    ``scale`` before the radii apply. ``material`` is an index into the scene's materials, ``owner`` the index of the
+    person, or `SCENERY`. An ``open_end`` has no cap at ``b``, as at the hem of a sleeve. ``origin`` is where ``a`` lies
+    in the garment's own texture; ``head`` tells whether the surface can hide facial keypoints.
     """
 
     a: Array
@@ -70,11 +64,9 @@ class SurfaceTable:
 
 @dataclass(frozen=True)
 class RayHits:
-    """What the rays of a camera hit at ``scale`` times its resolution.
+    """What the rays of a camera hit at ``scale`` times its resolution, (H*scale, W*scale).
 
-    Attributes:
-        depth: (H*scale, W*scale) metres along the optical axis, infinite where nothing is hit.
-        surface: (H*scale, W*scale) row of ``table``, -1 where nothing is hit.
+    ``depth`` is in metres along the optical axis, ``surface`` a row of ``table``; infinite and -1 where nothing is hit.
     """
 
     camera: PinholeCamera

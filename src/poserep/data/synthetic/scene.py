@@ -1,6 +1,5 @@
 """Compose a picture: people, seats, props, camera, light, background, and the defects of a real camera."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -21,7 +20,6 @@ from poserep.data.synthetic.world import Pixels, Place, Rng
 
 LEVELS = ("easy", "hard")
 SUPERSAMPLING = 2
-Crowd = Callable[[Rng, PinholeCamera], list[Place]]
 _SIZES = ((320, 240), (400, 300), (480, 360), (426, 320), (480, 320), (360, 360))
 # How likely 1, 2, ... people are in a crowd.
 _CROWD = (0.26, 0.25, 0.20, 0.14, 0.09, 0.06)
@@ -45,7 +43,7 @@ def _person(rng: Rng, level: str, place: Place) -> Figure:
     return posed(body, pose, float(rng.uniform(75.0, 285.0)), place)
 
 
-def street_crowd(rng: Rng, camera: PinholeCamera) -> list[Place]:
+def _street_crowd(rng: Rng, camera: PinholeCamera) -> list[Place]:
     """Draw places, some side by side or one behind the other, none inside another; metres."""
     places: list[Place] = []
     count = 1 + int(rng.choice(len(_CROWD), p=_CROWD))
@@ -113,29 +111,18 @@ def _lens(rng: Rng, image: Pixels) -> Pixels:
     return image + grain * rng.standard_normal(image.shape, dtype=np.float32)
 
 
-def _portrait(rng: Rng) -> tuple[PinholeCamera, list[Figure]]:
-    width, height = (int(v) for v in rng.integers(176, 225, 2))
-    figure = _person(rng, "easy", (0.0, 0.0))
-    tall = min(rng.uniform(122.0, 178.0), 0.93 * height)
-    return portrait_camera(rng, figure, width, height, float(tall)), [figure]
-
-
-def draw_image(rng: Rng, level: str, people: int | None = None, crowd: Crowd = street_crowd) -> DrawnImage:
-    """Draw one picture.
-
-    Args:
-        rng: Source of every choice.
-        level: One of `LEVELS`.
-        people: Number of people to keep, the first ones; None keeps all.
-        crowd: Where they stand in a "hard" picture, before the camera at z < 0.
-    """
+def draw_image(rng: Rng, level: str, people: int | None = None) -> DrawnImage:
+    """Draw one picture of a level, one of `LEVELS`, and keep the first ``people`` of its people, or all (None)."""
     stage, hard = Stage(), level == "hard"
     if hard:
         camera = street_camera(rng, *_SIZES[int(rng.integers(len(_SIZES)))])
-        places = crowd(rng, camera)[:people]
+        places = _street_crowd(rng, camera)[:people]
         figures = [_person(rng, level, place) for place in places]
     else:
-        camera, figures = _portrait(rng)
+        width, height = (int(v) for v in rng.integers(176, 225, 2))
+        figures = [_person(rng, level, (0.0, 0.0))]
+        tall = min(rng.uniform(122.0, 178.0), 0.93 * height)
+        camera = portrait_camera(rng, figures[0], width, height, float(tall))
     for owner, figure in enumerate(figures):
         look = sample_look(rng, figure.body)
         stage.surfaces += dressed(figure, look, stage.add(*look.materials), owner)

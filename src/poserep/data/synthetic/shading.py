@@ -46,8 +46,7 @@ def _occlusion(depth: Pixels, covered: Mask, reach: int) -> Pixels:
     mean = cv2.blur(cv2.blur(small, size), size)
     ratio = mean[..., 0] / np.maximum(mean[..., 1], 1e-4)
     around = cv2.resize(ratio, (depth.shape[1], depth.shape[0]), interpolation=cv2.INTER_LINEAR)
-    out: Pixels = np.clip((depth - around - 0.012) * 4.5, 0.0, 0.38)
-    return out
+    return np.clip((depth - around - 0.012) * 4.5, 0.0, 0.38)
 
 
 def shaded(hits: RayHits, materials: Sequence[Material], light: Light) -> tuple[Pixels, Pixels]:
@@ -68,8 +67,7 @@ def shaded(hits: RayHits, materials: Sequence[Material], light: Light) -> tuple[
 
 
 def _dot(a: NDArray[Any], b: NDArray[Any]) -> Pixels:
-    out: Pixels = a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-    return out
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def _unit(a: Pixels) -> Pixels:

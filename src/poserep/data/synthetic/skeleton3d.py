@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from poserep.data.synthetic.world import Array, Place, Rng, Triple, rot_x, rot_y, rot_z
-from poserep.skeleton import COCO
 
 SIDES = (("left", 1.0), ("right", -1.0))
 # Directions that nose, eyes and ears face, in the head's frame.
@@ -105,7 +104,6 @@ class Pose:
     ``lift`` is the height of the lowest foot or hand above the floor, metres.
     """
 
-    name: str = "stand"
     root: Triple = (0.0, 0.0, 0.0)
     lumbar: Triple = (0.0, 0.0, 0.0)
     chest: Triple = (0.0, 0.0, 0.0)
@@ -134,10 +132,6 @@ class Figure:
     def at(self, joint: str, frame: str, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Array:
         """Return the point (3,) at an offset from a joint, along the axes of a bone."""
         return self.joints[joint] + self.frames[frame] @ np.array([x, y, z])
-
-    def keypoints(self) -> Array:
-        """Return COCO's keypoints (17, 3)."""
-        return np.stack([self.joints[name] for name in COCO.names])
 
     def face_normals(self) -> Array:
         """Return the unit directions (5, 3) that nose, eyes and ears face."""
@@ -200,13 +194,9 @@ def _add_head(figure: Figure, neck: Triple) -> None:
 
 
 def posed(body: Proportions, pose: Pose, yaw: float, place: Place = (0.0, 0.0)) -> Figure:
-    """Pose a body and stand it on the floor by forward kinematics.
+    """Pose a body by forward kinematics, and stand it on the floor with its pelvis above ``place``.
 
-    Args:
-        body: Proportions.
-        pose: Joint angles.
-        yaw: Heading, degrees; 0 faces the world's +z (towards the camera), 90 faces +x.
-        place: Where the pelvis is above the floor.
+    The heading ``yaw`` is in degrees: 0 faces the world's +z (towards the camera), 90 faces +x.
     """
     figure = Figure(body, pose)
     joints, frames = figure.joints, figure.frames

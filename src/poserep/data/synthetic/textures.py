@@ -117,12 +117,7 @@ def _face(material: Material, x: Values, y: Values, z: Values) -> Values:
 
 
 def albedo(material: Material, q: Values) -> Values:
-    """Return the colours (N, 3) of surface points.
-
-    Args:
-        material: What the surface is made of.
-        q: Local coordinates (3, N) in metres, but on the unit sphere for heads.
-    """
+    """Return the colours (N, 3) of points at local coordinates (3, N), metres, but on the unit sphere for heads."""
     x, v, z = q
     if material.pattern == "plain":
         return np.broadcast_to(material.color, (x.size, 3))

@@ -1,5 +1,7 @@
 """Types and rotations of the drawn world: lengths in metres, angles in degrees, the floor at y = 0 with y upwards."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,19 +13,12 @@ Triple = tuple[float, float, float]
 Place = tuple[float, float]  # x and z on the floor
 
 
-def rot_x(degrees: float) -> Array:
-    """Return the rotation (3, 3) about x; positive angles turn y towards z."""
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+def _turn(first: int, second: int, degrees: float) -> Array:
+    rotation, angle = np.eye(3), np.radians(degrees)
+    rotation[[first, second], [first, second]] = np.cos(angle)
+    rotation[first, second], rotation[second, first] = -np.sin(angle), np.sin(angle)
+    return rotation
 
 
-def rot_y(degrees: float) -> Array:
-    """Return the rotation (3, 3) about y; positive angles turn z towards x."""
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
-
-
-def rot_z(degrees: float) -> Array:
-    """Return the rotation (3, 3) about z; positive angles turn x towards y."""
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+# Rotations (3, 3) by degrees about x, from y towards z; about y, from z towards x; about z, from x towards y.
+rot_x, rot_y, rot_z = partial(_turn, 1, 2), partial(_turn, 2, 0), partial(_turn, 0, 1)

@@ -1,4 +1,4 @@
-"""Decoding of photographs to pixels; JPEG files are decoded in part, down to the last row that is needed."""
+"""Photographs in files: decoded to pixels, a JPEG only down to the last row that is needed, and written."""
 
 from pathlib import Path
 
@@ -84,3 +84,9 @@ def shorten_jpeg(data: bytes, rows: int) -> bytearray | None:
     short = bytearray(memoryview(data)[:-2])
     short[height_at : height_at + 2] = rows.to_bytes(2)
     return short
+
+
+def write_jpeg(path: Path, image: np.ndarray, quality: int = 93) -> None:
+    """Write an RGB image (H, W, 3) as JPEG."""
+    _, code = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    path.write_bytes(code.tobytes())

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+Name = TypeVar("Name")
 Measure = TypeVar("Measure")
 # Calls of each function at least, however slow it is: fewer have no quartiles.
 FEWEST = 3
@@ -23,11 +24,11 @@ TURNS = 10
 
 
 def race(
-    measures: Mapping[str, Callable[[], Measure]], rounds: int, calls: int = 1, seconds: float = math.inf
-) -> dict[str, list[Measure]]:
-    """Let functions that time something take turns; every turn begins with a call that isn't counted.
+    measures: Mapping[Name, Callable[[], Measure]], rounds: int, calls: int = 1, seconds: float = math.inf
+) -> dict[Name, list[Measure]]:
+    """Let functions that time something take turns; return the measurements of every counted call, by name.
 
-    Garbage is collected between turns only.
+    Every turn begins with a call that isn't counted. Garbage is collected between turns only.
 
     Args:
         measures: Functions by name, such as `seconds_of` makes them; each call gives a measurement.
@@ -35,11 +36,8 @@ def race(
         calls: Counted calls in a turn at least.
         seconds: Time of each function in all of its turns: a turn lasts a tenth of it at least, and a function that has
             had its time and was called 3 times takes no further turn.
-
-    Returns:
-        The measurements of every counted call, by name.
     """
-    measured: dict[str, list[Measure]] = {name: [] for name in measures}
+    measured: dict[Name, list[Measure]] = {name: [] for name in measures}
     left = dict.fromkeys(measures, seconds)
     turn = seconds / TURNS if seconds < math.inf else 0.0
     gc.disable()

@@ -9,7 +9,6 @@ example: poserep cost backbone=hrnet_w32 representation=simcc size=256x192 --tim
 """
 
 import argparse
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ import torch
 from poserep.cli import add_origin, parser_of
 from poserep.config import DictConfig, OmegaConf, compose
 from poserep.data.from_config import skeleton_of
-from poserep.deploy.latency.stopwatch import cores, processor
-from poserep.deploy.latency.timings import timings
-from poserep.deploy.latency.ways import WAYS
+from poserep.deploy.latency import WAYS, Timing, timings
+from poserep.deploy.stopwatch import cores, processor
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
 from poserep.geometry import Size
@@ -32,8 +30,6 @@ from poserep.training.evaluate import configure
 from poserep.training.network import build_network
 
 MIB = 2**20
-# Options of timing, and what they are if they are not given.
-TIMING: dict[str, Any] = {"device": "cpu", "seconds": 5.0, "threads": [1, 0], "ways": list(WAYS)}
 
 
 def memory_of(net: PoseNet, size: Size, batch: int, itemsize: int) -> dict[str, int | None]:
@@ -113,37 +109,23 @@ def times_sheet(record: dict[str, Any]) -> Sheet:
     return Sheet(f"Time on {record['machine']}, ms a batch: median (quartiles)", columns, rows, notes=[*missing, note])
 
 
-def _time(net: PoseNet, codec: Any, cfg: DictConfig, options: argparse.Namespace) -> dict[str, Any]:
-    size = Size.parse(cfg.input_size)
+def _time(net: PoseNet, codec: Any, cfg: DictConfig, timing: Timing, dtype: torch.dtype) -> dict[str, Any]:
     readout = next(iter(cfg.readouts or codec.readouts))
-    codec.to(options.device)
-    variants = timings(
-        net,
-        lambda out: codec.decode(out, readout),
-        (net.channels, size.height, size.width),
-        options.ways,
-        options.batches,
-        options.threads,
-        options.device,
-        options.seconds,
-        torch.float32 if cfg.data.get("pixels") else torch.uint8,
-    )
-    machine = torch.cuda.get_device_name() if options.device == "cuda" else processor()
+    codec.to(timing.device)
+    shape = (net.channels, *Size.parse(cfg.input_size))
+    variants = timings(net, lambda out: codec.decode(out, readout), shape, timing, dtype)
+    machine = torch.cuda.get_device_name() if timing.device == "cuda" else processor()
     records = [variant.record() for variant in variants]
     return {"machine": machine, "cores": cores(), "readout": readout, "variants": records}
 
 
 def cost(options: argparse.Namespace) -> dict[str, Any]:
     """Count, print, and time if asked; return all of it."""
-    given = [name for name in TIMING if getattr(options, name) is not None]
+    names = ("device", "seconds", "threads", "ways")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
     if given and not options.time:
-        raise InputError(f"--{given[0]} is about timing: add --time, or leave it out")
-    for name in TIMING.keys() - given:
-        setattr(options, name, TIMING[name])
-    if not 0 < options.seconds < math.inf:
-        raise InputError(f"--seconds {options.seconds}: give a number above 0")
-    if min(options.batches) < 1:
-        raise InputError(f"--batches {min(options.batches)}: give 1 or more images")
+        raise InputError(f"--{next(iter(given))} is about timing: add --time, or leave it out")
+    timing = Timing(batches=options.batches, **given)
     if options.words and "=" not in options.words[0]:
         cfg = configure(Path(options.words[0]), options.words[1:])
     else:
@@ -152,7 +134,7 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
         cfg.backbone.weights = None
     skeleton, size = skeleton_of(cfg), Size.parse(cfg.input_size)
     net, codec = build_network(cfg, skeleton)
-    itemsize = 4 if cfg.data.get("pixels") else 1
+    dtype = torch.float32 if cfg.data.get("pixels") else torch.uint8
     record: dict[str, Any] = {
         "backbone": type(net.backbone).__name__,
         "head": type(net.head).__name__,
@@ -160,14 +142,14 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
         "size": str(size),
         "keypoints": skeleton.num_keypoints,
         **summary(net, size.height, size.width),
-        "memory": [memory_of(net, size, batch, itemsize) for batch in options.batches],
+        "memory": [memory_of(net, size, batch, dtype.itemsize) for batch in options.batches],
         "config": {key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("backbone", "representation")},
         "provenance": provenance(),
     }
     for sheet in sheets_of(record):
         sheet.show()
     if options.time:
-        record["time"] = _time(net, codec, cfg, options)
+        record["time"] = _time(net, codec, cfg, timing, dtype)
         times_sheet(record["time"]).show()
     return record
 

@@ -1,0 +1,185 @@
+"""A trained run as one module from bytes to coordinates, and what runs it: PyTorch, or ONNX Runtime on its file."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from poserep.codecs import Codec
+from poserep.config import DictConfig
+from poserep.data.from_config import skeleton_of
+from poserep.deploy.card import METADATA_KEY, Card, reads_of
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.models import PoseNet
+from poserep.models.weights.read import read_state
+from poserep.training.evaluate import checkpoint_of, configure, load
+from poserep.training.module import PoseModule, score_temperature, score_threshold
+from poserep.training.network import build_network
+
+Estimate = tuple[np.ndarray, np.ndarray]
+
+
+class InferenceModule(nn.Module):
+    """Turns crops into points as in evaluation: what `poserep.training.module.PoseModule` predicts, read in one way.
+
+    ``perm`` (K,) is from `Skeleton.flip_perm`; without ``readout`` the codec's default one is taken.
+    """
+
+    def __init__(
+        self, net: PoseNet, codec: Codec, perm: Tensor, readout: str | None = None, flip_test: bool = False
+    ) -> None:
+        super().__init__()
+        codec.readout(readout)
+        self.net, self.codec, self.readout, self.flip_test = net, codec, readout, flip_test
+        self.perm: Tensor
+        self.register_buffer("perm", perm, persistent=False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return points (B, K, 2) in input px and scores (B, K) on images (B, C, H, W), uint8 or float32."""
+        return self.read(self.net(image), self.net(self.codec.mirror(image)) if self.flip_test else None)
+
+    def read(self, out: Any, mirrored: Any = None) -> tuple[Tensor, Tensor]:
+        """Return points and scores of what the head emits for images, and for mirrored images in a flip test."""
+        if self.flip_test:
+            out = self.codec.merge(out, mirrored, self.perm)
+        points = self.codec.decode(out, self.readout)
+        return points.xy, points.score
+
+
+def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None) -> tuple[InferenceModule, Card]:
+    """Return a run as a module, with the weights of the checkpoint that ``cfg.checkpoint`` names, and its card.
+
+    No data are needed. ``cfg`` is the run's configuration from `poserep.training.evaluate.configure`; without
+    ``readout`` the run's default one is taken.
+
+    Raises:
+        InputError: If the checkpoint is missing or does not fit, there is no such readout, or the run's images are
+            neither photographs nor depth maps.
+    """
+    state = read_state(checkpoint_of(run_dir, cfg.checkpoint))
+    cfg = cfg.copy()
+    # The checkpoint has all weights: those that training began with may be gone.
+    if cfg.backbone.get("weights"):
+        cfg.backbone.weights = None
+    cfg.trainer.channels_last = False
+    skeleton = skeleton_of(cfg)
+    net, codec = build_network(cfg, skeleton)
+    module = PoseModule(net, codec, skeleton.flip_perm(), {}, cfg.readouts)
+    load(module, state, f"checkpoint {cfg.checkpoint} of {run_dir}")
+    chosen = readout or module.readouts[0]
+    inference = InferenceModule(net, codec, skeleton.flip_perm(), chosen, cfg.flip_test).eval().requires_grad_(False)
+    crop: dict[str, Any] = {"padding": 1.25, "inclusive": None, "bgr": False, "whole": False}
+    crop |= {str(key): value for key, value in (cfg.data.get("crop") or {}).items() if key in crop}
+    category = asdict(skeleton)
+    card = Card(
+        run=run_dir.resolve().name,
+        checkpoint=cfg.checkpoint,
+        version=version("poserep"),
+        data=cfg.data.name,
+        representation=cfg.representation.name,
+        category={"name": category.pop("name"), "keypoints": category.pop("names"), **category},
+        **Size.parse(cfg.input_size)._asdict(),
+        channels=net.channels,
+        reads=reads_of(cfg.data.get("read")),
+        align=cfg.align,
+        **crop,
+        readout=chosen,
+        flip_test=cfg.flip_test,
+        score=codec.deviations.score,
+        temperature=score_temperature(codec),
+        score_threshold=score_threshold(codec),
+    )
+    return inference, card
+
+
+class Estimator(NamedTuple):
+    """A model that can be run.
+
+    Attributes:
+        card: What the model is.
+        estimate: Returns points (B, K, 2) in input px and scores (B, K), float32, on crops (B, C, H, W), uint8 or
+            float32.
+    """
+
+    card: Card
+    estimate: Callable[[np.ndarray], Estimate]
+
+
+def torch_estimator(module: InferenceModule, card: Card, device: str = "cpu") -> Estimator:
+    """Run a module by PyTorch on ``cpu`` or ``cuda``; an `InputError` says if there is no such device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda is not available to PyTorch here; take --device cpu")
+    module.to(device)
+
+    @torch.no_grad()
+    def estimate(images: np.ndarray) -> Estimate:
+        xy, score = module(torch.from_numpy(images).to(device))
+        return xy.float().cpu().numpy(), score.float().cpu().numpy()
+
+    return Estimator(card, estimate)
+
+
+def onnx_estimator(path: Path, device: str = "cpu") -> Estimator:
+    """Run a file that `poserep.deploy.export` has written by ONNX Runtime on ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: If the file is missing, damaged or another model's, or there is no such device.
+    """
+    if not path.is_file():
+        raise InputError(f"model {path} does not exist; export a run with poserep export RUN_DIR")
+    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
+    if provider not in onnxruntime.get_available_providers():
+        raise InputError(
+            f"--device {device} is not available to ONNX Runtime; install onnxruntime-gpu, or take --device cpu"
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(path, options, [provider])
+    except Exception as error:
+        # ONNX Runtime's own errors have no common class but this.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"model {path} cannot be read as ONNX: {reason}; export the run again") from error
+    metadata = session.get_modelmeta().custom_metadata_map
+    if METADATA_KEY not in metadata:
+        raise InputError(
+            f"model {path} does not say how to crop and what its joints are; give a file that was written by "
+            "poserep export"
+        )
+
+    def estimate(images: np.ndarray) -> Estimate:
+        outputs: Any = session.run(["xy", "score"], {"image": images})
+        return outputs[0], outputs[1]
+
+    return Estimator(Card.from_json(metadata[METADATA_KEY], path), estimate)
+
+
+def open_model(path: Path, readout: str | None = None, checkpoint: str | None = None, device: str = "cpu") -> Estimator:
+    """Open the model of a run directory or an ONNX file.
+
+    Without ``readout`` and ``checkpoint`` these are the run's default readout and last checkpoint, or the file's.
+
+    Raises:
+        InputError: If the path is neither, has no such readout or checkpoint, or there is no such device.
+    """
+    if path.is_dir():
+        cfg = configure(path, [f"checkpoint={checkpoint or 'last'}"])
+        return torch_estimator(*restore_inference(path, cfg, readout), device)
+    if path.suffix != ".onnx":
+        raise InputError(f"model {path} is neither a run directory nor a file whose name ends in .onnx")
+    model = onnx_estimator(path, device)
+    for name, asked in (("readout", readout), ("checkpoint", checkpoint)):
+        exported = getattr(model.card, name)
+        if asked not in (None, exported):
+            raise InputError(
+                f"model {path} was exported with {name} {exported!r} and has no {asked!r}; export the run again with "
+                f"{name}={asked}"
+            )
+    return model

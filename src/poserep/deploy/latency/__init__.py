@@ -1,1 +1,0 @@
-"""How long networks take: several ways to run one, timed in turns."""
