@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from layouts import vicon_joints
 from poserep.data.loaders.human4d import VICON_JOINTS, load_human4d
 from poserep.data.loaders.human4d_cameras import DepthCamera, read_depth, read_intrinsics
-from poserep.data.synthetic import generate_human4d
-from poserep.data.synthetic.human4d_set import vicon_joints
 from poserep.data.synthetic.skeleton3d import Pose, posed, sample_proportions
 from poserep.instances import Instance, Tally
 from poserep.skeleton import HUMAN4D
@@ -71,11 +70,3 @@ def test_the_floor_is_flat_at_zero_and_joints_lie_just_below_the_surface(tiny_se
         assert (below > 0.0).all() and seen.mean() > 0.5 and person.head > 0
         close.append(below < LIMB[seen])
     assert np.concatenate(close).mean() > 0.8
-
-
-def test_it_is_drawn_once_and_always_the_same(tiny_sets, tmp_path, monkeypatch):
-    folder = generate_human4d(tmp_path, frames=2)
-    files = {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    assert files == {path: (tiny_sets["human4d"] / path).read_bytes() for path in files}
-    monkeypatch.setattr("poserep.data.synthetic.human4d_set.vicon_joints", None)
-    assert generate_human4d(tmp_path, frames=2) == folder

@@ -109,7 +109,7 @@ def test_depth_models_take_metres(untrained, tmp_path, capsys):
     human4d = ["data=human4d", f"data.root={tmp_path}/gone", "size=160x320", "augment=none", "flip_test=false"]
     run_dir = untrained(*human4d, "representation=regression")
     path = export.export(run_dir, configure(run_dir, []), check=3)
-    assert "3 drawn depth maps, 54 joints" in capsys.readouterr().out
+    assert "3 drawn people, brightness taken for depth, 54 joints" in capsys.readouterr().out
     (image,) = onnxruntime.InferenceSession(path).get_inputs()
     assert image.shape == ["batch", 1, 160, 320] and image.type == "tensor(float)"
     card = onnx_estimator(path).card

@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from poserep.config import DictConfig
+from poserep.config import DictConfig, as_dict
 from poserep.data import load_coco
 from poserep.data.dataset import PoseDataset
 from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of
-from poserep.data.synthetic import generate, generate_human4d
+from poserep.data.image_files import read_image
+from poserep.data.synthetic import generate
 from poserep.deploy.inference import Estimate, InferenceModule
 from poserep.errors import InputError
+from poserep.geometry import Size
 from poserep.skeleton import COCO
 
 # By how much ONNX Runtime may differ from PyTorch, in input px and in score, and which share of joints may be ties.
@@ -104,14 +106,18 @@ def sample_crops(cfg: DictConfig, reads: str, count: int) -> tuple[np.ndarray, s
             # Some of the set's files are missing: drawn people will do.
             pass
     with tempfile.TemporaryDirectory() as folder:
-        if reads == "depths":
-            # Two recordings in four views.
-            root = generate_human4d(folder, frames=-(-count // 8))
-            dataset = dataset_of(cfg, instances_of(cfg, "val", skeleton, root), skeleton)
-            return _spread(dataset, count), "drawn depth maps"
         root = generate(folder, "hard", train=1, val=count, workers=1 if count < 100 else None)
         people = load_coco(root / "annotations" / "val.json", root / "images" / "val", COCO)
-        return _spread(dataset_of(cfg, people, COCO), count), "drawn people"
+        if reads == "photographs":
+            return _spread(dataset_of(cfg, people, COCO), count), "drawn people"
+        size, options = Size.parse(cfg.input_size), as_dict(cfg.data.get("crop"))
+        dataset = PoseDataset(people, COCO, size, cfg.align, read=brightness_as_depth, **options)
+        return _spread(dataset, count), "drawn people, brightness taken for depth"
+
+
+def brightness_as_depth(path: Path) -> np.ndarray:
+    """Read a photograph as depths (H, W) float32: black is one metre away, white five."""
+    return (1 + read_image(path).mean(-1) / 64).astype(np.float32)
 
 
 def _spread(dataset: PoseDataset, count: int) -> np.ndarray:

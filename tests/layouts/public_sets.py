@@ -12,7 +12,6 @@ import numpy as np
 from scipy.io import savemat
 
 from poserep.data.image_files import write_jpeg
-from poserep.data.synthetic import generate_human4d
 from poserep.data.synthetic.annotate import PERSON, DrawnPerson, coco_annotation, coco_values
 from poserep.data.synthetic.camera import PinholeCamera
 from poserep.data.synthetic.coco_set import detect
@@ -21,8 +20,6 @@ from poserep.data.synthetic.scene import DrawnImage, draw_image
 from poserep.data.synthetic.skeleton3d import Figure
 from poserep.data.synthetic.world import Array
 from poserep.skeleton import COCO, CROWDPOSE, MPII
-
-__all__ = ["generate_coco", "generate_crowdpose", "generate_human4d", "generate_mpii"]
 
 _DETECTOR = 7919
 # What a data set calls a joint of the figure; all other names are the figure's own.

@@ -9,7 +9,7 @@ import numpy as np
 from poserep.data.synthetic.body import dressed
 from poserep.data.synthetic.camera import PinholeCamera, look_at
 from poserep.data.synthetic.clothes import Look, sample_look
-from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, rng_of, write_packed
+from poserep.data.synthetic.files import DRAWING_VERSION, once, rng_of, write_packed
 from poserep.data.synthetic.poses import sample_pose
 from poserep.data.synthetic.props import Stage, seat
 from poserep.data.synthetic.raycast import Surface, cast
@@ -128,9 +128,5 @@ def generate_human4d(root: str | Path, frames: int = 4, seed: int = 0) -> Path:
     four views: subject ``S1`` has one recording (``training.txt``), ``S4`` two (``validation.txt``, ``testing.txt``).
     Depth is what the ray caster measures along the optical axis. Pixels' centres lie at integers in the images and in
     the calibration, so u of 1280x720 is (u + 0.5) / 4 - 0.5 in an image. All choices follow from ``seed``.
-
-    Raises:
-        InputError: If an argument is out of range.
     """
-    check_arguments(seed, frames=frames)
     return once(root, f"human4d-{frames}-s{seed}", partial(_fill, frames, seed))
