@@ -13,10 +13,10 @@ from torch import Tensor
 
 from poserep.errors import InputError
 
-# First letters of what failed downloads leave behind.
+# First bytes of what failed downloads leave behind.
 FAILED_DOWNLOADS = {
-    "<": "a web page; the download gave a page in place of the file",
-    "version https://git-lfs": "a pointer of Git LFS; fetch the file with git lfs pull",
+    b"<": "a web page; the download gave a page in place of the file",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file with git lfs pull",
 }
 # Where a file's state dict may lie; its other entries are left alone.
 STATE_KEYS = ("state_dict", "model_state_dict", "model")
@@ -82,6 +82,9 @@ def read_weights(path: str | Path) -> Weights:
         start = file.read(256)
     # safetensors begin with a length, of 100 MB at most, and that much JSON.
     safe = start[8:10] == b'{"' and int.from_bytes(start[:8], "little") <= 10**8
+    for magic, what in FAILED_DOWNLOADS.items():
+        if not safe and start.lstrip().startswith(magic):
+            raise InputError(f"weights {path} cannot be read as tensors: this is {what}")
     content, beside = _load(path, start, safe or path.suffix == ".safetensors"), list[str]()
     for wrapper in STATE_KEYS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
@@ -138,8 +141,7 @@ def _reason(error: Exception, start: bytes) -> str:
     except UnicodeDecodeError:
         text = ""
     if text and all(c.isprintable() or c.isspace() for c in text):
-        plain = f"text, which begins with {text.splitlines()[0][:40]!r}"
-        return f"this is {next((what for first, what in FAILED_DOWNLOADS.items() if text.startswith(first)), plain)}"
+        return f"this is text, which begins with {text.splitlines()[0][:40]!r}"
     reason = str(error).rsplit("WeightsUnpickler error: ", 1)[-1].strip().split("\n")[0].split(". ")[0]
     if MERE_BYTES.fullmatch(reason):
         return "its bytes are not those of any file of weights known here"
