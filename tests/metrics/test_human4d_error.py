@@ -149,23 +149,6 @@ def test_a_head_without_extent_measures_nothing_and_is_wrong_in_the_code():
     assert np.isnan(found["PCKh-0.5"]) and found["PCKh-0.5 (code)"] == 0
 
 
-@pytest.mark.parametrize("kind", [Human4DError, EPE])
-def test_resampling_every_image_once_is_the_scorer(kind):
-    truth = persons(5)
-    subject = scorer(kind, truth)
-    rng = np.random.default_rng(1)
-    xy = (truth + rng.normal(0, 8, truth.shape)).astype(np.float32)
-    predictions = Predictions(np.arange(5), xy, rng.uniform(size=truth.shape[:2]).astype(np.float32))
-    expected = subject(predictions).values
-    resample = subject.resampler(predictions)
-    assert resample.images.tolist() == [0, 1, 2]
-    drawn = resample(np.array([[1, 1, 1], [2, 2, 2], [0, 0, 1]]))
-    assert list(drawn) == list(expected)
-    for name, value in expected.items():
-        np.testing.assert_allclose(drawn[name][:2], value, rtol=1e-12)
-    assert any(drawn[name][2] != value for name, value in expected.items())
-
-
 def test_skeletons_without_neck_and_head_are_refused():
     nobody = Instance(Path("x"), 0, 0, np.ones(4), np.zeros((17, 2)), np.ones(17))
     with pytest.raises(InputError, match="'coco' has no `neck` and `head`"):

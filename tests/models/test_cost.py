@@ -8,23 +8,16 @@ from torch import nn
 from torch.utils._pytree import tree_iter
 
 from model_cases import build, pyramid, resnet
-from poserep.codecs import RLE, Heatmap, MultiScale, SimCC
+from poserep.codecs import Heatmap, MultiScale, SimCC
 from poserep.geometry import Size
-from poserep.models import AxisLinear, Deconv, PoseNet, RLEHead, SRPose, TokenMaps, TokenPose
-from poserep.models.cost import activations, macs, parameters, parts, summary, training_only
+from poserep.models import AxisLinear, Deconv, PoseNet, SRPose, TokenMaps, TokenPose
+from poserep.models.cost import activations, macs, parameters, parts, summary
 from poserep.models.cost.memory import _Alive
 
 
 @cache
 def srpose() -> PoseNet:
     return build(pyramid(18), SRPose, MultiScale("64x64"))
-
-
-def test_parameters_that_only_training_runs_stand_apart():
-    rle = build(resnet(18), RLEHead, RLE("64x64"))
-    flow = sum(p.numel() for p in rle.head.flow.parameters())
-    assert training_only(rle) == flow > 0
-    assert parameters(rle, training=True) == parameters(rle) + flow == sum(p.numel() for p in rle.parameters())
 
 
 def test_parts_are_backbone_and_head_and_what_is_in_them():

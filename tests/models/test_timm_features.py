@@ -24,8 +24,8 @@ def test_finer_maps_down_to_stride_4_are_added_if_a_head_reads_them():
         ("resnet18", 4, (4, 8, 16, 32)), ("resnet18", 2, (4, 8)), ("resnet18", -2, (4, 8, 16)),
         ("convnext_atto", 3, (4, 8, 16, 32)), ("vit_tiny_patch16_224", -1, (16,)),
     ):  # fmt: skip
-        assert TimmFeatures(name, (index,), size=(64, 64), multiscale=True).strides == strides
-    assert TimmFeatures("resnet18", (2, 4), multiscale=True).strides == (8, 32)
+        with torch.device("meta"):
+            assert TimmFeatures(name, (index,), size=(64, 64), multiscale=True).strides == strides
     with pytest.raises(InputError, match=r"out_indices=\[7\] must be some of its feature maps"):
         TimmFeatures("resnet18", (7,), multiscale=True)
 

@@ -1,7 +1,6 @@
 """Memory of a network's activations: counted for any device, measured on CUDA."""
 
 import weakref
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -29,22 +28,17 @@ def activations(net: PoseNet, batch: int, height: int, width: int, training: boo
     kind = torch.uint8 if itemsize == 1 else torch.float32
     device = next(net.parameters()).device
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    with ExitStack() as stack:
-        stack.enter_context(set_modes(net, training, training))
-        stack.enter_context(torch.inference_mode(False))
-        # It takes effect when it is made, not when it is entered.
-        stack.enter_context(torch.set_grad_enabled(training))
-        stack.enter_context(mode)
-        tensors = (*net.named_parameters(), *net.named_buffers())
+    tensors = (*net.named_parameters(), *net.named_buffers())
+    with set_modes(net, training, training), torch.inference_mode(False), torch.set_grad_enabled(training), mode:
         # Without gradients of an earlier pass, to which these would be added.
         own = {name: mode.from_tensor(t.detach()).requires_grad_(t.requires_grad) for name, t in tensors}
-        alive = stack.enter_context(_Alive())
-        image = torch.zeros(batch, net.channels, height, width, dtype=kind, device=device)
-        out = functional_call(net, own, (image,))
-        if training:
-            # Stacks are a leaf to PyTorch's trees.
-            outs = list(out) if isinstance(out, Stacks) else out
-            torch.stack([t.sum() for t in tree_iter(outs) if isinstance(t, Tensor)]).sum().backward()
+        with _Alive() as alive:
+            image = torch.zeros(batch, net.channels, height, width, dtype=kind, device=device)
+            out = functional_call(net, own, (image,))
+            if training:
+                # Stacks are a leaf to PyTorch's trees.
+                outs = list(out) if isinstance(out, Stacks) else out
+                torch.stack([t.sum() for t in tree_iter(outs) if isinstance(t, Tensor)]).sum().backward()
     return alive.peak
 
 
