@@ -12,8 +12,8 @@ from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
 
 from poserep.overrides import CONF
-from poserep.report.comparison import comparison_rows
-from poserep.report.comparison_sheet import comparison_csv
+from poserep.report.run_rows import run_rows
+from poserep.report.run_sheets import runs_csv
 from poserep.runs.rundir import load_results
 
 NOTEBOOKS = sorted((CONF.parent / "notebooks").glob("*.ipynb"))
@@ -120,7 +120,7 @@ def test_notebooks_run_and_show_what_they_announce(path, study, execute, tmp_pat
     cells = list(notebook.cells)
     if "load" in [cell.id for cell in cells]:
         table = tmp_path / "table.csv"
-        table.write_text(comparison_csv(comparison_rows(load_results(study))))
+        table.write_text(runs_csv(run_rows(load_results(study))))
         notebook.cells += again(read(path), "table", table) + again(read(path), "none", tmp_path / "none")
     before = files(study), files(path.parent)
     found = execute(notebook, study)

@@ -174,7 +174,7 @@ def test_predictions_that_are_gone_leave_a_reason_in_the_row(study):
     found = records(shown.csv())
     assert "predictions.npz does not exist" in found["Heatmap, argmax"]["no_difference_because"]
     assert found["Heatmap, argmax"]["difference"] == "" and found["Heatmap, argmax"]["ours_AP"] != ""
-    assert any("no difference to the baseline" in text for text in shown.published_sheets[0].footnotes)
+    assert any("no difference to the baseline" in text for text in shown.paper_sheets[0].footnotes)
     assert found["IPR"]["no_difference_because"] == "", "a row without a run has nothing to tell"
 
 

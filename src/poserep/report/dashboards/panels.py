@@ -8,9 +8,9 @@ from typing import Any
 
 from poserep.errors import InputError
 from poserep.files import write_json
-from poserep.report.comparison import comparison_rows, row_notes
-from poserep.report.comparison_sheet import comparison_sheets
 from poserep.report.dashboards.charts import Chart, Study, charts
+from poserep.report.run_rows import row_notes, run_rows
+from poserep.report.run_sheets import run_sheets
 from poserep.runs.wandb.target import first_line
 
 # Addresses of what was saved, in the study's folder.
@@ -103,12 +103,12 @@ def study_report(study: Study, project: str, entity: str, local: bool = False) -
 
 def study_texts(study: Study) -> tuple[str, str]:
     """Return, as Markdown, what a reader must know before looking at numbers, and the table of results."""
-    rows = comparison_rows(study.results)
+    rows = run_rows(study.results)
     texts = [f"{len(study.results)} finished runs. Bars and curves are means over seeds with one standard deviation."]
     if not all(row.real for row in rows):
         texts.append("**Drawn people, not photographs: compare rows with each other, not with published numbers.**")
     texts.append("The local records are the source: `poserep report` reads them.")
-    sheets = comparison_sheets(f"{study.name}: all runs", rows, row_notes(rows))
+    sheets = run_sheets(f"{study.name}: all runs", rows, row_notes(rows))
     return "\n\n".join(texts), "\n".join(sheet.markdown() for sheet in sheets)
 
 

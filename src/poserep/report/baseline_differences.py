@@ -13,7 +13,7 @@ from typing import Any
 
 from poserep.errors import InputError
 from poserep.files import write_json
-from poserep.report.published import BaselineDifference, PublishedRow
+from poserep.report.paper_rows import BaselineDifference, PaperRow
 from poserep.sweeps.table import Table
 
 INTERVALS = "intervals"
@@ -21,8 +21,8 @@ RESAMPLES, CONFIDENCE = 1000, 0.95
 
 
 def with_baseline_differences(
-    rows: Sequence[PublishedRow], study: Path, table: Table, samples: int = RESAMPLES
-) -> list[PublishedRow]:
+    rows: Sequence[PaperRow], study: Path, table: Table, samples: int = RESAMPLES
+) -> list[PaperRow]:
     """Return the rows of a table with their differences to their baselines, or why there is none; nothing is refused.
 
     Intervals, over so many resamples of the images, are kept in the folder ``study``.
@@ -42,14 +42,14 @@ def with_baseline_differences(
     return compared
 
 
-def chief_metric(table: Table, rows: Sequence[PublishedRow]) -> str:
+def chief_metric(table: Table, rows: Sequence[PaperRow]) -> str:
     """Return the metric that intervals are of: the results' first one that the table shows, else the table's first."""
     shown = [name for row in rows for name in row.shown]
     columns = table.columns or tuple(shown)
     return next((name for name in shown if name in columns), next(iter(columns), ""))
 
 
-def _baseline(row: PublishedRow, rows: Sequence[PublishedRow]) -> PublishedRow:
+def _baseline(row: PaperRow, rows: Sequence[PaperRow]) -> PaperRow:
     """Return the row's baseline that ran with the same arguments."""
     due = (row.row.against, row.mode, row.size, row.variant)
     alike = [other for other in rows if other.runs and (other.row.name, other.mode, other.size, other.variant) == due]
@@ -69,7 +69,7 @@ class _Intervals:
         # Many rows are compared with one, so the last few runs stay open.
         self._resampler = lru_cache(maxsize=6)(self._open)
 
-    def __call__(self, row: PublishedRow, base: PublishedRow, metric: str) -> BaselineDifference:
+    def __call__(self, row: PaperRow, base: PaperRow, metric: str) -> BaselineDifference:
         seeds = sorted({*row.runs} & {*base.runs})
         if not seeds:
             raise InputError(f"no finished run of {base.row.name!r} has an equal seed")
@@ -93,7 +93,7 @@ class _Intervals:
         kept = json.loads(path.read_text())
         return BaselineDifference(kept["difference"], kept["low"], kept["high"], tuple(kept["seeds"]), metric)
 
-    def compute(self, row: PublishedRow, base: PublishedRow, seeds: Sequence[int], metric: str) -> dict[str, Any]:
+    def compute(self, row: PaperRow, base: PaperRow, seeds: Sequence[int], metric: str) -> dict[str, Any]:
         """Return difference and interval of the two rows' runs of some seeds."""
         # Intervals that are kept need no metrics, which take a second to import.
         from poserep.metrics.bootstrap import paired_bootstrap

@@ -4,9 +4,9 @@ import pytest
 
 from poserep.files import write_json
 from poserep.metrics.protocol import Protocol
-from poserep.report.difference_intervals import chief_metric, with_baseline_differences
-from poserep.report.published import PublishedRow, published_rows, vanished_rows
-from poserep.report.published_sheet import published_csv, published_sheets
+from poserep.report.baseline_differences import chief_metric, with_baseline_differences
+from poserep.report.paper_rows import PaperRow, paper_rows, vanished_rows
+from poserep.report.paper_sheets import paper_csv, paper_sheets
 from poserep.runs.plan import Cell, remember
 from poserep.sweeps.table import read_table
 
@@ -59,19 +59,19 @@ def plan(study, name, rows=("A", "B"), arguments=(), mode="published", overrides
 
 
 def first(study, **changes):
-    return published_rows(table(**changes), study)[0]
+    return paper_rows(table(**changes), study)[0]
 
 
 def joined(study, **options):
-    return with_baseline_differences(published_rows(table(), study), study, table(), **options)
+    return with_baseline_differences(paper_rows(table(), study), study, table(), **options)
 
 
 def test_row_without_a_run_says_so(tmp_path):
-    lines = published_rows(table(), tmp_path)
+    lines = paper_rows(table(), tmp_path)
     about = [(line.row.name, line.status, line.mode, line.size) for line in lines]
     assert about == [(name, "not run", "published", "64x64") for name in "AB"]
     assert lines[0].mean("AP") is None and lines[0].delta("AP") is None and not lines[0].marks
-    assert published_rows(table(mode="controlled"), tmp_path)[0].mode == "controlled"
+    assert paper_rows(table(mode="controlled"), tmp_path)[0].mode == "controlled"
     plan(tmp_path, "run", arguments=["data=synthetic", "trainer=smoke"])
     assert first(tmp_path).marks == ("synthetic, not coco", "trainer=smoke"), "it has not begun"
 
@@ -150,7 +150,7 @@ def test_marks(tmp_path, about, asked, marks):
     other = {"synthetic-easy, not coco", "trainer=smoke", "8 persons at most", "only 25 gt boxes"}
     known = not other & {*marks} and not any("readout" in m or "boxes" in m for m in marks)
     assert (line.delta("AP") is not None) == known
-    (sheet,) = published_sheets(table(), [line])
+    (sheet,) = paper_sheets(table(), [line])
     assert sheet.cells[0][0].marked == bool(marks) and bool(sheet.warning) == bool(marks)
 
 
@@ -159,18 +159,18 @@ def test_other_arguments_are_other_lines_and_those_that_change_nothing_are_none(
     plan(tmp_path, "again", arguments=["data.root=/a"], cfg=config(1), ap=72.0)
     plan(tmp_path, "smoke", arguments=["trainer=smoke"], cfg=config(limit=8), ap=10.0)
     remember(tmp_path, "full", Cell(("size=64x64", "trainer=gpu"), ("A",), ("trainer=gpu",)))
-    lines = [line for line in published_rows(table(), tmp_path) if line.row.name == "A"]
+    lines = [line for line in paper_rows(table(), tmp_path) if line.row.name == "A"]
     assert [(line.mean("AP"), line.marks) for line in lines] == [(71.0, ()), (10.0, ("trainer=smoke",))]
 
 
 def test_modes_that_were_asked_for_are_shown_published_first(tmp_path):
     plan(tmp_path, "c", mode="controlled", cfg=config(), ap=60.0)
-    assert {line.mode for line in published_rows(table(), tmp_path)} == {"controlled"}
+    assert {line.mode for line in paper_rows(table(), tmp_path)} == {"controlled"}
     plan(tmp_path, "p", rows=["A"], cfg=config(), ap=70.0)
-    lines = published_rows(table(), tmp_path)
+    lines = paper_rows(table(), tmp_path)
     assert [(line.mode, line.row.name) for line in lines] == [(m, n) for m in ("published", "controlled") for n in "AB"]
     assert [line.status for line in lines] == ["done", "not run", "done", "done"]
-    titles = [sheet.title.split("; ")[1].split(":")[0] for sheet in published_sheets(table(), lines)]
+    titles = [sheet.title.split("; ")[1].split(":")[0] for sheet in paper_sheets(table(), lines)]
     assert titles == ["published mode", "controlled mode"]
 
 
@@ -179,28 +179,28 @@ def test_sizes_of_the_table_are_lines_of_their_own(tmp_path):
     swept = {"rows": rows, "data": "", "arguments": ["size=64x64,128x128,256x192", "seed=0,1"]}
     plan(tmp_path, "big", rows=["A"], overrides=["size=256x192"], cfg=config(size="256x192"), ap=70.0)
     plan(tmp_path, "small", rows=["A"], arguments=["size=64x64"], cfg=config(), ap=60.0)
-    lines = published_rows(table(**swept), tmp_path)
+    lines = paper_rows(table(**swept), tmp_path)
     assert [(line.size, line.status) for line in lines] == [
         ("64x64", "done"), ("128x128", "not run"), ("256x192", "done"),
     ]  # fmt: skip
     assert not any(line.marks for line in lines)
-    (sheet,) = published_sheets(table(**swept), lines)
+    (sheet,) = paper_sheets(table(**swept), lines)
     assert [h.text for h in sheet.columns] == ["row", "size", "AP", "seeds", "status"], "nobody published anything"
 
 
 def test_runs_from_before_a_row_was_changed_are_not_joined_with_those_after(tmp_path):
     plan(tmp_path, "old", cfg=config(0, codec={"k": 2}), ap=60.0)
     plan(tmp_path, "new", cfg=config(1, codec={"k": 3}), ap=70.0)
-    lines = [line for line in published_rows(table(), tmp_path) if line.row.name == "A"]
+    lines = [line for line in paper_rows(table(), tmp_path) if line.row.name == "A"]
     assert [(line.setting, line.mean("AP")) for line in lines] == [("codec.k=2", 60.0), ("codec.k=3", 70.0)]
 
 
 def test_quoted_rows_and_rows_that_are_gone(tmp_path):
     quoted = table(rows=[{"name": "Q", "quoted": "from the authors", "values": {"AP": 63.1}}])
     plan(tmp_path, "run", rows=["old name"])
-    (line,) = published_rows(quoted, tmp_path)
+    (line,) = paper_rows(quoted, tmp_path)
     assert line.status == "quoted" and vanished_rows(quoted, tmp_path) == ["old name"]
-    (sheet,) = published_sheets(quoted, [line], ["note"])
+    (sheet,) = paper_sheets(quoted, [line], ["note"])
     assert tuple(sheet.footnotes) == ("from the authors",) and sheet.notes[-1] == "note"
     assert [entry.text for entry in sheet.cells[0]] == ["Q", "63.1", "–", "–", "–", "quoted"]
 
@@ -208,14 +208,14 @@ def test_quoted_rows_and_rows_that_are_gone(tmp_path):
 def test_cells_read_as_in_papers(tmp_path):
     for seed, ap in ((0, 70.0), (1, 72.0)):
         plan(tmp_path, f"run-{seed}", cfg=config(seed), ap=ap)
-    (sheet,) = published_sheets(table(), joined(tmp_path))
+    (sheet,) = paper_sheets(table(), joined(tmp_path))
     texts = [entry.text for entry in sheet.cells[1]]
     assert texts == ["B", "70.4", "71.0 ± 1.4", "+0.6", "2", "–", "A", "done"]
     values = [entry.value for entry in sheet.cells[1]]
     assert values[1:5] == [70.4, 71.0, pytest.approx(0.6), 2]
     assert [(h.group, h.text) for h in sheet.columns][1:4] == [("AP", "paper"), ("AP", "ours"), ("AP", "Δ")]
     two = table(rows=[{"name": "A", "overrides": [], "values": {"AP": 70.43}}])
-    (sheet,) = published_sheets(two, published_rows(two, tmp_path))
+    (sheet,) = paper_sheets(two, paper_rows(two, tmp_path))
     assert sheet.cells[0][2].text == "61.00 ± 1.41", "as many decimals as the paper has"
 
 
@@ -229,8 +229,8 @@ def test_missing_sides_of_a_difference_are_said(tmp_path):
     plan(tmp_path, "a1", rows=["A"], cfg=config(1), ap=60.0)
     (b,) = joined(tmp_path)[1:]
     # What is wrong with the runs is no reason to show nothing.
-    assert b.against_baseline is None and "prepare" in b.why_not and b.why_not in published_csv(table(), [b])
-    assert f"no difference to the baseline: {b.why_not}" in published_sheets(table(), [b])[0].around[0]
+    assert b.against_baseline is None and "prepare" in b.why_not and b.why_not in paper_csv(table(), [b])
+    assert f"no difference to the baseline: {b.why_not}" in paper_sheets(table(), [b])[0].around[0]
 
 
 def test_differences_are_kept_until_runs_find_something_else(tmp_path, monkeypatch):
@@ -242,12 +242,12 @@ def test_differences_are_kept_until_runs_find_something_else(tmp_path, monkeypat
         asked.append((row.row.name, base.row.name, seeds, name, self.samples))
         return {"difference": 9.0, "low": -1.0, "high": 19.25, "images": 5}
 
-    monkeypatch.setattr("poserep.report.difference_intervals._Intervals.compute", compute)
+    monkeypatch.setattr("poserep.report.baseline_differences._Intervals.compute", compute)
     for _ in range(2):
         lines = joined(tmp_path)
         assert lines[1].against_baseline == (9.0, -1.0, 19.25, (1,), "AP") and lines[0].against_baseline is None
     assert asked == [("B", "A", [1], "AP", 1000)]
-    assert [entry.text for entry in published_sheets(table(), lines)[0].cells[1]][5] == "+9.0 [-1.0, +19.2]"
+    assert [entry.text for entry in paper_sheets(table(), lines)[0].cells[1]][5] == "+9.0 [-1.0, +19.2]"
     write_json(tmp_path / "b1" / "result.json", result(config(1), 71.0))
     joined(tmp_path)
     joined(tmp_path, samples=50)
@@ -256,5 +256,5 @@ def test_differences_are_kept_until_runs_find_something_else(tmp_path, monkeypat
 
 def test_the_chief_metric_is_the_results_own():
     mpii = table(columns=["Head@0.5", "PCKh@0.5"])
-    line = PublishedRow(mpii.rows[0], "published", shown=("PCKh@0.5", "PCKh@0.1"))
+    line = PaperRow(mpii.rows[0], "published", shown=("PCKh@0.5", "PCKh@0.1"))
     assert chief_metric(mpii, [line]) == "PCKh@0.5" and chief_metric(mpii, []) == "Head@0.5"

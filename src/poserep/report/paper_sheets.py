@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from poserep.report.difference_intervals import chief_metric
-from poserep.report.published import PublishedRow
+from poserep.report.baseline_differences import chief_metric
+from poserep.report.paper_rows import PaperRow
 from poserep.runs.sheet import WARNING_MARK, Column, Sheet, SheetCell, texts
 from poserep.runs.values import format_number
 from poserep.sweeps.table import Table
@@ -15,17 +15,17 @@ MODE_TITLES = {
 }
 
 
-def published_sheets(table: Table, rows: Sequence[PublishedRow], notes: Sequence[str] = ()) -> list[Sheet]:
+def paper_sheets(table: Table, rows: Sequence[PaperRow], notes: Sequence[str] = ()) -> list[Sheet]:
     """Return a sheet for each mode, in the order of the rows; notes stand below each, after the table's own."""
     return [_ModeSheet(table, list(members), notes).sheet() for _, members in groupby(rows, lambda row: row.mode)]
 
 
-def table_metrics(table: Table, rows: Sequence[PublishedRow]) -> tuple[str, ...]:
+def table_metrics(table: Table, rows: Sequence[PaperRow]) -> tuple[str, ...]:
     """Return the columns of the table, or those of the first run if it has none."""
     return table.columns or next((row.shown for row in rows if row.shown), ())
 
 
-def decimals(table: Table, rows: Sequence[PublishedRow], metric: str) -> int:
+def decimals(table: Table, rows: Sequence[PaperRow], metric: str) -> int:
     """Return the decimals of a metric: those of the published values, at least one, and two for errors."""
     least = 2 if any(metric in row.lower for row in rows) else 1
     printed = [row.values.get(metric) for row in table.rows]
@@ -35,7 +35,7 @@ def decimals(table: Table, rows: Sequence[PublishedRow], metric: str) -> int:
 class _ModeSheet:
     """The sheet of one mode; it numbers footnotes while cells are made."""
 
-    def __init__(self, table: Table, rows: list[PublishedRow], notes: Sequence[str]) -> None:
+    def __init__(self, table: Table, rows: list[PaperRow], notes: Sequence[str]) -> None:
         self.table, self.rows, self.more = table, rows, notes
         self.metrics = table_metrics(table, rows)
         self.chief = chief_metric(table, rows)
@@ -68,7 +68,7 @@ class _ModeSheet:
             yield from (Column(f"{self.chief} - baseline [95 %]", numeric=True), Column("baseline"))
         yield from texts("status", *(["not as the row says"] if self.marked else []))
 
-    def _cells(self, row: PublishedRow) -> Iterator[SheetCell | str]:
+    def _cells(self, row: PaperRow) -> Iterator[SheetCell | str]:
         refs = self._refs(f"undetermined: {row.row.undetermined}" if row.row.undetermined else "")
         yield SheetCell(row.row.name, refs=refs, marked=bool(row.marks))
         yield from (*([row.size] if self.sized else []), *([row.setting] if self.varied else []))
@@ -87,7 +87,7 @@ class _ModeSheet:
         if self.marked:
             yield "; ".join(row.marks)
 
-    def _difference(self, row: PublishedRow) -> SheetCell:
+    def _difference(self, row: PaperRow) -> SheetCell:
         if row.against_baseline is None:
             reason = f"no difference to the baseline: {row.why_not}" if row.why_not else ""
             return SheetCell(format_number(None), refs=self._refs(reason))
@@ -135,7 +135,7 @@ def _number_cell(value: float | None, places: int, sign: str = "") -> SheetCell:
     return SheetCell(format_number(None)) if value is None else SheetCell(f"{value:{sign}.{places}f}", value)
 
 
-def published_csv(table: Table, rows: Sequence[PublishedRow]) -> str:
+def paper_csv(table: Table, rows: Sequence[PaperRow]) -> str:
     """Return a line per row, mode and size; numbers have up to four decimals, and what is unknown stays empty."""
     metrics = table_metrics(table, rows)
     head = ["row", "mark", "not_as_the_row_says", "mode", "size", "setting", "status", "readout", "boxes", "seeds"]
