@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from poserep.errors import InputError
+from poserep.errors import InputError, first_line
 from poserep.files import write_json
 from poserep.report.paper_rows import BaselineDifference, PaperRow
 from poserep.sweeps.table import Table
@@ -36,8 +36,7 @@ def with_baseline_differences(
                 difference = intervals(row, base, chief_metric(table, [row]))
                 row = replace(row, against_baseline=difference, across=row.protocol != base.protocol)
             except Exception as error:  # whatever is wrong with two runs is no reason to show no table
-                message = str(error).strip() or type(error).__name__
-                row = replace(row, why_not=message.splitlines()[0].rstrip("."))
+                row = replace(row, why_not=first_line(error).rstrip("."))
         compared.append(row)
     return compared
 

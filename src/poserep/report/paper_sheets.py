@@ -5,6 +5,7 @@ from itertools import groupby
 
 from poserep.report.baseline_differences import chief_metric
 from poserep.report.paper_rows import PaperRow
+from poserep.report.run_rows import mean_and_sd
 from poserep.runs.sheet import WARNING_MARK, Column, Sheet, SheetCell, texts
 from poserep.runs.values import format_number
 from poserep.sweeps.table import Table
@@ -69,15 +70,14 @@ class _ModeSheet:
         yield from texts("status", *(["not as the row says"] if self.marked else []))
 
     def _cells(self, row: PaperRow) -> Iterator[SheetCell | str]:
-        refs = self._refs(f"undetermined: {row.row.undetermined}" if row.row.undetermined else "")
-        yield SheetCell(row.row.name, refs=refs, marked=bool(row.marks))
+        undetermined = row.row.undetermined and f"undetermined: {row.row.undetermined}"
+        yield SheetCell(row.row.name, refs=self._refs(undetermined), marked=bool(row.marks))
         yield from (*([row.size] if self.sized else []), *([row.setting] if self.varied else []))
         for metric in self.metrics:
             places = self.places[metric]
-            mean, sd = row.mean(metric), row.sd(metric)
             if self.published:
                 yield _number_cell(row.row.values.get(metric), places)
-            yield SheetCell(format_number(mean, places) + (f" ± {sd:.{places}f}" if sd is not None else ""), mean)
+            yield SheetCell(mean_and_sd(row.values.get(metric, ()), places), row.mean(metric))
             if self.published:
                 yield _number_cell(row.delta(metric), places, "+")
         yield _number_cell(len(row.runs) or None, 0)
@@ -89,18 +89,16 @@ class _ModeSheet:
 
     def _difference(self, row: PaperRow) -> SheetCell:
         if row.against_baseline is None:
-            reason = f"no difference to the baseline: {row.why_not}" if row.why_not else ""
+            reason = row.why_not and f"no difference to the baseline: {row.why_not}"
             return SheetCell(format_number(None), refs=self._refs(reason))
         difference, low, high = (f"{v:+.{self.places[self.chief]}f}" for v in row.against_baseline[:3])
         refs = self._refs("held against a row of another protocol; both stand below") if row.across else ()
         return SheetCell(f"{difference} [{low}, {high}]", row.against_baseline.difference, refs=refs)
 
     def _refs(self, text: str) -> tuple[int, ...]:
-        if not text:
-            return ()
-        if text not in self.footnotes:
+        if text and text not in self.footnotes:
             self.footnotes.append(text)
-        return (self.footnotes.index(text) + 1,)
+        return (self.footnotes.index(text) + 1,) if text else ()
 
     def _warning(self) -> str:
         marked = [row for row in self.rows if row.marks]

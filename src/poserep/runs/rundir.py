@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from poserep.errors import InputError
+from poserep.errors import InputError, first_line
 from poserep.files import write_json, write_npz, write_text
 from poserep.runs.lease import holder
 
@@ -190,7 +190,7 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
         with np.load(file) as arrays:
             return dict(arrays)
     except Exception as error:
-        raise InputError(f"{file} is damaged ({_first_line(error)}); delete it and evaluate again") from error
+        raise InputError(f"{file} is damaged ({first_line(error)}); delete it and evaluate again") from error
 
 
 def _read(file: Path, parse: Callable[[str], Any], remedy: str) -> dict[str, Any]:
@@ -200,12 +200,8 @@ def _read(file: Path, parse: Callable[[str], Any], remedy: str) -> dict[str, Any
             return record
         reason = "it holds no object"
     except (ValueError, yaml.YAMLError) as error:
-        reason = _first_line(error)
+        reason = first_line(error)
     raise InputError(f"{file} is damaged ({reason}); {remedy}")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def _parse_config(text: str) -> Any:

@@ -6,12 +6,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from poserep.errors import InputError
+from poserep.errors import InputError, first_line
 from poserep.files import write_json
 from poserep.report.dashboards.charts import Chart, Study, charts
 from poserep.report.run_rows import row_notes, run_rows
 from poserep.report.run_sheets import run_sheets
-from poserep.runs.wandb.target import first_line
 
 # Addresses of what was saved, in the study's folder.
 SAVED = "dashboards.json"

@@ -57,11 +57,6 @@ def answers(url: str, seconds: float = ANSWER) -> bool:
     return True
 
 
-def first_line(error: Exception) -> str:
-    """Return the first line of an error of W&B's package, whose messages may be a page long or empty."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def add_target(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say which study is shown, and where."""
     parser.add_argument("study", help="folder of runs")
