@@ -8,9 +8,9 @@ import wandb_workspaces.workspaces as ws
 
 from poserep import cli
 from poserep.errors import InputError
-from poserep.report.dashboards import panels
+from poserep.report.dashboards import command
 from poserep.report.dashboards.charts import Study, charts, read_study
-from poserep.report.dashboards.panels import SAVED, chart_panel, save_dashboards, study_report, study_workspace
+from poserep.report.dashboards.command import SAVED, chart_panel, save_dashboards, study_report, study_workspace
 from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.entry import read_entry
 from run_records import config, line, write
@@ -74,7 +74,7 @@ def test_panels_name_keys_as_wandb_does(study):
 
 
 def test_every_grid_of_a_report_is_of_the_studys_runs(study, monkeypatch):
-    monkeypatch.setattr(panels, "study_texts", lambda study: ("what to know", "| a |"))
+    monkeypatch.setattr(command, "study_texts", lambda study: ("what to know", "| a |"))
     blocks = study_report(study, "poserep", "me", local=True)._to_model().model_dump(by_alias=True)["spec"]["blocks"]
     assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == ["what to know", "| a |"]
     grids = [block["metadata"] for block in blocks if block["type"] == "panel-grid"]
@@ -86,7 +86,7 @@ def test_every_grid_of_a_report_is_of_the_studys_runs(study, monkeypatch):
 
 
 def test_saving_again_replaces_what_was_saved(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(panels, "study_texts", lambda study: ("what to know", "| a |"))
+    monkeypatch.setattr(command, "study_texts", lambda study: ("what to know", "| a |"))
     saved = []
     for kind in (ws.Workspace, wr.Report):
         monkeypatch.setattr(kind, "url", property(lambda self: f"https://there/{type(self).__name__}"))
@@ -118,9 +118,9 @@ def test_every_key_is_in_the_record_of_real_runs(trained, tmp_path):
             known = {key for row in entry.history.values() for key in row} if kind == "curves" else set(entry.summary)
             assert y in known
             assert x.removeprefix("setting.") in entry.config["setting"] if "." in x else x in known
-    introduction, results = panels.study_texts(found)
+    introduction, results = command.study_texts(found)
     assert "| Heatmap | dark | 64x64 |" in results and "| SimCC Gaussian | argmax | 64x64 |" in results
-    blocks = panels.specification(found, "poserep", "me")["report"]["spec"]["blocks"]
+    blocks = command.specification(found, "poserep", "me")["report"]["spec"]["blocks"]
     assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == [introduction, results]
     assert "Drawn people, not photographs" in introduction
     with pytest.raises(InputError, match="no finished run"):

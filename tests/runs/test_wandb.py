@@ -16,8 +16,7 @@ from poserep.runs.plan import Cell, remember
 from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.entry import compared_settings, read_entry
 from poserep.runs.wandb.publish import publish
-from poserep.runs.wandb.sender import ledger_file
-from poserep.runs.wandb.target import Target, answers, default_mode, has_key
+from poserep.runs.wandb.sender import Target, answers, default_mode, has_key, ledger_file
 from poserep.training import loggers
 from poserep.training.loggers import Dashboard
 from run_records import SIMCC, config, line, write

@@ -14,8 +14,7 @@ from poserep.cli import parser_of
 from poserep.errors import InputError, first_line
 from poserep.runs.rundir import finished_in, runs_in
 from poserep.runs.wandb.entry import read_entry
-from poserep.runs.wandb.sender import Sender
-from poserep.runs.wandb.target import Target, add_target, answers, default_mode, server
+from poserep.runs.wandb.sender import Sender, Target, add_target, answers, default_mode, server
 
 
 def publish(study: Path, target: Target, again: bool = False) -> list[str]:
