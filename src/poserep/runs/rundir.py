@@ -51,9 +51,6 @@ class RunDir:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RunDir) and self.path == other.path
 
-    def __hash__(self) -> int:
-        return hash(self.path)
-
     def result_file(self, evaluation: str = "") -> Path:
         """Return the file of the run's own result, or of the later evaluation with that id."""
         return self.path / (f"evaluation-{evaluation}.json" if evaluation else "result.json")

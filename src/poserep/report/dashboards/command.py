@@ -29,10 +29,8 @@ def chart_panel(chart: Chart, number: int = 0) -> Any:
     """Return W&B's panel of a chart, in the next place of a grid three panels wide."""
     import wandb_workspaces.reports.v2 as wr
 
-    about: dict[str, Any] = {
-        "title": chart.title,
-        "layout": wr.Layout(x=8 * (number % 3), y=6 * (number // 3), w=8, h=6),
-    }
+    layout = wr.Layout(x=8 * (number % 3), y=6 * (number // 3), w=8, h=6)
+    about: dict[str, Any] = {"title": chart.title, "layout": layout}
     if chart.kind in ("scatter", "front"):
         x = wr.Config(chart.x) if chart.x.startswith("setting.") else wr.SummaryMetric(chart.x)
         front = chart.kind == "front"
