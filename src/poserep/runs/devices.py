@@ -37,7 +37,7 @@ def claimed_gpus(count: int, folder: Path | None = None) -> Iterator[list[str]]:
         Stopped: If the sweep was stopped meanwhile.
     """
     names = visible_gpus() if count else []
-    if count == 0 or len(names) < count:
+    if not count or len(names) < count:
         yield names
         return
     folder = folder or Path(tempfile.gettempdir()) / f"poserep-devices-{os.getuid()}"

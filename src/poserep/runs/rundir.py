@@ -120,10 +120,9 @@ class RunDir:
         return result
 
     def _why_unfinished(self) -> str:
-        if not self.path.is_dir():
-            return "there is no such run directory"
         if not self.config_file.is_file():
-            return f"{self.result_file()} does not exist, and it is not a run directory"
+            missing = f"{self.result_file()} does not exist, and it is not a run directory"
+            return missing if self.path.is_dir() else "there is no such run directory"
         status = self.observed_status()
         if status["state"] == "waiting":
             return f"it has not been started ({self.result_file()} does not exist)"
@@ -205,11 +204,8 @@ def _parse_config(text: str) -> Any:
     """Parse a configuration; what one of version 0.1 calls otherwise is renamed, and what nothing reads is dropped."""
     for old, new in MOVED.items():
         text = text.replace(f"_target_: {old}", f"_target_: {new}")
-    config = yaml.load(text, _Loader)
+    # The C loader is faster, and not installed everywhere.
+    config = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     if isinstance(config, dict) and isinstance(config.get("backbone"), dict):
         config["backbone"].pop("keep_fusions", None)
     return config
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads YAML with the faster C loader where it is installed."""
