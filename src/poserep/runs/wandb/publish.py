@@ -60,10 +60,8 @@ def main(arguments: Sequence[str]) -> None:
     os.environ.setdefault("WANDB_SILENT", "true")
     study = options.runs / options.study
     target = Target(options.project, options.entity, "offline" if options.offline else default_mode())
-    sent = publish(study, target, options.again)
-    finished = sum(1 for _ in finished_in(study))
-    unfinished = sum(not run_dir.finished for run_dir in runs_in(study))
+    sent, finished = publish(study, target, options.again), [run_dir.finished for run_dir in runs_in(study)]
     done = "recorded" if target.mode == "offline" else "sent"
-    print(f"{len(sent)} {done}, {finished - len(sent)} were there, {unfinished} not finished")
+    print(f"{len(sent)} {done}, {sum(finished) - len(sent)} were there, {finished.count(False)} not finished")
     if sent and target.mode == "offline":
         print(f"no network was used; to send the records: wandb sync {study}/*/wandb/offline-run-*")

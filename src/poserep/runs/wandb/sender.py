@@ -103,11 +103,9 @@ class Sender:
             # Each of them would be a segment of the run when they are synchronised.
             for folder in self.run_dir.path.glob(f"wandb/offline-run-*-{entry.id}"):
                 shutil.rmtree(folder, ignore_errors=True)
-        mode: Any = self.target.mode
+        target: dict[str, Any] = asdict(self.target)
         self.run = wandb.init(
-            project=self.target.project,
-            entity=self.target.entity,
-            mode=mode,
+            **target,
             dir=self.run_dir.path,
             id=entry.id,
             name=entry.name,
