@@ -34,18 +34,14 @@ WRONG = {
     "epochs=3": "no key or group epochs; did you mean trainer.epochs?",
     "trainer.lr=1": "no key trainer.lr; did you mean optim.lr?",
     "batch_size=3": "no key or group batch_size; did you mean trainer.batch or input_size?",
-    "sed=0": "no key or group sed; did you mean seed?",
     "backbon.width=3": "no key backbon.width; did you mean backbone.width?",
-    "datta.root=x": "no key datta.root; did you mean data.root?",
-    "~trainer.epoch": "no key trainer.epoch; did you mean trainer.epochs?",
     "hydra.luncher=x": "no key hydra.luncher; did you mean hydra.launcher?",
+    "~trainer.epoch": "no key trainer.epoch; did you mean trainer.epochs?",
     "logger.project=x": "no key logger.project; logger has no keys",
     "optim.zzz=1": "no key optim.zzz; optim has lr, optimizer, reference_batch, rule, schedule",
-    "trainer.epochs.x=1": "no key trainer.epochs.x; trainer.epochs has no keys",
     # Of a chosen file.
     "backbone=hrnet_w23": "no backbone 'hrnet_w23'; did you mean hrnet_w32? there are hg4, hg8, ",
     "trainer=smok": "no trainer 'smok'; did you mean smoke? there are cpu, gpu, smoke",
-    "trainer=zzz": "no trainer 'zzz'; there are cpu, gpu, smoke",
     "size=64": "no size '64'; there are 128x128, ",
     "backbone=null": "no backbone 'null'; there are hg4, ",
     "hydra/launcher=jobli": "no hydra/launcher 'jobli'; did you mean joblib? there are basic, ",
@@ -54,7 +50,6 @@ WRONG = {
     "backbon=mine": "no key or group backbon; did you mean backbone?",
     # Of the grammar.
     "trainer.epochs=[1": "'trainer.epochs=[1' cannot be parsed: ",
-    "study='a": '"study=\'a" cannot be parsed: ',
     "trainer.epochs": "'trainer.epochs' sets nothing: write trainer.epochs=...",
     "seed=0,1": "seed=0,1 has several values: run all with -m, or write a list as seed=[...]",
     "+trainer.epochs=3": "trainer.epochs exists already: write trainer.epochs=... without the +",
@@ -92,19 +87,14 @@ def test_other_errors_are_shown_with_where_to_look():
 USELESS = {
     "+optim.x=1": "no key optim.x; optim has lr, optimizer, reference_batch, rule, schedule",
     "+trainer.epoch=1": "no key trainer.epoch; did you mean trainer.epochs?",
-    "+trainer.lr=1": "no key trainer.lr; did you mean optim.lr?",
-    "+data.clipp=exact": "no key data.clipp; did you mean data.clip?",
     "+representation.sigma=2": "no key representation.sigma; did you mean representation.codec.sigma?",
     "trainer.epochs=abc": "trainer.epochs=abc is not a whole number of 1 or more",
-    "trainer.batch=0": "trainer.batch=0 is not a whole number of 1 or more",
     "trainer.batch=1.5": "trainer.batch=1.5 is not a whole number of 1 or more",
     "trainer.limit=0": "trainer.limit=0 is not a whole number of 1 or more, or null",
     "trainer.workers=-1": "trainer.workers=-1 is not a whole number of 0 or more",
     "trainer.accelerator=gup": "trainer.accelerator=gup is not one of cpu, gpu",
-    "trainer.precision=fp16": "trainer.precision=fp16 is not one of 32-true, bf16-mixed, ",
-    "optim.lr=fast": "optim.lr=fast is not a number above 0",
     "optim.lr=0": "optim.lr=0 is not a number above 0",
-    "optim.rule=cubic": "optim.rule=cubic is not one of linear, sqrt, none",
+    "optim.lr=fast": "optim.lr=fast is not a number above 0",
 }
 
 

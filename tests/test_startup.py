@@ -6,6 +6,7 @@ import sys
 
 from poserep.runs.plan import Cell, remember
 from poserep.runs.rundir import RunDir
+from run_records import change_result
 
 # Which command is the first to import what is heavy, all in one process.
 PROGRAM = """
@@ -24,8 +25,7 @@ def test_torch_is_not_imported(trained_once, synthetic, tmp_path):
     for seed in (0, 1):
         run_dir = RunDir(tmp_path / "runs" / "tiny" / f"seed-{seed}")
         shutil.copytree(trained_once("representation=simcc"), run_dir)
-        result = run_dir.result()
-        run_dir.write_result(result | {"config": result["config"] | {"seed": seed}})
+        change_result(run_dir, lambda result, seed=seed: result["config"].update(seed=seed))
         remember(tmp_path / "runs" / "tiny", run_dir.name, Cell((), ("a row",)))
     words = f"trainer=smoke data.prepare.train=8 data.prepare.val=6 data.root={synthetic}"
     runs = "runs/tiny/seed-0 runs/tiny/seed-1"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stored_runs import change_result, score_again
 
 from poserep.report.compare.stored import read_side, rebuild
 from poserep.runs.rundir import RunDir
+from run_records import change_result, score_again
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from stored_runs import change_result, score_again
 
 from poserep import cli
 from poserep.files import write_npz
 from poserep.report.compare.stored import read_side
 from poserep.runs.rundir import RunDir
 from poserep.training import evaluate
+from run_records import change_result, score_again
 
 
 def compared(capsys, *arguments, samples=20):

@@ -12,11 +12,11 @@ import tempfile
 import cv2
 import numpy as np
 import pytest
-from stored_runs import change_result
 
 from poserep import cli
 from poserep.report import study as reports
 from poserep.runs.plan import Cell, remember
+from run_records import change_result
 
 SWEEP = """\
 # A paper, table 1: three rows.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import types
+from unittest.mock import Mock
 
 import pytest
 
@@ -24,7 +25,6 @@ from run_records import SIMCC, config, line, write
 NAME = "simcc-resnet18_s8-synthetic-easy-64x64-s0-0123abcd"
 ID = "table-0123abcd"
 LINES = [line(0, train__loss=3.0), line(1, train__loss=2.0), line(1, val__AP_gt=40.0)]
-OFFLINE = Target("poserep", mode="offline")
 
 
 class FakeRun:
@@ -70,17 +70,13 @@ def test_an_entry_says_the_same_of_every_scheme(tmp_path):
     assert entry.tags == ("simcc", "resnet18_s8", "synthetic-easy", "64x64")
     due = {"modes": ["controlled"], "rows": ["row a", "row b"], "arguments": ["data=synthetic"]}
     assert entry.config["table"] == due
-    assert entry.history == {
-        0: {"step": 1, "train/loss": 3.0, "epoch": 0},
-        1: {"step": 3, "train/loss": 2.0, "val/AP_gt": 40.0, "epoch": 1},
-    }
-    assert entry.summary == {
-        "result/AP_gt": 50.0, "result/argmax/AP_gt": 50.0, "result/dark/AP_gt": 51.0,
-        "result/AP_det": 50.0, "result/argmax/AP_det": 50.0, "result/dark/AP_det": 51.0,
-        "result/ece_gt": 0.25, "result/argmax/ece_gt": 0.25, "result/dark/ece_gt": 0.125,
-        "result/aurc_gt": 0.5, "result/argmax/aurc_gt": 0.5, "result/dark/aurc_gt": 0.5,
-        "cost/params_M": 1.5, "cost/GMACs": 0.25, "speed/img_s": 100.0, "seconds": 60.0,
-    }  # fmt: skip
+    last = {"step": 3, "train/loss": 2.0, "val/AP_gt": 40.0, "epoch": 1}
+    assert entry.history == {0: {"step": 1, "train/loss": 3.0, "epoch": 0}, 1: last}
+    measured = {"AP_gt": (50.0, 51.0), "AP_det": (50.0, 51.0), "ece_gt": (0.25, 0.125), "aurc_gt": (0.5, 0.5)}
+    due = {"cost/params_M": 1.5, "cost/GMACs": 0.25, "speed/img_s": 100.0, "seconds": 60.0}
+    for name, (argmax, dark) in measured.items():
+        due |= {f"result/{name}": argmax, f"result/argmax/{name}": argmax, f"result/dark/{name}": dark}
+    assert entry.summary == due
 
 
 @pytest.mark.parametrize(
@@ -143,26 +139,22 @@ def test_a_run_of_two_tables_is_shown_in_both(fake, tmp_path):
 
 
 def test_refusals(fake, tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="no finished run"):
-        publish(tmp_path, OFFLINE)
-    with pytest.raises(InputError, match="WANDB_MODE=disabled shows nothing"):
-        publish(tmp_path, Target("poserep", mode="disabled"))
     write(tmp_path / "table", NAME, config(), LINES)
-    monkeypatch.setattr("poserep.runs.wandb.publish.answers", lambda url: False)
-    with pytest.raises(InputError, match=r"127\.0\.0\.1:9 does not answer.*--offline"):
-        publish(tmp_path / "table", Target("poserep"))
-    monkeypatch.setattr("poserep.runs.wandb.publish.answers", lambda url: True)
 
-    def refuse(**given):
-        raise fake.Error("permission denied\nand a long story")
+    def refused(match, study="table", mode="online"):
+        with pytest.raises(InputError, match=match):
+            publish(tmp_path / study, Target("poserep", mode=mode))
 
-    fake.init = refuse
-    with pytest.raises(InputError, match=f"{ID}: permission denied; 0 runs are there"):
-        publish(tmp_path / "table", Target("poserep"))
+    refused("no finished run", study="none", mode="offline")
+    refused("WANDB_MODE=disabled shows nothing", mode="disabled")
+    with monkeypatch.context() as patch:
+        patch.setattr("poserep.runs.wandb.publish.answers", lambda url: False)
+        refused(r"127\.0\.0\.1:9 does not answer.*--offline")
+    fake.init = Mock(side_effect=fake.Error("permission denied\nand a long story"))
+    refused(f"{ID}: permission denied; 0 runs are there")
     assert not ledger_file(RunDir(tmp_path / "table" / NAME)).exists()
     (tmp_path / "table" / NAME / "result.json").write_text('{"codec": "SimCC"}')
-    with pytest.raises(InputError, match="it has no config, metrics"):
-        publish(tmp_path / "table", Target("poserep"))
+    refused("it has no config, metrics")
     with pytest.raises(InputError, match=r"no config\.yaml"):
         read_entry(RunDir(tmp_path))
 
