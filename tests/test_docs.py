@@ -200,9 +200,8 @@ def test_commands_compose(overrides):
     cfg = compose([*overrides, "size=256x192"]).cfg
     codec = make(cfg.representation.codec, size=cfg.input_size, align=cfg.align)
     given = dict(o.removeprefix("+representation.codec.").split("=") for o in overrides)
-    assert codec.x.align == given["align"] and (
-        codec.mirror_px == 0 or not given.keys() & {"flip_shift", "score_threshold"}
-    )
+    assert codec.x.align == given["align"]
+    assert codec.mirror_px == 0 or not given.keys() & {"flip_shift", "score_threshold"}
     for option in ("flip_shift", "score_threshold", "bounds", "score", "merge_on", "grid"):
         if option in given:
             value = getattr(codec if option in ("merge_on", "grid") else codec.deviations, option)

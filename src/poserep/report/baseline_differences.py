@@ -50,8 +50,8 @@ def chief_metric(table: Table, rows: Sequence[PaperRow]) -> str:
 
 def _baseline(row: PaperRow, rows: Sequence[PaperRow]) -> PaperRow:
     """Return the row's baseline that ran with the same arguments."""
-    due = (row.row.against, row.mode, row.size, row.variant)
-    alike = [other for other in rows if other.runs and (other.row.name, other.mode, other.size, other.variant) == due]
+    asked = row.row.against, row.mode, row.size, row.variant
+    alike = [one for one in rows if one.runs and (one.row.name, one.mode, one.size, one.variant) == asked]
     if not alike:
         raise InputError(f"{row.row.against!r} has no finished run with the same arguments")
     if len(alike) > 1:
@@ -98,15 +98,15 @@ class _Intervals:
         from poserep.metrics.bootstrap import paired_bootstrap
         from poserep.report.compare.stored import check_protocols, read_side
 
-        a, b = (
-            read_side(f"{','.join(str(side.runs[seed]) for seed in seeds)}:{side.readout}", self.boxes)
-            for side in (row, base)
-        )
-        for run in (*a, *b):
-            check_protocols(a[0], run)
-        ours, theirs = ([self._resampler(run.path, run.readout, metric) for run in side] for side in (a, b))
-        found = paired_bootstrap(ours, theirs, metric, self.samples, level=CONFIDENCE)
-        for run, value in zip((*a, *b), found.a.values + found.b.values, strict=True):
+        runs = []
+        for side in (row, base):
+            runs += read_side(f"{','.join(str(side.runs[seed]) for seed in seeds)}:{side.readout}", self.boxes)
+        for run in runs:
+            check_protocols(runs[0], run)
+        resamplers = [self._resampler(run.path, run.readout, metric) for run in runs]
+        n = len(seeds)
+        found = paired_bootstrap(resamplers[:n], resamplers[n:], metric, self.samples, level=CONFIDENCE)
+        for run, value in zip(runs, found.a.values + found.b.values, strict=True):
             if not run.agrees(metric, value):
                 was = f"was {run.values[metric]:.6g} when it was evaluated"
                 raise InputError(f"{metric} of {run.name} is {value:.6g} here and {was}; use poserep evaluate again")

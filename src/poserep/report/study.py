@@ -62,8 +62,7 @@ def read_report(study: Path) -> StudyReport:
     Raises:
         InputError: If nothing in the study has finished, and no table says what should have.
     """
-    results = _with_rows(load_results(study), study)
-    missing = unfinished(study)
+    results, missing = _with_rows(load_results(study), study), unfinished(study)
     table = table_of(SWEEPS, study.name)
     if table is not None and not any(row.values or row.against for row in table.rows):
         table = None
@@ -72,9 +71,8 @@ def read_report(study: Path) -> StudyReport:
         raise InputError(f"{study} holds no finished run{reasons}")
     title = title_of(SWEEPS, study.name)
     rows = run_rows(results)
-    notes = row_notes(rows)
-    if not all(row.real for row in rows):
-        notes.append("data: drawn people, not photographs; compare rows with each other, not with published numbers")
+    drawn = "data: drawn people, not photographs; compare rows with each other, not with published numbers"
+    notes = [*row_notes(rows), *([drawn] if not all(row.real for row in rows) else [])]
     notes += [f"missing: {name}: {why}" for name, why in missing]
     if table is None:
         return StudyReport(title, results, rows, missing, None, [], run_sheets(title, rows, notes))
