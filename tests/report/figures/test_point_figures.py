@@ -183,7 +183,7 @@ FIGURES = [size_figure, gmacs_figure, k_figure, smoothing_figure]
 
 
 @pytest.mark.parametrize("draw", FIGURES)
-def test_they_can_be_read_on_a_telephone_and_are_the_same_every_time(draw):
+def test_they_can_be_read_on_a_telephone(draw):
     figure = draw(many())
     figure.canvas.draw()
     shown = [t for t in figure.findobj(plt.Text) if t.get_text() and t.get_visible()]
@@ -195,8 +195,11 @@ def test_they_can_be_read_on_a_telephone_and_are_the_same_every_time(draw):
     assert len(boxes) == (36 if draw in FIGURES[:2] else 0)
     width = figure.get_tightbbox().width
     assert width < 5.6 and all(310 * text.get_fontsize() / 72 / width >= 7 for text in shown)
-    page = encode_figure(figure, vector=True)
-    assert page == encode_figure(draw(many()), vector=True) and page.startswith("data:image/svg+xml;base64,")
+
+
+def test_they_are_the_same_every_time():
+    page, again = (encode_figure(size_figure(many()), vector=True) for _ in range(2))
+    assert page == again and page.startswith("data:image/svg+xml;base64,")
 
 
 def failed(folder: Path, title: str, size: str) -> dict:
