@@ -22,10 +22,8 @@ torch.set_num_threads(1)
 def real_data() -> Path:
     """Folder with real photographs and annotations, which are not part of the project."""
     folder = os.environ.get("POSEREP_REAL_DATA")
-    if not folder:
-        pytest.skip("POSEREP_REAL_DATA is not set: no real photographs")
-    if not Path(folder).is_dir():
-        pytest.skip("POSEREP_REAL_DATA names no folder: no real photographs")
+    if not (folder and Path(folder).is_dir()):
+        pytest.skip(f"POSEREP_REAL_DATA {'names no folder' if folder else 'is not set'}: no real photographs")
     return Path(folder)
 
 
@@ -57,35 +55,26 @@ def configure(synthetic: Path, tmp_path: Path) -> Callable[..., DictConfig]:
     return make
 
 
-@pytest.fixture
-def run(configure: Callable[..., DictConfig]) -> Callable[..., tuple[Path, dict[str, Any]]]:
+def made_here(cfg: DictConfig) -> tuple[Path, dict[str, Any]]:
     """Train and evaluate in this process: run directory and result."""
     from poserep.runs.create import prepare
     from poserep.training.fit import fit
 
-    def go(*overrides: str) -> tuple[Path, dict[str, Any]]:
-        run_dir = prepare(configure(*overrides), "backbone")
-        return run_dir.path, fit(run_dir)
+    run_dir = prepare(cfg, "backbone")
+    return run_dir.path, fit(run_dir)
 
-    return go
+
+@pytest.fixture
+def run(configure: Callable[..., DictConfig]) -> Callable[..., tuple[Path, dict[str, Any]]]:
+    """Compose with overrides, train and evaluate: run directory and result."""
+    return lambda *overrides: made_here(configure(*overrides))
 
 
 @pytest.fixture(scope="session")
 def trained_once(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Train with overrides on the tiny data set, once a session for the same ones: the run directory, to be read."""
-    from poserep.runs.create import prepare
-    from poserep.training.fit import fit
-
-    runs = tmp_path_factory.mktemp("trained") / "runs"
-
-    @cache
-    def train(*overrides: str) -> Path:
-        cfg = compose([*TINY, f"data.root={synthetic}", f"runs={runs}", *overrides]).cfg
-        run_dir = prepare(cfg, "backbone")
-        fit(run_dir)
-        return run_dir.path
-
-    return train
+    own = [*TINY, f"data.root={synthetic}", f"runs={tmp_path_factory.mktemp('trained')}/runs"]
+    return cache(lambda *overrides: made_here(compose([*own, *overrides]).cfg)[0])
 
 
 @pytest.fixture

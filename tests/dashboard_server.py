@@ -44,32 +44,29 @@ class Server(ThreadingHTTPServer):
             run["exit"] = body["exitcode"]
 
     def answer(self, query: str, given: dict[str, Any]) -> dict[str, Any]:
+        """What the client reads of the answers to its queries; nothing to those that it can do without."""
         operation = re.search(r"(?:query|mutation)\s+(\w+)", query)
-        name = given.get("name", "")
+        name, asked = given.get("name", ""), operation and operation.group(1)
         project = {"id": "p", "name": given.get("project"), "entity": {"id": "e", "name": "me"}}
-        match operation and operation.group(1):
-            case "UpsertBucket":
-                inserted = name not in self.runs
-                run = self.runs.setdefault(name, {"history": [], "summary": {}, "exit": None, "begun": 0})
-                run |= {key: value for key, value in given.items() if value is not None}
-                run["begun"] += 1
-                about = {"displayName": name, "config": run["config"], "historyLineCount": len(run["history"])}
-                bucket = {"id": name, "name": name, "sweepName": None, "project": project, **about}
-                return {"upsertBucket": {"bucket": bucket, "inserted": inserted}}
-            case "RunResumeStatus" if name in self.runs:
-                run = self.runs[name]
-                counts = {"historyLineCount": len(run["history"]), "logLineCount": 0, "eventsLineCount": 0}
-                tails = {"historyTail": json.dumps([json.dumps(h) for h in run["history"][-1:]]), "eventsTail": "[]"}
-                more = {"summaryMetrics": json.dumps(run["summary"]), "config": run["config"], "tags": []}
-                # Without a time of beginning the client takes a run for one that never began.
-                bucket = {"id": name, "name": name, "wandbConfig": json.dumps({"t": 1}), **counts, **tails, **more}
-                return {"model": {**project, "bucket": bucket}}
-            case "RunResumeStatus":
-                return {"model": {**project, "bucket": None}}
-            case "CreateRunFiles":
-                files = [{"name": file, "uploadUrl": f"{self.url}/upload"} for file in given["files"]]
-                return {"createRunFiles": {"runID": name, "uploadHeaders": [], "files": files}}
-        return {}
+        if asked == "UpsertBucket":
+            inserted = name not in self.runs
+            run = self.runs.setdefault(name, {"history": [], "summary": {}, "exit": None})
+            run |= {key: value for key, value in given.items() if value is not None}
+            about = {"displayName": name, "config": run["config"], "historyLineCount": len(run["history"])}
+            bucket = {"id": name, "name": name, "sweepName": None, "project": project, **about}
+            return {"upsertBucket": {"bucket": bucket, "inserted": inserted}}
+        if asked == "RunResumeStatus" and name in self.runs:
+            run = self.runs[name]
+            counts = {"historyLineCount": len(run["history"]), "logLineCount": 0, "eventsLineCount": 0}
+            tails = {"historyTail": json.dumps([json.dumps(h) for h in run["history"][-1:]]), "eventsTail": "[]"}
+            more = {"summaryMetrics": json.dumps(run["summary"]), "config": run["config"], "tags": []}
+            # Without a time of beginning the client takes a run for one that never began.
+            bucket = {"id": name, "name": name, "wandbConfig": json.dumps({"t": 1}), **counts, **tails, **more}
+            return {"model": {**project, "bucket": bucket}}
+        if asked == "CreateRunFiles":
+            files = [{"name": file, "uploadUrl": f"{self.url}/upload"} for file in given["files"]]
+            return {"createRunFiles": {"runID": name, "uploadHeaders": [], "files": files}}
+        return {"model": {**project, "bucket": None}} if asked == "RunResumeStatus" else {}
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -1,11 +1,14 @@
-"""Records of runs that were never run, for tests of what reads them."""
+"""Records of runs that were never run, for tests of what reads them; and of stored runs, scored again and changed."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from poserep.report.compare.stored import StoredEvaluation, rebuild
+from poserep.runs.rundir import RunDir
 
 SIMCC = {"_target_": "poserep.codecs.SimCC", "k": 2, "label": {"_target_": "poserep.codecs.Gaussian", "sigma": 4.0}}
 
@@ -56,3 +59,16 @@ def write(
     if ap is not None:
         (run_dir / "result.json").write_text(json.dumps(result(settings, ap)))
     return run_dir
+
+
+def score_again(side: StoredEvaluation, threshold: float | None = None) -> dict[str, float]:
+    """The values of a stored evaluation as its scorer gives them."""
+    scorer, predictions = rebuild(side, threshold)
+    return scorer(predictions).values
+
+
+def change_result(path: Path | RunDir, change: Callable[[dict], object]) -> None:
+    """Change a run's result file."""
+    result = RunDir(path).result()
+    change(result)
+    RunDir(path).write_result(result)

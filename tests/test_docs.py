@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from fractions import Fraction
+from typing import Any
 
 import cv2
 import pytest
@@ -38,9 +39,9 @@ def number(text: str) -> float:
     return float(Fraction(text.replace("−", "-")))
 
 
-def places(text: str) -> float:
-    """Half a unit of the last decimal that a cell shows."""
-    return 0.5 * 10.0 ** -len(text.partition(".")[2]) + 1e-9
+def shown(text: str) -> Any:
+    """The number of a cell, to half a unit of the last decimal that it shows."""
+    return pytest.approx(number(text), abs=0.5 * 10.0 ** -len(text.partition(".")[2]) + 1e-9)
 
 
 def test_pictures_are_those_of_the_page_and_current(tmp_path):
@@ -55,7 +56,7 @@ def test_reach():
     for per_px, *cells in table("reach"):
         for align, cell in zip(("centre", "corner", "edge"), cells, strict=True):
             axis = Axis(192, round(192 * number(per_px)), align)
-            assert axis.reach() * axis.px_per_bin() == pytest.approx(number(cell), abs=places(cell))
+            assert axis.reach() * axis.px_per_bin() == shown(cell)
     assert Axis(192, 48, "edge").px_per_bin() == pytest.approx(4.064, abs=5e-4)
 
 
@@ -63,10 +64,9 @@ def test_rows_of_darkposes_heatmaps_lie_beside_the_outer_pixels():
     for text, both, own, above in table("dark"):
         size, _, per_px = text.partition(", ")
         dark, edge = (axes(size, number(per_px), align) for align in ("dark", "edge"))
-        assert dark[0].px_per_bin() == dark[1].px_per_bin() == pytest.approx(number(both), abs=places(both))
-        assert edge[1].px_per_bin() == pytest.approx(number(own), abs=places(own))
-        first = dark[1].to_px(torch.zeros((), dtype=torch.float64)).item()
-        assert -first == pytest.approx(number(above), abs=places(above))
+        assert dark[0].px_per_bin() == dark[1].px_per_bin() == shown(both)
+        assert edge[1].px_per_bin() == shown(own)
+        assert -dark[1].to_px(torch.zeros((), dtype=torch.float64)).item() == shown(above)
 
 
 def test_taking_edge_for_dark_moves_targets():
@@ -97,9 +97,10 @@ def test_mirror_shifts():
 def test_flip_errors_of_published_code():
     for cells, found in zip(table("flips"), numbers.flip_errors(), strict=True):
         assert cells[0] == found.code
-        shown = found.offset, found.shift, found.left, found.px, found.average
-        for cell, value in zip(cells[1:], shown, strict=True):
-            assert value == pytest.approx(number(cell), abs=places(cell) if "." in cell else 1e-9)
+        for cell, value in zip(
+            cells[1:], (found.offset, found.shift, found.left, found.px, found.average), strict=True
+        ):
+            assert value == (shown(cell) if "." in cell else pytest.approx(number(cell), abs=1e-9))
             assert cell.startswith("+") == (value > 0)
     assert numbers.hrnet_shares() == {0: 0.75, 1: 0.25}
 
@@ -115,9 +116,8 @@ def test_quantisation():
 
 def test_peaks_of_perfect_outputs():
     for (name, cell, contract), (codec, found) in zip(table("peaks"), numbers.peaks().items(), strict=True):
-        assert name == codec
-        shown = [float(value) for value in cell.split(" to ")]
-        assert [shown[0], shown[-1]] == pytest.approx([found.low, found.high], abs=5.1e-4)
+        ends = [float(value) for value in cell.split(" to ")]
+        assert name == codec and [ends[0], ends[-1]] == pytest.approx([found.low, found.high], abs=5.1e-4)
         assert found.contract == pytest.approx(float(contract), abs=1e-5)
 
 
@@ -199,13 +199,10 @@ def test_commands_compose(overrides):
     assert len(COMMANDS) == len(table("coordinates")) == len(table("scores"))
     cfg = compose([*overrides, "size=256x192"]).cfg
     codec = make(cfg.representation.codec, size=cfg.input_size, align=cfg.align)
-    given = dict(o.split("=") for o in overrides)
+    given = dict(o.removeprefix("+representation.codec.").split("=") for o in overrides)
     assert codec.x.align == given["align"]
-    for key, value in given.items():
-        option = key.removeprefix("+representation.codec.")
-        if option in ("flip_shift", "score_threshold"):
-            assert getattr(codec.deviations, option) == float(value) and codec.mirror_px == 0
-        elif option in ("bounds", "score"):
-            assert getattr(codec.deviations, option) == value
-        elif option in ("merge_on", "grid"):
-            assert getattr(codec, option) == value
+    assert codec.mirror_px == 0 or not given.keys() & {"flip_shift", "score_threshold"}
+    for option in ("flip_shift", "score_threshold", "bounds", "score", "merge_on", "grid"):
+        if option in given:
+            value = getattr(codec if option in ("merge_on", "grid") else codec.deviations, option)
+            assert str(value) == given[option] or value == float(given[option])

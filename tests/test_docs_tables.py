@@ -1,10 +1,12 @@
 """docs/tables.md and the README: every table is named, what is counted and linked is so, and what is run composes."""
 
 import csv
-import importlib.util
 import re
+import runpy
 import shlex
+from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,21 +34,24 @@ def rows(name):
     return linked
 
 
+table = cache(complete_table)
+
+
 @cache
 def runs(name, mode):
-    return cells_of(complete_table(name, mode))
+    return cells_of(replace(table(name), mode=mode))
 
 
 def test_every_sweep_with_rows_stands_in_the_table_it_belongs_to():
-    papers = {name for name in table_names() if complete_table(name).paper}
+    papers = {name for name in table_names() if table(name).paper}
     assert set(rows("sweeps")) == papers and set(rows("studies")) == {*table_names()} - papers
     for path in (ROOT / "sweeps").glob("*.yaml"):
         assert re.search(rf"\b{path.stem}\b", PAGE), path.stem
 
 
 @pytest.mark.parametrize("name", rows("sweeps"))
-def test_rows_runs_data_and_weights_are_counted_right(name):
-    about, (_, _, count, quoted, number, data, weights, _) = complete_table(name), rows("sweeps")[name]
+def test_rows_runs_data_weights_and_modes_are_right(name):
+    about, (_, _, count, quoted, number, data, weights, _) = table(name), rows("sweeps")[name]
     assert (int(count), int(quoted)) == (len(about.rows), len(about.rows) - len(about.runnable))
     assert {int(number)} == {len(runs(name, mode)) for mode in MODES}, "the same in either mode"
     assert data == DATA.get(about.data, (about.data or "").upper())
@@ -54,19 +59,21 @@ def test_rows_runs_data_and_weights_are_counted_right(name):
     needed = {label for file, label in WEIGHTS.items() if f"weights/{file}.pth" in said}
     assert said.count(".pth") == sum(said.count(f"weights/{file}.pth") for file in WEIGHTS)
     assert weights == (", ".join(label for label in WEIGHTS.values() if label in needed) or "–")
+    # Hydra refuses `table.mode=controlled` where the file has no such key.
+    assert read_sweep(ROOT / "sweeps", name)["table"].get("mode") == "published" or not about.runnable
 
 
 def test_titles_are_those_of_the_papers_and_undetermined_settings_are_named():
     for name, row in rows("sweeps").items():
-        table, (*paper, number) = complete_table(name), row[0].split()
-        assert table.paper.startswith("The repro" if paper[0] == "Reproduction" else f"{paper[0]} (")
-        assert table.paper.endswith(f"{'figure' if 'figure' in paper else 'table'} {number}")
-        assert row[-1] or not any(r.undetermined or r.quoted for r in table.rows), name
+        about, (*paper, number) = table(name), row[0].split()
+        assert about.paper.startswith("The repro" if paper[0] == "Reproduction" else f"{paper[0]} (")
+        assert about.paper.endswith(f"{'figure' if 'figure' in paper else 'table'} {number}")
+        assert row[-1] or not any(r.undetermined or r.quoted for r in about.rows), name
 
 
 def test_totals_and_our_own_studies_are_counted_right():
     for name, (_, count, number, _) in rows("studies").items():
-        assert (int(count), int(number)) == (len(complete_table(name).rows), len(runs(name, complete_table(name).mode)))
+        assert (int(count), int(number)) == (len(table(name).rows), len(runs(name, table(name).mode)))
     papers = list(rows("sweeps"))
     (total,) = re.findall(r"Together they are (\d+), of which more than a hundred repeat", PAGE)
     assert int(total) == sum(len(runs(name, "published")) for name in papers)
@@ -89,7 +96,7 @@ def test_files_and_places_that_are_linked_exist():
 def test_files_that_are_needed_are_those_of_the_recipes():
     files = set(re.findall(r"weights/[\w-]+\.pth", PAGE))
     assert files == set(re.findall(r"weights/[\w-]+\.pth", (CONF / "recipes" / "papers.yaml").read_text()))
-    recipes = complete_table("simcc-table1").recipes
+    recipes = table("simcc-table1").recipes
     for group in ("val_boxes", "crowdpose_boxes"):
         assert f"`{recipes[group][0].split('=')[1]}`" in PAGE
 
@@ -103,28 +110,20 @@ LAUNCHERS = re.findall(r"\| `((?:hydra/launcher|trainer\.devices)=[^`]+)` \|", P
 def test_commands_compose(line):
     assert len(MAKE) > 3 and len(LAUNCHERS) == 5
     _, target, *rest = shlex.split(line)
-    given = [word for one in rest for word in shlex.split(one.removeprefix("ARGS=").replace("...", "1"))]
+    name, given = target.removeprefix("reproduce-"), shlex.split(" ".join(rest).removeprefix("ARGS="))
     if "--rows" in given:
         where = given.index("--rows")
-        assert chosen(complete_table(target.removeprefix("reproduce-")), [given[where + 1]])
+        assert chosen(table(name), [given[where + 1]])
         del given[where : where + 2]
     # What several runs take in turn is no value of one, and Ray is an extra.
-    single = [re.sub(r"=(\w+),[\w,]+$", r"=\1", word) for word in given if word != "hydra/launcher=ray"]
-    name = target.removeprefix("reproduce-")
+    single = [
+        re.sub(r"=(\w+),[\w,]+$", r"=\1", word.replace("...", "1")) for word in given if word != "hydra/launcher=ray"
+    ]
     assert compose(single, name, ROOT / "sweeps").cfg.study == name
 
 
-def test_every_table_of_a_paper_has_a_mode():
-    # Hydra refuses `table.mode=controlled` where the file has no such key.
-    for name in rows("sweeps"):
-        mode = read_sweep(ROOT / "sweeps", name)["table"].get("mode")
-        assert mode == "published" or not complete_table(name).runnable, name
-
-
 def test_the_findings_show_the_numbers_that_are_kept():
-    spec = importlib.util.spec_from_file_location("draw_embedded", ROOT / "docs" / "draw_embedded.py")
-    drawn = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(drawn)
+    drawn = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "draw_embedded.py")))
     lines = drawn.read(drawn.KEPT)
     assert f"<!-- table: results -->\n\n{drawn.table(lines)}\n" in drawn.PAGE.read_text(), "run docs/draw_embedded.py"
     assert {line["mode"] for line in lines} == {"controlled", "published"}

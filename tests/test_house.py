@@ -1,10 +1,13 @@
-"""The house is small, and no two public things in it share a name."""
+"""The house is small, no two public things in it share a name, and its picture is that of the source."""
 
 import ast
+import runpy
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import poserep
+from poserep.overrides import CONF
 
 ROOT = Path(poserep.__file__).parent
 
@@ -31,3 +34,11 @@ def test_the_house_is_small():
     assert len([folder for folder in ROOT.iterdir() if (folder / "__init__.py").exists()]) <= 10
     for file in ROOT.rglob("*.py"):
         assert len(file.read_text().splitlines()) <= 250 and "util" not in file.stem, file
+
+
+def test_the_picture_is_current(tmp_path, monkeypatch):
+    docs = CONF.parent / "docs"
+    monkeypatch.setattr(sys, "argv", ["draw_architecture.py", str(tmp_path / "now.svg")])
+    runpy.run_path(str(docs / "draw_architecture.py"), run_name="__main__")
+    same = (tmp_path / "now.svg").read_bytes() == (docs / "architecture.svg").read_bytes()
+    assert same, "docs/architecture.svg is not current: run python docs/draw_architecture.py"

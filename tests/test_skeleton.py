@@ -20,13 +20,10 @@ BASE = {
 }
 
 
-def test_coco_sigmas_are_those_of_pycocotools():
+def test_coco_is_that_of_pycocotools_and_of_its_annotation_files():
     np.testing.assert_allclose(COCO.sigmas, Params("keypoints").kpt_oks_sigmas, rtol=1e-12)
-
-
-def test_coco_limbs_upper_body_and_pairs():
     assert COCO.num_keypoints == 17 and COCO.names[0] == "nose" and COCO.names[-1] == "right_ankle"
-    # The category's `skeleton` in COCO's annotation files, 1-based.
+    # The category's `skeleton`, 1-based.
     assert [(a + 1, b + 1) for a, b in COCO.edge_indices()] == [
         (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9),
         (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
@@ -93,9 +90,9 @@ def test_missing_and_malformed_files_are_refused_by_name(tmp_path):
         ("empty.yaml", "", "must hold one mapping"),
         ("cut.json", '{"keypoints": ["no', "cut.json"),
         ("tabs.yaml", "keypoints:\n\t- nose\n", "tabs.yaml"),
+        ("none.yaml", None, r"none\.yaml does not exist"),
     ):
-        (tmp_path / name).write_text(text)
+        if text is not None:
+            (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=message):
             Skeleton.from_file(tmp_path / name)
-    with pytest.raises(InputError, match=r"none\.yaml does not exist"):
-        Skeleton.from_file(tmp_path / "none.yaml")

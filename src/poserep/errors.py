@@ -32,6 +32,11 @@ def message(error: BaseException) -> str:
     return str(error).rsplit("poserep.errors.InputError: ", 1)[-1].strip()
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or else the name of its class."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def suggestion(asked: str, known: Sequence[str], limit: int = 3) -> str:
     """Return ``; did you mean …?`` with the nearest of dotted keys, best first; empty if none is near.
 

@@ -6,28 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stored_runs import change_result, score_again
 
-from poserep.config import compose
 from poserep.report.compare.stored import read_side, rebuild
 from poserep.runs.rundir import RunDir
-from tiny import TINY
+from run_records import change_result, score_again
 
 
 @pytest.fixture(scope="session")
-def trained(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def trained(trained_once: Callable[..., Path]) -> dict[str, Path]:
     """Run directories of a heatmap and a SimCC run, by scheme, to be copied before a change."""
-    from poserep.runs.create import prepare
-    from poserep.training.fit import fit
-
-    root = tmp_path_factory.mktemp("trained")
-    made = {}
-    for scheme in ("heatmap", "simcc"):
-        overrides = [*TINY, f"representation={scheme}", f"data.root={synthetic}", f"runs={root}", "study=tiny"]
-        run_dir = prepare(compose(overrides).cfg, "resnet18_s8")
-        fit(run_dir)
-        made[scheme] = run_dir.path
-    return made
+    return {scheme: trained_once(f"representation={scheme}") for scheme in ("heatmap", "simcc")}
 
 
 @pytest.fixture

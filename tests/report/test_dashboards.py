@@ -1,6 +1,7 @@
 """Dashboards as code: what they show is what runs record."""
 
 import json
+from unittest.mock import Mock
 
 import pytest
 import wandb_workspaces.reports.v2 as wr
@@ -8,11 +9,9 @@ import wandb_workspaces.workspaces as ws
 
 from poserep import cli
 from poserep.errors import InputError
-from poserep.report.dashboards import panels
-from poserep.report.dashboards.charts import Study, charts, read_study
-from poserep.report.dashboards.panels import SAVED, chart_panel, save_dashboards, study_report, study_workspace
-from poserep.runs.rundir import RunDir
-from poserep.runs.wandb.entry import read_entry
+from poserep.report.dashboards import command
+from poserep.report.dashboards.charts import charts, read_study
+from poserep.report.dashboards.command import SAVED, chart_panel, save_dashboards, study_report, study_workspace
 from run_records import config, line, write
 
 EQUAL = {"_target_": "poserep.codecs.Equal", "smoothing": 0.1}
@@ -26,14 +25,18 @@ CELLS = (
 @pytest.fixture
 def study(tmp_path):
     """Two schemes, two sizes, three densities of bins."""
-    results, entries = [], []
     for i, (title, codec, size) in enumerate(CELLS):
         settings = config(codec=codec, size=size)
         settings["representation"]["title"] = title
-        run_dir = write(tmp_path / "table", f"cell-{i:08d}", settings, [line(0, train__loss=1.0, val__AP_gt=2.0)])
-        results.append(json.loads((run_dir / "result.json").read_text()))
-        entries.append(read_entry(RunDir(run_dir)))
-    return Study("table", results, entries)
+        write(tmp_path / "table", f"cell-{i:08d}", settings, [line(0, train__loss=1.0, val__AP_gt=2.0)])
+    return read_study(tmp_path / "table")
+
+
+@pytest.fixture
+def texts(monkeypatch):
+    """The text of reports, whose numbers made-up results lack."""
+    monkeypatch.setattr(command, "study_texts", lambda study: ("what to know", "| a |"))
+    return ["what to know", "| a |"]
 
 
 def keys(study):
@@ -44,21 +47,12 @@ def keys(study):
 def test_the_asked_for_charts_are_there(study):
     found = keys(study)
     for boxes in ("gt", "det"):
-        ap = f"result/AP_{boxes}"
         due = {"setting.kind": "bars", "setting.height": "scatter", "setting.k": "scatter"}
         due |= {"cost/GMACs": "front", "cost/params_M": "front"}
-        assert {(kind, x, ap) for x, kind in due.items()} <= found
+        assert {(kind, x, f"result/AP_{boxes}") for x, kind in due.items()} <= found
     assert {("curves", "epoch", "train/loss"), ("curves", "epoch", "val/AP_gt")} <= found
     # One sigma was tried, and one is no curve; nothing was logged of a detector's boxes.
     assert not any(x == "setting.sigma" or y == "val/AP_det" for _, x, y in found)
-
-
-def test_runs_of_a_scheme_have_one_colour(study):
-    colours = study.run_colours
-    assert colours["table-00000001"] == colours["table-00000002"] != colours["table-00000000"]
-    made = study_workspace(study, "poserep", "me")
-    assert {run: settings.color for run, settings in made.runset_settings.run_settings.items()} == colours
-    assert made.runset_settings.filters == "Metric('Group') = 'table'"
 
 
 def test_panels_name_keys_as_wandb_does(study):
@@ -73,20 +67,23 @@ def test_panels_name_keys_as_wandb_does(study):
             assert made["metrics"] == [chart.y] and made["groupBy"] == "setting.value.kind"
 
 
-def test_every_grid_of_a_report_is_of_the_studys_runs(study, monkeypatch):
-    monkeypatch.setattr(panels, "study_texts", lambda study: ("what to know", "| a |"))
+def test_every_grid_is_of_the_studys_runs_and_schemes_have_one_colour(study, texts):
+    colours = study.run_colours
+    assert colours["table-00000001"] == colours["table-00000002"] != colours["table-00000000"]
+    made = study_workspace(study, "poserep", "me").runset_settings
+    assert {run: settings.color for run, settings in made.run_settings.items()} == colours
+    assert made.filters == "Metric('Group') = 'table'"
     blocks = study_report(study, "poserep", "me", local=True)._to_model().model_dump(by_alias=True)["spec"]["blocks"]
-    assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == ["what to know", "| a |"]
+    assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == texts
     grids = [block["metadata"] for block in blocks if block["type"] == "panel-grid"]
     assert len(grids) == len(charts(study)) + 1
     for grid in grids:
         (runs,) = grid["runSets"]
         assert runs["filters"]["filters"][0]["value"] == "table"
-        assert study.run_colours.items() <= grid["customRunColors"].items()
+        assert colours.items() <= grid["customRunColors"].items()
 
 
-def test_saving_again_replaces_what_was_saved(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(panels, "study_texts", lambda study: ("what to know", "| a |"))
+def test_saving_again_replaces_what_was_saved(study, texts, tmp_path, monkeypatch):
     saved = []
     for kind in (ws.Workspace, wr.Report):
         monkeypatch.setattr(kind, "url", property(lambda self: f"https://there/{type(self).__name__}"))
@@ -100,17 +97,14 @@ def test_saving_again_replaces_what_was_saved(study, tmp_path, monkeypatch):
     save_dashboards(study, tmp_path, "poserep", "me")
     assert saved[2] is saved[0] and len(saved[2].sections) == len(charts(study)) + 1
     assert saved[3].id == "17"
-
-    def refuse(self):
-        raise ValueError("no such project\nand more")
-
-    monkeypatch.setattr(ws.Workspace, "save", refuse)
+    monkeypatch.setattr(ws.Workspace, "save", Mock(side_effect=ValueError("no such project\nand more")))
     with pytest.raises(InputError, match="no such project; try again with a key"):
         save_dashboards(study, tmp_path, "poserep", "me")
 
 
-def test_every_key_is_in_the_record_of_real_runs(trained, tmp_path):
-    folder = trained["simcc"].parent
+def test_every_key_is_in_the_record_of_real_runs(copied, tmp_path, capsys):
+    copied("heatmap", "table/heatmap")
+    folder = copied("simcc", "table/simcc").parent
     found = read_study(folder)
     assert {x for _, x, _ in keys(found)} >= {"setting.k", "setting.sigma", "setting.kind"}
     for kind, x, y in keys(found):
@@ -118,15 +112,18 @@ def test_every_key_is_in_the_record_of_real_runs(trained, tmp_path):
             known = {key for row in entry.history.values() for key in row} if kind == "curves" else set(entry.summary)
             assert y in known
             assert x.removeprefix("setting.") in entry.config["setting"] if "." in x else x in known
-    introduction, results = panels.study_texts(found)
+    introduction, results = command.study_texts(found)
     assert "| Heatmap | dark | 64x64 |" in results and "| SimCC Gaussian | argmax | 64x64 |" in results
-    blocks = panels.specification(found, "poserep", "me")["report"]["spec"]["blocks"]
-    assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == [introduction, results]
     assert "Drawn people, not photographs" in introduction
     with pytest.raises(InputError, match="no finished run"):
         read_study(tmp_path)
     # The command, without a network and twice the same.
+    words = ["wandb", "dashboard", folder.name, str(folder.parent)]
     files = [tmp_path / f"{name}.json" for name in "ab"]
     for file in files:
-        assert cli.main(["wandb", "dashboard", folder.name, str(folder.parent), "--json", str(file)]) == 0
+        assert cli.main([*words, "--json", str(file)]) == 0
     assert files[0].read_bytes() == files[1].read_bytes()
+    blocks = json.loads(files[0].read_text())["report"]["spec"]["blocks"]
+    assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == [introduction, results]
+    capsys.readouterr()
+    assert cli.main(words) == 0 and "AP (gt boxes) over GMACs, with the front" in capsys.readouterr().out

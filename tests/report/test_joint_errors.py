@@ -14,10 +14,8 @@ def made_up(kind, error=0.5, size=None, person=None) -> JointErrors:
     """Of persons (N, K), with -1 for joints that are not labelled."""
     kind = np.array(kind)
     n, k = kind.shape
-    errors = np.where(kind < 0, np.nan, error)
-    persons = np.arange(n) if person is None else np.array(person)
-    sizes = np.arange(1.0, n + 1) if size is None else np.array(size, float)
-    return JointErrors(tuple("abcdef"[:k]), persons, sizes, errors, kind)
+    persons, sizes = np.array(person or range(n)), np.array(size or range(1, n + 1), float)
+    return JointErrors(tuple("abcdef"[:k]), persons, sizes, np.where(kind < 0, np.nan, error), kind)
 
 
 def test_joints_are_those_that_the_result_counts(trained):
@@ -35,8 +33,7 @@ def test_joints_are_those_that_the_result_counts(trained):
             if about["labelled"]:
                 assert np.nanmean(error) == pytest.approx(about["mean_normalised"], rel=1e-6)
     table = rebuild(evaluation)[0].truth.instances
-    area = {int(i): a for i, a in zip(table.id, table.area, strict=True)}
-    assert np.square(found.size) == pytest.approx([area[int(i)] for i in found.person])
+    assert np.square(found.size) == pytest.approx(table.area[np.searchsorted(table.id, found.person)])
     both = agreement(found, joint_errors(read_side(f"{run_dir}:shift", "gt")[0]))
     total = both.both + both.first + both.second + both.neither
     assert total.tolist() == [joint["labelled"] for joint in recorded["joints"].values()]
@@ -46,8 +43,8 @@ def test_joints_are_those_that_the_result_counts(trained):
 
 def test_parts_are_as_many_persons_each_from_small_to_large():
     # Persons in the order of sizes 10, 20, 30, 40, 50.
-    run = made_up([[4, -1], [1, 0], [0, 0], [2, -1], [3, 4]], size=[50, 20, 10, 40, 30])
-    run = run._replace(error=np.array([[0.9, np.nan], [0.3, 0.2], [0.1, 0.2], [0.6, np.nan], [0.5, 0.8]]))
+    error = np.array([[0.9, np.nan], [0.3, 0.2], [0.1, 0.2], [0.6, np.nan], [0.5, 0.8]])
+    run = made_up([[4, -1], [1, 0], [0, 0], [2, -1], [3, 4]], error, size=[50, 20, 10, 40, 30])
     small, large = by_person_size([run], 2)
     assert (small.low, small.high, large.low, large.high) == (10, 30, 40, 50)
     assert (small.labelled, large.labelled) == (6, 2)
@@ -56,16 +53,13 @@ def test_parts_are_as_many_persons_each_from_small_to_large():
 
 
 def test_seeds_are_taken_together_and_parts_are_never_empty():
-    a, b = made_up([[0], [1]], error=0.1), made_up([[4], [1]], error=0.3)
-    first, second = by_person_size([a, b], parts=9)
+    first, second = by_person_size([made_up([[0], [1]], error=0.1), made_up([[4], [1]], error=0.3)], parts=9)
     assert first.labelled == second.labelled == 2 and first.error == pytest.approx(0.2)
     assert first.share.tolist() == [0.5, 0, 0, 0, 0.5] and second.share.tolist() == [0, 1, 0, 0, 0]
 
 
 def test_agreement_counts_labelled_joints():
-    a = made_up([[0, 1, -1], [4, 0, 2]])
-    b = made_up([[1, 4, -1], [3, 1, 0]])
-    found = agreement(a, b)
+    found = agreement(made_up([[0, 1, -1], [4, 0, 2]]), made_up([[1, 4, -1], [3, 1, 0]]))
     assert found.names == ("a", "b", "c")
     assert [list(column) for column in found[1:]] == [[1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]]
 

@@ -24,9 +24,12 @@ def test_metrics_are_stacked_where_width_is_dear():
 def test_texts_escape_what_their_format_reads_as_marks():
     assert r"| A\_1 & \| \<x\> \[1\] | 0.0 |" in many(1).markdown()
     text = many(2).latex()
-    assert r"A\_1 \& \textbar{} \textless{}x\textgreater{}\textsuperscript{1} & 0.0 & 1.0 & 2.0 & 3.0 & done \\" in text
-    assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5}" in text and text.count(r"\multicolumn{2}{c}") == 2
-    assert r"\par\textbf{\textsuperscript{\ddag} w}" in text
+    for part in (
+        r"A\_1 \& \textbar{} \textless{}x\textgreater{}\textsuperscript{1} & 0.0 & 1.0 & 2.0 & 3.0 & done \\",
+        r"\multicolumn{2}{c}{M0} & \multicolumn{2}{c}{M1}", r"\cmidrule(lr){2-3} \cmidrule(lr){4-5}",
+        r"\par\textbf{\textsuperscript{\ddag} w}",
+    ):  # fmt: skip
+        assert part in text
     assert many(1).around == ["‡ w", "[1] why", "n"]
     assert "<span>A_1 &amp; | &lt;x&gt;</span><sup>1</sup>" in many(1).html()
     assert many(1).csv() == "row,M0 paper,M0 ours,status\nA_1 & | <x>,0.0,1.0,done\n"

@@ -9,7 +9,7 @@ import torch
 
 from poserep import cli
 from poserep.metrics.protocol import Protocol
-from poserep.report.comparison import comparison_rows
+from poserep.report.run_rows import mean_and_sd, run_rows
 from poserep.report.study import write_report
 from poserep.runs.create import prepare
 from poserep.runs.rundir import RunDir
@@ -147,8 +147,8 @@ def test_report_joins_seeds_and_nothing_else():
             "protocol": {"gt": {"argmax": protocol.record()}},
         }
 
-    rows = comparison_rows([result(0, 1, 20), result(1, 1, 30), result(0, 2, 60), result(0, 2, 70, "y")])
-    found = [(r.setting, r.cell("gt", "AP"), r.seeds) for r in rows]
+    rows = run_rows([result(0, 1, 20), result(1, 1, 30), result(0, 2, 60), result(0, 2, 70, "y")])
+    found = [(r.setting, mean_and_sd(r.of("gt", "AP"), 1), r.seeds) for r in rows]
     assert found == [
         ("representation.codec.k=1", "25.0 ± 7.1", 2),
         ("representation.codec.k=2", "60.0", 1),

@@ -6,7 +6,7 @@ Metrics are not tested here: poserep compare tells whether a difference is more 
 example: poserep diff runs/demo/heatmap-... runs/demo/simcc-...
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,36 +40,43 @@ def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
     """Compare two results, with the contents of result.json.
 
     Returns:
-        ``configuration``, ``elsewhere`` (keys of the configuration that change nothing about what a run is),
-        ``data`` (hashes of files), ``protocol``, ``versions`` and ``training``, each with ``differ``, by dotted key
-        the values of both, `ABSENT` where a side has no such key, and ``equal``, the keys and values in which both
-        agree. And ``metrics``, a list of entries with ``boxes``, ``readout`` (of both), ``metric``, ``a``, ``b`` and
-        ``difference`` (b - a; None if either side has no value), default readouts first.
+        The keys of `PARTS`, each with ``differ``, by dotted key the values of both, `ABSENT` where a side has no such
+        key, and ``equal``, the keys and values in which both agree. And ``metrics``, a list of entries with ``boxes``,
+        ``readout`` (of both), ``metric``, ``a``, ``b`` and ``difference`` (b - a; None if either side has no value),
+        default readouts first.
     """
-    config = [flatten(result["config"]) for result in (a, b)]
-    hashes = [_select(flat, ("contents",)) | _hashes(result) for flat, result in zip(config, (a, b), strict=True)]
-    return {
-        "configuration": _side_by_side(*(_select(flat, ("contents", *ELSEWHERE), within=False) for flat in config)),
-        "elsewhere": _side_by_side(*(_select(flat, ELSEWHERE) for flat in config)),
-        "data": _side_by_side(*hashes),
-        "protocol": _side_by_side(*_protocols(a, b)),
-        "versions": _side_by_side(_versions(a), _versions(b)),
-        "training": _side_by_side(_training(a), _training(b)),
-        "metrics": list(_metrics(a, b)),
-    }
+    parts = zip(PARTS, _parts(a, b), _parts(b, a), strict=True)
+    return {name: _side_by_side(left, right) for name, left, right in parts} | {"metrics": list(_metrics(a, b))}
 
 
-def paired_readouts(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str | None, str | None]]:
+def _parts(result: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the values of each of `PARTS`, flat; protocols for the boxes that the other was evaluated on, too."""
+    flat, default = flatten(result["config"]), _default_protocols(result)
+    yield {key: value for key, value in flat.items() if not beneath(key, ("contents", *ELSEWHERE))}
+    yield {key: value for key, value in flat.items() if beneath(key, ELSEWHERE)}
+    hashes = {f"{boxes}.{name}": value for boxes in default for name, value in default[boxes]["hashes"].items()}
+    yield {key: value for key, value in flat.items() if beneath(key, ("contents",))} | hashes
+    shared = {boxes: default[boxes] for boxes in default if boxes in _default_protocols(other)}
+    yield flatten({boxes: {k: v for k, v in p.items() if k != "hashes"} for boxes, p in shared.items()})
+    versions = {key: value for key, value in result["provenance"].items() if key != "packages"}
+    # Evaluations record no device.
+    device = {"device": f"{result['devices']} x {result['device']}"} if "device" in result else {}
+    yield {**versions, **result["provenance"]["packages"], **device}
+    training = flatten({key: result[key] for key in TRAINING if key in result} | {"loaded": result.get("loaded", {})})
+    yield {key: value for key, value in training.items() if key not in LONG}
+
+
+def _default_protocols(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the protocol of the default readout, by kind of boxes."""
+    return {boxes: next(iter(by_readout.values())) for boxes, by_readout in result["protocol"].items() if by_readout}
+
+
+def paired_readouts(a: Iterable[str], b: Iterable[str]) -> list[tuple[str | None, str | None]]:
     """Return the pairs of readouts to compare: the default ones, then those of one name; others stand beside None."""
-    default = (next(iter(a)), next(iter(b)))
-    left, right = [name for name in a if name != default[0]], [name for name in b if name != default[1]]
-    common = [name for name in left if name in right]
+    (first, *left), (second, *right) = a, b
+    common = [(name, name) for name in left if name in right]
     alone = [(name, None) for name in left if name not in right], [(None, name) for name in right if name not in left]
-    return [default, *((name, name) for name in common), *alone[0], *alone[1]]
-
-
-def _select(flat: Mapping[str, Any], parents: Sequence[str], within: bool = True) -> dict[str, Any]:
-    return {key: value for key, value in flat.items() if beneath(key, parents) == within}
+    return [(first, second), *common, *alone[0], *alone[1]]
 
 
 def _side_by_side(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,36 +85,6 @@ def _side_by_side(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
         "differ": {key: pair for key, pair in both.items() if pair[0] != pair[1]},
         "equal": {key: pair[0] for key, pair in both.items() if pair[0] == pair[1]},
     }
-
-
-def _default_protocols(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the protocol of the default readout, by kind of boxes."""
-    return {boxes: next(iter(by_readout.values())) for boxes, by_readout in result["protocol"].items() if by_readout}
-
-
-def _hashes(result: Mapping[str, Any]) -> dict[str, Any]:
-    default = _default_protocols(result)
-    return {f"{boxes}.{name}": value for boxes in default for name, value in default[boxes]["hashes"].items()}
-
-
-def _protocols(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the default readouts' protocols, flat, for the boxes that both were evaluated on."""
-    both = [_default_protocols(result) for result in (a, b)]
-    for one in both:
-        shared = {boxes: one[boxes] for boxes in one if all(boxes in side for side in both)}
-        yield flatten({boxes: {k: v for k, v in p.items() if k != "hashes"} for boxes, p in shared.items()})
-
-
-def _versions(result: Mapping[str, Any]) -> dict[str, Any]:
-    versions = {key: value for key, value in result["provenance"].items() if key != "packages"}
-    # Evaluations record no device.
-    device = {"device": f"{result['devices']} x {result['device']}"} if "device" in result else {}
-    return {**versions, **result["provenance"]["packages"], **device}
-
-
-def _training(result: Mapping[str, Any]) -> dict[str, Any]:
-    flat = flatten({key: result[key] for key in TRAINING if key in result} | {"loaded": result.get("loaded", {})})
-    return {key: value for key, value in flat.items() if key not in LONG}
 
 
 def _metrics(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -2,10 +2,10 @@
 
 import jinja2
 
-from poserep.report.comparison import row_notes
-from poserep.report.comparison_sheet import calibration_sheet, comparison_sheets, speed_sheet
 from poserep.report.figures.page_figures import page_figures
 from poserep.report.labels import Result
+from poserep.report.run_rows import row_notes
+from poserep.report.run_sheets import calibration_sheet, run_sheets, speed_sheet
 from poserep.report.study import StudyReport
 
 
@@ -15,9 +15,9 @@ def study_page(report: StudyReport) -> str:
     return render(
         "report.html.j2",
         title=report.title,
-        published=report.published_sheets,
+        published=report.paper_sheets,
         missing=report.missing,
-        comparisons=comparison_sheets(report.title, rows),
+        comparisons=run_sheets(report.title, rows),
         calibration=calibration_sheet(rows),
         speed=speed_sheet(results) if results else None,
         notes=row_notes(rows),

@@ -82,17 +82,15 @@ def _scheme_and_size(result: Result) -> tuple[str, str]:
 
 def _differing(results: Sequence[Result]) -> list[str]:
     flat = [flatten(result["config"]) for result in results]
+    where = [_scheme_and_size(result) for result in results]
     lines = []
-    for i, result in enumerate(results):
-        members = [
-            f for f, other in zip(flat, results, strict=True) if _scheme_and_size(other) == _scheme_and_size(result)
-        ]
-        differ = differing_keys(members, ("seed",))
+    for own, here in zip(flat, where, strict=True):
+        differ = differing_keys([f for f, there in zip(flat, where, strict=True) if there == here], ("seed",))
         if "data.name" in differ:
             # Another data set has other values everywhere, which need no mention.
             differ = ["data.name", *(key for key in differ if key.split(".")[0] not in ("data", "contents"))]
         # A key that only other runs have says nothing about this one.
-        lines.append(", ".join(_named(key, flat[i][key]) for key in differ if key in flat[i]))
+        lines.append(", ".join(_named(key, own[key]) for key in differ if key in own))
     return lines
 
 

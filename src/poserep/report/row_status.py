@@ -20,25 +20,33 @@ class AskedRun(NamedTuple):
     Attributes:
         use: The rows that it stands for.
         config: Its configuration; empty until it has begun.
-        state: ``state``, and what the run's record adds, such as ``error``.
+        status: ``state``, and what the run's record adds, such as ``error``.
     """
 
     plan: Planned
     use: Cell
-    run_dir: RunDir
+    path: Path
     config: Mapping[str, Any]
     result: Mapping[str, Any] | None
-    state: Mapping[str, Any]
+    status: Mapping[str, Any]
+
+    @property
+    def data(self) -> str:
+        """Name of its data set; empty if neither its configuration nor the command line tells."""
+        return str(self.config["data"]["name"]) if self.config else last_value(self.use.arguments, "data")
+
+    @property
+    def limit(self) -> int | None:
+        """Number of persons to which it is limited, if it is."""
+        return self.config["trainer"].get("limit") if self.config else None
 
 
 def read_asked_run(study: Path, plan: Planned, use: Cell) -> AskedRun:
-    """Read state, configuration and result of a run that was asked for."""
+    """Read status, configuration and result of a run that was asked for."""
     run_dir = RunDir(study / plan.name)
-    if run_dir.finished:
-        result = run_dir.result()
-        return AskedRun(plan, use, run_dir, result["config"], result, {"state": "finished"})
-    config = run_dir.config() if run_dir.config_file.is_file() else {}
-    return AskedRun(plan, use, run_dir, config, None, run_dir.observed_status())
+    result = run_dir.result() if run_dir.finished else None
+    config = result["config"] if result else run_dir.config() if run_dir.config_file.is_file() else {}
+    return AskedRun(plan, use, run_dir.path, config, result, run_dir.observed_status())
 
 
 def changing_arguments(use: Cell) -> tuple[str, ...]:
@@ -53,41 +61,32 @@ def last_value(overrides: Sequence[str], *keys: str) -> str:
 
 def has_other_data(table: Table, run: AskedRun) -> bool:
     """Return whether a run's data are not those of the published values, or not all of them."""
-    return bool(table.data) and (_data(table, run) != table.data or _limit(run) is not None)
+    return bool(table.data) and (run.data not in ("", table.data) or run.limit is not None)
 
 
 def deviations(table: Table, run: AskedRun) -> Iterator[str]:
     """Yield in what a run is not what its row says, each in a few words."""
-    data, arguments = _data(table, run), changing_arguments(run.use)
-    other = bool(table.data) and data != table.data
+    arguments = changing_arguments(run.use)
+    other = bool(table.data) and run.data not in ("", table.data)
     if other:
-        yield f"{data}, not {table.data}"
+        yield f"{run.data}, not {table.data}"
     lists = (argument.partition("=") for argument in table.arguments)
     usual = {f"{key}={value}" for key, _, values in lists for value in values.split(",")}
     yield from (o for o in arguments if o not in usual and not (other and key_of(o) == "data"))
-    if _limit(run) is not None and not {key_of(o) for o in arguments} & {"trainer", "trainer.limit"}:
-        yield f"{_limit(run)} persons at most"
+    if run.limit is not None and not {key_of(o) for o in arguments} & {"trainer", "trainer.limit"}:
+        yield f"{run.limit} persons at most"
     named = last_value(run.plan.overrides, "backbone.weights") not in ("", "null")
     if named and run.config and run.config["backbone"].get("weights") is None:
         yield "random initial weights"
 
 
-def _data(table: Table, run: AskedRun) -> str:
-    name: str = run.config["data"]["name"] if run.config else last_value(run.use.arguments, "data") or table.data
-    return name
-
-
-def _limit(run: AskedRun) -> int | None:
-    return run.config["trainer"].get("limit") if run.config else None
-
-
 def joint_status(runs: Sequence[AskedRun]) -> str:
     """Return how several seeds stand together, in a few words and with the causes of failures."""
-    states = [run.state["state"] for run in runs]
+    states = [run.status["state"] for run in runs]
     finished = states.count("finished")
     if finished == len(states):
         return "done"
-    errors = [str(run.state.get("error", "")) for run in runs if run.state["state"] == "failed"]
+    errors = (str(run.status.get("error", "")) for run in runs if run.status["state"] == "failed")
     causes = [f"failed: {shorten(error)}" for error in dict.fromkeys(errors)]
     state = next((s for s in ("running", "stopped", "waiting") if s in states), "")
     if finished:

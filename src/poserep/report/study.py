@@ -6,12 +6,12 @@ from pathlib import Path
 
 from poserep.errors import InputError
 from poserep.overrides import SWEEPS
-from poserep.report.comparison import ComparisonRow, comparison_rows, row_notes
-from poserep.report.comparison_sheet import comparison_csv, comparison_sheets
-from poserep.report.difference_intervals import with_baseline_differences
+from poserep.report.baseline_differences import with_baseline_differences
 from poserep.report.labels import Result
-from poserep.report.published import PublishedRow, published_rows, vanished_rows
-from poserep.report.published_sheet import published_csv, published_sheets
+from poserep.report.paper_rows import PaperRow, paper_rows, vanished_rows
+from poserep.report.paper_sheets import paper_csv, paper_sheets
+from poserep.report.run_rows import RunRow, row_notes, run_rows
+from poserep.report.run_sheets import run_sheets, runs_csv
 from poserep.runs.plan import planned, shorten
 from poserep.runs.rundir import load_results, runs_in
 from poserep.runs.sheet import Sheet
@@ -24,29 +24,28 @@ class StudyReport:
     """What a study's records say, ready to be shown.
 
     Attributes:
-        rows: The comparison of all runs.
+        rows: All runs.
         missing: Names of runs without a result, and why they have none.
-        published: The sweep's table and its rows; None for a study whose rows have neither published values nor
-            baselines.
-        comparison_sheets: The comparison's sheets; empty if the table shows every run.
+        paper: The sweep's table and its rows; None for a study whose rows have neither published values nor baselines.
+        run_sheets: The sheets of all runs; empty if the table shows every run.
     """
 
     title: str
     results: Sequence[Result]
-    rows: Sequence[ComparisonRow]
+    rows: Sequence[RunRow]
     missing: Sequence[tuple[str, str]]
-    published: tuple[Table, Sequence[PublishedRow]] | None
-    published_sheets: Sequence[Sheet]
-    comparison_sheets: Sequence[Sheet]
+    paper: tuple[Table, Sequence[PaperRow]] | None
+    paper_sheets: Sequence[Sheet]
+    run_sheets: Sequence[Sheet]
 
     @property
     def sheets(self) -> list[Sheet]:
         """All sheets that are printed."""
-        return [*self.published_sheets, *self.comparison_sheets]
+        return [*self.paper_sheets, *self.run_sheets]
 
     def csv(self) -> str:
-        """Return the table's rows, or the comparison of a study without a table."""
-        return published_csv(*self.published) if self.published else comparison_csv(self.rows)
+        """Return the table's rows, or all runs of a study without a table."""
+        return paper_csv(*self.paper) if self.paper else runs_csv(self.rows)
 
     def markdown(self) -> str:
         """Return all sheets as Markdown."""
@@ -63,8 +62,7 @@ def read_report(study: Path) -> StudyReport:
     Raises:
         InputError: If nothing in the study has finished, and no table says what should have.
     """
-    results = _with_rows(load_results(study), study)
-    missing = unfinished(study)
+    results, missing = _with_rows(load_results(study), study), unfinished(study)
     table = table_of(SWEEPS, study.name)
     if table is not None and not any(row.values or row.against for row in table.rows):
         table = None
@@ -72,21 +70,19 @@ def read_report(study: Path) -> StudyReport:
         reasons = "".join(f"\n  {name}: {why}" for name, why in missing)
         raise InputError(f"{study} holds no finished run{reasons}")
     title = title_of(SWEEPS, study.name)
-    rows = comparison_rows(results)
-    notes = row_notes(rows)
-    if not all(row.real for row in rows):
-        notes.append("data: drawn people, not photographs; compare rows with each other, not with published numbers")
+    rows = run_rows(results)
+    drawn = "data: drawn people, not photographs; compare rows with each other, not with published numbers"
+    notes = [*row_notes(rows), *([drawn] if not all(row.real for row in rows) else [])]
     notes += [f"missing: {name}: {why}" for name, why in missing]
     if table is None:
-        return StudyReport(title, results, rows, missing, None, [], comparison_sheets(title, rows, notes))
-    lines = with_baseline_differences(published_rows(table, study), study, table)
-    gone = [
-        f"the table has no row {name!r} any more, which runs were asked for as" for name in vanished_rows(table, study)
-    ]
-    # A training into the study that no row asked for stands in the comparison only.
+        return StudyReport(title, results, rows, missing, None, [], run_sheets(title, rows, notes))
+    lines = with_baseline_differences(paper_rows(table, study), study, table)
+    vanished = vanished_rows(table, study)
+    gone = [f"the table has no row {name!r} any more, which runs were asked for as" for name in vanished]
+    sheets = paper_sheets(table, lines, gone)
+    # Runs that no row asked for, such as a training into the study.
     others = {r["path"].name for r in results} - {path.name for line in lines for path in line.runs.values()}
-    general = comparison_sheets(f"{title}: all runs", rows, notes) if others else []
-    sheets = published_sheets(table, lines, gone)
+    general = run_sheets(f"{title}: all runs", rows, notes) if others else []
     return StudyReport(title, results, rows, missing, (table, lines), sheets, general)
 
 
@@ -106,8 +102,9 @@ def _with_rows(results: Sequence[Result], study: Path) -> list[Result]:
         parts = [" and ".join(dict.fromkeys(use.mode for use in found))] if len(modes) > 1 else []
         parts += [" or ".join(dict.fromkeys(" ".join(use.arguments) for use in found))] if len(arguments) > 1 else []
         suffix = f" ({', '.join(filter(None, parts))})" if any(parts) else ""
-        rows = tuple(dict.fromkeys(row for use in found for row in use.rows))
-        named.append({**result, "rows": rows, "suffix": suffix})
+        named.append(
+            {**result, "rows": list(dict.fromkeys(row for use in found for row in use.rows)), "suffix": suffix}
+        )
     return named
 
 
@@ -130,8 +127,8 @@ def write_report(study: Path) -> Path:
         "table.md": report.markdown(),
         "table.tex": report.latex(),
     }
-    if report.published and report.rows:
-        texts["comparison.csv"] = comparison_csv(report.rows)
+    if report.paper and report.rows:
+        texts["comparison.csv"] = runs_csv(report.rows)
     for name, text in texts.items():
         (study / name).write_text(text)
     print(f"page: {study / 'report.html'}\ntable: {study / 'table.csv'}, also as .md and .tex")

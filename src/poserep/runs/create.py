@@ -39,19 +39,14 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     for key in (str(key) for key in cfg if key not in (*known, "hydra")):
         raise InputError(f"no key {key!r} in a run's configuration{suggestion(key, known, 1)}")
     plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    missing = sorted(OmegaConf.missing_keys(plain))
-    if missing:
+    if missing := sorted(OmegaConf.missing_keys(plain)):
         raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
     check(plain)
-    config = as_dict(plain)
+    config = as_dict(plain) | {"names": {"backbone": backbone}}
     config.pop("table", None)
     if not cfg.trainer.pretrained and "weights" in config["backbone"]:
         config["backbone"]["weights"] = None
-    config["names"] = {"backbone": backbone}
-    config["contents"] = contents(config)
-    if imported:
-        config["imported"] = imported
-    return config
+    return {**config, "contents": contents(config), **({"imported": imported} if imported else {})}
 
 
 def missing_files(config: dict[str, Any]) -> list[Path]:
@@ -65,12 +60,11 @@ def missing_files(config: dict[str, Any]) -> list[Path]:
 def create_run(config: dict[str, Any]) -> RunDir:
     """Create the run directory of a resolved configuration and write config.yaml; a finished run is left as it is."""
     run_dir = RunDir(Path(config["runs"]) / config["study"] / name_of(config))
-    if run_dir.finished:
-        return run_dir
-    # A link to another table's run that has been deleted since.
-    if run_dir.path.is_symlink():
-        run_dir.path.unlink()
-    run_dir.write_config(OmegaConf.to_yaml(OmegaConf.create(config)))
+    if not run_dir.finished:
+        # A link to another table's run that has been deleted since.
+        if run_dir.path.is_symlink():
+            run_dir.path.unlink()
+        run_dir.write_config(OmegaConf.to_yaml(OmegaConf.create(config)))
     return run_dir
 
 

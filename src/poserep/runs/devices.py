@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 
 from poserep.errors import Stopped
@@ -37,7 +38,7 @@ def claimed_gpus(count: int, folder: Path | None = None) -> Iterator[list[str]]:
         Stopped: If the sweep was stopped meanwhile.
     """
     names = visible_gpus() if count else []
-    if count == 0 or len(names) < count:
+    if not count or len(names) < count:
         yield names
         return
     folder = folder or Path(tempfile.gettempdir()) / f"poserep-devices-{os.getuid()}"
@@ -45,12 +46,9 @@ def claimed_gpus(count: int, folder: Path | None = None) -> Iterator[list[str]]:
     uuids, announced = gpu_uuids(), False
     while True:
         with ExitStack() as locks:
-            claimed: list[str] = []
-            for name in names:
-                file = folder / f"{uuids.get(name, name).replace('/', '_')}.lock"
-                if len(claimed) < count and _lock(file, locks):
-                    claimed.append(name)
-            if len(claimed) == count:
+            files = (folder / f"{uuids.get(name, name).replace('/', '_')}.lock" for name in names)
+            free = (name for name, file in zip(names, files, strict=True) if _lock(file, locks))
+            if len(claimed := list(islice(free, count))) == count:
                 yield claimed
                 return
         if sweep_is_ending():

@@ -52,9 +52,9 @@ def launch(
         if stop_file:
             sweep_file = os.environ.get(stop_request.STOP_FILE)
             environment[stop_request.STOP_FILES] = os.pathsep.join([*filter(None, [sweep_file]), str(stop_file)])
+        command += ["-m", program, *arguments]
         # In a session of its own, torchrun does not hear the signals that a scheduler sends to the whole group.
-        own_session = stop_file is not None
-        child = subprocess.Popen([*command, "-m", program, *arguments], env=environment, start_new_session=own_session)
+        child = subprocess.Popen(command, env=environment, start_new_session=stop_file is not None)
         with child, stop_request.handled_by(_passing_on(child, stop_file)):
             try:
                 code = child.wait()

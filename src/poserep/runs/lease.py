@@ -14,10 +14,10 @@ from typing import Any
 HEARTBEAT, EXPIRY = 10.0, 120.0
 
 
-def holder(folder: Path, expiry: float = EXPIRY) -> dict[str, Any] | None:
+def holder(folder: Path) -> dict[str, Any] | None:
     """Return the living holder of a folder's lease: ``host``, ``pid`` and ``since`` (Unix time); None without one."""
     newest = _newest(folder)
-    return _living_holder(newest, expiry) if newest else None
+    return _living_holder(newest) if newest else None
 
 
 def by_whom(holder: dict[str, Any] | None) -> str:
@@ -42,23 +42,17 @@ class Lease:
     ``on_lost`` is called from another thread if another process has taken over, as after this machine was asleep.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        on_lost: Callable[[], None] = lambda: None,
-        heartbeat: float = HEARTBEAT,
-        expiry: float = EXPIRY,
-    ) -> None:
-        self.folder, self.on_lost, self.heartbeat, self.expiry = folder, on_lost, heartbeat, expiry
+    def __init__(self, folder: Path, on_lost: Callable[[], None] = lambda: None) -> None:
+        self.folder, self.on_lost = folder, on_lost
         self.path: Path | None = None
         self._released = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def acquire(self) -> bool:
         """Acquire the lease unless a living process holds it; return whether that succeeded."""
         # Check and claim use one snapshot: if another process claims in between, our link fails.
         newest = _newest(self.folder)
-        if newest is not None and _living_holder(newest, self.expiry) is not None:
+        if newest is not None and _living_holder(newest) is not None:
             return False
         path = self.folder / f"lease.{_number(newest) + 1 if newest else 0}"
         record = {
@@ -78,16 +72,14 @@ class Lease:
         finally:
             partial.unlink()
         self.path = path
-        self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
         return True
 
     def release(self) -> None:
         """Give the lease up."""
         self._released.set()
-        if self._thread is not None:
-            self._thread.join()
         if self.path is not None:
+            self._thread.join()
             # Our own file goes last: until then nobody else can acquire the lease.
             for path in sorted(self.folder.glob("lease.*"), key=_number):
                 if _number(path) <= _number(self.path):
@@ -95,8 +87,7 @@ class Lease:
         self.path = None
 
     def _beat(self) -> None:
-        assert self.path is not None
-        while not self._released.wait(self.heartbeat):
+        while self.path and not self._released.wait(HEARTBEAT):
             if _newest(self.folder) != self.path:
                 self.on_lost()
                 return
@@ -152,24 +143,20 @@ def _newest(folder: Path) -> Path | None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        record: dict[str, Any] = json.loads(path.read_text())
+        return dict(json.loads(path.read_text()))
     except FileNotFoundError:
         return None
-    return record
 
 
-def _living_holder(path: Path, expiry: float) -> dict[str, Any] | None:
+def _living_holder(path: Path) -> dict[str, Any] | None:
     record = _read(path)
-    if record is None:
-        return None
-    if record["host"] == socket.gethostname():
+    if record and record["host"] == socket.gethostname():
         same_process = record["began"] in (None, process_start(record["pid"]))
         return record if is_alive(record["pid"]) and same_process else None
     try:
-        age = time.time() - path.stat().st_mtime
+        return record if time.time() - path.stat().st_mtime < EXPIRY else None
     except FileNotFoundError:
         return None
-    return record if age < expiry else None
 
 
 def _launch() -> str:

@@ -46,7 +46,7 @@ def remember(study: Path, name: str, cell: Cell) -> None:
         rows = {(use.mode, use.arguments): use.rows for use in _read(path).uses} if path.is_file() else {}
         earlier = rows.get((cell.mode, cell.arguments), ())
         rows[cell.mode, cell.arguments] = tuple(dict.fromkeys((*earlier, *cell.rows)))
-        uses = [{"mode": mode, "rows": rows, "arguments": arguments} for (mode, arguments), rows in rows.items()]
+        uses = [{"mode": mode, "rows": names, "arguments": arguments} for (mode, arguments), names in rows.items()]
         write_json(path, {"name": name, "overrides": cell.overrides, "uses": uses})
 
 

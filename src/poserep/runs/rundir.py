@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from poserep.errors import InputError
+from poserep.errors import InputError, first_line
 from poserep.files import write_json, write_npz, write_text
 from poserep.runs.lease import holder
 
@@ -50,9 +50,6 @@ class RunDir:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RunDir) and self.path == other.path
-
-    def __hash__(self) -> int:
-        return hash(self.path)
 
     def result_file(self, evaluation: str = "") -> Path:
         """Return the file of the run's own result, or of the later evaluation with that id."""
@@ -123,10 +120,9 @@ class RunDir:
         return result
 
     def _why_unfinished(self) -> str:
-        if not self.path.is_dir():
-            return "there is no such run directory"
         if not self.config_file.is_file():
-            return f"{self.result_file()} does not exist, and it is not a run directory"
+            missing = f"{self.result_file()} does not exist, and it is not a run directory"
+            return missing if self.path.is_dir() else "there is no such run directory"
         status = self.observed_status()
         if status["state"] == "waiting":
             return f"it has not been started ({self.result_file()} does not exist)"
@@ -190,7 +186,7 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
         with np.load(file) as arrays:
             return dict(arrays)
     except Exception as error:
-        raise InputError(f"{file} is damaged ({_first_line(error)}); delete it and evaluate again") from error
+        raise InputError(f"{file} is damaged ({first_line(error)}); delete it and evaluate again") from error
 
 
 def _read(file: Path, parse: Callable[[str], Any], remedy: str) -> dict[str, Any]:
@@ -200,23 +196,16 @@ def _read(file: Path, parse: Callable[[str], Any], remedy: str) -> dict[str, Any
             return record
         reason = "it holds no object"
     except (ValueError, yaml.YAMLError) as error:
-        reason = _first_line(error)
+        reason = first_line(error)
     raise InputError(f"{file} is damaged ({reason}); {remedy}")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def _parse_config(text: str) -> Any:
     """Parse a configuration; what one of version 0.1 calls otherwise is renamed, and what nothing reads is dropped."""
     for old, new in MOVED.items():
         text = text.replace(f"_target_: {old}", f"_target_: {new}")
-    config = yaml.load(text, _Loader)
+    # The C loader is faster, and not installed everywhere.
+    config = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     if isinstance(config, dict) and isinstance(config.get("backbone"), dict):
         config["backbone"].pop("keep_fusions", None)
     return config
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads YAML with the faster C loader where it is installed."""

@@ -122,16 +122,16 @@ class Sheet:
         for row in self.cells:
             # A row without any number needs one line only.
             empty = all(row[i].value is None for of in members for i in of)
-            for n, (group, of) in enumerate(zip(groups[: 1 if empty else None], members, strict=False)):
-                beside = row if n == 0 else [SheetCell()] * len(row)
+            beside = row
+            for group, of in zip(groups[: 1 if empty else None], members, strict=False):
                 rows.append([*beside[:first], SheetCell(group), *(row[i] for i in of), *beside[last:]])
+                beside = [SheetCell()] * len(row)
         return replace(self, columns=(*self.columns[:first], Column("metric"), *own, *self.columns[last:]), rows=rows)
 
     def terminal(self) -> Table:
         """Return a table that a console prints, without title and texts around it."""
         shown = self.stacked(WIDEST_ON_SCREEN)
-        headed = any(column.label for column in shown.columns)
-        table = Table(show_header=headed)
+        table = Table(show_header=any(column.label for column in shown.columns))
         for column in shown.columns:
             table.add_column(Text(column.label), justify="right" if column.numeric else "left")
         for row in shown.cells:
@@ -153,10 +153,8 @@ class Sheet:
 
     def csv(self) -> str:
         """Return heads and texts of the cells as comma-separated values."""
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([column.label for column in self.columns])
-        writer.writerows([cell.text for cell in row] for row in self.cells if row)
+        rows = [[column.label for column in self.columns], *([cell.text for cell in row] for row in self.cells if row)]
+        csv.writer(file := io.StringIO(), lineterminator="\n").writerows(rows)
         return file.getvalue()
 
     def markdown(self) -> str:

@@ -29,6 +29,4 @@ def shown_columns(result: Mapping[str, Any]) -> tuple[str, ...]:
 
 def calibration_by_readout(result: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     """Return how well scores follow OKS on annotated boxes; empty for results from before this was recorded."""
-    calibration: Mapping[str, Any] = result.get("calibration", {})
-    by_readout: Mapping[str, Mapping[str, Any]] = calibration.get("gt", {})
-    return by_readout
+    return dict(result.get("calibration", {}).get("gt", {}))

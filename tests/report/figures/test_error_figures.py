@@ -17,15 +17,11 @@ NAMES = ("nose", "left_eye", "right_eye", "left_up_leg", "right_up_leg")
 PAIRS = [["left_eye", "right_eye"], ["left_up_leg", "right_up_leg"]]
 
 
-def errors(
-    *means: float | None, labelled: tuple[int, ...] = (1, 1, 1, 1, 1), count=(6, 2, 1, 1, 0), scale="sqrt(area)"
-):
-    found = {
-        name: {"labelled": n, "mean_normalised": mean}
-        for name, mean, n in zip(NAMES, means or (0.1,) * 5, labelled, strict=True)
-    }
+def errors(*means: float | None, labelled=(1, 1, 1, 1, 1), count=(6, 2, 1, 1, 0), scale="sqrt(area)"):
+    found = zip(NAMES, labelled, means or (0.1,) * 5, strict=True)
+    joints = {name: {"labelled": n, "mean_normalised": mean} for name, n, mean in found}
     counts = dict(zip(KIND_COLOURS, count, strict=True))
-    return {"scale": scale, "pairs": PAIRS, "joints": found, "taxonomy": {"count": counts}}
+    return {"scale": scale, "pairs": PAIRS, "joints": joints, "taxonomy": {"count": counts}}
 
 
 def run(title: str, size: str = "64x64", seed: int = 0, augment: str = "none", **readouts):
@@ -37,11 +33,8 @@ def dots(figure, panel: int = 0) -> list[np.ndarray]:
     return [np.asarray(marks.get_offsets()) for marks in figure.axes[panel].collections[1:]]
 
 
-def test_the_kinds_are_those_that_are_measured():
-    assert tuple(KIND_COLOURS) == measured.KINDS
-
-
 def test_runs_from_before_errors_were_recorded_are_left_out():
+    assert tuple(KIND_COLOURS) == measured.KINDS
     bare = {"config": run("SimCC")["config"]}
     assert error_kinds_figure([bare]) is None and joint_errors_figure([bare | {"errors": {}}]) is None
     assert not [t for t in texts(error_kinds_figure([bare, run("Heatmap", dark=errors())])) if "SimCC" in t]
@@ -74,9 +67,11 @@ def test_seeds_are_added_up_and_settings_kept_apart():
 def test_left_and_right_are_one_row_in_the_order_of_the_skeleton():
     figure = joint_errors_figure([run("Heatmap", dark=errors(0.1, 0.2, 0.4, 0.05, 0.07, labelled=(1, 3, 1, 2, 2)))])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["nose", "eye", "up leg"]
-    (found,) = dots(figure)
-    np.testing.assert_allclose(found, [[10, 0], [25, 1], [6, 2]])
+    np.testing.assert_allclose(dots(figure)[0], [[10, 0], [25, 1], [6, 2]])
     assert figure.axes[0].yaxis_inverted()
+    # Joints that nobody has labelled have no mark.
+    figure = joint_errors_figure([run("SimCC", soft=errors(None, 0.1, None, None, None, labelled=(0, 2, 0, 0, 0)))])
+    np.testing.assert_allclose(np.ma.filled(np.ma.masked_invalid(dots(figure)[0][:, 0]), -1), [-1, 10, -1])
 
 
 def test_seeds_are_averaged_and_only_the_default_readout_is_drawn():
@@ -90,12 +85,6 @@ def test_seeds_are_averaged_and_only_the_default_readout_is_drawn():
     np.testing.assert_allclose(heatmap[:, 0], 20)
     assert (simcc[:, 1] < heatmap[:, 1]).all(), "equal errors would hide one another"
     assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == ["SimCC · soft", "Heatmap · dark"]
-
-
-def test_joints_that_nobody_has_labelled_have_no_mark():
-    figure = joint_errors_figure([run("SimCC", soft=errors(None, 0.1, None, None, None, labelled=(0, 2, 0, 0, 0)))])
-    (found,) = dots(figure)
-    np.testing.assert_allclose(np.ma.filled(np.ma.masked_invalid(found[:, 0]), -1), [-1, 10, -1])
 
 
 def test_sizes_and_scales_have_panels_of_their_own():

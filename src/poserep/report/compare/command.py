@@ -43,25 +43,23 @@ def compare_sides(
     Raises:
         InputError: If the sides cannot be compared, or the metric is unknown.
     """
-    name = name or a[0].result["columns"][0]
-    for run in (*a, *b):
+    name, runs = name or a[0].result["columns"][0], (*a, *b)
+    for run in runs:
         if name not in run.values:
             raise InputError(f"{run.name} has no metric {name!r}; it has {', '.join(run.values)}")
-    differences = list(dict.fromkeys(line for run in (*a, *b) for line in check_protocols(a[0], run)))
-    sides, lower = [], False
-    for side in (a, b):
-        scorers = [rebuild(run, score_threshold) for run in side]
-        lower = name in scorers[0][0].lower
-        sides.append([scorer.resampler(predictions, [name]) for scorer, predictions in scorers])
-    gap = paired_bootstrap(sides[0], sides[1], name, samples, seed, LEVEL)
+    differences = list(dict.fromkeys(line for run in runs for line in check_protocols(a[0], run)))
+    scorers = [rebuild(run, score_threshold) for run in runs]
+    lower = name in scorers[0][0].lower
+    resamplers = [scorer.resampler(predictions, [name]) for scorer, predictions in scorers]
+    gap = paired_bootstrap(resamplers[: len(a)], resamplers[len(a) :], name, samples, seed, LEVEL)
     if score_threshold is not None:
         differences = [line for line in differences if not line.startswith("score_threshold")]
     else:
-        for run, value in zip((*a, *b), gap.a.values + gap.b.values, strict=True):
+        for run, value in zip(runs, gap.a.values + gap.b.values, strict=True):
             if not run.agrees(name, value):
                 note = f"note: {name} of {run.name} is {value:.6g} here and {run.values[name]:.6g} in {run.path.name}"
                 print(f"{note}; was it evaluated by another version?", file=sys.stderr)
-    reason = "" if lower else _why_not_tested(name, [*a, *b], gap)
+    reason = "" if lower else _why_not_tested(name, runs, gap)
     return {
         "metric": name,
         "data": a[0].protocol.data,
@@ -111,11 +109,9 @@ def show_comparison(record: dict[str, Any]) -> None:
     if record["score_threshold"] is not None:
         title += f", joints above {record['score_threshold']:g}"
     rows = []
-    for letter in "ab":
-        side = record[letter]
-        spread = f" ± {side['sd']:.2f}" if side["sd"] is not None else ""
-        value = f"{side['mean']:.2f}{spread}"
-        rows.append([letter.upper(), "\n".join(side["runs"]), side["readout"], str(len(side["runs"])), value])
+    for letter, side in (("A", record["a"]), ("B", record["b"])):
+        value = f"{side['mean']:.2f}" + (f" ± {side['sd']:.2f}" if side["sd"] is not None else "")
+        rows.append([letter, "\n".join(side["runs"]), side["readout"], str(len(side["runs"])), value])
     Sheet(title, (*texts("side", "run", "readout"), *numbers("seeds", name)), rows).show()
     if record["not_tested_because"]:
         print(f"A - B: nothing to test, as {record['not_tested_because']}")

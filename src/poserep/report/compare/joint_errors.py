@@ -91,15 +91,14 @@ def by_person_size(runs: Sequence[JointErrors], parts: int = 4) -> list[SizeClas
         raise InputError(f"{len(runs)} runs in {parts} parts: there must be one of each at least")
     for run in runs:
         _check_same(runs[0], run)
-    classes = []
-    for members in np.array_split(np.argsort(runs[0].size, kind="stable"), min(parts, len(runs[0].size))):
+    sizes, classes = runs[0].size, []
+    for members in np.array_split(np.argsort(sizes, kind="stable"), min(parts, len(sizes))):
         kind = np.concatenate([run.kind[members] for run in runs])
         error = np.concatenate([run.error[members] for run in runs])
         labelled = kind >= 0
-        counts = np.bincount(kind[labelled], minlength=len(KINDS))
-        size, total = runs[0].size[members], int(labelled.sum())
-        median = float(np.median(error[labelled]))
-        classes.append(SizeClass(float(size.min()), float(size.max()), total, median, counts / total))
+        share = np.bincount(kind[labelled], minlength=len(KINDS)) / labelled.sum()
+        low, high, median = sizes[members].min(), sizes[members].max(), np.median(error[labelled])
+        classes.append(SizeClass(float(low), float(high), int(labelled.sum()), float(median), share))
     return classes
 
 

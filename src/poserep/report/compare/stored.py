@@ -66,12 +66,10 @@ def read_side(argument: str, boxes: str | None) -> list[StoredEvaluation]:
     paths, _, readout = argument.rpartition(":")
     if not paths or "/" in readout:
         paths, readout = argument, ""
-    side = [_read(Path(path), readout, boxes) for path in paths.split(",")]
-    first = side[0]
+    first, *_ = side = [_read(Path(path), readout, boxes) for path in paths.split(",")]
     seeds: dict[int, StoredEvaluation] = {}
     for run in side:
-        differ = differing_keys([flatten(one.result["config"]) for one in (first, run)], ("seed",))
-        if differ:
+        if differ := differing_keys([flatten(one.result["config"]) for one in (first, run)], ("seed",)):
             raise InputError(
                 f"runs of one side may differ in their seed only, but {first.name} and {run.name} differ in "
                 f"{', '.join(differ[:5])}; compare them as A and B"
@@ -131,17 +129,16 @@ def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) 
                 f"{evaluation.name} was evaluated on {files[name]} with SHA-256 {recorded}, but there is {found} now; "
                 "bring back the file, or evaluate again with poserep evaluate"
             )
-    skeleton = skeleton_of(cfg)
-    persons = instances_of(cfg, "val", skeleton, root, evaluation.boxes)[: cfg.trainer.get("limit")]
+    skeleton, boxes, readout = skeleton_of(cfg), evaluation.boxes, evaluation.readout
+    persons = instances_of(cfg, "val", skeleton, root, boxes)[: cfg.trainer.get("limit")]
     truth = truth_of(cfg, persons, skeleton, root)
     stored = evaluation.run_dir.predictions(evaluation.evaluation)
     for key in ("image_id", "id", "box"):
-        if not np.array_equal(stored[f"{evaluation.boxes}/{key}"], getattr(truth.instances, key)):
+        if not np.array_equal(stored[f"{boxes}/{key}"], getattr(truth.instances, key)):
             raise InputError(
                 f"{evaluation.run_dir.predictions_file(evaluation.evaluation)} holds predictions of other boxes than "
                 f"{files['annotations']} now gives (their {key} differs); evaluate again with poserep evaluate"
             )
-    keys = ("index", f"{evaluation.readout}/xy", f"{evaluation.readout}/score")
-    index, xy, score = (stored[f"{evaluation.boxes}/{key}"] for key in keys)
+    index, xy, score = (stored[f"{boxes}/{key}"] for key in ("index", f"{readout}/xy", f"{readout}/score"))
     threshold = evaluation.protocol.score_threshold if score_threshold is None else score_threshold
     return make(cfg.data.metric, truth), Predictions(index, xy, score, threshold)

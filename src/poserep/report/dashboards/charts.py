@@ -1,9 +1,7 @@
-"""The charts of a study's W&B dashboards, as data; `poserep.report.dashboards.panels` makes panels of them."""
+"""The charts of a study's W&B dashboards, as data; `poserep.report.dashboards.command` makes panels of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -72,29 +70,18 @@ def charts(study: Study) -> dict[str, list[Chart]]:
     for metric, boxes in study.chief_metrics:
         key, name = f"result/{metric}_{boxes}", f"{metric} ({boxes} boxes)"
         # Points are runs, and means are over seeds: a mean over sizes or modes would be meaningless.
-        over = [
-            Chart(f"{name} over input height, px", "scatter", key, "setting.height"),
-            Chart(f"{name} over k, bins per px", "scatter", key, "setting.k"),
-            Chart(f"{name} over sigma, bins", "scatter", key, "setting.sigma"),
-            Chart(f"{name} over epsilon, the mass that smoothing spreads", "scatter", key, "setting.epsilon"),
-        ]
         sections[name] = [Chart(f"{name}, mean over seeds", "bars", key, "setting.kind")]
-        sections[name] += [chart for chart in over if len(_values(study, chart.x)) > 1]
+        over = {"height": "input height, px", "k": "k, bins per px", "sigma": "sigma, bins"}
+        over["epsilon"] = "epsilon, the mass that smoothing spreads"
+        for setting, what in over.items():
+            if len({entry.config["setting"][setting] for entry in study.entries} - {None}) > 1:
+                sections[name].append(Chart(f"{name} over {what}", "scatter", key, f"setting.{setting}"))
         less = any(metric in result["lower"] for result in study.results)
-        sections[name] += [
-            Chart(f"{name} over {what}, with the front", "front", key, f"cost/{cost}", less)
-            for what, cost in (("GMACs", "GMACs"), ("parameters, millions", "params_M"))
-        ]
+        for cost, what in (("GMACs", "GMACs"), ("params_M", "parameters, millions")):
+            sections[name].append(Chart(f"{name} over {what}, with the front", "front", key, f"cost/{cost}", less))
     logged = {key for entry in study.entries for row in entry.history.values() for key in row}
     wanted = ["train/loss", *(f"val/{metric}_{boxes}" for metric, boxes in study.chief_metrics), "speed/img_s"]
-    if curves := [Chart(key, "curves", key) for key in wanted if key in logged]:
-        sections["Training"] = curves
     scored = [m for m in ("result/ece_gt", "result/aurc_gt") if any(m in e.summary for e in study.entries)]
-    if scored:
-        sections["Scores"] = [Chart(f"{m}, mean over seeds", "bars", m, "setting.kind") for m in scored]
-    return sections
-
-
-def _values(study: Study, key: str) -> set[Any]:
-    """Return what a dotted key of the configuration is set to in the study's runs."""
-    return {reduce(getitem, key.split("."), entry.config) for entry in study.entries} - {None}
+    sections["Training"] = [Chart(key, "curves", key) for key in wanted if key in logged]
+    sections["Scores"] = [Chart(f"{m}, mean over seeds", "bars", m, "setting.kind") for m in scored]
+    return {name: members for name, members in sections.items() if members}

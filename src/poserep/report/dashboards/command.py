@@ -1,20 +1,161 @@
 """Dashboards of a study as code: a workspace with its charts, and a report that compares its schemes, for W&B.
 
-Reads RUNS/STUDY (RUNS is runs/ unless options), whose runs poserep wandb push sends. --json writes what would be saved,
+Reads RUNS/STUDY (RUNS is runs/ unless given), whose runs poserep wandb push sends. --json writes what would be saved,
 without a network; --save saves it, in the place of what was saved before. Otherwise the charts are listed.
 
 example: poserep wandb dashboard simcc-table1 --save
 """
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from poserep.cli import parser_of
+from poserep.errors import InputError, first_line
 from poserep.files import write_json
-from poserep.report.dashboards.charts import charts, read_study
-from poserep.report.dashboards.panels import save_dashboards, specification
-from poserep.runs.wandb.target import add_target
+from poserep.report.dashboards.charts import Chart, Study, charts, read_study
+from poserep.report.run_rows import row_notes, run_rows
+from poserep.report.run_sheets import run_sheets
+from poserep.runs.wandb.sender import add_target
+
+# Addresses of what was saved, in the study's folder.
+SAVED = "dashboards.json"
+
+
+def chart_panel(chart: Chart, number: int = 0) -> Any:
+    """Return W&B's panel of a chart, in the next place of a grid three panels wide."""
+    import wandb_workspaces.reports.v2 as wr
+
+    layout = wr.Layout(x=8 * (number % 3), y=6 * (number // 3), w=8, h=6)
+    about: dict[str, Any] = {"title": chart.title, "layout": layout}
+    if chart.kind in ("scatter", "front"):
+        x = wr.Config(chart.x) if chart.x.startswith("setting.") else wr.SummaryMetric(chart.x)
+        front = chart.kind == "front"
+        best: dict[str, Any] = {"running_ymin": front and chart.lower, "running_ymax": front and not chart.lower}
+        return wr.ScatterPlot(x=x, y=wr.SummaryMetric(chart.y), **best, **about)
+    about |= {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
+    if chart.kind == "bars":
+        return wr.BarPlot(metrics=[chart.y], groupby=wr.Config(chart.x), **about)
+    return wr.LinePlot(x=chart.x, y=[chart.y], groupby=wr.Config("setting.kind"), **about)
+
+
+def _settings_panel() -> Any:
+    """Return the panel that shows in which settings runs differ."""
+    import wandb_workspaces.reports.v2 as wr
+
+    return wr.RunComparer(diff_only=True, layout=wr.Layout(x=0, y=0, w=24, h=9))
+
+
+def _runs(study: Study, settings: Any) -> dict[str, Any]:
+    """Return the filter that selects the study's runs, and their colours, in a class of W&B's."""
+    colours = {run: settings(color=colour) for run, colour in study.run_colours.items()}
+    return {"filters": f"Metric('Group') = '{study.name}'", "run_settings": colours}
+
+
+def study_workspace(study: Study, project: str, entity: str) -> Any:
+    """Return a workspace with the study's charts."""
+    import wandb_workspaces.workspaces as ws
+
+    sections = [
+        ws.Section(
+            name=name,
+            panels=list(map(chart_panel, members, count())),
+            is_open=True,
+            layout_settings=ws.SectionLayoutSettings(columns=3, rows=(len(members) + 2) // 3),
+        )
+        for name, members in charts(study).items()
+    ]
+    sections.append(ws.Section(name="Settings", panels=[_settings_panel()], is_open=False))
+    columns = [f"summary:result/{metric}_{boxes}" for metric, boxes in study.chief_metrics]
+    pinned = ["run:displayName", "config:setting.value.scheme", *columns]
+    runs = ws.RunsetSettings(pinned_columns=pinned, **_runs(study, ws.RunSettings))
+    settings = ws.WorkspaceSettings(x_axis="epoch", max_runs=max(10, len(study.entries)))
+    name = f"{study.name}: schemes compared"
+    return ws.Workspace(
+        entity=entity, project=project, name=name, sections=sections, settings=settings, runset_settings=runs
+    )
+
+
+def study_report(study: Study, project: str, entity: str, local: bool = False) -> Any:
+    """Return a report that compares the study's schemes, with text.
+
+    A ``local`` one names no project in its sets of runs, which W&B's package would ask the server about.
+    """
+    import wandb_workspaces.reports.v2 as wr
+
+    owner: dict[str, Any] = {"entity": "", "project": ""} if local else {"entity": entity, "project": project}
+    runset = wr.Runset(name=study.name, **owner, **_runs(study, wr.RunSettings))
+    introduction, results = map(wr.MarkdownBlock, study_texts(study))
+    blocks: list[Any] = [wr.TableOfContents(), introduction, wr.H2(text="Results"), results]
+    for name, members in charts(study).items():
+        blocks += [wr.H2(text=name), wr.PanelGrid(runsets=[runset], panels=list(map(chart_panel, members, count())))]
+    blocks += [wr.H2(text="What sets runs apart"), wr.PanelGrid(runsets=[runset], panels=[_settings_panel()])]
+    title = f"{study.name}: schemes compared"
+    return wr.Report(entity=entity, project=project, title=title, blocks=blocks, width="fluid")
+
+
+def study_texts(study: Study) -> tuple[str, str]:
+    """Return, as Markdown, what a reader must know before looking at numbers, and the table of results."""
+    rows = run_rows(study.results)
+    texts = [f"{len(study.results)} finished runs. Bars and curves are means over seeds with one standard deviation."]
+    if not all(row.real for row in rows):
+        texts.append("**Drawn people, not photographs: compare rows with each other, not with published numbers.**")
+    texts.append("The local records are the source: `poserep report` reads them.")
+    sheets = run_sheets(f"{study.name}: all runs", rows, row_notes(rows))
+    return "\n\n".join(texts), "\n".join(sheet.markdown() for sheet in sheets)
+
+
+def specification(study: Study, project: str, entity: str) -> dict[str, Any]:
+    """Return what would be saved, as W&B keeps it; without a network, and the same every time."""
+    made = study_workspace(study, project, entity), study_report(study, project, entity, local=True)
+    models = (one._to_model().model_dump(mode="json", by_alias=True) for one in made)
+    return dict(zip(("workspace", "report"), map(_steady, models), strict=True))
+
+
+def _steady(node: Any) -> Any:
+    """Return the node without what W&B's package draws at random or takes from the clock."""
+    if isinstance(node, Mapping):
+        drawn = ("id", "__id__", "createdAt", "updatedAt")
+        return {key: _steady(value) for key, value in node.items() if key not in drawn and value is not None}
+    return [_steady(value) for value in node] if isinstance(node, list) else node
+
+
+def save_dashboards(study: Study, folder: Path, project: str, entity: str | None) -> dict[str, str]:
+    """Save workspace and report in the place of those that were saved before, and return their addresses.
+
+    Raises:
+        InputError: If the server does not take them.
+    """
+    import wandb
+    import wandb_workspaces.reports.v2 as wr
+    import wandb_workspaces.workspaces as ws
+
+    path = folder / SAVED
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    try:
+        owner = entity or str(wandb.Api().default_entity)
+        views = study_workspace(study, project, owner)
+        if before.get("workspace"):
+            there = ws.Workspace.from_url(before["workspace"])
+            there.sections, there.settings = views.sections, views.settings
+            views, there.runset_settings = there, views.runset_settings
+        views.save()
+        text = study_report(study, project, owner)
+        if before.get("report"):
+            text.id = wr.Report.from_url(before["report"]).id
+        text.save()
+    except Exception as error:
+        # Errors of the package and of the server have no class in common.
+        raise InputError(
+            f"W&B does not take the dashboards: {first_line(error)}; try again with a key and a network, and without "
+            f"{path} if what it names is gone"
+        ) from error
+    addresses = {"workspace": views.url, "report": text.url}
+    write_json(path, addresses)
+    return addresses
 
 
 def main(arguments: Sequence[str]) -> None:

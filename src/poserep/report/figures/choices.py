@@ -99,8 +99,6 @@ def _smoothing_panel(group: ResultGroup, lines: Sequence[Sequence[Point]], colou
         ax.set(xlim=(-0.5, len(kinds) - 0.5), xlabel="label smoothing", ylabel=group.axis)
         ax.grid(axis="x", visible=False)
 
-    legend = [
-        (legend_mark("#94a3b8", MARKS[i % len(MARKS)], LINES[i % len(LINES)], 7), called[line[0].series])
-        for i, line in enumerate(lines)
-    ]
+    handles = (legend_mark("#94a3b8", MARKS[i % len(MARKS)], LINES[i % len(LINES)], 7) for i in range(len(lines)))
+    legend = list(zip(handles, (called[line[0].series] for line in lines), strict=True))
     return Panel(group.title("label smoothing"), draw, legend)

@@ -19,70 +19,58 @@ CELL, CAPTION, NAME = 1.5, 0.42, 0.3
 WORST_COLUMNS = 6
 
 
-def load_samples(result: Result, name: str = "samples.npz") -> dict[str, np.ndarray] | None:
-    """Return the crops that a run has kept: evenly spread over the evaluation set, or its worst in ``worst.npz``."""
-    path = Path(result["path"]) / name
-    return read_npz(path) if path.is_file() else None
-
-
-def first_of_largest(results: Sequence[Result]) -> list[Result]:
-    """Return one run per scheme, the first seed of the largest size."""
-    chosen: dict[str, Result] = {}
-    for result in results:
-        best = chosen.get(scheme_title(result))
-        if best is None or area(input_size(result)) > area(input_size(best)):
-            chosen[scheme_title(result)] = result
-    return list(chosen.values())
-
-
 def default_readout(result: Result) -> str:
     """Return the name of the default readout, which comes first."""
     return next(iter(next(iter(result["metrics"].values()))))
 
 
-def _kept(results: Sequence[Result], name: str = "samples.npz") -> list[tuple[Result, dict[str, np.ndarray]]]:
-    pairs = [(r, load_samples(r, name)) for r in first_of_largest(results)]
-    return [(r, s) for r, s in pairs if s is not None]
+def kept_crops(results: Sequence[Result], name: str) -> list[tuple[Result, dict[str, np.ndarray]]]:
+    """Return one run per scheme, the first seed of the largest size, with the crops that it has kept, if it has any.
+
+    ``samples.npz`` are evenly spread over the evaluation set, ``worst.npz`` are its worst.
+    """
+    by_scheme: dict[str, list[Result]] = {}
+    for result in results:
+        by_scheme.setdefault(scheme_title(result), []).append(result)
+    chosen = [max(members, key=lambda result: area(input_size(result))) for members in by_scheme.values()]
+    files = [Path(result["path"]) / name for result in chosen]
+    return [(result, read_npz(file)) for result, file in zip(chosen, files, strict=True) if file.is_file()]
 
 
-def runs_with_samples(results: Sequence[Result]) -> list[tuple[Result, dict[str, np.ndarray]]]:
-    """Return the run of each scheme with its crops, all of the same data set."""
-    kept = _kept(results)
+def _samples(results: Sequence[Result]) -> list[tuple[Result, dict[str, np.ndarray]]]:
+    """Return the run of each scheme with its samples, all of the same data set."""
+    kept = kept_crops(results, "samples.npz")
     return [(r, s) for r, s in kept if np.array_equal(s["index"], kept[0][1]["index"])]
 
 
 def crops_figure(results: Sequence[Result], count: int = 8) -> Figure | None:
     """Draw evaluated crops: a row of the truth, then one for every scheme's default readout."""
-    rows = runs_with_samples(results)
+    rows = _samples(results)
     if not rows:
         return None
     colours = scheme_colours(results)
-    columns = min(count, len(rows[0][1]["index"]))
-    height, width = rows[0][1]["image"].shape[1:3]
-    cell = 1.35
+    first = rows[0][1]
+    height, width = first["image"].shape[1:3]
+    columns, cell = min(count, len(first["index"])), 1.35
     figure, axes = plt.subplots(
         len(rows) + 1, columns, figsize=(cell * columns, cell * height / width * (len(rows) + 1)), squeeze=False
     )
-    for j in range(columns):
-        sample = rows[0][1]
-        show_crop(axes[0, j], sample["image"][j])
-        limbs(axes[0, j], sample["xy"][j], sample["weight"][j], sample["edges"], TRUTH)
-        for i, (result, sample) in enumerate(rows, 1):
-            show_crop(axes[i, j], sample["image"][j])
-            xy, colour = sample[f"{default_readout(result)}/xy"][j], colours[scheme_title(result)]
+    shown = [("ground truth", TRUTH, first, first["xy"])]
+    shown += [(t := scheme_title(r), colours[t], sample, sample[f"{default_readout(r)}/xy"]) for r, sample in rows]
+    for row, (name, colour, sample, xy) in zip(axes, shown, strict=True):
+        for j, ax in enumerate(row):
+            show_crop(ax, sample["image"][j])
             # Joints without a truth are not scored, and would clutter the picture.
-            limbs(axes[i, j], xy, sample["weight"][j], sample["edges"], colour)
-    for i, name in enumerate(["ground truth", *(scheme_title(r) for r, _ in rows)]):
-        colour = TRUTH if i == 0 else colours[name]
-        axes[i, 0].text(-0.06, 0.5, name, rotation=90, va="center", ha="right", color=colour, weight="bold",
-                        fontsize=8, transform=axes[i, 0].transAxes)  # fmt: skip
+            limbs(ax, xy[j], sample["weight"][j], sample["edges"], colour)
+        row[0].text(-0.06, 0.5, name, rotation=90, va="center", ha="right", color=colour, weight="bold",
+                    fontsize=8, transform=row[0].transAxes)  # fmt: skip
     figure.subplots_adjust(wspace=0.04, hspace=0.04)
     return figure
 
 
 def views_figure(results: Sequence[Result]) -> Figure | None:
     """Draw one crop as every scheme sees it: heatmaps over the picture, or distributions along its axes."""
-    rows = runs_with_samples(results)
+    rows = _samples(results)
     if not rows:
         return None
     sample = rows[0][1]
@@ -144,7 +132,7 @@ def worst_figure(results: Sequence[Result]) -> Figure | None:
 
     Below each stand its OKS, and the joint that is furthest off with its kind of error.
     """
-    rows = _kept(results, "worst.npz")
+    rows = kept_crops(results, "worst.npz")
     if not rows:
         return None
     colours = scheme_colours(results)

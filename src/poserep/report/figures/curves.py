@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -75,35 +76,31 @@ def training_figure(results: Sequence[Result]) -> Figure | None:
     key = f"val/{shown_columns(results[0])[0]}_{next(iter(results[0]['metrics']))}"
     drawn: dict[str, int] = {}
     styles: dict[tuple[str, str], dict[str, Any]] = {}
-    losses, metrics = [], []
+    lines: dict[str, list[tuple[list[int], list[float], dict[str, Any]]]] = {"train/loss": [], key: []}
     for result, label in zip(results, run_labels(results), strict=True):
         called = (scheme_title(result), f"{label}, {input_size(result)}")
         style = styles[called] = styles.get(called) or series_style(scheme_title(result), drawn, colours)
         # The last line is the evaluation after training, which belongs to no epoch.
         curve = [row for row in RunDir(result["path"]).curve() if row["epoch"] < result["epochs"]]
-        loss = [(row["epoch"] + 1, row["train/loss"]) for row in curve if "train/loss" in row]
-        losses.append(([e for e, _ in loss], [v / loss[0][1] for _, v in loss], style))
-        metric = [(row["epoch"] + 1, row[key]) for row in curve if key in row]
-        metrics.append(([e for e, _ in metric], [v for _, v in metric], style))
+        for name, found in lines.items():
+            logged = {row["epoch"] + 1: row[name] for row in curve if name in row}
+            unit = next(iter(logged.values()), 1) if name == "train/loss" else 1
+            found.append((list(logged), [value / unit for value in logged.values()], style))
 
-    def plot(ax: Axes, lines: Sequence[tuple[list[int], list[float], dict[str, Any]]]) -> None:
-        for x, y, style in lines:
+    def draw(ax: Axes, name: str) -> None:
+        for x, y, style in lines[name]:
             ax.plot(x, y, markersize=4, linewidth=1.2, **style)
-        ax.set(xlabel="epoch", xlim=(0, 1 + max((max(x) for x, _, _ in lines if x), default=1)))
+        ax.set(xlabel="epoch", xlim=(0, 1 + max((max(x) for x, _, _ in lines[name] if x), default=1)))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-    def loss_panel(ax: Axes) -> None:
-        plot(ax, losses)
-        ax.set_yscale("log", nonpositive="mask")
-
-    def metric_panel(ax: Axes) -> None:
-        plot(ax, metrics)
-        ax.set_ylim(0, None)
+        if name == key:
+            ax.set_ylim(0, None)
+        else:
+            ax.set_yscale("log", nonpositive="mask")
 
     legend = [(legend_mark(**s, size=4), textwrap.fill(text, TEXT_WIDTH)) for (_, text), s in styles.items()]
     # Runs that end with their first evaluation have no curve of it.
-    several = any(x for x, _, _ in metrics)
-    panels = [Panel("Training loss / first epoch's", loss_panel, () if several else legend)]
+    several = any(x for x, _, _ in lines[key])
+    panels = [Panel("Training loss / first epoch's", partial(draw, name="train/loss"), () if several else legend)]
     if several:
-        panels.append(Panel(f"{key.removeprefix('val/')} of the default readout", metric_panel, legend))
+        panels.append(Panel(f"{key.removeprefix('val/')} of the default readout", partial(draw, name=key), legend))
     return stack(panels)

@@ -128,9 +128,8 @@ def _merged(found: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _common(*names: str) -> str:
-    words = [re.split(r"[\W_]+", name) for name in names]
-    shared = [word for word in words[0] if all(word in other for other in words)]
-    return " ".join(shared) or ", ".join(names)
+    first, *others = (re.split(r"[\W_]+", name) for name in names)
+    return " ".join(word for word in first if all(word in other for other in others)) or ", ".join(names)
 
 
 def _means(seeds: Sequence[Mapping[str, Any]]) -> list[float]:
@@ -140,5 +139,5 @@ def _means(seeds: Sequence[Mapping[str, Any]]) -> list[float]:
         found = [seed["joints"][name] for seed in seeds for name in names]
         count = sum(joint["labelled"] for joint in found)
         total = sum(joint["labelled"] * (joint["mean_normalised"] or 0.0) for joint in found)
-        means.append(100 * total / count if count else float("nan"))
+        means.append(100 * total / count if count else np.nan)
     return means

@@ -40,21 +40,17 @@ def page_figures(results: Sequence[Result]) -> dict[str, str]:
             "joints": joint_errors_figure(results),
         }
         photographs = {"worst": worst_figure(results), "crops": crops_figure(results), "views": views_figure(results)}
-        made = {name: encode_figure(figure, vector=True) for name, figure in vectors.items() if figure}
-        return made | {name: encode_figure(figure, vector=False) for name, figure in photographs.items() if figure}
+        figures = vectors | photographs
+        return {name: encode_figure(figure, name in vectors) for name, figure in figures.items() if figure}
 
 
 def encode_figure(figure: Figure, vector: bool) -> str:
     """Return the figure as a data URI, and close it."""
+    # The date would make every page differ from the last.
+    svg: dict[str, Any] = {"format": "svg", "metadata": {"Date": None}}
+    # A fifth of the size of PNG; full colour resolution keeps thin lines crisp.
+    jpeg: dict[str, Any] = {"format": "jpeg", "pil_kwargs": {"quality": 85, "subsampling": 0}}
     buffer = io.BytesIO()
-    options: dict[str, Any]
-    if vector:
-        # The date would make every page differ from the last.
-        options = {"format": "svg", "metadata": {"Date": None}}
-    else:
-        # A fifth of the size of PNG; full colour resolution keeps thin lines crisp.
-        options = {"format": "jpeg", "pil_kwargs": {"quality": 85, "subsampling": 0}}
-    figure.savefig(buffer, bbox_inches="tight", dpi=110, **options)
+    figure.savefig(buffer, bbox_inches="tight", dpi=110, **(svg if vector else jpeg))
     plt.close(figure)
-    mime = "image/svg+xml" if vector else "image/jpeg"
-    return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f"data:image/{'svg+xml' if vector else 'jpeg'};base64,{base64.b64encode(buffer.getvalue()).decode()}"

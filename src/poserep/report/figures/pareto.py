@@ -77,9 +77,8 @@ def _panel(group: ResultGroup, points: Sequence[Point], colours: Mapping[str, st
         else:
             x = cost = [p.gmacs for p in points]
         best = pareto_front(cost, [p.mean for p in points], group.lower)
-        ax.plot(
-            [x[i] for i in best], [points[i].mean for i in best], color=FRONT_COLOUR, linewidth=6, alpha=0.35, zorder=1
-        )
+        front = [x[i] for i in best], [points[i].mean for i in best]
+        ax.plot(*front, color=FRONT_COLOUR, linewidth=6, alpha=0.35, zorder=1)
         for place, p in zip(x, points, strict=True):
             spread_bars(ax, [place], [(p.mean, p.sd)], colours[p.scheme])
             style: dict[str, Any] = {"color": colours[p.scheme], "marker": shapes[p.size]}

@@ -93,20 +93,13 @@ def grouped_results(results: Sequence[Result]) -> list[ResultGroup]:
             protocol = flatten(truth_and_metric(_default(result["protocol"][boxes])))
             groups.setdefault(json.dumps(protocol, sort_keys=True), (protocol, []))[1].append(result)
     known = [protocol for protocol, _ in groups.values()]
-    keys = {key: None for protocol in known for key in protocol}
+    keys = dict.fromkeys(key for protocol in known for key in protocol)
     differ = [key for key in keys if len({json.dumps(protocol.get(key)) for protocol in known}) > 1]
     # Another data set has other files, which need no mention.
     differ = ["data"] if "data" in differ and len({protocol["data"] for protocol in known}) == len(known) else differ
-    return [
-        ResultGroup(
-            ", ".join(f"{key.split('.')[-1]} {protocol.get(key)}" for key in differ),
-            members,
-            boxes,
-            shown[0],
-            lower=shown[0] in results[0]["lower"],
-        )
-        for protocol, members in groups.values()
-    ]
+    names = (", ".join(f"{key.split('.')[-1]} {protocol.get(key)}" for key in differ) for protocol in known)
+    about = boxes, shown[0], shown[0] in results[0]["lower"]
+    return [ResultGroup(name, members, *about) for name, (_, members) in zip(names, groups.values(), strict=True)]
 
 
 def described(result: Result) -> dict[str, str]:
@@ -126,18 +119,16 @@ def series_names(points: Sequence[Point], always: Sequence[str], width: int) -> 
 
     Names are wrapped to lines of ``width`` characters, two at most; longer ones end in dots.
     """
-    every = list(dict.fromkeys(point.series for point in points))
-    described = [dict(series) for series in every]
-    keys = [
-        key
-        for key in {k: 0 for series in described for k in series}
-        if key in always or len({json.dumps(series.get(key)) for series in described}) > 1
-    ]
-    lines = [", ".join(_property(key, series[key]) for key in keys if key in series) for series in described]
-    return {
-        series: textwrap.fill(line, width, max_lines=2, placeholder=" …", break_on_hyphens=False)
-        for series, line in zip(every, lines, strict=True)
-    }
+    described = {point.series: dict(point.series) for point in points}
+    tried: dict[str, set[str]] = {key: set() for series in described.values() for key in series}
+    for key, values in tried.items():
+        values |= {json.dumps(series.get(key)) for series in described.values()}
+    keys = [key for key, values in tried.items() if key in always or len(values) > 1]
+    names = {}
+    for series, about in described.items():
+        line = ", ".join(_property(key, about[key]) for key in keys if key in about)
+        names[series] = textwrap.fill(line, width, max_lines=2, placeholder=" …", break_on_hyphens=False)
+    return names
 
 
 def _property(key: str, value: Any) -> str:

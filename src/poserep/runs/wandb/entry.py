@@ -19,7 +19,8 @@ class WandbEntry:
         id: The same whenever and wherever the run is shown.
         group: The study.
         tags: Representation, backbone, data, input size.
-        config: The run's configuration with, under ``setting`` and ``table``, what charts sort runs by.
+        config: The run's configuration with, under ``setting`` and ``table``, what charts sort runs by: what schemes
+            are compared over, and the modes, rows and changed settings that the run stands for in its table.
         history: Metrics by epoch, in order.
         summary: The numbers of its result; empty until it has finished.
     """
@@ -50,7 +51,12 @@ def read_entry(run_dir: RunDir) -> WandbEntry:
         InputError: If it is no run directory, or one of its files is damaged.
     """
     config = run_dir.config()
-    table = table_rows(run_dir)
+    uses = [use for plan in planned(run_dir.path.parent) if plan.name == run_dir.name for use in plan.uses]
+    table = {
+        "modes": sorted({use.mode for use in uses}),
+        "rows": list(dict.fromkeys(row for use in uses for row in use.rows)),
+        "arguments": sorted({argument for use in uses for argument in use.arguments}),
+    }
     # A run that was made for another table is a run of this one too.
     study, backbone = run_dir.path.absolute().parent.name, config["names"]["backbone"]
     return WandbEntry(
@@ -80,9 +86,11 @@ def compared_settings(config: Mapping[str, Any], modes: Sequence[str] = ()) -> d
     height, width = (int(n) for n in config["input_size"].split("x"))
     label = codec.get("label") or {}
     k = codec.get("k", codec.get("scale", 1 / codec["stride"] if "stride" in codec else None))
-    sigma = label.get("sigma", codec.get("sigma", codec.get("base_sigma")))
-    epsilon = label.get("smoothing")
-    smoothing = _smoothing(label, sigma, epsilon)
+    sigma, epsilon = label.get("sigma", codec.get("sigma", codec.get("base_sigma"))), label.get("smoothing")
+    shape = label["_target_"].split(".")[-1].lower() if label else "gaussian map"
+    smoothing = "none" if sigma is None else f"{shape}, sigma {sigma:g}"
+    if epsilon is not None:
+        smoothing = f"equal, {epsilon:g}" if epsilon else "one-hot"
     mode, backbone, data = " and ".join(modes), config["names"]["backbone"], config["data"]
     kind = (scheme["title"], f"k = {k:g}" if k else "", smoothing, backbone, data["name"], config["input_size"], mode)
     return {
@@ -98,23 +106,6 @@ def compared_settings(config: Mapping[str, Any], modes: Sequence[str] = ()) -> d
         "backbone": backbone,
         "data": data["name"],
         "real": data["real"],
-    }
-
-
-def _smoothing(label: Mapping[str, Any], sigma: float | None, epsilon: float | None) -> str:
-    if epsilon is not None:
-        return f"equal, {epsilon:g}" if epsilon else "one-hot"
-    kind = label["_target_"].split(".")[-1].lower() if label else "gaussian map"
-    return "none" if sigma is None else f"{kind}, sigma {sigma:g}"
-
-
-def table_rows(run_dir: RunDir) -> dict[str, list[str]]:
-    """Return modes, rows and changed settings that a run stands for in its table; empty if no table asked for it."""
-    uses = [use for plan in planned(run_dir.path.parent) if plan.name == run_dir.name for use in plan.uses]
-    return {
-        "modes": sorted({use.mode for use in uses}),
-        "rows": list(dict.fromkeys(row for use in uses for row in use.rows)),
-        "arguments": sorted({argument for use in uses for argument in use.arguments}),
     }
 
 

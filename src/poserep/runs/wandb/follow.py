@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from poserep.errors import first_line
 from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.entry import read_entry, read_history
-from poserep.runs.wandb.sender import Sender
-from poserep.runs.wandb.target import Target, answers, default_mode, first_line, server
+from poserep.runs.wandb.sender import Sender, Target, answers, default_mode, server
 
 # Seconds between looks at the record, and between looks for a server that did not answer.
 PAUSE, RETRY = 2.0, 30.0

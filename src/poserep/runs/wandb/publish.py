@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from poserep.cli import parser_of
-from poserep.errors import InputError
+from poserep.errors import InputError, first_line
 from poserep.runs.rundir import finished_in, runs_in
 from poserep.runs.wandb.entry import read_entry
-from poserep.runs.wandb.sender import Sender
-from poserep.runs.wandb.target import Target, add_target, answers, default_mode, first_line, server
+from poserep.runs.wandb.sender import Sender, Target, add_target, answers, default_mode, server
 
 
 def publish(study: Path, target: Target, again: bool = False) -> list[str]:
@@ -61,10 +60,8 @@ def main(arguments: Sequence[str]) -> None:
     os.environ.setdefault("WANDB_SILENT", "true")
     study = options.runs / options.study
     target = Target(options.project, options.entity, "offline" if options.offline else default_mode())
-    sent = publish(study, target, options.again)
-    finished = sum(1 for _ in finished_in(study))
-    unfinished = sum(not run_dir.finished for run_dir in runs_in(study))
+    sent, finished = publish(study, target, options.again), [run_dir.finished for run_dir in runs_in(study)]
     done = "recorded" if target.mode == "offline" else "sent"
-    print(f"{len(sent)} {done}, {finished - len(sent)} were there, {unfinished} not finished")
+    print(f"{len(sent)} {done}, {sum(finished) - len(sent)} were there, {finished.count(False)} not finished")
     if sent and target.mode == "offline":
         print(f"no network was used; to send the records: wandb sync {study}/*/wandb/offline-run-*")

@@ -11,9 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from poserep.errors import InputError
+from poserep.errors import InputError, first_line
 from poserep.files import write_json
-from poserep.report.published import BaselineDifference, PublishedRow
+from poserep.report.paper_rows import BaselineDifference, PaperRow
 from poserep.sweeps.table import Table
 
 INTERVALS = "intervals"
@@ -21,8 +21,8 @@ RESAMPLES, CONFIDENCE = 1000, 0.95
 
 
 def with_baseline_differences(
-    rows: Sequence[PublishedRow], study: Path, table: Table, samples: int = RESAMPLES
-) -> list[PublishedRow]:
+    rows: Sequence[PaperRow], study: Path, table: Table, samples: int = RESAMPLES
+) -> list[PaperRow]:
     """Return the rows of a table with their differences to their baselines, or why there is none; nothing is refused.
 
     Intervals, over so many resamples of the images, are kept in the folder ``study``.
@@ -36,23 +36,22 @@ def with_baseline_differences(
                 difference = intervals(row, base, chief_metric(table, [row]))
                 row = replace(row, against_baseline=difference, across=row.protocol != base.protocol)
             except Exception as error:  # whatever is wrong with two runs is no reason to show no table
-                message = str(error).strip() or type(error).__name__
-                row = replace(row, why_not=message.splitlines()[0].rstrip("."))
+                row = replace(row, why_not=first_line(error).rstrip("."))
         compared.append(row)
     return compared
 
 
-def chief_metric(table: Table, rows: Sequence[PublishedRow]) -> str:
+def chief_metric(table: Table, rows: Sequence[PaperRow]) -> str:
     """Return the metric that intervals are of: the results' first one that the table shows, else the table's first."""
     shown = [name for row in rows for name in row.shown]
     columns = table.columns or tuple(shown)
     return next((name for name in shown if name in columns), next(iter(columns), ""))
 
 
-def _baseline(row: PublishedRow, rows: Sequence[PublishedRow]) -> PublishedRow:
+def _baseline(row: PaperRow, rows: Sequence[PaperRow]) -> PaperRow:
     """Return the row's baseline that ran with the same arguments."""
-    due = (row.row.against, row.mode, row.size, row.variant)
-    alike = [other for other in rows if other.runs and (other.row.name, other.mode, other.size, other.variant) == due]
+    asked = row.row.against, row.mode, row.size, row.variant
+    alike = [one for one in rows if one.runs and (one.row.name, one.mode, one.size, one.variant) == asked]
     if not alike:
         raise InputError(f"{row.row.against!r} has no finished run with the same arguments")
     if len(alike) > 1:
@@ -69,7 +68,7 @@ class _Intervals:
         # Many rows are compared with one, so the last few runs stay open.
         self._resampler = lru_cache(maxsize=6)(self._open)
 
-    def __call__(self, row: PublishedRow, base: PublishedRow, metric: str) -> BaselineDifference:
+    def __call__(self, row: PaperRow, base: PaperRow, metric: str) -> BaselineDifference:
         seeds = sorted({*row.runs} & {*base.runs})
         if not seeds:
             raise InputError(f"no finished run of {base.row.name!r} has an equal seed")
@@ -93,21 +92,21 @@ class _Intervals:
         kept = json.loads(path.read_text())
         return BaselineDifference(kept["difference"], kept["low"], kept["high"], tuple(kept["seeds"]), metric)
 
-    def compute(self, row: PublishedRow, base: PublishedRow, seeds: Sequence[int], metric: str) -> dict[str, Any]:
+    def compute(self, row: PaperRow, base: PaperRow, seeds: Sequence[int], metric: str) -> dict[str, Any]:
         """Return difference and interval of the two rows' runs of some seeds."""
         # Intervals that are kept need no metrics, which take a second to import.
         from poserep.metrics.bootstrap import paired_bootstrap
         from poserep.report.compare.stored import check_protocols, read_side
 
-        a, b = (
-            read_side(f"{','.join(str(side.runs[seed]) for seed in seeds)}:{side.readout}", self.boxes)
-            for side in (row, base)
-        )
-        for run in (*a, *b):
-            check_protocols(a[0], run)
-        ours, theirs = ([self._resampler(run.path, run.readout, metric) for run in side] for side in (a, b))
-        found = paired_bootstrap(ours, theirs, metric, self.samples, level=CONFIDENCE)
-        for run, value in zip((*a, *b), found.a.values + found.b.values, strict=True):
+        runs = []
+        for side in (row, base):
+            runs += read_side(f"{','.join(str(side.runs[seed]) for seed in seeds)}:{side.readout}", self.boxes)
+        for run in runs:
+            check_protocols(runs[0], run)
+        resamplers = [self._resampler(run.path, run.readout, metric) for run in runs]
+        n = len(seeds)
+        found = paired_bootstrap(resamplers[:n], resamplers[n:], metric, self.samples, level=CONFIDENCE)
+        for run, value in zip(runs, found.a.values + found.b.values, strict=True):
             if not run.agrees(metric, value):
                 was = f"was {run.values[metric]:.6g} when it was evaluated"
                 raise InputError(f"{metric} of {run.name} is {value:.6g} here and {was}; use poserep evaluate again")

@@ -4,54 +4,51 @@ import pytest
 
 from poserep.files import write_json
 from poserep.metrics.protocol import Protocol
-from poserep.report.difference_intervals import chief_metric, with_baseline_differences
-from poserep.report.published import PublishedRow, published_rows, vanished_rows
-from poserep.report.published_sheet import published_csv, published_sheets
+from poserep.report.baseline_differences import chief_metric, with_baseline_differences
+from poserep.report.paper_rows import PaperRow, paper_rows, vanished_rows
+from poserep.report.paper_sheets import paper_csv, paper_sheets
 from poserep.runs.plan import Cell, remember
+from poserep.runs.rundir import RunDir
 from poserep.sweeps.table import read_table
 
 WEIGHTS = "backbone.weights=weights/r50.pth"
 
 
 def table(**changes):
-    overrides = ["representation=heatmap", "size=64x64"]
-    row = {"name": "A", "overrides": overrides, "readout": "shift", "values": {"AP": 70.4}}
+    row = {
+        "name": "A",
+        "overrides": ["representation=heatmap", "size=64x64"],
+        "readout": "shift",
+        "values": {"AP": 70.4},
+    }
     rows = [row, {**row, "name": "B", "against": "A"}]
     return read_table({"title": "T", "paper": "P", "data": "coco", "columns": ["AP"], "rows": rows} | changes)
 
 
 def config(seed=0, data="coco", limit=None, weights=None, size="64x64", **more):
-    trainer = {"limit": limit, "workers": seed}
-    about = {"seed": seed, "input_size": size, "data": {"name": data}, "trainer": trainer}
+    about = {"seed": seed, "input_size": size, "data": {"name": data}, "trainer": {"limit": limit, "workers": seed}}
     return {**about, "backbone": {"weights": weights}, "representation": {"title": "S"}, **more}
 
 
-def result(cfg, ap, readouts=("argmax", "shift"), boxes="gt", instances=6352, lower=()):
+def result(cfg, ap, readouts=("argmax", "shift"), boxes="gt", instances=6352):
     protocol = Protocol(
         cfg["data"]["name"], True, "val.json", boxes, {}, instances, True, "shift", "contract", 1.0, 0.2, {}, "mask",
         "64x64", "centre",
     )  # fmt: skip
     values = {"argmax": {"AP": ap - 10, "AR": 1.0}, "shift": {"AP": ap, "AR": 2.0}}
-    return {
-        "config": cfg,
-        "metrics": {boxes: {name: values[name] for name in readouts}},
-        "protocol": {boxes: {name: protocol.record() for name in readouts}},
-        "columns": ["AP", "AR"],
-        "lower": list(lower),
-        "provenance": {},
-    }
+    measured = {"metrics": {boxes: {name: values[name] for name in readouts}}, "columns": ["AP", "AR"], "lower": []}
+    protocols = {boxes: {name: protocol.record() for name in readouts}}
+    return {"config": cfg, **measured, "protocol": protocols, "provenance": {}}
 
 
 def plan(study, name, rows=("A", "B"), arguments=(), mode="published", overrides=(), **about):
     """Ask for a run, and give it what ``about`` says: ``ap`` for a result, ``state`` for a status, ``cfg`` for both."""
-    remember(
-        study, name, Cell((f"seed={name}", "size=64x64", *overrides, *arguments), tuple(rows), tuple(arguments), mode)
-    )
-    run_dir = study / name
-    cfg = about.get("cfg")
-    if cfg or "state" in about:
+    asked = (f"seed={name}", "size=64x64", *overrides, *arguments)
+    remember(study, name, Cell(asked, tuple(rows), tuple(arguments), mode))
+    run_dir, cfg = study / name, about.get("cfg", config())
+    if about.keys() & {"state", "cfg"}:
         run_dir.mkdir(parents=True)
-        write_json(run_dir / "config.yaml", cfg or config())
+        write_json(run_dir / "config.yaml", cfg)
     if "state" in about:
         write_json(run_dir / "status.json", about["state"])
     if "ap" in about:
@@ -59,19 +56,25 @@ def plan(study, name, rows=("A", "B"), arguments=(), mode="published", overrides
 
 
 def first(study, **changes):
-    return published_rows(table(**changes), study)[0]
+    return paper_rows(table(**changes), study)[0]
 
 
 def joined(study, **options):
-    return with_baseline_differences(published_rows(table(), study), study, table(), **options)
+    return with_baseline_differences(paper_rows(table(), study), study, table(), **options)
+
+
+def cells(table, rows):
+    """The texts of the last row of the only sheet."""
+    (sheet,) = paper_sheets(table, rows)
+    return [cell.text for cell in sheet.cells[-1]]
 
 
 def test_row_without_a_run_says_so(tmp_path):
-    lines = published_rows(table(), tmp_path)
+    lines = paper_rows(table(), tmp_path)
     about = [(line.row.name, line.status, line.mode, line.size) for line in lines]
     assert about == [(name, "not run", "published", "64x64") for name in "AB"]
     assert lines[0].mean("AP") is None and lines[0].delta("AP") is None and not lines[0].marks
-    assert published_rows(table(mode="controlled"), tmp_path)[0].mode == "controlled"
+    assert first(tmp_path, mode="controlled").mode == "controlled"
     plan(tmp_path, "run", arguments=["data=synthetic", "trainer=smoke"])
     assert first(tmp_path).marks == ("synthetic, not coco", "trainer=smoke"), "it has not begun"
 
@@ -82,48 +85,43 @@ def test_seeds_are_joined_and_held_against_the_paper(tmp_path):
     line = first(tmp_path)
     assert line.status == "done" and list(line.runs) == [0, 1] and line.values["AP"] == (70.0, 72.0)
     assert line.mean("AP") == 71 and line.sd("AP") == pytest.approx(2**0.5)
-    assert line.delta("AP") == pytest.approx(0.6) and not line.marks
+    assert line.delta("AP") == pytest.approx(0.6) and not line.marks and line.readout == "shift"
     assert line.delta("AR") is None, "the paper has no AR"
-    assert line.readout == "shift"
-    one = first(tmp_path, rows=[{"name": "A", "overrides": []}])
-    assert one.values["AP"] == (60.0, 62.0) and one.readout == "argmax", "the representation's default readout"
+    (sheet,) = paper_sheets(table(), joined(tmp_path))
+    assert cells(table(), joined(tmp_path)) == ["B", "70.4", "71.0 ± 1.4", "+0.6", "2", "–", "A", "done"]
+    assert [cell.value for cell in sheet.cells[1]][1:5] == [70.4, 71.0, pytest.approx(0.6), 2]
+    assert [(h.group, h.text) for h in sheet.columns][1:4] == [("AP", "paper"), ("AP", "ours"), ("AP", "Δ")]
+    # As many decimals as the paper has, of the representation's default readout.
+    other = table(rows=[{"name": "A", "overrides": [], "values": {"AP": 70.43}}])
+    one = paper_rows(other, tmp_path)
+    assert one[0].readout == "argmax" and cells(other, one)[2] == "61.00 ± 1.41"
 
 
+FAILED = {"state": "failed", "error": "x"}
 STATES = {
     "waiting": [None],
     "running": [{"state": "running"}],
     "stopped": [{"state": "stopped"}],
+    "stopped: nobody holds it": [{"state": "running"}],
     "failed: no weights there": [{"state": "failed", "error": "no  weights there\nTraceback"}],
-    "running; failed: x": [{"state": "failed", "error": "x"}, {"state": "running"}],
-    "failed: x; failed: y": [{"state": "failed", "error": "x"}, {"state": "failed", "error": "y"}],
-    "failed: x": [{"state": "failed", "error": "x"}, {"state": "failed", "error": "x"}, None],
+    f"failed: {117 * 'x'}...": [{"state": "failed", "error": 500 * "x"}],
+    "running; failed: x": [FAILED, {"state": "running"}],
+    "failed: x; failed: y": [FAILED, {"state": "failed", "error": "y"}],
+    "failed: x": [FAILED, FAILED, None],
     "1 of 3 seeds": ["done", None, {"state": "stopped"}],
-    "1 of 2 seeds; failed: x": ["done", {"state": "failed", "error": "x"}],
+    "1 of 2 seeds; failed: x": ["done", FAILED],
     "done": ["done", "done"],
 }
 
 
 @pytest.mark.parametrize("said", STATES)
 def test_status(tmp_path, monkeypatch, said):
-    def holder(folder):
-        path = folder / "status.json"
-        return {"host": "here"} if path.is_file() and "running" in path.read_text() else None
-
-    monkeypatch.setattr("poserep.runs.rundir.holder", holder)
+    if "nobody" not in said:
+        monkeypatch.setattr("poserep.runs.rundir.holder", lambda path: RunDir(path).status()["state"] == "running")
     for seed, state in enumerate(STATES[said]):
-        about = {} if state is None else {"cfg": config(seed), "ap": 70.0} if state == "done" else {"state": state}
-        if "state" in about:
-            about["cfg"] = config(seed)
-        plan(tmp_path, f"run-{seed}", **about)
-    assert first(tmp_path).status == said
-
-
-def test_a_run_that_ended_without_a_record_is_stopped_and_causes_are_cut_to_a_line(tmp_path):
-    plan(tmp_path, "run", state={"state": "running"})
-    assert first(tmp_path).status == "stopped"
-    plan(tmp_path / "other", "run", state={"state": "failed", "error": "x" * 500})
-    status = first(tmp_path / "other").status
-    assert status.endswith("...") and len(status) < 140
+        about = {} if state is None else {"ap": 70.0} if state == "done" else {"state": state}
+        plan(tmp_path, f"run-{seed}", **about, **({"cfg": config(seed)} if about else {}))
+    assert first(tmp_path).status == said.split(": nobody")[0]
 
 
 MARKS = [
@@ -150,7 +148,7 @@ def test_marks(tmp_path, about, asked, marks):
     other = {"synthetic-easy, not coco", "trainer=smoke", "8 persons at most", "only 25 gt boxes"}
     known = not other & {*marks} and not any("readout" in m or "boxes" in m for m in marks)
     assert (line.delta("AP") is not None) == known
-    (sheet,) = published_sheets(table(), [line])
+    (sheet,) = paper_sheets(table(), [line])
     assert sheet.cells[0][0].marked == bool(marks) and bool(sheet.warning) == bool(marks)
 
 
@@ -159,78 +157,62 @@ def test_other_arguments_are_other_lines_and_those_that_change_nothing_are_none(
     plan(tmp_path, "again", arguments=["data.root=/a"], cfg=config(1), ap=72.0)
     plan(tmp_path, "smoke", arguments=["trainer=smoke"], cfg=config(limit=8), ap=10.0)
     remember(tmp_path, "full", Cell(("size=64x64", "trainer=gpu"), ("A",), ("trainer=gpu",)))
-    lines = [line for line in published_rows(table(), tmp_path) if line.row.name == "A"]
+    lines = [line for line in paper_rows(table(), tmp_path) if line.row.name == "A"]
     assert [(line.mean("AP"), line.marks) for line in lines] == [(71.0, ()), (10.0, ("trainer=smoke",))]
 
 
 def test_modes_that_were_asked_for_are_shown_published_first(tmp_path):
     plan(tmp_path, "c", mode="controlled", cfg=config(), ap=60.0)
-    assert {line.mode for line in published_rows(table(), tmp_path)} == {"controlled"}
+    assert {line.mode for line in paper_rows(table(), tmp_path)} == {"controlled"}
     plan(tmp_path, "p", rows=["A"], cfg=config(), ap=70.0)
-    lines = published_rows(table(), tmp_path)
+    lines = paper_rows(table(), tmp_path)
     assert [(line.mode, line.row.name) for line in lines] == [(m, n) for m in ("published", "controlled") for n in "AB"]
     assert [line.status for line in lines] == ["done", "not run", "done", "done"]
-    titles = [sheet.title.split("; ")[1].split(":")[0] for sheet in published_sheets(table(), lines)]
+    titles = [sheet.title.split("; ")[1].split(":")[0] for sheet in paper_sheets(table(), lines)]
     assert titles == ["published mode", "controlled mode"]
 
 
 def test_sizes_of_the_table_are_lines_of_their_own(tmp_path):
     rows = [{"name": "A", "overrides": ["representation=heatmap"], "readout": "shift"}]
-    swept = {"rows": rows, "data": "", "arguments": ["size=64x64,128x128,256x192", "seed=0,1"]}
+    swept = table(rows=rows, data="", arguments=["size=64x64,128x128,256x192", "seed=0,1"])
     plan(tmp_path, "big", rows=["A"], overrides=["size=256x192"], cfg=config(size="256x192"), ap=70.0)
     plan(tmp_path, "small", rows=["A"], arguments=["size=64x64"], cfg=config(), ap=60.0)
-    lines = published_rows(table(**swept), tmp_path)
-    assert [(line.size, line.status) for line in lines] == [
-        ("64x64", "done"), ("128x128", "not run"), ("256x192", "done"),
-    ]  # fmt: skip
-    assert not any(line.marks for line in lines)
-    (sheet,) = published_sheets(table(**swept), lines)
+    lines = paper_rows(swept, tmp_path)
+    found = [(line.size, line.status, line.marks) for line in lines]
+    assert found == [("64x64", "done", ()), ("128x128", "not run", ()), ("256x192", "done", ())]
+    (sheet,) = paper_sheets(swept, lines)
     assert [h.text for h in sheet.columns] == ["row", "size", "AP", "seeds", "status"], "nobody published anything"
 
 
 def test_runs_from_before_a_row_was_changed_are_not_joined_with_those_after(tmp_path):
-    plan(tmp_path, "old", cfg=config(0, codec={"k": 2}), ap=60.0)
-    plan(tmp_path, "new", cfg=config(1, codec={"k": 3}), ap=70.0)
-    lines = [line for line in published_rows(table(), tmp_path) if line.row.name == "A"]
+    for seed, ap in enumerate((60.0, 70.0)):
+        plan(tmp_path, f"run-{seed}", cfg=config(seed, codec={"k": 2 + seed}), ap=ap)
+    lines = [line for line in paper_rows(table(), tmp_path) if line.row.name == "A"]
     assert [(line.setting, line.mean("AP")) for line in lines] == [("codec.k=2", 60.0), ("codec.k=3", 70.0)]
 
 
 def test_quoted_rows_and_rows_that_are_gone(tmp_path):
     quoted = table(rows=[{"name": "Q", "quoted": "from the authors", "values": {"AP": 63.1}}])
     plan(tmp_path, "run", rows=["old name"])
-    (line,) = published_rows(quoted, tmp_path)
+    (line,) = paper_rows(quoted, tmp_path)
     assert line.status == "quoted" and vanished_rows(quoted, tmp_path) == ["old name"]
-    (sheet,) = published_sheets(quoted, [line], ["note"])
+    (sheet,) = paper_sheets(quoted, [line], ["note"])
     assert tuple(sheet.footnotes) == ("from the authors",) and sheet.notes[-1] == "note"
-    assert [entry.text for entry in sheet.cells[0]] == ["Q", "63.1", "–", "–", "–", "quoted"]
-
-
-def test_cells_read_as_in_papers(tmp_path):
-    for seed, ap in ((0, 70.0), (1, 72.0)):
-        plan(tmp_path, f"run-{seed}", cfg=config(seed), ap=ap)
-    (sheet,) = published_sheets(table(), joined(tmp_path))
-    texts = [entry.text for entry in sheet.cells[1]]
-    assert texts == ["B", "70.4", "71.0 ± 1.4", "+0.6", "2", "–", "A", "done"]
-    values = [entry.value for entry in sheet.cells[1]]
-    assert values[1:5] == [70.4, 71.0, pytest.approx(0.6), 2]
-    assert [(h.group, h.text) for h in sheet.columns][1:4] == [("AP", "paper"), ("AP", "ours"), ("AP", "Δ")]
-    two = table(rows=[{"name": "A", "overrides": [], "values": {"AP": 70.43}}])
-    (sheet,) = published_sheets(two, published_rows(two, tmp_path))
-    assert sheet.cells[0][2].text == "61.00 ± 1.41", "as many decimals as the paper has"
+    assert cells(quoted, [line]) == ["Q", "63.1", "–", "–", "–", "quoted"]
 
 
 def test_missing_sides_of_a_difference_are_said(tmp_path):
-    plan(tmp_path, "b", rows=["B"], cfg=config(1), ap=70.0)
-    (b,) = joined(tmp_path)[1:]
-    assert b.against_baseline is None and b.why_not == "'A' has no finished run with the same arguments"
-    plan(tmp_path, "a", rows=["A"], cfg=config(0), ap=60.0)
-    (b,) = joined(tmp_path)[1:]
-    assert b.why_not == "no finished run of 'A' has an equal seed"
-    plan(tmp_path, "a1", rows=["A"], cfg=config(1), ap=60.0)
-    (b,) = joined(tmp_path)[1:]
-    # What is wrong with the runs is no reason to show nothing.
-    assert b.against_baseline is None and "prepare" in b.why_not and b.why_not in published_csv(table(), [b])
-    assert f"no difference to the baseline: {b.why_not}" in published_sheets(table(), [b])[0].around[0]
+    for name, row, seed, reason in (
+        ("b", "B", 1, "'A' has no finished run with the same arguments"),
+        ("a", "A", 0, "no finished run of 'A' has an equal seed"),
+        # What is wrong with the runs is no reason to show nothing.
+        ("a1", "A", 1, "prepare"),
+    ):
+        plan(tmp_path, name, rows=[row], cfg=config(seed), ap=60.0)
+        (b,) = joined(tmp_path)[1:]
+        assert b.against_baseline is None and reason in b.why_not
+    assert b.why_not in paper_csv(table(), [b])
+    assert f"no difference to the baseline: {b.why_not}" in paper_sheets(table(), [b])[0].around[0]
 
 
 def test_differences_are_kept_until_runs_find_something_else(tmp_path, monkeypatch):
@@ -242,12 +224,12 @@ def test_differences_are_kept_until_runs_find_something_else(tmp_path, monkeypat
         asked.append((row.row.name, base.row.name, seeds, name, self.samples))
         return {"difference": 9.0, "low": -1.0, "high": 19.25, "images": 5}
 
-    monkeypatch.setattr("poserep.report.difference_intervals._Intervals.compute", compute)
+    monkeypatch.setattr("poserep.report.baseline_differences._Intervals.compute", compute)
     for _ in range(2):
         lines = joined(tmp_path)
         assert lines[1].against_baseline == (9.0, -1.0, 19.25, (1,), "AP") and lines[0].against_baseline is None
     assert asked == [("B", "A", [1], "AP", 1000)]
-    assert [entry.text for entry in published_sheets(table(), lines)[0].cells[1]][5] == "+9.0 [-1.0, +19.2]"
+    assert cells(table(), lines)[5] == "+9.0 [-1.0, +19.2]"
     write_json(tmp_path / "b1" / "result.json", result(config(1), 71.0))
     joined(tmp_path)
     joined(tmp_path, samples=50)
@@ -256,5 +238,5 @@ def test_differences_are_kept_until_runs_find_something_else(tmp_path, monkeypat
 
 def test_the_chief_metric_is_the_results_own():
     mpii = table(columns=["Head@0.5", "PCKh@0.5"])
-    line = PublishedRow(mpii.rows[0], "published", shown=("PCKh@0.5", "PCKh@0.1"))
+    line = PaperRow(mpii.rows[0], "published", shown=("PCKh@0.5", "PCKh@0.1"))
     assert chief_metric(mpii, [line]) == "PCKh@0.5" and chief_metric(mpii, []) == "Head@0.5"

@@ -1,15 +1,16 @@
 """The rows of a paper's table with our runs beside the published values: means over seeds, differences, status."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from statistics import stdev
 from typing import Any, NamedTuple
 
 from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.overrides import key_of
-from poserep.report.comparison import known_mean
-from poserep.report.labels import differing_keys
+from poserep.report.labels import differing_keys, height_and_width
 from poserep.report.row_status import (
     AskedRun,
     changing_arguments,
@@ -19,6 +20,7 @@ from poserep.report.row_status import (
     last_value,
     read_asked_run,
 )
+from poserep.report.run_rows import known_mean
 from poserep.runs.identity import flatten
 from poserep.runs.plan import Planned, planned
 from poserep.runs.values import shown_columns
@@ -29,10 +31,9 @@ FEW = 1000
 
 
 class BaselineDifference(NamedTuple):
-    """How much a row differs from its baseline, the row that its table compares it with, in the metric's unit.
+    """How much a row differs from its baseline in the metric's unit, on average over the seeds that both have.
 
-    ``low`` and ``high`` are the ends of the 95 % interval over the choice of images. Means are taken over the seeds
-    that both have.
+    ``low`` and ``high`` are the ends of the 95 % interval over the choice of images.
     """
 
     difference: float
@@ -43,7 +44,7 @@ class BaselineDifference(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PublishedRow:
+class PaperRow:
     """One row of a table, in one mode and at one input size, with what has run of it.
 
     Attributes:
@@ -93,7 +94,7 @@ class PublishedRow:
         return None if self.foreign or ours is None or theirs is None else ours - theirs
 
 
-def published_rows(table: Table, study: Path) -> list[PublishedRow]:
+def paper_rows(table: Table, study: Path) -> list[PaperRow]:
     """Return every row of a table with its runs; a row without any says so.
 
     Modes of which nothing was asked for are left out; the table's own is there if there is no other.
@@ -105,14 +106,13 @@ def published_rows(table: Table, study: Path) -> list[PublishedRow]:
 
 def vanished_rows(table: Table, study: Path) -> list[str]:
     """Return the names of rows that runs were asked for as, but that the table no longer has."""
-    known = {row.name for row in table.rows}
     asked = {name for plan in planned(study) for use in plan.uses for name in use.rows}
-    return sorted(asked - known)
+    return sorted(asked - {row.name for row in table.rows})
 
 
-def _of_row(table: Table, study: Path, mode: str, row: Row, plans: Sequence[Planned]) -> list[PublishedRow]:
+def _of_row(table: Table, study: Path, mode: str, row: Row, plans: Sequence[Planned]) -> list[PaperRow]:
     if row.quoted:
-        return [PublishedRow(row, mode, status="quoted")]
+        return [PaperRow(row, mode, status="quoted")]
     defaults = {key_of(o) for o in table.arguments} - {"seed"}
     groups: dict[tuple[str, tuple[str, ...]], list[AskedRun]] = {}
     for plan in plans:
@@ -124,13 +124,14 @@ def _of_row(table: Table, study: Path, mode: str, row: Row, plans: Sequence[Plan
             chosen = [o for o in plan.overrides if key_of(o) in defaults - {key_of(o) for o in given}]
             variant = tuple(sorted({*given, *chosen}))
             groups.setdefault((_size(plan.overrides), variant), []).append(read_asked_run(study, plan, use))
-    blanks = [(PublishedRow(row, mode, size, variant=variant), runs) for (size, variant), runs in groups.items()]
-    rows = [one for blank, runs in blanks for one in _by_configuration(table, blank, runs)]
-    sizes = [size for o in table.arguments if key_of(o) == "size" for size in o.split("=", 1)[1].split(",")]
-    for size in sizes:
-        if not any(one.size == size for one in rows):
-            rows.append(PublishedRow(row, mode, size, variant=(f"size={size}",)))
-    rows = rows or [PublishedRow(row, mode, _size(row.overrides))]
+    rows = [
+        one
+        for (size, variant), runs in groups.items()
+        for one in _by_configuration(table, PaperRow(row, mode, size, variant=variant), runs)
+    ]
+    due = {size for o in table.arguments if key_of(o) == "size" for size in o.split("=", 1)[1].split(",")}
+    rows += [PaperRow(row, mode, size, variant=(f"size={size}",)) for size in due - {one.size for one in rows}]
+    rows = rows or [PaperRow(row, mode, _size(row.overrides))]
     return sorted(rows, key=lambda one: (_area(one.size), len(one.marks), one.variant, one.setting))
 
 
@@ -139,11 +140,10 @@ def _size(overrides: Sequence[str]) -> str:
 
 
 def _area(size: str) -> tuple[int, str]:
-    sides = size.split("x")
-    return (int(sides[0]) * int(sides[1]) if len(sides) == 2 and all(s.isdigit() for s in sides) else 0, size)
+    return prod(height_and_width(size)) if re.fullmatch(r"\d+x\d+", size) else 0, size
 
 
-def _by_configuration(table: Table, blank: PublishedRow, runs: Sequence[AskedRun]) -> Iterator[PublishedRow]:
+def _by_configuration(table: Table, blank: PaperRow, runs: Sequence[AskedRun]) -> Iterator[PaperRow]:
     """Yield one row, or several if more than seeds sets the runs apart, as after a change of the sweep file."""
     flat = [flatten(run.config) for run in runs]
     differ = differing_keys([f for f in flat if f], ("seed",))
@@ -157,7 +157,7 @@ def _by_configuration(table: Table, blank: PublishedRow, runs: Sequence[AskedRun
         yield _filled(table, replace(blank, setting=setting), group)
 
 
-def _filled(table: Table, blank: PublishedRow, group: Sequence[AskedRun]) -> PublishedRow:
+def _filled(table: Table, blank: PaperRow, group: Sequence[AskedRun]) -> PaperRow:
     done = sorted((run for run in group if run.result), key=lambda run: run.config["seed"])
     marks = [mark for run in group for mark in deviations(table, run)]
     foreign = any(has_other_data(table, run) for run in group)
@@ -184,6 +184,6 @@ def _filled(table: Table, blank: PublishedRow, group: Sequence[AskedRun]) -> Pub
         marks=tuple(dict.fromkeys(marks)),
         foreign=foreign,
         status=joint_status(group),
-        runs={run.config["seed"]: run.run_dir.path for run in done},
+        runs={run.config["seed"]: run.path for run in done},
         **filled,
     )

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from poserep.report.difference_intervals import chief_metric
-from poserep.report.published import PublishedRow
+from poserep.report.baseline_differences import chief_metric
+from poserep.report.paper_rows import PaperRow
+from poserep.report.run_rows import mean_and_sd
 from poserep.runs.sheet import WARNING_MARK, Column, Sheet, SheetCell, texts
 from poserep.runs.values import format_number
 from poserep.sweeps.table import Table
@@ -15,17 +16,17 @@ MODE_TITLES = {
 }
 
 
-def published_sheets(table: Table, rows: Sequence[PublishedRow], notes: Sequence[str] = ()) -> list[Sheet]:
+def paper_sheets(table: Table, rows: Sequence[PaperRow], notes: Sequence[str] = ()) -> list[Sheet]:
     """Return a sheet for each mode, in the order of the rows; notes stand below each, after the table's own."""
     return [_ModeSheet(table, list(members), notes).sheet() for _, members in groupby(rows, lambda row: row.mode)]
 
 
-def table_metrics(table: Table, rows: Sequence[PublishedRow]) -> tuple[str, ...]:
+def table_metrics(table: Table, rows: Sequence[PaperRow]) -> tuple[str, ...]:
     """Return the columns of the table, or those of the first run if it has none."""
     return table.columns or next((row.shown for row in rows if row.shown), ())
 
 
-def decimals(table: Table, rows: Sequence[PublishedRow], metric: str) -> int:
+def decimals(table: Table, rows: Sequence[PaperRow], metric: str) -> int:
     """Return the decimals of a metric: those of the published values, at least one, and two for errors."""
     least = 2 if any(metric in row.lower for row in rows) else 1
     printed = [row.values.get(metric) for row in table.rows]
@@ -35,7 +36,7 @@ def decimals(table: Table, rows: Sequence[PublishedRow], metric: str) -> int:
 class _ModeSheet:
     """The sheet of one mode; it numbers footnotes while cells are made."""
 
-    def __init__(self, table: Table, rows: list[PublishedRow], notes: Sequence[str]) -> None:
+    def __init__(self, table: Table, rows: list[PaperRow], notes: Sequence[str]) -> None:
         self.table, self.rows, self.more = table, rows, notes
         self.metrics = table_metrics(table, rows)
         self.chief = chief_metric(table, rows)
@@ -68,16 +69,15 @@ class _ModeSheet:
             yield from (Column(f"{self.chief} - baseline [95 %]", numeric=True), Column("baseline"))
         yield from texts("status", *(["not as the row says"] if self.marked else []))
 
-    def _cells(self, row: PublishedRow) -> Iterator[SheetCell | str]:
-        refs = self._refs(f"undetermined: {row.row.undetermined}" if row.row.undetermined else "")
-        yield SheetCell(row.row.name, refs=refs, marked=bool(row.marks))
+    def _cells(self, row: PaperRow) -> Iterator[SheetCell | str]:
+        undetermined = row.row.undetermined and f"undetermined: {row.row.undetermined}"
+        yield SheetCell(row.row.name, refs=self._refs(undetermined), marked=bool(row.marks))
         yield from (*([row.size] if self.sized else []), *([row.setting] if self.varied else []))
         for metric in self.metrics:
             places = self.places[metric]
-            mean, sd = row.mean(metric), row.sd(metric)
             if self.published:
                 yield _number_cell(row.row.values.get(metric), places)
-            yield SheetCell(format_number(mean, places) + (f" ± {sd:.{places}f}" if sd is not None else ""), mean)
+            yield SheetCell(mean_and_sd(row.values.get(metric, ()), places), row.mean(metric))
             if self.published:
                 yield _number_cell(row.delta(metric), places, "+")
         yield _number_cell(len(row.runs) or None, 0)
@@ -87,20 +87,18 @@ class _ModeSheet:
         if self.marked:
             yield "; ".join(row.marks)
 
-    def _difference(self, row: PublishedRow) -> SheetCell:
+    def _difference(self, row: PaperRow) -> SheetCell:
         if row.against_baseline is None:
-            reason = f"no difference to the baseline: {row.why_not}" if row.why_not else ""
+            reason = row.why_not and f"no difference to the baseline: {row.why_not}"
             return SheetCell(format_number(None), refs=self._refs(reason))
         difference, low, high = (f"{v:+.{self.places[self.chief]}f}" for v in row.against_baseline[:3])
         refs = self._refs("held against a row of another protocol; both stand below") if row.across else ()
         return SheetCell(f"{difference} [{low}, {high}]", row.against_baseline.difference, refs=refs)
 
     def _refs(self, text: str) -> tuple[int, ...]:
-        if not text:
-            return ()
-        if text not in self.footnotes:
+        if text and text not in self.footnotes:
             self.footnotes.append(text)
-        return (self.footnotes.index(text) + 1,)
+        return (self.footnotes.index(text) + 1,) if text else ()
 
     def _warning(self) -> str:
         marked = [row for row in self.rows if row.marks]
@@ -135,7 +133,7 @@ def _number_cell(value: float | None, places: int, sign: str = "") -> SheetCell:
     return SheetCell(format_number(None)) if value is None else SheetCell(f"{value:{sign}.{places}f}", value)
 
 
-def published_csv(table: Table, rows: Sequence[PublishedRow]) -> str:
+def paper_csv(table: Table, rows: Sequence[PaperRow]) -> str:
     """Return a line per row, mode and size; numbers have up to four decimals, and what is unknown stays empty."""
     metrics = table_metrics(table, rows)
     head = ["row", "mark", "not_as_the_row_says", "mode", "size", "setting", "status", "readout", "boxes", "seeds"]

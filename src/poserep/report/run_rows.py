@@ -1,20 +1,16 @@
-"""The comparison of all runs of a study, whatever table they belong to: a row for each readout of a configuration."""
+"""All runs of a study, whatever table they belong to: a row for each readout of a configuration, over its seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
-from typing import NamedTuple
 
 from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.report.labels import Result, height_and_width, input_size, run_settings, scheme_title
 from poserep.runs.values import CALIBRATION_MEASURES, calibration_by_readout, format_number, is_undefined, shown_columns
 
-# What values must share to be compared: protocol, input size, kind of boxes and metric.
-Where = tuple[str, str, str, str]
-
 
 @dataclass(frozen=True)
-class ComparisonRow:
+class RunRow:
     """One readout of one configuration, over its seeds.
 
     Attributes:
@@ -34,12 +30,12 @@ class ComparisonRow:
     readout: str
     size: str
     setting: str
+    protocol: str
     params: float
     gmacs: float
     values: Mapping[str, Mapping[str, Sequence[float]]]
     columns: tuple[str, ...]
     lower: frozenset[str]
-    protocol: str
     real: bool
     calibration: Mapping[str, Sequence[float]] = field(default_factory=dict)
     note: str = ""
@@ -59,21 +55,12 @@ class ComparisonRow:
         """Return the values of a metric, one per seed; none where it was not measured."""
         return self.values.get(boxes, {}).get(metric, ())
 
-    def cell(self, boxes: str, metric: str) -> str:
-        """Return the mean, with the standard deviation over seeds if there are several."""
-        return mean_and_sd(self.of(boxes, metric), 2 if metric in self.lower else 1)
-
-    def at(self, boxes: str, metric: str) -> Where:
-        """Return what other values must share to be compared with a metric of this row."""
-        return self.protocol, self.size, boxes, metric
-
 
 def mean_and_sd(values: Sequence[float], digits: int) -> str:
     """Return ``mean ± standard deviation``, the mean alone of one value, or a dash where nothing was measured."""
-    if (average := known_mean(values)) is None:
-        return format_number(None)
-    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{average:.{digits}f}{spread}"
+    average = known_mean(values)
+    spread = f" ± {stdev(values):.{digits}f}" if average is not None and len(values) > 1 else ""
+    return format_number(average, digits) + spread
 
 
 def known_mean(values: Sequence[float]) -> float | None:
@@ -81,7 +68,7 @@ def known_mean(values: Sequence[float]) -> float | None:
     return None if not values or any(is_undefined(value) for value in values) else mean(values)
 
 
-def comparison_rows(results: Sequence[Result]) -> list[ComparisonRow]:
+def run_rows(results: Sequence[Result]) -> list[RunRow]:
     """Return rows by size, scheme and setting; each joins runs that differ in their seed only."""
     cells: dict[tuple[str, str, str, str, str], list[Result]] = {}
     for result, setting in zip(results, run_settings(results), strict=True):
@@ -94,24 +81,23 @@ def comparison_rows(results: Sequence[Result]) -> list[ComparisonRow]:
     return sorted(rows, key=lambda row: (height_and_width(row.size), order.index(row.scheme), row.setting))
 
 
-def _joined(scheme: str, readout: str, size: str, setting: str, protocol: str, runs: list[Result]) -> ComparisonRow:
+def _joined(scheme: str, readout: str, size: str, setting: str, protocol: str, runs: list[Result]) -> RunRow:
     first = runs[0]
     scores = [calibration_by_readout(run).get(readout) for run in runs]
-    values = {
-        boxes: {metric: [run["metrics"][boxes][readout][metric] for run in runs] for metric in by_readout[readout]}
-        for boxes, by_readout in first["metrics"].items()
-    }
-    return ComparisonRow(
+    return RunRow(
         scheme,
         readout,
         size,
         setting,
+        protocol,
         params=first["cost"]["params"] / 1e6,
         gmacs=first["cost"]["gmacs"],
-        values=values,
+        values={
+            boxes: {metric: [run["metrics"][boxes][readout][metric] for run in runs] for metric in by_readout[readout]}
+            for boxes, by_readout in first["metrics"].items()
+        },
         columns=shown_columns(first),
         lower=frozenset(first["lower"]),
-        protocol=protocol,
         real=all(by_readout[readout]["real"] for by_readout in first["protocol"].values()),
         calibration={key: [s[key] for s in scores if s] for _, key, _ in CALIBRATION_MEASURES} if all(scores) else {},
         note=first["config"]["representation"].get("note", ""),
@@ -119,60 +105,19 @@ def _joined(scheme: str, readout: str, size: str, setting: str, protocol: str, r
     )
 
 
-class Comparison(NamedTuple):
-    """Rows that share their metrics.
-
-    Attributes:
-        columns: Kinds of boxes and metrics to show: all metrics of annotated boxes, the chief one of detected boxes.
-        letters: By protocol, the letter that marks it; empty if all rows follow one protocol. Values of rows with
-            different letters do not compare.
-    """
-
-    rows: Sequence[ComparisonRow]
-    columns: Sequence[tuple[str, str]]
-    letters: Mapping[str, str]
-
-
-def comparisons(rows: Sequence[ComparisonRow]) -> list[Comparison]:
-    """Return the rows grouped by their metrics, as a column must not hold two metrics."""
-    groups = []
-    for measured in dict.fromkeys(row.columns for row in rows):
-        members = [row for row in rows if row.columns == measured]
-        boxes = sorted({b for row in members for b in row.values}, reverse=True)
-        shown = [(b, m) for b in boxes for m in (measured if b == boxes[0] else measured[:1])]
-        protocols = list(dict.fromkeys(row.protocol for row in members))
-        letters = {p: (chr(ord("a") + i) if i < 26 else str(i)) for i, p in enumerate(protocols)}
-        groups.append(Comparison(members, shown, letters if len(protocols) > 1 else dict.fromkeys(protocols, "")))
-    return groups
-
-
-def best_means(rows: Sequence[ComparisonRow]) -> dict[Where, float]:
-    """Return the best mean of all values that may be compared, where these are not all the same."""
-    means: dict[Where, list[float]] = {}
-    lower: set[str] = set()
-    for row in rows:
-        lower |= row.lower
-        for boxes in row.values:
-            for metric in row.columns:
-                if (average := known_mean(row.of(boxes, metric))) is not None:
-                    means.setdefault(row.at(boxes, metric), []).append(average)
-    return {key: (min if key[-1] in lower else max)(found) for key, found in means.items() if len({*found}) > 1}
-
-
-def row_notes(rows: Sequence[ComparisonRow]) -> list[str]:
+def row_notes(rows: Sequence[RunRow]) -> list[str]:
     """Return the notes of marked rows, each with the schemes that it is about."""
     schemes: dict[str, dict[str, None]] = {}
     for row in rows:
-        if row.note:
-            schemes.setdefault(row.note, {})[row.scheme] = None
-    return [f"† {', '.join(names)}: {note}" for note, names in schemes.items()]
+        schemes.setdefault(row.note, {})[row.scheme] = None
+    return [f"† {', '.join(names)}: {note}" for note, names in schemes.items() if note]
 
 
-def diagnoses(rows: Sequence[ComparisonRow]) -> list[str]:
+def diagnoses(rows: Sequence[RunRow]) -> list[str]:
     """Return why values are unexpected, a line for each reason."""
     reasons: dict[str, dict[str, list[str]]] = {}
     for row in rows:
-        name = " ".join(part for part in (row.scheme, row.readout, row.size, row.setting) if part)
+        name = " ".join(filter(None, (row.scheme, row.readout, row.size, row.setting)))
         for boxes, reason in row.diagnosis.items():
             reasons.setdefault(reason, {}).setdefault(name, []).append(boxes)
     lines = []
