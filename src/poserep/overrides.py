@@ -18,7 +18,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from poserep.errors import InputError, similar, suggestion
+from poserep.errors import InputError, first_line, similar, suggestion
 
 CONF = Path(__file__).parents[2] / "conf"
 SWEEPS = CONF.parent / "sweeps"
@@ -108,7 +108,7 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     if match := re.search(r"An item is already at '([^']+)'", text):
         return f"{match[1]} exists already: write {match[1]}=... without the +"
     if match := re.match(r"Error merging override (.*)", text):
-        return f"{match[1]}: {_first_line(error.__cause__)}"
+        return f"{match[1]}: {first_line(error.__cause__)}"
     if match := re.search(r"Ambiguous value for argument '([^']+)'|Sweep parameters '([^']+)'", text):
         several = match[1] or match[2]
         return f"{several} has several values: run all with -m, or write a list as {key_of(several)}=[...]"
@@ -118,12 +118,8 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         wrong = [_no_choice(group, value, _choices(group)) for group, value in chosen if value not in _choices(group)]
         return "; ".join(wrong) or "a group is set to the name of one of its files, as in backbone=resnet50"
     if isinstance(error, InterpolationKeyError | ValidationError):
-        return f"{error.full_key}: {_first_line(error)}"
-    return f"{_first_line(error)} (HYDRA_FULL_ERROR=1 shows where)"
-
-
-def _first_line(error: BaseException | None) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return f"{error.full_key}: {first_line(error)}"
+    return f"{first_line(error)} (HYDRA_FULL_ERROR=1 shows where)"
 
 
 def _groups() -> list[str]:
