@@ -32,7 +32,7 @@ def message(error: BaseException) -> str:
     return str(error).rsplit("poserep.errors.InputError: ", 1)[-1].strip()
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: BaseException | None) -> str:
     """Return the first line of an error's message, or else the name of its class."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
