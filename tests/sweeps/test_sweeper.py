@@ -151,13 +151,15 @@ def test_a_sweep_that_is_interrupted_says_no_more_than_that(sweep, status):
 
 
 @pytest.mark.slow
-def test_a_real_cell_that_is_killed_continues_from_its_last_epoch(synthetic, tmp_path):
+def test_a_real_cell_that_is_killed_continues_from_its_last_epoch(synthetic, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
     tiny = Sweep(tmp_path, ["representation=simcc"], trainer="epochs: 8, batch: 2", data=synthetic)
     process = tiny.begin()
     until(process, "epoch 3/8")
     kill(process)
-    code, output = tiny.run()
-    assert code == 0 and "resumed" in output and "epoch 2/8" not in output
+    assert tiny.main() == 0
+    output = capfd.readouterr().out
+    assert "resumed" in output and "epoch 2/8" not in output
     whole = RunDir(tmp_path / "whole" / tiny.only().name)
     whole.write_config(tiny.only().config_file.read_text())
     assert fit(whole)["metrics"] == tiny.only().result()["metrics"]
