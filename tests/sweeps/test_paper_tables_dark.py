@@ -45,28 +45,6 @@ def test_published_settings(name, title, expected):
     assert {key: found[key] for key in expected} == expected
 
 
-TABLES = (*(f"dark-table{i}" for i in range(1, 9)), "repro-table2", "repro-table3")
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_the_controlled_mode_has_one_recipe_and_no_quirks(name):
-    found = read(name, "controlled")
-    all_settings = [settings_of(name, r.name, "controlled") for r in found.runnable]
-    same = ("align", "augment", "optim.lr", "optim.schedule.milestones", "trainer.batch", "trainer.epochs", "seed")
-    for key in same:
-        assert len({s.get(key) for s in all_settings}) == 1, key
-    for s in all_settings:
-        assert s["align"] == "centre"
-        assert not {
-            "representation.codec.flip_shift",
-            "representation.codec.score",
-            KERNEL,
-        } & set(s)
-        assert s.get("data.crop.bgr") is None and s.get("data.clip", "exact") == "exact"
-    # No detections where the data have none.
-    assert all(("data.detections" in s) == (found.data not in ("mpii", "human4d")) for s in all_settings)
-
-
 def test_quantisation_is_of_whole_bins_where_recipes_are_ours():
     found = {
         kind: settings_of("repro-table2", f"SH_4S, {kind} quantisation, DARK", "controlled")

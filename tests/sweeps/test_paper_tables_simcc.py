@@ -116,22 +116,6 @@ def test_curves_over_k_have_every_k_in_both_modes():
         assert found == {(n, s, k) for n in networks for s in sizes for k in "1234"}
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_controlled_rows_have_one_recipe(name):
-    table = read(name, "controlled")
-    common = []
-    for r in table.runnable:
-        made = settings(table, r)
-        common.append(
-            {key: v for key, v in made.items() if key.split(".")[0] in ("data", "augment", "optim", "trainer")}
-        )
-        assert made["align"] == "centre" and "data.crop.bgr" not in made and "published" not in made.values()
-        assert made.get(f"{CODEC}.score_threshold", "0") == "0"
-        tuned = {key for key in made if key.startswith(f"{CODEC}.")} - {f"{CODEC}.score_threshold"}
-        assert tuned <= ({K} if name.endswith(("fig4", "simdr-fig3")) else set())
-    assert all(c == common[0] for c in common)
-
-
 def test_test_dev_and_latency_tables_say_what_they_are():
     for name in ("simcc-table2", "simdr-table5"):
         table = read(name)

@@ -59,20 +59,6 @@ def test_published_rows_train_as_the_code_does(configs):
         assert cfg.representation.name != "srpose" or (codec.targets, codec.lr_weight) == ("pooled", 1e-4)
 
 
-@pytest.mark.parametrize(
-    ("name", "row"),
-    [("table1", "HRFormer-S, SRPose"), ("table7", "SRPose, HRNet-W32"), ("table8", "SRPose, ResNet-50")],
-)
-def test_controlled_rows_have_none_of_the_quirks(name, row):
-    controlled = complete_table(f"srpose-{name}", "controlled")
-    (found,) = [r for r in controlled.runnable if r.name == row]
-    (cfg,) = compositions(f"srpose-{name}", [list(controlled.settings(found).values())])
-    assert (cfg.align, cfg.optim.schedule.warmup_steps, cfg.optim.lr) == ("centre", 0, 1e-3)
-    assert "flip_shift" not in cfg.representation.codec and cfg.augment.get("upper_prob", 0.5) == 0.5
-    assert cfg.optim.optimizer._target_ == "torch.optim.Adam"
-    assert cfg.backbone.weights and not cfg.backbone.get("position_bias", False)
-
-
 def test_persons_of_each_set(configs):
     found = {name: configs[name, row] for name, row in configs}
     half = {name: (cfg.augment.half_body, cfg.augment.half_body_min) for name, cfg in found.items()}

@@ -113,6 +113,23 @@ def test_rows_follow_the_code_that_they_were_made_with(name):
         assert {key: said.get(key) for key in wanted} == wanted, row.name
 
 
+QUIRKS = {"data.crop.bgr", *(CODEC + key for key in ("flip_shift", "score", "bounds", "merge_on", "label.renormalise"))}
+RECIPE = ("data", "augment", "optim", "trainer", "seed")
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_controlled_rows_have_one_recipe_and_none_of_the_quirks(name):
+    controlled = complete_table(name, "controlled")
+    made = [{k: o.split("=", 1)[1] for k, o in controlled.settings(row).items()} for row in controlled.runnable]
+    recipes = [{key: value for key, value in row.items() if key.split(".")[0] in RECIPE} for row in made]
+    for row, recipe in zip(made, recipes, strict=True):
+        assert recipe == recipes[0] and row["align"] == "centre" and not QUIRKS & set(row)
+        assert row.get("data.clip", "exact") == "exact" and row.get(f"{CODEC}score_threshold", "0") == "0"
+        assert not any(key.endswith("dark.kernel") for key in row)
+        # No detections where the data have none.
+        assert ("data.detections" in row) == (controlled.data not in ("mpii", "human4d"))
+
+
 def test_published_rows_on_drawn_people_take_coordinates_from_the_codes():
     for row, said in rows("embedded"):
         wanted = expected(DRAWN.get(said["representation"], UNPUBLISHED))
