@@ -33,24 +33,6 @@ def test_rates_fall_after_milestones_and_rise_along_a_line_before():
     assert rates(501, warmup_steps=500) == pytest.approx(expected)
 
 
-def test_warm_up_resumes():
-    options = {"total_steps": 20, "steps_per_epoch": 2, "milestones": [3], "warmup_steps": 8}
-    whole, first, second = optimizer(), optimizer(), optimizer()
-    schedule, before = multi_step(whole, **options), multi_step(first, **options)
-    for _ in range(5):
-        for o, s in ((whole, schedule), (first, before)):
-            o.step()
-            s.step()
-    after = multi_step(second, **options)
-    second.load_state_dict(first.state_dict())
-    after.load_state_dict(before.state_dict())
-    for _ in range(7):
-        for o, s in ((whole, schedule), (second, after)):
-            o.step()
-            s.step()
-        assert second.param_groups[0]["lr"] == whole.param_groups[0]["lr"]
-
-
 def test_warm_up_that_makes_no_sense_is_refused():
     for key, value in (("warmup_steps", -1), ("warmup_factor", 0), ("warmup_factor", 1.5)):
         with pytest.raises(InputError, match=f"{key}={value}"):

@@ -17,7 +17,7 @@ def weights(run_dir):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_run_stopped_within_an_epoch_continues_there(configure, monkeypatch, tmp_path, workers):
     # Layers are dropped at random: what is random follows from the step, not from what ran before.
-    overrides = ["+backbone.options={drop_path_rate:0.2}", "representation=simcc", "trainer.epochs=3"]
+    overrides = ["+backbone.options={drop_path_rate:0.2}", "representation=simcc", "trainer.epochs=2"]
     overrides += ["trainer.batch=2", f"trainer.workers={workers}", "boxes=[gt]"]
     whole = prepare(configure(*overrides, f"runs={tmp_path}/whole"), "backbone")
     expected = fit(whole)
@@ -37,7 +37,7 @@ def test_a_run_stopped_within_an_epoch_continues_there(configure, monkeypatch, t
     assert stopped.status()["state"] == "stopped" and holder(stopped.path) is None
     result = fit(stopped)
     # Four steps an epoch: the second of the second epoch was the sixth of all.
-    assert steps == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]
+    assert steps == [0, 1, 2, 3, 0, 1, 2, 3]
     assert result["metrics"] == expected["metrics"]
     a, b = weights(whole), weights(stopped)
     assert all((a[key] == b[key]).all() for key in a)
