@@ -9,9 +9,16 @@ import wandb_workspaces.workspaces as ws
 
 from poserep import cli
 from poserep.errors import InputError
-from poserep.report.dashboards import command
-from poserep.report.dashboards.charts import charts, read_study
-from poserep.report.dashboards.command import SAVED, chart_panel, save_dashboards, study_report, study_workspace
+from poserep.report import dashboards
+from poserep.report.dashboards import (
+    SAVED,
+    chart_panel,
+    charts,
+    read_study,
+    save_dashboards,
+    study_report,
+    study_workspace,
+)
 from run_records import config, line, write
 
 EQUAL = {"_target_": "poserep.codecs.Equal", "smoothing": 0.1}
@@ -35,7 +42,7 @@ def study(tmp_path):
 @pytest.fixture
 def texts(monkeypatch):
     """The text of reports, whose numbers made-up results lack."""
-    monkeypatch.setattr(command, "study_texts", lambda study: ("what to know", "| a |"))
+    monkeypatch.setattr(dashboards, "study_texts", lambda study: ("what to know", "| a |"))
     return ["what to know", "| a |"]
 
 
@@ -112,7 +119,7 @@ def test_every_key_is_in_the_record_of_real_runs(copied, tmp_path, capsys):
             known = {key for row in entry.history.values() for key in row} if kind == "curves" else set(entry.summary)
             assert y in known
             assert x.removeprefix("setting.") in entry.config["setting"] if "." in x else x in known
-    introduction, results = command.study_texts(found)
+    introduction, results = dashboards.study_texts(found)
     assert "| Heatmap | dark | 64x64 |" in results and "| SimCC Gaussian | argmax | 64x64 |" in results
     assert "Drawn people, not photographs" in introduction
     with pytest.raises(InputError, match="no finished run"):

@@ -23,7 +23,6 @@ from poserep.report.row_status import (
 from poserep.report.run_rows import known_mean
 from poserep.runs.identity import flatten
 from poserep.runs.plan import Planned, planned
-from poserep.runs.values import shown_columns
 from poserep.sweeps.table import MODES, Row, Table
 
 # Fewer boxes than this are not a paper's evaluation set: the smallest has thousands.
@@ -166,7 +165,7 @@ def _filled(table: Table, blank: PaperRow, group: Sequence[AskedRun]) -> PaperRo
         first = results[0]
         readouts = first["metrics"].get(table.boxes, {})
         readout = blank.row.readout or next(iter(readouts), "")
-        filled = {"readout": readout, "shown": shown_columns(first), "lower": frozenset(first["lower"])}
+        filled = {"readout": readout, "shown": tuple(first["columns"]), "lower": frozenset(first["lower"])}
         if not readouts:
             marks.append(f"not evaluated with {table.boxes} boxes")
         elif readout not in readouts:

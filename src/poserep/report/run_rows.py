@@ -6,7 +6,7 @@ from statistics import mean, stdev
 
 from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.report.labels import Result, height_and_width, input_size, run_settings, scheme_title
-from poserep.runs.values import CALIBRATION_MEASURES, calibration_by_readout, format_number, is_undefined, shown_columns
+from poserep.runs.values import CALIBRATION_MEASURES, calibration_by_readout, format_number, is_undefined
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _joined(scheme: str, readout: str, size: str, setting: str, protocol: str, r
             boxes: {metric: [run["metrics"][boxes][readout][metric] for run in runs] for metric in by_readout[readout]}
             for boxes, by_readout in first["metrics"].items()
         },
-        columns=shown_columns(first),
+        columns=tuple(first["columns"]),
         lower=frozenset(first["lower"]),
         real=all(by_readout[readout]["real"] for by_readout in first["protocol"].values()),
         calibration={key: [s[key] for s in scores if s] for _, key, _ in CALIBRATION_MEASURES} if all(scores) else {},

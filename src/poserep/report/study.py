@@ -57,11 +57,7 @@ class StudyReport:
 
 
 def read_report(study: Path) -> StudyReport:
-    """Read what a study's folder holds.
-
-    Raises:
-        InputError: If nothing in the study has finished, and no table says what should have.
-    """
+    """Read a study's folder; it is an `InputError` if no run has finished and no table says which runs there are."""
     results, missing = _with_rows(load_results(study), study), unfinished(study)
     table = table_of(SWEEPS, study.name)
     if table is not None and not any(row.values or row.against for row in table.rows):
@@ -109,11 +105,7 @@ def _with_rows(results: Sequence[Result], study: Path) -> list[Result]:
 
 
 def write_report(study: Path) -> Path:
-    """Print the tables of a study, write them as ``report.html``, ``table.csv``, ``.md``, ``.tex``; return the page.
-
-    Raises:
-        InputError: If nothing in the study has finished, and no table says what should have.
-    """
+    """Print the tables of a study, write them as ``report.html``, ``table.csv``, ``.md``, ``.tex``; return the page."""
     # Only the page needs matplotlib.
     from poserep.report.html import study_page
 

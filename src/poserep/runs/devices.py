@@ -32,10 +32,8 @@ def claimed_gpus(count: int, folder: Path | None = None) -> Iterator[list[str]]:
     """Claim ``count`` GPUs among the cells on this machine, waiting until so many are free.
 
     Claims are file locks, which the kernel releases when the process ends, however it ends. If fewer than ``count``
-    are visible, nothing is claimed: building the trainer explains what is missing.
-
-    Raises:
-        Stopped: If the sweep was stopped meanwhile.
+    are visible, nothing is claimed: building the trainer explains what is missing. Raises `Stopped` if the sweep is
+    stopped meanwhile.
     """
     names = visible_gpus() if count else []
     if not count or len(names) < count:

@@ -34,10 +34,7 @@ def launch(
 
     Whatever kills them leaves this process alive. Signals that ask to stop are passed on. The program uses all visible
     GPUs or those given, named as in CUDA_VISIBLE_DEVICES; ``saves`` tells that it listens to stop requests
-    (`poserep.runs.stop_request`), to save and end by itself.
-
-    Raises:
-        Failed: If a process failed; the message says how it ended.
+    (`poserep.runs.stop_request`), to save and end by itself. Raises `Failed` with how a process ended that failed.
     """
     command = [sys.executable]
     environment = {**os.environ, stop_request.PARENT: str(os.getpid())}

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from poserep.drawing import KNOWN, PALETTE
 from poserep.metrics import taxonomy as measured
 from poserep.report.figures.errors import KIND_COLOURS, error_kinds_figure, joint_errors_figure
-from poserep.report.figures.page_figures import encode_figure
+from poserep.report.html import encode_figure
 
 NAMES = ("nose", "left_eye", "right_eye", "left_up_leg", "right_up_leg")
 PAIRS = [["left_eye", "right_eye"], ["left_up_leg", "right_up_leg"]]

@@ -16,10 +16,10 @@ from poserep.drawing import KNOWN, PALETTE, TRUTH, colours
 from poserep.overrides import CONF
 from poserep.report.figures.choices import k_figure, label_shape, smoothing_figure
 from poserep.report.figures.crops import worst_figure
-from poserep.report.figures.page_figures import encode_figure
 from poserep.report.figures.panels import LINES
 from poserep.report.figures.pareto import gmacs_figure, pareto_front, size_figure
 from poserep.report.figures.points import described, grouped_results, series_names
+from poserep.report.html import encode_figure
 
 LABEL = "poserep.codecs."
 

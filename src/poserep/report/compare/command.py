@@ -32,16 +32,9 @@ def compare_sides(
 ) -> dict[str, Any]:
     """Return the difference of a metric between two sides with its interval, as a record.
 
-    Args:
-        a: Runs of the first side, which differ in their seed only.
-        b: Runs of the second.
-        name: The metric; the one by which checkpoints are chosen unless given.
-        samples: Resamples of the images.
-        seed: Seed of the resampling.
-        score_threshold: Replaces those of both sides: joints of lower score do not count in a person's score.
-
-    Raises:
-        InputError: If the sides cannot be compared, or the metric is unknown.
+    The runs of a side differ in their seed only. The metric ``name`` is the one by which checkpoints are chosen unless
+    given. Images are resampled ``samples`` times. A ``score_threshold`` replaces those of both sides: joints of lower
+    score do not count in a person's score. Sides that do not compare and unknown metrics are an `InputError`.
     """
     name, runs = name or a[0].result["columns"][0], (*a, *b)
     for run in runs:

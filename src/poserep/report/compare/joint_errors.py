@@ -60,8 +60,7 @@ class Agreement(NamedTuple):
 def joint_errors(evaluation: StoredEvaluation) -> JointErrors:
     """Return the errors of a stored evaluation, from its predictions and annotations.
 
-    Raises:
-        InputError: If it is of a detector's boxes, files have changed since, or no joint is labelled.
+    It is an `InputError` if the boxes are a detector's, files have changed since, or no joint is labelled.
     """
     if evaluation.boxes != "gt":
         raise InputError(f"{evaluation.name}: boxes={evaluation.boxes} have no joints of their own; take those of gt")
@@ -82,10 +81,8 @@ def joint_errors(evaluation: StoredEvaluation) -> JointErrors:
 def by_person_size(runs: Sequence[JointErrors], parts: int = 4) -> list[SizeClass]:
     """Return the errors by the size of the person, in parts of equally many persons, from small to large.
 
-    Joints of several runs on the same persons, such as seeds, are pooled. No part is empty: a few persons give fewer.
-
-    Raises:
-        InputError: If there is no run, or they are about other persons.
+    Joints of several runs, such as seeds, are pooled; runs on other persons are an `InputError`. No part is empty: a
+    few persons give fewer.
     """
     if not runs or parts < 1:
         raise InputError(f"{len(runs)} runs in {parts} parts: there must be one of each at least")
@@ -103,11 +100,7 @@ def by_person_size(runs: Sequence[JointErrors], parts: int = 4) -> list[SizeClas
 
 
 def agreement(a: JointErrors, b: JointErrors) -> Agreement:
-    """Return how often two runs find the same joints.
-
-    Raises:
-        InputError: If they are about other persons or joints.
-    """
+    """Return how often two runs find the same joints; other persons or joints are an `InputError`."""
     _check_same(a, b)
     labelled = a.kind >= 0
     first, second = (np.isin(run.kind, FOUND) for run in (a, b))

@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 from poserep.report.figures.panels import TEXT_WIDTH, Panel, legend_mark, series_style, spread_bars, stack
 from poserep.report.labels import Result, height_and_width, input_size, run_labels, scheme_colours, scheme_title
 from poserep.runs.rundir import RunDir
-from poserep.runs.values import shown_columns
 
 
 def accuracy_figure(results: Sequence[Result]) -> Figure | None:
@@ -22,7 +21,7 @@ def accuracy_figure(results: Sequence[Result]) -> Figure | None:
 
     Seeds are averaged.
     """
-    chief = shown_columns(results[0])[0]
+    chief = results[0]["columns"][0]
     unit = "image px" if chief in results[0]["lower"] else "percent"
     colours = scheme_colours(results)
     boxes = next(iter(results[0]["metrics"]))
@@ -73,7 +72,7 @@ def training_figure(results: Sequence[Result]) -> Figure | None:
     Seeds are lines of one style.
     """
     colours = scheme_colours(results)
-    key = f"val/{shown_columns(results[0])[0]}_{next(iter(results[0]['metrics']))}"
+    key = f"val/{results[0]['columns'][0]}_{next(iter(results[0]['metrics']))}"
     drawn: dict[str, int] = {}
     styles: dict[tuple[str, str], dict[str, Any]] = {}
     lines: dict[str, list[tuple[list[int], list[float], dict[str, Any]]]] = {"train/loss": [], key: []}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from poserep.metrics.protocol import truth_and_metric
 from poserep.report.labels import Result, differing_keys, height_and_width, input_size, scheme_title
 from poserep.runs.identity import flatten
-from poserep.runs.values import is_undefined, shown_columns
+from poserep.runs.values import is_undefined
 
 # Settings that make no series of their own: names, and seeds, over which means are taken.
 UNSEEN = ("seed", "representation.name", "representation.title", "representation.note")
@@ -86,10 +86,10 @@ class ResultGroup(NamedTuple):
 
 def grouped_results(results: Sequence[Result]) -> list[ResultGroup]:
     """Return the results by how they were evaluated, all of the first result's metric and boxes."""
-    boxes, shown = next(iter(results[0]["metrics"])), shown_columns(results[0])
+    boxes, shown = next(iter(results[0]["metrics"])), results[0]["columns"]
     groups: dict[str, tuple[dict[str, Any], list[Result]]] = {}
     for result in results:
-        if boxes in result["metrics"] and shown_columns(result) == shown:
+        if boxes in result["metrics"] and result["columns"] == shown:
             protocol = flatten(truth_and_metric(_default(result["protocol"][boxes])))
             groups.setdefault(json.dumps(protocol, sort_keys=True), (protocol, []))[1].append(result)
     known = [protocol for protocol, _ in groups.values()]

@@ -45,11 +45,7 @@ def digest(shown: Any) -> str:
 
 
 def read_entry(run_dir: RunDir) -> WandbEntry:
-    """Read the entry of a run, whatever its state.
-
-    Raises:
-        InputError: If it is no run directory, or one of its files is damaged.
-    """
+    """Read the entry of a run, whatever its state; a missing configuration or a damaged file is an `InputError`."""
     config = run_dir.config()
     uses = [use for plan in planned(run_dir.path.parent) if plan.name == run_dir.name for use in plan.uses]
     table = {

@@ -18,11 +18,7 @@ from poserep.runs.wandb.sender import Sender, Target, add_target, answers, defau
 
 
 def publish(study: Path, target: Target, again: bool = False) -> list[str]:
-    """Send the finished runs of a study, and return the ids of those that were sent.
-
-    Raises:
-        InputError: If there is none, or the server does not take them.
-    """
+    """Send the finished runs of a study and return the ids of those sent; `InputError` if none is, or can be sent."""
     import wandb
 
     if target.mode not in ("online", "offline"):

@@ -90,11 +90,7 @@ class Sender:
         self.run: Any = None
 
     def open(self, entry: WandbEntry, finish_within: float = _END) -> None:
-        """Begin, or resume, the run that the entry names.
-
-        Raises:
-            wandb.Error: If the server does not take it.
-        """
+        """Begin, or resume, the run that the entry names; raises `wandb.Error` if the server does not take it."""
         import wandb
 
         now = _digests(entry.history)
@@ -135,11 +131,7 @@ class Sender:
             write_json(self.file, self.ledger)
 
     def close(self, entry: WandbEntry) -> None:
-        """End the run; the ledger records a finished one as complete.
-
-        Raises:
-            TimeoutError: If the server has not taken everything in time.
-        """
+        """End the run; the ledger records a finished one as complete. Raises `TimeoutError` if the server is slow."""
         # Another table may have asked for the run meanwhile.
         self.run.config.update(dict(entry.config), allow_val_change=True)
         self.run.summary.update(dict(entry.summary))
