@@ -1,6 +1,7 @@
 """Records of runs that were never run, for tests of what reads them; and of stored runs, scored again and changed."""
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,11 @@ def change_result(path: Path | RunDir, change: Callable[[dict], object]) -> None
     result = RunDir(path).result()
     change(result)
     RunDir(path).write_result(result)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, for a minute at most."""
+    ends = time.monotonic() + 60
+    while not condition() and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert condition()
