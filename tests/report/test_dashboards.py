@@ -10,15 +10,7 @@ import wandb_workspaces.workspaces as ws
 from poserep import cli
 from poserep.errors import InputError
 from poserep.report import dashboards
-from poserep.report.dashboards import (
-    SAVED,
-    chart_panel,
-    charts,
-    read_study,
-    save_dashboards,
-    study_report,
-    study_workspace,
-)
+from poserep.report.dashboards import charts, read_study, save_dashboards, study_report, study_workspace
 from run_records import config, line, write
 
 EQUAL = {"_target_": "poserep.codecs.Equal", "smoothing": 0.1}
@@ -64,7 +56,7 @@ def test_the_asked_for_charts_are_there(study):
 
 def test_panels_name_keys_as_wandb_does(study):
     for chart in (chart for members in charts(study).values() for chart in members):
-        made = chart_panel(chart)._to_model().model_dump(by_alias=True)["config"]
+        made = dashboards.chart_panel(chart)._to_model().model_dump(by_alias=True)["config"]
         assert made["chartTitle"] == chart.title
         if chart.kind in ("scatter", "front"):
             x = chart.x.replace("setting.", "config:setting.value.") if "." in chart.x else f"summary:{chart.x}"
@@ -98,7 +90,7 @@ def test_saving_again_replaces_what_was_saved(study, texts, tmp_path, monkeypatc
         monkeypatch.setattr(kind, "from_url", lambda url: before[url])
     addresses = save_dashboards(study, tmp_path, "poserep", "me")
     assert addresses == {"workspace": "https://there/Workspace", "report": "https://there/Report"}
-    assert json.loads((tmp_path / SAVED).read_text()) == addresses
+    assert json.loads((tmp_path / dashboards.SAVED).read_text()) == addresses
     before = dict(zip(addresses.values(), saved, strict=True))
     saved[0].sections, saved[1].id = [], "17"
     save_dashboards(study, tmp_path, "poserep", "me")
@@ -119,9 +111,6 @@ def test_every_key_is_in_the_record_of_real_runs(copied, tmp_path, capsys):
             known = {key for row in entry.history.values() for key in row} if kind == "curves" else set(entry.summary)
             assert y in known
             assert x.removeprefix("setting.") in entry.config["setting"] if "." in x else x in known
-    introduction, results = dashboards.study_texts(found)
-    assert "| Heatmap | dark | 64x64 |" in results and "| SimCC Gaussian | argmax | 64x64 |" in results
-    assert "Drawn people, not photographs" in introduction
     with pytest.raises(InputError, match="no finished run"):
         read_study(tmp_path)
     # The command, without a network and twice the same.
@@ -131,6 +120,8 @@ def test_every_key_is_in_the_record_of_real_runs(copied, tmp_path, capsys):
         assert cli.main([*words, "--json", str(file)]) == 0
     assert files[0].read_bytes() == files[1].read_bytes()
     blocks = json.loads(files[0].read_text())["report"]["spec"]["blocks"]
-    assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == [introduction, results]
+    introduction, results = (block["content"] for block in blocks if block["type"] == "markdown-block")
+    assert "| Heatmap | dark | 64x64 |" in results and "| SimCC Gaussian | argmax | 64x64 |" in results
+    assert "Drawn people, not photographs" in introduction
     capsys.readouterr()
     assert cli.main(words) == 0 and "AP (gt boxes) over GMACs, with the front" in capsys.readouterr().out
