@@ -45,8 +45,8 @@ class Server(ThreadingHTTPServer):
 
     def answer(self, query: str, given: dict[str, Any]) -> dict[str, Any]:
         """What the client reads of the answers to its queries; nothing to those that it can do without."""
-        operation = re.search(r"(?:query|mutation)\s+(\w+)", query)
-        name, asked = given.get("name", ""), operation and operation.group(1)
+        asked = "".join(re.findall(r"(?:query|mutation)\s+(\w+)", query)[:1])
+        name = given.get("name", "")
         project = {"id": "p", "name": given.get("project"), "entity": {"id": "e", "name": "me"}}
         if asked == "UpsertBucket":
             inserted = name not in self.runs

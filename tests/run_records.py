@@ -29,7 +29,7 @@ def config(study: str = "table", codec: Mapping[str, Any] = SIMCC, size: str = "
 
 def line(epoch: int, **metrics: float) -> dict[str, Any]:
     """A line of metrics.jsonl."""
-    return {"step": 2 * epoch + 1, **{key.replace("__", "/"): value for key, value in metrics.items()}, "epoch": epoch}
+    return {"step": 2 * epoch + 1, **{k.replace("__", "/"): v for k, v in metrics.items()}, "epoch": epoch}
 
 
 def result(settings: Mapping[str, Any], ap: float = 50.0) -> dict[str, Any]:

@@ -68,9 +68,8 @@ def test_the_front_is_what_nothing_dominates():
 
 
 def test_seeds_are_one_point_and_what_is_unknown_is_none():
-    results = [run(value=v, seed=i) for i, v in enumerate((50.0, 53.0))]
-    results += [run(value=None, size="128x128"), run(value=-1.0, size="96x96")]
-    (group,) = grouped_results(results)
+    seeds, unknown = [run(value=50.0), run(value=53.0, seed=1)], [run(value=None, size="128x128")]
+    (group,) = grouped_results([*seeds, *unknown, run(value=-1.0, size="96x96")])
     (point,) = group.points(described, "size")
     assert (point.mean, point.sd, point.x) == (51.5, pytest.approx(stdev((50, 53))), "64x64")
     assert group.axis == "AP_gt, percent"
@@ -197,14 +196,11 @@ def test_they_are_the_same_every_time():
 
 def failed(folder: Path, title: str, size: str) -> dict:
     folder.mkdir()
-    height, width = (int(n) for n in size.split("x"))
-    rng = np.random.default_rng(0)
     np.savez(
-        folder / "worst.npz", index=np.arange(2), image=np.zeros((2, height, width, 3), np.uint8),
-        xy=rng.uniform(0, width, (2, 3, 2)), weight=np.ones((2, 3)), edges=np.array([[0, 1]]),
-        names=np.array(["nose", "left_wrist", "right_hip"]), oks=np.array([0.123, 0.5]), joint=np.array([1, 2]),
-        kind=np.array([[0, 4, 0], [0, 0, 2]]), kinds=np.array(["good", "jitter", "inversion", "swap", "miss"]),
-        **{"soft/xy": rng.uniform(0, width, (2, 3, 2))},
+        folder / "worst.npz", index=[0, 1], image=np.zeros((2, *map(int, size.split("x")), 3), np.uint8),
+        xy=np.full((2, 3, 2), 20.0), weight=np.ones((2, 3)), edges=[[0, 1]], names=["nose", "left_wrist", "right_hip"],
+        oks=[0.123, 0.5], joint=[1, 2], kind=[[0, 4, 0], [0, 0, 2]], **{"soft/xy": np.full((2, 3, 2), 30.0)},
+        kinds=["good", "jitter", "inversion", "swap", "miss"],
     )  # fmt: skip
     return {**run(title, size=size), "path": folder}
 
