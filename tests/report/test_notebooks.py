@@ -12,8 +12,7 @@ from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
 
 from poserep.overrides import CONF
-from poserep.report.run_rows import run_rows
-from poserep.report.run_sheets import runs_csv
+from poserep.report.run_sheets import run_rows, runs_csv
 from poserep.runs.rundir import load_results
 
 NOTEBOOKS = sorted((CONF.parent / "notebooks").glob("*.ipynb"))

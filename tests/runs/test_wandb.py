@@ -17,8 +17,7 @@ from poserep.errors import InputError
 from poserep.runs.plan import Cell, remember
 from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.entry import compared_settings, read_entry
-from poserep.runs.wandb.publish import publish
-from poserep.runs.wandb.sender import Target, answers, default_mode, ledger_file
+from poserep.runs.wandb.publish import Target, answers, default_mode, ledger_file, publish
 from poserep.training import loggers
 from poserep.training.loggers import Dashboard
 from run_records import SIMCC, config, line, until, write

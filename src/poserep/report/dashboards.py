@@ -18,11 +18,10 @@ from poserep.cli import parser_of
 from poserep.drawing import colours
 from poserep.errors import InputError, first_line
 from poserep.files import write_json
-from poserep.report.run_rows import row_notes, run_rows
-from poserep.report.run_sheets import run_sheets
+from poserep.report.run_sheets import row_notes, run_rows, run_sheets
 from poserep.runs.rundir import RunDir, load_results
 from poserep.runs.wandb.entry import WandbEntry, read_entry
-from poserep.runs.wandb.sender import add_target
+from poserep.runs.wandb.publish import add_target
 
 # Addresses of what was saved, in the study's folder.
 SAVED = "dashboards.json"

@@ -15,14 +15,12 @@ from matplotlib.figure import Figure
 
 from poserep.drawing import STYLE
 from poserep.report.figures.calibration import reliability_figure
-from poserep.report.figures.choices import k_figure, smoothing_figure
+from poserep.report.figures.choices import gmacs_figure, k_figure, size_figure, smoothing_figure
 from poserep.report.figures.crops import crops_figure, views_figure, worst_figure
 from poserep.report.figures.curves import accuracy_figure, training_figure
 from poserep.report.figures.errors import error_kinds_figure, joint_errors_figure
-from poserep.report.figures.pareto import gmacs_figure, size_figure
 from poserep.report.labels import Result
-from poserep.report.run_rows import row_notes
-from poserep.report.run_sheets import calibration_sheet, run_sheets, speed_sheet
+from poserep.report.run_sheets import calibration_sheet, row_notes, run_sheets, speed_sheet
 from poserep.report.study import StudyReport
 
 

@@ -85,7 +85,7 @@ def _differing(flat: Sequence[Mapping[str, Any]], places: Sequence[object]) -> l
             # Another data set has other values everywhere, which need no mention.
             differ = ["data.name", *(key for key in differ if key.split(".")[0] not in ("data", "contents"))]
         # A key that only other runs have says nothing about this one.
-        lines.append(", ".join(_named(key, own[key]) for key in differ if key in own))
+        lines.append(", ".join(setting_text(key, own[key]) for key in differ if key in own))
     return lines
 
 
@@ -99,7 +99,7 @@ def differing_keys(configs: Sequence[Mapping[str, Any]], hidden: Sequence[str] =
     return [key for key in kept if len({json.dumps(config.get(key)) for config in configs}) > 1]
 
 
-def _named(key: str, value: Any) -> str:
-    if key.endswith("._target_"):
-        return f"{key.removesuffix('._target_')}={str(value).split('.')[-1]}"
-    return f"{key}={value}"
+def setting_text(key: str, value: Any) -> str:
+    """Return ``key=value``; a class is named without its module."""
+    target = key.endswith("._target_")
+    return f"{key.removesuffix('._target_')}={str(value).split('.')[-1] if target else value}"

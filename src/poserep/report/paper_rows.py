@@ -20,7 +20,7 @@ from poserep.report.row_status import (
     last_value,
     read_asked_run,
 )
-from poserep.report.run_rows import known_mean
+from poserep.report.run_sheets import known_mean
 from poserep.runs.identity import flatten
 from poserep.runs.plan import Planned, planned
 from poserep.sweeps.table import MODES, Row, Table

@@ -10,8 +10,7 @@ from poserep.report.baseline_differences import with_baseline_differences
 from poserep.report.labels import Result
 from poserep.report.paper_rows import PaperRow, paper_rows, vanished_rows
 from poserep.report.paper_sheets import paper_csv, paper_sheets
-from poserep.report.run_rows import RunRow, row_notes, run_rows
-from poserep.report.run_sheets import run_sheets, runs_csv
+from poserep.report.run_sheets import RunRow, row_notes, run_rows, run_sheets, runs_csv
 from poserep.runs.plan import planned, shorten
 from poserep.runs.rundir import load_results, runs_in
 from poserep.runs.sheet import Sheet

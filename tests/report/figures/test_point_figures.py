@@ -14,10 +14,16 @@ from matplotlib.colors import to_hex
 
 from poserep.drawing import KNOWN, PALETTE, TRUTH, colours
 from poserep.overrides import CONF
-from poserep.report.figures.choices import k_figure, label_shape, smoothing_figure
+from poserep.report.figures.choices import (
+    gmacs_figure,
+    k_figure,
+    label_shape,
+    pareto_front,
+    size_figure,
+    smoothing_figure,
+)
 from poserep.report.figures.crops import worst_figure
 from poserep.report.figures.panels import LINES
-from poserep.report.figures.pareto import gmacs_figure, pareto_front, size_figure
 from poserep.report.figures.points import described, grouped_results, series_names
 from poserep.report.html import encode_figure
 

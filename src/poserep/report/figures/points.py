@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from poserep.metrics.protocol import truth_and_metric
-from poserep.report.labels import Result, differing_keys, height_and_width, input_size, scheme_title
+from poserep.report.labels import Result, differing_keys, height_and_width, input_size, scheme_title, setting_text
 from poserep.runs.identity import flatten
 from poserep.runs.values import is_undefined
 
@@ -134,9 +134,8 @@ def series_names(points: Sequence[Point], always: Sequence[str], width: int) -> 
 def _property(key: str, value: Any) -> str:
     if key in ("scheme", "network", "size"):
         return str(value)
-    if key.endswith("._target_"):
-        key, value = key.removesuffix("._target_"), str(value).split(".")[-1]
-    return f"{key.split('.')[-1]}={value}"
+    name, _, text = setting_text(key, value).partition("=")
+    return f"{name.split('.')[-1]}={text}"
 
 
 def _default(by_readout: Mapping[str, Any]) -> Any:

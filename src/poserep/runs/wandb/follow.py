@@ -14,7 +14,7 @@ from typing import Any
 from poserep.errors import first_line
 from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.entry import read_entry, read_history
-from poserep.runs.wandb.sender import Sender, Target, answers, default_mode, server
+from poserep.runs.wandb.publish import Sender, Target, answers, default_mode, server
 
 # Seconds between looks at the record, and between looks for a server that did not answer.
 PAUSE, RETRY = 2.0, 30.0
