@@ -161,10 +161,9 @@ def _metrics_sheet(title: str, rows: Sequence[RunRow], notes: Sequence[str]) -> 
 
 def _about(rows: Sequence[RunRow]) -> Columns:
     """Return the columns that tell rows apart."""
-    settings = [row.setting for row in rows]
-    cells = [row.name for row in rows], [row.readout for row in rows], [row.size for row in rows], settings
-    heads = texts("scheme", "readout", "size", *(["setting"] if any(settings) else []))
-    return {head: [*column] for head, column in zip(heads, cells, strict=False)}
+    shown = {"scheme": "name", "readout": "readout", "size": "size"}
+    shown |= {"setting": "setting"} if any(row.setting for row in rows) else {}
+    return {Column(head): [getattr(row, name) for row in rows] for head, name in shown.items()}
 
 
 def _metric_cells(rows: Sequence[RunRow], boxes: str, metric: str) -> list[SheetCell | str]:

@@ -89,17 +89,16 @@ def unfinished(study: Path) -> list[tuple[str, str]]:
 
 def _with_rows(results: Sequence[Result], study: Path) -> list[Result]:
     """Return the results with the table rows that they stand for, see `poserep.report.labels.run_settings`."""
-    uses = {plan.name: plan.uses for plan in planned(study)}
-    of = [uses.get(result["path"].name, ()) for result in results]
-    modes, arguments = ({getattr(use, key) for found in of for use in found} for key in ("mode", "arguments"))
+    by_name = {plan.name: plan.uses for plan in planned(study)}
+    of = [by_name.get(result["path"].name, ()) for result in results]
+    modes, arguments = ({getattr(use, key) for uses in of for use in uses} for key in ("mode", "arguments"))
     named: list[Result] = []
-    for result, found in zip(results, of, strict=True):
-        parts = [" and ".join(dict.fromkeys(use.mode for use in found))] if len(modes) > 1 else []
-        parts += [" or ".join(dict.fromkeys(" ".join(use.arguments) for use in found))] if len(arguments) > 1 else []
+    for result, uses in zip(results, of, strict=True):
+        parts = [" and ".join(dict.fromkeys(use.mode for use in uses))] if len(modes) > 1 else []
+        parts += [" or ".join(dict.fromkeys(" ".join(use.arguments) for use in uses))] if len(arguments) > 1 else []
         suffix = f" ({', '.join(filter(None, parts))})" if any(parts) else ""
-        named.append(
-            {**result, "rows": list(dict.fromkeys(row for use in found for row in use.rows)), "suffix": suffix}
-        )
+        rows = list(dict.fromkeys(row for use in uses for row in use.rows))
+        named.append({**result, "rows": rows, "suffix": suffix})
     return named
 
 
@@ -112,12 +111,8 @@ def write_report(study: Path) -> Path:
     for sheet in report.sheets:
         sheet.show()
     study.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "report.html": study_page(report),
-        "table.csv": report.csv(),
-        "table.md": report.markdown(),
-        "table.tex": report.latex(),
-    }
+    texts = {"report.html": study_page(report), "table.csv": report.csv()}
+    texts |= {"table.md": report.markdown(), "table.tex": report.latex()}
     if report.paper and report.rows:
         texts["comparison.csv"] = runs_csv(report.rows)
     for name, text in texts.items():

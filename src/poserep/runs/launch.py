@@ -1,8 +1,7 @@
-"""Processes of a run, one per device.
+"""Processes of a run, one per device; Lightning's own launcher would run a whole Hydra sweep again in each.
 
-They are started here and not by Lightning, whose launcher would run a whole Hydra sweep again in each. Torchrun does
-the rendezvous; run as a module, this one is torchrun without the page that it prints when a process fails, as the
-process itself has recorded why.
+Torchrun does the rendezvous. Run as a module, this one is torchrun without the page that it prints when a process
+fails, as the process itself has recorded why.
 """
 
 import os

@@ -17,7 +17,7 @@ class JointErrors(NamedTuple):
     """Every joint of one stored evaluation on annotated boxes; persons without a labelled joint are left out.
 
     Attributes:
-        names: Names of the K joints.
+        names: (K,) of the joints.
         person: (N,) ids of the annotations.
         size: (N,) square root of the person's area, image px.
         error: (N, K) distance to the annotation as a share of ``size``; NaN where the joint is not labelled.

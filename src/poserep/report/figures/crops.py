@@ -51,10 +51,8 @@ def crops_figure(results: Sequence[Result], count: int = 8) -> Figure | None:
     colours = scheme_colours(results)
     first = rows[0][1]
     height, width = first["image"].shape[1:3]
-    columns, cell = min(count, len(first["index"])), 1.35
-    figure, axes = plt.subplots(
-        len(rows) + 1, columns, figsize=(cell * columns, cell * height / width * (len(rows) + 1)), squeeze=False
-    )
+    columns, lines, cell = min(count, len(first["index"])), len(rows) + 1, 1.35
+    figure, axes = plt.subplots(lines, columns, figsize=(cell * columns, cell * height / width * lines), squeeze=False)
     shown = [("ground truth", TRUTH, first, first["xy"])]
     shown += [(t := scheme_title(r), colours[t], sample, sample[f"{default_readout(r)}/xy"]) for r, sample in rows]
     for row, (name, colour, sample, xy) in zip(axes, shown, strict=True):

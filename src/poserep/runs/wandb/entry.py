@@ -17,7 +17,6 @@ class WandbEntry:
 
     Attributes:
         id: The same whenever and wherever the run is shown.
-        group: The study.
         tags: Representation, backbone, data, input size.
         config: The run's configuration with, under ``setting`` and ``table``, what charts sort runs by: what schemes
             are compared over, and the modes, rows and changed settings that the run stands for in its table.
