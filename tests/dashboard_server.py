@@ -78,30 +78,20 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *arguments: Any) -> None:
         """Quietly."""
 
-    def do_GET(self) -> None:
-        self._body()
-        self._reply({})
-
-    do_PUT = do_GET
-
     def do_POST(self) -> None:
-        body = self._body()
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+        found: dict[str, Any] = {"exitcode": None, "limits": {}}
         if self.path.endswith("/graphql"):
             asked = json.loads(body)
-            self._reply({"data": self.server.answer(asked["query"], asked.get("variables") or {})})
-        else:
-            if self.path.endswith("/file_stream"):
-                self.server.streamed(self.path.split("/")[-2], json.loads(body))
-            self._reply({"exitcode": None, "limits": {}})
-
-    def _body(self) -> bytes:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
-
-    def _reply(self, found: dict[str, Any]) -> None:
+            found = {"data": self.server.answer(asked["query"], asked.get("variables") or {})}
+        elif self.path.endswith("/file_stream"):
+            self.server.streamed(self.path.split("/")[-2], json.loads(body))
         self.server.awake.wait()
         body = json.dumps(found).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    do_GET = do_PUT = do_POST

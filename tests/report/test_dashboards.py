@@ -1,5 +1,6 @@
 """Dashboards as code: what they show is what runs record."""
 
+import itertools
 import json
 from unittest.mock import Mock
 
@@ -21,21 +22,18 @@ CELLS = (
 )
 
 
+TEXTS = ("what to know", "| a |")
+
+
 @pytest.fixture
-def study(tmp_path):
-    """Two schemes, two sizes, three densities of bins."""
+def study(tmp_path, monkeypatch):
+    """Two schemes, two sizes, three densities of bins, whose made-up results lack numbers for the texts of reports."""
+    monkeypatch.setattr(dashboards, "study_texts", lambda study: TEXTS)
     for i, (title, codec, size) in enumerate(CELLS):
         settings = config(codec=codec, size=size)
         settings["representation"]["title"] = title
         write(tmp_path / "table", f"cell-{i:08d}", settings, [line(0, train__loss=1.0, val__AP_gt=2.0)])
     return read_study(tmp_path / "table")
-
-
-@pytest.fixture
-def texts(monkeypatch):
-    """The text of reports, whose numbers made-up results lack."""
-    monkeypatch.setattr(dashboards, "study_texts", lambda study: ("what to know", "| a |"))
-    return ["what to know", "| a |"]
 
 
 def keys(study):
@@ -66,14 +64,14 @@ def test_panels_name_keys_as_wandb_does(study):
             assert made["metrics"] == [chart.y] and made["groupBy"] == "setting.value.kind"
 
 
-def test_every_grid_is_of_the_studys_runs_and_schemes_have_one_colour(study, texts):
+def test_every_grid_is_of_the_studys_runs_and_schemes_have_one_colour(study):
     colours = study.run_colours
     assert colours["table-00000001"] == colours["table-00000002"] != colours["table-00000000"]
     made = study_workspace(study, "poserep", "me").runset_settings
     assert {run: settings.color for run, settings in made.run_settings.items()} == colours
     assert made.filters == "Metric('Group') = 'table'"
     blocks = study_report(study, "poserep", "me", local=True)._to_model().model_dump(by_alias=True)["spec"]["blocks"]
-    assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == texts
+    assert tuple(block["content"] for block in blocks if block["type"] == "markdown-block") == TEXTS
     grids = [block["metadata"] for block in blocks if block["type"] == "panel-grid"]
     assert len(grids) == len(charts(study)) + 1
     for grid in grids:
@@ -82,14 +80,13 @@ def test_every_grid_is_of_the_studys_runs_and_schemes_have_one_colour(study, tex
         assert colours.items() <= grid["customRunColors"].items()
 
 
-def test_saving_again_replaces_what_was_saved(study, texts, tmp_path, monkeypatch):
+def test_saving_again_replaces_what_was_saved(study, tmp_path, monkeypatch):
     saved = []
     for kind in (ws.Workspace, wr.Report):
         monkeypatch.setattr(kind, "url", property(lambda self: f"https://there/{type(self).__name__}"))
         monkeypatch.setattr(kind, "save", lambda self: saved.append(self))
         monkeypatch.setattr(kind, "from_url", lambda url: before[url])
     addresses = save_dashboards(study, tmp_path, "poserep", "me")
-    assert addresses == {"workspace": "https://there/Workspace", "report": "https://there/Report"}
     assert json.loads((tmp_path / dashboards.SAVED).read_text()) == addresses
     before = dict(zip(addresses.values(), saved, strict=True))
     saved[0].sections, saved[1].id = [], "17"
@@ -106,11 +103,9 @@ def test_every_key_is_in_the_record_of_real_runs(copied, tmp_path, capsys):
     folder = copied("simcc", "table/simcc").parent
     found = read_study(folder)
     assert {x for _, x, _ in keys(found)} >= {"setting.k", "setting.sigma", "setting.kind"}
-    for kind, x, y in keys(found):
-        for entry in found.entries:
-            known = {key for row in entry.history.values() for key in row} if kind == "curves" else set(entry.summary)
-            assert y in known
-            assert x.removeprefix("setting.") in entry.config["setting"] if "." in x else x in known
+    for (kind, x, y), entry in itertools.product(keys(found), found.entries):
+        known = {key for row in entry.history.values() for key in row} if kind == "curves" else set(entry.summary)
+        assert y in known and x.removeprefix("setting.") in (entry.config["setting"] if "." in x else known)
     with pytest.raises(InputError, match="no finished run"):
         read_study(tmp_path)
     # The command, without a network and twice the same.
