@@ -31,12 +31,10 @@ SAVED = "dashboards.json"
 class Chart:
     """One chart, before W&B's package makes a panel of it.
 
-    Attributes:
-        kind: ``scatter`` (a point for each run), ``front`` (points, and the best so far from left to right), ``bars``
-            (means over the runs of a kind) or ``curves`` (by epoch, means over the runs of a kind).
-        y: Key of the history for curves, of the summary otherwise.
-        x: Key of the configuration or the summary; for bars, the key of the configuration by which runs are joined.
-        lower: Whether the best is the lowest.
+    Its ``kind`` is ``scatter`` (a point for each run), ``front`` (points, and the best so far from left to right, the
+    lowest if ``lower``), ``bars`` (means over the runs of a kind) or ``curves`` (the same by epoch). ``y`` is a key of
+    the history for curves, of the summary otherwise; ``x`` one of the summary, or ``setting.KEY`` of the configuration,
+    by which bars join runs.
     """
 
     title: str
@@ -153,12 +151,10 @@ def study_workspace(study: Study, project: str, entity: str) -> Any:
 
 
 def study_report(study: Study, project: str, entity: str, local: bool = False) -> Any:
-    """Return a report that compares the study's schemes, with text.
-
-    A ``local`` one names no project in its sets of runs, which W&B's package would ask the server about.
-    """
+    """Return a report that compares the study's schemes, with text."""
     import wandb_workspaces.reports.v2 as wr
 
+    # W&B's package would ask the server about a project that a set of runs names.
     owner: dict[str, Any] = {"entity": "", "project": ""} if local else {"entity": entity, "project": project}
     runset = wr.Runset(name=study.name, **owner, **_runs(study, wr.RunSettings))
     introduction, results = map(wr.MarkdownBlock, study_texts(study))

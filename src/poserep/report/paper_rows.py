@@ -31,10 +31,7 @@ FEW = 1000
 
 
 class BaselineDifference(NamedTuple):
-    """How much a row differs from its baseline in the metric's unit, on average over the seeds that both have.
-
-    ``low`` and ``high`` are the ends of the 95 % interval over the choice of images.
-    """
+    """How much a row exceeds its baseline, mean over common seeds, and the 95 % interval over the choice of images."""
 
     difference: float
     low: float

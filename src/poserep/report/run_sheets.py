@@ -19,11 +19,9 @@ class RunRow:
 
     Attributes:
         setting: What else sets the row apart from others of its scheme and size.
-        params: Parameters, millions.
-        gmacs: True multiply-accumulates for one crop, billions.
+        params: Parameters, millions; ``gmacs``: true multiply-accumulates for one crop, billions.
         values: By kind of boxes and metric, one value per seed.
-        columns: The metrics to show, the chief one first.
-        lower: Those of which less is better.
+        columns: The metrics to show, the chief one first; of those in ``lower`` less is better.
         real: Whether the data are photographs.
         calibration: By measure, one value per seed, in [0, 1]; empty unless every seed has it.
         note: What a reader of the row must know, for example that its settings are not published.

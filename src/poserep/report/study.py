@@ -20,13 +20,10 @@ from poserep.sweeps.table import Table
 
 @dataclass(frozen=True)
 class StudyReport:
-    """What a study's records say, ready to be shown.
+    """What a study's records say, ready to be shown; ``missing`` are runs without a result, and why they have none.
 
-    Attributes:
-        rows: All runs.
-        missing: Names of runs without a result, and why they have none.
-        paper: The sweep's table and its rows; None for a study whose rows have neither published values nor baselines.
-        run_sheets: The sheets of all runs; empty if the table shows every run.
+    ``paper`` is the sweep's table and its rows, None if these have neither published values nor baselines;
+    ``run_sheets`` are empty if that table shows every run.
     """
 
     title: str

@@ -30,8 +30,7 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     """Resolve and validate a composed configuration, as config.yaml holds it.
 
     ``backbone`` is the name of the backbone's file in conf/backbone, ``imported`` the hash of the file that the weights
-    come from if the run is not trained. Raises `InputError` for unknown keys, missing ones, and whatever `check`
-    refuses.
+    come from if the run is not trained. Unknown or missing keys, and what `check` refuses, are an `InputError`.
     """
     known = [field.name for field in fields(RunSchema)]
     given = [str(key) for key in cfg if key != "hydra"]

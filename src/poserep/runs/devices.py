@@ -59,10 +59,8 @@ def claimed_gpus(count: int, folder: Path | None = None) -> Iterator[list[str]]:
 
 
 def gpu_uuids() -> dict[str, str]:
-    """Return the UUIDs of this machine's GPUs by number; empty where nvidia-smi does not tell them.
-
-    A scheduler that shows one GPU to each of its jobs numbers all of them 0, so numbers cannot name locks.
-    """
+    """Return the UUIDs of this machine's GPUs by number; empty where nvidia-smi does not tell them."""
+    # A scheduler that shows one GPU to each of its jobs numbers all of them 0, so numbers cannot name locks.
     command = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
     try:
         output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout

@@ -115,10 +115,7 @@ def is_alive(pid: int) -> bool:
 
 
 def process_start(pid: int) -> str | None:
-    """Return when a process was started, in clock ticks since boot; None where the kernel does not tell.
-
-    The start time distinguishes a process from a later one that was given the same number.
-    """
+    """Return a process's start in clock ticks since boot, which a later one of its number lacks; None if unknown."""
     stat = _kernel_stat(pid)
     return stat[19] if stat else None
 

@@ -105,10 +105,7 @@ class RunDir:
         write_json(self.status_file, {"state": state, **record, "since": time.time()})
 
     def result(self, evaluation: str = "") -> dict[str, Any]:
-        """Read the run's own result, or that of a later evaluation.
-
-        It is an `InputError` if there is none, or the file is damaged or from an earlier version.
-        """
+        """Read a result, the run's own or a later evaluation's; a missing, damaged or older one is an `InputError`."""
         file = self.result_file(evaluation)
         if not file.is_file():
             raise InputError(f"{self} has no result: {self._why_unfinished()}")

@@ -29,11 +29,8 @@ LATEX |= {"Δ": r"$\Delta$", "σ": r"$\sigma$", "‡": r"\textsuperscript{\ddag}
 class SheetCell:
     """One cell of a sheet.
 
-    Attributes:
-        value: Number by which pages sort; None where there is none.
-        refs: Numbers of the sheet's footnotes.
-        marked: Whether `WARNING_MARK` follows the text.
-        style: Class of the cell on a page, such as ``best``.
+    Pages sort by ``value`` and give the cell the class ``style``, such as ``best``. Numbers of footnotes, ``refs``, and
+    of ``marked`` cells `WARNING_MARK` follow the text.
     """
 
     text: str = ""
@@ -50,12 +47,9 @@ class SheetCell:
 
 @dataclass(frozen=True)
 class Column:
-    """The head of a column.
+    """The head of a column; ``group`` stands above several neighbouring ones, such as a metric.
 
-    Attributes:
-        group: Name that stands above several neighbouring columns, such as a metric.
-        numeric: Whether the cells hold numbers, which are aligned to the right.
-        leading: Whether pages put it right behind the name of the row, as they do the chief metric.
+    Numeric cells are aligned to the right; pages put leading columns, such as the chief metric, behind the row's name.
     """
 
     text: str

@@ -32,10 +32,7 @@ LABEL_SHAPES = ("none", "equal", "Gaussian", "Laplace")
 
 
 def pareto_front(cost: Sequence[float], value: Sequence[float], lower: bool) -> list[int]:
-    """Return the positions of the points that no other dominates, by rising cost: none costs as little and is as good.
-
-    ``lower`` means that less of the value is better.
-    """
+    """Return the positions of the points that no other dominates, by rising cost; ``lower``: less is better."""
     worth = [-v if lower else v for v in value]
     order = sorted(range(len(cost)), key=lambda i: (cost[i], -worth[i]))
     kept: list[int] = []

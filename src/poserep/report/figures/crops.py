@@ -25,10 +25,7 @@ def default_readout(result: Result) -> str:
 
 
 def kept_crops(results: Sequence[Result], name: str) -> list[tuple[Result, dict[str, np.ndarray]]]:
-    """Return one run per scheme, the first seed of the largest size, with the crops that it has kept, if it has any.
-
-    ``samples.npz`` are evenly spread over the evaluation set, ``worst.npz`` are its worst.
-    """
+    """Return of each scheme the first seed of the largest size with the crops in its ``name``, if it has kept any."""
     by_scheme: dict[str, list[Result]] = {}
     for result in results:
         by_scheme.setdefault(scheme_title(result), []).append(result)
@@ -126,10 +123,7 @@ def _view_axes(panel: Any, sample: dict[str, np.ndarray], which: int, joints: li
 
 
 def worst_figure(results: Sequence[Result]) -> Figure | None:
-    """Draw the persons of lowest OKS of each scheme, with truth and prediction of the default readout.
-
-    Below each stand its OKS, and the joint that is furthest off with its kind of error.
-    """
+    """Draw the persons of lowest OKS of each scheme, with truth, default readout, OKS and the worst joint's error."""
     rows = kept_crops(results, "worst.npz")
     if not rows:
         return None

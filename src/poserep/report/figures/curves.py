@@ -17,10 +17,7 @@ from poserep.runs.rundir import RunDir
 
 
 def accuracy_figure(results: Sequence[Result]) -> Figure | None:
-    """Draw the chief metric of the first kind of boxes over input size, or, with one size, a bar for each readout.
-
-    Seeds are averaged.
-    """
+    """Draw the chief metric over input size, or a bar for each readout if there is one size; means over seeds."""
     chief = results[0]["columns"][0]
     unit = "image px" if chief in results[0]["lower"] else "percent"
     colours = scheme_colours(results)
@@ -67,10 +64,7 @@ def accuracy_figure(results: Sequence[Result]) -> Figure | None:
 
 
 def training_figure(results: Sequence[Result]) -> Figure | None:
-    """Draw training loss relative to its first epoch, and the chief metric of the default readout, over epochs.
-
-    Seeds are lines of one style.
-    """
+    """Draw training loss relative to its first epoch, and the default readout's chief metric, over epochs."""
     colours = scheme_colours(results)
     key = f"val/{results[0]['columns'][0]}_{next(iter(results[0]['metrics']))}"
     drawn: dict[str, int] = {}

@@ -16,13 +16,9 @@ UNSEEN = ("seed", "representation.name", "representation.title", "representation
 
 
 class Point(NamedTuple):
-    """One configuration over its seeds, with its default readout.
+    """One configuration's default readout at ``x``: the chief metric's ``values``, one per seed.
 
-    Attributes:
-        series: Properties that points of one series share, by name.
-        x: Position on the axis.
-        gmacs: True multiply-accumulates for one crop, billions.
-        values: The chief metric, one value per seed.
+    ``series`` are the properties that points of one series share, ``gmacs`` true multiply-accumulates, billions.
     """
 
     series: tuple[tuple[str, Any], ...]

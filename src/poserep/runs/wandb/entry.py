@@ -105,10 +105,7 @@ def compared_settings(config: Mapping[str, Any], modes: Sequence[str] = ()) -> d
 
 
 def result_summary(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numbers of a result, flat, without those that could not be measured.
-
-    ``result/AP_gt`` is of the default readout, ``result/dark/AP_gt`` of the readout of that name.
-    """
+    """Return a result's known numbers, flat: ``result/AP_gt`` of the default readout, ``result/dark/AP_gt`` of dark."""
     cost = result["cost"]
     summary: dict[str, Any] = {"cost/params_M": cost["params"] / 1e6, "cost/GMACs": cost["gmacs"]}
     summary |= {"speed/img_s": result.get("speed", {}).get("img_s"), "seconds": result.get("seconds", {}).get("all")}

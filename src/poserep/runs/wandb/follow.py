@@ -29,10 +29,7 @@ def push_remedy(run_dir: Path) -> str:
 
 
 def follow(path: Path, target: Target, over: Callable[[float], bool]) -> str:
-    """Show a run until it is over; return why it is not shown in full, or an empty text.
-
-    ``over`` waits for at most so many seconds, and returns whether training has ended.
-    """
+    """Show a run until ``over(seconds)``, which waits that long, is true; return why it is not shown in full, if so."""
     if target.mode == "disabled":
         return ""
     if target.mode == "online":
