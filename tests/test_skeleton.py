@@ -51,7 +51,7 @@ def test_files_are_read_and_named(tmp_path):
 
 
 def test_sigmas_and_limbs_may_be_given_by_name():
-    by_name = dict(reversed(list(zip(BASE["keypoints"], BASE["sigmas"], strict=True))))
+    by_name = dict(zip(BASE["keypoints"][::-1], BASE["sigmas"][::-1], strict=True))
     assert Skeleton.from_category({**BASE, "sigmas": by_name}) == Skeleton.from_category(BASE)
     assert Skeleton.from_category({**BASE, "edges": [["nose", "left_hand"]]}).edge_indices() == [(0, 1)]
 

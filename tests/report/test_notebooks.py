@@ -63,12 +63,11 @@ def again(cells: list[nbformat.NotebookNode], prefix: str, study: Path) -> list[
 
 
 def kinds(cell: nbformat.NotebookNode) -> set[str]:
-    shown = (o for o in cell.outputs if o.output_type in ("display_data", "execute_result"))
-    return {kind for output in shown for kind in output.data}
+    return {kind for output in cell.outputs for kind in output.get("data", ())}
 
 
 def said(cell: nbformat.NotebookNode) -> str:
-    return "".join(o.text for o in cell.outputs if o.output_type == "stream")
+    return "".join(output.get("text", "") for output in cell.outputs)
 
 
 def files(folder: Path) -> dict[Path, tuple[int, int]]:
@@ -100,8 +99,8 @@ def test_notebooks_run_and_show_what_they_announce(path, study, tmp_path):
         table.write_text(runs_csv(run_rows(load_results(study))))
         notebook.cells += again(cells, "table", table) + again(cells, "none", tmp_path / "none")
     before = files(study), files(path.parent)
-    own = {"POSEREP_STUDY": study, **{key: tmp_path / key for key in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR")}}
-    found = execute(notebook, {key: str(value) for key, value in own.items()})
+    own = {key: str(tmp_path / key) for key in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR")}
+    found = execute(notebook, {"POSEREP_STUDY": str(study), **own})
     assert (files(study), files(path.parent)) == before
     announced = [cell.id for cell in cells if cell.id.endswith(("figure", "table")) and cell.cell_type == "code"]
     for one in announced:
