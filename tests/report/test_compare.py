@@ -117,12 +117,8 @@ def test_runs_that_do_not_compare_are_refused(copied, capsys):
     change_result(other, lambda result: protocol(result).update(instances=7, metric={"_target_": "Other"}))
     error = refused(capsys, simcc, other)
     assert "were not evaluated on the same: they differ in instances (" in error and "Other" in error
-    for arguments, message in (
-        ((f"{simcc}:dark", simcc), "has no readout 'dark'; it has argmax"),
-        ((simcc, simcc, "--metric", "PCKh"), "has no metric 'PCKh'; it has AP, AP50"),
-        ((simcc, simcc / "nothing"), "nothing has no result: there is no such run directory"),
-    ):
-        assert message in refused(capsys, *arguments)
+    assert "has no readout 'dark'; it has argmax" in refused(capsys, f"{simcc}:dark", simcc)
+    assert "has no metric 'PCKh'; it has AP, AP50" in refused(capsys, simcc, simcc, "--metric", "PCKh")
     change_result(simcc, lambda result: result["metrics"].pop("det"))
     assert "was not evaluated with --boxes det, only with gt" in refused(capsys, simcc, simcc, "--boxes", "det")
 

@@ -69,16 +69,6 @@ def study(made, tmp_path, monkeypatch):
     return tmp_path / "runs" / "paper"
 
 
-@pytest.fixture(scope="module")
-def page(made, tmp_path_factory):
-    """The page of the study with all of its figures."""
-    folder = tmp_path_factory.mktemp("page") / "paper"
-    shutil.copytree(made / "runs" / "paper", folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reports, "SWEEPS", made / "sweeps")
-        return reports.write_report(folder)
-
-
 def records(text):
     return {row["row"]: row for row in csv.DictReader(io.StringIO(text))}
 
@@ -156,7 +146,7 @@ def test_page_asks_nobody_for_anything(study):
 
 
 @pytest.mark.long
-def test_clicking_a_heading_sorts(page, tmp_path):
+def test_clicking_a_heading_sorts(study, tmp_path):
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no Chromium on PATH")
@@ -175,7 +165,7 @@ def test_clicking_a_heading_sorts(page, tmp_path):
     document.body.innerHTML = ""; document.body.append(JSON.stringify(said));
     </script></body>"""
     clicked = tmp_path / "clicked.html"
-    clicked.write_text(page.read_text().replace("</body>", click))
+    clicked.write_text(reports.write_report(study).read_text().replace("</body>", click))
     flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run --dump-dom"
     command = [browser, *flags.split(), f"--user-data-dir={tmp_path / 'browser'}", clicked.as_uri()]
     dumped = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
