@@ -269,9 +269,8 @@ def test_a_dead_network_neither_stops_nor_slows_a_run(run, trained, monkeypatch,
         before, began = dict(os.environ), time.monotonic()
         run_dir, result = run("representation=simcc", "study=silent", "logger=wandb")
         took = time.monotonic() - began
-    training = result["seconds"]["all"]
     # A process is started beside the run, on a machine that may be busy.
-    assert took < 1.5 * training + 15, f"{took:.1f} s, {training:.1f} s of them training"
+    assert took < 1.5 * result["seconds"]["all"] + 15
     assert result["metrics"] == expected["metrics"] and RunDir(run_dir).status()["state"] == "finished"
     assert not ledger_file(RunDir(run_dir)).exists()
     # Other runs of this process are shown, if they can be.
