@@ -25,7 +25,7 @@ class Server(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, *_: Any) -> None:
         """Clients that leave are none of ours."""
 
     def steps(self, name: str, key: str) -> list[tuple[int, float]]:

@@ -75,7 +75,6 @@ USELESS = {
     "+trainer.epoch=1": "no key trainer.epoch; did you mean trainer.epochs?",
     "+representation.sigma=2": "no key representation.sigma; did you mean representation.codec.sigma?",
     "trainer.epochs=abc": "trainer.epochs=abc is not a whole number of 1 or more",
-    "trainer.batch=1.5": "trainer.batch=1.5 is not a whole number of 1 or more",
     "trainer.limit=0": "trainer.limit=0 is not a whole number of 1 or more, or null",
     "trainer.workers=-1": "trainer.workers=-1 is not a whole number of 0 or more",
     "trainer.drop_last=never": "trainer.drop_last=never is not true or false",

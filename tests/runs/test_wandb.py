@@ -5,7 +5,6 @@ import os
 import socket
 import sys
 import time
-import types
 from unittest.mock import Mock
 
 import pytest
@@ -27,36 +26,26 @@ ID = "table-0123abcd"
 LINES = [line(0, train__loss=3.0), line(1, train__loss=2.0), line(1, val__AP_gt=40.0)]
 
 
-class FakeRun:
-    """What `publish` uses of a run; keeps W&B's rule that steps only rise."""
-
-    def __init__(self, kept, given):
-        self.kept, self.given = kept, given
-        self.config = self.summary = self
-        self.update = lambda values, **how: kept["said"].update(values)
-        self.define_metric = lambda *names, **how: None
-        self.starting_step = len(kept["lines"]) if given["resume"] == "allow" and given["mode"] == "online" else 0
-
-    def log(self, row, step, commit):
-        assert commit and (step not in self.kept["lines"] or self.given["resume"] is None)
-        self.kept["lines"][step] = row
-
-    def finish(self, exit_code):
-        self.kept["exit"] = exit_code
-
-
 @pytest.fixture
 def fake(monkeypatch):
-    """A module in the place of wandb; runs by id, and every call of ``init``."""
-    module = types.ModuleType("wandb")
-    module.runs, module.inits, module.Error, module.Settings = {}, [], type("Error", (Exception,), {}), dict
+    """A module in the place of wandb: runs by id, every call of ``init``, and W&B's rule that steps only rise."""
+    module = Mock(runs={}, inits=[], Error=type("Error", (Exception,), {}), Settings=dict)
+    module.setup().settings.base_url = "http://127.0.0.1:9"
 
     def init(**given):
         module.inits.append(given)
-        return FakeRun(module.runs.setdefault(given["id"], {"lines": {}, "said": {}, "exit": None}), given)
+        kept = module.runs.setdefault(given["id"], {"lines": {}, "said": {}, "exit": None})
+
+        def log(row, step, commit):
+            assert commit and (step not in kept["lines"] or given["resume"] is None)
+            kept["lines"][step] = row
+
+        run = Mock(starting_step=len(kept["lines"]) if (given["resume"], given["mode"]) == ("allow", "online") else 0)
+        run.config.update = run.summary.update = lambda values, **how: kept["said"].update(values)
+        run.log, run.finish = log, lambda exit_code: kept.update(exit=exit_code)
+        return run
 
     module.init = init
-    module.setup = lambda: types.SimpleNamespace(settings=types.SimpleNamespace(base_url="http://127.0.0.1:9"))
     monkeypatch.setitem(sys.modules, "wandb", module)
     monkeypatch.setattr("poserep.runs.wandb.publish.answers", lambda url: True)
     return module

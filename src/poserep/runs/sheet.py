@@ -75,15 +75,10 @@ def numbers(*names: str) -> tuple[Column, ...]:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table with all that belongs to it.
+    """A table with all that belongs to it; the first column names the rows.
 
-    Attributes:
-        title: One line; may be empty.
-        columns: The first one names the rows.
-        rows: Cells, where a plain text stands for a cell of that text; an empty row is a rule between its neighbours.
-        warning: What nobody may overlook.
-        footnotes: Texts, of which the first has number 1.
-        notes: Other texts below the table.
+    A plain text in ``rows`` stands for a cell of that text, an empty row for a rule between its neighbours. ``warning``
+    is what nobody may overlook, ``footnotes`` are numbered from 1, ``notes`` are other texts below the table.
     """
 
     title: str

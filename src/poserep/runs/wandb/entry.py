@@ -13,15 +13,11 @@ from poserep.runs.values import calibration_by_readout, is_undefined
 
 @dataclass(frozen=True)
 class WandbEntry:
-    """A run as W&B shows it.
+    """A run as W&B shows it, under the same ``id`` whenever and wherever.
 
-    Attributes:
-        id: The same whenever and wherever the run is shown.
-        tags: Representation, backbone, data, input size.
-        config: The run's configuration with, under ``setting`` and ``table``, what charts sort runs by: what schemes
-            are compared over, and the modes, rows and changed settings that the run stands for in its table.
-        history: Metrics by epoch, in order.
-        summary: The numbers of its result; empty until it has finished.
+    Beside the run's configuration, ``config`` has what charts sort runs by: under ``setting`` what schemes are compared
+    over, under ``table`` the modes, rows and changed settings that the run stands for. ``history`` is by epoch, in
+    order; ``summary`` has the numbers of the result, none until the run has finished.
     """
 
     id: str

@@ -65,11 +65,6 @@ def warn(text: str) -> None:
     print(f"W&B: {text}", file=sys.stderr, flush=True)
 
 
-def _training_ended(seconds: float) -> bool:
-    """Wait for the training process to say on standard input that it ends, or to close it."""
-    return bool(select.select([sys.stdin], [], [], seconds)[0])
-
-
 def main() -> None:
     """Run the program that `poserep.training.loggers` starts."""
     parser = argparse.ArgumentParser(prog="python -m poserep.runs.wandb.follow", description=__doc__)
@@ -80,8 +75,9 @@ def main() -> None:
     # Data loaders come first where processors are few.
     os.nice(5)
     os.environ.setdefault("WANDB_SILENT", "true")
-    why = follow(options.run_dir, Target(options.project, options.entity, default_mode()), _training_ended)
-    if why:
+    target = Target(options.project, options.entity, default_mode())
+    # The training process writes to standard input when it ends, or closes it.
+    if why := follow(options.run_dir, target, lambda seconds: bool(select.select([sys.stdin], [], [], seconds)[0])):
         warn(f"{why}. {push_remedy(options.run_dir)}")
 
 
