@@ -31,7 +31,7 @@ FEW = 1000
 
 
 class BaselineDifference(NamedTuple):
-    """How much a row exceeds its baseline, mean over common seeds, and the 95 % interval over the choice of images."""
+    """How much a row exceeds its baseline in the metric's unit: mean over common seeds, 95 % interval over images."""
 
     difference: float
     low: float

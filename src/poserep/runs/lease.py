@@ -115,7 +115,7 @@ def is_alive(pid: int) -> bool:
 
 
 def process_start(pid: int) -> str | None:
-    """Return a process's start in clock ticks since boot, which a later one of its number lacks; None if unknown."""
+    """Return when a process started (clock ticks since boot; None if unknown), as its number may be given again."""
     stat = _kernel_stat(pid)
     return stat[19] if stat else None
 

@@ -25,7 +25,7 @@ def default_readout(result: Result) -> str:
 
 
 def kept_crops(results: Sequence[Result], name: str) -> list[tuple[Result, dict[str, np.ndarray]]]:
-    """Return of each scheme the first seed of the largest size with the crops in its ``name``, if it has kept any."""
+    """Return each scheme's first seed of the largest size with the crops of its file ``name``, if it has kept any."""
     by_scheme: dict[str, list[Result]] = {}
     for result in results:
         by_scheme.setdefault(scheme_title(result), []).append(result)

@@ -158,7 +158,7 @@ def ledger_file(run_dir: RunDir) -> Path:
 
 
 def publish(study: Path, target: Target, again: bool = False) -> list[str]:
-    """Send the finished runs of a study and return the ids of those sent; `InputError` if none is, or can be sent."""
+    """Send a study's finished runs and return the ids of those sent; no such run or no server is an `InputError`."""
     import wandb
 
     if target.mode not in ("online", "offline"):
