@@ -29,7 +29,7 @@ def push_remedy(run_dir: Path) -> str:
 
 
 def follow(path: Path, target: Target, over: Callable[[float], bool]) -> str:
-    """Show a run until ``over(seconds)``, which waits, is true; return why it is not shown in full, or an empty text."""
+    """Show a run until ``over(seconds)``, which waits, is true; return why it is not shown in full, else nothing."""
     if target.mode == "disabled":
         return ""
     if target.mode == "online":
