@@ -21,10 +21,10 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder with real photographs and annotations, which are not part of the project."""
-    folder = os.environ.get("POSEREP_REAL_DATA")
-    if not (folder and Path(folder).is_dir()):
-        pytest.skip(f"POSEREP_REAL_DATA {'names no folder' if folder else 'is not set'}: no real photographs")
-    return Path(folder)
+    folder = Path(os.environ.get("POSEREP_REAL_DATA", "not set"))
+    if not folder.is_dir():
+        pytest.skip(f"POSEREP_REAL_DATA ({folder}) names no folder of real photographs")
+    return folder
 
 
 def of_all_workers(factory: pytest.TempPathFactory) -> Path:

@@ -25,7 +25,7 @@ class Server(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, *_: Any) -> None:
         """Clients that leave are none of ours."""
 
     def steps(self, name: str, key: str) -> list[tuple[int, float]]:
@@ -45,8 +45,8 @@ class Server(ThreadingHTTPServer):
 
     def answer(self, query: str, given: dict[str, Any]) -> dict[str, Any]:
         """What the client reads of the answers to its queries; nothing to those that it can do without."""
-        operation = re.search(r"(?:query|mutation)\s+(\w+)", query)
-        name, asked = given.get("name", ""), operation and operation.group(1)
+        asked = "".join(re.findall(r"(?:query|mutation)\s+(\w+)", query)[:1])
+        name = given.get("name", "")
         project = {"id": "p", "name": given.get("project"), "entity": {"id": "e", "name": "me"}}
         if asked == "UpsertBucket":
             inserted = name not in self.runs
@@ -78,30 +78,20 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *arguments: Any) -> None:
         """Quietly."""
 
-    def do_GET(self) -> None:
-        self._body()
-        self._reply({})
-
-    do_PUT = do_GET
-
     def do_POST(self) -> None:
-        body = self._body()
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+        found: dict[str, Any] = {"exitcode": None, "limits": {}}
         if self.path.endswith("/graphql"):
             asked = json.loads(body)
-            self._reply({"data": self.server.answer(asked["query"], asked.get("variables") or {})})
-        else:
-            if self.path.endswith("/file_stream"):
-                self.server.streamed(self.path.split("/")[-2], json.loads(body))
-            self._reply({"exitcode": None, "limits": {}})
-
-    def _body(self) -> bytes:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
-
-    def _reply(self, found: dict[str, Any]) -> None:
+            found = {"data": self.server.answer(asked["query"], asked.get("variables") or {})}
+        elif self.path.endswith("/file_stream"):
+            self.server.streamed(self.path.split("/")[-2], json.loads(body))
         self.server.awake.wait()
         body = json.dumps(found).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    do_GET = do_PUT = do_POST

@@ -1,6 +1,7 @@
 """Records of runs that were never run, for tests of what reads them; and of stored runs, scored again and changed."""
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def config(study: str = "table", codec: Mapping[str, Any] = SIMCC, size: str = "
 
 def line(epoch: int, **metrics: float) -> dict[str, Any]:
     """A line of metrics.jsonl."""
-    return {"step": 2 * epoch + 1, **{key.replace("__", "/"): value for key, value in metrics.items()}, "epoch": epoch}
+    return {"step": 2 * epoch + 1, **{k.replace("__", "/"): v for k, v in metrics.items()}, "epoch": epoch}
 
 
 def result(settings: Mapping[str, Any], ap: float = 50.0) -> dict[str, Any]:
@@ -72,3 +73,11 @@ def change_result(path: Path | RunDir, change: Callable[[dict], object]) -> None
     result = RunDir(path).result()
     change(result)
     RunDir(path).write_result(result)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, for a minute at most."""
+    ends = time.monotonic() + 60
+    while not condition() and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert condition()

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from codec_cases import each
@@ -78,13 +79,13 @@ def test_taking_edge_for_dark_moves_targets():
         assert (next(targets) - next(targets)).abs().max() == pytest.approx(shown, abs=0.005)
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_share_of_labelled_joints_that_are_learnt(real_data):
     found = numbers.learnt(real_data / "coco_mini/annotations/person_keypoints_train2017.json")
-    rows = {name: (sweep, float(published), float(crop)) for name, sweep, published, crop in table("learnt")}
-    assert {name: sweep for name, (sweep, *_) in rows.items()} == numbers.LEARNT
-    for name, (_, published, crop) in rows.items():
-        assert found[name] == pytest.approx((published, crop), abs=0.051)
+    assert {name: sweep for name, sweep, *_ in table("learnt")} == numbers.LEARNT
+    for name, _, published, crop in table("learnt"):
+        assert found[name] == pytest.approx((float(published), float(crop)), abs=0.051)
 
 
 def test_mirror_shifts():
@@ -97,9 +98,8 @@ def test_mirror_shifts():
 def test_flip_errors_of_published_code():
     for cells, found in zip(table("flips"), numbers.flip_errors(), strict=True):
         assert cells[0] == found.code
-        for cell, value in zip(
-            cells[1:], (found.offset, found.shift, found.left, found.px, found.average), strict=True
-        ):
+        values = found.offset, found.shift, found.left, found.px, found.average
+        for cell, value in zip(cells[1:], values, strict=True):
             assert value == (shown(cell) if "." in cell else pytest.approx(number(cell), abs=1e-9))
             assert cell.startswith("+") == (value > 0)
     assert numbers.hrnet_shares() == {0: 0.75, 1: 0.25}
@@ -140,14 +140,12 @@ def test_bins_lie_where_resizing_puts_pixels():
 
 
 def test_three_px_bring_the_same_pixels_under_a_strided_networks_samples():
-    weight = torch.randn(2, 1, 1, 3, 3, generator=torch.Generator().manual_seed(0))
-    weight = weight + weight.flip(-1)
+    weight = torch.randn(1, 1, 3, 3, generator=torch.Generator().manual_seed(0))
     image = torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(1))
-
-    def network(given):
-        return F.conv2d(F.conv2d(given, weight[0], stride=2, padding=1).relu(), weight[1], stride=2, padding=1)
-
-    for px in (-4, -3, -2, 0):
+    network = nn.Sequential(*(nn.Conv2d(1, 1, 3, 2, 1, bias=False) for _ in range(2))).requires_grad_(False)
+    for layer in network:
+        layer.weight.copy_(weight + weight.flip(-1))
+    for px in (-4, -3, 0):
         difference = (network(mirror_image(image, px)).flip(-1) - network(image)).abs()[..., 3:-3].max()
         assert (difference < 1e-4) == (px == -3)
 
@@ -159,15 +157,14 @@ def test_hrnet_draws_the_last_joints_beyond_the_map():
 
 
 def test_a_perfect_rounded_map_cannot_be_refined():
-    readouts = {"shift": QuarterShift(), "dark": DARK()}
-    codec = Heatmap("256x192", readouts=readouts)
+    codec = Heatmap("256x192", readouts={"shift": QuarterShift(), "dark": DARK()})
     out, _ = codec.encode(torch.tensor([[[90.4, 131.7]]]), torch.ones(1, 1))
-    for name in readouts:
+    for name in codec.readouts:
         bins = codec.to_bins(codec.decode(out, name).xy)
         torch.testing.assert_close(bins, bins.round(), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("tau", [1.0, 2.0, 4.0])
+@pytest.mark.parametrize("tau", [1.0, 4.0])
 def test_doubt_scores_alike(tau):
     sigma, steps = 2.0, torch.linspace(-5, 5, 41)
     offsets = tau * torch.cartesian_prod(steps, steps)
@@ -186,8 +183,7 @@ def test_doubt_scores_alike(tau):
 def test_examples():
     source = "\n".join(re.findall(r"```pycon\n(.*?)```", PAGE, re.S))
     examples = doctest.DocTestParser().get_doctest(source, {}, "", "", 0)
-    assert examples.examples
-    assert doctest.DocTestRunner().run(examples).failed == 0
+    assert examples.examples and doctest.DocTestRunner().run(examples).failed == 0
 
 
 LINES = PAGE.replace("\\\n", "").splitlines()
@@ -202,7 +198,6 @@ def test_commands_compose(overrides):
     given = dict(o.removeprefix("+representation.codec.").split("=") for o in overrides)
     assert codec.x.align == given["align"]
     assert codec.mirror_px == 0 or not given.keys() & {"flip_shift", "score_threshold"}
-    for option in ("flip_shift", "score_threshold", "bounds", "score", "merge_on", "grid"):
-        if option in given:
-            value = getattr(codec if option in ("merge_on", "grid") else codec.deviations, option)
-            assert str(value) == given[option] or value == float(given[option])
+    for option in given.keys() & {"flip_shift", "score_threshold", "bounds", "score", "merge_on", "grid"}:
+        value = getattr(codec if option in ("merge_on", "grid") else codec.deviations, option)
+        assert str(value) == given[option] or value == float(given[option])

@@ -6,7 +6,6 @@ import runpy
 import shlex
 from dataclasses import replace
 from functools import cache
-from types import SimpleNamespace
 
 import pytest
 
@@ -56,9 +55,9 @@ def test_rows_runs_data_weights_and_modes_are_right(name):
     assert {int(number)} == {len(runs(name, mode)) for mode in MODES}, "the same in either mode"
     assert data == DATA.get(about.data, (about.data or "").upper())
     said = " ".join(o for cell in runs(name, "published") for o in cell.overrides)
-    needed = {label for file, label in WEIGHTS.items() if f"weights/{file}.pth" in said}
     assert said.count(".pth") == sum(said.count(f"weights/{file}.pth") for file in WEIGHTS)
-    assert weights == (", ".join(label for label in WEIGHTS.values() if label in needed) or "–")
+    needed = (label for file, label in WEIGHTS.items() if f"weights/{file}.pth" in said)
+    assert weights == (", ".join(dict.fromkeys(needed)) or "–")
     # Hydra refuses `table.mode=controlled` where the file has no such key.
     assert read_sweep(ROOT / "sweeps", name)["table"].get("mode") == "published" or not about.runnable
 
@@ -116,18 +115,16 @@ def test_commands_compose(line):
         assert chosen(table(name), [given[where + 1]])
         del given[where : where + 2]
     # What several runs take in turn is no value of one, and Ray is an extra.
-    single = [
-        re.sub(r"=(\w+),[\w,]+$", r"=\1", word.replace("...", "1")) for word in given if word != "hydra/launcher=ray"
-    ]
-    assert compose(single, name, ROOT / "sweeps").cfg.study == name
+    given = [word.replace("...", "1") for word in given if word != "hydra/launcher=ray"]
+    assert compose([re.sub(r"=(\w+),[\w,]+$", r"=\1", word) for word in given], name, ROOT / "sweeps").cfg.study == name
 
 
 def test_the_findings_show_the_numbers_that_are_kept():
-    drawn = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "draw_embedded.py")))
-    lines = drawn.read(drawn.KEPT)
-    assert f"<!-- table: results -->\n\n{drawn.table(lines)}\n" in drawn.PAGE.read_text(), "run docs/draw_embedded.py"
+    drawn = runpy.run_path(str(ROOT / "docs" / "draw_embedded.py"))
+    page, lines = drawn["PAGE"].read_text(), drawn["read"](drawn["KEPT"])
     assert {line["mode"] for line in lines} == {"controlled", "published"}
-    page = drawn.PAGE.read_text()
-    with drawn.SCORES.open(newline="") as file:
-        assert f"<!-- table: thresholds -->\n\n{drawn.scores(list(csv.DictReader(file)))}\n" in page
-    assert f"<!-- table: photographs -->\n\n{drawn.table(drawn.read(drawn.PHOTOGRAPHS))}\n" in page
+    with drawn["SCORES"].open(newline="") as file:
+        scores = drawn["scores"](list(csv.DictReader(file)))
+    photographs = drawn["table"](drawn["read"](drawn["PHOTOGRAPHS"]))
+    for name, text in {"results": drawn["table"](lines), "thresholds": scores, "photographs": photographs}.items():
+        assert f"<!-- table: {name} -->\n\n{text}\n" in page, "run docs/draw_embedded.py"

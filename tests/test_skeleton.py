@@ -41,7 +41,7 @@ def test_mirroring_twice_changes_nothing():
 
 
 def test_files_are_read_and_named(tmp_path):
-    for suffix in ("yaml", "yml", "json"):
+    for suffix in ("yml", "json"):
         path = tmp_path / f"robot.{suffix}"
         path.write_text(json.dumps(BASE) if suffix == "json" else yaml.safe_dump(BASE))
         skeleton = Skeleton.from_file(path)
@@ -51,14 +51,13 @@ def test_files_are_read_and_named(tmp_path):
 
 
 def test_sigmas_and_limbs_may_be_given_by_name():
-    by_name = dict(reversed(list(zip(BASE["keypoints"], BASE["sigmas"], strict=True))))
+    by_name = dict(zip(BASE["keypoints"][::-1], BASE["sigmas"][::-1], strict=True))
     assert Skeleton.from_category({**BASE, "sigmas": by_name}) == Skeleton.from_category(BASE)
     assert Skeleton.from_category({**BASE, "edges": [["nose", "left_hand"]]}).edge_indices() == [(0, 1)]
 
 
 WRONG = [
-    ({"keypoints": None}, "no `keypoints`: list the joint names"),
-    ({"keypoints": []}, "no `keypoints`"),
+    ({"keypoints": []}, "no `keypoints`: list the joint names"),
     ({"keypoints": ["nose", "nose", "a", "b", "c"]}, "must exist and differ"),
     ({"sigmas": None}, "no `sigmas`: add one OKS sigma per keypoint"),
     ({"pairs": None}, "no `pairs`: add the left/right pairs"),
@@ -68,13 +67,11 @@ WRONG = [
     ({"sigmas": {"nose": 0.1}}, r"sigmas lack \['left_hand'"),
     ({"sigmas": dict.fromkeys([*BASE["keypoints"], "tail"], 0.1)}, r"unknown \['tail'\]"),
     ({"pairs": [["left_hand", "right_hand"], ["left_hand", "right_foot"]]}, "no involution: .*left_hand"),
-    ({"pairs": [["left_hand", "left_hand"]]}, "no involution"),
     ({"pairs": [["left_hand", "right_hand", "nose"]]}, "no involution"),
     ({"pairs": [["left_hand", "tail"]]}, r"pairs names \['tail'\], which are no keypoints"),
     ({"edges": [["nose", "tail"]]}, r"edges names \['tail'\]"),
     ({"upper": ["tail"]}, r"upper names \['tail'\]"),
-    ({"skeleton": [[0, 1]]}, r"limbs \[\(0, 1\)\] are outside 1\.\.5"),
-    ({"skeleton": [[1, 6]]}, r"outside 1\.\.5"),
+    ({"skeleton": [[0, 1], [1, 6]]}, r"limbs \[\(0, 1\), \(1, 6\)\] are outside 1\.\.5"),
 ]
 
 
@@ -87,7 +84,6 @@ def test_wrong_skeletons_are_refused_with_what_is_wrong():
 def test_missing_and_malformed_files_are_refused_by_name(tmp_path):
     for name, text, message in (
         ("list.yaml", "- nose\n", "must hold one mapping"),
-        ("empty.yaml", "", "must hold one mapping"),
         ("cut.json", '{"keypoints": ["no', "cut.json"),
         ("tabs.yaml", "keypoints:\n\t- nose\n", "tabs.yaml"),
         ("none.yaml", None, r"none\.yaml does not exist"),

@@ -36,7 +36,7 @@ COMMANDS = {
     "diff": ("report.diff:main", "show what differs between two runs"),
     "compare": ("report.compare.command:main", "test whether two runs differ by more than noise"),
     "wandb push": ("runs.wandb.publish:main", "send finished runs to Weights & Biases"),
-    "wandb dashboard": ("report.dashboards.command:main", "create a study's W&B workspace and report"),
+    "wandb dashboard": ("report.dashboards:main", "create a study's W&B workspace and report"),
     "data check": ("data.check.command:check_command", "find what is wrong with a data set"),
     "data stats": ("data.check.command:stats_command", "count the persons, joints and sizes of a data set"),
     "data overlap": ("data.check.command:overlap_command", "find images that two splits or two sets share"),

@@ -66,7 +66,7 @@ def test_agreement_counts_labelled_joints():
 
 def test_other_persons_or_joints_are_refused():
     one = made_up([[0, 1]])
-    for other in (made_up([[0, 1]], person=[7]), made_up([[0, 1], [0, 1]]), made_up([[0, 1, 2]])):
+    for other in (made_up([[0, 1]], person=[7]), made_up([[0, 1, 2]])):
         for compare in (agreement, lambda a, b: by_person_size([a, b])):
             with pytest.raises(InputError, match="about other persons or joints"):
                 compare(one, other)

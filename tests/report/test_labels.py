@@ -26,8 +26,8 @@ def test_rows_name_runs_by_what_readouts_share_and_without_the_size():
 
 def test_what_follows_rows_tells_modes_apart_and_a_run_that_no_row_asked_for_has_keys():
     assert run_settings([result(("row",), align="edge"), result(align="corner")]) == ["row", "align=corner"]
-    found = run_settings([result(("a row",), " (published)", align="edge"), result(("a row",), " (controlled)")])
-    assert found == ["a row (published)", "a row (controlled)"]
+    found = run_settings([result(("row",), " (published)", align="edge"), result(("row",), " (controlled)")])
+    assert found == ["row (published)", "row (controlled)"]
 
 
 def test_a_name_that_two_kinds_of_runs_would_share_is_none():

@@ -15,12 +15,7 @@ WEIGHTS = "backbone.weights=weights/r50.pth"
 
 
 def table(**changes):
-    row = {
-        "name": "A",
-        "overrides": ["representation=heatmap", "size=64x64"],
-        "readout": "shift",
-        "values": {"AP": 70.4},
-    }
+    row = {"name": "A", "overrides": ["size=64x64"], "readout": "shift", "values": {"AP": 70.4}}
     rows = [row, {**row, "name": "B", "against": "A"}]
     return read_table({"title": "T", "paper": "P", "data": "coco", "columns": ["AP"], "rows": rows} | changes)
 
@@ -71,9 +66,8 @@ def cells(table, rows):
 
 def test_row_without_a_run_says_so(tmp_path):
     lines = paper_rows(table(), tmp_path)
-    about = [(line.row.name, line.status, line.mode, line.size) for line in lines]
-    assert about == [(name, "not run", "published", "64x64") for name in "AB"]
-    assert lines[0].mean("AP") is None and lines[0].delta("AP") is None and not lines[0].marks
+    about = [(line.row.name, line.status, line.mode, line.size, line.delta("AP"), line.marks) for line in lines]
+    assert about == [(name, "not run", "published", "64x64", None, ()) for name in "AB"]
     assert first(tmp_path, mode="controlled").mode == "controlled"
     plan(tmp_path, "run", arguments=["data=synthetic", "trainer=smoke"])
     assert first(tmp_path).marks == ("synthetic, not coco", "trainer=smoke"), "it has not begun"
@@ -108,9 +102,7 @@ STATES = {
     "running; failed: x": [FAILED, {"state": "running"}],
     "failed: x; failed: y": [FAILED, {"state": "failed", "error": "y"}],
     "failed: x": [FAILED, FAILED, None],
-    "1 of 3 seeds": ["done", None, {"state": "stopped"}],
-    "1 of 2 seeds; failed: x": ["done", FAILED],
-    "done": ["done", "done"],
+    "1 of 3 seeds; failed: x": ["done", None, FAILED],
 }
 
 
@@ -127,7 +119,6 @@ def test_status(tmp_path, monkeypatch, said):
 MARKS = [
     ({}, {}, ()),
     ({"data": "synthetic-easy"}, {"arguments": ["data=synthetic"]}, ("synthetic-easy, not coco",)),
-    ({}, {"arguments": ["trainer.epochs=2"]}, ("trainer.epochs=2",)),
     ({"limit": 8}, {"arguments": ["trainer=smoke"]}, ("trainer=smoke",)),
     ({"limit": 8}, {}, ("8 persons at most",)),
     ({}, {"overrides": [WEIGHTS]}, ("random initial weights",)),
@@ -163,13 +154,12 @@ def test_other_arguments_are_other_lines_and_those_that_change_nothing_are_none(
 
 def test_modes_that_were_asked_for_are_shown_published_first(tmp_path):
     plan(tmp_path, "c", mode="controlled", cfg=config(), ap=60.0)
-    assert {line.mode for line in paper_rows(table(), tmp_path)} == {"controlled"}
     plan(tmp_path, "p", rows=["A"], cfg=config(), ap=70.0)
     lines = paper_rows(table(), tmp_path)
     assert [(line.mode, line.row.name) for line in lines] == [(m, n) for m in ("published", "controlled") for n in "AB"]
     assert [line.status for line in lines] == ["done", "not run", "done", "done"]
-    titles = [sheet.title.split("; ")[1].split(":")[0] for sheet in paper_sheets(table(), lines)]
-    assert titles == ["published mode", "controlled mode"]
+    published, controlled = (sheet.title for sheet in paper_sheets(table(), lines))
+    assert "; published mode: " in published and "; controlled mode: " in controlled
 
 
 def test_sizes_of_the_table_are_lines_of_their_own(tmp_path):
@@ -178,8 +168,10 @@ def test_sizes_of_the_table_are_lines_of_their_own(tmp_path):
     plan(tmp_path, "big", rows=["A"], overrides=["size=256x192"], cfg=config(size="256x192"), ap=70.0)
     plan(tmp_path, "small", rows=["A"], arguments=["size=64x64"], cfg=config(), ap=60.0)
     lines = paper_rows(swept, tmp_path)
-    found = [(line.size, line.status, line.marks) for line in lines]
-    assert found == [("64x64", "done", ()), ("128x128", "not run", ()), ("256x192", "done", ())]
+    found = [(line.size, line.status) for line in lines]
+    assert found == [("64x64", "done"), ("128x128", "not run"), ("256x192", "done")] and not any(
+        one.marks for one in lines
+    )
     (sheet,) = paper_sheets(swept, lines)
     assert [h.text for h in sheet.columns] == ["row", "size", "AP", "seeds", "status"], "nobody published anything"
 
@@ -238,5 +230,5 @@ def test_differences_are_kept_until_runs_find_something_else(tmp_path, monkeypat
 
 def test_the_chief_metric_is_the_results_own():
     mpii = table(columns=["Head@0.5", "PCKh@0.5"])
-    line = PaperRow(mpii.rows[0], "published", shown=("PCKh@0.5", "PCKh@0.1"))
-    assert chief_metric(mpii, [line]) == "PCKh@0.5" and chief_metric(mpii, []) == "Head@0.5"
+    assert chief_metric(mpii, [PaperRow(mpii.rows[0], "published", shown=("PCKh@0.5", "PCKh@0.1"))]) == "PCKh@0.5"
+    assert chief_metric(mpii, []) == "Head@0.5"

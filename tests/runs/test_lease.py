@@ -17,6 +17,7 @@ from poserep.runs.devices import claimed_gpus
 from poserep.runs.lease import EXPIRY, Lease, holder
 from poserep.runs.stop_request import StopRequest
 from poserep.training.stop_on_signal import StopOnSignal
+from run_records import until
 
 
 def leases(folder):
@@ -40,13 +41,6 @@ def test_of_many_at_once_one_gets_it(tmp_path):
     assert leases(tmp_path) == []
 
 
-def until(condition):
-    ends = time.monotonic() + 5
-    while not condition() and time.monotonic() < ends:
-        time.sleep(0.02)
-    assert condition()
-
-
 def test_a_process_that_was_killed_has_it_no_more(tmp_path):
     code = "import sys, time, pathlib; from poserep.runs.lease import Lease; Lease(pathlib.Path(sys.argv[1])).acquire()"
     code += "; print('taken', flush=True); time.sleep(60)"
@@ -65,11 +59,10 @@ def test_a_process_that_was_killed_has_it_no_more(tmp_path):
 def test_holders_give_signs_of_life_or_are_the_process_that_they_were(tmp_path):
     taken_by(tmp_path, EXPIRY - 20)
     assert holder(tmp_path)["host"] == "another"
-    taken_by(tmp_path, EXPIRY + 20)
-    assert holder(tmp_path) is None
-    # Another process has this number now.
-    taken_by(tmp_path, host=socket.gethostname(), pid=os.getpid(), began="before")
-    assert holder(tmp_path) is None
+    # Another process has the number of the second now.
+    for age, record in ((EXPIRY + 20, {}), (0, {"host": socket.gethostname(), "pid": os.getpid(), "began": "before"})):
+        taken_by(tmp_path, age, **record)
+        assert holder(tmp_path) is None
 
 
 def test_heartbeats_are_given_until_the_lease_is_lost(tmp_path, monkeypatch):
@@ -90,6 +83,12 @@ def request_to_stop(monkeypatch):
     """A request that looks often."""
     monkeypatch.setattr(stop_request, "_POLL", 0.01)
     return StopRequest()
+
+
+def test_a_run_that_was_lost_saves_nothing(tmp_path, request_to_stop):
+    request_to_stop.lose()
+    with pytest.raises(Stopped, match="another process has taken"):
+        StopOnSignal(request_to_stop, tmp_path / "last.ckpt").on_train_batch_end(None, None, None, None, 0)
 
 
 def test_a_file_stops_those_who_listen(tmp_path, monkeypatch, request_to_stop):
@@ -114,24 +113,23 @@ def test_the_death_of_the_starter_stops_those_who_listen(monkeypatch, request_to
             until(lambda: request_to_stop.why == "the process that started it ended")
 
 
-def test_cells_do_not_share_a_gpu(tmp_path, monkeypatch):
+def test_cells_do_not_share_a_gpu_and_wait_until_the_sweep_ends(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,5")
     monkeypatch.setattr("poserep.runs.devices._POLL", 0.01)
-
-    def wait():
-        with claimed_gpus(1, tmp_path) as names:
-            return names
-
+    monkeypatch.setenv(stop_request.STOP_FILE, str(tmp_path / "stop"))
     with ThreadPoolExecutor() as pool:
         with claimed_gpus(2, tmp_path) as first, claimed_gpus(1, tmp_path) as second:
             assert (first, second) == (["2", "3"], ["5"])
-            third = pool.submit(wait)
+            third = pool.submit(lambda: claimed_gpus(1, tmp_path).__enter__())
             time.sleep(0.1)
             assert not third.done(), "all are taken"
         assert third.result(5) == ["2"]
     # More than there are are not waited for.
     with claimed_gpus(4, tmp_path) as names:
         assert names == ["2", "3", "5"]
+    (tmp_path / "stop").write_text("stop")
+    with claimed_gpus(3, tmp_path), pytest.raises(Stopped), claimed_gpus(1, tmp_path):
+        pass
 
 
 def test_gpus_are_known_by_what_they_are(tmp_path, monkeypatch):
@@ -144,17 +142,3 @@ def test_gpus_are_known_by_what_they_are(tmp_path, monkeypatch):
         program.chmod(0o755)
         with claimed_gpus(1, tmp_path / "locks") as mine:
             assert mine == ["0"] and (tmp_path / "locks" / f"{uuid}.lock").exists()
-
-
-def test_waiting_for_a_gpu_ends_with_the_sweep(tmp_path, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
-    monkeypatch.setenv(stop_request.STOP_FILE, str(tmp_path / "stop"))
-    (tmp_path / "stop").write_text("stop")
-    with claimed_gpus(1, tmp_path / "locks"), pytest.raises(Stopped), claimed_gpus(1, tmp_path / "locks"):
-        pass
-
-
-def test_a_run_that_was_lost_saves_nothing(tmp_path, request_to_stop):
-    request_to_stop.lose()
-    with pytest.raises(Stopped, match="another process has taken"):
-        StopOnSignal(request_to_stop, tmp_path / "last.ckpt").on_train_batch_end(None, None, None, None, 0)

@@ -3,60 +3,49 @@
 import json
 import os
 import socket
-import subprocess
 import sys
 import time
-import types
 from unittest.mock import Mock
 
 import pytest
+import wandb
 
 from dashboard_server import Server
+from poserep import cli
 from poserep.errors import InputError
 from poserep.runs.plan import Cell, remember
 from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.entry import compared_settings, read_entry
-from poserep.runs.wandb.publish import publish
-from poserep.runs.wandb.sender import Target, answers, default_mode, ledger_file
+from poserep.runs.wandb.publish import Target, answers, default_mode, ledger_file, publish
 from poserep.training import loggers
 from poserep.training.loggers import Dashboard
-from run_records import SIMCC, config, line, write
+from run_records import SIMCC, config, line, until, write
 
 NAME = "simcc-resnet18_s8-synthetic-easy-64x64-s0-0123abcd"
 ID = "table-0123abcd"
 LINES = [line(0, train__loss=3.0), line(1, train__loss=2.0), line(1, val__AP_gt=40.0)]
 
 
-class FakeRun:
-    """What `publish` uses of a run; keeps W&B's rule that steps only rise."""
-
-    def __init__(self, kept, given):
-        self.kept, self.given = kept, given
-        self.config = self.summary = self
-        self.update = lambda values, **how: kept["said"].update(values)
-        self.define_metric = lambda *names, **how: None
-        self.starting_step = len(kept["lines"]) if given["resume"] == "allow" and given["mode"] == "online" else 0
-
-    def log(self, row, step, commit):
-        assert commit and (step not in self.kept["lines"] or self.given["resume"] is None)
-        self.kept["lines"][step] = row
-
-    def finish(self, exit_code):
-        self.kept["exit"] = exit_code
-
-
 @pytest.fixture
 def fake(monkeypatch):
-    """A module in the place of wandb; runs by id, and every call of ``init``."""
-    module = types.ModuleType("wandb")
-    module.runs, module.inits, module.Error, module.Settings = {}, [], type("Error", (Exception,), {}), dict
+    """A module in the place of wandb: runs by id, every call of ``init``, and W&B's rule that steps only rise."""
+    module = Mock(runs={}, inits=[], Error=type("Error", (Exception,), {}), Settings=dict)
+    module.setup().settings.base_url = "http://127.0.0.1:9"
 
     def init(**given):
         module.inits.append(given)
-        return FakeRun(module.runs.setdefault(given["id"], {"lines": {}, "said": {}, "exit": None}), given)
+        kept = module.runs.setdefault(given["id"], {"lines": {}, "said": {}, "exit": None})
+
+        def log(row, step, commit):
+            assert commit and (step not in kept["lines"] or given["resume"] is None)
+            kept["lines"][step] = row
+
+        run = Mock(starting_step=len(kept["lines"]) if (given["resume"], given["mode"]) == ("allow", "online") else 0)
+        run.config.update = run.summary.update = lambda values, **how: kept["said"].update(values)
+        run.log, run.finish = log, lambda exit_code: kept.update(exit=exit_code)
+        return run
 
     module.init = init
-    module.setup = lambda: types.SimpleNamespace(settings=types.SimpleNamespace(base_url="http://127.0.0.1:9"))
     monkeypatch.setitem(sys.modules, "wandb", module)
     monkeypatch.setattr("poserep.runs.wandb.publish.answers", lambda url: True)
     return module
@@ -68,8 +57,8 @@ def test_an_entry_says_the_same_of_every_scheme(tmp_path):
     entry = read_entry(RunDir(run_dir))
     assert (entry.id, entry.group, entry.name) == (ID, "table", NAME)
     assert entry.tags == ("simcc", "resnet18_s8", "synthetic-easy", "64x64")
-    due = {"modes": ["controlled"], "rows": ["row a", "row b"], "arguments": ["data=synthetic"]}
-    assert entry.config["table"] == due
+    table = {"modes": ["controlled"], "rows": ["row a", "row b"], "arguments": ["data=synthetic"]}
+    assert entry.config["table"] == table
     last = {"step": 3, "train/loss": 2.0, "val/AP_gt": 40.0, "epoch": 1}
     assert entry.history == {0: {"step": 1, "train/loss": 3.0, "epoch": 0}, 1: last}
     measured = {"AP_gt": (50.0, 51.0), "AP_det": (50.0, 51.0), "ece_gt": (0.25, 0.125), "aurc_gt": (0.5, 0.5)}
@@ -83,12 +72,10 @@ def test_an_entry_says_the_same_of_every_scheme(tmp_path):
     ("codec", "k", "sigma", "smoothing"),
     [
         (SIMCC, 2, 4.0, "gaussian, sigma 4"),
-        ({"k": 3, "label": {"_target_": "poserep.codecs.Laplace", "sigma": 6.0}}, 3, 6.0, "laplace, sigma 6"),
         ({"k": 1, "label": {"_target_": "poserep.codecs.Equal", "smoothing": 0.1}}, 1, None, "equal, 0.1"),
         ({"k": 1, "label": {"_target_": "poserep.codecs.Equal", "smoothing": 0}}, 1, None, "one-hot"),
         ({"stride": 4, "sigma": 2.0}, 0.25, 2.0, "gaussian map, sigma 2"),
         ({"scale": 1, "base_sigma": 2.0}, 1, 2.0, "gaussian map, sigma 2"),
-        ({"stride": 4}, 0.25, None, "none"),
         ({}, None, None, "none"),
     ],
 )
@@ -102,12 +89,11 @@ def test_runs_are_published_once_and_again_when_their_record_has_changed(fake, t
     study, online = tmp_path / "table", Target("poserep", "me")
     run_dir = write(study, NAME, config(), LINES)
     write(study, f"{NAME[:-8]}89abcdef", config(), LINES[:1], ap=None)
-    assert publish(study, online) == [ID]
-    assert publish(study, online) == []
+    assert [publish(study, online) for _ in range(2)] == [[ID], []]
     assert len(fake.inits) == 1 and list(fake.runs) == [ID]
     run = fake.runs[ID]
-    due = {"id": ID, "group": "table", "name": NAME, "project": "poserep", "entity": "me", "resume": "allow"}
-    assert (due | {"mode": "online"}).items() <= fake.inits[0].items()
+    due = {"group": "table", "name": NAME, "project": "poserep", "entity": "me", "resume": "allow", "mode": "online"}
+    assert due.items() <= fake.inits[0].items()
     assert {step: row.get("train/loss") for step, row in run["lines"].items()} == {0: 3.0, 1: 2.0}
     assert run["exit"] == 0 and run["said"]["result/AP_gt"] == 50.0 and run["said"]["setting"]["k"] == 2
     assert publish(study, online, again=True) == [ID]
@@ -130,12 +116,10 @@ def test_a_run_of_two_tables_is_shown_in_both(fake, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / NAME).symlink_to(run_dir)
     remember(tmp_path / "other", NAME, Cell((), ("its row",)))
-    for sent in ([ID], ["other-0123abcd"]), ([], []):
-        assert [publish(tmp_path / study, target) for study in ("table", "other")] == [*sent]
-    assert [given["group"] for given in fake.inits] == ["table", "other"]
+    for sent in ([[ID], ["other-0123abcd"]], [[], []]):
+        assert [publish(tmp_path / study, target) for study in ("table", "other")] == sent
     shown = fake.runs["other-0123abcd"]["said"]
-    about = shown["study"], shown["table"]["rows"], shown["setting"]["mode"]
-    assert about == ("other", ["its row"], "published")
+    assert (shown["study"], shown["table"]["rows"], shown["setting"]["mode"]) == ("other", ["its row"], "published")
 
 
 def test_refusals(fake, tmp_path, monkeypatch):
@@ -153,10 +137,6 @@ def test_refusals(fake, tmp_path, monkeypatch):
     fake.init = Mock(side_effect=fake.Error("permission denied\nand a long story"))
     refused(f"{ID}: permission denied; 0 runs are there")
     assert not ledger_file(RunDir(tmp_path / "table" / NAME)).exists()
-    (tmp_path / "table" / NAME / "result.json").write_text('{"codec": "SimCC"}')
-    refused("it has no config, metrics")
-    with pytest.raises(InputError, match=r"no config\.yaml"):
-        read_entry(RunDir(tmp_path))
 
 
 def test_the_mode_follows_key_and_environment(monkeypatch, tmp_path):
@@ -165,9 +145,8 @@ def test_the_mode_follows_key_and_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_mode() == "offline"
     ours = "https://ours.example:8080"
-    for machine, url, mode in (
-        ("api.wandb.ai", "", "online"), ("ours.example", "", "offline"), ("ours.example", ours, "online"),
-    ):  # fmt: skip
+    cases = ("api.wandb.ai", "", "online"), ("ours.example", "", "offline"), ("ours.example", ours, "online")
+    for machine, url, mode in cases:
         (tmp_path / ".netrc").write_text(f"machine {machine} login user password secret\n")
         (tmp_path / ".netrc").chmod(0o600)
         monkeypatch.setenv("WANDB_BASE_URL", url)
@@ -198,20 +177,28 @@ def server(monkeypatch, key):
     # Its client sends every 15 s.
     monkeypatch.setenv("WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL", "1")
     yield found
+    # Its settings, which hold the address, are those of the process.
+    wandb.teardown()
     found.shutdown()
 
 
-def command(*arguments):
-    program = [sys.executable, "-m", "poserep", "wandb", "push", *map(str, arguments)]
-    return subprocess.run(program, capture_output=True, text=True, timeout=120)
+@pytest.fixture
+def push(tmp_path, capfd):
+    """Push the table of a test's folder: what the command prints."""
+
+    def command(*options):
+        capfd.readouterr()
+        assert cli.main(["wandb", "push", "table", str(tmp_path), *options]) == 0
+        return capfd.readouterr().out
+
+    return command
 
 
 @pytest.mark.slow
-def test_the_command_with_wandbs_own_client(server, tmp_path):
+def test_the_command_with_wandbs_own_client(server, push, tmp_path):
     study = tmp_path / "table"
     run_dir = write(study, NAME, config(), LINES)
-    first = command("table", tmp_path)
-    assert first.returncode == 0 and f"sent: {ID}" in first.stdout, first.stderr
+    assert f"sent: {ID}" in push()
     run = server.runs[ID]
     assert server.steps(ID, "train/loss") == [(0, 3), (1, 2)] and run["exit"] == 0
     assert run["groupName"] == "table" and run["displayName"] == NAME
@@ -219,19 +206,12 @@ def test_the_command_with_wandbs_own_client(server, tmp_path):
     # Without a ledger, as in a copy of the study, the server knows what it has.
     ledger_file(RunDir(run_dir)).unlink()
     write(study, NAME, config(), [*LINES, line(2, train__loss=1.0)], ap=70.0)
-    assert command("table", tmp_path).returncode == 0
+    push()
     assert server.steps(ID, "train/loss") == [(0, 3), (1, 2), (2, 1)] and list(server.runs) == [ID]
     assert run["summary"]["result/AP_gt"] == 70
-    assert "wandb sync" in command("table", tmp_path, "--offline").stdout
-    command("table", tmp_path, "--offline", "--again")
+    assert "wandb sync" in push("--offline")
+    push("--offline", "--again")
     assert len(list(run_dir.glob(f"wandb/offline-run-*-{ID}/*.wandb"))) == 1
-
-
-def until(condition):
-    ends = time.monotonic() + 60
-    while not condition() and time.monotonic() < ends:
-        time.sleep(0.1)
-    assert condition()
 
 
 @pytest.mark.slow
@@ -248,12 +228,11 @@ def test_segments_of_a_run_that_is_followed_are_one_curve(server, tmp_path):
     assert server.steps(ID, "train/loss") == [(0, 3), (1, 2)] and server.steps(ID, "val/AP_gt") == [(1, 40)]
     assert server.runs[ID]["exit"] == 0 and list(server.runs) == [ID]
     # By this the command knows that nothing is left to send.
-    entry = read_entry(RunDir(run_dir))
-    assert json.loads(ledger_file(RunDir(run_dir)).read_text())["record"] == entry.digest
+    assert json.loads(ledger_file(RunDir(run_dir)).read_text())["record"] == read_entry(RunDir(run_dir)).digest
 
 
 @pytest.mark.long
-def test_a_server_that_falls_silent_costs_seconds(server, tmp_path, capfd):
+def test_a_server_that_falls_silent_costs_seconds(server, push, tmp_path, capfd):
     run_dir = write(tmp_path / "table", NAME, config(), LINES, ap=None)
     dashboard = Dashboard(run_dir, "poserep")
     until(lambda: server.runs.get(ID, {}).get("history"))
@@ -265,33 +244,25 @@ def test_a_server_that_falls_silent_costs_seconds(server, tmp_path, capfd):
     server.awake.set()
     assert f"poserep wandb push table {tmp_path} shows the run" in capfd.readouterr().err
     assert not json.loads(ledger_file(RunDir(run_dir)).read_text())["record"]
-    assert f"sent: {ID}" in command("table", tmp_path).stdout
+    assert f"sent: {ID}" in push()
     assert server.steps(ID, "train/loss") == [(0, 3), (1, 2)]
 
 
 @pytest.mark.slow
-def test_a_dead_network_neither_stops_nor_slows_a_run(run, trained, monkeypatch, key, tmp_path, capfd):
-    words = ("representation=simcc", "boxes=[gt]", "flip_test=false", "trainer.epochs=2")
-    _, expected = trained(*words)
+def test_a_dead_network_neither_stops_nor_slows_a_run(run, trained, monkeypatch, key, capfd):
+    _, expected = trained("representation=simcc")
     # A server that takes connections and never answers: they wait in its queue.
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         monkeypatch.setenv("WANDB_BASE_URL", url)
         before, began = dict(os.environ), time.monotonic()
-        run_dir, result = run(*words, "study=silent", "logger=wandb")
+        run_dir, result = run("representation=simcc", "study=silent", "logger=wandb")
         took = time.monotonic() - began
     # A process is started beside the run, on a machine that may be busy.
-    assert took < 1.5 * result["seconds"]["all"] + 15, (
-        f"{took:.1f} s, {result['seconds']['all']:.1f} s of them training"
-    )
-    assert result["metrics"] == expected["metrics"]
-    assert json.loads((run_dir / "status.json").read_text())["state"] == "finished"
+    assert took < 1.5 * result["seconds"]["all"] + 15
+    assert result["metrics"] == expected["metrics"] and RunDir(run_dir).status()["state"] == "finished"
     assert not ledger_file(RunDir(run_dir)).exists()
     # Other runs of this process are shown, if they can be.
     assert {k for k in os.environ if "WANDB" in k} == {k for k in before if "WANDB" in k}
-    # Nobody takes connections.
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    Dashboard(run_dir, "poserep").finish()
-    notes = [line for line in capfd.readouterr().err.splitlines() if "W&B" in line]
-    assert len(notes) == 2 and all("poserep wandb push silent" in note for note in notes)
-    assert url in notes[0] and "http://127.0.0.1:9" in notes[1]
+    (note,) = (line for line in capfd.readouterr().err.splitlines() if "W&B" in line)
+    assert "poserep wandb push silent" in note and url in note

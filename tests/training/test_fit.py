@@ -9,7 +9,7 @@ import torch
 
 from poserep import cli
 from poserep.metrics.protocol import Protocol
-from poserep.report.run_rows import mean_and_sd, run_rows
+from poserep.report.run_sheets import mean_and_sd, run_rows
 from poserep.report.study import write_report
 from poserep.runs.create import prepare
 from poserep.runs.rundir import RunDir

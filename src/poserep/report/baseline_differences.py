@@ -23,10 +23,7 @@ RESAMPLES, CONFIDENCE = 1000, 0.95
 def with_baseline_differences(
     rows: Sequence[PaperRow], study: Path, table: Table, samples: int = RESAMPLES
 ) -> list[PaperRow]:
-    """Return the rows of a table with their differences to their baselines, or why there is none; nothing is refused.
-
-    Intervals, over so many resamples of the images, are kept in the folder ``study``.
-    """
+    """Return a table's rows with their differences to their baselines over resampled images, or why there is none."""
     intervals = _Intervals(study, table.boxes, samples)
     compared = []
     for row in rows:

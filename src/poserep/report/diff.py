@@ -18,6 +18,7 @@ from poserep.files import write_json
 from poserep.runs.identity import ELSEWHERE, beneath, flatten
 from poserep.runs.rundir import named_result
 from poserep.runs.sheet import Sheet, numbers, texts
+from poserep.runs.values import format_number, is_undefined
 
 # Stands for a value where a side has none; null is a value.
 ABSENT = "(absent)"
@@ -39,14 +40,16 @@ LONG = ("cost.parts",)
 def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
     """Compare two results, with the contents of result.json.
 
-    Returns:
-        The keys of `PARTS`, each with ``differ``, by dotted key the values of both, `ABSENT` where a side has no such
-        key, and ``equal``, the keys and values in which both agree. And ``metrics``, a list of entries with ``boxes``,
-        ``readout`` (of both), ``metric``, ``a``, ``b`` and ``difference`` (b - a; None if either side has no value),
-        default readouts first.
+    Each of `PARTS` has ``differ``, by dotted key the values of both, `ABSENT` where a side has no such key, and
+    ``equal``, the keys and values in which both agree. ``metrics`` are entries with ``boxes``, ``readout`` (of both),
+    ``metric``, ``a``, ``b`` and ``difference`` (b - a; None if either side has no value), default readouts first.
     """
-    parts = zip(PARTS, _parts(a, b), _parts(b, a), strict=True)
-    return {name: _side_by_side(left, right) for name, left, right in parts} | {"metrics": list(_metrics(a, b))}
+    parts: dict[str, Any] = {}
+    for name, left, right in zip(PARTS, _parts(a, b), _parts(b, a), strict=True):
+        both = {key: [left.get(key, ABSENT), right.get(key, ABSENT)] for key in (*left, *right)}
+        differ = {key: pair for key, pair in both.items() if pair[0] != pair[1]}
+        parts[name] = {"differ": differ, "equal": {k: pair[0] for k, pair in both.items() if k not in differ}}
+    return parts | {"metrics": list(_metrics(a, b))}
 
 
 def _parts(result: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -79,14 +82,6 @@ def paired_readouts(a: Iterable[str], b: Iterable[str]) -> list[tuple[str | None
     return [(first, second), *common, *alone[0], *alone[1]]
 
 
-def _side_by_side(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    both = {key: [a.get(key, ABSENT), b.get(key, ABSENT)] for key in (*a, *b)}
-    return {
-        "differ": {key: pair for key, pair in both.items() if pair[0] != pair[1]},
-        "equal": {key: pair[0] for key, pair in both.items() if pair[0] == pair[1]},
-    }
-
-
 def _metrics(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for boxes in dict.fromkeys((*a["metrics"], *b["metrics"])):
         both = [result["metrics"].get(boxes, {}) for result in (a, b)]
@@ -94,16 +89,10 @@ def _metrics(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[dict[str, A
         for readouts in paired_readouts(*both) if all(both) else alone:
             left, right = (by.get(name, {}) for by, name in zip(both, readouts, strict=True))
             for metric in dict.fromkeys((*left, *right)):
-                values = left.get(metric), right.get(metric)
-                known = all(isinstance(v, int | float) and v != -1 for v in values)
-                yield {
-                    "boxes": boxes,
-                    "readout": list(readouts),
-                    "metric": metric,
-                    "a": values[0],
-                    "b": values[1],
-                    "difference": values[1] - values[0] if known else None,
-                }
+                one, two = left.get(metric), right.get(metric)
+                gap = None if any(is_undefined(value) for value in (one, two)) else two - one
+                about = {"boxes": boxes, "readout": list(readouts), "metric": metric}
+                yield {**about, "a": one, "b": two, "difference": gap}
 
 
 def show_difference(found: Mapping[str, Any], a: Mapping[str, Any], b: Mapping[str, Any], everything: bool) -> None:
@@ -132,7 +121,7 @@ def show_difference(found: Mapping[str, Any], a: Mapping[str, Any], b: Mapping[s
 def _metric_cells(row: Mapping[str, Any]) -> list[str]:
     left, right = (name or "–" for name in row["readout"])
     change = "–" if row["difference"] is None else f"{row['difference']:+.2f}"
-    values = ("–" if row[side] is None or row[side] == -1 else f"{row[side]:.2f}" for side in "ab")
+    values = (format_number(row[side], 2) for side in "ab")
     return [row["boxes"], left if left == right else f"{left} | {right}", row["metric"], *values, change]
 
 

@@ -51,10 +51,10 @@ def run_settings(results: Sequence[Result]) -> list[str]:
     Where the table rows that a run stands for tell it apart, they name it: a result may hold them as ``rows``, with
     ``suffix`` (mode and arguments) behind them. Otherwise the keys do that differ, as ``key=value``.
     """
-    differ = _differing(results)
-    identities = [(_scheme_and_size(result), text) for result, text in zip(results, differ, strict=True)]
-    found = list(differ)
-    alike = {where: {text for other, text in identities if other == where} for where, _ in identities}
+    places = [(scheme_title(result), input_size(result)) for result in results]
+    found = _differing([flatten(result["config"]) for result in results], places)
+    identities = list(zip(places, found, strict=True))
+    alike = {where: {text for other, text in identities if other == where} for where in places}
     # Tables show the size beside the setting, and curves over size join runs of one name.
     rows = [[row.replace(f" {input_size(r)}", "") for row in r.get("rows", ())] for r in results]
     # Shorter names come second, so that they win where both tell runs apart.
@@ -76,21 +76,16 @@ def _common_beginning(rows: Sequence[str]) -> str:
     return common if len(common) > 2 else rows[0]
 
 
-def _scheme_and_size(result: Result) -> tuple[str, str]:
-    return scheme_title(result), input_size(result)
-
-
-def _differing(results: Sequence[Result]) -> list[str]:
-    flat = [flatten(result["config"]) for result in results]
-    where = [_scheme_and_size(result) for result in results]
+def _differing(flat: Sequence[Mapping[str, Any]], places: Sequence[object]) -> list[str]:
+    """Return of each flat configuration, as ``key=value``, in what it differs from others of its place."""
     lines = []
-    for own, here in zip(flat, where, strict=True):
-        differ = differing_keys([f for f, there in zip(flat, where, strict=True) if there == here], ("seed",))
+    for own, here in zip(flat, places, strict=True):
+        differ = differing_keys([f for f, there in zip(flat, places, strict=True) if there == here], ("seed",))
         if "data.name" in differ:
             # Another data set has other values everywhere, which need no mention.
             differ = ["data.name", *(key for key in differ if key.split(".")[0] not in ("data", "contents"))]
         # A key that only other runs have says nothing about this one.
-        lines.append(", ".join(_named(key, own[key]) for key in differ if key in own))
+        lines.append(", ".join(setting_text(key, own[key]) for key in differ if key in own))
     return lines
 
 
@@ -104,7 +99,7 @@ def differing_keys(configs: Sequence[Mapping[str, Any]], hidden: Sequence[str] =
     return [key for key in kept if len({json.dumps(config.get(key)) for config in configs}) > 1]
 
 
-def _named(key: str, value: Any) -> str:
-    if key.endswith("._target_"):
-        return f"{key.removesuffix('._target_')}={str(value).split('.')[-1]}"
-    return f"{key}={value}"
+def setting_text(key: str, value: Any) -> str:
+    """Return ``key=value``; a class is named without its module."""
+    target = key.endswith("._target_")
+    return f"{key.removesuffix('._target_')}={str(value).split('.')[-1] if target else value}"

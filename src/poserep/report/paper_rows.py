@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
+from operator import itemgetter
 from pathlib import Path
 from statistics import stdev
 from typing import Any, NamedTuple
@@ -20,10 +21,9 @@ from poserep.report.row_status import (
     last_value,
     read_asked_run,
 )
-from poserep.report.run_rows import known_mean
+from poserep.report.run_sheets import known_mean
 from poserep.runs.identity import flatten
 from poserep.runs.plan import Planned, planned
-from poserep.runs.values import shown_columns
 from poserep.sweeps.table import MODES, Row, Table
 
 # Fewer boxes than this are not a paper's evaluation set: the smallest has thousands.
@@ -31,10 +31,7 @@ FEW = 1000
 
 
 class BaselineDifference(NamedTuple):
-    """How much a row differs from its baseline in the metric's unit, on average over the seeds that both have.
-
-    ``low`` and ``high`` are the ends of the 95 % interval over the choice of images.
-    """
+    """How much a row exceeds its baseline in the metric's unit: mean over common seeds, 95 % interval over images."""
 
     difference: float
     low: float
@@ -48,16 +45,13 @@ class PaperRow:
     """One row of a table, in one mode and at one input size, with what has run of it.
 
     Attributes:
-        row: The row of the sweep file, with its published values.
-        mode: ``published`` or ``controlled``.
         setting: What else tells it from other lines of the same row.
         variant: Overrides that the table's arguments and the command line chose, seeds aside.
         marks: In what it did not run as the row says.
         foreign: Whether its data are not those of the published values.
         runs: Directories of the finished runs, by seed.
         values: By metric, one value for each finished run.
-        shown: Metrics that tables show of its data, the chief one first.
-        lower: Metrics of which less is better.
+        shown: Metrics that tables show of its data, the chief one first; ``lower`` are those of which less is better.
         why_not: Why there is no difference where the table asks for one.
         across: Whether the baseline follows another protocol.
     """
@@ -124,11 +118,8 @@ def _of_row(table: Table, study: Path, mode: str, row: Row, plans: Sequence[Plan
             chosen = [o for o in plan.overrides if key_of(o) in defaults - {key_of(o) for o in given}]
             variant = tuple(sorted({*given, *chosen}))
             groups.setdefault((_size(plan.overrides), variant), []).append(read_asked_run(study, plan, use))
-    rows = [
-        one
-        for (size, variant), runs in groups.items()
-        for one in _by_configuration(table, PaperRow(row, mode, size, variant=variant), runs)
-    ]
+    blanks = {key: PaperRow(row, mode, key[0], variant=key[1]) for key in groups}
+    rows = [one for key, runs in groups.items() for one in _by_configuration(table, blanks[key], runs)]
     due = {size for o in table.arguments if key_of(o) == "size" for size in o.split("=", 1)[1].split(",")}
     rows += [PaperRow(row, mode, size, variant=(f"size={size}",)) for size in due - {one.size for one in rows}]
     rows = rows or [PaperRow(row, mode, _size(row.overrides))]
@@ -158,15 +149,15 @@ def _by_configuration(table: Table, blank: PaperRow, runs: Sequence[AskedRun]) -
 
 
 def _filled(table: Table, blank: PaperRow, group: Sequence[AskedRun]) -> PaperRow:
-    done = sorted((run for run in group if run.result), key=lambda run: run.config["seed"])
     marks = [mark for run in group for mark in deviations(table, run)]
     foreign = any(has_other_data(table, run) for run in group)
     filled: dict[str, Any] = {}
-    if results := [run.result for run in done if run.result]:
+    if done := sorted(((run.config["seed"], run.path, run.result) for run in group if run.result), key=itemgetter(0)):
+        results = [result for _, _, result in done]
         first = results[0]
         readouts = first["metrics"].get(table.boxes, {})
         readout = blank.row.readout or next(iter(readouts), "")
-        filled = {"readout": readout, "shown": shown_columns(first), "lower": frozenset(first["lower"])}
+        filled = {"readout": readout, "shown": tuple(first["columns"]), "lower": frozenset(first["lower"])}
         if not readouts:
             marks.append(f"not evaluated with {table.boxes} boxes")
         elif readout not in readouts:
@@ -184,6 +175,6 @@ def _filled(table: Table, blank: PaperRow, group: Sequence[AskedRun]) -> PaperRo
         marks=tuple(dict.fromkeys(marks)),
         foreign=foreign,
         status=joint_status(group),
-        runs={run.config["seed"]: run.path for run in done},
+        runs={seed: path for seed, path, _ in done},
         **filled,
     )

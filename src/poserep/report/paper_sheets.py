@@ -5,7 +5,7 @@ from itertools import groupby
 
 from poserep.report.baseline_differences import chief_metric
 from poserep.report.paper_rows import PaperRow
-from poserep.report.run_rows import mean_and_sd
+from poserep.report.run_sheets import mean_and_sd
 from poserep.runs.sheet import WARNING_MARK, Column, Sheet, SheetCell, texts
 from poserep.runs.values import format_number
 from poserep.sweeps.table import Table

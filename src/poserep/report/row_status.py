@@ -15,13 +15,7 @@ CHANGING = ("backbone.weights", "trainer.pretrained")
 
 
 class AskedRun(NamedTuple):
-    """A run that a table has asked for.
-
-    Attributes:
-        use: The rows that it stands for.
-        config: Its configuration; empty until it has begun.
-        status: ``state``, and what the run's record adds, such as ``error``.
-    """
+    """A run that a table has asked for; its configuration is empty until it has begun."""
 
     plan: Planned
     use: Cell

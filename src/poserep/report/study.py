@@ -10,8 +10,7 @@ from poserep.report.baseline_differences import with_baseline_differences
 from poserep.report.labels import Result
 from poserep.report.paper_rows import PaperRow, paper_rows, vanished_rows
 from poserep.report.paper_sheets import paper_csv, paper_sheets
-from poserep.report.run_rows import RunRow, row_notes, run_rows
-from poserep.report.run_sheets import run_sheets, runs_csv
+from poserep.report.run_sheets import RunRow, row_notes, run_rows, run_sheets, runs_csv
 from poserep.runs.plan import planned, shorten
 from poserep.runs.rundir import load_results, runs_in
 from poserep.runs.sheet import Sheet
@@ -21,13 +20,10 @@ from poserep.sweeps.table import Table
 
 @dataclass(frozen=True)
 class StudyReport:
-    """What a study's records say, ready to be shown.
+    """What a study's records say, ready to be shown; ``missing`` are runs without a result, and why they have none.
 
-    Attributes:
-        rows: All runs.
-        missing: Names of runs without a result, and why they have none.
-        paper: The sweep's table and its rows; None for a study whose rows have neither published values nor baselines.
-        run_sheets: The sheets of all runs; empty if the table shows every run.
+    ``paper`` is the sweep's table and its rows, None if these have neither published values nor baselines;
+    ``run_sheets`` are empty if that table shows every run.
     """
 
     title: str
@@ -57,11 +53,7 @@ class StudyReport:
 
 
 def read_report(study: Path) -> StudyReport:
-    """Read what a study's folder holds.
-
-    Raises:
-        InputError: If nothing in the study has finished, and no table says what should have.
-    """
+    """Read a study's folder; it is an `InputError` if no run has finished and no table says which runs there are."""
     results, missing = _with_rows(load_results(study), study), unfinished(study)
     table = table_of(SWEEPS, study.name)
     if table is not None and not any(row.values or row.against for row in table.rows):
@@ -94,26 +86,21 @@ def unfinished(study: Path) -> list[tuple[str, str]]:
 
 def _with_rows(results: Sequence[Result], study: Path) -> list[Result]:
     """Return the results with the table rows that they stand for, see `poserep.report.labels.run_settings`."""
-    uses = {plan.name: plan.uses for plan in planned(study)}
-    of = [uses.get(result["path"].name, ()) for result in results]
-    modes, arguments = ({getattr(use, key) for found in of for use in found} for key in ("mode", "arguments"))
+    by_name = {plan.name: plan.uses for plan in planned(study)}
+    of = [by_name.get(result["path"].name, ()) for result in results]
+    modes, arguments = ({getattr(use, key) for uses in of for use in uses} for key in ("mode", "arguments"))
     named: list[Result] = []
-    for result, found in zip(results, of, strict=True):
-        parts = [" and ".join(dict.fromkeys(use.mode for use in found))] if len(modes) > 1 else []
-        parts += [" or ".join(dict.fromkeys(" ".join(use.arguments) for use in found))] if len(arguments) > 1 else []
+    for result, uses in zip(results, of, strict=True):
+        parts = [" and ".join(dict.fromkeys(use.mode for use in uses))] if len(modes) > 1 else []
+        parts += [" or ".join(dict.fromkeys(" ".join(use.arguments) for use in uses))] if len(arguments) > 1 else []
         suffix = f" ({', '.join(filter(None, parts))})" if any(parts) else ""
-        named.append(
-            {**result, "rows": list(dict.fromkeys(row for use in found for row in use.rows)), "suffix": suffix}
-        )
+        rows = list(dict.fromkeys(row for use in uses for row in use.rows))
+        named.append({**result, "rows": rows, "suffix": suffix})
     return named
 
 
 def write_report(study: Path) -> Path:
-    """Print the tables of a study, write them as ``report.html``, ``table.csv``, ``.md``, ``.tex``; return the page.
-
-    Raises:
-        InputError: If nothing in the study has finished, and no table says what should have.
-    """
+    """Print the tables of a study, write them as ``report.html``, ``table.csv``, ``.md``, ``.tex``; return the page."""
     # Only the page needs matplotlib.
     from poserep.report.html import study_page
 
@@ -121,12 +108,8 @@ def write_report(study: Path) -> Path:
     for sheet in report.sheets:
         sheet.show()
     study.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "report.html": study_page(report),
-        "table.csv": report.csv(),
-        "table.md": report.markdown(),
-        "table.tex": report.latex(),
-    }
+    texts = {"report.html": study_page(report), "table.csv": report.csv()}
+    texts |= {"table.md": report.markdown(), "table.tex": report.latex()}
     if report.paper and report.rows:
         texts["comparison.csv"] = runs_csv(report.rows)
     for name, text in texts.items():

@@ -30,15 +30,13 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     """Resolve and validate a composed configuration, as config.yaml holds it.
 
     ``backbone`` is the name of the backbone's file in conf/backbone, ``imported`` the hash of the file that the weights
-    come from if the run is not trained.
-
-    Raises:
-        InputError: If a key is unknown, a mandatory one is missing, or a value is out of range (see `check`).
+    come from if the run is not trained. Unknown or missing keys, and what `check` refuses, are an `InputError`.
     """
     known = [field.name for field in fields(RunSchema)]
-    for key in (str(key) for key in cfg if key not in (*known, "hydra")):
-        raise InputError(f"no key {key!r} in a run's configuration{suggestion(key, known, 1)}")
-    plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    given = [str(key) for key in cfg if key != "hydra"]
+    if unknown := next((key for key in given if key not in known), None):
+        raise InputError(f"no key {unknown!r} in a run's configuration{suggestion(unknown, known, 1)}")
+    plain = OmegaConf.masked_copy(cfg, given)
     if missing := sorted(OmegaConf.missing_keys(plain)):
         raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
     check(plain)
@@ -74,11 +72,7 @@ def prepare(cfg: DictConfig, backbone: str, imported: str | None = None) -> RunD
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuse keys that nothing reads and values out of range.
-
-    Raises:
-        InputError: If a group has a key that none of its files has, or a setting of training is out of range.
-    """
+    """Raise `InputError` for a key that no file of its group has, and for a setting of training out of range."""
     for group in READ:
         known = keys_of(group)
         for key in (str(key) for key in cfg[group] or () if key not in known):

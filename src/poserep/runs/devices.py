@@ -32,10 +32,8 @@ def claimed_gpus(count: int, folder: Path | None = None) -> Iterator[list[str]]:
     """Claim ``count`` GPUs among the cells on this machine, waiting until so many are free.
 
     Claims are file locks, which the kernel releases when the process ends, however it ends. If fewer than ``count``
-    are visible, nothing is claimed: building the trainer explains what is missing.
-
-    Raises:
-        Stopped: If the sweep was stopped meanwhile.
+    are visible, nothing is claimed: building the trainer explains what is missing. Raises `Stopped` if the sweep is
+    stopped meanwhile.
     """
     names = visible_gpus() if count else []
     if not count or len(names) < count:
@@ -61,10 +59,8 @@ def claimed_gpus(count: int, folder: Path | None = None) -> Iterator[list[str]]:
 
 
 def gpu_uuids() -> dict[str, str]:
-    """Return the UUIDs of this machine's GPUs by number; empty where nvidia-smi does not tell them.
-
-    A scheduler that shows one GPU to each of its jobs numbers all of them 0, so numbers cannot name locks.
-    """
+    """Return the UUIDs of this machine's GPUs by number; empty where nvidia-smi does not tell them."""
+    # A scheduler that shows one GPU to each of its jobs numbers all of them 0, so numbers cannot name locks.
     command = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
     try:
         output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout

@@ -57,13 +57,10 @@ def files_of(config: Mapping[Any, Any]) -> dict[str, Path]:
 
 
 def contents(config: Mapping[Any, Any]) -> dict[str, str]:
-    """Return the hashes of the files that a resolved configuration names, as part of its identity.
-
-    Data that the run draws itself follow from its configuration. Missing files have no hash, but missing
-    initial weights differ from none.
-    """
+    """Return the hashes of the existing files that a resolved configuration names, as part of its identity."""
     files = files_of(config)
     hashes = {name: file_hash(path) for name, path in files.items() if path.is_file()}
+    # Missing initial weights differ from none.
     return {**hashes, "weights": "missing"} if "weights" in files and "weights" not in hashes else hashes
 
 

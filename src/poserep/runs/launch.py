@@ -1,8 +1,7 @@
-"""Processes of a run, one per device.
+"""Processes of a run, one per device; Lightning's own launcher would run a whole Hydra sweep again in each.
 
-They are started here and not by Lightning, whose launcher would run a whole Hydra sweep again in each. Torchrun does
-the rendezvous; run as a module, this one is torchrun without the page that it prints when a process fails, as the
-process itself has recorded why.
+Torchrun does the rendezvous. Run as a module, this one is torchrun without the page that it prints when a process
+fails, as the process itself has recorded why.
 """
 
 import os
@@ -34,10 +33,7 @@ def launch(
 
     Whatever kills them leaves this process alive. Signals that ask to stop are passed on. The program uses all visible
     GPUs or those given, named as in CUDA_VISIBLE_DEVICES; ``saves`` tells that it listens to stop requests
-    (`poserep.runs.stop_request`), to save and end by itself.
-
-    Raises:
-        Failed: If a process failed; the message says how it ended.
+    (`poserep.runs.stop_request`), to save and end by itself. Raises `Failed` with how a process ended that failed.
     """
     command = [sys.executable]
     environment = {**os.environ, stop_request.PARENT: str(os.getpid())}

@@ -16,8 +16,7 @@ HEARTBEAT, EXPIRY = 10.0, 120.0
 
 def holder(folder: Path) -> dict[str, Any] | None:
     """Return the living holder of a folder's lease: ``host``, ``pid`` and ``since`` (Unix time); None without one."""
-    newest = _newest(folder)
-    return _living_holder(newest) if newest else None
+    return _living_holder(_newest(folder))
 
 
 def by_whom(holder: dict[str, Any] | None) -> str:
@@ -27,8 +26,7 @@ def by_whom(holder: dict[str, Any] | None) -> str:
 
 def held_by_this_launch(folder: Path) -> bool:
     """Return whether the process that holds the lease, or died holding it, was started together with this one."""
-    newest = _newest(folder)
-    record = _read(newest) if newest else None
+    record = _read(_newest(folder))
     return record is not None and record["launch"] == _launch()
 
 
@@ -52,7 +50,7 @@ class Lease:
         """Acquire the lease unless a living process holds it; return whether that succeeded."""
         # Check and claim use one snapshot: if another process claims in between, our link fails.
         newest = _newest(self.folder)
-        if newest is not None and _living_holder(newest) is not None:
+        if _living_holder(newest):
             return False
         path = self.folder / f"lease.{_number(newest) + 1 if newest else 0}"
         record = {
@@ -117,10 +115,7 @@ def is_alive(pid: int) -> bool:
 
 
 def process_start(pid: int) -> str | None:
-    """Return when a process was started, in clock ticks since boot; None where the kernel does not tell.
-
-    The start time distinguishes a process from a later one that was given the same number.
-    """
+    """Return when a process started (clock ticks since boot; None if unknown), as its number may be given again."""
     stat = _kernel_stat(pid)
     return stat[19] if stat else None
 
@@ -141,22 +136,20 @@ def _newest(folder: Path) -> Path | None:
     return max(folder.glob("lease.*"), key=_number, default=None)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        return dict(json.loads(path.read_text()))
-    except FileNotFoundError:
-        return None
+def _read(path: Path | None) -> dict[str, Any] | None:
+    with suppress(FileNotFoundError):
+        return dict(json.loads(path.read_text())) if path else None
+    return None
 
 
-def _living_holder(path: Path) -> dict[str, Any] | None:
+def _living_holder(path: Path | None) -> dict[str, Any] | None:
     record = _read(path)
     if record and record["host"] == socket.gethostname():
         same_process = record["began"] in (None, process_start(record["pid"]))
         return record if is_alive(record["pid"]) and same_process else None
-    try:
-        return record if time.time() - path.stat().st_mtime < EXPIRY else None
-    except FileNotFoundError:
-        return None
+    with suppress(FileNotFoundError):
+        return record if path and time.time() - path.stat().st_mtime < EXPIRY else None
+    return None
 
 
 def _launch() -> str:

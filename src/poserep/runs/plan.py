@@ -15,12 +15,9 @@ FOLDER = "cells"
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a table, which may stand for several rows.
+    """One run of a table in one of its modes, which may stand for several rows.
 
-    Attributes:
-        overrides: The overrides that make its configuration.
-        arguments: Those of them that came from the command line and not from the table, seeds aside.
-        mode: The table's mode, ``published`` or ``controlled``.
+    Of the ``overrides`` that make its configuration, ``arguments`` came from the command line, seeds aside.
     """
 
     overrides: tuple[str, ...]

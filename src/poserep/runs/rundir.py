@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from poserep.errors import InputError, first_line
-from poserep.files import write_json, write_npz, write_text
+from poserep.files import load_yaml, write_json, write_npz, write_text
 from poserep.runs.lease import holder
 
 # Where targets are that configurations of version 0.1 name by an earlier place.
@@ -82,10 +82,9 @@ class RunDir:
     def status(self) -> dict[str, Any]:
         """Read the recorded state.
 
-        Returns:
-            ``state``: waiting, running, stopped, failed, imported or finished; ``since`` in Unix time; ``why`` a run
-            stopped; ``error`` of one that failed, with ``input`` if what it was given is at fault. A process that was
-            killed leaves ``running`` behind: see `observed_status`.
+        ``state`` is waiting, running, stopped, failed, imported or finished, ``since`` its Unix time, ``why`` the
+        reason of a stop, ``error`` that of a failure, with ``input`` if what the run was given is at fault. A process
+        that was killed leaves ``running`` behind: see `observed_status`.
         """
         file = self.status_file
         status = _read(file, json.loads, "delete it; the run continues") if file.is_file() else {}
@@ -106,11 +105,7 @@ class RunDir:
         write_json(self.status_file, {"state": state, **record, "since": time.time()})
 
     def result(self, evaluation: str = "") -> dict[str, Any]:
-        """Read the run's own result, or that of a later evaluation.
-
-        Raises:
-            InputError: If there is none, or the file is damaged or from an earlier version.
-        """
+        """Read a result, the run's own or a later evaluation's; a missing, damaged or older one is an `InputError`."""
         file = self.result_file(evaluation)
         if not file.is_file():
             raise InputError(f"{self} has no result: {self._why_unfinished()}")
@@ -120,9 +115,10 @@ class RunDir:
         return result
 
     def _why_unfinished(self) -> str:
+        if not self.path.is_dir():
+            return "there is no such run directory"
         if not self.config_file.is_file():
-            missing = f"{self.result_file()} does not exist, and it is not a run directory"
-            return missing if self.path.is_dir() else "there is no such run directory"
+            return f"{self.result_file()} does not exist, and it is not a run directory"
         status = self.observed_status()
         if status["state"] == "waiting":
             return f"it has not been started ({self.result_file()} does not exist)"
@@ -204,8 +200,7 @@ def _parse_config(text: str) -> Any:
     """Parse a configuration; what one of version 0.1 calls otherwise is renamed, and what nothing reads is dropped."""
     for old, new in MOVED.items():
         text = text.replace(f"_target_: {old}", f"_target_: {new}")
-    # The C loader is faster, and not installed everywhere.
-    config = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    config = load_yaml(text)
     if isinstance(config, dict) and isinstance(config.get("backbone"), dict):
         config["backbone"].pop("keep_fusions", None)
     return config

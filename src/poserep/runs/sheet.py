@@ -29,11 +29,8 @@ LATEX |= {"Δ": r"$\Delta$", "σ": r"$\sigma$", "‡": r"\textsuperscript{\ddag}
 class SheetCell:
     """One cell of a sheet.
 
-    Attributes:
-        value: Number by which pages sort; None where there is none.
-        refs: Numbers of the sheet's footnotes.
-        marked: Whether `WARNING_MARK` follows the text.
-        style: Class of the cell on a page, such as ``best``.
+    Pages sort by ``value`` and give the cell the class ``style``, such as ``best``. Numbers of footnotes, ``refs``, and
+    of ``marked`` cells `WARNING_MARK` follow the text.
     """
 
     text: str = ""
@@ -50,12 +47,9 @@ class SheetCell:
 
 @dataclass(frozen=True)
 class Column:
-    """The head of a column.
+    """The head of a column; ``group`` stands above several neighbouring ones, such as a metric.
 
-    Attributes:
-        group: Name that stands above several neighbouring columns, such as a metric.
-        numeric: Whether the cells hold numbers, which are aligned to the right.
-        leading: Whether pages put it right behind the name of the row, as they do the chief metric.
+    Numeric cells are aligned to the right; pages put leading columns, such as the chief metric, behind the row's name.
     """
 
     text: str
@@ -81,15 +75,10 @@ def numbers(*names: str) -> tuple[Column, ...]:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table with all that belongs to it.
+    """A table with all that belongs to it; the first column names the rows.
 
-    Attributes:
-        title: One line; may be empty.
-        columns: The first one names the rows.
-        rows: Cells, where a plain text stands for a cell of that text; an empty row is a rule between its neighbours.
-        warning: What nobody may overlook.
-        footnotes: Texts, of which the first has number 1.
-        notes: Other texts below the table.
+    A plain text in ``rows`` stands for a cell of that text, an empty row for a rule between its neighbours. ``warning``
+    is what nobody may overlook, ``footnotes`` are numbered from 1, ``notes`` are other texts below the table.
     """
 
     title: str

@@ -26,10 +26,8 @@ _POLL = 1.0
 
 @contextmanager
 def handled_by(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Let a function handle the signals that ask to stop, and restore the handlers afterwards.
-
-    Only a process's main thread can receive signals; in another one nothing happens.
-    """
+    """Let a function handle the signals that ask to stop, and restore the handlers afterwards."""
+    # No other thread can receive signals.
     main = threading.current_thread() is threading.main_thread()
     before = {number: signal.signal(number, handler) for number in SIGNALS} if main else {}
     try:
@@ -40,11 +38,9 @@ def handled_by(handler: Callable[[int, Any], None]) -> Iterator[None]:
 
 
 class StopRequest:
-    """Records whether this process is asked to stop.
+    """Records ``why`` this process is asked to stop, empty while it is not.
 
-    Attributes:
-        why: What asked; empty while nothing has.
-        lost: Whether another process has taken the run over, so that nothing may be saved any more.
+    A run that is ``lost`` has been taken over by another process, so that nothing may be saved any more.
     """
 
     def __init__(self) -> None:

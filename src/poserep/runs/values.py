@@ -22,11 +22,6 @@ def format_number(value: float | None, digits: int = 1) -> str:
     return "–" if is_undefined(value) else f"{value:.{digits}f}"
 
 
-def shown_columns(result: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the metrics that tables show, the chief one first."""
-    return tuple(result["columns"])
-
-
 def calibration_by_readout(result: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     """Return how well scores follow OKS on annotated boxes; empty for results from before this was recorded."""
     return dict(result.get("calibration", {}).get("gt", {}))

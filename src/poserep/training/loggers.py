@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from poserep.runs.wandb.follow import FOLLOW_END, push_remedy, warn
-from poserep.runs.wandb.sender import default_mode
+from poserep.runs.wandb.publish import default_mode
 
 # Seconds that a finished run waits until it is shown in full: with a network, and offline, where nothing can hang.
 PATIENCE = {"online": FOLLOW_END + 2, "offline": 60.0}

@@ -15,7 +15,7 @@ from typing import Any
 from poserep.cli import parser_of
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
-from poserep.metrics.bootstrap import Difference, Side, paired_bootstrap
+from poserep.metrics.bootstrap import Side, paired_bootstrap
 from poserep.report.compare.stored import StoredEvaluation, check_protocols, read_side, rebuild
 from poserep.runs.sheet import Sheet, numbers, texts
 
@@ -32,16 +32,9 @@ def compare_sides(
 ) -> dict[str, Any]:
     """Return the difference of a metric between two sides with its interval, as a record.
 
-    Args:
-        a: Runs of the first side, which differ in their seed only.
-        b: Runs of the second.
-        name: The metric; the one by which checkpoints are chosen unless given.
-        samples: Resamples of the images.
-        seed: Seed of the resampling.
-        score_threshold: Replaces those of both sides: joints of lower score do not count in a person's score.
-
-    Raises:
-        InputError: If the sides cannot be compared, or the metric is unknown.
+    The runs of a side differ in their seed only. The metric ``name`` is the one by which checkpoints are chosen unless
+    given. Images are resampled ``samples`` times. A ``score_threshold`` replaces those of both sides: joints of lower
+    score do not count in a person's score. Sides that do not compare and unknown metrics are an `InputError`.
     """
     name, runs = name or a[0].result["columns"][0], (*a, *b)
     for run in runs:
@@ -59,7 +52,11 @@ def compare_sides(
             if not run.agrees(name, value):
                 note = f"note: {name} of {run.name} is {value:.6g} here and {run.values[name]:.6g} in {run.path.name}"
                 print(f"{note}; was it evaluated by another version?", file=sys.stderr)
-    reason = "" if lower else _why_not_tested(name, runs, gap)
+    reason = ""
+    if not lower and not any((*gap.a.values, *gap.b.values, gap.low, gap.high)):
+        causes = list(dict.fromkeys(run.diagnosis for run in runs if run.diagnosis))
+        reason = f"{name} is 0 on both sides in every resample" + (f" ({'; '.join(causes)})" if causes else "")
+    better = "within noise" if gap.within_noise else "A better" if (gap.low > 0) != lower else "B better"
     return {
         "metric": name,
         "data": a[0].protocol.data,
@@ -69,7 +66,7 @@ def compare_sides(
         "a": _side_record(a, gap.a),
         "b": _side_record(b, gap.b),
         **{key: getattr(gap, key) for key in ("difference", "low", "high", "within_noise", "share")},
-        "verdict": "not tested" if reason else _better_side(gap, lower),
+        "verdict": "not tested" if reason else better,
         "not_tested_because": reason,
         "level": LEVEL,
         **{key: getattr(gap, key) for key in ("samples", "left_out", "images")},
@@ -77,14 +74,6 @@ def compare_sides(
         "protocol_differs": differences,
         "provenance": provenance(),
     }
-
-
-def _why_not_tested(name: str, runs: Sequence[StoredEvaluation], gap: Difference) -> str:
-    """Return why there is no difference to test: no run finds anything; with the runs' own diagnoses."""
-    if any((*gap.a.values, *gap.b.values, gap.low, gap.high)):
-        return ""
-    causes = list(dict.fromkeys(run.diagnosis for run in runs if run.diagnosis))
-    return f"{name} is 0 on both sides in every resample" + (f" ({'; '.join(causes)})" if causes else "")
 
 
 def _side_record(runs: Sequence[StoredEvaluation], side: Side) -> dict[str, Any]:
@@ -96,10 +85,6 @@ def _side_record(runs: Sequence[StoredEvaluation], side: Side) -> dict[str, Any]
         "mean": side.mean,
         "sd": side.sd if len(runs) > 1 else None,
     }
-
-
-def _better_side(gap: Difference, lower: bool) -> str:
-    return "within noise" if gap.within_noise else "A better" if (gap.low > 0) != lower else "B better"
 
 
 def show_comparison(record: dict[str, Any]) -> None:

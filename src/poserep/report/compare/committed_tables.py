@@ -12,14 +12,10 @@ TELLING = ("row", "scheme", "readout", "mode", "size", "setting", "seeds")
 
 
 def read_committed(path: Path, columns: Sequence[str]) -> Sheet:
-    """Return the rows of annotated boxes in a CSV file that `poserep report` wrote, with what tells them apart.
+    """Return the rows of annotated boxes in a CSV file that `poserep report` wrote, such as ``results/embedded.csv``.
 
-    Args:
-        path: The file, such as ``results/embedded.csv``.
-        columns: What else to show; columns that the file lacks or leaves empty are left out.
-
-    Raises:
-        InputError: If there is no such file, or it is another one.
+    Shown are what tells them apart and the ``columns``, but for those that the file lacks or leaves empty. Any other
+    file is an `InputError`.
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist; run the study, or check out the repository again")

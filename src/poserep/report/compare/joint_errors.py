@@ -16,12 +16,9 @@ FOUND = (KINDS.index("good"), KINDS.index("jitter"))
 class JointErrors(NamedTuple):
     """Every joint of one stored evaluation on annotated boxes; persons without a labelled joint are left out.
 
-    Attributes:
-        names: Names of the K joints.
-        person: (N,) ids of the annotations.
-        size: (N,) square root of the person's area, image px.
-        error: (N, K) distance to the annotation as a share of ``size``; NaN where the joint is not labelled.
-        kind: (N, K) positions in `poserep.metrics.taxonomy.KINDS`, -1 where the joint is not labelled.
+    Of N persons: ``person``, the id of the annotation, and ``size``, the square root of the area in image px; of their
+    K joints (N, K): ``error``, the distance to the annotation as a share of the size, NaN where the joint is not
+    labelled, and ``kind``, the position in `poserep.metrics.taxonomy.KINDS`, -1 where it is not.
     """
 
     names: tuple[str, ...]
@@ -34,10 +31,8 @@ class JointErrors(NamedTuple):
 class SizeClass(NamedTuple):
     """Persons of similar size, from ``low`` to ``high`` (square root of the area, image px).
 
-    Attributes:
-        labelled: Number of labelled joints, over all runs.
-        error: Their median error as a share of the person's size.
-        share: (5,) share of each kind among them, in [0, 1], in the order of `poserep.metrics.taxonomy.KINDS`.
+    Of their ``labelled`` joints in all runs: ``error``, the median as a share of the person's size, and ``share`` (5,)
+    of each of `poserep.metrics.taxonomy.KINDS`, in [0, 1].
     """
 
     low: float
@@ -58,11 +53,7 @@ class Agreement(NamedTuple):
 
 
 def joint_errors(evaluation: StoredEvaluation) -> JointErrors:
-    """Return the errors of a stored evaluation, from its predictions and annotations.
-
-    Raises:
-        InputError: If it is of a detector's boxes, files have changed since, or no joint is labelled.
-    """
+    """Return the errors of an evaluation of annotated boxes; changed files or no labelled joint are an `InputError`."""
     if evaluation.boxes != "gt":
         raise InputError(f"{evaluation.name}: boxes={evaluation.boxes} have no joints of their own; take those of gt")
     scorer, predictions = rebuild(evaluation)
@@ -82,10 +73,8 @@ def joint_errors(evaluation: StoredEvaluation) -> JointErrors:
 def by_person_size(runs: Sequence[JointErrors], parts: int = 4) -> list[SizeClass]:
     """Return the errors by the size of the person, in parts of equally many persons, from small to large.
 
-    Joints of several runs on the same persons, such as seeds, are pooled. No part is empty: a few persons give fewer.
-
-    Raises:
-        InputError: If there is no run, or they are about other persons.
+    Joints of several runs, such as seeds, are pooled; runs on other persons are an `InputError`. No part is empty: a
+    few persons give fewer.
     """
     if not runs or parts < 1:
         raise InputError(f"{len(runs)} runs in {parts} parts: there must be one of each at least")
@@ -103,11 +92,7 @@ def by_person_size(runs: Sequence[JointErrors], parts: int = 4) -> list[SizeClas
 
 
 def agreement(a: JointErrors, b: JointErrors) -> Agreement:
-    """Return how often two runs find the same joints.
-
-    Raises:
-        InputError: If they are about other persons or joints.
-    """
+    """Return how often two runs find the same joints; other persons or joints are an `InputError`."""
     _check_same(a, b)
     labelled = a.kind >= 0
     first, second = (np.isin(run.kind, FOUND) for run in (a, b))

@@ -58,11 +58,7 @@ class StoredEvaluation:
 
 
 def read_side(argument: str, boxes: str | None) -> list[StoredEvaluation]:
-    """Read the runs of one side, as the command line names them.
-
-    Raises:
-        InputError: If one was not evaluated like that, or they differ in more than the seed.
-    """
+    """Read the runs of one side as the command line names them; they may differ in their seed only (`InputError`)."""
     paths, _, readout = argument.rpartition(":")
     if not paths or "/" in readout:
         paths, readout = argument, ""
@@ -96,11 +92,7 @@ def _read(path: Path, readout: str, boxes: str | None) -> StoredEvaluation:
 
 
 def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
-    """Return in what two evaluations follow different protocols, as ``entry (A's, B's)``.
-
-    Raises:
-        InputError: If they evaluate other persons or measure something else.
-    """
+    """Return in what two protocols differ, as ``entry (A's, B's)``; other persons or metrics are an `InputError`."""
     differ = {key: (getattr(a.protocol, key), getattr(b.protocol, key)) for key in a.protocol.differs(b.protocol)}
     lines = {key: f"{key} ({first}, {second})" for key, (first, second) in differ.items()}
     records = [truth_and_metric(run.protocol.record()) for run in (a, b)]
@@ -113,10 +105,7 @@ def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
 def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) -> tuple[Scorer, Predictions]:
     """Return the scorer of a stored evaluation and its predictions, as when the run was evaluated.
 
-    A ``score_threshold`` replaces the one that the run was evaluated with.
-
-    Raises:
-        InputError: If files have changed since then, or the predictions are those of other boxes.
+    A ``score_threshold`` replaces the run's own. Files that have changed since then are an `InputError`.
     """
     cfg = OmegaConf.create(evaluation.result["config"])
     assert isinstance(cfg, DictConfig)

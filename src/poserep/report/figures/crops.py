@@ -25,10 +25,7 @@ def default_readout(result: Result) -> str:
 
 
 def kept_crops(results: Sequence[Result], name: str) -> list[tuple[Result, dict[str, np.ndarray]]]:
-    """Return one run per scheme, the first seed of the largest size, with the crops that it has kept, if it has any.
-
-    ``samples.npz`` are evenly spread over the evaluation set, ``worst.npz`` are its worst.
-    """
+    """Return each scheme's first seed of the largest size with the crops of its file ``name``, if it has kept any."""
     by_scheme: dict[str, list[Result]] = {}
     for result in results:
         by_scheme.setdefault(scheme_title(result), []).append(result)
@@ -51,10 +48,8 @@ def crops_figure(results: Sequence[Result], count: int = 8) -> Figure | None:
     colours = scheme_colours(results)
     first = rows[0][1]
     height, width = first["image"].shape[1:3]
-    columns, cell = min(count, len(first["index"])), 1.35
-    figure, axes = plt.subplots(
-        len(rows) + 1, columns, figsize=(cell * columns, cell * height / width * (len(rows) + 1)), squeeze=False
-    )
+    columns, lines, cell = min(count, len(first["index"])), len(rows) + 1, 1.35
+    figure, axes = plt.subplots(lines, columns, figsize=(cell * columns, cell * height / width * lines), squeeze=False)
     shown = [("ground truth", TRUTH, first, first["xy"])]
     shown += [(t := scheme_title(r), colours[t], sample, sample[f"{default_readout(r)}/xy"]) for r, sample in rows]
     for row, (name, colour, sample, xy) in zip(axes, shown, strict=True):
@@ -128,10 +123,7 @@ def _view_axes(panel: Any, sample: dict[str, np.ndarray], which: int, joints: li
 
 
 def worst_figure(results: Sequence[Result]) -> Figure | None:
-    """Draw the persons of lowest OKS of each scheme, with truth and prediction of the default readout.
-
-    Below each stand its OKS, and the joint that is furthest off with its kind of error.
-    """
+    """Draw the persons of lowest OKS of each scheme, with truth, default readout, OKS and the worst joint's error."""
     rows = kept_crops(results, "worst.npz")
     if not rows:
         return None

@@ -14,15 +14,11 @@ from matplotlib.ticker import MaxNLocator
 from poserep.report.figures.panels import TEXT_WIDTH, Panel, legend_mark, series_style, spread_bars, stack
 from poserep.report.labels import Result, height_and_width, input_size, run_labels, scheme_colours, scheme_title
 from poserep.runs.rundir import RunDir
-from poserep.runs.values import shown_columns
 
 
 def accuracy_figure(results: Sequence[Result]) -> Figure | None:
-    """Draw the chief metric of the first kind of boxes over input size, or, with one size, a bar for each readout.
-
-    Seeds are averaged.
-    """
-    chief = shown_columns(results[0])[0]
+    """Draw the chief metric over input size, or a bar for each readout if there is one size; means over seeds."""
+    chief = results[0]["columns"][0]
     unit = "image px" if chief in results[0]["lower"] else "percent"
     colours = scheme_colours(results)
     boxes = next(iter(results[0]["metrics"]))
@@ -68,12 +64,9 @@ def accuracy_figure(results: Sequence[Result]) -> Figure | None:
 
 
 def training_figure(results: Sequence[Result]) -> Figure | None:
-    """Draw training loss relative to its first epoch, and the chief metric of the default readout, over epochs.
-
-    Seeds are lines of one style.
-    """
+    """Draw training loss relative to its first epoch, and the default readout's chief metric, over epochs."""
     colours = scheme_colours(results)
-    key = f"val/{shown_columns(results[0])[0]}_{next(iter(results[0]['metrics']))}"
+    key = f"val/{results[0]['columns'][0]}_{next(iter(results[0]['metrics']))}"
     drawn: dict[str, int] = {}
     styles: dict[tuple[str, str], dict[str, Any]] = {}
     lines: dict[str, list[tuple[list[int], list[float], dict[str, Any]]]] = {"train/loss": [], key: []}

@@ -22,10 +22,7 @@ ERRORS_WIDTH = 5.8
 
 
 def error_kinds_figure(results: Sequence[Result]) -> Figure | None:
-    """Draw the share of each kind of error on annotated boxes, a bar for each scheme, readout and size.
-
-    Seeds are added up.
-    """
+    """Draw the share of each kind of error on annotated boxes, over seeds; a bar for each scheme, readout and size."""
     bars: dict[tuple[str, str], np.ndarray] = {}
     for result, label in zip(results, run_labels(results), strict=True):
         for readout, found in _errors(result).items():
@@ -60,10 +57,7 @@ def error_kinds_figure(results: Sequence[Result]) -> Figure | None:
 
 
 def joint_errors_figure(results: Sequence[Result]) -> Figure | None:
-    """Draw the mean normalised error of each joint, left and right as one, a panel for each size.
-
-    Values are of the default readout.
-    """
+    """Draw the default readout's mean normalised error of each joint, left and right as one, a panel for each size."""
     panels: dict[tuple[str, ...], dict[tuple[str, str], list[Mapping[str, Any]]]] = {}
     for result, label in zip(results, run_labels(results), strict=True):
         # The first readout is the default one.

@@ -26,13 +26,9 @@ TEXT_WIDTH, TITLE_WIDTH = 62, 60
 
 
 class Panel(NamedTuple):
-    """A plot with its texts; ``draw`` fills the axes.
+    """A plot that ``draw`` fills, ``height`` inches high; its axis and more take ``below`` inches.
 
-    Attributes:
-        legend: Handles and texts, one below the other.
-        marks: Handles and short texts in a row between title and plot.
-        height: Height of the plot, inches.
-        below: What the plot needs below it, inches.
+    ``legend`` has handles and texts, one below the other, ``marks`` those in a row between title and plot.
     """
 
     title: str

@@ -7,22 +7,18 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from poserep.metrics.protocol import truth_and_metric
-from poserep.report.labels import Result, differing_keys, height_and_width, input_size, scheme_title
+from poserep.report.labels import Result, differing_keys, height_and_width, input_size, scheme_title, setting_text
 from poserep.runs.identity import flatten
-from poserep.runs.values import is_undefined, shown_columns
+from poserep.runs.values import is_undefined
 
 # Settings that make no series of their own: names, and seeds, over which means are taken.
 UNSEEN = ("seed", "representation.name", "representation.title", "representation.note")
 
 
 class Point(NamedTuple):
-    """One configuration over its seeds, with its default readout.
+    """One configuration's default readout at ``x``: the chief metric's ``values``, one per seed.
 
-    Attributes:
-        series: Properties that points of one series share, by name.
-        x: Position on the axis.
-        gmacs: True multiply-accumulates for one crop, billions.
-        values: The chief metric, one value per seed.
+    ``series`` are the properties that points of one series share, ``gmacs`` true multiply-accumulates, billions.
     """
 
     series: tuple[tuple[str, Any], ...]
@@ -86,10 +82,10 @@ class ResultGroup(NamedTuple):
 
 def grouped_results(results: Sequence[Result]) -> list[ResultGroup]:
     """Return the results by how they were evaluated, all of the first result's metric and boxes."""
-    boxes, shown = next(iter(results[0]["metrics"])), shown_columns(results[0])
+    boxes, shown = next(iter(results[0]["metrics"])), results[0]["columns"]
     groups: dict[str, tuple[dict[str, Any], list[Result]]] = {}
     for result in results:
-        if boxes in result["metrics"] and shown_columns(result) == shown:
+        if boxes in result["metrics"] and result["columns"] == shown:
             protocol = flatten(truth_and_metric(_default(result["protocol"][boxes])))
             groups.setdefault(json.dumps(protocol, sort_keys=True), (protocol, []))[1].append(result)
     known = [protocol for protocol, _ in groups.values()]
@@ -134,9 +130,8 @@ def series_names(points: Sequence[Point], always: Sequence[str], width: int) -> 
 def _property(key: str, value: Any) -> str:
     if key in ("scheme", "network", "size"):
         return str(value)
-    if key.endswith("._target_"):
-        key, value = key.removesuffix("._target_"), str(value).split(".")[-1]
-    return f"{key.split('.')[-1]}={value}"
+    name, _, text = setting_text(key, value).partition("=")
+    return f"{name.split('.')[-1]}={text}"
 
 
 def _default(by_readout: Mapping[str, Any]) -> Any:

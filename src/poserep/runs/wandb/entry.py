@@ -13,16 +13,11 @@ from poserep.runs.values import calibration_by_readout, is_undefined
 
 @dataclass(frozen=True)
 class WandbEntry:
-    """A run as W&B shows it.
+    """A run as W&B shows it, under the same ``id`` whenever and wherever.
 
-    Attributes:
-        id: The same whenever and wherever the run is shown.
-        group: The study.
-        tags: Representation, backbone, data, input size.
-        config: The run's configuration with, under ``setting`` and ``table``, what charts sort runs by: what schemes
-            are compared over, and the modes, rows and changed settings that the run stands for in its table.
-        history: Metrics by epoch, in order.
-        summary: The numbers of its result; empty until it has finished.
+    Beside the run's configuration, ``config`` has what charts sort runs by: under ``setting`` what schemes are compared
+    over, under ``table`` the modes, rows and changed settings that the run stands for. ``history`` is by epoch, in
+    order; ``summary`` has the numbers of the result, none until the run has finished.
     """
 
     id: str
@@ -45,11 +40,7 @@ def digest(shown: Any) -> str:
 
 
 def read_entry(run_dir: RunDir) -> WandbEntry:
-    """Read the entry of a run, whatever its state.
-
-    Raises:
-        InputError: If it is no run directory, or one of its files is damaged.
-    """
+    """Read the entry of a run, whatever its state; a missing configuration or a damaged file is an `InputError`."""
     config = run_dir.config()
     uses = [use for plan in planned(run_dir.path.parent) if plan.name == run_dir.name for use in plan.uses]
     table = {
@@ -110,10 +101,7 @@ def compared_settings(config: Mapping[str, Any], modes: Sequence[str] = ()) -> d
 
 
 def result_summary(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numbers of a result, flat, without those that could not be measured.
-
-    ``result/AP_gt`` is of the default readout, ``result/dark/AP_gt`` of the readout of that name.
-    """
+    """Return a result's known numbers, flat: ``result/AP_gt`` of the default readout, ``result/dark/AP_gt`` of dark."""
     cost = result["cost"]
     summary: dict[str, Any] = {"cost/params_M": cost["params"] / 1e6, "cost/GMACs": cost["gmacs"]}
     summary |= {"speed/img_s": result.get("speed", {}).get("img_s"), "seconds": result.get("seconds", {}).get("all")}

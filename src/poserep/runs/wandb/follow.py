@@ -14,7 +14,7 @@ from typing import Any
 from poserep.errors import first_line
 from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.entry import read_entry, read_history
-from poserep.runs.wandb.sender import Sender, Target, answers, default_mode, server
+from poserep.runs.wandb.publish import Sender, Target, answers, default_mode, server
 
 # Seconds between looks at the record, and between looks for a server that did not answer.
 PAUSE, RETRY = 2.0, 30.0
@@ -29,10 +29,7 @@ def push_remedy(run_dir: Path) -> str:
 
 
 def follow(path: Path, target: Target, over: Callable[[float], bool]) -> str:
-    """Show a run until it is over; return why it is not shown in full, or an empty text.
-
-    ``over`` waits for at most so many seconds, and returns whether training has ended.
-    """
+    """Show a run until ``over(seconds)``, which waits, is true; return why it is not shown in full, else nothing."""
     if target.mode == "disabled":
         return ""
     if target.mode == "online":
@@ -68,11 +65,6 @@ def warn(text: str) -> None:
     print(f"W&B: {text}", file=sys.stderr, flush=True)
 
 
-def _training_ended(seconds: float) -> bool:
-    """Wait for the training process to say on standard input that it ends, or to close it."""
-    return bool(select.select([sys.stdin], [], [], seconds)[0])
-
-
 def main() -> None:
     """Run the program that `poserep.training.loggers` starts."""
     parser = argparse.ArgumentParser(prog="python -m poserep.runs.wandb.follow", description=__doc__)
@@ -83,8 +75,9 @@ def main() -> None:
     # Data loaders come first where processors are few.
     os.nice(5)
     os.environ.setdefault("WANDB_SILENT", "true")
-    why = follow(options.run_dir, Target(options.project, options.entity, default_mode()), _training_ended)
-    if why:
+    target = Target(options.project, options.entity, default_mode())
+    # The training process writes to standard input when it ends, or closes it.
+    if why := follow(options.run_dir, target, lambda seconds: bool(select.select([sys.stdin], [], [], seconds)[0])):
         warn(f"{why}. {push_remedy(options.run_dir)}")
 
 

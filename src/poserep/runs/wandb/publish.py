@@ -6,23 +6,159 @@ in its folder. --again sends what has been sent.
 example: poserep wandb push simcc-table1 --project keypoints
 """
 
+import argparse
+import json
 import os
-from collections.abc import Sequence
+import shutil
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from netrc import NetrcParseError, netrc
 from pathlib import Path
+from typing import Any
 
 from poserep.cli import parser_of
 from poserep.errors import InputError, first_line
-from poserep.runs.rundir import finished_in, runs_in
-from poserep.runs.wandb.entry import read_entry
-from poserep.runs.wandb.sender import Sender, Target, add_target, answers, default_mode, server
+from poserep.files import write_json
+from poserep.runs.rundir import RunDir, finished_in, runs_in
+from poserep.runs.wandb.entry import WandbEntry, digest, read_entry
+
+# Seconds within which a server must answer, begin a run, and end it.
+_ANSWER, _BEGIN, _END = 3.0, 30.0, 120.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where runs are shown: a project of W&B, its owner (None: the key's), ``online`` or ``offline``."""
+
+    project: str
+    entity: str | None = None
+    mode: str = "online"
+
+
+def default_mode() -> str:
+    """Return what WANDB_MODE says; otherwise ``online`` if there is a key and ``offline`` if not."""
+    mode = os.environ.get("WANDB_MODE", "")
+    return {"dryrun": "offline"}.get(mode, mode) or ("online" if has_key() else "offline")
+
+
+def has_key() -> bool:
+    """Return whether the environment or the user's netrc file holds a key."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    own = urllib.parse.urlparse(os.environ.get("WANDB_BASE_URL", "")).hostname
+    try:
+        return any("wandb" in host or host == own for host in netrc(os.environ.get("NETRC")).hosts)
+    except (OSError, NetrcParseError):
+        return False
+
+
+def server() -> str:
+    """Return the address of the server."""
+    import wandb
+
+    return str(wandb.setup().settings.base_url)
+
+
+def answers(url: str, seconds: float = _ANSWER) -> bool:
+    """Return whether a server answers at all within the time."""
+    try:
+        urllib.request.urlopen(url, timeout=seconds).close()
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which study is shown, and where."""
+    parser.add_argument("study", help="folder of runs")
+    parser.add_argument("runs", nargs="?", default="runs", type=Path, help="folder that holds it (runs)")
+    parser.add_argument("--project", default="poserep", help="W&B's project (poserep)")
+    parser.add_argument("--entity", help="its owner (the key's)")
+
+
+class Sender:
+    """One run on Weights & Biases, written from its record.
+
+    A run that W&B has already is resumed, and only epochs that it lacks are sent: it ignores steps that are not above
+    its last one. If epochs that have been sent have changed since, the run is written anew. The ``ledger`` holds what
+    the target has been sent: ``rows``, digests by epoch, and ``record``, that of the whole entry once it is complete.
+    """
+
+    def __init__(self, run_dir: RunDir, target: Target) -> None:
+        self.run_dir, self.target = run_dir, target
+        self.file = ledger_file(run_dir)
+        kept = json.loads(self.file.read_text()) if self.file.is_file() else {}
+        known = all(kept.get(key) == value for key, value in asdict(target).items())
+        self.ledger: dict[str, Any] = kept if known else {**asdict(target), "rows": {}, "record": None}
+        self.run: Any = None
+
+    def open(self, entry: WandbEntry, finish_within: float = _END) -> None:
+        """Begin, or resume, the run that the entry names; raises `wandb.Error` if the server does not take it."""
+        import wandb
+
+        now = _digests(entry.history)
+        rewritten = any(now.get(epoch) != sent for epoch, sent in self.ledger["rows"].items())
+        if self.target.mode == "offline":
+            # Each of them would be a segment of the run when they are synchronised.
+            for folder in self.run_dir.path.glob(f"wandb/offline-run-*-{entry.id}"):
+                shutil.rmtree(folder, ignore_errors=True)
+        target: dict[str, Any] = asdict(self.target)
+        self.run = wandb.init(
+            **target,
+            dir=self.run_dir.path,
+            id=entry.id,
+            name=entry.name,
+            group=entry.group,
+            tags=list(entry.tags),
+            resume=None if rewritten else "allow",
+            settings=wandb.Settings(
+                init_timeout=_BEGIN, finish_timeout=finish_within, finish_timeout_raises=True,
+                silent=True, console="off", x_disable_stats=True, x_skip_transaction_log=self.target.mode == "online",
+            ),
+        )  # fmt: skip
+        there = self.run.starting_step
+        self.ledger["rows"] = {epoch: sent for epoch, sent in self.ledger["rows"].items() if int(epoch) < there}
+        # A resumed run ignores the configuration that `wandb.init` is given.
+        self.run.config.update(dict(entry.config), allow_val_change=True)
+        self.run.define_metric("epoch", hidden=True)
+        self.run.define_metric("*", step_metric="epoch")
+
+    def log(self, history: Mapping[int, Mapping[str, Any]]) -> None:
+        """Send the epochs that have not been sent."""
+        new = {epoch: row for epoch, row in history.items() if str(epoch) not in self.ledger["rows"]}
+        for epoch, row in new.items():
+            if epoch >= self.run.starting_step:
+                self.run.log({key: value for key, value in row.items() if key != "step"}, step=epoch, commit=True)
+        if new:
+            self.ledger["rows"] |= _digests(new)
+            write_json(self.file, self.ledger)
+
+    def close(self, entry: WandbEntry) -> None:
+        """End the run; the ledger records a finished one as complete. Raises `TimeoutError` if the server is slow."""
+        # Another table may have asked for the run meanwhile.
+        self.run.config.update(dict(entry.config), allow_val_change=True)
+        self.run.summary.update(dict(entry.summary))
+        self.run.finish(exit_code=0 if entry.summary else 1)
+        complete = entry.summary and self.ledger["rows"] == _digests(entry.history)
+        write_json(self.file, {**self.ledger, "record": entry.digest if complete else None})
+
+
+def _digests(history: Mapping[int, Mapping[str, Any]]) -> dict[str, str]:
+    return {str(epoch): digest(row) for epoch, row in history.items()}
+
+
+def ledger_file(run_dir: RunDir) -> Path:
+    """Return the file that records what has been sent; a run of several studies has one for each."""
+    return run_dir / f"published-{run_dir.path.absolute().parent.name}.json"
 
 
 def publish(study: Path, target: Target, again: bool = False) -> list[str]:
-    """Send the finished runs of a study, and return the ids of those that were sent.
-
-    Raises:
-        InputError: If there is none, or the server does not take them.
-    """
+    """Send a study's finished runs and return the ids of those sent; no such run or no server is an `InputError`."""
     import wandb
 
     if target.mode not in ("online", "offline"):

@@ -9,33 +9,102 @@ example: poserep wandb dashboard simcc-table1 --save
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from poserep.cli import parser_of
+from poserep.drawing import colours
 from poserep.errors import InputError, first_line
 from poserep.files import write_json
-from poserep.report.dashboards.charts import Chart, Study, charts, read_study
-from poserep.report.run_rows import row_notes, run_rows
-from poserep.report.run_sheets import run_sheets
-from poserep.runs.wandb.sender import add_target
+from poserep.report.run_sheets import row_notes, run_rows, run_sheets
+from poserep.runs.rundir import RunDir, load_results
+from poserep.runs.wandb.entry import WandbEntry, read_entry
+from poserep.runs.wandb.publish import add_target
 
 # Addresses of what was saved, in the study's folder.
 SAVED = "dashboards.json"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart, before W&B's package makes a panel of it.
+
+    Its ``kind`` is ``scatter`` (a point for each run), ``front`` (points, and the best so far from left to right, the
+    lowest if ``lower``), ``bars`` (means over the runs of a kind) or ``curves`` (the same by epoch). ``y`` is a key of
+    the history for curves, of the summary otherwise; ``x`` one of the summary, or ``setting.KEY`` of the configuration,
+    by which bars join runs.
+    """
+
+    title: str
+    kind: str
+    y: str
+    x: str = "epoch"
+    lower: bool = False
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study's dashboards are made from: results of its finished runs, and the same runs as W&B shows them."""
+
+    name: str
+    results: Sequence[Mapping[str, Any]]
+    entries: Sequence[WandbEntry]
+
+    @property
+    def chief_metrics(self) -> list[tuple[str, str]]:
+        """Chief metric and kind of boxes of each kind of result."""
+        return list(dict.fromkeys((r["columns"][0], boxes) for r in self.results for boxes in r["metrics"]))
+
+    @property
+    def run_colours(self) -> dict[str, str]:
+        """Colours by id of the run; runs of a scheme share one, the same as on the report's page."""
+        schemes = {entry.id: entry.config["setting"]["scheme"] for entry in self.entries}
+        by_scheme = colours(list(schemes.values()))
+        return {run: by_scheme[scheme] for run, scheme in schemes.items()}
+
+
+def read_study(folder: Path) -> Study:
+    """Read a study's finished runs; it is an `InputError` if there are none."""
+    results = load_results(folder)
+    if not results:
+        raise InputError(f"{folder} holds no finished run")
+    return Study(folder.name, results, [read_entry(RunDir(result["path"])) for result in results])
+
+
+def charts(study: Study) -> dict[str, list[Chart]]:
+    """Return the charts by section, without those over something of which only one value was tried."""
+    sections: dict[str, list[Chart]] = {}
+    for metric, boxes in study.chief_metrics:
+        key, name = f"result/{metric}_{boxes}", f"{metric} ({boxes} boxes)"
+        # Points are runs, and means are over seeds: a mean over sizes or modes would be meaningless.
+        sections[name] = [Chart(f"{name}, mean over seeds", "bars", key, "setting.kind")]
+        over = {"height": "input height, px", "k": "k, bins per px", "sigma": "sigma, bins"}
+        over["epsilon"] = "epsilon, the mass that smoothing spreads"
+        for setting, what in over.items():
+            if len({entry.config["setting"][setting] for entry in study.entries} - {None}) > 1:
+                sections[name].append(Chart(f"{name} over {what}", "scatter", key, f"setting.{setting}"))
+        less = any(metric in result["lower"] for result in study.results)
+        for cost, what in (("GMACs", "GMACs"), ("params_M", "parameters, millions")):
+            sections[name].append(Chart(f"{name} over {what}, with the front", "front", key, f"cost/{cost}", less))
+    logged = {key for entry in study.entries for row in entry.history.values() for key in row}
+    wanted = ["train/loss", *(f"val/{metric}_{boxes}" for metric, boxes in study.chief_metrics), "speed/img_s"]
+    sections["Training"] = [Chart(key, "curves", key) for key in wanted if key in logged]
+    scored = [m for m in ("result/ece_gt", "result/aurc_gt") if any(m in e.summary for e in study.entries)]
+    sections["Scores"] = [Chart(f"{m}, mean over seeds", "bars", m, "setting.kind") for m in scored]
+    return {name: members for name, members in sections.items() if members}
 
 
 def chart_panel(chart: Chart, number: int = 0) -> Any:
     """Return W&B's panel of a chart, in the next place of a grid three panels wide."""
     import wandb_workspaces.reports.v2 as wr
 
-    layout = wr.Layout(x=8 * (number % 3), y=6 * (number // 3), w=8, h=6)
-    about: dict[str, Any] = {"title": chart.title, "layout": layout}
+    about: dict[str, Any] = {"title": chart.title, "layout": wr.Layout(8 * (number % 3), 6 * (number // 3), 8, 6)}
     if chart.kind in ("scatter", "front"):
         x = wr.Config(chart.x) if chart.x.startswith("setting.") else wr.SummaryMetric(chart.x)
-        front = chart.kind == "front"
-        best: dict[str, Any] = {"running_ymin": front and chart.lower, "running_ymax": front and not chart.lower}
-        return wr.ScatterPlot(x=x, y=wr.SummaryMetric(chart.y), **best, **about)
+        low, high = (chart.kind == "front" and chart.lower == lower for lower in (True, False))
+        return wr.ScatterPlot(x=x, y=wr.SummaryMetric(chart.y), running_ymin=low, running_ymax=high, **about)
     about |= {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
     if chart.kind == "bars":
         return wr.BarPlot(metrics=[chart.y], groupby=wr.Config(chart.x), **about)
@@ -51,8 +120,8 @@ def _settings_panel() -> Any:
 
 def _runs(study: Study, settings: Any) -> dict[str, Any]:
     """Return the filter that selects the study's runs, and their colours, in a class of W&B's."""
-    colours = {run: settings(color=colour) for run, colour in study.run_colours.items()}
-    return {"filters": f"Metric('Group') = '{study.name}'", "run_settings": colours}
+    coloured = {run: settings(color=colour) for run, colour in study.run_colours.items()}
+    return {"filters": f"Metric('Group') = '{study.name}'", "run_settings": coloured}
 
 
 def study_workspace(study: Study, project: str, entity: str) -> Any:
@@ -71,21 +140,21 @@ def study_workspace(study: Study, project: str, entity: str) -> Any:
     sections.append(ws.Section(name="Settings", panels=[_settings_panel()], is_open=False))
     columns = [f"summary:result/{metric}_{boxes}" for metric, boxes in study.chief_metrics]
     pinned = ["run:displayName", "config:setting.value.scheme", *columns]
-    runs = ws.RunsetSettings(pinned_columns=pinned, **_runs(study, ws.RunSettings))
-    settings = ws.WorkspaceSettings(x_axis="epoch", max_runs=max(10, len(study.entries)))
-    name = f"{study.name}: schemes compared"
     return ws.Workspace(
-        entity=entity, project=project, name=name, sections=sections, settings=settings, runset_settings=runs
+        entity=entity,
+        project=project,
+        name=f"{study.name}: schemes compared",
+        sections=sections,
+        settings=ws.WorkspaceSettings(x_axis="epoch", max_runs=max(10, len(study.entries))),
+        runset_settings=ws.RunsetSettings(pinned_columns=pinned, **_runs(study, ws.RunSettings)),
     )
 
 
 def study_report(study: Study, project: str, entity: str, local: bool = False) -> Any:
-    """Return a report that compares the study's schemes, with text.
-
-    A ``local`` one names no project in its sets of runs, which W&B's package would ask the server about.
-    """
+    """Return a report that compares the study's schemes, with text."""
     import wandb_workspaces.reports.v2 as wr
 
+    # W&B's package would ask the server about a project that a set of runs names.
     owner: dict[str, Any] = {"entity": "", "project": ""} if local else {"entity": entity, "project": project}
     runset = wr.Runset(name=study.name, **owner, **_runs(study, wr.RunSettings))
     introduction, results = map(wr.MarkdownBlock, study_texts(study))
@@ -124,11 +193,7 @@ def _steady(node: Any) -> Any:
 
 
 def save_dashboards(study: Study, folder: Path, project: str, entity: str | None) -> dict[str, str]:
-    """Save workspace and report in the place of those that were saved before, and return their addresses.
-
-    Raises:
-        InputError: If the server does not take them.
-    """
+    """Save workspace and report in the place of earlier ones; return their addresses, or raise `InputError`."""
     import wandb
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws

@@ -1,1 +1,0 @@
-"""Runs on Weights & Biases: what is shown, from where, and the charts: ``poserep wandb dashboard``."""
