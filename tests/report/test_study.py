@@ -146,7 +146,7 @@ def test_page_asks_nobody_for_anything(study):
 
 
 @pytest.mark.long
-def test_clicking_a_heading_sorts(study, tmp_path):
+def test_a_narrow_page_is_no_wider_than_its_window_and_clicking_a_heading_sorts(study, tmp_path):
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no Chromium on PATH")
@@ -155,6 +155,7 @@ def test_clicking_a_heading_sorts(study, tmp_path):
     const heads = [...document.querySelector("table.sortable").querySelectorAll("thead tr:last-child th")], said = [];
     const rows = () => [...document.querySelectorAll("section:first-of-type tbody tr")];
     const names = () => rows().map((row) => row.cells[0].textContent);
+    const wide = document.documentElement.scrollWidth > innerWidth;
     said.push(names());
     for (let i = 0; i < 3; i++) { heads[1].querySelector("button").click(); said.push(names()); }
     heads[4].querySelector("button").click(); said.push(names());
@@ -162,14 +163,15 @@ def test_clicking_a_heading_sorts(study, tmp_path):
     const ap = general.findIndex((head) => head.textContent.startsWith("AP"));
     general[ap].querySelector("button").click();
     said.push([...document.querySelectorAll("#results tbody tr")].map((row) => row.cells[ap].textContent));
-    document.body.innerHTML = ""; document.body.append(JSON.stringify(said));
+    document.body.innerHTML = ""; document.body.append(JSON.stringify([...said, [String(wide), String(innerWidth)]]));
     </script></body>"""
     clicked = tmp_path / "clicked.html"
     clicked.write_text(reports.write_report(study).read_text().replace("</body>", click))
-    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run --dump-dom"
+    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --window-size=500,900 --dump-dom"
     command = [browser, *flags.split(), f"--user-data-dir={tmp_path / 'browser'}", clicked.as_uri()]
     dumped = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     said = json.loads(html.unescape(re.search(r"<body>(\[\[.*\]\])", dumped, re.DOTALL)[1]))
+    assert said.pop() == ["false", "500"]
     paper, up, down, again, missing_last, runs = [[re.split("\\s*‡", name)[0] for name in names] for names in said]
     assert paper == ["Heatmap, shift", "Heatmap, argmax", "SimDR* k_2 <b>", "IPR", "Mask R-CNN"]
     assert up == ["Mask R-CNN", "IPR", "Heatmap, argmax", "Heatmap, shift", "SimDR* k_2 <b>"]
