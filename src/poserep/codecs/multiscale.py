@@ -29,9 +29,8 @@ class MultiScale(SRHeatmap):
         mid_stride: Input px per bin of the intermediate maps (SRPose, figure 6).
         lr_stride: Input px per bin of the low-resolution map, the stride of the backbone's coarsest map.
         lr_weight: Weight of the low-resolution map's loss; 1e-4 in the published code, unmentioned in the paper.
-        targets: ``pooled`` averages the final map's target down (the published code), so that coarse targets peak
-            below 1 and lie where the corner alignment does not expect them; ``drawn`` draws each with its own sigma
-            (as the paper prints).
+        targets: ``pooled`` averages the final map's target down (published code), so that coarse targets peak below 1
+            and lie off the corner alignment; ``drawn`` draws each with its own sigma (as the paper prints).
         **options: Those of `Heatmap` but ``stride`` and ``sigma``.
     """
 

@@ -29,9 +29,8 @@ def norm_relu(channels: int) -> nn.Module:
 class MoaiHourglass(nn.Module):
     """``SH_4S``: four hourglasses of depth 2 with 128 features (6,201,032 parameters with 18 joints, one channel).
 
-    Its maps are the score maps of all stacks, as logits. The next stack reads their sigmoid, which is also what the
-    study takes for heatmaps (``sigmoid`` of `StackedMaps`); it supervises the last stack alone (``last_only``). For the
-    options see `Hourglass`.
+    Its maps are the score maps of all stacks, as logits. The next stack reads their sigmoid, which is also the study's
+    heatmap (`StackedMaps` with ``sigmoid`` and ``last_only``). For the options see `Hourglass`.
     """
 
     multiple = SCORE_STRIDE
@@ -98,8 +97,8 @@ class MoaiHRNet(nn.Module):
         width: Channels of the finest branch; each coarser one has twice as many.
         inner: Channels inside the units of all branches.
         units: Units in each branch of a stage.
-        in_turn: Fuse one branch after the other, so that each reads the finer ones already fused, as the study's code
-            does; false fuses all at once, as HRNet does.
+        in_turn: Fuse one branch after the other, each reading the finer ones already fused, as the study's code does;
+            false fuses all at once, as HRNet does.
     """
 
     multiple = 32

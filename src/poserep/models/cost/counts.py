@@ -38,7 +38,7 @@ def table_elements(module: nn.Module) -> int:
 class Part(NamedTuple):
     """A part of a network, such as ``head.final_layer``, and its numbers of parameters.
 
-    ``params`` and ``frozen``, those that take no gradient, leave out what only training runs.
+    ``params`` leave out what only training runs; ``frozen`` are those that take no gradient.
     """
 
     path: str
@@ -75,11 +75,10 @@ def _part(path: str, module: nn.Module) -> Part:
 
 
 def summary(net: PoseNet, height: int, width: int) -> dict[str, Any]:
-    """Count parameters and multiply-accumulates of a network for one image of that size, px, whole and by part.
+    """Count parameters and multiply-accumulates (``gmacs``, 10^9) for one image of that size, px, whole and by part.
 
-    ``params`` are those that prediction runs, ``params_frozen`` those of them that take no gradient; beside them stand
-    ``params_training_only`` and ``params_tables`` (fixed position tables, which some papers count). ``gmacs`` are
-    multiply-accumulates in 10^9, ``parts`` the same by part.
+    ``params`` are those that prediction runs, ``params_frozen`` those that take no gradient; beside them stand
+    ``params_training_only`` and ``params_tables`` (fixed position tables, which some papers count).
     """
     counts = macs_by_module(net, height, width)
     return {

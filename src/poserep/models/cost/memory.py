@@ -21,9 +21,8 @@ def activations(net: PoseNet, batch: int, height: int, width: int, training: boo
     Counted, not measured: the same on every machine. It is the images, of ``height`` and ``width`` px and 1 byte per
     value (``itemsize`` 4 for depths), what layers hand on, and in ``training`` what the backward pass needs and the
     gradients of all parameters. Beside it come the parameters, in training the optimiser's state (Adam: twice the
-    parameters), the loss and its target, and what kernels take for themselves while they run, which depends on the
-    machine. Nothing is computed, and the network is left as it was. In training a batch norm that would have a single
-    value per channel is a ValueError.
+    parameters), the loss and its target, and what kernels take for themselves. Nothing is computed, and the network is
+    left as it was. In training a batch norm that would have a single value per channel is a ValueError.
     """
     kind = torch.uint8 if itemsize == 1 else torch.float32
     device = next(net.parameters()).device

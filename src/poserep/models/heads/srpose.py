@@ -18,13 +18,11 @@ MakePredictor = Callable[[int, int, int, int], nn.Module]
 class SRPose(Head):
     """Coarse-to-fine fusion with super-resolution supervision at every level (Wang et al. 2023, SRPose, section 3.3).
 
-    The coarsest map gives a low-resolution heatmap, which is supervised lightly and fed back. In training, a tuple of
-    heatmaps from coarse to fine: the low-resolution one, one for every supervised level but the last (at
-    ``mid_stride``), and the finest, at the codec's resolution. Otherwise only the finest, for which the other
-    predictors are not run.
+    The coarsest map gives a low-resolution heatmap, which is supervised lightly and fed back. Emits in training a tuple
+    of heatmaps from coarse to fine: the low-resolution one, one for every supervised level but the last (at
+    ``mid_stride``), and the finest, at the codec's resolution; otherwise the finest alone.
 
     Args:
-        spec: Has at least two maps.
         mid_stride: Stride of the heatmaps that are there for supervision only.
         supervise: Whether each level, coarse to fine, has a predictor (table 4: M5, M4, M3, M2); the last always has.
         widths: Channels of the neck's maps, coarse to fine.
@@ -104,7 +102,7 @@ class SRPose(Head):
 
 
 def _check(spec: HeadSpec, supervise: Sequence[bool], widths: Sequence[int]) -> None:
-    """Raise an `InputError` unless there are maps of several resolutions, and the options suit their number."""
+    """Raise an `InputError` unless there are maps of several resolutions, whose number the options suit."""
     levels = len(spec.strides)
     reads = "SRPose fuses maps of several resolutions, but the backbone"
     if not levels:

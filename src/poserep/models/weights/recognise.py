@@ -49,7 +49,7 @@ class Looks(NamedTuple):
     """What names and shapes of a checkpoint say.
 
     ``layout`` is the code that names parts so, ``backbone`` a name as in conf/backbone where there is one, ``head`` one
-    of `HEADS`; either is empty if not recognised. ``joints`` is None if names and shapes do not say.
+    of `HEADS`; these are empty, and ``joints`` None, if not recognised.
     """
 
     layout: str
