@@ -17,16 +17,6 @@ from poserep.errors import InputError
 from poserep.models.weights.read import read_state, read_weights
 
 
-class Evil:
-    """Writes a file when unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return Path.write_text, (self.path, "executed")
-
-
 class Call:
     """Calls something when unpickled."""
 
@@ -40,12 +30,13 @@ class Call:
 @pytest.mark.parametrize("form", ["archive", "legacy", "pickle", "beside"])
 def test_pickled_code_is_refused_and_not_executed(tmp_path, form):
     mark, file = tmp_path / "mark", tmp_path / "evil.pth"
+    evil = Call(Path.write_text, mark, "executed")
     if form == "pickle":
-        file.write_bytes(pickle.dumps({"conv1.weight": Evil(mark)}))
+        file.write_bytes(pickle.dumps({"conv1.weight": evil}))
     elif form == "beside":
-        torch.save({"state_dict": {"a": torch.ones(1)}, "meta": {"config": Evil(mark)}}, file)
+        torch.save({"state_dict": {"a": torch.ones(1)}, "meta": {"config": evil}}, file)
     else:
-        torch.save({"conv1.weight": Evil(mark)}, file, _use_new_zipfile_serialization=form == "archive")
+        torch.save({"conv1.weight": evil}, file, _use_new_zipfile_serialization=form == "archive")
     with pytest.raises(InputError, match=r"(?i)evil\.pth cannot be read as tensors.*nothing of (it|them) was executed"):
         read_state(file)
     assert not mark.exists()
