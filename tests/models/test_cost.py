@@ -11,8 +11,7 @@ from model_cases import TINY, build, pyramid, resnet
 from poserep.codecs import Heatmap, MultiScale, SimCC
 from poserep.geometry import Size
 from poserep.models import AxisLinear, Deconv, PoseNet, SRPose, TokenMaps, TokenPose
-from poserep.models.cost import activations, macs, parameters, parts, summary
-from poserep.models.cost.memory import _Alive
+from poserep.models.cost import _Alive, activations, macs, parameters, parts, summary
 
 
 @cache

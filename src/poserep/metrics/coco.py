@@ -184,18 +184,12 @@ def ground_truth(file: CocoFile, category: int, joints: int, area: str) -> tuple
 
 @lru_cache(maxsize=1)
 def _persons(file: CocoFile, category: int, joints: int, area: str) -> tuple[list[dict[str, Any]], list[Any]]:
-    persons: list[dict[str, Any]] = []
-    unusable: list[Any] = []
-    for record in file.annotations or ():
-        if not isinstance(record, dict) or record.get("category_id") != category:
-            continue
-        person = _person(record, joints, area == "box", file)
-        if person is None:
-            unusable.append(record.get("id"))
-        else:
-            # The file's ids may repeat, or be 0, which COCOeval takes for "not matched".
-            persons.append({**person, "category_id": category, "id": len(persons) + 1})
-    return persons, unusable
+    records = [r for r in file.annotations or () if isinstance(r, dict) and r.get("category_id") == category]
+    persons = [_person(record, joints, area == "box", file) for record in records]
+    unusable = [record.get("id") for record, person in zip(records, persons, strict=True) if person is None]
+    # The file's ids may repeat, or be 0, which COCOeval takes for "not matched".
+    known = enumerate((person for person in persons if person is not None), 1)
+    return [{**person, "category_id": category, "id": number} for number, person in known], unusable
 
 
 def _person(record: Mapping[str, Any], joints: int, by_box: bool, file: CocoFile) -> dict[str, Any] | None:

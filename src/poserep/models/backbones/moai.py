@@ -214,8 +214,7 @@ def resampling_link(widths: Sequence[int], source: int, target: int) -> nn.Modul
             nn.Upsample(scale_factor=2 ** (source - target), mode="bilinear"),
         )
     layers: list[nn.Module] = []
-    for i in range(source, target):
-        outputs = widths[target] if i + 1 == target else widths[source]
-        layers += [nn.Conv2d(widths[source], outputs, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(outputs)]
-        layers += [nn.ReLU(inplace=True)] if i + 1 < target else []
-    return nn.Sequential(*layers)
+    for outputs in (*[widths[source]] * (target - source - 1), widths[target]):
+        convolution = nn.Conv2d(widths[source], outputs, 3, stride=2, padding=1, bias=False)
+        layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers[:-1])

@@ -35,7 +35,7 @@ class SRPredictor(nn.Module):
         super().__init__()
         if any(kernel < 1 or kernel % 2 == 0 for kernel in kernels):
             raise InputError(f"SRPredictor: kernels={list(kernels)} must be odd, or a map shifts by half a bin")
-        if any(channels < 1 for channels in joint_channels):
+        if min(joint_channels, default=1) < 1:
             raise InputError(f"SRPredictor: joint_channels={list(joint_channels)} must be at least 1")
         for name, values in (("kernels", kernels), ("joint_channels", joint_channels)):
             if -level > len(values):

@@ -69,11 +69,8 @@ def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
     tops = {name.split(".")[0] for name in own}
     unused = {key: f"{name.split('.')[0]}, another part" for key, name in names.items() if name not in own}
     # The rows of HRNet's last fusion that make coarser maps are cut off where nothing reads these.
-    extra = [
-        key
-        for key in unused
-        if names[key].split(".")[0] in tops and ".fuse_layers." not in key and not key.endswith(COUNTER)
-    ]
+    extra = [key for key in unused if ".fuse_layers." not in key and not key.endswith(COUNTER)]
+    extra = [key for key in extra if names[key].split(".")[0] in tops]
     source, advice = f"weights {path}", remedy(state, own, trunk=True)
     if extra and not _lacking(own, mapped.values()):
         raise InputError(

@@ -147,10 +147,7 @@ def _reason(error: Exception, start: bytes) -> str:
 
 
 def _checked(path: Path) -> None:
-    """Refuse an archive that holds a program, or that unpacks to more than itself.
-
-    PyTorch does not compress tensors, so that the parts of a checkpoint are never larger than the whole.
-    """
+    """Refuse an archive that holds a program, or that unpacks to more than itself: PyTorch compresses no tensors."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
