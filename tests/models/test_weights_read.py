@@ -51,7 +51,7 @@ def snippet_of(path: str, message: str) -> str:
 
 def test_what_a_file_would_call_is_named_with_a_way_out_that_works(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for function, name in ((shutil.rmtree, "shutil.rmtree"), (eval, "eval"), (exec, "exec")):
+    for function, name in ((shutil.rmtree, "shutil.rmtree"), (exec, "exec")):
         beside = {"meta": Call(function, "1"), "kind": nn.Identity()}
         torch.save({"state_dict": {"a": torch.ones(2)}, **beside}, "m.pth")
         snippet = snippet_of("m.pth", f"the file names {name}, which")
@@ -136,8 +136,8 @@ def test_scripts_are_told_with_a_way_out_that_works(tmp_path, monkeypatch):
 
 def test_archives_that_unpack_to_more_are_refused_unread(tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", bytes(10**8))
-    with pytest.raises(InputError, match="bytes would unpack to 100,000,000"):
+        archive.writestr("archive/data.pkl", bytes(10**6))
+    with pytest.raises(InputError, match="bytes would unpack to 1,000,000"):
         read_state(tmp_path / "bomb.pth")
 
 
