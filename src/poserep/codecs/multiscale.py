@@ -53,9 +53,8 @@ class MultiScale(SRHeatmap):
         check_choice("MultiScale: targets", targets, get_args(Targets))
         if not 0 <= lr_weight < float("inf"):
             raise InputError(f"MultiScale: lr_weight={lr_weight} must not be negative")
-        height, width = Size.parse(size)
         for name, stride in (("mid_stride", mid_stride), ("lr_stride", lr_stride)):
-            if stride * scale < 1 or width % stride or height % stride:
+            if stride * scale < 1 or any(side % stride for side in Size.parse(size)):
                 raise InputError(
                     f"MultiScale: {name}={stride:g} must divide the size {size} and be no finer than the final map"
                 )

@@ -41,15 +41,14 @@ class CrowdPoseAP(CocoAP):
     def crowding(self, images: Sequence[int]) -> np.ndarray:
         """Return whether each image is easy (0), medium (1) or hard (2), (I,); all need a ``crowdIndex``."""
         listed = read_coco(self.truth.annotations).images_by_id
-        index: list[Any] = [listed[i].get("crowdIndex") for i in images]
-        usable = [type(value) in (int, float) and 0 <= value < 1e6 for value in index]
-        lacking = [int(i) for i, yes in zip(images, usable, strict=True) if not yes]
+        index: dict[int, Any] = {int(i): listed[i].get("crowdIndex") for i in images}
+        lacking = [i for i, value in index.items() if type(value) not in (int, float) or not 0 <= value < 1e6]
         if lacking:
             raise InputError(
                 f"{self.truth.annotations}: images {lacking[:3]} have no crowdIndex, by which they are easy, medium "
                 "or hard; take CrowdPose's own file, or data.metric._target_=poserep.metrics.CocoAP with area=box"
             )
-        return np.searchsorted(self.splits, np.array(index, float), side="right")
+        return np.searchsorted(self.splits, np.array(list(index.values()), float), side="right")
 
     def summary(self, evaluation: COCOeval) -> dict[str, float]:
         """See `CocoAP.summary`."""

@@ -56,11 +56,8 @@ class TimmFeatures(nn.Module):
         options = options or {}
         if not timm.is_model(name):
             raise InputError(f"backbone {name!r} is not in timm {timm.__version__}; see timm.list_models()")
-        taken = [key for key in options if key in OWN]
-        if taken:
-            raise InputError(
-                f"backbone {name}: options={dict(options)} set {', '.join(taken)}, which follow from the rest"
-            )
+        if taken := ", ".join(key for key in options if key in OWN):
+            raise InputError(f"backbone {name}: options={dict(options)} set {taken}, which follow from the rest")
         indices = tuple(out_indices)
         build = partial(_features, name, in_channels, size, options)
         if multiscale and len(indices) == 1:
@@ -141,7 +138,7 @@ class TimmFeatures(nn.Module):
 
 
 def _finer(build: Build, index: int) -> tuple[int, ...]:
-    """Return the indices of the maps of ever finer stride, down to 4, up to that of ``index``; of each stride the last.
+    """Return the indices of the last map of each stride from 4 on that is finer than ``index``'s, and ``index``.
 
     An index that the model lacks is returned alone, for `_create` to refuse.
     """

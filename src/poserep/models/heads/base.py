@@ -95,8 +95,8 @@ class Head(nn.Module):
 def deconvolved(head: nn.Module, spec: HeadSpec, stride: float | None, width: int) -> tuple[nn.Sequential, int, float]:
     """Return deconvolutions that bring the backbone's only map to a stride, and the channels and stride of the result.
 
-    Each is a transposed convolution 4x4 of stride 2 to ``width`` channels, batch norm, ReLU (Xiao et al. 2018); there
-    is none if ``stride`` is None or the map's own.
+    Each is a transposed convolution 4x4 of stride 2 to ``width`` channels, batch norm, ReLU (Xiao et al. 2018). Without
+    a ``stride`` there is none.
     """
     channels, coarse = spec.one_map(head)
     target, modules = coarse if stride is None else stride, list[nn.Module]()

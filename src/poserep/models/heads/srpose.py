@@ -63,13 +63,10 @@ class SRPose(Head):
         )
         self.fuse = nn.ModuleList(nn.Conv2d(2 * o, o, 1) for _, o in steps)
         self.post_fuse = nn.ModuleList(nn.Sequential(*(ConvBlock(o) for _ in range(blocks))) for _, o in steps)
-        self.side = nn.ModuleDict(
-            {
-                str(i): side(widths[i], num_keypoints, 2 ** doublings(self, scales[i], mid_stride), i - levels)
-                for i in range(levels - 1)
-                if supervise[i]
-            }
-        )
+        self.side = nn.ModuleDict()
+        for i in (i for i in range(levels - 1) if supervise[i]):
+            factor = 2 ** doublings(self, scales[i], mid_stride)
+            self.side[str(i)] = side(widths[i], num_keypoints, factor, i - levels)
         # Neither run nor counted when poses are predicted.
         self.side.training_only = True  # type: ignore[assignment]
         self.main = main(widths[levels - 1], num_keypoints, 2 ** doublings(self, scales[-1], spec.stride), -1)

@@ -77,12 +77,12 @@ def look(state: Mapping[str, Tensor]) -> Looks:
         # Classes, or several channels for each joint.
         joints = None
     tops = {key.removeprefix("module.").split(".")[0] for key in state}
-    layout = "the papers' own code"
     if "net" in tops:
-        layout = "poserep"
-    elif "backbone" in tops and tops & {"keypoint_head", "head"}:
+        return Looks("poserep", backbone, head, deconvolutions, joints)
+    layout = "the papers' own code"
+    if "backbone" in tops and tops & {"keypoint_head", "head"}:
         layout = "mmpose 0.x" if "keypoint_head" in tops else "mmpose 1.x"
-    if layout != "poserep" and any(key.startswith("module.") for key in state):
+    if any(key.startswith("module.") for key in state):
         layout += ", of several GPUs"
     return Looks(layout, backbone, head, deconvolutions, joints)
 
