@@ -35,11 +35,7 @@ def another_id_of_the_category(data):
 
 
 def ids(*values):
-    def change(data):
-        for annotation, value in zip(data["annotations"], values, strict=True):
-            annotation["id"] = value
-
-    return change
+    return lambda data: [a.update(id=value) for a, value in zip(data["annotations"], values, strict=True)]
 
 
 @pytest.mark.parametrize(
