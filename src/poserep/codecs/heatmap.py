@@ -164,6 +164,6 @@ def outer(column: Tensor, row: Tensor) -> Tensor:
     """Multiply factors (B, K, h) and (B, K, w) to maps (B, K, h, w), without gradient."""
     shape, out = (*column.shape, row.shape[-1]), None
     if row.device.type == "cpu" and row.dtype == torch.float32:
-        # NumPy asks the system for large pages, torch for small ones, which take longer to fill in than to multiply.
+        # NumPy asks the system for large pages; to fill in torch's small ones takes longer than the multiplication.
         out = torch.from_numpy(np.empty(shape, np.float32))
     return torch.mul(column[..., :, None], row[..., None, :], out=out)

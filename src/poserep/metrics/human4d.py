@@ -18,8 +18,8 @@ def code_hits(
     """Count PCKh as the study's code (moai) does, one coordinate at a time.
 
     A coordinate counts if it is in view (``gt_mask``) or predicted with confidence (``pred_mask``), and is right if
-    both hold and its error is less than ``alpha`` times the distance of neck and head, joints number ``ends``, along
-    the same axis. All arrays are (N, K, 2), in px or bool. Returns what is right, and what counts, (N, K, 2) bool.
+    both hold and its error is less than ``alpha`` times the distance of neck and head (the indices ``ends``) along the
+    same axis. All arrays are (N, K, 2), in px or bool. Returns what is right, and what counts, (N, K, 2) bool.
     """
     extent = np.abs(gt[:, [ends[0]]].astype(np.float64) - gt[:, [ends[1]]])
     # A product needs no division by an extent of 0, which no error is below either.
