@@ -26,8 +26,8 @@ from state_dicts import LAYOUTS, mmpose0, mmpose1, papers
 
 
 def small(head=Deconv, codec=None, backbone=None, **options):
-    if head not in (SRPose, TokenMaps):
-        options["width"] = 16
+    # Few channels in deconvolutions, where there are some.
+    options |= {} if head in (SRPose, TokenMaps) else {"width": 16}
     return build(backbone or resnet(18), head, codec or Heatmap("64x64"), **options)
 
 
