@@ -238,22 +238,6 @@ def test_any_output_has_a_score_between_zero_and_one_and_flat_ones_lie_inside_th
                 assert i >= 2 * len(flat) or ((decoded.xy >= low) & (decoded.xy <= high)).all()
 
 
-@few_cases
-def test_order_of_the_batch_is_irrelevant(case):
-    codec, xy = case(), points(case.size, batch=4)
-    order = torch.tensor([2, 0, 3, 1])
-    out, _ = perfect(codec, xy)
-    out = noise(out, 0.1)
-    shuffled = each(out, lambda o: o[order])
-    again, _ = perfect(codec, xy[order])
-    for readout in codec.readouts:
-        plain, other = codec.decode(out, readout), codec.decode(shuffled, readout)
-        torch.testing.assert_close(plain.xy[order], other.xy)
-        torch.testing.assert_close(plain.score[order], other.score)
-    for a, b in zip(leaves(perfect(codec, xy)[0]), leaves(again), strict=True):
-        assert torch.equal(a[order], b)
-
-
 @small_cases
 def test_low_precision_outputs_decode_and_train(case):
     codec, xy = case(), points(case.size, margin=0.2)

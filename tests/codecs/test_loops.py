@@ -36,16 +36,14 @@ def maps(h: int, w: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(found.reshape(10, 17, h, w))
 
 
-STUDY = DARK(5, max_step=None, sigma=1, border="reflect")
 READOUTS = {
     "quarter": (QuarterShift(), loops.quarter_shift),
     "pooled": (pooled_quarter_shift, loops.srpose_decode),
     "dark11": (DARK(11), lambda m: loops.dark(m, 11, 1.0)),
     "dark3": (DARK(3, 0.5), lambda m: loops.dark(m, 3, 0.5)),
     "dark11-unbounded": (DARK(11, None), lambda m: loops.dark(m, 11)),
-    "dark3-unbounded": (DARK(3, None), lambda m: loops.dark(m, 3)),
     "dark-sigma": (DARK(5, max_step=None, sigma=1), lambda m: loops.dark(m, 5, None, 1.0)),
-    "dark-study": (STUDY, lambda m: loops.dark(m, 5, None, 1.0, True)),
+    "dark-study": (DARK(5, None, sigma=1, border="reflect"), lambda m: loops.dark(m, 5, None, 1.0, True)),
     "soft": (SoftArgmax(20.0), lambda m: loops.soft_argmax(m, 20.0)),
     "com": (CentreOfMass(), loops.centre_of_mass),
 }

@@ -24,18 +24,9 @@ def skeleton(sigma: float = 0.08) -> Skeleton:
 
 
 def person(number: int, image: int, box: list[float], **changes: Any) -> dict[str, Any]:
-    keypoints = np.concatenate([np.array(box[:2]) + SHAPE * box[2:], np.full((5, 1), 2.0)], 1)
-    return {
-        "id": number,
-        "image_id": image,
-        "category_id": 1,
-        "bbox": box,
-        "area": 0.5 * box[2] * box[3],
-        "iscrowd": 0,
-        "num_keypoints": 5,
-        "keypoints": keypoints.ravel().tolist(),
-        **changes,
-    }
+    keypoints = np.concatenate([np.array(box[:2]) + SHAPE * box[2:], np.full((5, 1), 2.0)], 1).ravel().tolist()
+    place = {"id": number, "image_id": image, "category_id": 1, "bbox": box, "area": 0.5 * box[2] * box[3]}
+    return {**place, "iscrowd": 0, "num_keypoints": 5, "keypoints": keypoints, **changes}
 
 
 def annotations() -> dict[str, Any]:

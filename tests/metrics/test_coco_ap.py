@@ -9,11 +9,6 @@ from coco_files import alone, annotations, person, predicted, scorer
 from poserep.metrics.coco import COCO_VALUES
 
 
-def reached(oks: float) -> int:
-    """How many of the thresholds .50, .55, ... .95, for persons of whom all have this similarity."""
-    return int((np.linspace(0.5, 0.95, 10) <= oks).sum())
-
-
 def test_the_truth_scores_a_hundred_on_every_measure(tmp_path):
     subject = scorer(tmp_path)
     values, diagnosis = subject(predicted(subject))
@@ -27,7 +22,8 @@ def test_shifted_joints_score_what_the_formula_gives(tmp_path):
         # exp(-d^2 / (2 a (2 sigma)^2)) with a = 5000.
         oks = np.exp(-(pixels**2) / (2 * 5000 * 0.16**2))
         values, _ = subject(predicted(subject, pixels))
-        expected = (10 * reached(oks), 10 * reached(oks), 100 * (oks >= 0.5), 100 * (oks >= 0.75))
+        reached = 10 * (np.linspace(0.5, 0.95, 10) <= oks).sum()
+        expected = (reached, reached, 100 * (oks >= 0.5), 100 * (oks >= 0.75))
         assert [values[name] for name in ("AP", "AR", "AP50", "AP75")] == pytest.approx(expected)
 
 
@@ -59,11 +55,9 @@ def test_resampled_images_score_as_often_as_they_are_drawn(tmp_path):
     subject = scorer(tmp_path)
     predictions = predicted(subject, 9.0)
     resampler = subject.resampler(predictions)
-    assert resampler.images.tolist() == [7, 8]
-    drawn = resampler(np.array([[1, 1], [2, 0]]))
-    values, _ = subject(predictions)
+    drawn, values = resampler(np.array([[1, 1], [2, 0]])), subject(predictions).values
+    assert resampler.images.tolist() == [7, 8] and np.isnan(drawn["AP_L"][1])
     assert {name: drawn[name][0] for name in values} == pytest.approx(values)
-    assert np.isnan(drawn["AP_L"][1])
 
 
 def test_joints_count_in_the_persons_score_only_above_the_threshold(tmp_path):

@@ -63,7 +63,7 @@ def test_branches_fused_in_turn_differ_from_branches_fused_at_once():
 
 @pytest.mark.parametrize("backbone", [Hourglass, MoaiHourglass])
 def test_stacks_have_the_codecs_size(backbone):
-    for size in ("64x64", "100x68", "128x96", "160x320"):
+    for size in ("64x64", "100x68"):
         codec, given = Heatmap(size), Size.parse(size)
         net = backbone(3, **SMALL, in_channels=1, size=given)
         assert net.channels == (3, 3) and net.strides == (4, 4)

@@ -11,7 +11,7 @@ from poserep.models.backbones.hrformer_block import HRFormerBlock
 
 @pytest.mark.parametrize("options", [{"position_bias": False}, {"multiscale": True}])
 def test_what_is_not_frozen_learns(options):
-    options = {"drop_path": 0.0, **options}
+    options = {"width": 8, "drop_path": 0.0, **options}
     head, codec = (SRPose, MultiScale) if "multiscale" in options else (Deconv, Heatmap)
     net = build(HRFormer(**options), head, codec("64x64")).train()
     out = net(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8))
@@ -32,7 +32,7 @@ def test_what_is_not_frozen_learns(options):
 
 def test_the_finest_map_is_the_same_without_the_coarser_ones():
     torch.manual_seed(0)
-    whole, cut = HRFormer(multiscale=True).eval(), HRFormer().eval()
+    whole, cut = HRFormer(8, multiscale=True).eval(), HRFormer(8).eval()
     keys = cut.load_state_dict(whole.state_dict(), strict=False)
     assert keys.missing_keys == [] and keys.unexpected_keys
     assert all(name.startswith("stage4.1.fuse_layers.") for name in keys.unexpected_keys)

@@ -1,7 +1,4 @@
-"""TokenPose and TransPose: positions, patches, starts, and what learns.
-
-Counts are in test_countings.py, official outputs in test_official.py, heads in test_heads.py.
-"""
+"""TokenPose and TransPose: positions, patches, starts, and what learns; outputs are in test_official.py."""
 
 import math
 from functools import partial
@@ -53,24 +50,6 @@ def test_patches_have_the_published_size():
     assert {size: tokenpose._patch(size[0] // 4, size[1] // 4, None) for size in sizes} == sizes
 
 
-def test_positions_are_added_to_patches_alone_and_not_where_a_transformer_begins():
-    backbone = TokenPose((64, 64), 3, depths=(2, 1)).eval()
-    seen = []
-    for layers in backbone.transformers:
-        for layer in layers:
-            layer.register_forward_pre_hook(lambda module, args: seen.append(args[0].clone()))
-            layer.register_forward_hook(lambda module, args, out: seen.append(out.clone()))
-    with torch.no_grad():
-        (found,) = backbone(torch.randn(2, 3, 64, 64))
-    first, after_first, second, after_second, third, after_third = seen
-    table = backbone.pos_embedding
-    torch.testing.assert_close(first[:, :3], backbone.keypoint_token.expand(2, -1, -1))
-    torch.testing.assert_close(second[:, :3], after_first[:, :3])
-    torch.testing.assert_close(second[:, 3:], after_first[:, 3:] + table)
-    torch.testing.assert_close(third, after_second)
-    torch.testing.assert_close(found, torch.cat([after_second[:, :3], after_third[:, :3]], -1))
-
-
 def test_weights_start_as_published():
     torch.manual_seed(0)
     backbone = TokenPose((64, 64), 17, depths=(1,))
@@ -92,7 +71,6 @@ def test_weights_start_as_published():
     ("trunk", "make"),
     [
         (partial(HRNet, 18), partial(TokenPose, (64, 64), 17, depths=(1,))),
-        (partial(HRNet, 18), partial(TokenPose, (64, 64), 17, 18, depths=(1,))),
         (partial(TimmFeatures, "resnet50", (2,)), partial(TransPoseR, (64, 64), 1)),
     ],
 )
@@ -113,15 +91,8 @@ def test_every_parameter_gets_a_gradient(backbone, head):
     assert learns(model, model(image).square().sum()) == []
 
 
-@pytest.mark.parametrize(
-    ("backbone", "head"),
-    [
-        (partial(TokenPose, depths=(2,)), TokenMaps),
-        pytest.param(partial(TransPoseR, layers=1), Deconv, marks=pytest.mark.long),
-    ],
-)
-def test_exported_graphs_give_the_same_for_any_batch(backbone, head):
-    model = pair(backbone, head, Heatmap)("64x64").eval()
+def test_exported_graphs_give_the_same_for_any_batch():
+    model = pair(partial(TokenPose, depths=(1,), dim=32), TokenMaps, Heatmap)("64x64").eval()
     batch = torch.export.Dim("batch", min=2, max=64)
     example = torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8)
     graph = torch.export.export(model, (example,), dynamic_shapes=({0: batch},)).module()

@@ -26,6 +26,8 @@ from state_dicts import LAYOUTS, mmpose0, mmpose1, papers
 
 
 def small(head=Deconv, codec=None, backbone=None, **options):
+    # Few channels in deconvolutions, where there are some.
+    options |= {} if head in (SRPose, TokenMaps) else {"width": 16}
     return build(backbone or resnet(18), head, codec or Heatmap("64x64"), **options)
 
 
@@ -46,12 +48,12 @@ MAKERS = {
     "tokenpose_tall": lambda: small(TokenMaps, Heatmap("64x128"), TokenPose((128, 64), 17, patch=(2, 2), depths=(1,))),
 }
 made = cache(lambda name: MAKERS[name]())
-shape_of = cache(lambda name: on_meta(MAKERS[name]))
 
 
-def on_meta(make):
+@cache
+def shape_of(name):
     with torch.device("meta"):
-        return make()
+        return MAKERS[name]()
 
 
 # SRPose's fork of mmpose has names that nobody else has, and mmpose 1.x nests what SimCC has of a heatmap head.
@@ -162,7 +164,6 @@ def test_classifiers_and_own_runs_are_told():
         {"layer9.weight": torch.zeros(1)},
         {"final_layer.bias": None},
         {"final_layer.bias": torch.zeros(16)},
-        {"final_layer.bias": torch.full((17,), float("nan"))},
         {"final_layer.bias": torch.full((17,), float("inf"))},
         {"final_layer.bias": torch.zeros(17, dtype=torch.int8)},
         {"module.final_layer.bias": torch.zeros(17)},
@@ -172,12 +173,6 @@ def test_official_models_are_never_half_loaded(entry):
     state = {key: torch.full_like(value, 7) for key, value in papers(made("heatmap")).items()} | entry
     state = {key: value for key, value in state.items() if value is not None}
     refused(made("heatmap"), state, r"layer9|final_layer\.bias")
-
-
-def test_at_most_five_names_are_shown():
-    state = papers(made("heatmap")) | {f"layer9.{i}.weight": torch.zeros(1) for i in range(9)}
-    shown = refused(made("heatmap"), state, r"9 of \d+ entries fit nowhere.*layer9\.4\.weight, \.\.\.")
-    assert shown.count("layer9") == 5
 
 
 def test_known_leftovers_are_left_out_and_old_or_half_precision_files_load():

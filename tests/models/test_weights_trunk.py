@@ -1,5 +1,6 @@
 """Trunks that start from files of weights: what fits, what is left out, and refusals that change nothing."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -85,21 +86,20 @@ def test_resnet_starts_from_torchvision_and_from_a_pose_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("name", "make", "message"),
     [
-        (lambda file: TimmFeatures("resnet18", (4,), weights=file, in_channels=1), "3 channels, the model for depths"),
-        (lambda file: TimmFeatures("resnet34", (4,), weights=file), "looks like resnet18, the model's like resnet34"),
-        (lambda file: HRNet(18, weights=file), "looks like resnet18, the model's like hrnet_w18"),
+        ("resnet18", partial(TimmFeatures, "resnet18", (4,), in_channels=1), "3 channels, the model for depths"),
+        ("resnet18", partial(TimmFeatures, "resnet34", (4,)), "looks like resnet18, the model's like resnet34"),
+        ("resnet18", partial(HRNet, 18), "looks like resnet18, the model's like hrnet_w18"),
+        # Its first blocks are no shallower network.
+        (
+            "resnet34",
+            partial(TimmFeatures, "resnet18", (4,)),
+            "parts of the trunk but fit .*looks like resnet34",
+        ),
     ],
 )
-def test_weights_of_another_network_are_refused_by_name(tmp_path, make, message):
-    file = saved(tmp_path / "c.pth", lambda: timm.create_model("resnet18"))
+def test_weights_of_another_network_are_refused_by_name(tmp_path, name, make, message):
+    file = saved(tmp_path / "c.pth", lambda: timm.create_model(name))
     with pytest.raises(InputError, match=rf"c\.pth: .*{message}"), torch.device("meta"):
-        make(file)
-
-
-def test_the_first_blocks_of_a_deeper_network_are_no_shallower_one(tmp_path):
-    file = saved(tmp_path / "c.pth", lambda: timm.create_model("resnet34"))
-    message = "belong to parts of the trunk but fit nowhere.*looks like resnet34"
-    with pytest.raises(InputError, match=message), torch.device("meta"):
-        TimmFeatures("resnet18", (4,), weights=file)
+        make(weights=file)

@@ -55,6 +55,11 @@ def official_crop(
     return Crop(torch.from_numpy(crop_matrix(centre, extent, size, align, np.asarray(rotation))))
 
 
+def close(ours: Tensor, theirs: Tensor) -> None:
+    """Compare values in float32 of exponentials at positions of a few hundred px, which are 2e-5 px apart at most."""
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
 def like(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
     """Both flat, ours at the values that a copy keeps if it keeps every n-th only."""
     return ours.flatten()[:: -(-ours.numel() // theirs.numel())], theirs.flatten()

@@ -7,10 +7,7 @@ from torch import Tensor
 from poserep.codecs import DARK, Heatmap
 from poserep.geometry import Axis
 from poserep.skeleton import COCO
-from reference.vectors import files, input_size, official_crop, tensors
-
-# Targets are float32; this is its rounding of positions up to 60 bins at sigma 1.
-TARGET = 1e-5
+from reference.vectors import close, files, input_size, official_crop, tensors
 
 
 def heatmap(v: dict[str, Tensor], align: str = "dark", **options) -> Heatmap:
@@ -56,11 +53,10 @@ def test_targets_and_weights_are_darkposes(file, name, options):
     kept = weight > 0
     flat = target.flatten(2)
     torch.testing.assert_close(flat.sum(-1), v[f"{name}_sum"], atol=1e-3, rtol=1e-4)
-    torch.testing.assert_close(flat.amax(-1), v[f"{name}_peak"], atol=TARGET, rtol=0)
+    close(flat.amax(-1), v[f"{name}_peak"])
     assert torch.equal(flat.argmax(-1)[kept], v[f"{name}_argmax"].long()[kept])
     if f"{name}_target" in v:
-        theirs = v[f"{name}_target"]
-        torch.testing.assert_close(target[: len(theirs)], theirs, atol=TARGET, rtol=0)
+        close(target[: len(v[f"{name}_target"])], v[f"{name}_target"])
 
 
 @pytest.mark.parametrize("file", files("dark_geometry_*"))

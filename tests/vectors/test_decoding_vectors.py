@@ -12,7 +12,7 @@ from poserep.codecs import DARK, Argmax, Equal, Gaussian, Heatmap, QuarterShift,
 from poserep.codecs.dark import blur, gaussian_kernel
 from poserep.geometry import Align, Size
 from poserep.skeleton import COCO
-from reference.vectors import files, full, input_size, like, official_crop, tensors
+from reference.vectors import close, files, full, input_size, like, official_crop, tensors
 
 
 def same_position(ours: Tensor, theirs: Tensor) -> None:
@@ -88,7 +88,7 @@ def test_blurred_and_rescaled_maps_are_darkposes(file):
         factor = maps.amax((-2, -1)) / smooth.amax((-2, -1))
         # An all-zero map is divided by zero; its maximum is not refined.
         some = smooth.amax((-2, -1)) != 0
-        torch.testing.assert_close((smooth * factor[..., None, None])[some], v[key][some].double(), atol=1e-5, rtol=0)
+        close((smooth * factor[..., None, None])[some], v[key][some].double())
         compared += int(some.sum())
     assert compared > 20
 
@@ -117,13 +117,13 @@ def test_simcc_points_scores_and_flip_test_are_the_official_ones(file, scheme, v
         out = codec.merge(out, (v["flip_logit_x"], v["flip_logit_y"]), COCO.flip_perm())
     points, theirs = codec.decode(out), v[f"{scheme}_{variant}_crop_preds"]
     same_position(points.xy, theirs[..., :2])
-    torch.testing.assert_close(points.score, theirs[..., 2], atol=1e-5, rtol=0)
+    close(points.score, theirs[..., 2])
     image = in_image(v, points.xy, size=input_size(v))
     same_image_position(image, v[f"{scheme}_{variant}_preds"][..., :2])
     for axis, ours in codec.density(out).items():
         if f"{scheme}_{variant}_prob_{axis}" in v:
             probability = v[f"{scheme}_{variant}_prob_{axis}"]
-            torch.testing.assert_close(ours[: len(probability)], probability, atol=1e-5, rtol=0)
+            close(ours[: len(probability)], probability)
 
 
 @pytest.mark.parametrize("file", files("dec_flip"))

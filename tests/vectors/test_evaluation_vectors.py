@@ -13,9 +13,12 @@ from poserep.metrics.coco import CocoAP
 from poserep.metrics.oks import oks, oks_nms
 from poserep.metrics.scorer import Predictions
 from poserep.skeleton import COCO
-from reference.vectors import arrays, files
+from reference.vectors import HERE, arrays, full
 
 SIGMAS = np.array(COCO.sigmas)
+# Only the full set holds C.
+RESULTS = [(HERE / "coco_eval.npz", name) for name in "AB"]
+RESULTS += [pytest.param(*param.values, "C", marks=param.marks, id="C") for param in full("coco_eval")]
 
 
 def test_oks_matrix_is_hrnets():
@@ -75,13 +78,9 @@ def test_rescored_and_suppressed_results_score_as_in_hrnets_evaluate(annotations
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", "ABC")
-@pytest.mark.parametrize("file", files("coco_eval"))
+@pytest.mark.parametrize(("file", "name"), RESULTS)
 def test_coco_numbers_are_those_of_pycocotools(annotations, file, name):
-    path = file.parent / f"coco_results_{name}.json.gz"
-    if not path.is_file():
-        pytest.skip("only the full set of reference vectors holds these results")
-    results = json.loads(gzip.decompress(path.read_bytes()))
+    results = json.loads(gzip.decompress((file.parent / f"coco_results_{name}.json.gz").read_bytes()))
     image_id, score = ([r[key] for r in results] for key in ("image_id", "score"))
     subject = scorer(image_id, [(1, 1)] * len(results), score, annotations, nms_threshold=None)
     xy = np.array([r["keypoints"] for r in results], np.float32).reshape(-1, 17, 3)[..., :2]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from poserep.codecs import Argmax, Heatmap, MultiScale, QuarterShift
 from poserep.geometry import Size
-from reference.vectors import files, full, official_crop, tensors
+from reference.vectors import close, files, full, official_crop, tensors
 
 
 def points(v: dict[str, Tensor], prefix: str = "") -> tuple[Tensor, Tensor, Tensor]:
@@ -15,10 +15,6 @@ def points(v: dict[str, Tensor], prefix: str = "") -> tuple[Tensor, Tensor, Tens
     # Official targets round at whole and half px or, on coarser maps, at even ones; the vectors probe ties to 1e-6 px.
     tie = (2 * xy).round() / 2
     return xy, weight, ((xy == tie) | ((xy - tie).abs() > 1e-4)).all(-1)
-
-
-def close(ours: Tensor, theirs: Tensor) -> None:
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("file", files("enc_srpose"))

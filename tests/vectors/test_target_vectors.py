@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from poserep.codecs import Equal, Gaussian, Heatmap, SimCC
-from reference.vectors import files, input_size, tensors
+from reference.vectors import close, files, input_size, tensors
 
 # COCO's joint weights of HRNet's code: elbows and knees count 1.2, wrists and ankles 1.5.
 JOINT_WEIGHT = torch.tensor([1, 1, 1, 1, 1, 1, 1, 1.2, 1.2, 1.5, 1.5, 1, 1, 1.2, 1.2, 1.5, 1.5])
@@ -21,11 +21,6 @@ def robust(joints: Tensor, per_px: float) -> Tensor:
 def settled(position: Tensor, reach: float, end: Tensor) -> Tensor:
     """Joints whose window does not enter or leave the map within what float32 can tell; the vectors probe that too."""
     return (torch.stack([position + reach + 2, position - reach - end]).abs() > 1e-4).all(-1).all(0)
-
-
-def close(ours: Tensor, theirs: Tensor) -> None:
-    # Both are float32 evaluations of an exponential at a position of a few hundred px (2e-5 px apart at most).
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
 
 
 def same_weights(codec, v: dict[str, Tensor], sure: Tensor, weight: Tensor) -> None:

@@ -23,19 +23,17 @@ Bounds = Literal["crop", "published"]
 class Deviations:
     """What published code does differently from the ideal algorithm: options of every codec beside its own.
 
-    The defaults are exact: all joints inside the crop are learnt, and a flip test changes nothing for a network that
-    treats an image and its mirror image alike.
+    By default all joints inside the crop are learnt, and a flip test changes nothing for an equivariant network.
 
     Attributes:
-        score: ``contract`` is in [0, 1] and 1 for the codec's own perfect target; ``published`` is the number that the
-            papers' code calls score, see each codec.
-        bounds: Which joints are learnt: ``crop`` keeps those inside the crop, ``published`` follows the rule of the
-            papers' code, which keeps some beside it. Codecs without a published rule keep those of the crop.
-        flip_shift: Bins by which the flip test moves the un-mirrored output to the right, whatever is exact: 1 in
-            HRNet's and SRPose's code, -1 in SimCC's, whatever its number of bins. None is exact, see
-            `poserep.codecs.flip_shift`.
+        score: ``contract`` is in [0, 1] and 1 for the codec's own perfect target; ``published`` is what the papers'
+            code calls score, see each codec.
+        bounds: Which joints are learnt: those inside the ``crop``, or by the ``published`` rule, which keeps some
+            beside it. Codecs without a published rule keep those of the crop.
+        flip_shift: Bins by which the flip test moves the un-mirrored output to the right: 1 in HRNet's and SRPose's
+            code, -1 in SimCC's, whatever its number of bins. None is exact, see `poserep.codecs.flip_shift`.
         score_threshold: Joints with a lower score do not count in a person's score: 0.2 in HRNet's code, 0.005 to 0.02
-            in SimCC's, whose published score is another. It belongs to the score; only 0 means the same to all codecs.
+            for SimCC's published score. Only 0 means the same to all codecs.
     """
 
     score: Score = "contract"
@@ -56,9 +54,9 @@ class Deviations:
 class Codec(nn.Module, ABC):
     """Everything about coordinates: targets, loss, decoding, flip test, score. What is learnt belongs to heads.
 
-    ``out`` is what the head emits, opaque outside the pair of head and codec. Points are in input px. Constructors take
-    the ``size`` of the input, options of their own, the alignment of bins ``align`` (see `Axis`), where there are
-    several ``readouts``, and what departs from the ideal algorithm to reproduce published code (see `Deviations`).
+    ``out`` is what the head emits, opaque outside the pair of head and codec. Constructors take the ``size`` of the
+    input, options of their own, the alignment of bins ``align`` (see `Axis`), ``readouts`` where there are several, and
+    `Deviations`.
 
     Attributes:
         form: Kind of output that the codec reads, in words; a head that emits another form is refused.
@@ -91,8 +89,7 @@ class Codec(nn.Module, ABC):
 
     def readout(self, name: str | None) -> Callable[..., Any]:
         """Return the readout of that name, or the default one."""
-        if name is None:
-            return next(iter(self.readouts.values()))
+        name = next(iter(self.readouts)) if name is None else name
         if name not in self.readouts:
             raise InputError(f"{type(self).__name__} has no readout {name!r}; it has {list(self.readouts)}")
         return self.readouts[name]

@@ -29,10 +29,10 @@ class DARK:
             that is no maximum are not taken; None takes every step as the published code does.
         rescale: How the blurred map gets its old maximum back: ``ratio`` multiplies (the paper's code), ``range``
             first subtracts the minimum (eq. 11).
-        sigma: Standard deviation of the blur in bins; None takes what OpenCV does for the kernel, see
-            `gaussian_kernel`. The reproduction study of DARK takes a kernel of 5 and a sigma of 1.
-        border: What lies beyond the map: ``zero``, or with ``reflect`` its mirror image about the outermost bins, as in
-            the reproduction study.
+        sigma: Standard deviation of the blur in bins, 1 with a kernel of 5 in the reproduction study of DARK; None
+            takes OpenCV's for the kernel.
+        border: What lies beyond the map: ``zero``, or ``reflect``, its mirror image about the outermost bins, as in the
+            reproduction study.
     """
 
     kernel: int | None = 11
@@ -74,9 +74,8 @@ class DARK:
     def _smoothed(self, heatmap: Tensor, xy: Tensor, value: Tensor) -> Tensor:
         """Return the 5x5 values around the peaks of the blurred and rescaled map, (B, K, 5, 5) float64.
 
-        Derivatives of a logarithm don't see a factor, so that the maximum of the blurred map is computed only for
-        joints where the floor under the logarithm could bite: where the unscaled value exceeds it, it cannot, as
-        blurring never raises a maximum.
+        Derivatives of a logarithm don't see a factor, so that the maximum of the blurred map is computed only where the
+        unscaled values come below the floor under the logarithm: blurring never raises a maximum.
         """
         if self.kernel is None:
             return window(heatmap, xy, 2).double()

@@ -17,11 +17,11 @@ def mirror_shifts(axis: Axis, published: float | None = None) -> tuple[int, floa
     """Decide how a flip test realigns: input px that the mirrored image, and bins that the output for it is moved.
 
     Both are to the right. Under ``corner`` the output lies n / length - 1 bins too far to the right (-0.75 at stride 4,
-    k - 1 for SimCC), often a part of a bin, by which no map can be moved without blurring it. But images move by whole
-    px without loss, and a px is n / length bins: the mirrored image moves by whole px, then its un-mirrored output by
-    whole bins, and all bins coincide. Of all such pairs this is the one that moves least content out of sight: (-3, 0)
-    at stride 4, (0, 1 - k) for a whole number k of bins per px, (1, 1) for k = 1.5; (0, 0) under the other alignments.
-    ``published`` are the bins by which published code moves the output, leaving the image where it is.
+    k - 1 for SimCC), often a part of a bin, by which no map can be moved without blurring it. So the mirrored image
+    moves by whole px, each n / length bins, and its un-mirrored output by whole bins, until all bins coincide. Of all
+    such pairs this is the one that moves least content out of sight: (-3, 0) at stride 4, (0, 1 - k) for a whole number
+    k of bins per px, (1, 1) for k = 1.5; (0, 0) under the other alignments. ``published`` are the bins by which
+    published code moves the output, leaving the image where it is.
     """
     if published is not None:
         return 0, published
@@ -63,13 +63,7 @@ def shift_bins(maps: Tensor, bins: float) -> Tensor:
 
     Whole bins are moved exactly, parts of a bin by linear interpolation; the first and last values are repeated.
     """
-    whole = math.floor(bins)
-    first = _shift_whole(maps, whole)
-    return torch.lerp(first, _shift_whole(maps, whole + 1), bins - whole) if bins != whole else first
-
-
-def _shift_whole(maps: Tensor, bins: int) -> Tensor:
-    if bins == 0:
-        return maps
-    n = maps.shape[-1]
-    return maps[..., (torch.arange(n, device=maps.device) - bins).clamp(0, n - 1)]
+    whole, n = math.floor(bins), maps.shape[-1]
+    index = torch.arange(n, device=maps.device) - whole
+    first = maps[..., index.clamp(0, n - 1)] if whole else maps
+    return torch.lerp(first, maps[..., (index - 1).clamp(0, n - 1)], bins - whole) if bins != whole else first

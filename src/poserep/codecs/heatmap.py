@@ -35,15 +35,14 @@ class Heatmap(Codec):
     Args:
         stride: Input px per bin; 4 in all the papers' baselines.
         sigma: Standard deviation in bins; the papers take 1 up to 128x128, 2 at 256x192, 3 at 384x288.
-        quantise: Draw around a whole bin: ``round`` takes the nearest, ties upward (HRNet), ``floor`` and ``ceil``
-            the one beside it, with half a bin of bias; ``none`` draws around the exact position (DARK's unbiased
-            encoding, eq. 12).
-        grid: What is quantised: the position in ``bins`` or in input ``px``. The code of the reproduction study of DARK
-            takes the ceiling of the latter, and draws around the bin, fractional again, to which that belongs.
+        quantise: Draw around a whole bin: the nearest, ties upward (``round``, HRNet), or the one on one side
+            (``floor``, ``ceil``); ``none`` draws around the exact position (DARK's unbiased encoding, eq. 12).
+        grid: What is quantised: the position in ``bins`` or in input ``px``. The reproduction study of DARK takes the
+            ceiling of the latter, and draws around the bin, fractional again, to which that belongs.
         truncate: Draw only within this many sigmas of the (rounded) centre; None draws the whole map.
         criterion: `poserep.codecs.losses.MSE` or `OHKM`.
-        **deviations: See `Deviations`. ``bounds=published`` keeps joints whose 3-sigma window touches the map, as in
-            HRNet's code; the targets of the farthest ones are empty.
+        **deviations: See `Deviations`. ``bounds=published`` keeps joints whose 3-sigma window touches the map (HRNet's
+            code); the targets of the farthest ones are empty.
     """
 
     form = "map"
@@ -151,9 +150,9 @@ class Heatmap(Codec):
 class SRHeatmap(Heatmap):
     """Heatmap from a super-resolution head (Wang et al. 2023, SRPose), at input resolution by default.
 
-    ``scale`` are bins per input px, the paper's k: 1 is input resolution, 2 twice that, 0.25 that of common heatmaps.
-    ``base_sigma`` is that of the stride-4 heatmap of the same input, in its bins; sigma grows linearly with resolution
-    (2 at stride 4 is 8 at full resolution). Other ``options`` are those of `Heatmap` but ``stride`` and ``sigma``.
+    ``scale`` are bins per input px, the paper's k: 0.25 for common heatmaps. ``base_sigma`` is that of the stride-4
+    heatmap of the same input, in its bins; sigma grows linearly with resolution (2 at stride 4 is 8 at full
+    resolution). Other ``options`` are those of `Heatmap` but ``stride`` and ``sigma``.
     """
 
     def __init__(self, size: Size | str, scale: float = 1, base_sigma: float = 2.0, **options: Any) -> None:
@@ -165,7 +164,6 @@ def outer(column: Tensor, row: Tensor) -> Tensor:
     """Multiply factors (B, K, h) and (B, K, w) to maps (B, K, h, w), without gradient."""
     shape, out = (*column.shape, row.shape[-1]), None
     if row.device.type == "cpu" and row.dtype == torch.float32:
-        # NumPy asks the system for large pages and torch does not. Filling in small ones takes longer than the products
-        # of a full-resolution target.
+        # NumPy asks the system for large pages; to fill in torch's small ones takes longer than the multiplication.
         out = torch.from_numpy(np.empty(shape, np.float32))
     return torch.mul(column[..., :, None], row[..., None, :], out=out)

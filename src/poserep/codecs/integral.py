@@ -21,10 +21,10 @@ class Integral(Heatmap):
     """Soft-argmax (Sun et al. 2018, IPR), with a divergence from a Gaussian as an option (Nibali et al. 2018, DSNT).
 
     ``out`` is logits (B, K, h, w); the position is the mean under their softmax, so it cannot leave the outermost
-    bins. Settings not published by the papers that quote these methods: IPR takes ``criterion`` L1 and no divergence,
-    DSNT the Euclidean distance and the Jensen-Shannon divergence from a Gaussian of 1 bin with factor 1, as their own
-    papers do. Coordinates are in widths and heights of the map, in [-1, 1] as in DSNT. The contract score is the peak
-    probability over the least peak of a perfect output, the published one the peak.
+    bins. The papers that quote these methods publish no settings; as in their own papers, IPR takes ``criterion`` L1
+    and no divergence, DSNT the Euclidean distance and the divergence from a Gaussian of 1 bin with factor 1.
+    Coordinates are in [-1, 1] on either axis, as in DSNT. The contract score is the peak probability over the least
+    peak of a perfect output, the published one the peak.
 
     Args:
         sigma: Standard deviation of the Gaussian in bins; without divergence it has no effect.

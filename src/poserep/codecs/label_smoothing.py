@@ -1,9 +1,9 @@
 """Label smoothing for coordinate classification (SimCC): a position becomes a distribution over the bins of an axis.
 
 Every label takes positions (B, K) in bins and the number of bins n, and returns (B, K, n). If all are ``shown`` by the
-crop, the end bins hold those beyond them; else the label follows its published rule (``in_bounds``), which keeps some
-joints beside the crop. ``least_peak`` is the lowest maximum of a perfect target whose joint is ``reach`` bins at most
-from the nearest bin, ``published_score`` which of both axes' peaks the published code takes for a joint's score.
+crop, the end bins hold those beyond them; else joints were kept by the published rule, ``in_bounds``. ``least_peak`` is
+the lowest maximum of a perfect target whose joint is ``reach`` bins at most from the nearest bin, ``published_score``
+which of both axes' peaks the published code takes for a joint's score.
 """
 
 from dataclasses import dataclass
@@ -64,9 +64,8 @@ class Gaussian:
 
     Attributes:
         sigma: Standard deviation in bins; published: 4 or 6.
-        renormalise: Make each target sum to one. Joints outside the crop, which published bounds keep, get no more than
-            twice the mass that they have on the axis. The published code divides by sigma sqrt(2 pi) instead, so that
-            joints at the border weigh less.
+        renormalise: Make each target sum to one (joints outside the crop get twice their mass on the axis at most).
+            The published code divides by sigma sqrt(2 pi) instead, so that joints at the border weigh less.
         rounded: Draw around the nearest bin, ties to the even one (SimDR, eqs. 6 and 7; mmpose).
     """
 
@@ -84,8 +83,8 @@ class Gaussian:
             centre = centre.round().clamp(0, n - 1) if shown else centre.round()
         target = self._profile(centre, n)
         if self.renormalise:
-            # A joint at the end of the axis has half of its mass on it. One farther out leaves only a tail, which must
-            # not become a whole label of the last bin.
+            # A joint at the end of the axis has half of its mass on it. The mere tail of one farther out must not
+            # become a whole label of the last bin.
             least = FLOOR if shown else self._mass() / 2
             return target.div_(target.sum(-1, keepdim=True).clamp_min(least))
         return target.div_(self._mass())
@@ -113,8 +112,7 @@ class Gaussian:
 class Laplace(Gaussian):
     """Laplace smoothing: a Laplace distribution around the exact position, of standard deviation ``sigma``.
 
-    The published tables have a Laplace row but neither scale nor code; the natural form exp(-|i - x| / b) is taken,
-    with b = sigma / sqrt(2).
+    The published tables have a Laplace row but neither scale nor code; this is exp(-|i - x| / b), b = sigma / sqrt(2).
     """
 
     def _profile(self, centre: Tensor, n: int) -> Tensor:

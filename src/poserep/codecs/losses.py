@@ -92,8 +92,7 @@ class CrossEntropy(KL):
 class Distance:
     """Mean distance of points, joints of weight 0 left out of the sum but not of the count.
 
-    The ``norm`` ``l1`` adds the absolute differences of both coordinates (IPR), ``squared`` their squares, ``l2`` takes
-    the root of those (DSNT).
+    ``norm`` adds both coordinates' absolute differences (``l1``, IPR) or squares, or takes these' root (``l2``, DSNT).
     """
 
     norm: DistanceNorm = "l1"

@@ -29,9 +29,8 @@ class MultiScale(SRHeatmap):
         mid_stride: Input px per bin of the intermediate maps (SRPose, figure 6).
         lr_stride: Input px per bin of the low-resolution map, the stride of the backbone's coarsest map.
         lr_weight: Weight of the low-resolution map's loss; 1e-4 in the published code, unmentioned in the paper.
-        targets: ``pooled`` averages the final map's target down (the published code), so that coarse targets peak
-            below 1 and lie where the corner alignment does not expect them; ``drawn`` draws each with its own sigma
-            (as the paper prints).
+        targets: ``pooled`` averages the final map's target down (published code), so that coarse targets peak below 1
+            and lie off the corner alignment; ``drawn`` draws each with its own sigma (as the paper prints).
         **options: Those of `Heatmap` but ``stride`` and ``sigma``.
     """
 
@@ -54,9 +53,8 @@ class MultiScale(SRHeatmap):
         check_choice("MultiScale: targets", targets, get_args(Targets))
         if not 0 <= lr_weight < float("inf"):
             raise InputError(f"MultiScale: lr_weight={lr_weight} must not be negative")
-        height, width = Size.parse(size)
         for name, stride in (("mid_stride", mid_stride), ("lr_stride", lr_stride)):
-            if stride * scale < 1 or width % stride or height % stride:
+            if stride * scale < 1 or any(side % stride for side in Size.parse(size)):
                 raise InputError(
                     f"MultiScale: {name}={stride:g} must divide the size {size} and be no finer than the final map"
                 )

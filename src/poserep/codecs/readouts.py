@@ -110,8 +110,7 @@ class SecondMax:
 class CentreOfMass:
     """Readout: the mean position, weighted by the heatmap's positive part (reproduction study of DARK, section 2).
 
-    Its printed eq. 4 lacks the division by the total mass; without it the result is no position. A map without a
-    positive value gives its centre.
+    Its printed eq. 4 lacks the division by the total mass. A map without a positive value gives its centre.
     """
 
     def __call__(self, heatmap: Tensor) -> Peaks:
@@ -123,8 +122,7 @@ class CentreOfMass:
 class SoftArgmax:
     """Readout: the mean position under softmax(beta * heatmap) (Sun et al. 2018, integral regression, eq. 2).
 
-    Maps trained with a squared error have a peak near 1, so that a small beta leaves the background a weight that
-    pulls every joint to the middle of the map.
+    On maps that peak near 1 a small beta leaves the background a weight that pulls every joint to the middle.
     """
 
     beta: float = 100.0

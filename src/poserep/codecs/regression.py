@@ -23,12 +23,9 @@ LEAST_SCALE = 1e-4
 class Regression(Codec):
     """Direct coordinate regression (Toshev & Szegedy 2014, DeepPose). ``out`` is points (B, K, 2).
 
-    Points are in widths and heights of the crop, (0, 0) at its middle, +-0.5 at its borders. Settings not published:
-    the papers quote others' numbers; L1 on these coordinates is the usual choice. There is nothing to read a score
-    from: every joint scores 1.
-
-    ``align`` is the alignment of the crops, as numbers have no bins to align. Joints outside the crop are never learnt,
-    and there is no ``flip_shift``.
+    Points are in widths and heights of the crop, (0, 0) at its middle, +-0.5 at its borders. The papers quote others'
+    numbers without settings; L1 on these coordinates is the usual choice. Every joint scores 1. ``align`` is the
+    alignment of the crops. Joints outside the crop are never learnt, and there is no ``flip_shift``.
     """
 
     form = "points"
@@ -76,9 +73,9 @@ class RLE(Regression):
     """Residual log-likelihood estimation (Li et al. 2021, RLE). ``out`` is (points, scales, log-density or None).
 
     -log p = sum over both axes of (log sigma + log 2 + |e|) - log G(e), e = (predicted - true) / sigma: a Laplace
-    density of the normalised error, times a learnt density G (eq. 9, whose constant s is left out). Settings not
-    published by the papers that quote it; the sum counts every axis' log sigma once, as the change of variables asks.
-    Both scores are 1 minus the mean of both scales, as in RLE's code; a perfect prediction has the least scale.
+    density of the normalised error, times a learnt density G (eq. 9, whose constant s is left out). Every axis' log
+    sigma counts once, as the change of variables asks. Both scores are 1 minus the mean of both scales, as in RLE's
+    code; a perfect prediction has the least scale.
     """
 
     form = "points with scale"

@@ -33,10 +33,9 @@ class ArgmaxBin:
 class SimCC(Codec):
     """Two classifications per joint, with ``k`` bins per input pixel. ``out`` is the logits (x, y), (B, K, n) each.
 
-    The contract score is the product of both axes' peaks, each over the least peak that a perfect label shows: the peak
-    of an expected 2D heatmap falls with uncertainty like that product. The published one is the greater (equal
-    smoothing) or lesser (Gaussian) of the raw probabilities, of which a perfect one peaks at about 0.4 / sigma; its
-    threshold is 0.01 unless given.
+    The contract score is the product of both axes' peaks, each over the least peak that a perfect label shows. The
+    published one is the greater (equal smoothing) or lesser (Gaussian) of the raw probabilities, of which a perfect one
+    peaks at about 0.4 / sigma; its threshold is 0.01 unless given.
 
     Args:
         k: Splitting factor, at least 1, need not be whole.
@@ -132,10 +131,9 @@ class SimCC(Codec):
 class AxisHeatmap(SimCC):
     """1D-heatmap regression (the rival in SimCC's table 3, after Yin et al. 2020). ``out`` is (x, y), (B, K, n) each.
 
-    A Gaussian of peak 1 on each axis and a squared error, where SimCC has a distribution and a divergence. Settings
-    not published: neither code nor head of the table's row exists; bins, sigma and head are SimCC's here, so that the
-    loss is all that differs. The contract score is the product of both axes' peaks, each over the least peak of a
-    perfect target; the published one is the lesser of both peaks.
+    A Gaussian of peak 1 on each axis and a squared error, where SimCC has a distribution and a divergence. The row's
+    code was not published; bins, sigma and head are SimCC's here. The contract score is the product of both axes'
+    peaks, each over the least peak of a perfect target, the published one the lesser of both peaks.
 
     Args:
         k, sigma: Bins per input px, at least 1, and standard deviation in bins.

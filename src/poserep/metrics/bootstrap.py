@@ -30,8 +30,7 @@ class Difference(NamedTuple):
     """The mean of side ``a`` less that of ``b``, in the metric's unit, with an interval from ``low`` to ``high``.
 
     Attributes:
-        samples, left_out: Numbers of resamples in which both sides have a value, on which the interval rests, and of
-            those without any image that has something to measure.
+        samples, left_out: Numbers of resamples on which the interval rests, and of those without anything to measure.
         images: Number of images that each resample draws.
         within_noise: Whether the interval contains 0.
         share: Share of the resamples in which ``a`` is not above ``b``, in [0, 1].
@@ -50,23 +49,15 @@ class Difference(NamedTuple):
 
 
 def paired_bootstrap(
-    a: Sequence[Resampler],
-    b: Sequence[Resampler],
-    name: str,
-    samples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
+    a: Sequence[Resampler], b: Sequence[Resampler], name: str, samples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> Difference:
     """Compute the difference of a metric between two sides, with a percentile interval over resampled images.
 
-    A side is one run, or several that differ in their seed only: then its value is their mean. All runs of both sides
-    get the same images in each of the ``samples`` resamples, which ``seed`` draws. The interval covers a part of them,
-    ``level`` in (0, 1), and shows how much the difference depends on the choice of images; its dependence on the runs'
-    seed shows in the sides' ``sd``.
-
-    Raises:
-        InputError: If the runs were evaluated on different images, the metric is unknown or has nothing to measure, or
-            there are too few resamples for an interval.
+    A side is one run, or several that differ in their seed only: then its value is their mean. All runs get the same
+    images in each of the ``samples`` resamples, which ``seed`` draws. The interval covers a part of them, ``level`` in
+    (0, 1), and shows how much the difference depends on the choice of images; its dependence on the runs' seed shows in
+    the sides' ``sd``. Raises an `InputError` if the runs were evaluated on different images, the metric is unknown or
+    has nothing to measure, or there are too few resamples.
     """
     if samples < 2 or seed < 0:
         raise InputError(f"samples={samples}, seed={seed}: an interval takes 2 resamples or more, and a seed from 0 on")

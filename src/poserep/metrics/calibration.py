@@ -42,8 +42,7 @@ class Reliability(NamedTuple):
 def labelled_joints(predictions: Predictions, truth: Truth) -> Joints:
     """Return scores and OKS of the labelled joints of persons with an area; predictions are of annotated boxes.
 
-    Raises:
-        InputError: If no joint is labelled, or no person with a labelled joint has an area.
+    Raises an `InputError` if there is no such joint.
     """
     index, instances = predictions.index, truth.instances
     labelled, area = truth.labelled[index], instances.area[index]
@@ -84,8 +83,7 @@ def aurc(score: np.ndarray, oks: np.ndarray) -> float:
     """Compute the area under the risk-coverage curve of joints (M,), at least one; in [0, 1], best 0.
 
     Joints are taken by falling score; after each, the risk is the mean of 1 - OKS over those taken. The area is the
-    mean of the risks (Geifman and El-Yaniv, NeurIPS 2017). Only the order of the scores counts; the area is averaged
-    over all orders of joints with equal scores.
+    mean of the risks (Geifman and El-Yaniv, NeurIPS 2017), averaged over all orders of joints with equal scores.
     """
     # Risks enter linearly, so the mean over all orders of equal scores follows from their mean risk.
     values, group, size = np.unique(-score, return_inverse=True, return_counts=True)
@@ -105,10 +103,7 @@ def fit_temperature(score: np.ndarray, oks: np.ndarray) -> float:
     Guo et al. (ICML 2017) divide logits by T. A codec's score is a peak of a density that need not be normalised, and
     dividing its logarithm gives ``score ** (1 / T)``. The cross-entropy is convex in 1 / T, so there is one minimum.
     Scores and OKS (M,) are in [0, 1]; scores of 0 and 1 are the same at any temperature, and are left out. Returns T,
-    within `TEMPERATURES`.
-
-    Raises:
-        InputError: If scores leave [0, 1], or all of them are 0 or 1.
+    within `TEMPERATURES`; raises an `InputError` if scores leave [0, 1], or all of them are 0 or 1.
     """
     if score.min() < 0 or score.max() > 1:
         raise InputError(f"scores from {score.min():g} to {score.max():g} leave [0, 1]: no temperature can be fitted")

@@ -26,7 +26,7 @@ RANGES = {"AP_M": "has an area between 32^2 and 96^2 px", "AP_L": "has an area a
 
 
 class Match(NamedTuple):
-    """Predictions matched to persons: a COCOeval after ``evaluate()``, and the ids of annotations that are unusable."""
+    """Predictions matched to persons: a COCOeval after ``evaluate()``, and the ids of annotations left out."""
 
     evaluation: COCOeval
     unusable: list[Any]
@@ -70,9 +70,7 @@ class CocoAP(Scorer):
                 by_image[key].append(i)
             groups = map(np.array, by_image.values())
             keep = np.concatenate([g[oks_nms(xy[g], score[g], area[g], self.truth.sigmas, limit)] for g in groups])
-        keypoints = (
-            np.concatenate([xy, predictions.score[..., None]], -1).astype(float).reshape(len(index), -1).tolist()
-        )
+        keypoints = np.dstack([xy, predictions.score]).astype(float).reshape(len(index), -1).tolist()
         return [
             {"image_id": int(image[i]), "category_id": category, "keypoints": keypoints[i], "score": float(score[i])}
             for i in keep
@@ -81,8 +79,7 @@ class CocoAP(Scorer):
     def match(self, predictions: Predictions, ranges: Sequence[str] | None = None) -> Match:
         """Match predictions to persons image by image, in some ranges of areas (COCO's names) or all of this scorer's.
 
-        Raises:
-            InputError: If the annotation file has no such category, or lacks areas or images.
+        Raises an `InputError` if the annotation file has no such category, or lacks areas or images.
         """
         path = self.truth.annotations
         file = read_coco(path)
@@ -105,10 +102,7 @@ class CocoAP(Scorer):
         return Match(evaluation, unusable)
 
     def __call__(self, predictions: Predictions) -> Scores:
-        """Return the named values in percent, -1 where there is nothing to find; the diagnosis says why one is 0 or -1.
-
-        What cannot be scored is refused by `match`.
-        """
+        """Return the values in percent, -1 where there is nothing to find; the diagnosis says why one is 0 or -1."""
         evaluation, unusable = self.match(predictions)
         values = self.summary(evaluation)
         if values["AP"] <= 0:
@@ -172,10 +166,10 @@ class CocoSubmission(CocoAP):
 
 
 def ground_truth(file: CocoFile, category: int, joints: int, area: str) -> tuple[COCO, list[Any]]:
-    """Return all persons and crowds of a category for one COCOeval, which writes into them.
+    """Return all persons and crowds of a category for one COCOeval, which writes into them, and the ids left out.
 
     ``area`` is ``annotation``, which every annotation must have then, or ``box`` to take 0.53 of the box whatever the
-    file has. Beside the persons, the ids of the annotations are returned that cannot be read and are left out.
+    file has. Annotations that cannot be read are left out.
     """
     persons, unusable = _persons(file, category, joints, area)
     truth = COCO()
@@ -190,18 +184,12 @@ def ground_truth(file: CocoFile, category: int, joints: int, area: str) -> tuple
 
 @lru_cache(maxsize=1)
 def _persons(file: CocoFile, category: int, joints: int, area: str) -> tuple[list[dict[str, Any]], list[Any]]:
-    persons: list[dict[str, Any]] = []
-    unusable: list[Any] = []
-    for record in file.annotations or ():
-        if not isinstance(record, dict) or record.get("category_id") != category:
-            continue
-        person = _person(record, joints, area == "box", file)
-        if person is None:
-            unusable.append(record.get("id"))
-        else:
-            # The file's ids may repeat, or be 0, which COCOeval takes for "not matched".
-            persons.append({**person, "category_id": category, "id": len(persons) + 1})
-    return persons, unusable
+    records = [r for r in file.annotations or () if isinstance(r, dict) and r.get("category_id") == category]
+    persons = [_person(record, joints, area == "box", file) for record in records]
+    unusable = [record.get("id") for record, person in zip(records, persons, strict=True) if person is None]
+    # The file's ids may repeat, or be 0, which COCOeval takes for "not matched".
+    known = enumerate((person for person in persons if person is not None), 1)
+    return [{**person, "category_id": category, "id": number} for number, person in known], unusable
 
 
 def _person(record: Mapping[str, Any], joints: int, by_box: bool, file: CocoFile) -> dict[str, Any] | None:

@@ -87,12 +87,10 @@ class _Area:
 class CocoResampler:
     """Computes COCO's AP and AR of weighted images, in percent; NaN, not -1, where a resample has nothing to find.
 
-    An image that counts n times gives what pycocotools' ``accumulate`` and ``summarize`` give for a data set that holds
-    it n times. (The one exception: of detections with equal scores in one image, all copies of the first come before
-    those of the second, where pycocotools would take turns.)
-
-    ``evaluation`` is a COCOeval of one category whose ``evaluate()`` has run, on the areas and thresholds that the
-    ``names`` (keys of `MEASURES`) ask for; AP alone takes less than half of the time of all.
+    An image that counts n times gives what pycocotools gives for a data set that holds it n times, except that of
+    detections with equal scores in one image all copies of the first come before those of the second. ``evaluation`` is
+    a COCOeval of one category whose ``evaluate()`` has run, on the areas and thresholds that the ``names`` (keys of
+    `MEASURES`) ask for; AP alone takes less than half of the time of all.
     """
 
     def __init__(self, evaluation: Any, names: Sequence[str] = tuple(MEASURES)) -> None:

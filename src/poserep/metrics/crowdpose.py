@@ -22,15 +22,11 @@ class CrowdPoseAP(CocoAP):
     """COCO's AP and AR with CrowdPose's areas, and AP of easy, medium and hard images apart, in percent.
 
     As in ``crowdposetools``: a person's area is 0.53 of its box, in OKS too; at most 20 predictions of an image count;
-    images are easy, medium or hard by their ``crowdIndex``, and AP_E, AP_M and AP_H are of these images alone. That
-    code rounds the three to 4 decimals, here they are not. There are no medium and large persons: AP_M is of images.
+    images are easy, medium or hard by their ``crowdIndex``, and AP_E, AP_M and AP_H are of these images alone (rounded
+    to 4 decimals there, not here). There are no medium and large persons: AP_M is of images.
 
-    Args:
-        truth: The images of its annotation file have a ``crowdIndex``.
-        nms_threshold: See `CocoAP`.
-        splits: An image is easy below the first, hard from the second on, medium between. The code has 0.2 and 0.8,
-            which published numbers follow; the paper's text says 0.1 and 0.8.
-
+    An image is easy below the first of the ``splits``, hard from the second on, medium between. The code has 0.2 and
+    0.8, which published numbers follow; the paper's text says 0.1 and 0.8. For ``nms_threshold`` see `CocoAP`.
     """
 
     columns = ("AP", "AP_E", "AP_M", "AP_H")
@@ -45,15 +41,14 @@ class CrowdPoseAP(CocoAP):
     def crowding(self, images: Sequence[int]) -> np.ndarray:
         """Return whether each image is easy (0), medium (1) or hard (2), (I,); all need a ``crowdIndex``."""
         listed = read_coco(self.truth.annotations).images_by_id
-        index: list[Any] = [listed[i].get("crowdIndex") for i in images]
-        usable = [type(value) in (int, float) and 0 <= value < 1e6 for value in index]
-        lacking = [int(i) for i, yes in zip(images, usable, strict=True) if not yes]
+        index: dict[int, Any] = {int(i): listed[i].get("crowdIndex") for i in images}
+        lacking = [i for i, value in index.items() if type(value) not in (int, float) or not 0 <= value < 1e6]
         if lacking:
             raise InputError(
                 f"{self.truth.annotations}: images {lacking[:3]} have no crowdIndex, by which they are easy, medium "
                 "or hard; take CrowdPose's own file, or data.metric._target_=poserep.metrics.CocoAP with area=box"
             )
-        return np.searchsorted(self.splits, np.array(index, float), side="right")
+        return np.searchsorted(self.splits, np.array(list(index.values()), float), side="right")
 
     def summary(self, evaluation: COCOeval) -> dict[str, float]:
         """See `CocoAP.summary`."""

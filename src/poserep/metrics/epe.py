@@ -16,7 +16,7 @@ class EPE(SumScorer):
     """End-point error: the mean distance between predicted and labelled keypoints, in image px.
 
     ``EPE`` is over all labelled keypoints of all persons, ``EPE/<joint>`` over those of one joint; NaN where none is
-    labelled. Unlike OKS and PCKh it does not depend on the size of persons, and every data set has it.
+    labelled. It does not depend on the size of persons, and every data set has it.
     """
 
     columns = ("EPE",)

@@ -17,11 +17,9 @@ def code_hits(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count PCKh as the study's code (moai) does, one coordinate at a time.
 
-    A coordinate is right if its error is less than ``alpha`` times the distance of neck and head along the same axis
-    and both masks have it: ``gt_mask`` what is in view, ``pred_mask`` what is predicted with confidence. It counts if
-    either has it, so that one which only one of them has is wrong. Where neck and head, whose positions among the
-    joints are ``ends``, share a coordinate, nothing along that axis is right. All arrays are (N, K, 2), in px or bool.
-    Returns what is right, and what counts, both (N, K, 2) bool.
+    A coordinate counts if it is in view (``gt_mask``) or predicted with confidence (``pred_mask``), and is right if
+    both hold and its error is less than ``alpha`` times the distance of neck and head (the indices ``ends``) along the
+    same axis. All arrays are (N, K, 2), in px or bool. Returns what is right, and what counts, (N, K, 2) bool.
     """
     extent = np.abs(gt[:, [ends[0]]].astype(np.float64) - gt[:, [ends[1]]])
     # A product needs no division by an extent of 0, which no error is below either.
@@ -49,9 +47,8 @@ class Human4DError(SumScorer):
     - ``RMSE``: root of a sample's mean squared Euclidean distance over its labelled keypoints; then the mean over
       samples.
     - ``PCKh-a (code)``: `code_hits`, and ``RMSE (code)``: `code_rmse`, which compare with published values. The study
-      averages each of its batches and then the batches, so that samples of a smaller last batch count more; here all
-      samples count alike. Its code counts a keypoint as predicted if its score, the blurred heatmap's value, exceeds
-      ``visible``.
+      averages batches, so that samples of a smaller last one count more; here all count alike. A keypoint is predicted
+      with confidence if its score, the blurred heatmap's value, exceeds ``visible``.
 
     A skeleton without the joints ``neck`` and ``head`` is refused.
     """

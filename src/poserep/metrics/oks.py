@@ -30,12 +30,10 @@ def oks_nms(xy: np.ndarray, score: np.ndarray, area: np.ndarray, sigmas: np.ndar
     The threshold is 0.9 in the papers; the other arguments are those of `oks`, and a score (N,) for each pose. Returns
     the positions of the poses kept, best first.
     """
-    # Of equal scores the later pose comes first, as when NumPy's ascending order is reversed.
-    order = np.argsort(score, kind="stable")[::-1]
-    similar = oks(xy, area, sigmas) > threshold
+    similar, dropped = oks(xy, area, sigmas) > threshold, np.zeros(len(score), bool)
     keep: list[int] = []
-    dropped = np.zeros(len(score), bool)
-    for i in order:
+    # Of equal scores the later pose comes first, as when NumPy's ascending order is reversed.
+    for i in np.argsort(score, kind="stable")[::-1]:
         if not dropped[i]:
             keep.append(i)
             dropped |= similar[i]

@@ -27,18 +27,16 @@ class PCKh(SumScorer):
 
     Where published code differs:
 
-    - Tables of HRNet's code and its descendants (DARK, TokenPose) print as "@0.1" what is measured at 0.11, one row
-      too far in their list of thresholds. Here that is ``PCKh@0.11``; ``PCKh@0.1`` is at 0.1, as in SimCC's tables.
+    - Tables of HRNet's code and its descendants (DARK, TokenPose) print as "@0.1" what is measured at 0.11. Here that
+      is ``PCKh@0.11``; ``PCKh@0.1`` is at 0.1, as in SimCC's tables.
     - An error equal to the threshold counts in HRNet's code; with ``strict`` it does not, as in mmpose and
       pytorch-pose.
     - A joint that nobody has labelled makes its group and the mean NaN in HRNet's code, and counts as -100 in a group
       of mmpose. Here it is left out, and the diagnosis says so.
     - The code takes distances in 1-based coordinates. That cancels, but for the rounding of single precision.
 
-    Args:
-        truth: Every labelled person needs a head length, and the skeleton the joints of the groups, by name.
-        thresholds: In units of the head's length; 0.5 and 0.1, which tables show, must be among them.
-        strict: Count errors below the threshold only.
+    Every labelled person needs a head length, and the skeleton the joints of the groups, by name. 0.5 and 0.1, which
+    tables show, must be among the ``thresholds``.
     """
 
     columns = (*(f"PCKh@{t:g}" for t in _SHOWN), *(f"{group}@{_SHOWN[0]:g}" for group in GROUPS))
@@ -100,8 +98,8 @@ class PCKh(SumScorer):
             return Scores(
                 values, f"PCKh has nothing to measure: no person of {self.truth.annotations} has labelled joints"
             )
-        names = zip(self.truth.skeleton.names, seen, strict=True)
-        missed = [name for name, labelled in names if not labelled and name not in NOT_IN_MEAN]
+        names = np.array(self.truth.skeleton.names)[~seen].tolist()
+        missed = [name for name in names if name not in NOT_IN_MEAN]
         note = f"PCKh leaves out {', '.join(missed)}: nobody has them labelled; groups are of the others"
         return Scores(values, note if missed else "")
 

@@ -39,11 +39,9 @@ class Protocol:
         score: Definition of a joint's score: ``contract`` or ``published``.
         temperature: Temperature applied to scores; 1 changes nothing.
         score_threshold: Joints count in a person's score if their own score is above it.
-        metric: Name and options, among them the threshold of OKS-NMS.
+        metric, crop, loader: Options of metric (with its name), crops, and the reader of the files.
         area: Whose area scales OKS; empty where none does.
         size: Size of the network's input, ``HxW`` in px.
-        crop: Padding and other options of the crops.
-        loader: Options with which the files are read.
     """
 
     data: str

@@ -91,10 +91,7 @@ def areas(table: InstanceTable) -> tuple[np.ndarray, str]:
     """Return the area (P,) of every person, square px, positive if a joint is labelled, and its source in words.
 
     It is the annotation's; where that has none, 0.53 of the rectangle that the labelled joints span (boxes of such sets
-    may be those of crops or of whole images), or of the box if they span none.
-
-    Raises:
-        InputError: If a person with a labelled joint has no area, no extent and no box.
+    may be those of crops or of whole images), or of the box if they span none; without any, an `InputError`.
     """
     known, labels = np.asarray(table.area > 0), np.asarray(table.weight > 0)
     labelled = np.asarray(labels.any(1))
@@ -122,8 +119,7 @@ def error_kinds(predictions: Predictions, truth: Truth, area: np.ndarray) -> np.
     """
     index, xy = predictions.index, predictions.xy.astype(float)
     labelled, keypoints = truth.labelled[index], truth.instances.keypoints.astype(float)
-    # Squared distances within which a point is near, in units of the similarity's exponent; nothing is near to a joint
-    # without label.
+    # Squared distance by the similarity's exponent; nothing is near to a joint without label.
     width = np.where(truth.labelled, 2 * area[:, None] * np.square(2 * truth.sigmas), -1)
     own = np.square(xy - keypoints[index]).sum(-1)
     good, near = (own <= -np.log(least) * width[index] for least in (_GOOD, _NEAR))

@@ -18,7 +18,7 @@ def small_normal(module: nn.Module) -> None:
     """Draw convolutions, transposed too, from N(0, 0.001), with biases 0; scales of norms are 1, their shifts 0.
 
     HRNet's code does so for the whole network, SimpleBaseline's for its head, TransPose's and TokenPose's for all
-    convolutions. Linear layers keep what they have: SimCC's classifiers PyTorch's uniform numbers.
+    convolutions. Linear layers keep what they have.
     """
     _initialise(module, CONVOLUTIONS, NORMS, partial(nn.init.normal_, std=0.001))
 

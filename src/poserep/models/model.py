@@ -12,12 +12,10 @@ from poserep.models.heads.base import Head
 class Backbone(Protocol):
     """Turns images into feature maps, fine to coarse, or keypoint tokens.
 
-    All backbones are built with their own options and, as far as their constructors name them:
-
-    - ``num_keypoints``, ``in_channels`` of the images, and ``size``, (height, width) of the input in px;
-    - ``multiscale=True`` if the head reads maps of several resolutions;
-    - ``weights``, a local file of weights to start from, None for random ones;
-    - ``init``, which initialises the trunk in place before that, see `poserep.models.init`; None keeps the layers' own.
+    All backbones are built with their own options and, as far as their constructors name them, ``num_keypoints``,
+    ``in_channels`` of the images, ``size``, (height, width) of the input in px, ``multiscale=True`` if the head reads
+    maps of several resolutions, ``weights``, a local file to start from, and ``init``, which initialises the trunk in
+    place before that, see `poserep.models.init`.
 
     Attributes:
         channels: Channels of each map, fine to coarse; for keypoint tokens, their width.

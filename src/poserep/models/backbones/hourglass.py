@@ -16,12 +16,10 @@ SCORE_STRIDE = 4
 class Hourglass(nn.Module):
     """Stacked hourglass of DARK (Zhang et al. 2020); its maps are the score maps of all stacks.
 
-    Every stack gives one score map per joint at stride 4, so there is nothing left for a head to predict: heatmaps take
-    `StackedMaps`, SimCC takes `StackedAxes`. With 17 joints and 256 features 4 stacks have 13,020,612 parameters and 8
-    have 25,598,472 (printed as 25.1M). Weights start as PyTorch leaves them, as in DARK's code.
-
-    DARK's code brings the deepest map to 4x3 whatever the input, which only suits inputs of 128x96. Here it gets the
-    size of the map that it is added to, so that every size works and 128x96 is the same.
+    Every stack gives one score map per joint at stride 4, which the heads `StackedMaps` and `StackedAxes` read. With 17
+    joints and 256 features 4 stacks have 13,020,612 parameters and 8 have 25,598,472 (printed as 25.1M). Weights start
+    as PyTorch leaves them. DARK's code brings the deepest map to 4x3, which only suits inputs of 128x96; here it gets
+    the size of the map that it is added to.
 
     There are ``features`` channels between the ``stacks``, a multiple of 4, and each halves its map ``depth`` times.
     ``size`` is only checked. Files of ``weights`` are in the layout of DARK's code.

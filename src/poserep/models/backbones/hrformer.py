@@ -24,15 +24,13 @@ class HRFormer(nn.Module):
     """HRFormer for poses: S by default; B has width 78, 2 heads and a drop path of 0.2 (0.3 at 384x288).
 
     The published counts hold the tables of position biases whether or not these are added (20,618 elements in S, twice
-    as many in B, of 44 tables). Biases of the keys change nothing, since a softmax ignores them: their gradients are
-    zero.
+    as many in B, of 44 tables). Biases of the keys have no gradient, since a softmax ignores them.
 
     Args:
         width, num_heads: Channels and attention heads of the finest branch; both double from branch to branch.
-        drop_path: Probability that a sample skips a part of the last block in training; it grows linearly from 0 in
-            the first block.
-        position_bias: Add biases by relative position to the logits; false is the published pose code, which has the
-            tables but does not add them. They are frozen then.
+        drop_path: Probability that a sample skips a part of the last block in training, growing linearly from 0.
+        position_bias: Add biases by relative position to the logits; false is the published pose code, which does not.
+            The tables are frozen then.
         multiscale: Give all four branches (7.89M parameters in S) instead of the finest alone (7.75M).
         weights: A file of ImageNet weights in the layout of HRFormer's code.
         init: The pose code takes `small_normal`. Tables of position biases always start from N(0, 0.02), truncated.

@@ -34,8 +34,8 @@ class HRFormerBlock(nn.Module):
 class LocalAttention(nn.Module):
     """Attention inside windows of 7x7 that do not overlap.
 
-    A map is padded with zeros to whole windows, half on either side. There is no mask: padded positions are attended
-    to, with the biases of the projections as keys and values, as in the published code.
+    A map is padded with zeros to whole windows, half on either side. Padded positions are attended to, with the biases
+    of the projections as keys and values, as in the published code.
     """
 
     def __init__(self, channels: int, heads: int, position_bias: bool) -> None:
@@ -57,9 +57,9 @@ class LocalAttention(nn.Module):
 class WindowAttention(nn.Module):
     """Attention among the positions of a window.
 
-    With ``position_bias`` a learnt bias is added to every logit, by the offset of the two positions (as in the paper,
-    in HRFormer's classification code and in mmpose 1.x). Otherwise its table is there, so that weights find their
-    place, but is neither read nor learnt (as in HRFormer's and SRPose's pose code).
+    With ``position_bias`` a learnt bias is added to every logit, by the offset of the two positions (the paper,
+    HRFormer's classification code, mmpose 1.x). Otherwise its table only gives weights of a file their place (the pose
+    code of HRFormer and SRPose).
     """
 
     def __init__(self, channels: int, heads: int, position_bias: bool) -> None:

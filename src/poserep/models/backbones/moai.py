@@ -29,9 +29,8 @@ def norm_relu(channels: int) -> nn.Module:
 class MoaiHourglass(nn.Module):
     """``SH_4S``: four hourglasses of depth 2 with 128 features (6,201,032 parameters with 18 joints, one channel).
 
-    Its maps are the score maps of all stacks, as logits. The next stack reads their sigmoid, which is also what the
-    study takes for heatmaps (``sigmoid`` of `StackedMaps`); it supervises the last stack alone (``last_only``). For the
-    options see `Hourglass`.
+    Its maps are the score maps of all stacks, as logits. The next stack reads their sigmoid, which is also the study's
+    heatmap (`StackedMaps` with ``sigmoid`` and ``last_only``). For the options see `Hourglass`.
     """
 
     multiple = SCORE_STRIDE
@@ -98,8 +97,8 @@ class MoaiHRNet(nn.Module):
         width: Channels of the finest branch; each coarser one has twice as many.
         inner: Channels inside the units of all branches.
         units: Units in each branch of a stage.
-        in_turn: Fuse one branch after the other, so that each reads the finer ones already fused, as the study's code
-            does; false fuses all at once, as HRNet does.
+        in_turn: Fuse one branch after the other, each reading the finer ones already fused, as the study's code does;
+            false fuses all at once, as HRNet does.
     """
 
     multiple = 32
@@ -215,8 +214,7 @@ def resampling_link(widths: Sequence[int], source: int, target: int) -> nn.Modul
             nn.Upsample(scale_factor=2 ** (source - target), mode="bilinear"),
         )
     layers: list[nn.Module] = []
-    for i in range(source, target):
-        outputs = widths[target] if i + 1 == target else widths[source]
-        layers += [nn.Conv2d(widths[source], outputs, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(outputs)]
-        layers += [nn.ReLU(inplace=True)] if i + 1 < target else []
-    return nn.Sequential(*layers)
+    for outputs in (*[widths[source]] * (target - source - 1), widths[target]):
+        convolution = nn.Conv2d(widths[source], outputs, 3, stride=2, padding=1, bias=False)
+        layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers[:-1])

@@ -32,12 +32,10 @@ class TimmFeatures(nn.Module):
         out_indices: Which maps, fine to coarse; for ResNets 1 to 4 are strides 4 to 32. Models without stages, such as
             vision transformers, have one map per block, all of one stride: take one (-1 is the last).
         multiscale: Give, beside the one map of ``out_indices``, the finer ones down to stride 4.
-        weights: A file of ImageNet weights in timm's or torchvision's layout. Tables of positions may be of another
-            size.
-        size: (height, width) of the input, which some models must know (Swin, vision transformers); None is the size
-            they were made for.
-        init: None keeps timm's, which for ResNets is He's normal numbers (fan out), and zero for the last scale of
-            every residual block.
+        weights: A file of ImageNet weights in timm's or torchvision's layout; tables of positions are resized.
+        size: (height, width) of the input, which some models must know (Swin, vision transformers); None is their own.
+        init: None keeps timm's; for ResNets He's normal numbers (fan out), and zero for the last scale of every
+            residual block.
         options: Further arguments of ``timm.create_model``, such as ``drop_path_rate``. Swin needs
             ``always_partition: true`` to keep its windows, and so the shapes of ImageNet weights, at sizes that its
             windows do not divide.
@@ -58,11 +56,8 @@ class TimmFeatures(nn.Module):
         options = options or {}
         if not timm.is_model(name):
             raise InputError(f"backbone {name!r} is not in timm {timm.__version__}; see timm.list_models()")
-        taken = [key for key in options if key in OWN]
-        if taken:
-            raise InputError(
-                f"backbone {name}: options={dict(options)} set {', '.join(taken)}, which follow from the rest"
-            )
+        if taken := ", ".join(key for key in options if key in OWN):
+            raise InputError(f"backbone {name}: options={dict(options)} set {taken}, which follow from the rest")
         indices = tuple(out_indices)
         build = partial(_features, name, in_channels, size, options)
         if multiscale and len(indices) == 1:
@@ -109,10 +104,7 @@ class TimmFeatures(nn.Module):
         return f"trunk.{own}" if own else key
 
     def _check_maps(self, name: str, in_channels: int, height: int, width: int) -> None:
-        """Check the sizes of the maps, and freeze the parameters that they do not depend on.
-
-        Runs on the meta device, where nothing is computed.
-        """
+        """Check the sizes of the maps on the meta device, and freeze the parameters that they do not depend on."""
         parameters = {key: p.detach().to("meta").requires_grad_() for key, p in self.named_parameters()}
         buffers = {key: b.to("meta") for key, b in self.named_buffers()}
         image, training = torch.zeros(2, in_channels, height, width, device="meta"), self.training
@@ -146,7 +138,7 @@ class TimmFeatures(nn.Module):
 
 
 def _finer(build: Build, index: int) -> tuple[int, ...]:
-    """Return the indices of the maps of ever finer stride, down to 4, up to that of ``index``; of each stride the last.
+    """Return the indices of the last map of each stride from 4 on that is finer than ``index``'s, and ``index``.
 
     An index that the model lacks is returned alone, for `_create` to refuse.
     """

@@ -27,20 +27,19 @@ class TokenPose(nn.Module):
     S has the stem and first layer of HRNet as trunk, B and L three stages of HRNet-W32 and -W48. Linear layers and
     tokens start from a truncated normal, as published.
 
-    The table of positions is fixed, a buffer. It is added to the patches, not to the joints' tokens, before every
-    layer; where a second or third transformer begins, it is not ("sine-full" of the published code). The published
-    code counts its (patches x dim) elements among all parameters, the paper's tables don't: 49,152 with 256 patches.
+    The table of positions is fixed, a buffer. It is added to the patches, not to the joints' tokens, before every layer
+    but the first of a second or third transformer ("sine-full" of the published code). That code counts its (patches x
+    dim) elements among all parameters, the paper's tables don't: 49,152 with 256 patches.
 
     Args:
         width: Width of the HRNet, or None for its stem alone.
         patch: (rows, columns) of the stride-4 map that make one patch. None takes on each side the greatest divisor
-            that leaves 16 patches or more, as published: 4x3 at 256x192, 6x4 at 384x288; 2x2 at 128x128 and 1x1 at
-            64x64 are inferred from the printed parameters and costs.
+            that leaves 16 patches or more, as published: 4x3 at 256x192, 6x4 at 384x288; inferred from the printed
+            parameters and costs: 2x2 at 128x128 and 1x1 at 64x64.
         dim, num_heads: Width of the tokens, and the number of attention heads, which divides it.
         depths: Layers of each transformer. L has three in series, and the joints' tokens of all three are joined.
         mlp_ratio: Width of the hidden layer of a block by ``dim``.
-        scale_with_head: Divide the attention's products by the root of a head's width (T, B, L), not by that of
-            ``dim``, as the published S does.
+        scale_with_head: Divide the attention's products by the root of a head's width (T, B, L), not of ``dim`` (S).
         weights: A file of ImageNet weights of HRNet for the trunk. S was trained without.
         init: As published; None keeps timm's.
     """

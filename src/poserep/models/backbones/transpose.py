@@ -37,10 +37,9 @@ def sine_table(height: int, width: int, features: int) -> Tensor:
 class TransPose(nn.Module):
     """A trunk's map, a 1x1 convolution to fewer channels, and self-attention among all positions.
 
-    What follows in the paper, a deconvolution (R) and a 1x1 convolution, is the head `Deconv`; others fit as well.
-
-    The table of positions is fixed, a buffer of positions x ``dim``, which the published counts include: 196,608
-    elements for R and 294,912 for H at 256x192.
+    What follows in the paper, a deconvolution (R) and a 1x1 convolution, is the head `Deconv`. The table of positions
+    is a buffer of positions x ``dim``, which the published counts include: 196,608 elements for R and 294,912 for H at
+    256x192.
 
     Args:
         source: A backbone. The last of its maps is encoded, finer ones are given as they are.
@@ -87,8 +86,7 @@ class TransPoseR(TransPose):
     """TransPose-R: ResNet-50 up to stride 8, 512 channels (A3 and A4, by the number of layers).
 
     Narrowing starts from PyTorch's numbers, as in the published code with ImageNet weights. With ``multiscale`` it
-    gives the map of stride 4, of 256 channels, too. How SRPose was put on TransPose-R was not published; on these two
-    maps it has the printed parameters.
+    gives the map of stride 4, of 256 channels, too: on these two maps SRPose has the printed parameters.
     """
 
     multiple = 8

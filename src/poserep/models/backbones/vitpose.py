@@ -26,15 +26,14 @@ OWN_NAMES = {
 class ViTPose(nn.Module):
     """ViTPose's backbone: S by default; B has width 768 and a drop path of 0.3.
 
-    One map of stride 16. With the head `Deconv` at stride 4, two deconvolutions, this is the paper's classic decoder.
-    Patches of 16x16 are cut 2 px before the image begins, with zeros there, as in the published code. Weights start as
-    timm's do, which is as the published code's. The table of positions is learnt, for one input size.
+    One map of stride 16. With the head `Deconv` at stride 4 this is the paper's classic decoder. Patches of 16x16 are
+    cut from 2 px before the image on, with zeros there, as in the published code. Weights start as timm's do, which is
+    as the published code's. The table of positions is learnt, for one input size.
 
     Args:
         width, depth: Channels, a multiple of ``num_heads``, and blocks.
         num_heads: Attention heads; 12 in S too, where other small vision transformers have 6.
-        drop_path: Probability that a sample skips a part of the last block in training; it grows linearly from 0 in
-            the first block.
+        drop_path: Probability that a sample skips a part of the last block in training, growing linearly from 0.
         class_entry: The table has one entry more, from pretraining with a class token, which is added to all
             positions; so in ViTPose's code, but not in mmpose 1.x, whose files need false.
         weights: A file of a vision transformer's weights, MAE's or ImageNet's; its table may be of another size.

@@ -13,10 +13,9 @@ from poserep.geometry import Axis
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """What a head is built for: the features of the backbone and the bins of the codec.
+    """What a head is built for: channels and strides of the backbone's features, and the codec's axes.
 
-    ``channels`` and ``strides`` are those of a `poserep.models.Backbone`, ``x`` and ``y`` the codec's horizontal and
-    vertical axis. The methods refuse backbones that give other features than the head reads.
+    The methods refuse backbones that give other features than the head reads.
     """
 
     channels: tuple[int, ...]
@@ -82,8 +81,7 @@ class Head(nn.Module):
 
     Attributes:
         form: What kind of output the head emits, in words; the codec must read the same.
-        multiscale: Whether the head reads maps of several resolutions. Backbones that can give them all are then
-            built with ``multiscale=True``, otherwise with their finest or coarsest map alone.
+        multiscale: Whether the head reads maps of several resolutions: backbones are built to give them if they can.
     """
 
     form: str
@@ -97,8 +95,8 @@ class Head(nn.Module):
 def deconvolved(head: nn.Module, spec: HeadSpec, stride: float | None, width: int) -> tuple[nn.Sequential, int, float]:
     """Return deconvolutions that bring the backbone's only map to a stride, and the channels and stride of the result.
 
-    Each is a transposed convolution 4x4 of stride 2 to ``width`` channels, batch norm, ReLU (Xiao et al. 2018); there
-    is none if ``stride`` is None or the map's own.
+    Each is a transposed convolution 4x4 of stride 2 to ``width`` channels, batch norm, ReLU (Xiao et al. 2018). Without
+    a ``stride`` there is none.
     """
     channels, coarse = spec.one_map(head)
     target, modules = coarse if stride is None else stride, list[nn.Module]()

@@ -35,8 +35,8 @@ class BottomUp(Deconv):
 class BottomUpSR(SRHead):
     """`SRHead` for the heatmaps; tags from a 1x1 convolution, repeated up to their size (SRPose, section 3.2).
 
-    Emits (B, 2K, y.n, x.n), heatmaps before tags; before they are repeated, tags have the stride ``upsample_to``. With
-    17 joints there are 34.11M parameters on ResNet-50 and 28.63M on HRNet-W32.
+    Emits (B, 2K, y.n, x.n), heatmaps before tags, whose own stride is ``upsample_to``. With 17 joints there are 34.11M
+    parameters on ResNet-50 and 28.63M on HRNet-W32.
     """
 
     form = UNREAD

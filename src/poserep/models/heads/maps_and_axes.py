@@ -65,8 +65,7 @@ class AxisLinear(Head):
 class StackedMaps(Head):
     """Emits the score maps that a stacked network predicts, (B, K, y.n, x.n); has no parameters. Replaces `Deconv`.
 
-    The HUMAN4D study squeezes the maps into (0, 1) (``sigmoid``), and has only the last stack's in training too, so
-    that the others are not supervised (``last_only``).
+    The HUMAN4D study squeezes the maps into (0, 1) (``sigmoid``) and supervises the last stack's alone (``last_only``).
     """
 
     form = "map"
@@ -94,9 +93,8 @@ class StackedMaps(Head):
 class StackedAxes(Head):
     """SimCC on every stack: two linear classifiers on the flattened score maps, shared by all joints.
 
-    Emits logits (B, K, x.n) and (B, K, y.n). Replaces `AxisLinear`. No paper pairs the two; each stack has
-    classifiers of its own, of which only the last stack's count as parameters of the prediction. With ``last_only`` the
-    last stack alone has some, so that the others are not supervised.
+    Emits logits (B, K, x.n) and (B, K, y.n). Replaces `AxisLinear`. No paper pairs the two. Each stack has classifiers
+    of its own, of which prediction runs the last stack's; with ``last_only`` the others have none.
     """
 
     form = "axes"
@@ -125,11 +123,9 @@ class StackedAxes(Head):
 class TokenMaps(Head):
     """TokenPose's own head (Li et al. 2021, TokenPose, section 3.2): layer norm and linear layer to a whole heatmap.
 
-    Emits (B, K, y.n, x.n). Starts from a truncated normal, as published.
-
-    ``hidden`` is the width of a layer norm and linear layer in between, 0 for none. None takes the published rule: an
-    eighth of the map's positions if that is at least twice the tokens' width, else none. At 256x192 S and B have 384;
-    smaller maps and L have none.
+    Emits (B, K, y.n, x.n). Starts from a truncated normal, as published. ``hidden`` is the width of a layer norm and
+    linear layer in between, 0 for none. None takes the published rule: an eighth of the map's positions if that is at
+    least twice the tokens' width, else none. At 256x192 S and B have 384; smaller maps and L have none.
     """
 
     form = "map"
@@ -142,9 +138,7 @@ class TokenMaps(Head):
         if hidden < 0:
             raise InputError(f"TokenMaps: hidden={hidden} must be at least 0, or null for the published rule")
         self.shape = (spec.y.n, spec.x.n)
-        layers: list[nn.Module] = []
-        if hidden:
-            layers += [nn.LayerNorm(inputs), nn.Linear(inputs, hidden)]
+        layers = [nn.LayerNorm(inputs), nn.Linear(inputs, hidden)] if hidden else []
         self.mlp_head = nn.Sequential(*layers, nn.LayerNorm(hidden or inputs), nn.Linear(hidden or inputs, outputs))
         truncated_normal(self)
 
@@ -161,13 +155,10 @@ class TokenMaps(Head):
 class TokenAxes(Head):
     """SimCC on keypoint tokens (Li et al. 2022, SimCC, table 1): one linear layer per axis.
 
-    Emits logits (B, K, x.n) and (B, K, y.n).
-
-    Its code was not published. The paper says that linear layers take the place of TokenPose's head. Its printed
-    parameters of TokenPose-S, 4.9, 5.1 and 5.5M at 64x64, 128x128 and 256x192, are reached with 2 bins per px: 4.87,
-    5.07 and 5.54M, or with the table of positions and cut off, 4.92, 5.12 and 5.58M. They fit with a layer norm in
-    front (384 parameters) or without; it is there, because the transformer leaves its tokens unnormalised and every
-    published head on them begins so.
+    Emits logits (B, K, x.n) and (B, K, y.n). Its code was not published; the paper says that linear layers take the
+    place of TokenPose's head. Its printed parameters of TokenPose-S, 4.9, 5.1 and 5.5M at 64x64, 128x128 and 256x192,
+    are reached with 2 bins per px (4.87, 5.07 and 5.54M), with a layer norm in front or without. It is there, because
+    the transformer leaves its tokens unnormalised and every published head on them begins so.
     """
 
     form = "axes"

@@ -39,9 +39,9 @@ class PointHead(Head):
 class RLEHead(PointHead):
     """`PointHead` with a scale for every coordinate and a normalising flow (Li et al. 2021, RLE).
 
-    Emits a tuple: (B, K, 2) points as `PointHead` does, (B, K, 2) scales in the same unit, in (0, 1), and in training
-    the flow's log-density, which takes normalised errors (..., 2) and returns log-likelihoods (...), else None. The
-    flow has ``couplings`` layers with ``hidden`` channels inside.
+    Emits (B, K, 2) points as `PointHead` does, (B, K, 2) scales in the same unit, in (0, 1), and in training the flow's
+    log-density, from normalised errors (..., 2) to log-likelihoods (...), else None. For the flow's options see
+    `RealNVP`.
     """
 
     form = "points with scale"

@@ -35,7 +35,7 @@ class SRPredictor(nn.Module):
         super().__init__()
         if any(kernel < 1 or kernel % 2 == 0 for kernel in kernels):
             raise InputError(f"SRPredictor: kernels={list(kernels)} must be odd, or a map shifts by half a bin")
-        if any(channels < 1 for channels in joint_channels):
+        if min(joint_channels, default=1) < 1:
             raise InputError(f"SRPredictor: joint_channels={list(joint_channels)} must be at least 1")
         for name, values in (("kernels", kernels), ("joint_channels", joint_channels)):
             if -level > len(values):
@@ -103,8 +103,8 @@ class SimplePredictor(nn.Module):
 class InterPredictor(nn.Module):
     """1x1 then 3x3 convolution, then bilinear interpolation with aligned corners (SRPose, table 5, "Inter").
 
-    Settings not published: the paper says that this is how MSPN and RSN predict, and its code lacks it. As there, each
-    convolution has a batch norm, the first a ReLU too, and keeps the map's channels.
+    Its code was not published; as in MSPN and RSN, which the paper names, each convolution has a batch norm, and the
+    first a ReLU and the map's channels.
     """
 
     def __init__(self, channels: int, num_keypoints: int, factor: int, level: int = -1) -> None:
@@ -120,7 +120,5 @@ class InterPredictor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn a map (B, channels, h, w) into heatmaps (B, K, factor h, factor w)."""
-        maps = self.layers(x)
-        if self.factor == 1:
-            return maps
-        return F.interpolate(maps, scale_factor=self.factor, mode="bilinear", align_corners=True)
+        maps, factor = self.layers(x), self.factor
+        return F.interpolate(maps, scale_factor=factor, mode="bilinear", align_corners=True) if factor > 1 else maps

@@ -18,13 +18,11 @@ MakePredictor = Callable[[int, int, int, int], nn.Module]
 class SRPose(Head):
     """Coarse-to-fine fusion with super-resolution supervision at every level (Wang et al. 2023, SRPose, section 3.3).
 
-    The coarsest map gives a low-resolution heatmap, which is supervised lightly and fed back. In training, a tuple of
-    heatmaps from coarse to fine: the low-resolution one, one for every supervised level but the last (at
-    ``mid_stride``), and the finest, at the codec's resolution. Otherwise only the finest, for which the other
-    predictors are not run.
+    The coarsest map gives a low-resolution heatmap, which is supervised lightly and fed back. Emits in training a tuple
+    of heatmaps from coarse to fine: the low-resolution one, one for every supervised level but the last (at
+    ``mid_stride``), and the finest, at the codec's resolution; otherwise the finest alone.
 
     Args:
-        spec: Has at least two maps.
         mid_stride: Stride of the heatmaps that are there for supervision only.
         supervise: Whether each level, coarse to fine, has a predictor (table 4: M5, M4, M3, M2); the last always has.
         widths: Channels of the neck's maps, coarse to fine.
@@ -65,13 +63,10 @@ class SRPose(Head):
         )
         self.fuse = nn.ModuleList(nn.Conv2d(2 * o, o, 1) for _, o in steps)
         self.post_fuse = nn.ModuleList(nn.Sequential(*(ConvBlock(o) for _ in range(blocks))) for _, o in steps)
-        self.side = nn.ModuleDict(
-            {
-                str(i): side(widths[i], num_keypoints, 2 ** doublings(self, scales[i], mid_stride), i - levels)
-                for i in range(levels - 1)
-                if supervise[i]
-            }
-        )
+        self.side = nn.ModuleDict()
+        for i in (i for i in range(levels - 1) if supervise[i]):
+            factor = 2 ** doublings(self, scales[i], mid_stride)
+            self.side[str(i)] = side(widths[i], num_keypoints, factor, i - levels)
         # Neither run nor counted when poses are predicted.
         self.side.training_only = True  # type: ignore[assignment]
         self.main = main(widths[levels - 1], num_keypoints, 2 ** doublings(self, scales[-1], spec.stride), -1)
@@ -104,7 +99,7 @@ class SRPose(Head):
 
 
 def _check(spec: HeadSpec, supervise: Sequence[bool], widths: Sequence[int]) -> None:
-    """Raise an `InputError` unless there are maps of several resolutions, and the options suit their number."""
+    """Raise an `InputError` unless there are maps of several resolutions, whose number the options suit."""
     levels = len(spec.strides)
     reads = "SRPose fuses maps of several resolutions, but the backbone"
     if not levels:

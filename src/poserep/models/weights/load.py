@@ -55,8 +55,7 @@ class Imported:
 def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
     """Load ImageNet weights, or a pose model's, into a trunk; the file may hold more parts, never less.
 
-    Names are those of torchvision, timm, HRNet's code or mmpose, as far as they are the trunk's own, or those that the
-    trunk translates (``official``, see `destinations`).
+    Names are the trunk's own, or those that it translates (``official``, see `destinations`).
 
     Raises:
         InputError: If a tensor is missing, has another shape, or is not finite, or if the file has more of a part that
@@ -70,11 +69,8 @@ def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
     tops = {name.split(".")[0] for name in own}
     unused = {key: f"{name.split('.')[0]}, another part" for key, name in names.items() if name not in own}
     # The rows of HRNet's last fusion that make coarser maps are cut off where nothing reads these.
-    extra = [
-        key
-        for key in unused
-        if names[key].split(".")[0] in tops and ".fuse_layers." not in key and not key.endswith(COUNTER)
-    ]
+    extra = [key for key in unused if ".fuse_layers." not in key and not key.endswith(COUNTER)]
+    extra = [key for key in extra if names[key].split(".")[0] in tops]
     source, advice = f"weights {path}", remedy(state, own, trunk=True)
     if extra and not _lacking(own, mapped.values()):
         raise InputError(
@@ -87,10 +83,10 @@ def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
 def load_resized(trunk: nn.Module, owner: Any, path: str | Path, grid: Sequence[int], extra: int) -> None:
     """Load weights as `load_trunk` does, a table of another square grid resampled to ``grid`` (rows, columns).
 
-    ImageNet's 14x14 positions become 16x12 so, bicubically, as in ViTPose's code. The ``owner``, the trunk or a module
-    inside it, has the table as ``pos_embed``, (1, extra + positions, features), of which ``extra`` entries stand for no
-    position, such as that of the class token. If the file has a class token, and an entry for it that has no
-    counterpart here, this entry is left out. Another length that is not that of a square is refused.
+    That is done bicubically, as in ViTPose's code. The ``owner``, the trunk or a module inside it, has the table as
+    ``pos_embed``, (1, extra + positions, features), of which ``extra`` entries stand for no position, such as that of
+    the class token; the file's entry for it is left out if there is none here. Another length that is not that of a
+    square is refused.
     """
     table = owner.pos_embed
     entries = {key.split(".")[-1]: value for key, value in read_state(path).items() if key.split(".")[-1] in ENTRIES}
@@ -143,9 +139,8 @@ def _translated(part: nn.Module, key: str) -> str | None:
 def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> Imported:
     """Load a whole official pose model into backbone and head; parts that only training runs may be missing.
 
-    Raises:
-        InputError: If an entry finds no place and is no known leftover, or for the reasons of `load_trunk`; the model
-            is then unchanged.
+    Raises an `InputError`, with the model unchanged, if an entry finds no place and is no known leftover, or for the
+    reasons of `load_trunk`.
     """
     own = {key: value for key, value in net.state_dict().items() if key.startswith(("backbone.", "head."))}
     places = destinations(net, state)

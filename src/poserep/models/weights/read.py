@@ -37,10 +37,9 @@ class _Inert:
         pass
 
 
-# mmpose's files hold arrays and numbers of NumPy beside the weights, mmengine's training checkpoints also histories of
-# losses. PyTorch's restricted unpickler takes classes that bear these names, and these are ours: the real ones are
-# neither imported nor called. That is safer than to allow NumPy's own, whose pickled dtypes may lie about memory. An
-# array among the weights themselves is then no tensor, and is refused as such.
+# Beside the weights mmpose's files hold arrays and numbers of NumPy, mmengine's also histories of losses. PyTorch's
+# restricted unpickler takes these classes of ours for theirs, which are neither imported nor called: NumPy's pickled
+# dtypes may lie about memory. An array among the weights themselves is then no tensor, and is refused as such.
 INERT: list[Any] = [
     type(name, (_Inert,), {"__module__": module})
     for module, name in (
@@ -70,8 +69,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 def read_weights(path: str | Path) -> Weights:
     """Read the tensors of a checkpoint of PyTorch or safetensors; nothing in it is executed.
 
-    Raises:
-        InputError: If the file is missing or damaged, names Python objects, or holds no state dict of tensors.
+    Raises an `InputError` if the file is missing or damaged, names Python objects, or holds no state dict of tensors.
     """
     path = Path(path)
     if path.is_dir():
@@ -149,10 +147,7 @@ def _reason(error: Exception, start: bytes) -> str:
 
 
 def _checked(path: Path) -> None:
-    """Refuse an archive that holds a program, or that unpacks to more than itself.
-
-    PyTorch does not compress tensors, so that the parts of a checkpoint are never larger than the whole.
-    """
+    """Refuse an archive that holds a program, or that unpacks to more than itself: PyTorch compresses no tensors."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:

@@ -49,7 +49,7 @@ class Looks(NamedTuple):
     """What names and shapes of a checkpoint say.
 
     ``layout`` is the code that names parts so, ``backbone`` a name as in conf/backbone where there is one, ``head`` one
-    of `HEADS`; either is empty if not recognised. ``joints`` is None if names and shapes do not say.
+    of `HEADS`; these are empty, and ``joints`` None, if not recognised.
     """
 
     layout: str
@@ -77,12 +77,12 @@ def look(state: Mapping[str, Tensor]) -> Looks:
         # Classes, or several channels for each joint.
         joints = None
     tops = {key.removeprefix("module.").split(".")[0] for key in state}
-    layout = "the papers' own code"
     if "net" in tops:
-        layout = "poserep"
-    elif "backbone" in tops and tops & {"keypoint_head", "head"}:
+        return Looks("poserep", backbone, head, deconvolutions, joints)
+    layout = "the papers' own code"
+    if "backbone" in tops and tops & {"keypoint_head", "head"}:
         layout = "mmpose 0.x" if "keypoint_head" in tops else "mmpose 1.x"
-    if layout != "poserep" and any(key.startswith("module.") for key in state):
+    if any(key.startswith("module.") for key in state):
         layout += ", of several GPUs"
     return Looks(layout, backbone, head, deconvolutions, joints)
 

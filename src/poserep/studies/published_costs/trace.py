@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from poserep.models import PoseNet
-from poserep.models.cost.counts import run_once
+from poserep.models.cost import run_once
 
 Shape = tuple[int, ...]
 
@@ -42,7 +42,7 @@ class Trace(NamedTuple):
 
 
 def trace(net: PoseNet, height: int, width: int, training: bool = False) -> Trace:
-    """Record one pass of a network; for the arguments see `poserep.models.cost.counts.run_once`."""
+    """Record one pass of a network; for the arguments see `poserep.models.cost.run_once`."""
     mode, layers = _Operations(), list[TracedLayer]()
     run_once(net, height, width, training, _layers_of(net, layers), mode)
     # The first two normalise the image, which no tool counts.

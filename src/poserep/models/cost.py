@@ -1,14 +1,20 @@
-"""Parameters and multiply-accumulates of a network, whole and by part, and what results record of them."""
+"""What a network costs: parameters by part, multiply-accumulates, and memory of activations."""
 
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
+from poserep.models.heads.base import Stacks
 from poserep.models.model import PoseNet
 
 # The published code keeps its position tables among the parameters; here they are buffers of that name.
@@ -38,7 +44,7 @@ def table_elements(module: nn.Module) -> int:
 class Part(NamedTuple):
     """A part of a network, such as ``head.final_layer``, and its numbers of parameters.
 
-    ``params`` and ``frozen``, those that take no gradient, leave out what only training runs.
+    ``params`` leave out what only training runs; ``frozen`` are those that take no gradient.
     """
 
     path: str
@@ -75,11 +81,10 @@ def _part(path: str, module: nn.Module) -> Part:
 
 
 def summary(net: PoseNet, height: int, width: int) -> dict[str, Any]:
-    """Count parameters and multiply-accumulates of a network for one image of that size, px, whole and by part.
+    """Count parameters and multiply-accumulates (``gmacs``, 10^9) for one image of that size, px, whole and by part.
 
-    ``params`` are those that prediction runs, ``params_frozen`` those of them that take no gradient; beside them stand
-    ``params_training_only`` and ``params_tables`` (fixed position tables, which some papers count). ``gmacs`` are
-    multiply-accumulates in 10^9, ``parts`` the same by part.
+    ``params`` are those that prediction runs, ``params_frozen`` those that take no gradient; beside them stand
+    ``params_training_only`` and ``params_tables`` (fixed position tables, which some papers count).
     """
     counts = macs_by_module(net, height, width)
     return {
@@ -97,8 +102,7 @@ def summary(net: PoseNet, height: int, width: int) -> dict[str, Any]:
 def macs(net: PoseNet, height: int, width: int) -> int:
     """Count the multiply-accumulates for one image of that size, px: half of PyTorch's floating-point operations.
 
-    These are all products of convolutions, linear layers and matrices, attention's included. A transposed convolution
-    multiplies every pixel of its input with the whole kernel.
+    These are all products of convolutions, linear layers and matrices, attention's included.
     """
     return macs_by_module(net, height, width)[""]
 
@@ -120,9 +124,8 @@ def macs_by_module(net: PoseNet, height: int, width: int) -> dict[str, int]:
 def run_once(net: PoseNet, height: int, width: int, training: bool, *watchers: AbstractContextManager[Any]) -> None:
     """Run a network on one image of zeros inside ``watchers``, innermost last; the network is left as it was.
 
-    Attention is taken apart into its products, which would not be seen inside of one fused operation. On the ``meta``
-    device nothing is computed. With ``training`` the head emits what training reads, such as SRPose's other predictors;
-    statistics stay fixed.
+    Attention is taken apart into its products. On the ``meta`` device nothing is computed. With ``training`` the head
+    emits what training reads, such as SRPose's other predictors; statistics stay fixed.
     """
     one = next(net.parameters())
     image = torch.zeros(1, net.channels, height, width, dtype=one.dtype, device=one.device)
@@ -150,3 +153,64 @@ def set_modes(net: PoseNet, training: bool, head: bool) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def activations(net: PoseNet, batch: int, height: int, width: int, training: bool = False, itemsize: int = 1) -> int:
+    """Return the greatest number of bytes in tensors alive at once during a pass through the network in eager mode.
+
+    Counted, not measured: the same on every machine. It is the images, of ``height`` and ``width`` px and 1 byte per
+    value (``itemsize`` 4 for depths), what layers hand on, and in ``training`` what the backward pass needs and the
+    gradients of all parameters. Beside it come the parameters, in training the optimiser's state (Adam: twice the
+    parameters), the loss and its target, and what kernels take for themselves. Nothing is computed, and the network is
+    left as it was. In training a batch norm that would have a single value per channel is a ValueError.
+    """
+    kind = torch.uint8 if itemsize == 1 else torch.float32
+    device = next(net.parameters()).device
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    tensors = (*net.named_parameters(), *net.named_buffers())
+    with set_modes(net, training, training), torch.inference_mode(False), torch.set_grad_enabled(training), mode:
+        # Without gradients of an earlier pass, to which these would be added.
+        own = {name: mode.from_tensor(t.detach()).requires_grad_(t.requires_grad) for name, t in tensors}
+        with _Alive() as alive:
+            image = torch.zeros(batch, net.channels, height, width, dtype=kind, device=device)
+            out = functional_call(net, own, (image,))
+            if training:
+                # Stacks are a leaf to PyTorch's trees.
+                outs = list(out) if isinstance(out, Stacks) else out
+                torch.stack([t.sum() for t in tree_iter(outs) if isinstance(t, Tensor)]).sum().backward()
+    return alive.peak
+
+
+def allocated(net: PoseNet, batch: int, height: int, width: int) -> int:
+    """Measure the bytes that a forward pass adds at its peak, kernels' own memory included, for a network on CUDA."""
+    device = next(net.parameters()).device
+    image = torch.zeros(batch, net.channels, height, width, dtype=torch.uint8)
+    with torch.inference_mode():
+        # The first pass loads and chooses kernels.
+        net(image.to(device))
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        net(image.to(device))
+        return torch.cuda.max_memory_allocated(device) - before
+
+
+class _Alive(TorchDispatchMode):
+    """Sums the storages of new tensors for as long as they live."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        # Views, and what is written in place, have the storage of another tensor.
+        if not any(returned.alias_info for returned in func._schema.returns):
+            for storage in (t.untyped_storage() for t in tree_iter(out) if isinstance(t, Tensor)):
+                self._change(storage.nbytes())
+                weakref.finalize(storage, self._change, -storage.nbytes())
+        return out
+
+    def _change(self, size: int) -> None:
+        self.now += size
+        self.peak = max(self.peak, self.now)
