@@ -14,6 +14,7 @@ from poserep.errors import InputError
 from poserep.instances import Tally
 from poserep.skeleton import Skeleton
 
+DETECTION_FIELDS = {"image_id", "category_id", "bbox", "score"}
 # Names that files give to keypoints of a skeleton; some of CrowdPose's releases call the head top_head.
 ALIASES = {"top_head": "head"}
 

@@ -1,4 +1,4 @@
-"""What the loaders of training make of a split, also where training would refuse it."""
+"""What the loaders of training make of a split, also where training would refuse its invalid records."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +13,7 @@ from poserep.skeleton import Skeleton
 
 @dataclass
 class LoadedSplit:
-    """The persons of a split as training gets them, or would if invalid ones were left out, and why it would not start.
-
-    There are no ``instances`` if training cannot have any; ``refusal`` is empty if it can start.
-    """
+    """The persons of a split without the invalid ones, which ``tally`` lists; ``refusal`` says why there are none."""
 
     instances: list[Instance] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
@@ -24,7 +21,7 @@ class LoadedSplit:
 
     def line(self, boxes: str) -> str:
         """Return what was read in one line; ``boxes`` says of which kind."""
-        lenient = ", with data.skip_invalid=true" if self.refusal and self.instances else ""
+        lenient = ", with data.skip_invalid=true" if self.tally.invalid else ""
         return f"{boxes} boxes{lenient}: {self.tally.line()}"
 
     def required(self) -> list[Instance]:
@@ -35,18 +32,13 @@ class LoadedSplit:
 
 
 def load_split(cfg: Any, split: str, skeleton: Skeleton, root: Path, boxes: str = "gt") -> LoadedSplit:
-    """Read a split as it is configured; if that is refused, without its invalid persons."""
-    loaded = LoadedSplit()
+    """Read a split as if ``data.skip_invalid`` were true."""
+    lenient, loaded = cfg.copy(), LoadedSplit()
+    lenient.data.skip_invalid = True
     try:
-        loaded.instances = instances_of(cfg, split, skeleton, root, boxes, loaded.tally)
+        loaded.instances = instances_of(lenient, split, skeleton, root, boxes, loaded.tally)
     except InputError as error:
-        loaded = LoadedSplit(refusal=str(error))
-        lenient = cfg.copy()
-        lenient.data.skip_invalid = True
-        try:
-            loaded.instances = instances_of(lenient, split, skeleton, root, boxes, loaded.tally)
-        except InputError:
-            loaded.tally = Tally()
+        loaded.refusal = str(error)
     return loaded
 
 

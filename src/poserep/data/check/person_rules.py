@@ -18,11 +18,7 @@ SLACK = 1.0
 # Factor by which an area may exceed its box, whose sides may be rounded.
 LARGER = 1.02
 
-NO_AREA = Rule(
-    "box without area inside its image",
-    "mend the box, or set data.skip_invalid=true to leave such persons out",
-    left_out=True,
-)
+BOX_OUTSIDE = Rule("box outside its image", "mend the box, or the centre and scale that it follows from")
 ACROSS = Rule("box that reaches out of its image", "nothing if that is meant: loaders cut it to the image", error=False)
 UNSCALED = Rule(
     "evaluated person without area, by which the metric scales", "add the mask's area, or 0.53 x box width x height"
@@ -71,7 +67,7 @@ class PersonArrays:
         owners = [images[int(r["image_id"])] for r in records]
         size = np.stack([values(owners, key, np.inf) for key in ("width", "height")], 1)
         return cls(
-            [f"annotation {r['id']} on {i['file_name']}" for r, i in zip(records, owners, strict=True)],
+            [f"annotation {r.get('id')} on {i['file_name']}" for r, i in zip(records, owners, strict=True)],
             np.array([r["bbox"] for r in records], np.float64).reshape(-1, 4),
             np.array([r["keypoints"] for r in records], np.float64).reshape(-1, joints, 3),
             values(records, "area", np.nan),
@@ -103,19 +99,16 @@ class PersonArrays:
 def broken_persons(persons: PersonArrays, skeleton: Skeleton, cut: bool) -> Iterator[Finding]:
     """Yield what is wrong with boxes, areas and keypoints.
 
-    Annotated boxes (``cut``) should lie inside the image; those that follow from centre and scale need not.
+    Annotated boxes (``cut``) should lie inside the image; those that follow from centre and scale need only touch it.
     """
     labelled, sides, where = persons.labelled.any(1), persons.box[:, 2:], persons.where
     first, last = persons.box[:, :2], persons.box[:, :2] + sides
-    inside = np.minimum(last, persons.size) - np.maximum(first, 0)
-    empty = labelled & ((sides <= 0) | (inside <= 0)).any(1)
-
-    def box(i: int) -> str:
-        return f"{_rounded(persons.box[i])}{persons.image_size(i)}"
-
-    yield from findings_at(NO_AREA, empty, where, box)
     across = ((first < -SLACK) | (last > persons.size + SLACK)).any(1)
-    yield from findings_at(ACROSS, cut & labelled & across & ~empty, where, box)
+    beyond = (np.minimum(last, persons.size) <= np.maximum(first, 0)).any(1)
+    rule, reaching = (ACROSS, across) if cut else (BOX_OUTSIDE, beyond)
+    yield from findings_at(
+        rule, labelled & reaching, where, lambda i: f"{_rounded(persons.box[i])}{persons.image_size(i)}"
+    )
     whole = sides.prod(1)
     larger = labelled & (sides > 0).all(1) & (persons.area > LARGER * whole + 1)
     yield from findings_at(AREA_LARGER, larger, where, lambda i: f"area {persons.area[i]:g}, box {whole[i]:g}")

@@ -1,19 +1,16 @@
-"""Rules for single records and files: images, annotations and detections that are malformed or name nothing."""
+"""Rules for images and detections, and the findings that a loader's invalid records are."""
 
-import json
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from poserep.data.check.findings import Finding, Rule
 from poserep.data.check.image_headers import ImageHeader, orientation
-from poserep.data.coco_file import CocoFile
+from poserep.data.coco_file import DETECTION_FIELDS, CocoFile
 from poserep.data.json_fields import FURTHEST, abridged, as_box, as_integer, as_number, as_numbers, is_file_name
+from poserep.instances import Tally
 
-ENTRY = Rule("image entry without id, file name or size", "give each an id, a file_name, a width and a height")
-SHARED_IMAGE_ID = Rule(
-    "image id with several contents", "number the images anew, and their annotations with them", left_out=True
-)
+ENTRY = Rule("image entry without id or file name", "give each an id and a file_name")
 REPEATED = Rule("image listed several times", "list it once; loaders take the first entry", error=False)
 SEVERAL_IDS = Rule(
     "image file with several ids", "list it once; else predictions of one image do not suppress each other", error=False
@@ -28,25 +25,6 @@ MENDED = Rule("width and height exchanged", "nothing: the loader puts it right",
 OTHER_SIZE = Rule(
     "image of another size than annotated", "take the data set's own image, or correct width, height and annotations"
 )
-ANNOTATION = Rule(
-    "annotation without id, image or category", "give each a whole id, an image_id and a category_id", left_out=True
-)
-SHARED_ID = Rule("annotation id that repeats", "number the annotations anew", left_out=True)
-NO_IMAGE = Rule(
-    "annotation of an image that is not listed", "list the image, or take the annotation out", left_out=True
-)
-KEYPOINTS = Rule(
-    "keypoints that are not three finite numbers each",
-    "write x, y, visibility for every joint; 0, 0, 0 if unlabelled",
-    left_out=True,
-)
-BOX = Rule("box that is not four finite numbers", "write bbox as [x, y, width, height]", left_out=True)
-DETECTION = Rule("detection without image, category, box or score", "take a COCO result file", left_out=True)
-DETECTION_BOX = Rule(
-    "detection box without area or not finite",
-    "mend the file, or set data.skip_invalid=true to leave it out",
-    left_out=True,
-)
 DETECTION_IMAGE = Rule(
     "detection on an image that is not listed", "it is left out; take the split's own file", error=False
 )
@@ -56,21 +34,26 @@ OTHER_CATEGORY = Rule(
 SCORE = Rule("detection score outside [0, 1]", "give probabilities: persons' scores are multiplied by them")
 
 
+def invalid_records(tally: Tally, file: Path, skip_invalid: bool) -> Iterator[Finding]:
+    """Yield the records of a file that its loader cannot use, as warnings if ``skip_invalid`` leaves them out."""
+    remedy = "" if skip_invalid else ", or set data.skip_invalid=true to leave such records out"
+    for record in tally.invalid:
+        rule = Rule(f"invalid record: {record.reason}", record.remedy + remedy, error=not skip_invalid)
+        yield Finding(rule, record.sentence.removeprefix(f"{file}: "))
+
+
 def image_entries(file: CocoFile) -> Iterator[Finding]:
-    """Yield entries of images that are malformed, or contradict or repeat each other."""
-    first: dict[int, tuple[int, str]] = {}
+    """Yield entries of images that are malformed or repeat each other."""
+    first: dict[int, tuple[int, dict[str, Any]]] = {}
     ids: dict[str, int] = {}
     for row, record in enumerate(file.images):
         key = as_integer(record.get("id")) if isinstance(record, dict) else None
-        if key is None or not is_file_name(record.get("file_name")) or annotated_size(record) is None:
+        if key is None or not is_file_name(record.get("file_name")):
             yield Finding(ENTRY, f"entry {row}", abridged(record, 120))
             continue
         name = record["file_name"]
-        content = json.dumps([name, *(annotated_size(record) or ())])
-        before, known = first.setdefault(key, (row, content))
-        if known != content:
-            yield Finding(SHARED_IMAGE_ID, f"image {key}, entries {before} and {row}", f"{known} and {content}")
-        elif before != row:
+        before, known = first.setdefault(key, (row, record))
+        if before != row and known == record:
             yield Finding(REPEATED, f"image {key} ({name})", f"entries {before} and {row}")
         if ids.setdefault(name, key) != key:
             yield Finding(SEVERAL_IDS, name, f"ids {ids[name]} and {key}")
@@ -105,67 +88,29 @@ def annotated_size(record: Mapping[str, Any]) -> tuple[float, float] | None:
     return (width, height) if width and height and min(width, height) > 0 else None
 
 
-def annotation_ids(file: CocoFile, images: Container[int]) -> Iterator[Finding]:
-    """Yield annotations of any category whose ids are missing, repeat, or name no image of ``images``."""
-    known = set()
-    for row, record in enumerate(file.annotations or ()):
-        key, image = _ids(record)
-        if key is None or image is None:
-            yield Finding(ANNOTATION, f"annotation in row {row}", abridged(record, 120))
-            continue
-        if "category_id" not in record:
-            yield Finding(ANNOTATION, f"annotation {record['id']}", abridged(record, 120))
-        if key in known:
-            yield Finding(SHARED_ID, f"annotation {record['id']}", f"row {row}")
-        known.add(key)
-        if image not in images:
-            yield Finding(NO_IMAGE, f"annotation {record['id']}", f"image {record['image_id']}")
-
-
 def usable_annotations(
-    file: CocoFile, images: Container[int], category: Any, joints: int
-) -> tuple[list[dict[str, Any]], list[Finding]]:
-    """Return a category's annotations that are no crowds and have numbers for box and keypoints, and what others lack.
-
-    Annotations that `annotation_ids` reports for their ids or images are passed over.
-    """
-    kept, findings = [], []
+    file: CocoFile, images: Container[int | None], category: int, joints: int
+) -> list[dict[str, Any]]:
+    """Return a category's annotations that are no crowds and have numbers for box and keypoints."""
+    kept = []
     for record in file.annotations or ():
-        key, image = _ids(record)
-        if key is None or image not in images or record.get("category_id") != category or record.get("iscrowd"):
-            continue
-        where, given = f"annotation {record['id']}", record.get("keypoints")
-        points, box = as_numbers(given, FURTHEST), as_box(record)
-        if points is None or len(points) != 3 * joints:
-            amount = f"{len(given)} of {3 * joints} numbers, " if isinstance(given, list) else ""
-            findings.append(Finding(KEYPOINTS, where, amount + abridged(given)))
-        elif box is not None:
-            kept.append(record)
-        elif (points[2::3] > 0).any():
-            findings.append(Finding(BOX, where, abridged(record.get("bbox"))))
-    return kept, findings
+        if isinstance(record, dict) and record.get("category_id") == category and not record.get("iscrowd"):
+            points = as_numbers(record.get("keypoints"), FURTHEST)
+            whole = points is not None and len(points) == 3 * joints and as_box(record) is not None
+            if whole and as_integer(record.get("image_id")) in images:
+                kept.append(record)
+    return kept
 
 
-def detections(records: list[Any], images: Container[int | None], category: Any) -> Iterator[Finding]:
-    """Yield what is wrong with each detection, given the ids of listed images and of the persons' category."""
+def detections(records: list[Any], images: Container[int | None], category: int) -> Iterator[Finding]:
+    """Yield what the loader passes over or takes as it is, given the ids of listed images and of the category."""
     for row, record in enumerate(records):
-        where = f"detection {row}"
-        if not isinstance(record, dict) or not {"image_id", "category_id", "bbox", "score"} <= record.keys():
-            yield Finding(DETECTION, where, abridged(record, 120))
-        elif record["category_id"] != category:
+        if not isinstance(record, dict) or not record.keys() >= DETECTION_FIELDS:
+            continue
+        where, score = f"detection {row}", as_number(record["score"])
+        if record["category_id"] != category:
             yield Finding(OTHER_CATEGORY, where, f"category {abridged(record['category_id'])}")
         elif as_integer(record["image_id"]) not in images:
             yield Finding(DETECTION_IMAGE, where, f"image {abridged(record['image_id'])}")
-        else:
-            where = f"{where} on image {record['image_id']}"
-            box, score = as_box(record), as_number(record["score"])
-            if box is None or min(box[2:]) <= 0:
-                yield Finding(DETECTION_BOX, where, abridged(record["bbox"]))
-            if score is None or not 0 <= score <= 1:
-                yield Finding(SCORE, where, abridged(record["score"]))
-
-
-def _ids(record: Any) -> tuple[int | None, int | None]:
-    if not isinstance(record, dict):
-        return None, None
-    return as_integer(record.get("id")), as_integer(record.get("image_id"))
+        elif score is not None and not 0 <= score <= 1:
+            yield Finding(SCORE, f"{where} on image {record['image_id']}", f"{score:g}")

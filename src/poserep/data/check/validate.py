@@ -40,37 +40,38 @@ def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageRe
     """Yield the sections of a split: its persons and images, then the detections on these."""
     files = split_files(cfg, root, split)
     annotations, folder = files["annotations"], root / cfg.data[split].images
-    section = Section(f"{split}: {annotations}", bool(cfg.data.skip_invalid))
-    section.add(Finding(FILE, str(path), what) for what, path in files.items() if not path.is_file())
+    section = Section(f"{split}: {annotations}")
+    section.findings.extend(Finding(FILE, str(path), what) for what, path in files.items() if not path.is_file())
     if not annotations.is_file():
         yield section
         return
     try:
         file = coco_file_of(cfg, root, split)
     except InputError as error:
-        section.add([Finding(UNREADABLE, str(annotations), str(error))])
+        section.findings.append(Finding(UNREADABLE, str(annotations), str(error)))
         yield section
         return
     loaded = LoadedSplit()
     if is_labelled(cfg):
         loaded = load_split(cfg, split, skeleton, root)
         section.notes.append(loaded.line("annotated"))
+        section.findings.extend(record_rules.invalid_records(loaded.tally, annotations, cfg.data.skip_invalid))
     listed = [path for _, path in file.image_files(folder)] if file else [i.image for i in loaded.instances]
     headers = headers_of(listed, decode)
     section.notes.append(f"images: {len(headers)} in {folder}")
-    section.add(record_rules.image_files(headers))
+    section.findings.extend(record_rules.image_files(headers))
     # A reader of other files than photographs may cut them: sizes are those of what it returns.
     known = headers if decode or not cfg.data.get("read") else {}
     if file:
-        section.add(_listed(file, folder, skeleton, known, loaded))
+        section.findings.extend(_listed(file, folder, skeleton, known, loaded))
     elif loaded.instances:
         persons = PersonArrays.of_instances(loaded.instances, known, skeleton.num_keypoints)
-        section.add(person_rules.broken_persons(persons, skeleton, cut=False))
+        section.findings.extend(person_rules.broken_persons(persons, skeleton, cut=False))
     # A rule that is broken says more than the loader's refusal.
     if loaded.refusal and not section.broken():
-        section.add([Finding(REFUSED_SPLIT, str(annotations), loaded.refusal)])
+        section.findings.append(Finding(REFUSED_SPLIT, str(annotations), loaded.refusal))
     if split == "val" and loaded.instances:
-        section.add(_measured(cfg, loaded, skeleton, root, section.broken()))
+        section.findings.extend(_measured(cfg, loaded, skeleton, root, section.broken()))
     yield section
     if file and "detections" in files and files["detections"].is_file():
         yield _detections(cfg, file, skeleton, root, files["detections"])
@@ -83,14 +84,12 @@ def _listed(
     yield from record_rules.image_entries(file)
     yield from record_rules.image_sizes(file, folder, headers, bool(loaded.tally.mended["image sizes exchanged"]))
     images = {int(record["id"]): record for record, _ in file.image_files(folder)}
-    yield from record_rules.annotation_ids(file, images)
     try:
         category = file.category(skeleton)
     except InputError as error:
         yield Finding(OTHER_KEYPOINTS, str(file.path), str(error).removeprefix(f"{file.path}: "))
         return
-    records, malformed = record_rules.usable_annotations(file, images, category, skeleton.num_keypoints)
-    yield from malformed
+    records = record_rules.usable_annotations(file, images, category, skeleton.num_keypoints)
     persons = PersonArrays.of_records(records, images, skeleton.num_keypoints)
     yield from person_rules.broken_persons(persons, skeleton, cut=True)
 
@@ -108,15 +107,17 @@ def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, bro
 
 
 def _detections(cfg: Any, file: CocoFile, skeleton: Skeleton, root: Path, path: Path) -> Section:
-    section = Section(f"detections: {path}", bool(cfg.data.skip_invalid))
+    section = Section(f"detections: {path}")
     try:
         records, category = read_detections(path), file.category(skeleton)
     except InputError as error:
-        section.add([Finding(UNREADABLE, str(path), str(error))])
+        section.findings.append(Finding(UNREADABLE, str(path), str(error)))
         return section
     loaded = load_split(cfg, "val", skeleton, root, "det")
     section.notes.append(loaded.line("detected"))
-    section.add(record_rules.detections(records, {int(r["id"]) for r, _ in file.image_files(root)}, category))
+    section.findings.extend(record_rules.invalid_records(loaded.tally, path, cfg.data.skip_invalid))
+    images = {int(record["id"]) for record, _ in file.image_files(root)}
+    section.findings.extend(record_rules.detections(records, images, category))
     if loaded.refusal and not section.broken():
-        section.add([Finding(REFUSED_SPLIT, str(path), loaded.refusal)])
+        section.findings.append(Finding(REFUSED_SPLIT, str(path), loaded.refusal))
     return section

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from poserep.data.coco_file import ImageEntry, ListedImages, read_coco, read_detections
+from poserep.data.coco_file import DETECTION_FIELDS, ImageEntry, ListedImages, read_coco, read_detections
 from poserep.data.json_fields import FURTHEST, Box, Invalid, abridged, as_box, as_integer, as_number, as_numbers
 from poserep.errors import InputError, check_choice
 from poserep.instances import Instance, Tally
@@ -167,7 +167,7 @@ class CocoLoader:
         return Instance(entry.path, entry.id, key, np.array(cut), xy, weight, area=area)
 
     def _detection(self, row: int, detection: dict[str, Any]) -> Instance | str:
-        lacking = sorted({"image_id", "category_id", "bbox", "score"} - detection.keys())
+        lacking = sorted(DETECTION_FIELDS - detection.keys())
         if lacking:
             raise Invalid("that lack fields", f"has no {lacking}; is it a COCO result file?")
         if detection["category_id"] != self.category:
