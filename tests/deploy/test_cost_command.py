@@ -6,7 +6,13 @@ import re
 import pytest
 
 from poserep import cli
+from poserep.config import compose
 from poserep.deploy import latency
+from poserep.deploy.cost_command import sheets_of
+from poserep.geometry import Size
+from poserep.models.cost import summary
+from poserep.skeleton import COCO
+from poserep.training.network import build_network
 
 
 def say(capsys, *words):
@@ -20,17 +26,26 @@ def refuse(capsys, *words):
     return capsys.readouterr().err.removesuffix("\n")
 
 
-def test_overrides_are_enough(capsys, tmp_path):
-    path = tmp_path / "new" / "cost.json"
-    words = ["backbone=hrnet_w32", "representation=simcc", "size=256x192", "--json", path, "--batches", 1]
-    printed = say(capsys, *words)
-    # As in SimCC's table: 31.3 M parameters.
-    assert "31,289,521" in printed and "7.692" in printed and f"written: {path}" in printed
-    found = json.loads(path.read_text())
+def test_numbers_are_those_of_simcc_s_table():
+    cfg = compose(["backbone=hrnet_w32", "representation=simcc", "size=256x192"]).cfg
+    found = summary(build_network(cfg, COCO)[0], 256, 192)
     assert found["params"] == 31_289_521 and found["gmacs"] == pytest.approx(7.692, abs=0.001)
     assert {"backbone", "backbone.trunk.stage4", "head.mlp_head_x"} <= {part["path"] for part in found["parts"]}
-    assert found["memory"][0]["training_bytes"] > found["memory"][0]["forward_bytes"] > 0
-    assert found["config"]["backbone"]["width"] == 32 and found["provenance"]["packages"]["torch"]
+
+
+def test_neither_data_nor_weights_are_needed(capsys, tmp_path):
+    words = ["data=coco", "data.root=nowhere", "backbone=resnet18", "backbone.weights=nowhere.pth"]
+    path = tmp_path / "new" / "cost.json"
+    words += ["representation=srpose", "input_size=32x32", "--batches", 1, 2, "--json", path]
+    printed = say(capsys, *words)
+    assert "training only: neither run nor counted when poses are predicted" in printed and "tables" not in printed
+    found = json.loads(path.read_text())
+    assert f"{found['params']:,}" in printed and f"{found['gmacs']:.3f}" in printed and f"written: {path}" in printed
+    assert found["config"]["representation"]["name"] == "srpose" and found["provenance"]["packages"]["torch"]
+    one, two = found["memory"]
+    # The innermost map has one position: too little for a batch norm to train on with one image.
+    assert one["training_bytes"] is None and two["training_bytes"] > two["forward_bytes"] > one["forward_bytes"]
+    assert "-: too few values" in printed
 
 
 def test_a_run_directory_and_its_overrides(capsys, untrained):
@@ -40,18 +55,12 @@ def test_a_run_directory_and_its_overrides(capsys, untrained):
     assert "AxisLinear (simcc), 64x64, 17 joints" in plain and plain != changed
 
 
-def test_neither_data_nor_weights_are_needed_and_what_is_not_counted_is_told_apart(capsys, tmp_path):
-    words = ["data=coco", "data.root=nowhere", "backbone=resnet18", "backbone.weights=nowhere.pth"]
-    path = tmp_path / "cost.json"
-    words += ["representation=srpose", "input_size=32x32", "--batches", 1, 2, "--json", path]
-    printed = say(capsys, *words)
-    assert "training only: neither run nor counted when poses are predicted" in printed
-    one, two = json.loads(path.read_text())["memory"]
-    # The innermost map has one position: too little for a batch norm to train on with one image.
-    assert one["training_bytes"] is None and two["training_bytes"] > two["forward_bytes"] > one["forward_bytes"]
-    assert "-: too few values" in printed
-    printed = say(capsys, "backbone=tokenpose_s", "--batches", 1)
-    assert "tables: fixed positions" in printed and "training only" not in printed
+def test_fixed_positions_are_counted_apart():
+    cfg = compose(["backbone=tokenpose_s"]).cfg
+    record = {"backbone": "", "head": "", "representation": "", "size": "", "keypoints": 17, "memory": [{"batch": 1}]}
+    counted = summary(build_network(cfg, COCO)[0], *Size.parse(cfg.input_size))
+    notes = next(sheets_of(record | counted)).notes
+    assert any(note.startswith("tables: fixed positions") for note in notes) and "training only" not in str(notes)
 
 
 def test_options_of_timing_are_checked(capsys):
@@ -66,20 +75,8 @@ def test_times_and_ways_that_are_not_available(capsys, tmp_path, monkeypatch, un
         raise RuntimeError("no compiler")
 
     monkeypatch.setitem(latency.WAYS, "compiled", broken)
-    words = [
-        run_dir,
-        "--time",
-        "--ways",
-        "eager",
-        "compiled",
-        "--threads",
-        1,
-        "--batches",
-        1,
-        "--seconds",
-        0.01,
-    ]
-    printed = say(capsys, *words, "--json", tmp_path / "cost.json")
+    words = ["--time", "--ways", "eager", "compiled", "--threads", 1, "--batches", 1, "--seconds", 0.01]
+    printed = say(capsys, run_dir, *words, "--json", tmp_path / "cost.json")
     assert "ms a batch" in printed and "with shift" in printed
     assert "compiled: not available: RuntimeError: no compiler" in printed
     eager, compiled = json.loads((tmp_path / "cost.json").read_text())["time"]["variants"]
