@@ -5,11 +5,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
 from poserep.data.augment import Augment
 from poserep.data.datamodule import EpochSampler, PoseDataModule, evaluation_order
 from poserep.data.dataset import PoseDataset, visible_pixels
+from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Crop, Size, crop_matrix
 from poserep.instances import Instance, InstanceTable
 from poserep.skeleton import COCO
@@ -155,6 +157,9 @@ def test_a_depth_map_is_one_float_channel():
     sample = dataset([person(Path("no file"))], None, read=read, whole=True)[0, 0]
     assert sample.image.shape == (1, *SIZE) and sample.image.dtype == torch.float32
     np.testing.assert_array_equal(sample.image[0].numpy(), read(Path()))
+    for options in {"bgr": True}, {"augment": Augment(pixels=["brighter"])}:
+        with pytest.raises(InputError, match="no photographs"):
+            dataset([person(Path("no file"))], **{"augment": None, "read": read, **options})
 
 
 def test_a_box_can_end_with_its_last_pixel_under_any_alignment(tmp_path):

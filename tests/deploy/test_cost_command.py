@@ -98,7 +98,3 @@ def test_times_and_ways_that_are_not_available(capsys, tmp_path, monkeypatch, un
 def test_mistakes_are_one_line(capsys, words, message):
     code = refuse(capsys, *words)
     assert re.match(message, code) and "\n" not in code
-
-
-def test_help_explains(capsys):
-    assert cli.main(["cost", "-h"]) == 0 and "flip test not included" in capsys.readouterr().out

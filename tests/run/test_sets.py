@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 from poserep.config import DictConfig, compose, make
-from poserep.data import coco_file
 from poserep.data.from_config import dataset_of, instances_of, root_of, skeleton_of, truth_of
-from poserep.data.json_fields import read_json
 from poserep.errors import InputError
 from poserep.metrics.scorer import Predictions
 from poserep.report.study import write_report
@@ -94,26 +92,6 @@ def test_crops_hold_what_the_annotations_say_and_the_truth_scores_a_hundred(conf
         assert not any(value for column, value in values.items() if column.startswith("RMSE"))
 
 
-def test_a_run_parses_its_validation_file_once(config, monkeypatch):
-    parsed = []
-    monkeypatch.setattr(coco_file, "read_json", lambda path, what: parsed.append(path.name) or read_json(path, what))
-    coco_file._parse.cache_clear()
-    cfg = config("coco")
-    run = build(cfg)
-    instances = run.data.evaluation["gt"].instances
-    scorer = make(cfg.data.metric, truth_of(cfg, instances, run.skeleton, root_of(cfg)))
-    scorer(Predictions(np.arange(len(instances)), instances.keypoints, np.ones(instances.weight.shape)))
-    assert sorted(name for name in parsed if "keypoints" in name) == [
-        "person_keypoints_train2017.json",
-        "person_keypoints_val2017.json",
-    ]
-
-
-def test_depths_take_no_changes_of_colour(config):
-    with pytest.raises(InputError, match="no photographs"):
-        build(config("human4d", "augment=photometric"))
-
-
 def test_options_of_loading_can_be_changed_for_an_evaluation(trained, tmp_path):
     run_dir, result = trained["coco"]
     copy = Path(shutil.copytree(run_dir, tmp_path / "run"))
@@ -168,7 +146,7 @@ REAL = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_train_and_evaluate(configure, real_data, name):
-    cfg = configure(*REAL[name], f"data.root={real_data / name}", "trainer.batch=16", "trainer.limit=16")
+    cfg = configure(*REAL[name], f"data.root={real_data / name}", "trainer.batch=8", "trainer.limit=8")
     result = fit(prepare(cfg, "backbone"))
     assert list(result["metrics"]) == (["gt", "det"] if "data.detections" in " ".join(REAL[name]) else ["gt"])
     assert result["protocol"]["gt"]["argmax"]["real"] and result["errors"]["gt"]["argmax"]["labelled"] > 10

@@ -30,14 +30,6 @@ def test_extrinsics_lead_from_the_camera_to_the_world():
     assert seen.all()
 
 
-def test_what_a_pixel_shows_projects_onto_its_centre():
-    """The first of 4 x 4 calibrated px that an image px covers has its centre at 4 i, the last at 4 i + 3."""
-    camera = DepthCamera(np.eye(3), np.zeros(3), MATRIX)
-    calibrated = np.array([[4 * 10 + 1.5, 40 + 4 * 7 + 1.5]])
-    points = np.concatenate([(calibrated - [640, 360]) / FOCAL, [[1.0]]], 1) * 2000
-    np.testing.assert_allclose(camera.pixels(points)[0], [[10, 7]], atol=1e-9)
-
-
 def test_intrinsics_may_be_nested_or_flat(tmp_path):
     path = tmp_path / "device_repository.json"
     for matrix in (MATRIX, MATRIX.ravel()):
