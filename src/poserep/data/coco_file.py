@@ -68,10 +68,8 @@ class CocoFile:
     def category(self, skeleton: Skeleton, need_keypoints: bool = False) -> int:
         """Return the id of the category that has the skeleton's keypoints, in order and under any of `ALIASES`.
 
-        In a file without keypoints, such as those of test images, it is the category called ``person``.
-
-        Raises:
-            InputError: If there is no such category, or ``need_keypoints`` and the file has no keypoints.
+        In a file without keypoints, such as those of test images, it is the category called ``person``, unless
+        ``need_keypoints`` is set. If there is no such category, an `InputError` says what the file has.
         """
         usable = [c for c in self.categories if isinstance(c, dict) and as_integer(c.get("id")) is not None]
         rows = [c for c in usable if isinstance(c.get("keypoints"), list) and c["keypoints"]]

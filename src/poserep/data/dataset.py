@@ -40,9 +40,7 @@ class PoseDataset(Dataset):
         inclusive: Whether boxes end with their last pixel, see `box_to_region`.
         cache: Keeps decoded photographs; None decodes them each time.
 
-    Raises:
-        InputError: If there are no instances, they differ in their number of keypoints, or ``read``, ``whole``,
-            ``bgr``, ``cache`` and ``augment`` do not go together.
+    Options that do not go together raise an `InputError`, as do instances that `InstanceTable` refuses.
     """
 
     def __init__(

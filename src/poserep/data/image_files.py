@@ -34,16 +34,10 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def decode_image(data: bytes, path: Path, rows: int | None = None) -> np.ndarray:
-    """Decode the bytes of an image, or only its upper part.
+    """Decode the bytes of an image to (H, W, 3) uint8, RGB, or at least its first ``rows`` rows if that is given.
 
     A JPEG is coded from top to bottom, so that what lies below a person need not be decoded; the rows above are the
-    same to the last bit.
-
-    Returns:
-        (H, W, 3) uint8, RGB; at least ``rows`` of the H rows where there are as many, all if it is None.
-
-    Raises:
-        InputError: If the bytes are no image, or are cut short.
+    same to the last bit. Bytes that are no image, or are cut short, raise an `InputError` that names ``path``.
     """
     # OpenCV silently fills what is missing of a JPEG with grey. A whole file has its end mark behind the start of its
     # last scan.

@@ -30,8 +30,7 @@ class Invalid(Exception):
     def leave_out(self, where: str, skip_invalid: bool, tally: Tally, what: str = "persons", count: int = 1) -> None:
         """Count as left out what is lost with the record, ``count`` times ``what``, and list the record.
 
-        Raises:
-            InputError: If ``skip_invalid`` is false; ``where`` names the file and the record.
+        Without ``skip_invalid`` it is an `InputError`; ``where`` names the file and the record.
         """
         sentence = f"{where}{self.message}"
         if not skip_invalid:

@@ -28,8 +28,7 @@ class BoxRequest:
     def checked(self, width: int, height: int) -> tuple[np.ndarray, float]:
         """Return the box (4,) and its score for an image of ``width`` x ``height`` px.
 
-        Raises:
-            InputError: If it is no box, has no area, or lies outside the image.
+        What is no box, has no area, or lies outside the image raises an `InputError`.
         """
         box, score = as_box({"bbox": self.box}), as_number(self.score)
         if box is None:
@@ -90,11 +89,8 @@ def read_boxes(words: Sequence[str], category: int = 1, least: float = 0.0) -> B
     are file names without ending. Or they hold an object with ``images`` (``id``, ``file_name``) and such records as
     ``annotations``.
 
-    ``words`` are such files, or boxes x,y,width,height for every image. Records of another ``category`` or of a score
-    below ``least`` are left out.
-
-    Raises:
-        InputError: If a word is neither a box nor a file, or a file has another form.
+    ``words`` are such files, or boxes x,y,width,height for every image; anything else raises an `InputError`. Records
+    of another ``category`` or of a score below ``least`` are left out.
     """
     requests = BoxRequests()
     for word in words:

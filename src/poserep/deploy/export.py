@@ -22,8 +22,7 @@ OPSET = 18
 def write_onnx(module: InferenceModule, card: Card, example: np.ndarray, path: Path) -> None:
     """Write a module on the CPU as ONNX, with its card in the metadata; ``example`` holds crops (B, C, H, W).
 
-    Raises:
-        InputError: If PyTorch cannot export it.
+    A readout that PyTorch cannot export raises an `InputError`.
     """
     # With a single image the exporter would record a batch of always one.
     image = torch.from_numpy(np.concatenate([example, example])[:2])

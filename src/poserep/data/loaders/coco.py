@@ -43,9 +43,8 @@ def load_coco(
         clip: How annotated boxes are cut: ``exact``, ``none``, or as published code does, which also leaves out persons
             whose annotated area is 0: ``hrnet``, ``dark``. See `clip_box`.
 
-    Raises:
-        InputError: If a file is missing or malformed, the skeleton does not fit, nobody is left, or a person cannot be
-            used: a box without area, keypoints that are no numbers, an image that is not listed, an id that repeats.
+    An `InputError` names a file that is missing or malformed, a skeleton that does not fit, and the first person that
+    cannot be used, such as one without area or with an image that is not listed.
     """
     return CocoLoader(annotations, images, skeleton, skip_invalid, tally, clip).load(detections)
 
@@ -214,11 +213,9 @@ def clip_box(box: Box, width: float, height: float, rule: Clip = "exact") -> Box
     """Cut a box (x, y, width, height) to its image of ``width`` x ``height``; all in px.
 
     ``exact`` keeps what lies inside. ``hrnet``: the last pixel is x + max(0, w - 1) with x already moved into the
-    image, and the width is last - first, so that every box loses one pixel (HRNet's ``coco.py``, SimCC's too). ``dark``
-    is the same with that pixel added back (DarkPose, TokenPose). ``none`` cuts nothing.
-
-    Returns:
-        x, y, width, height, or None if nothing is left. Boxes by ``hrnet`` may have a side of length 0.
+    image, and the width is last - first, so that every box loses one pixel (HRNet's ``coco.py``, SimCC's too); sides
+    may get length 0. ``dark`` is the same with that pixel added back (DarkPose, TokenPose). ``none`` cuts nothing.
+    Returns None if nothing is left.
     """
     (left, w), (top, h) = (_clip_side(*side, rule) for side in ((box[0], box[2], width), (box[1], box[3], height)))
     if min(w, h) < 0 or (min(w, h) == 0 and rule != "hrnet"):

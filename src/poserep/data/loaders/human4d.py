@@ -62,9 +62,7 @@ def load_human4d(
             the list.
         tally: Counts the views taken, left out and mended.
 
-    Raises:
-        InputError: If the calibration or the list is missing or malformed, the skeleton does not fit, or a view is
-            invalid and ``skip_invalid`` does not leave it out.
+    A calibration or list that is missing or malformed, another skeleton and invalid views raise an `InputError`.
     """
     check_choice("project", project, get_args(Projection))
     if skeleton.names != HUMAN4D.names:

@@ -45,9 +45,8 @@ def load_mpii(
         skip_invalid: Leave out invalid persons instead of refusing the file.
         tally: Counts the persons taken, left out and mended.
 
-    Raises:
-        InputError: If a file is missing or malformed, files do not belong together, the skeleton does not fit, or a
-            person is invalid.
+    Files that are missing, malformed or do not belong together, another skeleton and invalid persons raise an
+    `InputError`.
     """
     path, folder = Path(annotations), Path(images)
     tally = Tally() if tally is None else tally
