@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from poserep.config import make
-from poserep.data.check import person_rules, record_rules
+from poserep.data.check import rules
 from poserep.data.check.findings import Finding, Rule, Section
 from poserep.data.check.image_headers import ImageHeader, ImageReader, headers_of
 from poserep.data.check.load_split import LoadedSplit, coco_file_of, load_split
-from poserep.data.check.person_rules import PersonArrays
+from poserep.data.check.rules import PersonArrays
 from poserep.data.coco_file import CocoFile, read_detections
 from poserep.data.from_config import is_labelled, root_of, skeleton_of, split_files, splits_of, truth_of
 from poserep.errors import InputError
@@ -55,18 +55,18 @@ def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageRe
     if is_labelled(cfg):
         loaded = load_split(cfg, split, skeleton, root)
         section.notes.append(loaded.line("annotated"))
-        section.findings.extend(record_rules.invalid_records(loaded.tally, annotations, cfg.data.skip_invalid))
+        section.findings.extend(rules.invalid_records(loaded.tally, annotations, cfg.data.skip_invalid))
     listed = [path for _, path in file.image_files(folder)] if file else [i.image for i in loaded.instances]
     headers = headers_of(listed, decode)
     section.notes.append(f"images: {len(headers)} in {folder}")
-    section.findings.extend(record_rules.image_files(headers))
+    section.findings.extend(rules.image_files(headers))
     # A reader of other files than photographs may cut them: sizes are those of what it returns.
     known = headers if decode or not cfg.data.get("read") else {}
     if file:
         section.findings.extend(_listed(file, folder, skeleton, known, loaded))
     elif loaded.instances:
         persons = PersonArrays.of_instances(loaded.instances, known, skeleton.num_keypoints)
-        section.findings.extend(person_rules.broken_persons(persons, skeleton, cut=False))
+        section.findings.extend(rules.broken_persons(persons, skeleton, cut=False))
     # A rule that is broken says more than the loader's refusal.
     if loaded.refusal and not section.broken():
         section.findings.append(Finding(REFUSED_SPLIT, str(annotations), loaded.refusal))
@@ -81,17 +81,17 @@ def _listed(
     file: CocoFile, folder: Path, skeleton: Skeleton, headers: dict[Path, ImageHeader], loaded: LoadedSplit
 ) -> Iterator[Finding]:
     """Yield what is wrong with a COCO-format file, in itself and against its images."""
-    yield from record_rules.image_entries(file)
-    yield from record_rules.image_sizes(file, folder, headers, bool(loaded.tally.mended["image sizes exchanged"]))
+    yield from rules.image_entries(file)
+    yield from rules.image_sizes(file, folder, headers, bool(loaded.tally.mended["image sizes exchanged"]))
     images = {int(record["id"]): record for record, _ in file.image_files(folder)}
     try:
         category = file.category(skeleton)
     except InputError as error:
         yield Finding(OTHER_KEYPOINTS, str(file.path), str(error).removeprefix(f"{file.path}: "))
         return
-    records = record_rules.usable_annotations(file, images, category, skeleton.num_keypoints)
+    records = rules.usable_annotations(file, images, category, skeleton.num_keypoints)
     persons = PersonArrays.of_records(records, images, skeleton.num_keypoints)
-    yield from person_rules.broken_persons(persons, skeleton, cut=True)
+    yield from rules.broken_persons(persons, skeleton, cut=True)
 
 
 def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, broken: bool) -> Iterator[Finding]:
@@ -103,7 +103,7 @@ def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, bro
             yield Finding(METRIC, cfg.data.metric._target_.split(".")[-1], str(error))
         return
     if scorer.area == "annotation":
-        yield from person_rules.unscaled(loaded.instances)
+        yield from rules.unscaled(loaded.instances)
 
 
 def _detections(cfg: Any, file: CocoFile, skeleton: Skeleton, root: Path, path: Path) -> Section:
@@ -115,9 +115,9 @@ def _detections(cfg: Any, file: CocoFile, skeleton: Skeleton, root: Path, path: 
         return section
     loaded = load_split(cfg, "val", skeleton, root, "det")
     section.notes.append(loaded.line("detected"))
-    section.findings.extend(record_rules.invalid_records(loaded.tally, path, cfg.data.skip_invalid))
+    section.findings.extend(rules.invalid_records(loaded.tally, path, cfg.data.skip_invalid))
     images = {int(record["id"]) for record, _ in file.image_files(root)}
-    section.findings.extend(record_rules.detections(records, images, category))
+    section.findings.extend(rules.detections(records, images, category))
     if loaded.refusal and not section.broken():
         section.findings.append(Finding(REFUSED_SPLIT, str(path), loaded.refusal))
     return section
