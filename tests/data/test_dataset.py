@@ -88,18 +88,6 @@ def test_evaluation_batches_are_the_same_on_any_number_of_ranks():
         assert len({len(rank) for rank in blocks}) == 1, "every rank takes as many steps"
 
 
-def test_workers_make_the_pixels_that_one_process_makes(drawn):
-    import albumentations
-
-    pixels = [albumentations.RandomBrightnessContrast(p=0.7), albumentations.CoarseDropout(p=0.5)]
-    noisy = Augment(scale=0.35, rotation=45, flip=0.5, jitter=0.4, jitter_prob=0.5, pixels=pixels)
-    one, two = (PoseDataModule(dataset(drawn, noisy), {}, 2, 0, workers).train_dataloader() for workers in (0, 2))
-    for ours, theirs in zip(one, two, strict=True):
-        assert torch.equal(ours.index, theirs.index)
-        for name in ("image", "xy", "weight"):
-            assert torch.equal(getattr(ours, name), getattr(theirs, name))
-
-
 def test_the_last_batch_of_an_epoch_can_be_kept(drawn):
     for batch, drop_last, sizes in (4, True, [4]), (4, False, [4, 2]), (3, False, [3, 3]), (8, True, [6]):
         module = PoseDataModule(dataset(drawn), {}, batch, 0, 0, drop_last)

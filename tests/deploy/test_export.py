@@ -14,7 +14,6 @@ import torch
 
 from poserep import cli
 from poserep.codecs import Heatmap
-from poserep.config import OmegaConf
 from poserep.deploy import export
 from poserep.deploy.card import METADATA_KEY, Card
 from poserep.deploy.inference import Estimator, InferenceModule, onnx_estimator, restore_inference
@@ -96,10 +95,7 @@ def test_flip_test_checkpoint_and_name_follow_the_overrides(untrained):
 
 def test_neither_data_nor_first_weights_are_needed(untrained, tmp_path):
     run_dir = untrained("boxes=[gt]", "representation=regression")
-    cfg = OmegaConf.load(run_dir / "config.yaml")
-    cfg.data.root, cfg.backbone.weights = str(tmp_path / "gone"), str(tmp_path / "gone.pth")
-    OmegaConf.save(cfg, run_dir / "config.yaml")
-    cfg = configure(run_dir, [])
+    cfg = configure(run_dir, [f"data.root={tmp_path}/gone", "backbone.weights=gone.pth"])
     assert restore_inference(run_dir, cfg)[1].data == "synthetic-easy"
     images, source = sample_crops(cfg, "photographs", 3)
     assert (len(images), source) == (3, "drawn people") and not (tmp_path / "gone").exists()
