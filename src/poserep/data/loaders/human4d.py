@@ -18,7 +18,9 @@ DEVICES = ("M72e", "M72h", "M72i", "M72j")
 # The positions of the skeleton's joints among all of VICON's.
 VICON_JOINTS = np.array([0, 2, 5, 8, 10, 11, 12, 16, 17, 18, 21, 22, 23, 25, 27, 28, 29, 31])
 _WHOLE = np.array([0.0, 0.0, CROPPED.width, CROPPED.height])
-_POSE_FILE = "{frame}.npy"
+# Names of poses and depth images; frame numbers may be padded by zeros.
+_POSE = re.compile(r"(?P<frame>[0-9]{1,9})\.npy")
+_DEPTH = re.compile(r"(?P<frame>[0-9]{1,9})_(?P<device>[^_]+)_depth_.*\.pgm")
 # Largest coordinate, mm: nobody stands a kilometre from the origin.
 _FARTHEST = 1e6
 
@@ -32,7 +34,6 @@ def load_human4d(
     skeleton: Skeleton,
     devices: Sequence[str] = DEVICES,
     project: Projection = "exact",
-    depth_file: str = "{frame}_{device}_depth_*.pgm",
     skip_invalid: bool = False,
     tally: Tally | None = None,
 ) -> list[Instance]:
@@ -57,7 +58,6 @@ def load_human4d(
         skeleton: `poserep.skeleton.HUMAN4D`, or one with the same keypoints.
         devices: Cameras whose views are taken.
         project: Where pixels lie: ``exact``, or ``published`` as in the study's code, see `DepthCamera.pixels`.
-        depth_file: Pattern of the depth images' names, "*" for any text. Frame numbers may be padded by zeros.
         skip_invalid: Leave out views whose list line, pose or depth image is missing or malformed instead of refusing
             the list.
         tally: Counts the views taken, left out and mended.
@@ -67,8 +67,6 @@ def load_human4d(
     check_choice("project", project, get_args(Projection))
     if skeleton.names != HUMAN4D.names:
         raise InputError(f"skeleton {skeleton.name!r} does not have HUMAN4D's keypoints; set data.skeleton=human4d")
-    if sorted(re.findall(r"{(.*?)}", depth_file)) != ["device", "frame"]:
-        raise InputError(f"depth_file={depth_file!r} must name each of {{device}} and {{frame}} once, and nothing else")
     path, root = Path(annotations), Path(images)
     counts = Tally() if tally is None else tally
 
@@ -90,11 +88,10 @@ def load_human4d(
             folder = root / subject / "pose"
             cameras[subject] = [DepthCamera.read(folder / f"{d}.extrinsics", intrinsics[d]) for d in devices]
         offset = _offset(root / subject / "offsets.txt", recording, counts)
-        pose_of = _files(dump / "gposes3d", _POSE_FILE, ("",))
-        depth_of = _files(dump / "depth", depth_file, devices)
+        pose_of, depth_of = _files(dump / "gposes3d", _POSE), _files(dump / "depth", _DEPTH)
         kept = []
         for frame, number in listed.items():
-            pose = sieve(len(devices), _pose, pose_of, dump / "gposes3d" / _POSE_FILE, frame - offset)
+            pose = sieve(len(devices), _pose, pose_of, dump / "gposes3d", frame - offset)
             if pose is not None:
                 kept.append((number, frame, pose))
         if not kept:
@@ -105,7 +102,7 @@ def load_human4d(
             neck, head = skeleton.names.index("neck"), skeleton.names.index("head")
             heads = np.linalg.norm(xy[:, neck] - xy[:, head], axis=-1) * (seen[:, neck] & seen[:, head])
             for row, (number, frame, _) in enumerate(kept):
-                image = sieve(1, _depth_image, depth_of, dump / "depth" / depth_file, device, frame)
+                image = sieve(1, _depth_image, depth_of, dump / "depth", device, frame)
                 if image is not None and seen[row].any():
                     key = number * len(devices) + view
                     person = xy[row].astype(np.float32), seen[row].astype(np.float32)
@@ -164,24 +161,22 @@ def _offset(path: Path, recording: str, tally: Tally) -> int:
     return int(offset[0])
 
 
-def _files(folder: Path, pattern: str, devices: Sequence[str]) -> dict[tuple[str, int], Path]:
+def _files(folder: Path, names: re.Pattern[str]) -> dict[tuple[str, int], Path]:
     """Return a folder's files by (device, frame), none if there is no folder."""
-    names = re.escape(pattern).replace(r"\{frame\}", "(?P<frame>[0-9]{1,9})").replace(r"\*", ".*")
-    shape = re.compile(names.replace(r"\{device\}", f"(?P<device>{'|'.join(map(re.escape, devices))})"))
     files: dict[tuple[str, int], Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if match := shape.fullmatch(path.name):
+        if match := names.fullmatch(path.name):
             key = match.groupdict().get("device") or "", int(match["frame"])
             if files.setdefault(key, path) != path:
-                names = f"{files[key].name} and {path.name}"
-                raise InputError(f"{folder}: {names} are both frame {key[1]}; remove one of them")
+                twins = f"{files[key].name} and {path.name}"
+                raise InputError(f"{folder}: {twins} are both frame {key[1]}; remove one of them")
     return files
 
 
-def _pose(files: dict[tuple[str, int], Path], names: Path, frame: int) -> np.ndarray:
+def _pose(files: dict[tuple[str, int], Path], folder: Path, frame: int) -> np.ndarray:
     path = files.get(("", frame))
     if path is None:
-        raise Invalid("no pose", f"pose {names} of frame {frame} does not exist", "check data.root and offsets.txt")
+        raise Invalid("no pose", f"pose {folder}/{frame}.npy does not exist", "check data.root and offsets.txt")
     try:
         with path.open("rb") as file:
             pose = np.lib.format.read_array(file, allow_pickle=False)
@@ -199,9 +194,10 @@ def _pose(files: dict[tuple[str, int], Path], names: Path, frame: int) -> np.nda
     return points
 
 
-def _depth_image(files: dict[tuple[str, int], Path], names: Path, device: str, frame: int) -> Path:
+def _depth_image(files: dict[tuple[str, int], Path], folder: Path, device: str, frame: int) -> Path:
     path = files.get((device, frame))
     if path is None:
-        missing = f"depth image {names} of device {device}, frame {frame} does not exist"
-        raise Invalid("no depth image", missing, "check data.root and depth_file")
+        raise Invalid(
+            "no depth image", f"depth image {folder}/{frame}_{device}_depth_*.pgm does not exist", "check data.root"
+        )
     return path
