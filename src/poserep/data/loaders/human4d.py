@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -70,19 +70,17 @@ def load_human4d(
     path, root = Path(annotations), Path(images)
     counts = Tally() if tally is None else tally
 
-    def sieve(views: int, read: Callable[..., Any], *args: Any) -> Any:
-        try:
-            return read(*args)
-        except Invalid as error:
-            error.leave_out("", skip_invalid, counts, "views", views)
-            return None
+    def leave_out(views: int, invalid: Invalid) -> None:
+        invalid.leave_out("", skip_invalid, counts, "views", views)
 
     intrinsics = read_intrinsics(root / "device_repository.json", devices)
     views: dict[int, Instance] = {}
     cameras: dict[str, list[DepthCamera]] = {}
-    for (subject, recording), listed in _listed(path, len(devices), sieve, counts).items():
+    for (subject, recording), listed in _listed(path, len(devices), leave_out, counts).items():
         dump = root / subject / recording / "Dump"
-        if sieve(len(listed) * len(devices), _recording, path, dump) is None:
+        if not dump.is_dir():
+            missing = f"list {path} names {dump}, which does not exist"
+            leave_out(len(listed) * len(devices), Invalid("no recording", missing, "check data.root"))
             continue
         if subject not in cameras:
             folder = root / subject / "pose"
@@ -91,9 +89,10 @@ def load_human4d(
         pose_of, depth_of = _files(dump / "gposes3d", _POSE), _files(dump / "depth", _DEPTH)
         kept = []
         for frame, number in listed.items():
-            pose = sieve(len(devices), _pose, pose_of, dump / "gposes3d", frame - offset)
-            if pose is not None:
-                kept.append((number, frame, pose))
+            try:
+                kept.append((number, frame, _pose(pose_of, dump / "gposes3d", frame - offset)))
+            except Invalid as error:
+                leave_out(len(devices), error)
         if not kept:
             continue
         poses = np.stack([pose for _, _, pose in kept])
@@ -102,12 +101,14 @@ def load_human4d(
             neck, head = skeleton.names.index("neck"), skeleton.names.index("head")
             heads = np.linalg.norm(xy[:, neck] - xy[:, head], axis=-1) * (seen[:, neck] & seen[:, head])
             for row, (number, frame, _) in enumerate(kept):
-                image = sieve(1, _depth_image, depth_of, dump / "depth", device, frame)
-                if image is not None and seen[row].any():
-                    key = number * len(devices) + view
+                image, key = depth_of.get((device, frame)), number * len(devices) + view
+                if image is None:
+                    missing = f"depth image {dump}/depth/{frame}_{device}_depth_*.pgm does not exist"
+                    leave_out(1, Invalid("no depth image", missing, "check data.root"))
+                elif seen[row].any():
                     person = xy[row].astype(np.float32), seen[row].astype(np.float32)
                     views[key] = Instance(image, key, key, _WHOLE, *person, head=float(heads[row]))
-                elif image is not None:
+                else:
                     counts.left_out["no joint in the image"] += 1
     if not views:
         raise InputError(f"list {path} gives no view of anybody ({counts.line()})")
@@ -122,32 +123,20 @@ def _lines(path: Path, what: str, needed: str) -> list[str]:
         raise InputError(f"{what}{path} cannot be read ({error}); HUMAN4D {needed}") from error
 
 
-def _listed(path: Path, views: int, sieve: Callable[..., Any], tally: Tally) -> dict[tuple[str, str], dict[int, int]]:
-    """Return the numbers of lines, from 0, by (subject, recording) and frame."""
+def _listed(
+    path: Path, views: int, leave_out: Callable[[int, Invalid], None], tally: Tally
+) -> dict[tuple[str, str], dict[int, int]]:
+    """Return the numbers of lines, from 0, by (subject, recording) and frame, each of which has so many ``views``."""
     lines = _lines(path, "list ", "needs one of lines 'frame subject recording' for each split")
     frames: dict[tuple[str, str], dict[int, int]] = {}
     for number, line in enumerate(line for line in lines if line.strip()):
-        entry = sieve(views, _entry, path, number, line)
-        if entry is None:
-            continue
-        frame, subject, recording = entry
-        if frames.setdefault((subject, recording), {}).setdefault(frame, number) != number:
+        match = _LINE.fullmatch(line.strip())
+        if not match:
+            entry = f"list {path}: entry {number + 1}, {abridged(line)}"
+            leave_out(views, Invalid("malformed list line", f"{entry}, is not 'frame subject recording'"))
+        elif frames.setdefault((match[2], match[3]), {}).setdefault(int(match[1]), number) != number:
             tally.left_out["listed before"] += views
     return frames
-
-
-def _entry(path: Path, number: int, line: str) -> tuple[int, str, str]:
-    match = _LINE.fullmatch(line.strip())
-    if not match:
-        entry = f"list {path}: entry {number + 1}, {abridged(line)}"
-        raise Invalid("malformed list line", f"{entry}, is not 'frame subject recording'")
-    return int(match[1]), match[2], match[3]
-
-
-def _recording(path: Path, dump: Path) -> Path:
-    if not dump.is_dir():
-        raise Invalid("no recording", f"list {path} names {dump}, which does not exist", "check data.root")
-    return dump
 
 
 def _offset(path: Path, recording: str, tally: Tally) -> int:
@@ -192,12 +181,3 @@ def _pose(files: dict[tuple[str, int], Path], folder: Path, frame: int) -> np.nd
     if not (np.abs(points) < _FARTHEST).all():
         raise Invalid("impossible pose", f"pose {path} has joints that are not numbers, or farther than 1 km")
     return points
-
-
-def _depth_image(files: dict[tuple[str, int], Path], folder: Path, device: str, frame: int) -> Path:
-    path = files.get((device, frame))
-    if path is None:
-        raise Invalid(
-            "no depth image", f"depth image {folder}/{frame}_{device}_depth_*.pgm does not exist", "check data.root"
-        )
-    return path
