@@ -23,9 +23,7 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb", buffering=0) as file:
             return file.read()
     except OSError as error:
-        raise InputError(
-            f"image {path} cannot be read ({error.strerror}); check data.root and the file names"
-        ) from error
+        raise InputError(f"image {path} cannot be read ({error.strerror}); check data.root and file names") from error
 
 
 def read_image(path: Path) -> np.ndarray:

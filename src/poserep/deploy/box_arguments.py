@@ -30,21 +30,18 @@ class BoxRequest:
 
         What is no box, has no area, or lies outside the image raises an `InputError`.
         """
-        box, score = as_box({"bbox": self.box}), as_number(self.score)
+        box, score, given = as_box({"bbox": self.box}), as_number(self.score), f"{self.where}: {abridged(self.box)}"
         if box is None:
             raise InputError(
-                f"{self.where}: {abridged(self.box)} is no box of four finite numbers x, y, width, height up to "
-                f"{FURTHEST:g}; mend or leave out"
+                f"{given} is no box of four finite numbers x, y, width, height up to {FURTHEST:g}; mend or leave out"
             )
         x, y, w, h = box
         if min(w, h) < SMALLEST_SIDE:
-            raise InputError(
-                f"{self.where}: {abridged(self.box)} has no area (width {w:g}, height {h:g}); leave it out"
-            )
+            raise InputError(f"{given} has no area (width {w:g}, height {h:g}); leave it out")
         if x >= width or y >= height or x + w <= 0 or y + h <= 0:
             raise InputError(
-                f"{self.where}: {abridged(self.box)} lies outside the image of {width}x{height} px (width x height); "
-                "boxes are x, y, width, height in its px"
+                f"{given} lies outside the image of {width}x{height} px (width x height); boxes are x, y, width, "
+                "height in its px"
             )
         if score is None:
             raise InputError(f"{self.where}: its score {abridged(self.score)} is no finite number; mend or leave out")

@@ -134,9 +134,7 @@ class CocoLoader:
             return "of other categories"
         crowd = annotation.get("iscrowd", 0)
         if crowd not in (0, 1):
-            raise Invalid(
-                "with an iscrowd that is none", f"has the iscrowd {abridged(crowd)}, which is neither 0 nor 1"
-            )
+            raise Invalid("with an iscrowd that is none", f"has the iscrowd {abridged(crowd)}, neither 0 nor 1")
         if crowd:
             return "crowds"
         if self.ignored(annotation):
@@ -235,5 +233,5 @@ def _clip_side(start: float, length: float, limit: float, rule: Clip) -> tuple[f
 
 
 def _no_area(box: Box, where: str = "") -> Invalid:
-    sides = [round(v, 2) for v in box]
+    sides = np.round(box, 2).tolist()
     return Invalid("with a box without area", f"has a box without area{where}, [x, y, w, h] = {sides}")

@@ -30,12 +30,9 @@ def read_depth(path: Path) -> np.ndarray:
     Returns the middle rows (160, 320) float32 in metres: raw values x 1e-4; 0 where nothing was measured, or 7 m and
     more. A file that is missing, cut short or no such image raises an `InputError`.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"depth image {path} cannot be read ({error.strerror}); check data.root and the file names"
-        ) from error
+    from poserep.data.image_files import read_bytes  # here, as it brings OpenCV along, which no loader needs
+
+    data = read_bytes(path)
     header = _HEADER.match(data)
     if header is None:
         raise InputError(f"depth image {path} is no PGM: it does not begin with P2 or P5, width, height and maximum")

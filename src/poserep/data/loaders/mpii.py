@@ -51,10 +51,7 @@ def load_mpii(
     path, folder = Path(annotations), Path(images)
     tally = Tally() if tally is None else tally
     if skeleton.names != MPII.names:
-        raise InputError(
-            f"{path}: skeleton {skeleton.name!r} does not have MPII's {MPII_JOINTS} keypoints in MPII's order; set "
-            "data.skeleton=mpii"
-        )
+        raise InputError(f"skeleton {skeleton.name!r} does not have MPII's 16 keypoints; set data.skeleton=mpii")
     records = read_mat(path, tally) if path.suffix == ".mat" else read_json(path, "annotation file")
     if not isinstance(records, list):
         raise InputError(f"{path} is not a list of MPII records; a COCO-format file is read with data=coco")
