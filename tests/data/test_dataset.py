@@ -191,12 +191,8 @@ def test_boxes_move_within_the_stated_share_as_often_as_stated():
     assert np.abs(moves).max() <= 0.2 and np.abs(moves).max() > 0.19
     assert (moves != 0).any(1).mean() == pytest.approx(0.3, abs=0.03)
     assert moves.mean(0) == pytest.approx([0, 0], abs=0.01)
-
-
-def test_without_jitter_nothing_is_drawn():
-    rng = np.random.default_rng(0)
-    assert Augment().move(rng, BOX) is BOX
-    assert rng.random() == np.random.default_rng(0).random()
+    # Without jitter nothing is drawn.
+    assert Augment().move(None, BOX) is BOX
 
 
 XY = np.stack([np.linspace(10, 50, 17), np.linspace(10, 90, 17)], 1).astype(np.float32)
