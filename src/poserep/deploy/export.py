@@ -77,11 +77,8 @@ def export(
     """Write a run's ONNX file, compare it with PyTorch on ``check`` crops, print both, and return its path.
 
     ``cfg`` is the run's configuration from `poserep.training.evaluate.configure`. Without ``path`` the file is named
-    after checkpoint and readout, in the run directory; without ``readout`` it has the run's default one.
-
-    Raises:
-        InputError: If the run cannot be restored or exported.
-        Failed: If ONNX Runtime and PyTorch differ; no file is left.
+    after checkpoint and readout, in the run directory; without ``readout`` it has the run's default one. If ONNX
+    Runtime and PyTorch differ, it raises `Failed` and leaves no file.
     """
     if check < 2:
         raise InputError(f"--check {check} is too few: give at least 2 crops, so that a batch is tried too")

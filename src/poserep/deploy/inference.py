@@ -97,12 +97,9 @@ def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None
 
 
 class Estimator(NamedTuple):
-    """A model that can be run.
+    """A model that can be run, and its card.
 
-    Attributes:
-        card: What the model is.
-        estimate: Returns points (B, K, 2) in input px and scores (B, K), float32, on crops (B, C, H, W), uint8 or
-            float32.
+    ``estimate`` returns points (B, K, 2) in input px and scores (B, K) on crops (B, C, H, W), uint8 or float32.
     """
 
     card: Card

@@ -65,7 +65,7 @@ def test_malformed_calibration_is_named(tmp_path):
     for text, message in (
         ("1 0 0\n0 1 0\n0 0 1\n", "hold 9 finite numbers, not 12"),
         ("1 0 0\n0 1 0\n0 0 1\n0 nan 0\n", "hold 11 finite numbers, not 12"),
-        ("1 0 0\n0 1 0\n0 0 1\n0 x 0\n", "something else than numbers"),
+        ("1 0 0\n0 1 0\n0 0 1\n0 x 0\n", "cannot be read .could not convert"),
         ("1 0 0\n0 2 0\n0 0 1\n0 0 0\n", "no rotation"),
         ("1 0 0\n0 1 0\n0 0 -1\n0 0 0\n", "no rotation"),
     ):

@@ -14,8 +14,7 @@ from rich.text import Text
 class Rule:
     """A rule that data must keep: what is wrong where it is broken, and what to do then.
 
-    Attributes:
-        error: Whether it stops training or falsifies numbers; otherwise it is a warning.
+    An ``error`` stops training or falsifies numbers; otherwise it is a warning.
     """
 
     name: str

@@ -86,13 +86,11 @@ class DepthCamera(NamedTuple):
         """Read ``<device>.extrinsics``: three rows of the rotation, then the position in mm."""
         try:
             numbers = np.array([float(word) for word in extrinsics.read_text().split()])
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise InputError(
-                f"extrinsics {extrinsics} cannot be read ({error.strerror}); HUMAN4D has one file per subject and "
-                "device in <subject>/pose"
+                f"extrinsics {extrinsics} cannot be read ({error}); HUMAN4D has one file per subject and device in "
+                "<subject>/pose, 12 numbers"
             ) from error
-        except ValueError as error:
-            raise InputError(f"extrinsics {extrinsics} hold something else than numbers: {error}") from error
         finite = np.isfinite(numbers).sum()
         if not len(numbers) == finite == 12:
             raise InputError(
