@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from poserep.config import make
+from poserep.data import from_config
 from poserep.data.check import rules
 from poserep.data.check.findings import Finding, Rule, Section
 from poserep.data.check.image_headers import ImageHeader, ImageReader, headers_of
-from poserep.data.check.load_split import LoadedSplit, coco_file_of, load_split
 from poserep.data.check.rules import PersonArrays
 from poserep.data.coco_file import CocoFile, read_detections
-from poserep.data.from_config import is_labelled, root_of, skeleton_of, split_files, splits_of, truth_of
+from poserep.data.from_config import LoadedSplit
 from poserep.errors import InputError
 from poserep.skeleton import Skeleton
 
@@ -28,17 +28,17 @@ METRIC = Rule("split that its metric refuses", "")
 def validate(cfg: Any, decode: ImageReader | None = None) -> list[Section]:
     """Return all that is wrong with a data set; images are read whole by ``decode``, or else their headers and ends."""
     try:
-        skeleton = skeleton_of(cfg)
+        skeleton = from_config.skeleton_of(cfg)
     except InputError as error:
         finding = Finding(UNUSABLE_SKELETON, "data.skeleton", str(error))
         return [Section(f"{cfg.data.name}: skeleton", findings=[finding])]
-    root = root_of(cfg)
-    return [section for split in splits_of(cfg) for section in _split(cfg, split, skeleton, root, decode)]
+    root = from_config.root_of(cfg)
+    return [section for split in from_config.splits_of(cfg) for section in _split(cfg, split, skeleton, root, decode)]
 
 
 def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageReader | None) -> Iterator[Section]:
     """Yield the sections of a split: its persons and images, then the detections on these."""
-    files = split_files(cfg, root, split)
+    files = from_config.split_files(cfg, root, split)
     annotations, folder = files["annotations"], root / cfg.data[split].images
     section = Section(f"{split}: {annotations}")
     section.findings.extend(Finding(FILE, str(path), what) for what, path in files.items() if not path.is_file())
@@ -46,14 +46,14 @@ def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageRe
         yield section
         return
     try:
-        file = coco_file_of(cfg, root, split)
+        file = from_config.coco_file_of(cfg, root, split)
     except InputError as error:
         section.findings.append(Finding(UNREADABLE, str(annotations), str(error)))
         yield section
         return
     loaded = LoadedSplit()
-    if is_labelled(cfg):
-        loaded = load_split(cfg, split, skeleton, root)
+    if from_config.is_labelled(cfg):
+        loaded = from_config.load_split(cfg, split, skeleton, root)
         section.notes.append(loaded.line("annotated"))
         section.findings.extend(rules.invalid_records(loaded.tally, annotations, cfg.data.skip_invalid))
     listed = [path for _, path in file.image_files(folder)] if file else [i.image for i in loaded.instances]
@@ -97,7 +97,7 @@ def _listed(
 def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, broken: bool) -> Iterator[Finding]:
     """Yield what keeps the metric from measuring the evaluated persons."""
     try:
-        scorer = make(cfg.data.metric, truth_of(cfg, loaded.instances, skeleton, root))
+        scorer = make(cfg.data.metric, from_config.truth_of(cfg, loaded.instances, skeleton, root))
     except InputError as error:
         if not broken:
             yield Finding(METRIC, cfg.data.metric._target_.split(".")[-1], str(error))
@@ -113,7 +113,7 @@ def _detections(cfg: Any, file: CocoFile, skeleton: Skeleton, root: Path, path: 
     except InputError as error:
         section.findings.append(Finding(UNREADABLE, str(path), str(error)))
         return section
-    loaded = load_split(cfg, "val", skeleton, root, "det")
+    loaded = from_config.load_split(cfg, "val", skeleton, root, "det")
     section.notes.append(loaded.line("detected"))
     section.findings.extend(rules.invalid_records(loaded.tally, path, cfg.data.skip_invalid))
     images = {int(record["id"]) for record, _ in file.image_files(root)}
