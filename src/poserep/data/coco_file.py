@@ -132,10 +132,12 @@ class ListedImages:
         """Return the image of an id, or raise `Invalid` if the file lists none, or several that differ."""
         key = as_integer(image_id)
         if key is None or key not in self.by_id:
-            raise Invalid("on images that are not listed", f"names image {abridged(image_id)}, which the file lacks")
+            missing = f"names image {abridged(image_id)}, which the file lacks"
+            raise Invalid("on images that are not listed", missing, "list the image")
         entry = self.by_id[key]
         if entry is None:
-            raise Invalid("on images that share an id", f"is on image {key}, an id that two images of the file have")
+            shared = f"is on image {key}, an id that two images of the file have"
+            raise Invalid("on images that share an id", shared, "number the images anew")
         return entry
 
 

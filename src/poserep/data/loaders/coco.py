@@ -188,11 +188,12 @@ class CocoLoader:
             raise Invalid(
                 "with keypoints of another skeleton",
                 f"has {what}; skeleton {self.skeleton.name!r} needs 3 for each of its {joints} keypoints",
+                "write x, y, visibility of every joint, 0, 0, 0 if unlabelled",
             )
         values = as_numbers(given, FURTHEST)
         if values is None:
             message = f"has keypoints that are not finite numbers up to {FURTHEST:g}"
-            raise Invalid("with keypoints that are no numbers", message)
+            raise Invalid("with keypoints that are no numbers", message, "write 0, 0, 0 for unlabelled joints")
         return values.reshape(-1, 3)
 
 
