@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -43,13 +43,25 @@ class Instance:
     head: float = 0.0
 
 
+class InvalidRecord(NamedTuple):
+    """A record that cannot be used: the reason by which it is counted, a sentence with its place, and a remedy."""
+
+    reason: str
+    sentence: str
+    remedy: str
+
+
 @dataclass
 class Tally:
-    """Counts of a loader: persons returned, those left out by reason, and defects put right by kind."""
+    """Counts of a loader: persons returned, those left out by reason, and defects put right by kind.
+
+    ``invalid`` lists those left out because ``data.skip_invalid`` is set.
+    """
 
     taken: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
+    invalid: list[InvalidRecord] = field(default_factory=list, compare=False)
 
     def record(self) -> dict[str, Any]:
         """Return the counts as a result file holds them."""

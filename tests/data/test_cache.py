@@ -121,10 +121,16 @@ def test_a_changed_file_is_not_taken_for_the_old_one(drawn, tmp_path):
     assert len(entries(tmp_path / "cache")) == 2
 
 
-def test_workers_fill_it_together(drawn, tmp_path):
+def test_workers_fill_it_together_and_make_the_batches_that_one_process_makes(drawn, tmp_path):
+    import albumentations
+
+    pixels = [albumentations.RandomBrightnessContrast(p=0.7), albumentations.CoarseDropout(p=0.5)]
+    noisy = Augment(scale=0.35, rotation=45, flip=0.5, jitter=0.4, jitter_prob=0.5, pixels=pixels)
+
     def epoch(store):
-        data = dataset(drawn * 4, cache=store)
-        return [b.image for b in PoseDataModule(data, {}, 3, 0, 2 if store else 0).train_dataloader()]
+        data = PoseDataset(drawn * 4, COCO, SIZE, augment=noisy, cache=store)
+        loader = PoseDataModule(data, {}, 3, 0, 2 if store else 0).train_dataloader()
+        return [part for b in loader for part in (b.index, b.image, b.xy, b.weight)]
 
     expected = epoch(None)
     store = ImageCache(tmp_path, 1)

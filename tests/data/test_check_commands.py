@@ -122,8 +122,3 @@ def test_what_cannot_be_used_is_refused_in_one_line(words, data):
     ):
         code, _, err = data(*arguments)
         assert code == 2 and message in err
-
-
-def test_help_names_options(data):
-    code, out, _ = data("overlap", "-h")
-    assert code == 0 and "--pixels" in out

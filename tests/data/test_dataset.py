@@ -1,15 +1,17 @@
-"""What the loader promises: stateless samples, the same order for any number of ranks, exact crops."""
+"""What the loader promises: stateless samples, the same order for any number of ranks, exact crops, random views."""
 
 from itertools import product
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
-from poserep.data.augment import Augment
+from poserep.data.augment import Augment, CropRegion
 from poserep.data.datamodule import EpochSampler, PoseDataModule, evaluation_order
 from poserep.data.dataset import PoseDataset, visible_pixels
+from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Crop, Size, crop_matrix
 from poserep.instances import Instance, InstanceTable
 from poserep.skeleton import COCO
@@ -86,18 +88,6 @@ def test_evaluation_batches_are_the_same_on_any_number_of_ranks():
         assert len({len(rank) for rank in blocks}) == 1, "every rank takes as many steps"
 
 
-def test_workers_make_the_pixels_that_one_process_makes(drawn):
-    import albumentations
-
-    pixels = [albumentations.RandomBrightnessContrast(p=0.7), albumentations.CoarseDropout(p=0.5)]
-    noisy = Augment(scale=0.35, rotation=45, flip=0.5, jitter=0.4, jitter_prob=0.5, pixels=pixels)
-    one, two = (PoseDataModule(dataset(drawn, noisy), {}, 2, 0, workers).train_dataloader() for workers in (0, 2))
-    for ours, theirs in zip(one, two, strict=True):
-        assert torch.equal(ours.index, theirs.index)
-        for name in ("image", "xy", "weight"):
-            assert torch.equal(getattr(ours, name), getattr(theirs, name))
-
-
 def test_the_last_batch_of_an_epoch_can_be_kept(drawn):
     for batch, drop_last, sizes in (4, True, [4]), (4, False, [4, 2]), (3, False, [3, 3]), (8, True, [6]):
         module = PoseDataModule(dataset(drawn), {}, batch, 0, 0, drop_last)
@@ -155,6 +145,9 @@ def test_a_depth_map_is_one_float_channel():
     sample = dataset([person(Path("no file"))], None, read=read, whole=True)[0, 0]
     assert sample.image.shape == (1, *SIZE) and sample.image.dtype == torch.float32
     np.testing.assert_array_equal(sample.image[0].numpy(), read(Path()))
+    for options in {"bgr": True}, {"augment": Augment(pixels=["brighter"])}:
+        with pytest.raises(InputError, match="no photographs"):
+            dataset([person(Path("no file"))], **{"augment": None, "read": read, **options})
 
 
 def test_a_box_can_end_with_its_last_pixel_under_any_alignment(tmp_path):
@@ -184,3 +177,46 @@ def test_pixels_that_a_crop_shows_are_all_that_it_needs():
         outside = image.copy()
         outside[top:bottom, left:right] = 0
         assert not cv2.warpAffine(outside, matrix, SIZE[::-1], flags=cv2.INTER_LINEAR).any()
+
+
+BOX = np.array([10.0, 20.0, 40.0, 80.0])
+
+
+def test_boxes_move_within_the_stated_share_as_often_as_stated():
+    augment = Augment(jitter=0.4, jitter_prob=0.3)
+    rng = np.random.default_rng(0)
+    boxes = np.array([augment.move(rng, BOX) for _ in range(4000)])
+    moves = (boxes - BOX)[:, :2] / BOX[2:]
+    assert (boxes[:, 2:] == BOX[2:]).all()
+    assert np.abs(moves).max() <= 0.2 and np.abs(moves).max() > 0.19
+    assert (moves != 0).any(1).mean() == pytest.approx(0.3, abs=0.03)
+    assert moves.mean(0) == pytest.approx([0, 0], abs=0.01)
+    # Without jitter nothing is drawn.
+    assert Augment().move(None, BOX) is BOX
+
+
+XY = np.stack([np.linspace(10, 50, 17), np.linspace(10, 90, 17)], 1).astype(np.float32)
+VIEW = CropRegion(np.array([30.0, 50.0]), np.array([64.0, 96.0]))
+
+
+def halved(seed: int = 0, labelled: int = 17, **options) -> CropRegion:
+    augment, weight = Augment(half_body=1.0, **options), (np.arange(17) < labelled).astype(np.float32)
+    return augment.region(np.random.default_rng(seed), VIEW, XY, weight, COCO.upper_mask(), Size(96, 64))
+
+
+def test_half_body_looks_at_one_half_of_those_who_have_enough_joints():
+    centres = {round(float(halved(seed).centre[1]), 3) for seed in range(20)}
+    assert centres == {round(float(XY[:11, 1].mean()), 3), round(float(XY[11:, 1].mean()), 3)}
+    assert halved(labelled=8).centre is VIEW.centre
+
+
+def test_half_body_may_count_pixels():
+    extents = [halved(upper_prob=1.0, half_body_px=px).extent for px in (0.0, 1.0)]
+    # The upper body spans 50 px downwards, which decide; 1.5 is the official padding of halves.
+    assert extents[1][1] - extents[0][1] == pytest.approx(1.5)
+
+
+def test_impossible_settings_are_refused():
+    for wrong in {"jitter_prob": 1.5}, {"jitter": -0.1}, {"upper_prob": -1}, {"scale": 1.0}:
+        with pytest.raises(InputError, match=next(iter(wrong)).split("_")[0]):
+            Augment(**wrong)

@@ -1,4 +1,4 @@
-"""One trained run and its file for all tests, and runs of random weights on a tiny backbone."""
+"""Runs on a tiny backbone: a trained one and its file for all tests, and others of random weights."""
 
 import contextlib
 import io
@@ -17,11 +17,17 @@ from poserep.training.network import build_network
 from tiny import TINY
 
 
+def tiny_run(cfg):
+    OmegaConf.set_struct(cfg, False)
+    cfg.backbone = {"_target_": "tiny_backbone.TinyMaps", "weights": None}
+    return prepare(cfg, "backbone")
+
+
 @pytest.fixture(scope="session")
 def trained(synthetic, tmp_path_factory):
     """Directory of a run."""
     overrides = [f"data.root={synthetic}", f"runs={tmp_path_factory.mktemp('runs')}", "boxes=[gt]"]
-    run = prepare(compose([*TINY, *overrides, "representation=heatmap"]).cfg, "backbone")
+    run = tiny_run(compose([*TINY, *overrides, "representation=heatmap"]).cfg)
     fit(run)
     return run.path
 
@@ -41,9 +47,7 @@ def untrained(configure):
 
     def make(*overrides):
         cfg = configure(*overrides)
-        OmegaConf.set_struct(cfg, False)
-        cfg.backbone = {"_target_": "tiny_backbone.TinyMaps"}
-        run_dir = prepare(cfg, "backbone").path
+        run_dir = tiny_run(cfg).path
         skeleton = skeleton_of(cfg)
         torch.manual_seed(0)
         module = PoseModule(*build_network(cfg, skeleton), skeleton.flip_perm(), {}, cfg.readouts)

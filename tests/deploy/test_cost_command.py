@@ -1,12 +1,30 @@
-"""`poserep cost`: what it prints and writes, from overrides and from runs, and what it refuses."""
+"""`poserep cost`: what it prints and writes, from overrides and from runs, what it refuses, and how it times."""
 
+import builtins
+import gc
 import json
 import re
+import time
 
 import pytest
+import torch
+from tiny_backbone import TinyMaps
+from torch import nn
 
+from model_cases import build
 from poserep import cli
+from poserep.codecs import RLE
+from poserep.config import compose
 from poserep.deploy import latency
+from poserep.deploy.cost_command import sheets_of
+from poserep.deploy.latency import WAYS, Timing, onnx, timings
+from poserep.deploy.stopwatch import cores, race, seconds_of
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.models import RLEHead
+from poserep.models.cost import summary
+from poserep.skeleton import COCO
+from poserep.training.network import build_network
 
 
 def say(capsys, *words):
@@ -20,17 +38,26 @@ def refuse(capsys, *words):
     return capsys.readouterr().err.removesuffix("\n")
 
 
-def test_overrides_are_enough(capsys, tmp_path):
-    path = tmp_path / "new" / "cost.json"
-    words = ["backbone=hrnet_w32", "representation=simcc", "size=256x192", "--json", path, "--batches", 1]
-    printed = say(capsys, *words)
-    # As in SimCC's table: 31.3 M parameters.
-    assert "31,289,521" in printed and "7.692" in printed and f"written: {path}" in printed
-    found = json.loads(path.read_text())
+def test_numbers_are_those_of_simcc_s_table():
+    cfg = compose(["backbone=hrnet_w32", "representation=simcc", "size=256x192"]).cfg
+    found = summary(build_network(cfg, COCO)[0], 256, 192)
     assert found["params"] == 31_289_521 and found["gmacs"] == pytest.approx(7.692, abs=0.001)
     assert {"backbone", "backbone.trunk.stage4", "head.mlp_head_x"} <= {part["path"] for part in found["parts"]}
-    assert found["memory"][0]["training_bytes"] > found["memory"][0]["forward_bytes"] > 0
-    assert found["config"]["backbone"]["width"] == 32 and found["provenance"]["packages"]["torch"]
+
+
+def test_neither_data_nor_weights_are_needed(capsys, tmp_path):
+    words = ["data=coco", "data.root=nowhere", "backbone=resnet18", "backbone.weights=nowhere.pth"]
+    path = tmp_path / "new" / "cost.json"
+    words += ["representation=srpose", "input_size=32x32", "--batches", 1, 2, "--json", path]
+    printed = say(capsys, *words)
+    assert "training only: neither run nor counted when poses are predicted" in printed and "tables" not in printed
+    found = json.loads(path.read_text())
+    assert f"{found['params']:,}" in printed and f"{found['gmacs']:.3f}" in printed and f"written: {path}" in printed
+    assert found["config"]["representation"]["name"] == "srpose" and found["provenance"]["packages"]["torch"]
+    one, two = found["memory"]
+    # The innermost map has one position: too little for a batch norm to train on with one image.
+    assert one["training_bytes"] is None and two["training_bytes"] > two["forward_bytes"] > one["forward_bytes"]
+    assert "-: too few values" in printed
 
 
 def test_a_run_directory_and_its_overrides(capsys, untrained):
@@ -40,23 +67,12 @@ def test_a_run_directory_and_its_overrides(capsys, untrained):
     assert "AxisLinear (simcc), 64x64, 17 joints" in plain and plain != changed
 
 
-def test_neither_data_nor_weights_are_needed_and_what_is_not_counted_is_told_apart(capsys, tmp_path):
-    words = ["data=coco", "data.root=nowhere", "backbone=resnet18", "backbone.weights=nowhere.pth"]
-    path = tmp_path / "cost.json"
-    words += ["representation=srpose", "input_size=32x32", "--batches", 1, 2, "--json", path]
-    printed = say(capsys, *words)
-    assert "training only: neither run nor counted when poses are predicted" in printed
-    one, two = json.loads(path.read_text())["memory"]
-    # The innermost map has one position: too little for a batch norm to train on with one image.
-    assert one["training_bytes"] is None and two["training_bytes"] > two["forward_bytes"] > one["forward_bytes"]
-    assert "-: too few values" in printed
-    printed = say(capsys, "backbone=tokenpose_s", "--batches", 1)
-    assert "tables: fixed positions" in printed and "training only" not in printed
-
-
-def test_options_of_timing_are_checked(capsys):
-    for option in (["--seconds", 3], ["--device", "cpu"], ["--threads", 1], ["--ways", "eager"]):
-        assert "add --time" in refuse(capsys, *option)
+def test_fixed_positions_are_counted_apart():
+    cfg = compose(["backbone=tokenpose_s"]).cfg
+    record = {"backbone": "", "head": "", "representation": "", "size": "", "keypoints": 17, "memory": [{"batch": 1}]}
+    counted = summary(build_network(cfg, COCO)[0], *Size.parse(cfg.input_size))
+    notes = next(sheets_of(record | counted)).notes
+    assert any(note.startswith("tables: fixed positions") for note in notes) and "training only" not in str(notes)
 
 
 def test_times_and_ways_that_are_not_available(capsys, tmp_path, monkeypatch, untrained):
@@ -66,20 +82,8 @@ def test_times_and_ways_that_are_not_available(capsys, tmp_path, monkeypatch, un
         raise RuntimeError("no compiler")
 
     monkeypatch.setitem(latency.WAYS, "compiled", broken)
-    words = [
-        run_dir,
-        "--time",
-        "--ways",
-        "eager",
-        "compiled",
-        "--threads",
-        1,
-        "--batches",
-        1,
-        "--seconds",
-        0.01,
-    ]
-    printed = say(capsys, *words, "--json", tmp_path / "cost.json")
+    words = ["--time", "--ways", "eager", "compiled", "--threads", 1, "--batches", 1, "--seconds", 0.01]
+    printed = say(capsys, run_dir, *words, "--json", tmp_path / "cost.json")
     assert "ms a batch" in printed and "with shift" in printed
     assert "compiled: not available: RuntimeError: no compiler" in printed
     eager, compiled = json.loads((tmp_path / "cost.json").read_text())["time"]["variants"]
@@ -91,6 +95,7 @@ def test_times_and_ways_that_are_not_available(capsys, tmp_path, monkeypatch, un
     [
         (["nowhere"], "error: nowhere is not a run directory: it has no config.yaml"),
         (["backbone=hrnet_w32", "input_size=100x100"], "error: input_size=100x100 does not suit backbone HRNet"),
+        (["--ways", "eager"], "error: --ways is about timing: add --time"),
         (["--batches", "0"], "error: --batches 0: give 1 or more images"),
         (["--time", "--threads", "-1"], "error: --threads -1: give 1 or more, or 0 for all cores"),
         (["--time", "--seconds", "nan"], "error: --seconds=nan must be a positive number"),
@@ -103,5 +108,78 @@ def test_mistakes_are_one_line(capsys, words, message):
     assert re.match(message, code) and "\n" not in code
 
 
-def test_help_explains(capsys):
-    assert cli.main(["cost", "-h"]) == 0 and "flip test not included" in capsys.readouterr().out
+SHAPE = (3, 64, 64)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def little_garbage():
+    """What was loaded before is not searched again at every turn."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def test_functions_take_turns_and_the_first_call_of_a_turn_is_not_counted():
+    called = []
+    found = race({name: seconds_of(lambda name=name: called.append(name)) for name in "ab"}, rounds=2, calls=3)
+    assert "".join(called) == "aaaabbbbaaaabbbb"
+    assert {name: len(seconds) for name, seconds in found.items()} == {"a": 6, "b": 6}
+
+
+def test_functions_leave_when_they_have_had_their_time_and_three_calls():
+    found = race({"slow": seconds_of(lambda: time.sleep(0.02)), "fast": seconds_of(lambda: None)}, 10**9, seconds=0.03)
+    assert len(found["slow"]) == 3 and len(found["fast"]) > 3
+
+
+def test_network_and_decoding_are_timed_apart(monkeypatch):
+    order, given = [], torch.get_num_threads()
+
+    def way(name, seconds):
+        def call():
+            order.append((name, torch.get_num_threads()))
+            time.sleep(seconds)
+
+        return lambda *_: call
+
+    monkeypatch.setitem(WAYS, "fast", way("fast", 0.01))
+    monkeypatch.setitem(WAYS, "slow", way("slow", 0.02))
+    timing = Timing(("fast", "slow"), (2,), seconds=0.1)
+    variants = timings(nn.Identity(), lambda out: time.sleep(0.01), SHAPE, timing)
+    assert torch.get_num_threads() == given
+    ways = [(way, 2, threads) for threads in dict.fromkeys((1, cores())) for way in ("fast", "slow")]
+    assert [(v.way, v.batch, v.threads) for v in variants] == ways
+    fast, slow = (v.record() for v in variants[:2])
+    assert fast["forward_ms"]["median"] > 9 and fast["with_decoding_ms"]["median"] > 19
+    assert fast["images_s"] == pytest.approx(2 * 1000 / fast["forward_ms"]["median"])
+    assert slow["forward_ms"]["median"] > 19 and slow["calls"] >= 3
+    # Turns: no variant runs all of its calls before another one begins.
+    runs = [now for now, before in zip(order, [None, *order], strict=False) if now != before]
+    assert runs.count(("fast", 1)) > 2
+
+
+def test_ways_give_the_same_output_tuples_with_none_too():
+    model = build(TinyMaps(), RLEHead, RLE("64x64")).eval()
+    image = torch.randint(0, 256, (2, *SHAPE), dtype=torch.uint8)
+    with torch.inference_mode():
+        (xy, sigma, flow), found = WAYS["eager"](model, image, 1)(), onnx(model, image, 1)()
+        torch.testing.assert_close(found[:2], (xy, sigma), rtol=1e-3, atol=1e-5)
+    assert xy.shape == sigma.shape == (2, 17, 2) and flow is found[2] is None
+
+
+def test_missing_runtime_is_named(monkeypatch):
+    real = builtins.__import__
+
+    def refuse(name, *rest):
+        if name.startswith("onnx"):
+            raise ImportError("no", name=name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    (found,) = timings(nn.Identity(), lambda out: None, SHAPE, Timing(("onnx",), (1,), (1,)))
+    assert found.unavailable == "onnxruntime is not installed; pip install onnx onnxruntime onnxscript"
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="--device cuda is not available here; take --device cpu"):
+        Timing(device="cuda")

@@ -9,12 +9,14 @@ import numpy as np
 from poserep.data.synthetic.body import dressed
 from poserep.data.synthetic.camera import PinholeCamera, look_at
 from poserep.data.synthetic.clothes import Look, sample_look
-from poserep.data.synthetic.files import DRAWING_VERSION, once, rng_of, write_packed
+from poserep.data.synthetic.files import DRAWING_VERSION, once, write_packed
 from poserep.data.synthetic.poses import sample_pose
 from poserep.data.synthetic.props import Stage, seat
 from poserep.data.synthetic.raycast import Surface, cast
 from poserep.data.synthetic.skeleton3d import Figure, Proportions, posed, sample_proportions
 from poserep.data.synthetic.world import Array, Rng, rot_x
+
+from .public_sets import rng_of
 
 _DEVICES = ("M72e", "M72h", "M72i", "M72j")
 # Recordings of each subject: name, list, and by how many frames its depth images run ahead of its poses.

@@ -15,10 +15,10 @@ from poserep.data.image_files import write_jpeg
 from poserep.data.synthetic.annotate import PERSON, DrawnPerson, coco_annotation, coco_values
 from poserep.data.synthetic.camera import PinholeCamera
 from poserep.data.synthetic.coco_set import detect
-from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, rng_of, write_packed
+from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_packed
 from poserep.data.synthetic.scene import DrawnImage, draw_image
 from poserep.data.synthetic.skeleton3d import Figure
-from poserep.data.synthetic.world import Array
+from poserep.data.synthetic.world import Array, Rng
 from poserep.skeleton import COCO, CROWDPOSE, MPII
 
 _DETECTOR = 7919
@@ -33,6 +33,11 @@ _CROWDPOSE = {**PERSON, "keypoints": list(CROWDPOSE.names), "skeleton": PERSON["
 _EMPTY = np.zeros((0, 0))
 
 Entry = dict[str, Any]
+
+
+def rng_of(seed: int, name: str, *numbers: int) -> Rng:
+    """Return a source of randomness that depends on nothing but the arguments."""
+    return np.random.default_rng(np.random.SeedSequence([seed, *numbers, *name.encode()]))
 
 
 class Person(NamedTuple):

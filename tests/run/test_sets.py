@@ -1,4 +1,4 @@
-"""Every data set, drawn in its true layout or real, from the command line's words to numbers."""
+"""Every data set, drawn in its true layout, real or with any number of joints, from words to numbers."""
 
 import json
 import shutil
@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from poserep.config import DictConfig, compose, make
-from poserep.data import coco_file
 from poserep.data.from_config import dataset_of, instances_of, root_of, skeleton_of, truth_of
-from poserep.data.json_fields import read_json
 from poserep.errors import InputError
 from poserep.metrics.scorer import Predictions
 from poserep.report.study import write_report
@@ -94,26 +93,6 @@ def test_crops_hold_what_the_annotations_say_and_the_truth_scores_a_hundred(conf
         assert not any(value for column, value in values.items() if column.startswith("RMSE"))
 
 
-def test_a_run_parses_its_validation_file_once(config, monkeypatch):
-    parsed = []
-    monkeypatch.setattr(coco_file, "read_json", lambda path, what: parsed.append(path.name) or read_json(path, what))
-    coco_file._parse.cache_clear()
-    cfg = config("coco")
-    run = build(cfg)
-    instances = run.data.evaluation["gt"].instances
-    scorer = make(cfg.data.metric, truth_of(cfg, instances, run.skeleton, root_of(cfg)))
-    scorer(Predictions(np.arange(len(instances)), instances.keypoints, np.ones(instances.weight.shape)))
-    assert sorted(name for name in parsed if "keypoints" in name) == [
-        "person_keypoints_train2017.json",
-        "person_keypoints_val2017.json",
-    ]
-
-
-def test_depths_take_no_changes_of_colour(config):
-    with pytest.raises(InputError, match="no photographs"):
-        build(config("human4d", "augment=photometric"))
-
-
 def test_options_of_loading_can_be_changed_for_an_evaluation(trained, tmp_path):
     run_dir, result = trained["coco"]
     copy = Path(shutil.copytree(run_dir, tmp_path / "run"))
@@ -168,8 +147,43 @@ REAL = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_train_and_evaluate(configure, real_data, name):
-    cfg = configure(*REAL[name], f"data.root={real_data / name}", "trainer.batch=16", "trainer.limit=16")
+    cfg = configure(*REAL[name], f"data.root={real_data / name}", "trainer.batch=8", "trainer.limit=8")
     result = fit(prepare(cfg, "backbone"))
     assert list(result["metrics"]) == (["gt", "det"] if "data.detections" in " ".join(REAL[name]) else ["gt"])
     assert result["protocol"]["gt"]["argmax"]["real"] and result["errors"]["gt"]["argmax"]["labelled"] > 10
     assert result["loaded"]["train"]["taken"] > 0
+
+
+def names(count):
+    return [f"{side}_{i}" for i in range(count // 2) for side in ("left", "right")] + ["middle"] * (count % 2)
+
+
+def crowd(source, folder, count):
+    """Write the tiny data set with that many random joints in every box, and a skeleton file for them."""
+    rng = np.random.default_rng(count)
+    for split in ("train", "val"):
+        data = json.loads((source / f"annotations/{split}.json").read_text())
+        data["categories"] = [{"id": 1, "name": "person", "keypoints": names(count)}]
+        for annotation in data["annotations"]:
+            x, y, w, h = annotation["bbox"]
+            points = rng.uniform((x, y), (x + w - 1, y + h - 1), (count, 2))
+            annotation["keypoints"] = [v for point in points.tolist() for v in (*point, 2)]
+            annotation["num_keypoints"] = count
+        (folder / f"{split}.json").write_text(json.dumps(data))
+    skeleton = {"keypoints": names(count), "sigmas": [0.05] * count, "upper": names(count)[: count // 2]}
+    skeleton["pairs"] = [[f"left_{i}", f"right_{i}"] for i in range(count // 2)]
+    (folder / "skeleton.yaml").write_text(yaml.safe_dump(skeleton))
+    images = [f"data.{split}.images={source}/images/{split}" for split in ("train", "val")]
+    return ["data=lspet", f"data.root={folder}", f"data.skeleton={folder}/skeleton.yaml", *images]
+
+
+def test_any_number_of_joints_trains_and_reports(run, synthetic, tmp_path):
+    source = next(synthetic.glob("easy-8-6-*"))
+    for count, representation in (1, "heatmap"), (133, "simcc"):
+        words = [f"representation={representation}", "augment=hrnet", f"study=joints{count}"]
+        run_dir, result = run(*crowd(source, tmp_path, count), *words)
+        readout = next(iter(result["metrics"]["gt"]))
+        assert len(result["errors"]["gt"][readout]["joints"]) == count
+        with np.load(run_dir / "predictions.npz") as file:
+            assert file[f"gt/{readout}/xy"].shape == (6, count, 2)
+    assert write_report(run_dir.parent).is_file()

@@ -55,8 +55,7 @@ class ImageCache:
     def rows(self, path: Path, top: int, bottom: int) -> tuple[np.ndarray, int]:
         """Return at least rows ``top`` to ``bottom`` (exclusive, may lie outside the image) of a photograph.
 
-        Returns:
-            (H, W, 3) uint8, RGB, which the next call may overwrite; and the number of its first row.
+        They are (H, W, 3) uint8, RGB, which the next call may overwrite, and come with the number of the first row.
         """
         data = read_bytes(path)
         digest = hashlib.blake2b(data, digest_size=16, person=DECODER).digest()

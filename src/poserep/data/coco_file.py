@@ -14,6 +14,7 @@ from poserep.errors import InputError
 from poserep.instances import Tally
 from poserep.skeleton import Skeleton
 
+DETECTION_FIELDS = {"image_id", "category_id", "bbox", "score"}
 # Names that files give to keypoints of a skeleton; some of CrowdPose's releases call the head top_head.
 ALIASES = {"top_head": "head"}
 
@@ -67,10 +68,8 @@ class CocoFile:
     def category(self, skeleton: Skeleton, need_keypoints: bool = False) -> int:
         """Return the id of the category that has the skeleton's keypoints, in order and under any of `ALIASES`.
 
-        In a file without keypoints, such as those of test images, it is the category called ``person``.
-
-        Raises:
-            InputError: If there is no such category, or ``need_keypoints`` and the file has no keypoints.
+        In a file without keypoints, such as those of test images, it is the category called ``person``, unless
+        ``need_keypoints`` is set. If there is no such category, an `InputError` says what the file has.
         """
         usable = [c for c in self.categories if isinstance(c, dict) and as_integer(c.get("id")) is not None]
         rows = [c for c in usable if isinstance(c.get("keypoints"), list) and c["keypoints"]]
@@ -133,12 +132,12 @@ class ListedImages:
         """Return the image of an id, or raise `Invalid` if the file lists none, or several that differ."""
         key = as_integer(image_id)
         if key is None or key not in self.by_id:
-            raise Invalid(
-                "on images that are not listed", f"names image {abridged(image_id)}, which the file does not list"
-            )
+            missing = f"names image {abridged(image_id)}, which the file lacks"
+            raise Invalid("on images that are not listed", missing, "list the image")
         entry = self.by_id[key]
         if entry is None:
-            raise Invalid("on images that share an id", f"is on image {key}, an id that two images of the file have")
+            shared = f"is on image {key}, an id that two images of the file have"
+            raise Invalid("on images that share an id", shared, "number the images anew")
         return entry
 
 

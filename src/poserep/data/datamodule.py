@@ -103,9 +103,7 @@ class PoseDataModule(lightning.LightningDataModule):
         """Return the training samples per step on one device, or raise an `InputError` if they are no whole number."""
         world = self._ranks()[1]
         if self.batch % world:
-            raise InputError(
-                f"trainer.batch={self.batch} does not divide by {world} devices; take a multiple of {world}"
-            )
+            raise InputError(f"trainer.batch={self.batch} does not divide by {world} devices; take a multiple of it")
         return self.batch // world
 
     def _ranks(self) -> tuple[int, int]:

@@ -40,9 +40,7 @@ class PoseDataset(Dataset):
         inclusive: Whether boxes end with their last pixel, see `box_to_region`.
         cache: Keeps decoded photographs; None decodes them each time.
 
-    Raises:
-        InputError: If there are no instances, they differ in their number of keypoints, or ``read``, ``whole``,
-            ``bgr``, ``cache`` and ``augment`` do not go together.
+    Options that do not go together raise an `InputError`, as do instances that `InstanceTable` refuses.
     """
 
     def __init__(
@@ -68,9 +66,7 @@ class PoseDataset(Dataset):
         if cache and self.read_first:
             raise InputError("the cache holds photographs of which persons are cut out; set trainer.cache=null")
         if read is not read_image and (bgr or (augment and augment.pixels)):
-            raise InputError(
-                "these images are no photographs: set data.crop.bgr=false, and an augmentation without pixels"
-            )
+            raise InputError("images are no photographs: set data.crop.bgr=false and an augmentation without pixels")
         self.perm, self.upper = skeleton.flip_perm().numpy(), skeleton.upper_mask()
         self.recolour = augment.recolour() if augment else None
 

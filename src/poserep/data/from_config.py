@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from poserep.config import DictConfig, as_dict, make
+from poserep.data.coco_file import CocoFile, NotCoco, read_coco
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import Instance, Tally, Truth
@@ -50,6 +52,17 @@ def split_files(cfg: DictConfig, root: Path, split: str = "val") -> dict[str, Pa
     return files
 
 
+def coco_file_of(cfg: DictConfig, root: Path, split: str) -> CocoFile | None:
+    """Return a split's annotation file, or None if it has another format than COCO's."""
+    path = split_files(cfg, root, split)["annotations"]
+    if path.suffix != ".json":
+        return None
+    try:
+        return read_coco(path)
+    except NotCoco:
+        return None
+
+
 def options_of(cfg: DictConfig) -> dict[str, Any]:
     """Return the options of loading that the configuration has."""
     return {key: cfg.data[key] for key in OPTIONS if key in cfg.data}
@@ -87,6 +100,37 @@ def instances_of(
     if boxes == "det":
         paths["detections"] = root / cfg.data.detections
     return make(node, skeleton=skeleton, tally=tally, **options_of(cfg), **paths)
+
+
+@dataclass
+class LoadedSplit:
+    """The persons of a split without the invalid ones, which ``tally`` lists; ``refusal`` says why there are none."""
+
+    instances: list[Instance] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    refusal: str = ""
+
+    def line(self, boxes: str) -> str:
+        """Return what was read in one line; ``boxes`` says of which kind."""
+        lenient = ", with data.skip_invalid=true" if self.tally.invalid else ""
+        return f"{boxes} boxes{lenient}: {self.tally.line()}"
+
+    def required(self) -> list[Instance]:
+        """Return the instances, or raise the refusal as an `InputError` if there are none."""
+        if not self.instances:
+            raise InputError(self.refusal)
+        return self.instances
+
+
+def load_split(cfg: DictConfig, split: str, skeleton: Skeleton, root: Path, boxes: str = "gt") -> LoadedSplit:
+    """Read a split as if ``data.skip_invalid`` were true."""
+    lenient, loaded = cfg.copy(), LoadedSplit()
+    lenient.data.skip_invalid = True
+    try:
+        loaded.instances = instances_of(lenient, split, skeleton, root, boxes, loaded.tally)
+    except InputError as error:
+        loaded.refusal = str(error)
+    return loaded
 
 
 def image_reader(cfg: DictConfig) -> Callable[[Path], np.ndarray]:

@@ -23,9 +23,7 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb", buffering=0) as file:
             return file.read()
     except OSError as error:
-        raise InputError(
-            f"image {path} cannot be read ({error.strerror}); check data.root and the file names"
-        ) from error
+        raise InputError(f"image {path} cannot be read ({error.strerror}); check data.root and file names") from error
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -34,16 +32,10 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def decode_image(data: bytes, path: Path, rows: int | None = None) -> np.ndarray:
-    """Decode the bytes of an image, or only its upper part.
+    """Decode the bytes of an image to (H, W, 3) uint8, RGB, or at least its first ``rows`` rows if that is given.
 
     A JPEG is coded from top to bottom, so that what lies below a person need not be decoded; the rows above are the
-    same to the last bit.
-
-    Returns:
-        (H, W, 3) uint8, RGB; at least ``rows`` of the H rows where there are as many, all if it is None.
-
-    Raises:
-        InputError: If the bytes are no image, or are cut short.
+    same to the last bit. Bytes that are no image, or are cut short, raise an `InputError` that names ``path``.
     """
     # OpenCV silently fills what is missing of a JPEG with grey. A whole file has its end mark behind the start of its
     # last scan.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from poserep.errors import InputError
-from poserep.instances import Tally
+from poserep.instances import InvalidRecord, Tally
 
 # Largest coordinate, px. No image is as wide, and its square is exact enough in single precision.
 FURTHEST = 1e6
@@ -28,16 +28,17 @@ class Invalid(Exception):
         self.reason, self.message, self.remedy = reason, message, remedy
 
     def leave_out(self, where: str, skip_invalid: bool, tally: Tally, what: str = "persons", count: int = 1) -> None:
-        """Count as left out what is lost with the record, ``count`` times ``what``.
+        """Count as left out what is lost with the record, ``count`` times ``what``, and list the record.
 
-        Raises:
-            InputError: If ``skip_invalid`` is false; ``where`` names the file and the record.
+        Without ``skip_invalid`` it is an `InputError`; ``where`` names the file and the record.
         """
+        sentence = f"{where}{self.message}"
         if not skip_invalid:
             raise InputError(
-                f"{where}{self.message}; {self.remedy}, or set data.skip_invalid=true to leave such {what} out"
+                f"{sentence}; {self.remedy}, or set data.skip_invalid=true to leave such {what} out"
             ) from self
         tally.left_out[self.reason] += count
+        tally.invalid.append(InvalidRecord(self.reason, sentence, self.remedy))
 
 
 def read_json(path: Path, what: str) -> Any:

@@ -28,24 +28,20 @@ class BoxRequest:
     def checked(self, width: int, height: int) -> tuple[np.ndarray, float]:
         """Return the box (4,) and its score for an image of ``width`` x ``height`` px.
 
-        Raises:
-            InputError: If it is no box, has no area, or lies outside the image.
+        What is no box, has no area, or lies outside the image raises an `InputError`.
         """
-        box, score = as_box({"bbox": self.box}), as_number(self.score)
+        box, score, given = as_box({"bbox": self.box}), as_number(self.score), f"{self.where}: {abridged(self.box)}"
         if box is None:
             raise InputError(
-                f"{self.where}: {abridged(self.box)} is no box of four finite numbers x, y, width, height up to "
-                f"{FURTHEST:g}; mend or leave out"
+                f"{given} is no box of four finite numbers x, y, width, height up to {FURTHEST:g}; mend or leave out"
             )
         x, y, w, h = box
         if min(w, h) < SMALLEST_SIDE:
-            raise InputError(
-                f"{self.where}: {abridged(self.box)} has no area (width {w:g}, height {h:g}); leave it out"
-            )
+            raise InputError(f"{given} has no area (width {w:g}, height {h:g}); leave it out")
         if x >= width or y >= height or x + w <= 0 or y + h <= 0:
             raise InputError(
-                f"{self.where}: {abridged(self.box)} lies outside the image of {width}x{height} px (width x height); "
-                "boxes are x, y, width, height in its px"
+                f"{given} lies outside the image of {width}x{height} px (width x height); boxes are x, y, width, "
+                "height in its px"
             )
         if score is None:
             raise InputError(f"{self.where}: its score {abridged(self.score)} is no finite number; mend or leave out")
@@ -90,11 +86,8 @@ def read_boxes(words: Sequence[str], category: int = 1, least: float = 0.0) -> B
     are file names without ending. Or they hold an object with ``images`` (``id``, ``file_name``) and such records as
     ``annotations``.
 
-    ``words`` are such files, or boxes x,y,width,height for every image. Records of another ``category`` or of a score
-    below ``least`` are left out.
-
-    Raises:
-        InputError: If a word is neither a box nor a file, or a file has another form.
+    ``words`` are such files, or boxes x,y,width,height for every image; anything else raises an `InputError`. Records
+    of another ``category`` or of a score below ``least`` are left out.
     """
     requests = BoxRequests()
     for word in words:

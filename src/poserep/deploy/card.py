@@ -81,11 +81,7 @@ class Card:
 
     @classmethod
     def from_json(cls, text: str, source: Path) -> Self:
-        """Return the card that `to_json` has written.
-
-        Raises:
-            InputError: If it is something else, or of another version; ``source`` is named.
-        """
+        """Return the card that `to_json` has written; an `InputError` names the ``source`` of anything else."""
         try:
             values = json.loads(text)
             version = values.pop("format", None)

@@ -57,11 +57,8 @@ def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None
     """Return a run as a module, with the weights of the checkpoint that ``cfg.checkpoint`` names, and its card.
 
     No data are needed. ``cfg`` is the run's configuration from `poserep.training.evaluate.configure`; without
-    ``readout`` the run's default one is taken.
-
-    Raises:
-        InputError: If the checkpoint is missing or does not fit, there is no such readout, or the run's images are
-            neither photographs nor depth maps.
+    ``readout`` the run's default one is taken. A checkpoint that is missing or does not fit, an unknown readout, and
+    images that are neither photographs nor depth maps raise an `InputError`.
     """
     state = read_state(checkpoint_of(run_dir, cfg.checkpoint))
     cfg = cfg.copy()
@@ -100,12 +97,9 @@ def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None
 
 
 class Estimator(NamedTuple):
-    """A model that can be run.
+    """A model that can be run, and its card.
 
-    Attributes:
-        card: What the model is.
-        estimate: Returns points (B, K, 2) in input px and scores (B, K), float32, on crops (B, C, H, W), uint8 or
-            float32.
+    ``estimate`` returns points (B, K, 2) in input px and scores (B, K) on crops (B, C, H, W), uint8 or float32.
     """
 
     card: Card
@@ -129,8 +123,7 @@ def torch_estimator(module: InferenceModule, card: Card, device: str = "cpu") ->
 def onnx_estimator(path: Path, device: str = "cpu") -> Estimator:
     """Run a file that `poserep.deploy.export` has written by ONNX Runtime on ``cpu`` or ``cuda``.
 
-    Raises:
-        InputError: If the file is missing, damaged or another model's, or there is no such device.
+    A file that is missing, damaged or another model's, and a device that is not there, raise an `InputError`.
     """
     if not path.is_file():
         raise InputError(f"model {path} does not exist; export a run with poserep export RUN_DIR")
@@ -164,10 +157,8 @@ def onnx_estimator(path: Path, device: str = "cpu") -> Estimator:
 def open_model(path: Path, readout: str | None = None, checkpoint: str | None = None, device: str = "cpu") -> Estimator:
     """Open the model of a run directory or an ONNX file.
 
-    Without ``readout`` and ``checkpoint`` these are the run's default readout and last checkpoint, or the file's.
-
-    Raises:
-        InputError: If the path is neither, has no such readout or checkpoint, or there is no such device.
+    Without ``readout`` and ``checkpoint`` these are the run's default readout and last checkpoint, or the file's. An
+    `InputError` says which of the arguments is not available.
     """
     if path.is_dir():
         cfg = configure(path, [f"checkpoint={checkpoint or 'last'}"])

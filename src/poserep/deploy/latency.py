@@ -31,11 +31,7 @@ def compiled(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
 
 
 def onnx(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
-    """Run in ONNX Runtime, with its own optimisations of the graph.
-
-    Raises:
-        InputError: If ONNX Runtime is not installed, or is not made for the device.
-    """
+    """Run in ONNX Runtime, with its own optimisations; an `InputError` says if it is not there for the device."""
     try:
         import onnxruntime
         import onnxscript  # noqa: F401
@@ -142,8 +138,7 @@ class Timing:
         device: ``cpu`` or ``cuda``.
         seconds: About how long each variant runs; it is called 3 times at least.
 
-    Raises:
-        InputError: If any of them makes no sense or is not available here.
+    What makes no sense or is not available here raises an `InputError`.
     """
 
     ways: Sequence[str] = tuple(WAYS)

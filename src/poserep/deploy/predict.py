@@ -61,8 +61,7 @@ class ImagePoses:
 def poses_in(model: Estimator, path: Path, requests: list[BoxRequest] | None, batch: int = 32) -> ImagePoses:
     """Predict the poses in an image file, ``batch`` crops at a time; no boxes (None) take the whole image for one.
 
-    Raises:
-        InputError: If the image cannot be read, or the model sees whole images and there are boxes.
+    An image that cannot be read, and boxes for a model of whole images, raise an `InputError`.
     """
     card = model.card
     image = card.read(path)
@@ -137,10 +136,8 @@ def predict(
 
     They go into the folder ``out``, which is made if missing. Joints whose score does not exceed ``threshold``, the
     model's if None, are drawn hollow. ``category`` is written into keypoints.json, ``batch`` crops are predicted at a
-    time. Images and boxes that cannot be used are left out, with a message each; these are returned.
-
-    Raises:
-        InputError: If there are boxes, but none on any of the images.
+    time. Images and boxes that cannot be used are left out, with a message each; these are returned. Boxes of which
+    none is on any of the images raise an `InputError`.
     """
     boxes = [requests.on(path) if requests.given else None for path in images]
     if requests.given and not any(boxes):

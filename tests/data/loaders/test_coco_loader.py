@@ -57,7 +57,7 @@ INVALID = [
     ({"area": "large"}, "with an area that is none", "has the area 'large'"),
     ({"area": -3}, "with an area that is none", "has the area -3"),
     ({"iscrowd": "no"}, "with an iscrowd that is none", "neither 0 nor 1"),
-    ({"image_id": 99}, "on images that are not listed", "names image 99, which the file does not list"),
+    ({"image_id": 99}, "on images that are not listed", "names image 99, which the file lacks"),
     ({"image_id": [7]}, "on images that are not listed", r"names image \[7\]"),
     ({"id": "first"}, "without id", "no id that is a whole number"),
     ({"id": 1}, "with an id that repeats", "has the id of another annotation"),

@@ -1,7 +1,7 @@
 """The results of a check: rules, the places where they are broken, and the printed report."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -14,15 +14,12 @@ from rich.text import Text
 class Rule:
     """A rule that data must keep: what is wrong where it is broken, and what to do then.
 
-    Attributes:
-        error: Whether it stops training or falsifies numbers; otherwise it is a warning.
-        left_out: Whether data.skip_invalid=true leaves such records out, which makes it a warning.
+    An ``error`` stops training or falsifies numbers; otherwise it is a warning.
     """
 
     name: str
     remedy: str
     error: bool = True
-    left_out: bool = False
 
 
 class Finding(NamedTuple):
@@ -41,19 +38,11 @@ def findings_at(rule: Rule, mask: ArrayLike, where: Sequence[str], value: Callab
 
 @dataclass
 class Section:
-    """The findings in one part of a data set, with its ``data.skip_invalid``, and notes on what was read."""
+    """The findings in one part of a data set, and notes on what was read."""
 
     title: str
-    skip_invalid: bool = False
     notes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-
-    def add(self, findings: Iterable[Finding]) -> None:
-        """Keep findings, as warnings where ``skip_invalid`` leaves the records out."""
-        for finding in findings:
-            rule = finding.rule
-            excused = self.skip_invalid and rule.left_out
-            self.findings.append(finding._replace(rule=replace(rule, error=False)) if excused else finding)
 
     def broken(self) -> bool:
         """Tell whether there is an error."""

@@ -12,8 +12,15 @@ from typing import Any
 import numpy as np
 
 from poserep.data.check.image_headers import ImageReader, in_threads
-from poserep.data.check.load_split import coco_file_of, load_split
-from poserep.data.from_config import image_reader, root_of, skeleton_of, split_files, splits_of
+from poserep.data.from_config import (
+    coco_file_of,
+    image_reader,
+    load_split,
+    root_of,
+    skeleton_of,
+    split_files,
+    splits_of,
+)
 from poserep.errors import InputError
 
 

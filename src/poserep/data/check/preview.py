@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 
 from poserep.batch import Batch
 from poserep.config import make
-from poserep.data.check.load_split import load_split
-from poserep.data.from_config import dataset_of, is_labelled, root_of, skeleton_of
+from poserep.data.from_config import dataset_of, is_labelled, load_split, root_of, skeleton_of
 from poserep.drawing import LEFT, MIDDLE, RIGHT, STYLE, as_rgb, limbs_by_side, show_crop
 from poserep.errors import InputError
 from poserep.skeleton import Skeleton

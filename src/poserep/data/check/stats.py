@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from poserep.data.check.load_split import coco_file_of, load_split
 from poserep.data.coco_file import CocoFile
-from poserep.data.from_config import boxes_of, is_labelled, root_of, skeleton_of, splits_of
+from poserep.data.from_config import boxes_of, coco_file_of, is_labelled, load_split, root_of, skeleton_of, splits_of
 from poserep.data.json_fields import as_number
 from poserep.instances import InstanceTable
 from poserep.skeleton import Skeleton

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from poserep.config import make
-from poserep.data.check import person_rules, record_rules
+from poserep.data import from_config
+from poserep.data.check import rules
 from poserep.data.check.findings import Finding, Rule, Section
 from poserep.data.check.image_headers import ImageHeader, ImageReader, headers_of
-from poserep.data.check.load_split import LoadedSplit, coco_file_of, load_split
-from poserep.data.check.person_rules import PersonArrays
+from poserep.data.check.rules import PersonArrays
 from poserep.data.coco_file import CocoFile, read_detections
-from poserep.data.from_config import is_labelled, root_of, skeleton_of, split_files, splits_of, truth_of
+from poserep.data.from_config import LoadedSplit
 from poserep.errors import InputError
 from poserep.skeleton import Skeleton
 
@@ -28,49 +28,50 @@ METRIC = Rule("split that its metric refuses", "")
 def validate(cfg: Any, decode: ImageReader | None = None) -> list[Section]:
     """Return all that is wrong with a data set; images are read whole by ``decode``, or else their headers and ends."""
     try:
-        skeleton = skeleton_of(cfg)
+        skeleton = from_config.skeleton_of(cfg)
     except InputError as error:
         finding = Finding(UNUSABLE_SKELETON, "data.skeleton", str(error))
         return [Section(f"{cfg.data.name}: skeleton", findings=[finding])]
-    root = root_of(cfg)
-    return [section for split in splits_of(cfg) for section in _split(cfg, split, skeleton, root, decode)]
+    root = from_config.root_of(cfg)
+    return [section for split in from_config.splits_of(cfg) for section in _split(cfg, split, skeleton, root, decode)]
 
 
 def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageReader | None) -> Iterator[Section]:
     """Yield the sections of a split: its persons and images, then the detections on these."""
-    files = split_files(cfg, root, split)
+    files = from_config.split_files(cfg, root, split)
     annotations, folder = files["annotations"], root / cfg.data[split].images
-    section = Section(f"{split}: {annotations}", bool(cfg.data.skip_invalid))
-    section.add(Finding(FILE, str(path), what) for what, path in files.items() if not path.is_file())
+    section = Section(f"{split}: {annotations}")
+    section.findings.extend(Finding(FILE, str(path), what) for what, path in files.items() if not path.is_file())
     if not annotations.is_file():
         yield section
         return
     try:
-        file = coco_file_of(cfg, root, split)
+        file = from_config.coco_file_of(cfg, root, split)
     except InputError as error:
-        section.add([Finding(UNREADABLE, str(annotations), str(error))])
+        section.findings.append(Finding(UNREADABLE, str(annotations), str(error)))
         yield section
         return
     loaded = LoadedSplit()
-    if is_labelled(cfg):
-        loaded = load_split(cfg, split, skeleton, root)
+    if from_config.is_labelled(cfg):
+        loaded = from_config.load_split(cfg, split, skeleton, root)
         section.notes.append(loaded.line("annotated"))
+        section.findings.extend(rules.invalid_records(loaded.tally, annotations, cfg.data.skip_invalid))
     listed = [path for _, path in file.image_files(folder)] if file else [i.image for i in loaded.instances]
     headers = headers_of(listed, decode)
     section.notes.append(f"images: {len(headers)} in {folder}")
-    section.add(record_rules.image_files(headers))
+    section.findings.extend(rules.image_files(headers))
     # A reader of other files than photographs may cut them: sizes are those of what it returns.
     known = headers if decode or not cfg.data.get("read") else {}
     if file:
-        section.add(_listed(file, folder, skeleton, known, loaded))
+        section.findings.extend(_listed(file, folder, skeleton, known, loaded))
     elif loaded.instances:
         persons = PersonArrays.of_instances(loaded.instances, known, skeleton.num_keypoints)
-        section.add(person_rules.broken_persons(persons, skeleton, cut=False))
+        section.findings.extend(rules.broken_persons(persons, skeleton, cut=False))
     # A rule that is broken says more than the loader's refusal.
     if loaded.refusal and not section.broken():
-        section.add([Finding(REFUSED_SPLIT, str(annotations), loaded.refusal)])
+        section.findings.append(Finding(REFUSED_SPLIT, str(annotations), loaded.refusal))
     if split == "val" and loaded.instances:
-        section.add(_measured(cfg, loaded, skeleton, root, section.broken()))
+        section.findings.extend(_measured(cfg, loaded, skeleton, root, section.broken()))
     yield section
     if file and "detections" in files and files["detections"].is_file():
         yield _detections(cfg, file, skeleton, root, files["detections"])
@@ -80,43 +81,43 @@ def _listed(
     file: CocoFile, folder: Path, skeleton: Skeleton, headers: dict[Path, ImageHeader], loaded: LoadedSplit
 ) -> Iterator[Finding]:
     """Yield what is wrong with a COCO-format file, in itself and against its images."""
-    yield from record_rules.image_entries(file)
-    yield from record_rules.image_sizes(file, folder, headers, bool(loaded.tally.mended["image sizes exchanged"]))
+    yield from rules.image_entries(file)
+    yield from rules.image_sizes(file, folder, headers, bool(loaded.tally.mended["image sizes exchanged"]))
     images = {int(record["id"]): record for record, _ in file.image_files(folder)}
-    yield from record_rules.annotation_ids(file, images)
     try:
         category = file.category(skeleton)
     except InputError as error:
         yield Finding(OTHER_KEYPOINTS, str(file.path), str(error).removeprefix(f"{file.path}: "))
         return
-    records, malformed = record_rules.usable_annotations(file, images, category, skeleton.num_keypoints)
-    yield from malformed
+    records = rules.usable_annotations(file, images, category, skeleton.num_keypoints)
     persons = PersonArrays.of_records(records, images, skeleton.num_keypoints)
-    yield from person_rules.broken_persons(persons, skeleton, cut=True)
+    yield from rules.broken_persons(persons, skeleton, cut=True)
 
 
 def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, broken: bool) -> Iterator[Finding]:
     """Yield what keeps the metric from measuring the evaluated persons."""
     try:
-        scorer = make(cfg.data.metric, truth_of(cfg, loaded.instances, skeleton, root))
+        scorer = make(cfg.data.metric, from_config.truth_of(cfg, loaded.instances, skeleton, root))
     except InputError as error:
         if not broken:
             yield Finding(METRIC, cfg.data.metric._target_.split(".")[-1], str(error))
         return
     if scorer.area == "annotation":
-        yield from person_rules.unscaled(loaded.instances)
+        yield from rules.unscaled(loaded.instances)
 
 
 def _detections(cfg: Any, file: CocoFile, skeleton: Skeleton, root: Path, path: Path) -> Section:
-    section = Section(f"detections: {path}", bool(cfg.data.skip_invalid))
+    section = Section(f"detections: {path}")
     try:
         records, category = read_detections(path), file.category(skeleton)
     except InputError as error:
-        section.add([Finding(UNREADABLE, str(path), str(error))])
+        section.findings.append(Finding(UNREADABLE, str(path), str(error)))
         return section
-    loaded = load_split(cfg, "val", skeleton, root, "det")
+    loaded = from_config.load_split(cfg, "val", skeleton, root, "det")
     section.notes.append(loaded.line("detected"))
-    section.add(record_rules.detections(records, {int(r["id"]) for r, _ in file.image_files(root)}, category))
+    section.findings.extend(rules.invalid_records(loaded.tally, path, cfg.data.skip_invalid))
+    images = {int(record["id"]) for record, _ in file.image_files(root)}
+    section.findings.extend(rules.detections(records, images, category))
     if loaded.refusal and not section.broken():
-        section.add([Finding(REFUSED_SPLIT, str(path), loaded.refusal)])
+        section.findings.append(Finding(REFUSED_SPLIT, str(path), loaded.refusal))
     return section

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from poserep.data.coco_file import ImageEntry, ListedImages, read_coco, read_detections
+from poserep.data.coco_file import DETECTION_FIELDS, ImageEntry, ListedImages, read_coco, read_detections
 from poserep.data.json_fields import FURTHEST, Box, Invalid, abridged, as_box, as_integer, as_number, as_numbers
 from poserep.errors import InputError, check_choice
 from poserep.instances import Instance, Tally
@@ -43,9 +43,8 @@ def load_coco(
         clip: How annotated boxes are cut: ``exact``, ``none``, or as published code does, which also leaves out persons
             whose annotated area is 0: ``hrnet``, ``dark``. See `clip_box`.
 
-    Raises:
-        InputError: If a file is missing or malformed, the skeleton does not fit, nobody is left, or a person cannot be
-            used: a box without area, keypoints that are no numbers, an image that is not listed, an id that repeats.
+    An `InputError` names a file that is missing or malformed, a skeleton that does not fit, and the first person that
+    cannot be used, such as one without area or with an image that is not listed.
     """
     return CocoLoader(annotations, images, skeleton, skip_invalid, tally, clip).load(detections)
 
@@ -135,9 +134,7 @@ class CocoLoader:
             return "of other categories"
         crowd = annotation.get("iscrowd", 0)
         if crowd not in (0, 1):
-            raise Invalid(
-                "with an iscrowd that is none", f"has the iscrowd {abridged(crowd)}, which is neither 0 nor 1"
-            )
+            raise Invalid("with an iscrowd that is none", f"has the iscrowd {abridged(crowd)}, neither 0 nor 1")
         if crowd:
             return "crowds"
         if self.ignored(annotation):
@@ -167,7 +164,7 @@ class CocoLoader:
         return Instance(entry.path, entry.id, key, np.array(cut), xy, weight, area=area)
 
     def _detection(self, row: int, detection: dict[str, Any]) -> Instance | str:
-        lacking = sorted({"image_id", "category_id", "bbox", "score"} - detection.keys())
+        lacking = sorted(DETECTION_FIELDS - detection.keys())
         if lacking:
             raise Invalid("that lack fields", f"has no {lacking}; is it a COCO result file?")
         if detection["category_id"] != self.category:
@@ -191,11 +188,12 @@ class CocoLoader:
             raise Invalid(
                 "with keypoints of another skeleton",
                 f"has {what}; skeleton {self.skeleton.name!r} needs 3 for each of its {joints} keypoints",
+                "write x, y, visibility of every joint, 0, 0, 0 if unlabelled",
             )
         values = as_numbers(given, FURTHEST)
         if values is None:
             message = f"has keypoints that are not finite numbers up to {FURTHEST:g}"
-            raise Invalid("with keypoints that are no numbers", message)
+            raise Invalid("with keypoints that are no numbers", message, "write 0, 0, 0 for unlabelled joints")
         return values.reshape(-1, 3)
 
 
@@ -214,11 +212,9 @@ def clip_box(box: Box, width: float, height: float, rule: Clip = "exact") -> Box
     """Cut a box (x, y, width, height) to its image of ``width`` x ``height``; all in px.
 
     ``exact`` keeps what lies inside. ``hrnet``: the last pixel is x + max(0, w - 1) with x already moved into the
-    image, and the width is last - first, so that every box loses one pixel (HRNet's ``coco.py``, SimCC's too). ``dark``
-    is the same with that pixel added back (DarkPose, TokenPose). ``none`` cuts nothing.
-
-    Returns:
-        x, y, width, height, or None if nothing is left. Boxes by ``hrnet`` may have a side of length 0.
+    image, and the width is last - first, so that every box loses one pixel (HRNet's ``coco.py``, SimCC's too); sides
+    may get length 0. ``dark`` is the same with that pixel added back (DarkPose, TokenPose). ``none`` cuts nothing.
+    Returns None if nothing is left.
     """
     (left, w), (top, h) = (_clip_side(*side, rule) for side in ((box[0], box[2], width), (box[1], box[3], height)))
     if min(w, h) < 0 or (min(w, h) == 0 and rule != "hrnet"):
@@ -238,5 +234,5 @@ def _clip_side(start: float, length: float, limit: float, rule: Clip) -> tuple[f
 
 
 def _no_area(box: Box, where: str = "") -> Invalid:
-    sides = [round(v, 2) for v in box]
+    sides = np.round(box, 2).tolist()
     return Invalid("with a box without area", f"has a box without area{where}, [x, y, w, h] = {sides}")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -18,7 +18,9 @@ DEVICES = ("M72e", "M72h", "M72i", "M72j")
 # The positions of the skeleton's joints among all of VICON's.
 VICON_JOINTS = np.array([0, 2, 5, 8, 10, 11, 12, 16, 17, 18, 21, 22, 23, 25, 27, 28, 29, 31])
 _WHOLE = np.array([0.0, 0.0, CROPPED.width, CROPPED.height])
-_POSE_FILE = "{frame}.npy"
+# Names of poses and depth images; frame numbers may be padded by zeros.
+_POSE = re.compile(r"(?P<frame>[0-9]{1,9})\.npy")
+_DEPTH = re.compile(r"(?P<frame>[0-9]{1,9})_(?P<device>[^_]+)_depth_.*\.pgm")
 # Largest coordinate, mm: nobody stands a kilometre from the origin.
 _FARTHEST = 1e6
 
@@ -32,7 +34,6 @@ def load_human4d(
     skeleton: Skeleton,
     devices: Sequence[str] = DEVICES,
     project: Projection = "exact",
-    depth_file: str = "{frame}_{device}_depth_*.pgm",
     skip_invalid: bool = False,
     tally: Tally | None = None,
 ) -> list[Instance]:
@@ -57,48 +58,41 @@ def load_human4d(
         skeleton: `poserep.skeleton.HUMAN4D`, or one with the same keypoints.
         devices: Cameras whose views are taken.
         project: Where pixels lie: ``exact``, or ``published`` as in the study's code, see `DepthCamera.pixels`.
-        depth_file: Pattern of the depth images' names, "*" for any text. Frame numbers may be padded by zeros.
         skip_invalid: Leave out views whose list line, pose or depth image is missing or malformed instead of refusing
             the list.
         tally: Counts the views taken, left out and mended.
 
-    Raises:
-        InputError: If the calibration or the list is missing or malformed, the skeleton does not fit, or a view is
-            invalid and ``skip_invalid`` does not leave it out.
+    A calibration or list that is missing or malformed, another skeleton and invalid views raise an `InputError`.
     """
     check_choice("project", project, get_args(Projection))
     if skeleton.names != HUMAN4D.names:
         raise InputError(f"skeleton {skeleton.name!r} does not have HUMAN4D's keypoints; set data.skeleton=human4d")
-    if sorted(re.findall(r"{(.*?)}", depth_file)) != ["device", "frame"]:
-        raise InputError(f"depth_file={depth_file!r} must name each of {{device}} and {{frame}} once, and nothing else")
     path, root = Path(annotations), Path(images)
     counts = Tally() if tally is None else tally
 
-    def sieve(views: int, read: Callable[..., Any], *args: Any) -> Any:
-        try:
-            return read(*args)
-        except Invalid as error:
-            error.leave_out("", skip_invalid, counts, "views", views)
-            return None
+    def leave_out(views: int, invalid: Invalid) -> None:
+        invalid.leave_out("", skip_invalid, counts, "views", views)
 
     intrinsics = read_intrinsics(root / "device_repository.json", devices)
     views: dict[int, Instance] = {}
     cameras: dict[str, list[DepthCamera]] = {}
-    for (subject, recording), listed in _listed(path, len(devices), sieve, counts).items():
+    for (subject, recording), listed in _listed(path, len(devices), leave_out, counts).items():
         dump = root / subject / recording / "Dump"
-        if sieve(len(listed) * len(devices), _recording, path, dump) is None:
+        if not dump.is_dir():
+            missing = f"list {path} names {dump}, which does not exist"
+            leave_out(len(listed) * len(devices), Invalid("no recording", missing, "check data.root"))
             continue
         if subject not in cameras:
             folder = root / subject / "pose"
             cameras[subject] = [DepthCamera.read(folder / f"{d}.extrinsics", intrinsics[d]) for d in devices]
         offset = _offset(root / subject / "offsets.txt", recording, counts)
-        pose_of = _files(dump / "gposes3d", _POSE_FILE, ("",))
-        depth_of = _files(dump / "depth", depth_file, devices)
+        pose_of, depth_of = _files(dump / "gposes3d", _POSE), _files(dump / "depth", _DEPTH)
         kept = []
         for frame, number in listed.items():
-            pose = sieve(len(devices), _pose, pose_of, dump / "gposes3d" / _POSE_FILE, frame - offset)
-            if pose is not None:
-                kept.append((number, frame, pose))
+            try:
+                kept.append((number, frame, _pose(pose_of, dump / "gposes3d", frame - offset)))
+            except Invalid as error:
+                leave_out(len(devices), error)
         if not kept:
             continue
         poses = np.stack([pose for _, _, pose in kept])
@@ -107,12 +101,14 @@ def load_human4d(
             neck, head = skeleton.names.index("neck"), skeleton.names.index("head")
             heads = np.linalg.norm(xy[:, neck] - xy[:, head], axis=-1) * (seen[:, neck] & seen[:, head])
             for row, (number, frame, _) in enumerate(kept):
-                image = sieve(1, _depth_image, depth_of, dump / "depth" / depth_file, device, frame)
-                if image is not None and seen[row].any():
-                    key = number * len(devices) + view
+                image, key = depth_of.get((device, frame)), number * len(devices) + view
+                if image is None:
+                    missing = f"depth image {dump}/depth/{frame}_{device}_depth_*.pgm does not exist"
+                    leave_out(1, Invalid("no depth image", missing, "check data.root"))
+                elif seen[row].any():
                     person = xy[row].astype(np.float32), seen[row].astype(np.float32)
                     views[key] = Instance(image, key, key, _WHOLE, *person, head=float(heads[row]))
-                elif image is not None:
+                else:
                     counts.left_out["no joint in the image"] += 1
     if not views:
         raise InputError(f"list {path} gives no view of anybody ({counts.line()})")
@@ -127,32 +123,20 @@ def _lines(path: Path, what: str, needed: str) -> list[str]:
         raise InputError(f"{what}{path} cannot be read ({error}); HUMAN4D {needed}") from error
 
 
-def _listed(path: Path, views: int, sieve: Callable[..., Any], tally: Tally) -> dict[tuple[str, str], dict[int, int]]:
-    """Return the numbers of lines, from 0, by (subject, recording) and frame."""
+def _listed(
+    path: Path, views: int, leave_out: Callable[[int, Invalid], None], tally: Tally
+) -> dict[tuple[str, str], dict[int, int]]:
+    """Return the numbers of lines, from 0, by (subject, recording) and frame, each of which has so many ``views``."""
     lines = _lines(path, "list ", "needs one of lines 'frame subject recording' for each split")
     frames: dict[tuple[str, str], dict[int, int]] = {}
     for number, line in enumerate(line for line in lines if line.strip()):
-        entry = sieve(views, _entry, path, number, line)
-        if entry is None:
-            continue
-        frame, subject, recording = entry
-        if frames.setdefault((subject, recording), {}).setdefault(frame, number) != number:
+        match = _LINE.fullmatch(line.strip())
+        if not match:
+            entry = f"list {path}: entry {number + 1}, {abridged(line)}"
+            leave_out(views, Invalid("malformed list line", f"{entry}, is not 'frame subject recording'"))
+        elif frames.setdefault((match[2], match[3]), {}).setdefault(int(match[1]), number) != number:
             tally.left_out["listed before"] += views
     return frames
-
-
-def _entry(path: Path, number: int, line: str) -> tuple[int, str, str]:
-    match = _LINE.fullmatch(line.strip())
-    if not match:
-        entry = f"list {path}: entry {number + 1}, {abridged(line)}"
-        raise Invalid("malformed list line", f"{entry}, is not 'frame subject recording'")
-    return int(match[1]), match[2], match[3]
-
-
-def _recording(path: Path, dump: Path) -> Path:
-    if not dump.is_dir():
-        raise Invalid("no recording", f"list {path} names {dump}, which does not exist", "check data.root")
-    return dump
 
 
 def _offset(path: Path, recording: str, tally: Tally) -> int:
@@ -166,24 +150,22 @@ def _offset(path: Path, recording: str, tally: Tally) -> int:
     return int(offset[0])
 
 
-def _files(folder: Path, pattern: str, devices: Sequence[str]) -> dict[tuple[str, int], Path]:
+def _files(folder: Path, names: re.Pattern[str]) -> dict[tuple[str, int], Path]:
     """Return a folder's files by (device, frame), none if there is no folder."""
-    names = re.escape(pattern).replace(r"\{frame\}", "(?P<frame>[0-9]{1,9})").replace(r"\*", ".*")
-    shape = re.compile(names.replace(r"\{device\}", f"(?P<device>{'|'.join(map(re.escape, devices))})"))
     files: dict[tuple[str, int], Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if match := shape.fullmatch(path.name):
+        if match := names.fullmatch(path.name):
             key = match.groupdict().get("device") or "", int(match["frame"])
             if files.setdefault(key, path) != path:
-                names = f"{files[key].name} and {path.name}"
-                raise InputError(f"{folder}: {names} are both frame {key[1]}; remove one of them")
+                twins = f"{files[key].name} and {path.name}"
+                raise InputError(f"{folder}: {twins} are both frame {key[1]}; remove one of them")
     return files
 
 
-def _pose(files: dict[tuple[str, int], Path], names: Path, frame: int) -> np.ndarray:
+def _pose(files: dict[tuple[str, int], Path], folder: Path, frame: int) -> np.ndarray:
     path = files.get(("", frame))
     if path is None:
-        raise Invalid("no pose", f"pose {names} of frame {frame} does not exist", "check data.root and offsets.txt")
+        raise Invalid("no pose", f"pose {folder}/{frame}.npy does not exist", "check data.root and offsets.txt")
     try:
         with path.open("rb") as file:
             pose = np.lib.format.read_array(file, allow_pickle=False)
@@ -199,11 +181,3 @@ def _pose(files: dict[tuple[str, int], Path], names: Path, frame: int) -> np.nda
     if not (np.abs(points) < _FARTHEST).all():
         raise Invalid("impossible pose", f"pose {path} has joints that are not numbers, or farther than 1 km")
     return points
-
-
-def _depth_image(files: dict[tuple[str, int], Path], names: Path, device: str, frame: int) -> Path:
-    path = files.get((device, frame))
-    if path is None:
-        missing = f"depth image {names} of device {device}, frame {frame} does not exist"
-        raise Invalid("no depth image", missing, "check data.root and depth_file")
-    return path

@@ -27,18 +27,12 @@ _HEADER = re.compile(rb"(P[25])" + 3 * (_GAP + rb"([0-9]{1,9})") + rb"\s")
 def read_depth(path: Path) -> np.ndarray:
     """Read a depth image, a PGM of 320x180 px in ASCII (P2, as published) or binary (P5), as the study does.
 
-    Returns:
-        (160, 320) float32, metres, the middle rows: raw values x 1e-4; 0 where nothing was measured, or 7 m and more.
-
-    Raises:
-        InputError: If the file is missing, no such image, or cut short.
+    Returns the middle rows (160, 320) float32 in metres: raw values x 1e-4; 0 where nothing was measured, or 7 m and
+    more. A file that is missing, cut short or no such image raises an `InputError`.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"depth image {path} cannot be read ({error.strerror}); check data.root and the file names"
-        ) from error
+    from poserep.data.image_files import read_bytes  # here, as it brings OpenCV along, which no loader needs
+
+    data = read_bytes(path)
     header = _HEADER.match(data)
     if header is None:
         raise InputError(f"depth image {path} is no PGM: it does not begin with P2 or P5, width, height and maximum")
@@ -92,13 +86,11 @@ class DepthCamera(NamedTuple):
         """Read ``<device>.extrinsics``: three rows of the rotation, then the position in mm."""
         try:
             numbers = np.array([float(word) for word in extrinsics.read_text().split()])
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise InputError(
-                f"extrinsics {extrinsics} cannot be read ({error.strerror}); HUMAN4D has one file per subject and "
-                "device in <subject>/pose"
+                f"extrinsics {extrinsics} cannot be read ({error}); HUMAN4D has one file per subject and device in "
+                "<subject>/pose, 12 numbers"
             ) from error
-        except ValueError as error:
-            raise InputError(f"extrinsics {extrinsics} hold something else than numbers: {error}") from error
         finite = np.isfinite(numbers).sum()
         if not len(numbers) == finite == 12:
             raise InputError(
@@ -117,9 +109,8 @@ class DepthCamera(NamedTuple):
         u becomes (u + 0.5) / 4 - 0.5 (``exact``). The study divides by 4 and takes centres to lie at i + 0.5, which is
         u / 4 - 0.5 here, an eighth of a pixel less (``published``).
 
-        Returns:
-            (..., 2) image px, 0 for points behind the camera; (...) bool, whether a point lies in front of the camera
-            and in the image.
+        Returns image px (..., 2), 0 for points behind the camera, and which points (...) lie before it and in the
+        image.
         """
         # Not the transpose, as rotations in files are rounded.
         local = (points - self.position) @ np.linalg.inv(self.rotation).T

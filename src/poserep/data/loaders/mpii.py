@@ -45,17 +45,13 @@ def load_mpii(
         skip_invalid: Leave out invalid persons instead of refusing the file.
         tally: Counts the persons taken, left out and mended.
 
-    Raises:
-        InputError: If a file is missing or malformed, files do not belong together, the skeleton does not fit, or a
-            person is invalid.
+    Files that are missing, malformed or do not belong together, another skeleton and invalid persons raise an
+    `InputError`.
     """
     path, folder = Path(annotations), Path(images)
     tally = Tally() if tally is None else tally
     if skeleton.names != MPII.names:
-        raise InputError(
-            f"{path}: skeleton {skeleton.name!r} does not have MPII's {MPII_JOINTS} keypoints in MPII's order; set "
-            "data.skeleton=mpii"
-        )
+        raise InputError(f"skeleton {skeleton.name!r} does not have MPII's 16 keypoints; set data.skeleton=mpii")
     records = read_mat(path, tally) if path.suffix == ".mat" else read_json(path, "annotation file")
     if not isinstance(records, list):
         raise InputError(f"{path} is not a list of MPII records; a COCO-format file is read with data=coco")

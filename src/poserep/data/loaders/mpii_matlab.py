@@ -74,15 +74,12 @@ def read_mat(path: Path, tally: Tally) -> list[dict[str, Any]]:
     """Return the labelled persons of the original release ``mpii_human_pose_v1_u12_1.mat``, in its order.
 
     Persons count that have a scale, a position and joints, which leaves out the test images, whose joints were never
-    released. ``tally`` counts the persons left out, and the joints dropped from those returned.
+    released. ``tally`` counts the persons left out, and the joints dropped from those returned. A file that is missing,
+    malformed or without persons raises an `InputError`.
 
-    Returns:
-        One record per person as in the published JSON, all 1-based: ``image``, ``center`` [x, y], ``scale`` (of the
-        person, in units of 200 px), ``joints`` (16 x [x, y], -1 if missing), ``joints_vis`` (1 for every labelled
-        joint, occluded ones too), and if known ``head_box`` [x1, y1, x2, y2].
-
-    Raises:
-        InputError: If the file is missing or malformed, or no person is left.
+    Records are as in the published JSON, all 1-based: ``image``, ``center`` [x, y], ``scale`` (of the person, in units
+    of 200 px), ``joints`` (16 x [x, y], -1 if missing), ``joints_vis`` (1 for every labelled joint, occluded ones too),
+    and if known ``head_box`` [x1, y1, x2, y2].
     """
     release = _read(path, "annotation file").get("RELEASE")
     if not isinstance(release, Mapping) or "annolist" not in release:

@@ -54,11 +54,10 @@ class CameraView:
     hits: RayHits
 
     def label(self, joints: Sequence[str], owner: int) -> tuple[Array, Mask]:
-        """Label some of the joints of one person, by the names that the figure has for them.
+        """Label K joints of one person, by the names that the figure has for them.
 
-        Returns:
-            (K, 3) x, y, visibility in image px: 2 if visible, 1 if covered, 0 (all three) outside the image; and (K,)
-            whether the person's own head covers the joint.
+        The labels (K, 3) are x, y in image px and visibility: 2 if visible, 1 if covered, 0 (all three) outside the
+        image. The second result (K,) tells whether the person's own head covers the joint.
         """
         figure, camera, depths, table = self.figures[owner], self.hits.camera, self.hits.depth, self.hits.table
         x, y, depth = camera.project(np.stack([figure.joints[name] for name in joints])).round(2).T

@@ -110,8 +110,7 @@ def _polygons(rng: Rng, image: Pixels) -> None:
 def backdrop(rng: Rng, camera: PinholeCamera, cluttered: bool) -> tuple[Pixels, Pixels]:
     """Paint floor and wall or landscape; ``cluttered`` adds pictures, polygons and noise at several scales.
 
-    Returns:
-        RGB (H, W, 3) in roughly 0..1, and how much each pixel belongs to the floor (H, W), 0..1.
+    Returns RGB (H, W, 3) in roughly 0..1, and how much each pixel belongs to the floor (H, W), 0..1.
     """
     xs, ys = (v.astype(np.float32) for v in camera.rays())
     dx, dy, dz = (float(r[0]) * xs + (float(r[1]) * ys + float(r[2]))[:, None] for r in camera.rotation.T)

@@ -187,8 +187,7 @@ def generate(
         seed: Seed of every choice; the same arguments give the same bytes.
         workers: Processes; 0 or 1 stay in this one, None takes one per core. No byte depends on it.
 
-    Raises:
-        InputError: If an argument is out of range.
+    An argument out of range raises an `InputError`.
     """
     check_arguments(seed, level, train=train, val=val)
     if workers is not None and workers < 0:

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 from poserep.data.synthetic.scene import LEVELS
-from poserep.data.synthetic.world import Rng
 from poserep.errors import InputError, check_choice
 
 # Part of a folder's name; counts up when what is drawn from a seed changes.
@@ -67,8 +65,3 @@ def write_packed(path: Path, content: Any) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return data
-
-
-def rng_of(seed: int, name: str, *numbers: int) -> Rng:
-    """Return a source of randomness that depends on nothing but the arguments."""
-    return np.random.default_rng(np.random.SeedSequence([seed, *numbers, *name.encode()]))
