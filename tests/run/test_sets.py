@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from poserep.config import DictConfig, compose, make
+from poserep.data import coco_file
 from poserep.data.from_config import dataset_of, instances_of, root_of, skeleton_of, truth_of
+from poserep.data.json_fields import read_json
 from poserep.errors import InputError
 from poserep.metrics.scorer import Predictions
 from poserep.report.study import write_report
@@ -91,6 +93,16 @@ def test_crops_hold_what_the_annotations_say_and_the_truth_scores_a_hundred(conf
         values, _ = scorer(Predictions(np.arange(len(xy)), xy, np.ones(xy.shape[:2])))
         assert values[CHIEF[name]] == 100
         assert not any(value for column, value in values.items() if column.startswith("RMSE"))
+
+
+def test_a_run_parses_its_validation_file_once(config, monkeypatch):
+    parsed = []
+    monkeypatch.setattr(coco_file, "read_json", lambda path, what: parsed.append(path.name) or read_json(path, what))
+    coco_file._parse.cache_clear()
+    run = build(config("coco"))
+    instances = run.data.evaluation["gt"].instances
+    run.module.scorer(Predictions(np.arange(len(instances)), instances.keypoints, np.ones(instances.weight.shape)))
+    assert [name for name in parsed if "val" in name] == ["person_keypoints_val2017.json"]
 
 
 def test_options_of_loading_can_be_changed_for_an_evaluation(trained, tmp_path):
