@@ -102,7 +102,7 @@ def test_a_run_parses_its_validation_file_once(config, monkeypatch):
     run = build(config("coco"))
     instances = run.data.evaluation["gt"].instances
     run.module.scorer(Predictions(np.arange(len(instances)), instances.keypoints, np.ones(instances.weight.shape)))
-    assert [name for name in parsed if "val" in name] == ["person_keypoints_val2017.json"]
+    assert [name for name in parsed if "keypoints_val" in name] == ["person_keypoints_val2017.json"]
 
 
 def test_options_of_loading_can_be_changed_for_an_evaluation(trained, tmp_path):
