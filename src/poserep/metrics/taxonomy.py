@@ -125,13 +125,15 @@ def error_kinds(predictions: Predictions, truth: Truth, area: np.ndarray) -> np.
     good, near = (own <= -np.log(least) * width[index] for least in (_GOOD, _NEAR))
     lost, reach = labelled & ~near, -np.log(_NEAR) * width
     kinds = np.where(labelled, np.where(good, 0, 1), -1)
-    image_id = truth.instances.image_id
+    order = np.argsort(truth.instances.image_id, kind="stable")
+    image_id = truth.instances.image_id[order]
+    first, last = (np.searchsorted(image_id, truth.instances.image_id[index], side) for side in ("left", "right"))
     for n in np.flatnonzero(lost.any(1)):
-        here = np.flatnonzero(image_id == image_id[index[n]])
+        here = order[first[n] : last[n]]
         # Whether each lost joint lies near a joint of each person in the image.
         met = (np.square(xy[n, lost[n], None, None] - keypoints[here]).sum(-1) <= reach[here]).any(2)
-        own = here == index[n]
-        kinds[n, lost[n]] = np.select([met[:, own].any(1), met[:, ~own].any(1)], [2, 3], 4)
+        same = here == index[n]
+        kinds[n, lost[n]] = np.select([met[:, same].any(1), met[:, ~same].any(1)], [2, 3], 4)
     return kinds
 
 

@@ -97,8 +97,8 @@ def preview_sheet(rows: Sequence[PreviewRow], skeleton: Skeleton, title: str, ep
 def write_preview(cfg: Any, out: Path, split: str, count: int, epoch: int, augment: str) -> tuple[int, int]:
     """Write the sheet as a PNG file, whose folder is made, and return the numbers of persons and of crops of each.
 
-    Of a split, ``train`` with augmentation or ``val`` as evaluation crops, ``count`` persons are shown, from ``epoch``
-    on; ``augment`` names the augmentation in the title.
+    The sheet shows ``count`` persons of a split, ``train`` with augmentation from ``epoch`` on or ``val`` as evaluation
+    crops; ``augment`` names the augmentation in the title.
     """
     rows = preview_rows(cfg, split, count, epoch)
     how = f"augment {augment}" if split == "train" else "as evaluated"
