@@ -21,9 +21,9 @@ CROWDING_PARTS = ("AP_E", "AP_M", "AP_H")
 class CrowdPoseAP(CocoAP):
     """COCO's AP and AR with CrowdPose's areas, and AP of easy, medium and hard images apart, in percent.
 
-    As in ``crowdposetools``: a person's area is 0.53 of its box, in OKS too; at most 20 predictions of an image count;
-    images are easy, medium or hard by their ``crowdIndex``, and AP_E, AP_M and AP_H are of these images alone (rounded
-    to 4 decimals there, not here). There are no medium and large persons: AP_M is of images.
+    It follows ``crowdposetools``: a person's area is 0.53 of its box, in OKS too; at most 20 predictions of an image
+    count; images are easy, medium or hard by their ``crowdIndex``, and AP_E, AP_M and AP_H are of these images alone
+    (rounded to 4 decimals there, not here). There are no medium and large persons: AP_M is of images.
 
     An image is easy below the first of the ``splits``, hard from the second on, medium between. The code has 0.2 and
     0.8, which published numbers follow; the paper's text says 0.1 and 0.8. For ``nms_threshold`` see `CocoAP`.

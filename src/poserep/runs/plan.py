@@ -17,7 +17,7 @@ FOLDER = "cells"
 class Cell:
     """One run of a table in one of its modes, which may stand for several rows.
 
-    Of the ``overrides`` that make its configuration, ``arguments`` came from the command line, seeds aside.
+    Its configuration is made of ``overrides``; ``arguments`` are those from the command line, seeds aside.
     """
 
     overrides: tuple[str, ...]

@@ -31,8 +31,8 @@ class JointErrors(NamedTuple):
 class SizeClass(NamedTuple):
     """Persons of similar size, from ``low`` to ``high`` (square root of the area, image px).
 
-    Of their ``labelled`` joints in all runs: ``error``, the median as a share of the person's size, and ``share`` (5,)
-    of each of `poserep.metrics.taxonomy.KINDS`, in [0, 1].
+    Over their ``labelled`` joints in all runs, ``error`` is the median error as a share of the person's size, and
+    ``share`` (5,) that of each of `poserep.metrics.taxonomy.KINDS`, in [0, 1].
     """
 
     low: float

@@ -40,8 +40,8 @@ def draw_figures(
 ) -> list[Path]:
     """Draw what the lines of one source have data for, each figure as SVG and PNG, and return the files.
 
-    Of ``wanted`` are used ``lines``, by name in the figure a representation and its readout, and ``robustness``, a list
-    of representations; what was not measured is left out. The source stands below each figure.
+    ``wanted["lines"]`` maps names in the figures to a representation and its readout, ``wanted["robustness"]`` lists
+    representations; what was not measured is left out. The source stands below each figure.
     """
     chosen = chosen_series(rows, wanted["lines"])
     paths = []
