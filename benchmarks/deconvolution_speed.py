@@ -21,10 +21,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
+from stopwatch import race
 
 from poserep.cli import ended
 from poserep.config import DictConfig, OmegaConf, composing
-from poserep.deploy.stopwatch import cores, processor, race, seconds_of
+from poserep.deploy.latency import cores, processor
 from poserep.drawing import PALETTE, STYLE
 from poserep.errors import InputError
 from poserep.overrides import CONF
@@ -72,7 +73,7 @@ def time_pair(cfgs: Sequence[DictConfig], printed: dict[str, Any], rounds: int, 
     torch.set_num_threads(threads or cores())
     try:
         with torch.inference_mode():
-            seconds = race({str(i): seconds_of(partial(net, image)) for i, net in enumerate(nets)}, rounds, calls)
+            seconds = race({str(i): (partial(net, image), calls) for i, net in enumerate(nets)}, rounds)
     finally:
         torch.set_num_threads(before)
     first, second = ([statistics.median(s[i : i + calls]) for i in range(0, len(s), calls)] for s in seconds.values())

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import torch
 
-from poserep.deploy.stopwatch import processor
+from poserep.deploy.latency import processor
 from poserep.files import provenance, write_json
 
 RESULTS = Path(__file__).parent / "results"

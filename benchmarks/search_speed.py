@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from stopwatch import race, spread
 
 from poserep.cli import ended
 from poserep.codecs import SRHeatmap
 from poserep.codecs.readouts import Peaks, peak, quarter_shift
 from poserep.config import OmegaConf, compose
-from poserep.deploy.stopwatch import cores, processor, race, seconds_of, spread
+from poserep.deploy.latency import cores, processor
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.overrides import CONF
@@ -131,7 +132,7 @@ def measure(table: dict[str, Any]) -> Iterator[Timed]:
             for threads in dict.fromkeys(n or cores() for n in table["threads"]) if device == "cpu" else (0,):
                 torch.set_num_threads(threads or before)
                 with torch.inference_mode():
-                    seconds = race({name: seconds_of(f) for name, f in functions.items()}, rounds, calls)
+                    seconds = race({name: (f, calls) for name, f in functions.items()}, rounds)
                 spreads = {name: spread(each) for name, each in seconds.items()}
                 for name, ms in spreads.items():
                     each, low, high = (ms[key] / batch for key in ("median", "p25", "p75"))

@@ -18,8 +18,7 @@ import torch
 from poserep.cli import add_origin, parser_of
 from poserep.config import DictConfig, OmegaConf, compose
 from poserep.data.from_config import skeleton_of
-from poserep.deploy.latency import WAYS, Timing, timings
-from poserep.deploy.stopwatch import cores, processor
+from poserep.deploy.latency import WAYS, Timing, cores, processor, timings
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
 from poserep.geometry import Size
@@ -169,6 +168,5 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_intermixed_args(arguments)
     record = cost(options)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
         write_json(options.json, record)
         print(f"written: {options.json}")

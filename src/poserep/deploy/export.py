@@ -87,7 +87,6 @@ def export(
     path = path or run_dir / f"{card.checkpoint}-{card.readout}{flip}.onnx"
     if path.suffix != ".onnx":
         raise InputError(f"{path}: give a file whose name ends in .onnx")
-    path.parent.mkdir(parents=True, exist_ok=True)
     images, source = sample_crops(cfg, card.reads, check)
     with replacing(path) as partial:
         write_onnx(module, card, images, partial)

@@ -2,21 +2,27 @@
 
 import itertools
 import logging
+import os
+import platform
+import re
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from timeit import Timer
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from poserep.deploy.stopwatch import cores, race, spread
 from poserep.errors import InputError, check_choice, check_positive
+
+# How often each variant has its turn, so that a disturbed machine disturbs all of them alike.
+TURNS = 3
 
 
 def eager(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
@@ -76,7 +82,7 @@ class Variant:
     Attributes:
         threads: CPU threads; 0 on a GPU.
         prepared: Seconds that preparing it took, its first call included.
-        forward: Seconds of the network in every counted call, as ``decoding`` of the decoding.
+        forward: Seconds of the network alone in every measured call, as ``decoded`` of network and decoding.
         unavailable: Why it cannot be run, else None.
     """
 
@@ -86,7 +92,7 @@ class Variant:
     batch: int
     prepared: float = 0.0
     forward: list[float] = field(default_factory=list)
-    decoding: list[float] = field(default_factory=list)
+    decoded: list[float] = field(default_factory=list)
     unavailable: str | None = None
 
     def record(self) -> dict[str, Any]:
@@ -94,37 +100,20 @@ class Variant:
         record = {key: getattr(self, key) for key in ("way", "device", "threads", "batch", "unavailable")}
         if self.unavailable:
             return record
-        both = [network + decoding for network, decoding in zip(self.forward, self.decoding, strict=True)]
         return {
             **record,
             "prepared_s": self.prepared,
-            "calls": len(both),
-            "forward_ms": spread(self.forward),
-            "with_decoding_ms": spread(both),
+            "calls": len(self.forward),
+            "forward_ms": _spread(self.forward),
+            "with_decoding_ms": _spread(self.decoded),
             "images_s": self.batch / statistics.median(self.forward),
-            "images_s_with_decoding": self.batch / statistics.median(both),
+            "images_s_with_decoding": self.batch / statistics.median(self.decoded),
         }
 
-    def measure(self, call: Callable[[], Any], decode: Callable[[Any], Any]) -> Callable[[], tuple[float, float]]:
-        """Return a function that runs network and decoding once and gives the seconds of each.
 
-        Decoding begins when the network has finished; on a GPU this waits for the device once more.
-        """
-        wait: Callable[[], None] = (lambda: None) if self.threads else torch.cuda.synchronize
-
-        def run() -> tuple[float, float]:
-            if self.threads:
-                torch.set_num_threads(self.threads)
-            wait()
-            start = time.perf_counter()
-            out = call()
-            wait()
-            middle = time.perf_counter()
-            decode(out)
-            wait()
-            return middle - start, time.perf_counter() - middle
-
-        return run
+def _spread(seconds: Sequence[float]) -> dict[str, float]:
+    low, median, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return {"median": 1000 * median, "p25": 1000 * low, "p75": 1000 * high}
 
 
 @dataclass(frozen=True)
@@ -136,7 +125,7 @@ class Timing:
         batches: Numbers of images at a time.
         threads: Numbers of CPU threads; 0 is as many as there are cores. Not used on a GPU.
         device: ``cpu`` or ``cuda``.
-        seconds: About how long each variant runs; it is called 3 times at least.
+        seconds: About how long each variant runs, half of it with decoding; either is called 3 times at least.
 
     What makes no sense or is not available here raises an `InputError`.
     """
@@ -175,9 +164,9 @@ def timings(
     net = net.to(device).eval()
     before = torch.get_num_threads()
     counts = list(dict.fromkeys(n or cores() for n in timing.threads)) if device == "cpu" else [before]
-    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    name, wait = (torch.cuda.get_device_name(), torch.cuda.synchronize) if device == "cuda" else ("cpu", lambda: None)
     variants: list[Variant] = []
-    running: dict[int, Callable[[], tuple[float, float]]] = {}
+    running: list[tuple[int, list[float], Timer]] = []
     try:
         with torch.inference_mode(), _quiet():
             for batch in timing.batches:
@@ -190,13 +179,18 @@ def timings(
                         call = WAYS[way](net, image, count)
                         decode(call())
                         variant.prepared = time.perf_counter() - start
-                        running[len(variants)] = variant.measure(call, decode)
+                        names = {"call": call, "decode": decode, "wait": wait}
+                        running.append((count, variant.forward, Timer("call(); wait()", globals=names)))
+                        running.append((count, variant.decoded, Timer("decode(call()); wait()", globals=names)))
                     # Compilers and runtimes that are missing, or refuse a network, fail in ways of their own.
                     except Exception as error:
                         variant.unavailable = _reason(error)
                     variants.append(variant)
-            for i, pairs in race(running, sys.maxsize, seconds=timing.seconds).items():
-                variants[i].forward, variants[i].decoding = (list(part) for part in zip(*pairs, strict=True))
+            for count, times, timer in TURNS * running:
+                torch.set_num_threads(count)
+                # The first call finds caches and memory as the one before has left them, and is not counted.
+                calls = timing.seconds / 2 / TURNS / timer.timeit(1)
+                times += timer.repeat(max(1, int(calls)), 1)
     finally:
         torch.set_num_threads(before)
     return variants
@@ -218,3 +212,16 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def processor() -> str:
+    """Return the name of the processor's model, as far as the machine tells it."""
+    info = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else None
+    name = model[1].strip() if model else platform.processor() or platform.machine()
+    return re.sub(r"\((R|TM)\)", "", name)
+
+
+def cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -26,13 +26,9 @@ from poserep.instances import Instance
 class ImagePoses:
     """Predicted poses of the N people in an image.
 
-    Attributes:
-        pixels: (H, W, 3) uint8, RGB, to look at.
-        box: (N, 4) x, y, width, height in image px.
-        xy: (N, K, 2) image px.
-        joint_score: (N, K).
-        score: (N,) the box's score times the mean of the joints' above the model's threshold, as for AP.
-        errors: Messages about boxes that could not be used.
+    ``pixels`` (H, W, 3) are uint8, RGB, to look at; ``box`` (N, 4) is x, y, width, height and ``xy`` (N, K, 2) points
+    in image px, with ``joint_score`` (N, K). A person's ``score`` (N,) is the box's times the mean of the joints' above
+    the model's threshold, as for AP. ``errors`` are messages about boxes that could not be used.
     """
 
     pixels: np.ndarray
