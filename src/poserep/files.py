@@ -23,8 +23,9 @@ PACKAGES = ("torch", "lightning", "timm", "numpy", "opencv-python-headless", "py
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that replaces it at the end, so that readers see all of it or none.
 
-    If the block raises, ``path`` stays as it was and the temporary file is deleted.
+    The folder is made if missing. If the block raises, ``path`` stays as it was and the temporary file is deleted.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield partial

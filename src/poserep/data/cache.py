@@ -109,7 +109,6 @@ class ImageCache:
         padded[:height] = image
         sums = _sums(padded.reshape(-1), bands)
         try:
-            entry.parent.mkdir(exist_ok=True)
             if not entry.exists() and not self._reserve(HEAD.size + sums.nbytes + padded.nbytes):
                 return
             with replacing(entry) as partial, partial.open("wb") as file:

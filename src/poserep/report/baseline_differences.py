@@ -84,7 +84,6 @@ class _Intervals:
         path = self.study / INTERVALS / f"{digest}.json"
         if not path.is_file():
             found = self.compute(row, base, seeds, metric)
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, {**key, "seeds": seeds, **found})
         kept = json.loads(path.read_text())
         return BaselineDifference(kept["difference"], kept["low"], kept["high"], tuple(kept["seeds"]), metric)

@@ -143,6 +143,5 @@ def main(arguments: Sequence[str]) -> None:
     found = difference(a, b)
     show_difference(found, a, b, options.all)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
         write_json(options.json, {"a": str(options.a), "b": str(options.b), **found})
         print(f"written: {options.json}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poserep.errors import InputError
+from poserep.files import write_text
 from poserep.overrides import SWEEPS
 from poserep.report.baseline_differences import with_baseline_differences
 from poserep.report.labels import Result
@@ -107,12 +108,11 @@ def write_report(study: Path) -> Path:
     report = read_report(study)
     for sheet in report.sheets:
         sheet.show()
-    study.mkdir(parents=True, exist_ok=True)
     texts = {"report.html": study_page(report), "table.csv": report.csv()}
     texts |= {"table.md": report.markdown(), "table.tex": report.latex()}
     if report.paper and report.rows:
         texts["comparison.csv"] = runs_csv(report.rows)
     for name, text in texts.items():
-        (study / name).write_text(text)
+        write_text(study / name, text)
     print(f"page: {study / 'report.html'}\ntable: {study / 'table.csv'}, also as .md and .tex")
     return study / "report.html"

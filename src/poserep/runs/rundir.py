@@ -76,7 +76,6 @@ class RunDir:
 
     def write_config(self, text: str) -> None:
         """Create the directory and write the resolved configuration, given as YAML."""
-        self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.config_file, text)
 
     def status(self) -> dict[str, Any]:
@@ -101,7 +100,6 @@ class RunDir:
 
     def write_status(self, state: str, **record: Any) -> None:
         """Write the state, since now; see `status` for what may go with it."""
-        self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.status_file, {"state": state, **record, "since": time.time()})
 
     def result(self, evaluation: str = "") -> dict[str, Any]:

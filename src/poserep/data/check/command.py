@@ -2,7 +2,6 @@
 
 import argparse
 import inspect
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.console import Console
 from poserep.cli import add_origin, parser_of
 from poserep.config import Composed, OmegaConf, compose
 from poserep.errors import InputError
+from poserep.files import write_json
 
 
 def composed_data(overrides: Sequence[str], name: str = "config", folder: Path | None = None) -> Composed:
@@ -74,8 +74,7 @@ def stats_command(arguments: Sequence[str]) -> None:
     for name, values in numbers.items():
         print(f"{name}: {values['read']}")
     if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps({"data": cfg.data.name, "splits": numbers}, indent=1) + "\n")
+        write_json(given.json, {"data": cfg.data.name, "splits": numbers})
 
 
 def overlap_command(arguments: Sequence[str]) -> int:

@@ -65,7 +65,6 @@ def convert_mat(mat: Path, json_path: Path) -> Tally:
     tally = Tally()
     records = read_mat(mat, tally)
     tally.taken = len(records)
-    json_path.parent.mkdir(parents=True, exist_ok=True)
     write_text(json_path, json.dumps(records) + "\n")
     return tally
 

@@ -132,6 +132,5 @@ def main(arguments: Sequence[str]) -> None:
     record = compare_sides(a, b, options.metric, options.samples, options.seed, options.score_threshold)
     show_comparison(record)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
         write_json(options.json, record)
         print(f"written: {options.json}")
