@@ -23,10 +23,7 @@ DONE, FAILED, REFUSED, STOPPED, INTERRUPTED = 0, 1, 2, os.EX_TEMPFAIL, 130
 # For each command, ``module:function`` below ``poserep``, and what it does.
 COMMANDS = {
     "train": ("sweeps.train:main", "train and evaluate a run, or with -m all combinations of listed values"),
-    "evaluate": (
-        "training.command:evaluate_command",
-        "evaluate a run again, with other readouts, boxes, scores or data",
-    ),
+    "evaluate": ("training.command:evaluate_command", "evaluate a run again with other readouts, boxes or data"),
     "calibrate": ("training.command:calibrate_command", "calibrate a run's scores to OKS with a temperature"),
     "import": ("training.command:import_command", "turn a published checkpoint into a run"),
     "sweep run": ("sweeps.command:run", "run a table of sweeps/, skipping runs that have finished"),

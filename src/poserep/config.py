@@ -87,10 +87,8 @@ class Composed(NamedTuple):
 def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
     """Give a function that composes as `compose` does, and reads files once for all its calls.
 
-    The file to start from lies in ``folder``, conf/ by default; groups are always found in conf/ too.
-
-    Raises:
-        InputError: If the folder does not exist.
+    The file to start from lies in ``folder``, conf/ by default, which must exist (`InputError`); groups are always
+    found in conf/ too.
     """
     folder = folder or CONF
     if not CONF.is_dir():
@@ -117,8 +115,7 @@ def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
 def compose(overrides: Sequence[str] = (), name: str = "config", folder: Path | None = None) -> Composed:
     """Compose the configuration that starts from ``name``.yaml in a folder (see `composing`), with overrides.
 
-    Raises:
-        InputError: If an override cannot be parsed or names nothing; the message says what to write instead.
+    An override that cannot be parsed or names nothing is an `InputError`, whose message says what to write instead.
     """
     with composing(folder) as composed:
         return composed(overrides, name)
@@ -127,8 +124,7 @@ def compose(overrides: Sequence[str] = (), name: str = "config", folder: Path | 
 def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConfig:
     """Return a resolved configuration with overrides, each a value or the name of a group's file; ``+`` adds a key.
 
-    Raises:
-        InputError: If an override cannot be parsed or its key does not exist.
+    An override that cannot be parsed, or whose key does not exist, is an `InputError`.
     """
     cfg = OmegaConf.create(config)
     OmegaConf.set_struct(cfg, True)
@@ -148,13 +144,8 @@ def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConf
 def run_application(program: str, arguments: Sequence[str], task: Callable[[DictConfig, str, bool], None]) -> None:
     """Let Hydra compose a command line, or several with ``-m`` or by a sweeper, and call a task with each.
 
-    Args:
-        program: The name of the program for Hydra's own help.
-        arguments: Hydra's command line.
-        task: Called with the configuration, the name of the chosen backbone, and whether it is one of several.
-
-    Raises:
-        InputError: If the command line does not compose.
+    The task gets the configuration, the name of the chosen backbone, and whether it is one of several; ``program`` is
+    the name in Hydra's own help. A command line that does not compose is an `InputError`.
     """
     ended_by: list[Exception] = []
 
@@ -197,10 +188,8 @@ def as_dict(node: DictConfig | None) -> dict[str, Any]:
 def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
     """Call a node's ``_target_`` with the node's arguments and the given ones, or bind them if it is ``_partial_``.
 
-    Objects are passed past Hydra, which would copy them into its configuration.
-
-    Raises:
-        InputError: As the target raises it, or, naming the node, if an argument is unknown, missing or refused.
+    Objects are passed past Hydra, which would copy them into its configuration. An `InputError` is as the target raises
+    it, or names the node of which an argument is unknown, missing or refused.
     """
     try:
         bound = instantiate(node, _partial_=True, _convert_="all")

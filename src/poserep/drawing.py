@@ -98,12 +98,8 @@ def show_crop(ax: Axes, image: np.ndarray) -> None:
 def limbs(ax: Axes, xy: np.ndarray, weight: np.ndarray, edges: np.ndarray, colour: str) -> None:
     """Draw a skeleton of one colour on axes, on a light rim so that it can be seen on any picture.
 
-    Args:
-        ax: Axes of the picture.
-        xy: (K, 2) px of the picture.
-        weight: (K,), 0 for joints that are not drawn.
-        edges: (E, 2) positions of the joints that limbs connect.
-        colour: Colour of limbs and joints.
+    Joints ``xy`` (K, 2) are in px of the picture; those with a ``weight`` (K,) of 0 are not drawn. ``edges`` (E, 2) are
+    the positions of the joints that limbs connect.
     """
     for a, b in edges:
         if weight[a] > 0 and weight[b] > 0:

@@ -80,10 +80,8 @@ class InstanceTable(Sequence[Instance]):
     """A sequence of instances kept as flat arrays, whose memory forked loader processes share.
 
     A list of Python objects would be copied into every worker page by page, as reading an object writes its reference
-    count. Each `Instance` is made when it is asked for.
-
-    Raises:
-        InputError: If there are none, or they differ in their number of keypoints.
+    count. Each `Instance` is made when it is asked for. No instances, or such that differ in their number of keypoints,
+    are an `InputError`.
     """
 
     def __init__(self, instances: Iterable[Instance]) -> None:

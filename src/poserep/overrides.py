@@ -87,9 +87,8 @@ def understood(error: BaseException) -> bool:
 def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     """Return one line that says what is wrong with a command line, and what to write instead.
 
-    Args:
-        error: One of `ERRORS`, as composing raised it, or an `InputError`, whose message is kept.
-        overrides: The command line; options among the overrides are ignored.
+    ``error`` is one of `ERRORS`, as composing raised it, or an `InputError`, whose message is kept; options among the
+    overrides are ignored.
     """
     given = [word for word in overrides if not word.startswith("-")]
     text = str(error)

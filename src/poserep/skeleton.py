@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class Skeleton:
     """The joints of a data set.
 
+    Names that repeat, a joint in two pairs and missing sigmas are an `InputError`, which says how to fix it.
+
     Attributes:
         name: Name in messages and records.
         names: Keypoints in the order of the annotation files.
@@ -29,9 +31,6 @@ class Skeleton:
         edges: Limbs, pairs of keypoints, for drawing.
         sigmas: OKS constant of each keypoint, k_i / 2 in COCO's terms.
         upper: Keypoints of the upper body, for half-body augmentation; the others are the lower body.
-
-    Raises:
-        InputError: If names repeat, a joint stands in two pairs, or sigmas are missing; the message says how to fix it.
     """
 
     name: str

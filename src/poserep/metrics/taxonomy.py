@@ -32,6 +32,8 @@ _GOOD, _NEAR = 0.85, 0.5
 def error_breakdown(predictions: Predictions, truth: Truth) -> dict[str, Any]:
     """Break errors down by joint and by kind, as results record them, for predictions of annotated boxes.
 
+    It is an `InputError` if no joint is labelled, a person has neither area nor box, or the numbers of joints differ.
+
     Returns:
         ``persons`` and ``labelled``: the numbers of predicted persons with a labelled joint, and of their labelled
         joints. ``area``: the source of areas, see `areas`. ``scale``: what normalised errors are fractions of: ``head``
@@ -39,9 +41,6 @@ def error_breakdown(predictions: Predictions, truth: Truth) -> dict[str, Any]:
         left and right joints. ``joints``, by name: ``labelled``, ``mean_px`` and ``median_px`` in image px,
         ``mean_normalised``, ``mean_oks`` in [0, 1], all None if never labelled, and ``taxonomy``. ``taxonomy``:
         ``count`` and ``share`` in [0, 1] of each kind.
-
-    Raises:
-        InputError: If no joint is labelled, a person has neither area nor box, or the numbers of joints differ.
     """
     table, skeleton = truth.instances, truth.skeleton
     joints = predictions.xy.shape[1], table.keypoints.shape[1], skeleton.num_keypoints

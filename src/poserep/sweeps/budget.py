@@ -43,10 +43,8 @@ class DeviceTime(NamedTuple):
 class Budget:
     """The cost of a table.
 
-    Attributes:
-        images: Persons x epochs of all runs; None if the data are the user's, whose number is not known.
-        flops: Floating point operations of training.
-        times: One for each measured device; empty if ``images`` is None.
+    ``images`` is persons x epochs of all runs, None if the data are the user's, whose number is not known; ``flops``
+    are floating point operations of training, and ``times`` has one for each measured device, none without ``images``.
     """
 
     name: str
@@ -69,8 +67,7 @@ def training_persons(cfg: DictConfig, own_study: bool) -> int | None:
 def estimate(name: str, mode: str | None, records: Sequence) -> Budget:
     """Estimate the cost of a table in its own mode or another, by the records of measured devices.
 
-    Raises:
-        InputError: If there is no such table, or a row cannot be built.
+    It is an `InputError` if there is no such table, or a row cannot be built.
     """
     # Building networks takes torch, which the tables themselves do not need.
     from poserep.sweeps.step_times import macs_of, seconds_per_image
@@ -127,14 +124,8 @@ def file_sheet(budgets: Sequence[Budget], tflops: float) -> Sheet:
         assumed = DeviceTime(f"assumed {tflops:g} TFLOP/s", True, budget.flops / (tflops * 1e12) / 3600, (), 0)
         gpu = next((time for time in budget.times if time.gpu), assumed)
         cpu = next((time for time in budget.times if not time.gpu), DeviceTime("", False, 0, (), 0))
-        values = [
-            str(budget.images),
-            three_digits(budget.flops / 1e18),
-            gpu.device,
-            three_digits(gpu.hours),
-            cpu.device,
-        ]
-        values = [*values, three_digits(cpu.hours / 24)] if budget.images is not None else [""] * 6
+        values = [str(budget.images), *map(three_digits, (budget.flops / 1e18, gpu.hours, cpu.hours / 24))]
+        values = [*values[:2], gpu.device, values[2], cpu.device, values[3]] if budget.images is not None else [""] * 6
         rows.append([budget.name, budget.mode, str(budget.runs), *values])
     return Sheet("", texts(*COLUMNS), rows)
 

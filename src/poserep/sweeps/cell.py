@@ -30,11 +30,8 @@ def run_cell(run_dir: RunDir, worker: str = WORKER) -> None:
     """Run a directory in a process of its own, on GPUs that no other cell on this machine has.
 
     A run that has finished, here or for another table, and one that another process is working on are left alone.
-    Nothing is begun if the sweep of this process is ending.
-
-    Raises:
-        Failed: If the run failed.
-        Stopped: If it was asked to stop.
+    Nothing is begun if the sweep of this process is ending. Raises `Failed` if the run failed, `Stopped` if it was
+    asked to stop.
     """
     if sweep_is_ending():
         return

@@ -33,11 +33,7 @@ def _progress(run_dir: RunDir) -> str:
 
 
 def show_status(study: Path) -> int:
-    """Print a line for each cell of a table; return how many have failed.
-
-    Raises:
-        InputError: If the table has not been run.
-    """
+    """Print a line for each cell of a table, which must have been run (`InputError`); return how many have failed."""
     cells = planned(study)
     if not cells:
         if study.name in _sweeps():
@@ -77,8 +73,7 @@ example: poserep sweep status simcc-table1
 def run(arguments: Sequence[str]) -> None:
     """Run a sweep file through Hydra; see `poserep.sweeps.sweeper.RowSweeper`.
 
-    Raises:
-        InputError: If there is no such file, or none of its rows is a run.
+    It is an `InputError` if there is no such file, or none of its rows is a run.
     """
     parser = parser_of("sweep run", RUN)
     parser.usage = "poserep sweep run [-h] [--rows ROWS] [--retries N] [--fail-fast] TABLE [key=value ...]"

@@ -47,11 +47,7 @@ class DeviceRecord:
 
 
 def read_records(folder: Path = RESULTS) -> list[DeviceRecord]:
-    """Read all records of training steps.
-
-    Raises:
-        InputError: If a record has no rows.
-    """
+    """Read all records of training steps; one without rows is an `InputError`."""
     records = []
     for path in sorted(folder.glob("training-steps-*.json")):
         data = json.loads(path.read_text())
@@ -99,10 +95,8 @@ def seconds_per_image(
     """Estimate the seconds of training per image from the nearest network that was measured.
 
     That is one with the same backbone, or else with the nearest cost; time is scaled by multiply-accumulates, of which
-    the configuration to train has ``count`` for one image.
-
-    Returns:
-        The seconds, the network whose time they are from, and whether they are scaled.
+    the configuration to train has ``count`` for one image. The network, and whether the time is scaled, are returned
+    too.
     """
     backbone = backbone_of(cfg)
     same = [network for network in networks if network.backbone == backbone] or list(networks)

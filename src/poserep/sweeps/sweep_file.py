@@ -23,10 +23,8 @@ def read_sweep(folder: Path, name: str, including: tuple[str, ...] = ()) -> dict
 
     As Hydra does, later entries of the list win, ``_self_`` says when the file's own turn is (last, unless it is
     listed), mappings are joined and lists are replaced. Entries that are not files of the folder are left out; chosen
-    groups are under ``overridden``. ``including`` are the files whose reading has led to this one.
-
-    Raises:
-        InputError: If the file does not exist, is not a mapping, or includes itself.
+    groups are under ``overridden``. ``including`` are the files whose reading has led to this one. A file that does not
+    exist, is not a mapping, or includes itself is an `InputError`.
     """
     path = folder / f"{name}.yaml"
     if name in including:

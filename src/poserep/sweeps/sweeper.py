@@ -80,10 +80,8 @@ class RowSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Run all cells.
 
-        Raises:
-            InputError: If there is no table or no such row, or a cell does not compose; nothing has run then.
-            Failed: If a cell has not finished.
-            Stopped: If the sweep was asked to stop.
+        No table, no such row, or a cell that does not compose is an `InputError`; nothing has run then. Raises `Failed`
+        if a cell has not finished, `Stopped` if the sweep was asked to stop.
         """
         assert self.config is not None
         if not OmegaConf.select(self.config, "table.rows"):

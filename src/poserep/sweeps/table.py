@@ -76,8 +76,7 @@ class Table:
     def settings(self, row: Row) -> dict[str, str]:
         """Return the overrides of a row in the table's mode, by key; its own win over those of recipes.
 
-        Raises:
-            InputError: If a recipe is unknown.
+        An unknown recipe is an `InputError`.
         """
         named = row.published if self.mode == "published" else (*self.controlled, *row.controlled)
         return {key_of(o): o for o in self._expanded((*named, *row.overrides))}
@@ -95,8 +94,7 @@ class Table:
 def read_table(node: Mapping[str, Any]) -> Table:
     """Make a table of the mapping in a sweep file.
 
-    Raises:
-        InputError: If a key is unknown or missing, a name is not unique, or a row is against one that does not exist.
+    An unknown or missing key, two equal names, and a row against one that does not exist are an `InputError`.
     """
     table = _checked(Table, dict(node), "table")
     rows = []
@@ -131,8 +129,7 @@ def _checked(kind: type, node: dict[str, Any], where: str) -> dict[str, Any]:
 def chosen(table: Table, patterns: Sequence[str]) -> set[str]:
     """Return the names of the runnable rows that match any of the names or shell-style patterns; without any, all.
 
-    Raises:
-        InputError: If a pattern matches no row.
+    A pattern that matches no row is an `InputError`.
     """
     names = [row.name for row in table.runnable]
     matching: set[str] = set()
@@ -154,7 +151,7 @@ def cells(
     groups: Collection[str] = (),
     defaults: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Cell]:
-    """Return the cells of a table, each once.
+    """Return the cells of a table, each once; an unknown recipe is an `InputError`.
 
     Args:
         table: The table.
@@ -162,9 +159,6 @@ def cells(
             and, if it is a group, of everything in the group.
         groups: The names of the configuration's groups.
         defaults: The same from the table's ``arguments``, for keys that are not given.
-
-    Raises:
-        InputError: If a recipe is unknown.
     """
     choices = {**(defaults or {}), **given}
     chosen_groups = tuple(f"{group}." for group in groups if group in choices)

@@ -48,10 +48,8 @@ def run_single(run_dir: RunDir) -> None:
 def run_composed(cfg: DictConfig, backbone: str, several: bool) -> None:
     """Run a composed configuration, alone or as one of several of a plain multirun.
 
-    Raises:
-        InputError: If no run can be made of it; no run directory has been created then.
-        Failed: If the run failed, or one of several was refused.
-        Stopped: If it was asked to stop.
+    If no run can be made of it, it is an `InputError`, and no run directory has been created. Raises `Failed` if the
+    run failed or one of several was refused, `Stopped` if it was asked to stop.
     """
     try:
         config = resolved(cfg, backbone)

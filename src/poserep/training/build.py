@@ -18,10 +18,8 @@ from poserep.training.network import build_network
 class Run:
     """The objects that a configuration describes.
 
-    Attributes:
-        files: The files that decide who is evaluated, by name.
-        tallies: What the loaders did with each set, by name.
-        lr: The effective learning rate.
+    ``files`` decide who is evaluated, by name, ``tallies`` say what the loaders did with each set; ``lr`` is the
+    effective learning rate.
     """
 
     cfg: DictConfig
@@ -44,8 +42,7 @@ class Run:
 def build(cfg: DictConfig, train: bool = True) -> Run:
     """Make all objects of a run; ``train=False`` leaves out what only training needs.
 
-    Raises:
-        InputError: If parts of the configuration do not fit each other, or the data are missing or malformed.
+    Parts of the configuration that do not fit each other, and data that are missing or malformed, are an `InputError`.
     """
     skeleton = skeleton_of(cfg)
     net, codec = build_network(cfg, skeleton)

@@ -35,16 +35,12 @@ def first_half(image_id: np.ndarray) -> np.ndarray:
 def fit_on_half(joints: dict[str, Joints], readout: str) -> dict[str, Any]:
     """Fit a temperature to one readout's joints on half of the images, and measure all readouts on the others.
 
-    Args:
-        joints: By readout, with untempered scores; the same joints for each.
-        readout: The one that the temperature is fitted to.
+    ``joints`` are by readout, the same for each, with untempered scores; the temperature is fitted to ``readout``. It
+    is an `InputError` if one half has no joint, or no temperature can be fitted.
 
     Returns:
         ``temperature``, the numbers of ``images`` and ``joints`` that were ``fitted`` and ``judged``, and by readout
         the summaries ``before`` and ``after``.
-
-    Raises:
-        InputError: If one half has no joint, or no temperature can be fitted.
     """
     fitted = first_half(joints[readout].image_id)
     if fitted.all() or not fitted.any():
@@ -76,9 +72,8 @@ def fit_on_half(joints: dict[str, Joints], readout: str) -> dict[str, Any]:
 def calibrate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, Any]:
     """Calibrate a run's checkpoint; write calibration.json, which is returned, and checkpoints/calibrated.ckpt.
 
-    Raises:
-        InputError: If the checkpoint is missing or does not fit, scores are published ones, no joint has an OKS, or
-            there are too few images.
+    A checkpoint that is missing or does not fit, published scores, joints without an OKS, and too few images are an
+    `InputError`.
     """
     run_dir = RunDir(directory)
     if cfg.trainer.devices > 1:

@@ -26,8 +26,7 @@ from poserep.training.trainer import make_trainer, quiet
 def configure(run_dir: str | os.PathLike[str], overrides: Sequence[str]) -> DictConfig:
     """Return a run's configuration with overrides; ``checkpoint`` names the checkpoint, the last one by default.
 
-    Raises:
-        InputError: If the run or a key does not exist.
+    A run or key that does not exist is an `InputError`.
     """
     return with_overrides(RunDir(run_dir).config() | {"checkpoint": "last"}, overrides)
 
@@ -35,10 +34,8 @@ def configure(run_dir: str | os.PathLike[str], overrides: Sequence[str]) -> Dict
 def restore(run_dir: str | os.PathLike[str], cfg: DictConfig, tempered: bool = True) -> Run:
     """Build a run's objects with the weights of the checkpoint that ``cfg.checkpoint`` names.
 
-    Without ``tempered``, a calibrated checkpoint's temperature is ignored.
-
-    Raises:
-        InputError: If the checkpoint is missing or does not fit the configuration.
+    Without ``tempered``, a calibrated checkpoint's temperature is ignored. A checkpoint that is missing or does not fit
+    the configuration is an `InputError`.
     """
     quiet()
     lightning.seed_everything(cfg.seed, verbose=False)
@@ -51,11 +48,7 @@ def restore(run_dir: str | os.PathLike[str], cfg: DictConfig, tempered: bool = T
 
 
 def checkpoint_of(run_dir: str | os.PathLike[str], name: str) -> Path:
-    """Return the file of a run's checkpoint.
-
-    Raises:
-        InputError: If the run has none of that name.
-    """
+    """Return the file of a run's checkpoint; it is an `InputError` if the run has none of that name."""
     path = RunDir(run_dir).checkpoint(name)
     if not path.is_file():
         existing = sorted(other.stem for other in path.parent.glob("*.ckpt"))
@@ -65,11 +58,7 @@ def checkpoint_of(run_dir: str | os.PathLike[str], name: str) -> Path:
 
 
 def load(module: PoseModule, state: Mapping[str, Tensor], what: str) -> None:
-    """Load a checkpoint's tensors into a module.
-
-    Raises:
-        InputError: If they do not fit; the message begins with ``what``.
-    """
+    """Load a checkpoint's tensors into a module; if they do not fit, an `InputError` begins with ``what``."""
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
@@ -81,8 +70,7 @@ def load(module: PoseModule, state: Mapping[str, Tensor], what: str) -> None:
 def reevaluate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, Any]:
     """Evaluate a run's checkpoint, write evaluation-ID.json and .npz beside its result, and return the record.
 
-    Raises:
-        InputError: If the checkpoint is missing or does not fit the configuration.
+    A checkpoint that is missing or does not fit the configuration is an `InputError`.
     """
     run_dir = RunDir(directory)
     run = restore(run_dir, cfg)

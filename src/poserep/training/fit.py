@@ -39,10 +39,8 @@ from poserep.training.trainer import make_trainer, quiet
 def fit(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """Train and evaluate a run, from its last checkpoint on if there is one, and return the contents of result.json.
 
-    Raises:
-        Stopped: If the run was asked to stop; it continues from its checkpoint when called again.
-        InputError: If another process has the run, or its configuration or data cannot be used.
-        Failed: If the training diverged.
+    Raises `Stopped` if the run was asked to stop (called again, it continues from its checkpoint), `Failed` if the
+    training diverged, and `InputError` if another process has the run, or its configuration or data cannot be used.
     """
     run_dir = RunDir(directory)
     if "imported" in run_dir.config():

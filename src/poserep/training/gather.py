@@ -25,8 +25,7 @@ class Gather(Metric):
     def update(self, index: Tensor, points: Points) -> None:
         """Add a batch: indices (B,) of the instances and their points in image px.
 
-        Raises:
-            InputError: If a coordinate or score is not a finite number.
+        A coordinate or score that is not a finite number is an `InputError`.
         """
         finite = torch.isfinite(points.xy).all(-1) & torch.isfinite(points.score)
         if not finite.all():
@@ -39,8 +38,7 @@ class Gather(Metric):
     def compute(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return index (N,), xy (N, K, 2) and score (N, K) of all processes, each instance once and in order.
 
-        Raises:
-            InputError: If nothing has been gathered.
+        It is an `InputError` if nothing has been gathered.
         """
         if not len(self.index):
             raise InputError("no predictions to evaluate")

@@ -31,9 +31,7 @@ def import_checkpoint(path: Path, overrides: list[str], name: str = "config", fo
 
     ``overrides`` say which network and data the file is of; with ``name`` and ``folder`` they are composed as by
     `poserep.config.compose`. The run directory, which is returned, has no result.json, as nothing has been evaluated.
-
-    Raises:
-        InputError: If configuration and file do not fit each other, or the file cannot be read.
+    A configuration and a file that do not fit each other, or a file that cannot be read, are an `InputError`.
     """
     quiet()
     if any(override.startswith("-") for override in overrides):
@@ -67,9 +65,7 @@ def import_checkpoint(path: Path, overrides: list[str], name: str = "config", fo
     }
     # Weights are part of what identifies a run.
     run_dir = prepare(cfg, choices["backbone"], imported=digest[:12])
-    checkpoint = run_dir.checkpoint("last")
-    checkpoint.parent.mkdir(exist_ok=True)
-    with replacing(checkpoint) as partial:
+    with replacing(run_dir.checkpoint("last")) as partial:
         torch.save({"state_dict": dict(state)}, partial)
     write_json(run_dir / "import.json", record)
     run_dir.write_status("imported", error="evaluated, not trained")

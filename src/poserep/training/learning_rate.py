@@ -9,10 +9,8 @@ from poserep.errors import InputError
 def effective_lr(optim: DictConfig, batch: int) -> float:
     """Scale ``optim.lr``, stated for ``optim.reference_batch``, to the total batch over all devices.
 
-    ``optim.rule``: ``linear``, lr x batch / reference; ``sqrt``, lr x sqrt(batch / reference); ``none``, lr.
-
-    Raises:
-        InputError: If the rule is none of these.
+    ``optim.rule``: ``linear``, lr x batch / reference; ``sqrt``, lr x sqrt(batch / reference); ``none``, lr; any other
+    is an `InputError`.
     """
     ratio = batch / optim.reference_batch
     factors = {"linear": ratio, "sqrt": math.sqrt(ratio), "none": 1.0}

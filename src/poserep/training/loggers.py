@@ -48,12 +48,8 @@ class JsonlLogger(_RunLogger):
 class Dashboard(_RunLogger):
     """Shows a run on Weights & Biases through a process that follows the run's files, see `poserep.runs.wandb.follow`.
 
-    Whatever happens to the network or in the package neither stops, slows nor changes the training.
-
-    Args:
-        save_dir: The run directory.
-        project: W&B's project, offline unless a key is set.
-        entity: Owner of the project; that of the key unless given.
+    Whatever happens to the network or in the package neither stops, slows nor changes the training. ``save_dir`` is the
+    run directory; ``project`` is W&B's, offline unless a key is set, and ``entity`` its owner, that of the key if None.
     """
 
     def __init__(self, save_dir: Path, project: str, entity: str | None = None) -> None:

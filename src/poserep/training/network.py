@@ -17,8 +17,7 @@ from poserep.skeleton import Skeleton
 def build_network(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
     """Build network and codec of a configuration, and try that they can train and predict together.
 
-    Raises:
-        InputError: If backbone, head, codec and size do not fit; the message names both sides.
+    If backbone, head, codec and size do not fit, an `InputError` names both sides.
     """
     net, codec = assemble(cfg, skeleton)
     head = net.head
@@ -82,10 +81,8 @@ def _check_size(cfg: DictConfig, size: Size, step: int) -> None:
 def head_node(cfg: DictConfig) -> DictConfig:
     """Return the node of the representation's head, or of the one that the backbone has in its place (``heads``).
 
-    Keypoint tokens and stacks need heads of their own.
-
-    Raises:
-        InputError: If the representation sets options of a head that is replaced, which would be ignored.
+    Keypoint tokens and stacks need heads of their own. Options that the representation sets of a head that is replaced
+    would be ignored: they are an `InputError`.
     """
     node = cfg.representation.head
     name = node._target_.split(".")[-1]

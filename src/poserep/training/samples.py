@@ -77,16 +77,13 @@ def worst_persons(predictions: Predictions, truth: Truth, count: int) -> dict[st
     """Find the persons of lowest OKS over their labelled joints; of equal ones the largest error, then the first.
 
     The predictions are of annotated boxes. Areas are those of `metrics.taxonomy.areas`, so that sets without any have
-    an OKS as well.
+    an OKS as well; a person with neither area nor box is an `InputError`.
 
     Returns:
         ``index`` (N,); ``oks`` (N,) in [0, 1]; ``error`` (N,), mean distance of a labelled joint in units of the
         square root of the area; ``joint`` (N,), the labelled joint that is furthest off in units of its sigma;
         ``kind`` (N, K), positions in ``kinds``, -1 where unlabelled; ``kinds``, their names. Empty if nobody is
         labelled.
-
-    Raises:
-        InputError: If a person has neither area nor box.
     """
     area, _ = areas(truth.instances)
     predictions = predictions.take(truth.labelled[predictions.index].any(1))

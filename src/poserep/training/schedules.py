@@ -27,10 +27,7 @@ def multi_step(
     """Make a schedule that multiplies the LR by ``gamma`` after each of the ``milestones``, which are epochs.
 
     During the first ``warmup_steps`` (500 in mmpose and SRPose's code) the LR rises linearly from ``warmup_factor``
-    times its value.
-
-    Raises:
-        InputError: If ``warmup_steps`` or ``warmup_factor`` is out of range.
+    times its value; either of them out of range is an `InputError`.
     """
     if warmup_steps < 0 or not 0 < warmup_factor <= 1:
         raise InputError(

@@ -30,11 +30,7 @@ def quiet() -> None:
 
 
 def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence[Callback]) -> lightning.Trainer:
-    """Make Lightning's trainer for a configuration.
-
-    Raises:
-        InputError: If it asks for more GPUs than are visible.
-    """
+    """Make Lightning's trainer for a configuration; it is an `InputError` if it asks for more GPUs than are visible."""
     distributed = cfg.trainer.devices > 1
     visible = torch.cuda.device_count()
     if cfg.trainer.accelerator == "gpu" and cfg.trainer.devices > visible:

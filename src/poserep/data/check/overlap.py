@@ -12,15 +12,7 @@ from typing import Any
 import numpy as np
 
 from poserep.data.check.image_headers import ImageReader, in_threads
-from poserep.data.from_config import (
-    coco_file_of,
-    image_reader,
-    load_split,
-    root_of,
-    skeleton_of,
-    split_files,
-    splits_of,
-)
+from poserep.data.from_config import coco_file_of, image_reader, load_split, root_of, skeleton_of, splits_of
 from poserep.errors import InputError
 
 
@@ -43,18 +35,15 @@ def split_images(cfg: Any, split: str) -> list[Path]:
         listed = [i.image for i in load_split(cfg, split, skeleton_of(cfg), root).required()]
     existing = sorted({path for path in listed if path.is_file()})
     if not existing:
-        annotations = split_files(cfg, root, split)["annotations"]
+        annotations = root / cfg.data[split].annotations
         raise InputError(f"none of the {len(listed)} images of {annotations} exists; set data.root")
     return existing
 
 
 def overlaps(first: Any, second: Any | None = None, decode: bool = False) -> list[Overlap]:
-    """Compare the splits of a set with each other, or with those of a second set.
+    """Compare the splits of a configured set with each other, or with those of a second one.
 
-    Args:
-        first: Configuration of a set.
-        second: Configuration of the second set; None compares within the first.
-        decode: Compare pixels, which finds an image in another file format; else the bytes of files.
+    With ``decode`` pixels are compared, which finds an image in another file format; else the bytes of files.
     """
     sets = [first] if second is None else [first, second]
     images = {(i, split): split_images(cfg, split) for i, cfg in enumerate(sets) for split in splits_of(cfg)}

@@ -71,10 +71,9 @@ def _ascii(body: bytes, path: Path) -> np.ndarray:
 class DepthCamera(NamedTuple):
     """Position and projection of a depth camera.
 
-    Attributes:
-        rotation: (3, 3) from the camera's axes to the world's.
-        position: (3,) mm in the world: a point p in the camera's coordinates lies at rotation p + position.
-        intrinsics: (3, 3) [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], px of 1280x720.
+    A point p in the camera's coordinates lies at rotation p + position: ``rotation`` (3, 3) leads from the camera's
+    axes to the world's, ``position`` (3,) is in mm. ``intrinsics`` are [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], px of
+    1280x720.
     """
 
     rotation: np.ndarray

@@ -55,12 +55,9 @@ class Imported:
 def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
     """Load ImageNet weights, or a pose model's, into a trunk; the file may hold more parts, never less.
 
-    Names are the trunk's own, or those that it translates (``official``, see `destinations`).
-
-    Raises:
-        InputError: If a tensor is missing, has another shape, or is not finite, or if the file has more of a part that
-            the trunk has, as of a deeper network, or a fixed table of positions for another size; the trunk is then
-            unchanged.
+    Names are the trunk's own, or those that it translates (``official``, see `destinations`). A tensor that is missing,
+    has another shape or is not finite, more of a part that the trunk has, as of a deeper network, and a fixed table of
+    positions for another size are an `InputError`; the trunk is then unchanged.
     """
     state, own = read_state(path), trunk.state_dict()
     names = {key: TRUNK_PREFIXES.sub("", key, count=1) for key in state}

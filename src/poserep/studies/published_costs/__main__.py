@@ -17,6 +17,7 @@ from poserep.cli import ended
 from poserep.config import DictConfig, OmegaConf, composing
 from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
+from poserep.files import write_text
 from poserep.geometry import Size
 from poserep.models import PoseNet
 from poserep.models.cost import macs, parameters
@@ -38,13 +39,9 @@ def network(cfg: DictConfig, device: str) -> tuple[PoseNet, Size]:
 
 
 def cost_of(cfg: DictConfig, counting: str, training: bool, tables: bool) -> Cost:
-    """Count a network by one of `poserep.studies.published_costs.countings.COUNTINGS`.
+    """Count a configured network by one of `poserep.studies.published_costs.countings.COUNTINGS`.
 
-    Args:
-        cfg: Its configuration.
-        counting: Name of the counting.
-        training: Count what only training runs too, and attribute it to the backbone.
-        tables: Count fixed position tables too.
+    What only ``training`` runs is counted if asked, and attributed to the backbone; so are fixed position ``tables``.
     """
     # Nothing is computed: shapes are enough.
     net, size = network(cfg, "meta")
@@ -69,11 +66,7 @@ def cells_of_network(node: dict[str, Any], configure: Configure) -> Iterator[Pri
 
 
 def check_sweep(table: dict[str, Any], given: list[str]) -> None:
-    """Check a sweep file and the overrides of the command line, before anything is counted.
-
-    Raises:
-        InputError: If they make no sense.
-    """
+    """Raise an `InputError`, before anything is counted, if a sweep file and its overrides make no sense."""
     for override in given:
         if key_of(override) not in ("runs", "study"):
             raise InputError(f"{override}: the networks are the papers'; only runs and study can change")
@@ -84,10 +77,8 @@ def check_sweep(table: dict[str, Any], given: list[str]) -> None:
 def reproduce(directory: Path, name: str, given: list[str]) -> int:
     """Count, print and write; return how many printed numbers differ without a reason.
 
-    The sweep file is ``name``.yaml in a directory, ``given`` are the overrides of the command line.
-
-    Raises:
-        InputError: If a network cannot be built.
+    The sweep file is ``name``.yaml in a directory, ``given`` are the overrides of the command line. A network that
+    cannot be built is an `InputError`.
     """
     with composing(directory) as compose:
 
@@ -103,9 +94,8 @@ def reproduce(directory: Path, name: str, given: list[str]) -> int:
     for sheet in (*table_sheets(cells), agreement_sheet(cells)):
         sheet.show()
     folder = Path(cfg.runs) / cfg.study
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "table.csv").write_text(cells_sheet(cells).csv())
-    (folder / "report.html").write_text(page(table["title"], cells))
+    write_text(folder / "table.csv", cells_sheet(cells).csv())
+    write_text(folder / "report.html", page(table["title"], cells))
     print(f"page: {folder / 'report.html'}\ntable: {folder / 'table.csv'}")
     return sum(len(cell.unexplained()) for cell in cells)
 

@@ -42,9 +42,8 @@ class TracedOperation(NamedTuple):
 class Trace(NamedTuple):
     """One pass, from the normalised image to the head's output.
 
-    Attributes:
-        layers: Modules with a tensor in and a tensor out, in the order in which they end.
-        operations: Operations in the order in which they run, attention taken apart into its products.
+    ``layers`` are modules with a tensor in and a tensor out, in the order in which they end, ``operations`` those of
+    PyTorch's core in the order in which they run, attention taken apart into its products.
     """
 
     layers: list[TracedLayer]
@@ -206,11 +205,7 @@ def countings(net: PoseNet, height: int, width: int, training: bool = False) -> 
 
 
 def gflops(net: PoseNet, height: int, width: int, name: str, training: bool = False) -> float:
-    """Return multiply-accumulates for one image by one counting, in the unit of the tables that take it.
-
-    Raises:
-        InputError: If there is no counting of that name.
-    """
+    """Return multiply-accumulates for one image by one counting (`InputError` if unknown), in its tables' unit."""
     if name not in COUNTINGS:
         raise InputError(f"counting={name!r} is not one of {', '.join(COUNTINGS)}")
     return COUNTINGS[name].count(net, trace(net, height, width, training)) / COUNTINGS[name].unit

@@ -44,11 +44,7 @@ def jobs(table: DictConfig, given: Sequence[str]) -> list[list[str]]:
 
 
 def measure_job(cfg: DictConfig, job: Sequence[str]) -> Entry:
-    """Measure one configuration, composed from the overrides ``job``.
-
-    Raises:
-        InputError: If data, codec or conditions are wrong.
-    """
+    """Measure one configuration, composed from the overrides ``job``; wrong data, codec or conditions: `InputError`."""
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
@@ -75,8 +71,7 @@ def measure_job(cfg: DictConfig, job: Sequence[str]) -> Entry:
 def run_study(directory: Path, name: str, given: Sequence[str]) -> int:
     """Measure all cells of ``name``.yaml, print and write the table, draw the figures; returns how many cells failed.
 
-    Raises:
-        InputError: If nothing could be measured.
+    It is an `InputError` if nothing could be measured.
     """
     entries: list[Entry] = []
     failed: dict[str, list[str]] = {}

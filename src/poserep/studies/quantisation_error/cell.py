@@ -108,8 +108,8 @@ def _average_precision(poses: Poses, size: Size, threshold: float, xy: bytes, sc
 def measure_cell(codec: Codec, poses: Poses, size: Size, conditions: Sequence[Condition], seed: int) -> dict[str, Any]:
     """Measure a codec under every condition and with every readout.
 
-    Returns:
-        ``rows``, one for each condition and readout, and ``skipped``, the conditions that the codec has no density for.
+    Returns ``rows``, one for each condition and readout, and ``skipped``, the conditions for which the codec has no
+    density.
     """
     crop, perm = poses.crops(size, codec.x.align), poses.skeleton.flip_perm()
     xy = crop.to_input(poses.xy)
@@ -144,7 +144,6 @@ def result_of(
     rows = measure_cell(codec, poses, Size.parse(config["input_size"]), conditions, config["seed"])
     result = {"config": config, "codec": settings_of(codec), "persons": len(poses.instances), **rows}
     result |= {"seconds": time.perf_counter() - start, "provenance": _provenance()}
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "result.json", result)
     return result
 

@@ -104,8 +104,8 @@ def decode_poses(
 ) -> dict[str, Decoded] | None:
     """Put poses (N, K, 2) in input px, with weights (N, K), through targets, disturbance and every readout.
 
-    Returns:
-        By readout, the default one first; None if the condition disturbs densities and the codec's target is none.
+    The result is by readout, the default one first; None if the condition disturbs densities and the codec's target is
+    none.
     """
     generator = torch.Generator().manual_seed(seed)
     decoded: dict[str, list[Points]] = {name: [] for name in codec.readouts}

@@ -49,14 +49,9 @@ class Poses:
 def read_poses(annotations: Path, skeleton: Skeleton, area: AreaSource, skip_invalid: bool) -> Poses:
     """Read the persons with labelled joints of a COCO-format file, whose images need not exist.
 
-    Args:
-        annotations: The file.
-        skeleton: Must have the file's keypoints.
-        area: By which OKS is scaled, see `poserep.metrics.coco.CocoAP`.
-        skip_invalid: Leave out persons whose box has no area.
-
-    Raises:
-        InputError: If the file has no keypoints, other keypoints, boxes without area, or persons without ``area``.
+    The skeleton must have the file's keypoints; OKS is scaled by ``area``, see `poserep.metrics.coco.CocoAP`, and
+    ``skip_invalid`` leaves out persons whose box has no area. No keypoints, other keypoints, boxes without area, and
+    persons without ``area`` are an `InputError`.
     """
     check_choice("table.area", area, get_args(AreaSource))
     instances = load_coco(annotations, annotations.parent, skeleton, skip_invalid=skip_invalid)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from poserep.errors import InputError
+from poserep.files import write_text
 from poserep.runs.sheet import Sheet, SheetCell, numbers, texts
 
 ABOUT = ("representation", "size", "align", "px_per_bin", "sigma", "encoding", "readout", "condition")
@@ -67,14 +68,13 @@ def write_lines(path: Path, rows: Iterable[Line]) -> None:
     columns = (*ABOUT, *NUMBERS, *DATA)
     values = ([row.get(column) for column in columns] for row in rows)
     cells = [["" if v is None else f"{v:.5g}" if isinstance(v, float) else str(v) for v in line] for line in values]
-    path.write_text(Sheet("", texts(*columns), cells).csv())
+    write_text(path, Sheet("", texts(*columns), cells).csv())
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Read the lines of a file of `write_lines`, as `lines_of` gave them but for ``real``, which no file holds.
 
-    Raises:
-        InputError: If it is no such file.
+    Any other file is an `InputError`.
     """
     with path.open(newline="") as file:
         reader = csv.DictReader(file)
