@@ -10,6 +10,7 @@ from pycocotools.cocoeval import Params
 
 from poserep.errors import InputError
 from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton
+from reference.vectors import HERE
 
 BASE = {
     "keypoints": ["nose", "left_hand", "right_hand", "left_foot", "right_foot"],
@@ -56,27 +57,8 @@ def test_sigmas_and_limbs_may_be_given_by_name():
     assert Skeleton.from_category({**BASE, "edges": [["nose", "left_hand"]]}).edge_indices() == [(0, 1)]
 
 
-WRONG = [
-    ({"keypoints": []}, "no `keypoints`: list the joint names"),
-    ({"keypoints": ["nose", "nose", "a", "b", "c"]}, "must exist and differ"),
-    ({"sigmas": None}, "no `sigmas`: add one OKS sigma per keypoint"),
-    ({"pairs": None}, "no `pairs`: add the left/right pairs"),
-    ({"sigmas": [0.1, 0.1]}, "2 sigmas for 5 keypoints; give one OKS sigma for each"),
-    ({"sigmas": [0.1, 0.1, 0.1, 0.1, 0]}, r"sigmas of \['right_foot'\] are not positive"),
-    ({"sigmas": [0.1, 0.1, 0.1, 0.1, float("nan")]}, "not positive"),
-    ({"sigmas": {"nose": 0.1}}, r"sigmas lack \['left_hand'"),
-    ({"sigmas": dict.fromkeys([*BASE["keypoints"], "tail"], 0.1)}, r"unknown \['tail'\]"),
-    ({"pairs": [["left_hand", "right_hand"], ["left_hand", "right_foot"]]}, "no involution: .*left_hand"),
-    ({"pairs": [["left_hand", "right_hand", "nose"]]}, "no involution"),
-    ({"pairs": [["left_hand", "tail"]]}, r"pairs names \['tail'\], which are no keypoints"),
-    ({"edges": [["nose", "tail"]]}, r"edges names \['tail'\]"),
-    ({"upper": ["tail"]}, r"upper names \['tail'\]"),
-    ({"skeleton": [[0, 1], [1, 6]]}, r"limbs \[\(0, 1\), \(1, 6\)\] are outside 1\.\.5"),
-]
-
-
 def test_wrong_skeletons_are_refused_with_what_is_wrong():
-    for change, message in WRONG:
+    for change, message in yaml.safe_load((HERE / "wrong_skeletons.yaml").read_text()):
         with pytest.raises(InputError, match=rf"skeleton 'robot'.*{message}"):
             Skeleton.from_category({**BASE, "name": "robot", **change})
 
