@@ -12,13 +12,7 @@ from poserep.errors import InputError
 from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton
 from reference.vectors import HERE
 
-BASE = {
-    "keypoints": ["nose", "left_hand", "right_hand", "left_foot", "right_foot"],
-    "pairs": [["left_hand", "right_hand"], ["left_foot", "right_foot"]],
-    "sigmas": [0.026, 0.062, 0.062, 0.089, 0.089],
-    "skeleton": [[1, 2], [1, 3], [2, 4], [3, 5]],
-    "upper": ["nose", "left_hand", "right_hand"],
-}
+BASE, WRONG = yaml.safe_load((HERE / "wrong_skeletons.yaml").read_text()).values()
 
 
 def test_coco_is_that_of_pycocotools_and_of_its_annotation_files():
@@ -58,7 +52,7 @@ def test_sigmas_and_limbs_may_be_given_by_name():
 
 
 def test_wrong_skeletons_are_refused_with_what_is_wrong():
-    for change, message in yaml.safe_load((HERE / "wrong_skeletons.yaml").read_text()):
+    for change, message in WRONG:
         with pytest.raises(InputError, match=rf"skeleton 'robot'.*{message}"):
             Skeleton.from_category({**BASE, "name": "robot", **change})
 
