@@ -27,6 +27,15 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def coco_subset(real_data: Path) -> Path:
+    """Annotations of a part of COCO's val2017."""
+    path = real_data / "coco_annotations/person_keypoints_val2017_subset.json"
+    if not path.is_file():
+        pytest.skip(f"{path} does not exist: no real annotations")
+    return path
+
+
 def of_all_workers(factory: pytest.TempPathFactory) -> Path:
     """Return the folder of this run of the tests, in which what one worker draws is there for the others."""
     own = factory.getbasetemp()

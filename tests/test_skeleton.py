@@ -10,14 +10,9 @@ from pycocotools.cocoeval import Params
 
 from poserep.errors import InputError
 from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton
+from reference.vectors import HERE
 
-BASE = {
-    "keypoints": ["nose", "left_hand", "right_hand", "left_foot", "right_foot"],
-    "pairs": [["left_hand", "right_hand"], ["left_foot", "right_foot"]],
-    "sigmas": [0.026, 0.062, 0.062, 0.089, 0.089],
-    "skeleton": [[1, 2], [1, 3], [2, 4], [3, 5]],
-    "upper": ["nose", "left_hand", "right_hand"],
-}
+BASE, WRONG = yaml.safe_load((HERE / "wrong_skeletons.yaml").read_text()).values()
 
 
 def test_coco_is_that_of_pycocotools_and_of_its_annotation_files():
@@ -54,25 +49,6 @@ def test_sigmas_and_limbs_may_be_given_by_name():
     by_name = dict(zip(BASE["keypoints"][::-1], BASE["sigmas"][::-1], strict=True))
     assert Skeleton.from_category({**BASE, "sigmas": by_name}) == Skeleton.from_category(BASE)
     assert Skeleton.from_category({**BASE, "edges": [["nose", "left_hand"]]}).edge_indices() == [(0, 1)]
-
-
-WRONG = [
-    ({"keypoints": []}, "no `keypoints`: list the joint names"),
-    ({"keypoints": ["nose", "nose", "a", "b", "c"]}, "must exist and differ"),
-    ({"sigmas": None}, "no `sigmas`: add one OKS sigma per keypoint"),
-    ({"pairs": None}, "no `pairs`: add the left/right pairs"),
-    ({"sigmas": [0.1, 0.1]}, "2 sigmas for 5 keypoints; give one OKS sigma for each"),
-    ({"sigmas": [0.1, 0.1, 0.1, 0.1, 0]}, r"sigmas of \['right_foot'\] are not positive"),
-    ({"sigmas": [0.1, 0.1, 0.1, 0.1, float("nan")]}, "not positive"),
-    ({"sigmas": {"nose": 0.1}}, r"sigmas lack \['left_hand'"),
-    ({"sigmas": dict.fromkeys([*BASE["keypoints"], "tail"], 0.1)}, r"unknown \['tail'\]"),
-    ({"pairs": [["left_hand", "right_hand"], ["left_hand", "right_foot"]]}, "no involution: .*left_hand"),
-    ({"pairs": [["left_hand", "right_hand", "nose"]]}, "no involution"),
-    ({"pairs": [["left_hand", "tail"]]}, r"pairs names \['tail'\], which are no keypoints"),
-    ({"edges": [["nose", "tail"]]}, r"edges names \['tail'\]"),
-    ({"upper": ["tail"]}, r"upper names \['tail'\]"),
-    ({"skeleton": [[0, 1], [1, 6]]}, r"limbs \[\(0, 1\), \(1, 6\)\] are outside 1\.\.5"),
-]
 
 
 def test_wrong_skeletons_are_refused_with_what_is_wrong():

@@ -3,6 +3,7 @@
 To 1e-5 everywhere. Equal maxima are left out, of which the pooled search takes another one than the search by rows.
 """
 
+import runpy
 import sys
 from pathlib import Path
 
@@ -49,6 +50,11 @@ READOUTS = {
 }
 
 
+def benchmark(*words: str) -> None:
+    # Not by its name, which is that of a module of Python's.
+    runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "codecs.py"))["main"](words)
+
+
 @pytest.mark.parametrize("name", READOUTS)
 def test_readouts(name):
     readout, loop = READOUTS[name]
@@ -70,7 +76,7 @@ def test_what_the_benchmark_times_gives_what_loops_give(job):
 @pytest.mark.long
 def test_the_benchmark_reports_time_memory_and_goals(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["codecs.py"])
-    benchmark().main(["--batch", "2", "--rounds", "2", "--calls", "1", "--only", "targets"])
+    benchmark("--batch", "2", "--rounds", "2", "--calls", "1", "--only", "targets")
     printed = capsys.readouterr().out
     assert "SRPose targets" in printed and "heatmap targets" in printed and "1000 MB" in printed
 
@@ -88,14 +94,4 @@ def test_shares_of_a_training_step():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_shares_are_refused_without_a_gpu():
     with pytest.raises(SystemExit, match="torch sees none here"):
-        benchmark().main(["--cuda"])
-
-
-def benchmark():
-    # Not by its name, which is that of a module of Python's.
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    spec = spec_from_file_location("codecs_benchmark", Path(__file__).parents[2] / "benchmarks" / "codecs.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        benchmark("--cuda")

@@ -78,13 +78,7 @@ def test_the_calibration_error_is_the_gap_of_means_weighed_by_joints():
     assert ece(reliability(np.array([0.55, 0.55, 0.55, 0.15]), np.full(4, 0.45))) == pytest.approx(0.15)
 
 
-def test_the_area_under_the_risk_is_the_mean_of_the_means():
-    # Risks 0, 0.5, 1 in the order of the score: means 0, 0.25, 0.5.
-    assert aurc(np.array([0.7, 0.9, 0.8]), np.array([0.0, 1.0, 0.5])) == pytest.approx(0.25)
-    assert aurc(np.array([0.9, 0.7, 0.8]), np.array([0.0, 1.0, 0.5])) == pytest.approx((1 + 0.75 + 0.5) / 3)
-
-
-def test_of_equal_scores_every_order_counts_the_same():
+def test_the_area_under_the_risk_is_the_mean_of_the_means_over_every_order_of_equal_scores():
     score, values = np.array([0.9, 0.5, 0.5, 0.5, 0.1]), np.array([0.3, 0.9, 0.2, 0.6, 0.8])
     risks = [1 - values[[0, *order, 4]] for order in itertools.permutations((1, 2, 3))]
     expected = np.mean([(np.cumsum(risk) / np.arange(1, 6)).mean() for risk in risks])

@@ -78,10 +78,6 @@ def official(evaluation):
     return np.where(evaluation.stats < 0, np.nan, evaluation.stats * 100)
 
 
-def ones(resampler):
-    return np.ones((1, len(resampler.images)), int)
-
-
 def table(resampler, weights):
     return np.stack(list(resampler(weights).values()), 1)
 
@@ -102,11 +98,8 @@ def test_a_resample_gives_what_pycocotools_gives_on_repeated_images(seed, images
 
 
 @pytest.mark.real
-def test_real_persons_give_pycocotools_numbers_once_and_resampled(real_data):
-    path = real_data / "coco_annotations" / "person_keypoints_val2017_subset.json"
-    if not path.is_file():
-        pytest.skip(f"{path} does not exist: no real annotations")
-    data, found, sigmas = json.loads(path.read_text()), defaultdict(list), np.array(SKELETON.sigmas)
+def test_real_persons_give_pycocotools_numbers_once_and_resampled(coco_subset):
+    data, found, sigmas = json.loads(coco_subset.read_text()), defaultdict(list), np.array(SKELETON.sigmas)
     truth = {image["id"]: [] for image in data["images"]}
     for person in data["annotations"]:
         truth[person["image_id"]].append(person)
@@ -114,7 +107,7 @@ def test_real_persons_give_pycocotools_numbers_once_and_resampled(real_data):
         found[result["image_id"]].append((np.reshape(result["keypoints"], (17, 3))[:, :2], result["score"]))
     resampler = CocoResampler(evaluated(truth, found, sigmas=sigmas))
     expected = arrays("coco_eval")["A_stats"] * 100
-    np.testing.assert_allclose(table(resampler, ones(resampler))[0], expected, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(table(resampler, np.ones((1, len(truth)), int))[0], expected, rtol=0, atol=1e-7)
     weights = np.random.default_rng(0).multinomial(len(truth), np.full(len(truth), 1 / len(truth)))
     again = official(evaluated(truth, found, weights, sigmas))
     np.testing.assert_allclose(table(resampler, weights[None])[0], again, rtol=0, atol=1e-9)
@@ -130,16 +123,15 @@ def test_recall_thresholds_are_met_as_floating_point_division_meets_them():
         truth = {i: [one] for i in range(persons)}
         found = {i: [(xy + (500 if i % 3 else 0), 1 - i / 200), (xy, 0.2 - i / 1000)] for i in range(persons)}
         evaluation = evaluated(truth, found)
-        resampler = CocoResampler(evaluation)
-        np.testing.assert_allclose(table(resampler, ones(resampler))[0], official(evaluation), rtol=0, atol=1e-9)
+        values = table(CocoResampler(evaluation), np.ones((1, persons), int))
+        np.testing.assert_allclose(values[0], official(evaluation), rtol=0, atol=1e-9)
 
 
 def test_other_resamples_and_fewer_names_change_no_value():
     evaluation = evaluated(*scene())
     every, some = CocoResampler(evaluation), CocoResampler(evaluation, ["AP75", "AR_L"])
     weights = np.random.default_rng(0).integers(0, 3, (67, len(every.images)))
-    values = every(weights)
-    found = some(weights)
+    values, found = every(weights), some(weights)
     assert list(found) == ["AP75", "AR_L"]
     for name, value in found.items():
         np.testing.assert_array_equal(value, values[name])

@@ -29,18 +29,13 @@ def same_image_position(ours: Tensor, theirs: Tensor) -> None:
 
 
 @pytest.mark.parametrize("file", files("dec_heatmap_*"))
-def test_argmax_is_hrnets(file):
+def test_argmax_is_hrnets_and_quarter_shift_mmposes_too(file):
     v = tensors(file)
     position, peak = Argmax()(v["hm"])
     assert torch.equal(position, v["max_preds"])
     assert torch.equal(peak, v["maxvals"][..., 0])
     if "nopost" in v:
         same_image_position(in_image(v, position), v["nopost"])
-
-
-@pytest.mark.parametrize("file", files("dec_heatmap_*"))
-def test_quarter_shift_is_hrnets_and_mmposes(file):
-    v = tensors(file)
     position, peak = QuarterShift()(v["hm"])
     same_position(position, v["quarter_heatmap_px"])
     image = in_image(v, position)

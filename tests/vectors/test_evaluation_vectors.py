@@ -15,37 +15,22 @@ from poserep.metrics.scorer import Predictions
 from poserep.skeleton import COCO
 from reference.vectors import HERE, arrays, full
 
-SIGMAS = np.array(COCO.sigmas)
 # Only the full set holds C.
 RESULTS = [(HERE / "coco_eval.npz", name) for name in "AB"]
 RESULTS += [pytest.param(*param.values, "C", marks=param.marks, id="C") for param in full("coco_eval")]
 
 
-def test_oks_matrix_is_hrnets():
-    v = arrays("oks_nms")
-    for kpts, area, n, theirs in zip(v["kpts"], v["area"], v["n"], v["oks"], strict=True):
-        np.testing.assert_allclose(oks(kpts[:n, :, :2], area[:n], SIGMAS), theirs[:n, :n], atol=1e-9)
-
-
-def test_poses_kept_are_hrnets():
-    v = arrays("oks_nms")
-    suppressed = 0
-    columns = (v[k] for k in ("kpts", "area", "score", "n", "thr", "keep"))
-    for kpts, area, score, n, thr, keep in zip(*columns, strict=True):
-        ours = oks_nms(kpts[:n, :, :2], score[:n], area[:n], SIGMAS, thr)
+def test_oks_matrix_and_poses_kept_are_hrnets():
+    v, sigmas, suppressed = arrays("oks_nms"), np.array(COCO.sigmas), 0
+    columns = (v[k] for k in ("kpts", "area", "score", "n", "thr", "keep", "oks"))
+    for kpts, area, score, n, thr, keep, theirs in zip(*columns, strict=True):
+        np.testing.assert_allclose(oks(kpts[:n, :, :2], area[:n], sigmas), theirs[:n, :n], atol=1e-9)
+        ours = oks_nms(kpts[:n, :, :2], score[:n], area[:n], sigmas, thr)
         # NumPy's argsort leaves the order of equal scores to the processor, and the reference with it.
         assert sorted(ours) == sorted(keep[keep >= 0])
         assert score[ours].tolist() == score[keep[keep >= 0]].tolist()
         suppressed += n - len(ours)
     assert suppressed > 20
-
-
-@pytest.fixture(scope="module")
-def annotations(real_data: Path) -> Path:
-    path = real_data / "coco_annotations" / "person_keypoints_val2017_subset.json"
-    if not path.is_file():
-        pytest.skip(f"{path} does not exist: no real annotations")
-    return path
 
 
 def scorer(image_id, wh, score, annotations, **options) -> CocoAP:
@@ -61,10 +46,10 @@ def scorer(image_id, wh, score, annotations, **options) -> CocoAP:
 @pytest.mark.parametrize(
     ("variant", "nms", "threshold"), [("hard9", 0.9, 0.2), ("hard5", 0.5, 0.2), ("simcc", 0.9, 0.01)]
 )
-def test_rescored_and_suppressed_results_score_as_in_hrnets_evaluate(annotations, variant, nms, threshold):
+def test_rescored_and_suppressed_results_score_as_in_hrnets_evaluate(coco_subset, variant, nms, threshold):
     v = arrays("coco_hrnet_evaluate")
     image_id, wh, score = v["image_id"], v["boxes"][:, 2:4] * 200, v["boxes"][:, 5]
-    subject = scorer(image_id, wh, score, annotations, nms_threshold=nms)
+    subject = scorer(image_id, wh, score, coco_subset, nms_threshold=nms)
     # The reference's boxes do not have the aspect ratio of an input, as those of a real run do.
     subject.crop_areas = v["boxes"][:, 4]
     preds = v["preds"].astype(np.float32)
@@ -79,10 +64,10 @@ def test_rescored_and_suppressed_results_score_as_in_hrnets_evaluate(annotations
 
 @pytest.mark.real
 @pytest.mark.parametrize(("file", "name"), RESULTS)
-def test_coco_numbers_are_those_of_pycocotools(annotations, file, name):
+def test_coco_numbers_are_those_of_pycocotools(coco_subset, file, name):
     results = json.loads(gzip.decompress((file.parent / f"coco_results_{name}.json.gz").read_bytes()))
     image_id, score = ([r[key] for r in results] for key in ("image_id", "score"))
-    subject = scorer(image_id, [(1, 1)] * len(results), score, annotations, nms_threshold=None)
+    subject = scorer(image_id, [(1, 1)] * len(results), score, coco_subset, nms_threshold=None)
     xy = np.array([r["keypoints"] for r in results], np.float32).reshape(-1, 17, 3)[..., :2]
     values, _ = subject(Predictions(np.arange(len(xy)), xy, np.ones((len(xy), 17), np.float32)))
     fractions = [value if value < 0 else value / 100 for value in values.values()]

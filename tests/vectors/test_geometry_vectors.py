@@ -27,15 +27,10 @@ def test_crop_maps_points_as_the_official_affine(code, align):
 
 
 @pytest.mark.parametrize("file", full("geom_warp_mmpose"))
-def test_crop_maps_points_as_mmposes_warp(file):
+def test_mmposes_warp_is_hrnets_convention_and_udp_darkposes_with_another_width(file):
     v = arrays(file)
-    # HRNet's convention, with boxes in px; rotations turn the same way, but not in mmpose's other warp, UDP's.
+    # Boxes are in px; rotations turn the same way, but not in UDP's warp.
     check_points(v, v["scale_px"], "corner", v["warp_pts"])
-
-
-@pytest.mark.parametrize("file", full("geom_warp_mmpose"))
-def test_udp_is_darkposes_convention_with_another_width(file):
-    v = arrays(file)
     for i, (width, height) in enumerate(v["output_size"]):
         # UDP takes a region's width for the distance of its outer pixels' centres, where DarkPose takes it less one;
         # it stretches both axes apart, here is the horizontal one of unrotated crops.

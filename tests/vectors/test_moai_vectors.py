@@ -1,13 +1,15 @@
-"""Decoding and targets against moai, the reproduction study's framework; exceptions in reference/README.md."""
+"""Decoding, targets and errors against moai, the reproduction study's framework; exceptions in reference/README.md."""
 
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from poserep.codecs import DARK, Argmax, CentreOfMass, Heatmap, Integral, SecondMax, SoftArgmax
-from reference.vectors import full, tensors
+from poserep.metrics.human4d import code_hits, code_rmse
+from reference.vectors import arrays, full, tensors
 
 H, W = 32, 24
 SIDES = torch.tensor([W, H])
@@ -31,18 +33,13 @@ def same_bins(ours: Tensor, theirs: Tensor) -> None:
 
 
 @pytest.mark.parametrize("file", full("moai_decode"))
-def test_spatial_softmax_is_moais(file):
+def test_spatial_softmax_and_centre_of_mass_are_moais(file):
     v = tensors(file)
     codec = Integral("128x96", align="corner")
     torch.testing.assert_close(codec.density(v["logit"])["map"], v["prob"], atol=1e-5, rtol=0)
     # Its temperature multiplies the logits.
     torch.testing.assert_close(codec.density(2 * v["logit"])["map"], v["prob_temp2"], atol=1e-5, rtol=0)
     same_bins(SoftArgmax(beta=2)(v["logit"])[0], CentreOfMass()(v["prob_temp2"])[0])
-
-
-@pytest.mark.parametrize("file", full("moai_decode"))
-def test_centre_of_mass_is_moais(file):
-    v = tensors(file)
     ours, soft = CentreOfMass()(v["prob"])[0], SoftArgmax(beta=1)(v["logit"])[0]
     for grid, ends, order, flip in product(("ndc", "coord", "norm"), ("inc", "exc"), ("xyz", "zyx", "yxz"), "10"):
         theirs = to_bins(x_first(v[f"com_{grid}_{ends}_{order}_f{flip}"], order, flip), grid, ends)
@@ -51,7 +48,7 @@ def test_centre_of_mass_is_moais(file):
 
 
 @pytest.mark.parametrize("file", full("moai_decode"))
-def test_argmax_and_step_to_the_second_maximum_are_moais(file):
+def test_argmax_and_steps_to_the_second_maximum_and_by_taylor_are_moais(file):
     v = tensors(file)
     highest, second = Argmax()(v["prob"])[0], SecondMax()(v["prob"])[0]
     for order, flip in product(("xyz", "zyx", "yxz"), "10"):
@@ -61,12 +58,7 @@ def test_argmax_and_step_to_the_second_maximum_are_moais(file):
         same_bins(highest, theirs)
         theirs = x_first(v[f"standard_b1_coord_inc_{order}_f{flip}"], order, flip)
         same_bins(highest + (second - highest) * swapped, theirs)
-
-
-@pytest.mark.parametrize("file", full("moai_decode"))
-def test_taylor_steps_are_moais(file):
-    v = tensors(file)
-    assert torch.equal(Argmax()(v["prob"])[0], v["taylor_in"])
+    assert torch.equal(highest, v["taylor_in"])
     same_bins(DARK(kernel=None, max_step=None)(v["prob"])[0], v["taylor_coord"])
 
 
@@ -93,3 +85,16 @@ def test_isotropic_gaussians_are_moais(file, grid):
         error = (maps / maps.sum((-2, -1), keepdim=True) - v[f"gauss_{grid}_n1_s{scale}"]).abs().amax((-2, -1))
         assert (error[inside] < 1e-5).all()
         assert (error < 1e-4).all()
+
+
+@pytest.mark.parametrize("file", full("eval_moai"))
+def test_pckh_and_rmse_per_coordinate_are_moais(file):
+    v, step = arrays(file), np.finfo(np.float32).eps
+    for name, alpha in (("pck50", 0.5), ("pck10", 0.1)):
+        right, counted = code_hits(v["gt"], v["pred"], v["gt_mask"], v["pred_mask"], (2, 3), alpha)
+        assert (counted & ~(v["gt_mask"] & v["pred_mask"])).any()
+        np.testing.assert_allclose(100 * right.sum() / counted.sum(), v[name], rtol=step)
+        per_image = 100 * right.sum((1, 2)) / counted.sum((1, 2))
+        np.testing.assert_allclose(per_image, v[f"{name}_perimage"], rtol=step)
+    for name, weight in (("rmse", np.ones(1)), ("rmse_w", v["weights"])):
+        np.testing.assert_allclose(code_rmse(v["gt"], v["pred"], weight).mean(), v[name], rtol=step)

@@ -72,8 +72,7 @@ def test_megvii_targets_are_srposes(file):
 @pytest.mark.parametrize(("level", "stride"), [(1, 4), (2, 8), (3, 4)])
 def test_losses_of_pooled_targets_are_srposes(file, level, stride):
     v = tensors(file)
-    supervise = (True, True)
-    codec = MultiScale("256x192", supervise=supervise, mid_stride=stride, align="corner", truncate=None)
+    codec = MultiScale("256x192", supervise=(True, True), mid_stride=stride, align="corner", truncate=None)
     target, weight = codec.encode(v["centers_int"].float(), v["weight"][..., 0])
     theirs = v["losses"]
     # What is not asked for is perfect. The official values are float32.

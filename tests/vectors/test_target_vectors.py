@@ -1,5 +1,7 @@
 """Targets and weights against the official code of HRNet, DarkPose and SimCC; exceptions in reference/README.md."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -23,13 +25,15 @@ def settled(position: Tensor, reach: float, end: Tensor) -> Tensor:
     return (torch.stack([position + reach + 2, position - reach - end]).abs() > 1e-4).all(-1).all(0)
 
 
-def same_weights(codec, v: dict[str, Tensor], sure: Tensor, weight: Tensor) -> None:
+def encoded(codec, v: dict[str, Tensor], sure: Tensor) -> tuple[Any, Tensor]:
+    """Targets and weights, of which the latter must be the official ones."""
+    target, weight = codec.encode(v["joints"][..., :2], v["vis"][..., 0].float())
     assert torch.equal(weight[sure], v["weight"][..., 0][sure])
-    if "weight_diff" not in v:  # the copies lack it
-        return
-    # With USE_DIFFERENT_JOINTS_WEIGHT: whatever weight goes in comes out where the joint is kept.
-    _, weight = codec.encode(v["joints"][..., :2], v["vis"][..., 0].float() * JOINT_WEIGHT)
-    assert torch.equal(weight[sure], v["weight_diff"][..., 0][sure])
+    if "weight_diff" in v:  # the copies lack it
+        # With USE_DIFFERENT_JOINTS_WEIGHT: whatever weight goes in comes out where the joint is kept.
+        _, different = codec.encode(v["joints"][..., :2], v["vis"][..., 0].float() * JOINT_WEIGHT)
+        assert torch.equal(different[sure], v["weight_diff"][..., 0][sure])
+    return target, weight
 
 
 @pytest.mark.parametrize("file", files("enc_heatmap_*"))
@@ -38,10 +42,9 @@ def test_quantised_heatmaps_and_weights_are_hrnets(file):
     if float(v["sigma"]) % 1:
         pytest.skip("fractional sigma: the official code's patch is a bin too long, and misplaced at two borders")
     codec = Heatmap(input_size(v), sigma=float(v["sigma"]), align="corner", bounds="published")
-    target, weight = codec.encode(v["joints"][..., :2], v["vis"][..., 0].float())
     sure = robust(v["joints"], 1 / 4)
     assert sure.float().mean() > 0.9
-    same_weights(codec, v, sure, weight)
+    target, _ = encoded(codec, v, sure)
     close(target[sure], v["target"][sure])
 
 
@@ -63,9 +66,8 @@ def test_unbiased_heatmaps_and_weights_are_darkposes(file):
 def test_equal_labels_peak_at_simdrs_label_with_its_weights(file):
     v = tensors(file)
     codec = SimCC(input_size(v), k=float(v["k"]), label=Equal(), align="corner", bounds="published")
-    (x, y), weight = codec.encode(v["joints"][..., :2], v["vis"][..., 0].float())
     sure = robust(v["joints"], float(v["k"]))
-    same_weights(codec, v, sure, weight)
+    (x, y), weight = encoded(codec, v, sure)
     # Where the weight is 0 the official label is a place-holder, and ours is empty.
     kept = sure & (weight > 0)
     assert kept.sum() > 50
@@ -78,10 +80,9 @@ def test_gaussian_labels_and_weights_are_sa_simdrs(file):
     v = tensors(file)
     label = Gaussian(sigma=float(v["sigma"]), renormalise=False)
     codec = SimCC(input_size(v), k=float(v["k"]), label=label, align="corner", bounds="published")
-    (x, y), weight = codec.encode(v["joints"][..., :2], v["vis"][..., 0].float())
     # The official code reads sigma, which is in bins, as px.
     sure = settled(v["joints"][..., :2], 3 * float(v["sigma"]), v["image_size"])
     assert sure.float().mean() > 0.9
-    same_weights(codec, v, sure, weight)
+    (x, y), _ = encoded(codec, v, sure)
     close(x[sure], v["target_x"][sure])
     close(y[sure], v["target_y"][sure])

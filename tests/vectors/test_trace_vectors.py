@@ -9,7 +9,7 @@ The copies beside the project are of two traces, two steps and one; the full set
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import LambdaCallback
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -61,20 +61,6 @@ class Steps:
         first = self.epoch * STEPS_PER_EPOCH
         self.epoch += 1
         yield from self.batches[first : first + STEPS_PER_EPOCH]
-
-
-@dataclass
-class Recorder(Callback):
-    """Loss and LR of every step."""
-
-    loss: list[float] = field(default_factory=list)
-    lr: list[float] = field(default_factory=list)
-
-    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
-        self.lr.append(trainer.optimizers[0].param_groups[0]["lr"])
-
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
-        self.loss.append(outputs["loss"].item())
 
 
 @cache
@@ -145,14 +131,18 @@ def test_every_step_is_the_official_loops(file, monkeypatch):
     net.scale, net.offset = 1 / (255 * std), -mean / std
     first = v["crops"][:1].permute(0, 3, 1, 2)
     compare_outputs(net, first, v, "initial64")
-    seen = Recorder()
+    lr, loss = [], []
+    recorder = LambdaCallback(
+        on_train_batch_start=lambda trainer, *_: lr.append(trainer.optimizers[0].param_groups[0]["lr"]),
+        on_train_batch_end=lambda trainer, module, outputs, *_: loss.append(outputs["loss"].item()),
+    )
     trainer = lightning.Trainer(
-        accelerator="cpu", max_epochs=-(-len(v["loss64"]) // STEPS_PER_EPOCH), logger=False, callbacks=[seen],
+        accelerator="cpu", max_epochs=-(-len(v["loss64"]) // STEPS_PER_EPOCH), logger=False, callbacks=[recorder],
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     trainer.fit(module, Steps(batches(v, torch.float64)))
-    np.testing.assert_allclose(seen.lr, v["lr"], rtol=1e-12)
-    np.testing.assert_allclose(seen.loss, v["loss64"], rtol=1e-9)
+    np.testing.assert_allclose(lr, v["lr"], rtol=1e-12)
+    np.testing.assert_allclose(loss, v["loss64"], rtol=1e-9)
     compare_outputs(net, first, v, "64")
 
 
