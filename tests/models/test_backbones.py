@@ -28,9 +28,10 @@ def test_published_initialisation(make):
     assert not tables or torch.cat(tables).std().item() == pytest.approx(0.02, rel=0.05)
 
 
-@pytest.mark.parametrize(
-    ("backbone", "arguments", "options", "message"), load_yaml((HERE / "refused_backbones.yaml").read_text())
-)
+REFUSED = load_yaml((HERE / "refused_options.yaml").read_text())["backbones"]
+
+
+@pytest.mark.parametrize(("backbone", "arguments", "options", "message"), REFUSED)
 def test_bad_options_are_refused(backbone, arguments, options, message):
     with pytest.raises(InputError, match=message), torch.device("meta"):
         getattr(models, backbone)(*arguments, **options)

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from model_cases import build, head_on, learns, pyramid, resnet
+from poserep import codecs, models
 from poserep.codecs import Heatmap, MultiScale, Regression, SimCC, SRHeatmap
 from poserep.errors import InputError
+from poserep.files import load_yaml
 from poserep.models import (
     AxisLinear,
     BottomUp,
@@ -31,6 +33,7 @@ from poserep.models import (
 )
 from poserep.models.cost import parameters
 from poserep.models.heads.points import RealNVP
+from reference.vectors import HERE
 
 PYRAMID = (8, 16, 24, 32), (4, 8, 16, 32)
 ONE, TOKENS = ((8,), (4,)), ((192,), ())
@@ -114,13 +117,14 @@ def test_flow_is_a_density():
 
 
 # Table 1 of SimCC: TokenPose-S with SimCC at 2 bins per px, in millions.
-@pytest.mark.parametrize(
-    ("size", "backbone", "published"),
-    [("64x64", 4_822_080, 4.9), ("128x128", 4_969_536, 5.1), ("256x192", 5_362_752, 5.5)],
-)
-def test_simcc_on_tokens_has_the_printed_parameters(size, backbone, published):
-    count = backbone + parameters(head_on(TokenAxes, SimCC(size, k=2), *TOKENS))
-    assert round(count / 1e6, 1) == published
+def test_simcc_on_tokens_has_the_printed_parameters():
+    for size, backbone, published in (
+        ("64x64", 4_822_080, 4.9),
+        ("128x128", 4_969_536, 5.1),
+        ("256x192", 5_362_752, 5.5),
+    ):
+        count = backbone + parameters(head_on(TokenAxes, SimCC(size, k=2), *TOKENS))
+        assert round(count / 1e6, 1) == published
 
 
 @pytest.mark.parametrize(("head", "codec"), [(StackedMaps, Heatmap("64x64")), (StackedAxes, SimCC("64x64"))])
@@ -161,32 +165,21 @@ def test_tags_are_repeated_not_interpolated():
     assert torch.equal(tags, tags[..., ::4, ::4].repeat_interleave(4, -1).repeat_interleave(4, -2))
 
 
-SCORES = ((17,) * 2, (4,) * 2)
+REFUSED = load_yaml((HERE / "refused_options.yaml").read_text())["heads"]
 
 
 # `training/test_network` has every pair of what can be chosen.
-@pytest.mark.parametrize(
-    ("head", "codec", "given", "options", "message"),
-    [
-        (Deconv, Heatmap("64x64"), PYRAMID, {}, r"Deconv reads one map, .* gives 4, of strides \[4, 8"),
-        (TokenPoints, Regression("64x64"), ONE, {}, r"TokenPoints reads keypoint tokens, .* strides \[4\]"),
-        (StackedMaps, Heatmap("64x64"), TOKENS, {}, "StackedMaps reads the score maps .* 17 .* keypoint tokens"),
-        (StackedAxes, SimCC("64x64"), ((17, 17), (4, 8)), {}, r"gives \[17, 17\] channels at strides \[4, 8\]"),
-        (StackedAxes, SimCC("64x64"), ((17, 32), (4, 4)), {}, r"gives \[17, 32\] channels"),
-        (Deconv, Heatmap("96x96", stride=3), ((8,), (32,)), {}, "Deconv: cannot get from the backbone's stride 32"),
-        (Deconv, Heatmap("128x128", stride=64), ((8,), (32,)), {}, "Deconv: cannot get from the backbone's stride"),
-        (AxisLinear, SimCC("64x64"), ((8,), (32,)), {"upsample_to": 64}, "AxisLinear: cannot get"),
-        (SRHead, Heatmap("96x96", stride=3), ((8,), (32,)), {}, "SRHead: cannot get"),
-        (AxisLinear, SR, ONE, {"channels_per_joint": 0}, "channels_per_joint"),
-        (SRHead, SR, ONE, {"kernel": 8}, r"kernels=\[8\] must be odd"),
-        (SRPose, SR, ((8, 8), (4, 8)), {}, "must have 2 entries"),
-        (SRPose, SR, ((8, 8), (4, 8)), {"supervise": (1, 1), "main": SimplePredictor}, "cannot multiply it by"),
-        (SRPose, SR, ((8, 8), (4, 8)), {"supervise": (1, 1), "side": partial(SRPredictor, kernels=(3,))},
-         r"kernels=\[3\] has no entry for level -2"),
-        (TokenMaps, SR, TOKENS, {"hidden": -1}, "hidden=-1"),
-        (StackedMaps, Heatmap("64x64", stride=8), SCORES, {}, "score maps have stride 4, .*8"),
-    ],
-)  # fmt: skip
-def test_bad_options_are_refused(head, codec, given, options, message):
+@pytest.mark.parametrize(("head", "codec", "codec_options", "given", "options", "message"), REFUSED)
+def test_bad_options_are_refused(head, codec, codec_options, given, options, message):
+    codec = getattr(codecs, codec)(**{"size": "64x64", **codec_options})
     with pytest.raises(InputError, match=message):
-        head_on(head, codec, *given, **options)
+        head_on(getattr(models, head), codec, *given, **options)
+
+
+def test_predictors_that_do_not_suit_the_maps_are_refused():
+    for options, message in (
+        ({"main": SimplePredictor}, "cannot multiply it by"),
+        ({"side": partial(SRPredictor, kernels=(3,))}, r"kernels=\[3\] has no entry for level -2"),
+    ):
+        with pytest.raises(InputError, match=message):
+            head_on(SRPose, SR, (8, 8), (4, 8), supervise=(1, 1), **options)
