@@ -19,8 +19,10 @@ from poserep.deploy.card import METADATA_KEY, Card
 from poserep.deploy.export import Parity, equally_good, parity, sample_crops
 from poserep.deploy.inference import Estimator, InferenceModule, onnx_estimator, restore_inference
 from poserep.errors import Failed, InputError
+from poserep.files import load_yaml
 from poserep.skeleton import COCO
 from poserep.training.evaluate import checkpoint_of, configure, restore
+from reference.vectors import HERE
 
 
 def evaluated(run_dir, cfg, images, readout=None):
@@ -162,21 +164,11 @@ def test_equal_bins_are_ties_and_others_are_not(margin, ties):
     assert (difference.ties, difference.apart) == (ties, 1 - ties) and difference.px == (0 if ties else 12)
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["readout=soft"], r"Heatmap has no readout 'soft'; it has \['shift', 'argmax', 'dark'\]"),
-        (["model.pt"], r"model\.pt: give a file whose name ends in \.onnx"),
-        (["a.onnx", "b.onnx"], r"expected one file to write, got a\.onnx, b\.onnx"),
-        (["--check", "1"], "--check 1 is too few"),
-        (["checkpoint=none"], r"checkpoint=none: .* has best, last"),
-        (["checkpoint=calibrated"], r"poserep calibrate .* makes it"),
-    ],
-)
+@pytest.mark.parametrize(("words", "message"), load_yaml((HERE / "refused_words.yaml").read_text())["export"])
 def test_what_cannot_be_exported_is_said_in_a_line(trained, capsys, words, message):
     assert cli.main(["export", str(trained), *words]) == 2
     text = capsys.readouterr().err
-    assert re.match(f"error: .*{message}", text) and text.count("\n") == 1
+    assert re.match(message, text) and text.count("\n") == 1
 
 
 def test_a_run_without_checkpoint(tmp_path):
