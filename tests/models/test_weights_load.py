@@ -8,6 +8,7 @@ import torch
 from model_cases import build, pyramid, resnet
 from poserep.codecs import Heatmap, MultiScale, SimCC, SRHeatmap
 from poserep.errors import InputError
+from poserep.files import load_yaml
 from poserep.models import (
     AxisLinear,
     BottomUp,
@@ -22,6 +23,7 @@ from poserep.models import (
 )
 from poserep.models.weights.load import load_official
 from poserep.models.weights.recognise import look
+from reference.vectors import HERE
 from state_dicts import LAYOUTS, mmpose0, mmpose1, papers
 
 
@@ -104,23 +106,8 @@ def refused(net, state, message: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("file", "model", "message"),
-    [
-        ("simcc", "heatmap", r"mlp_head_x.*looks like a SimCC checkpoint: representation=simcc_equal"),
-        ("heatmap", "simcc", r"are missing \(head\.mlp_head.*a heatmap checkpoint: representation=heatm"),
-        ("simcc", "simcc_free", r"deconv_layers.*it has deconvolutions, the model none"),
-        ("simcc_free", "simcc", r"it has no deconvolutions, the model some"),
-        ("sr", "heatmap", r"looks like an SR head checkpoint: representation=sr"),
-        ("srpose", "sr", r"an SRPose checkpoint: representation=srpose"),
-        ("hrnet", "heatmap", r"looks like hrnet_w18, the model's like resnet18"),
-        ("resnet34", "heatmap", r"looks like resnet34, the model's like resnet18"),
-        ("hrnet32", "hrnet", r"looks like hrnet_w32, the model's like hrnet_w18"),
-        ("simcc_k3", "simcc",
-         r"\(192, 256\), the model \(128, 256\).*256 features to 192 bins, the model 256 to 128: change .*codec\.k"),
-        ("simcc_128", "simcc", r"takes 1024 features.*size="),
-        ("bottomup", "heatmap", r"for 34 joints, the model's for 17: take the data set"),
-    ],
-)  # fmt: skip
+    ("file", "model", "message"), load_yaml((HERE / "refused_options.yaml").read_text())["weights"]
+)
 def test_files_of_another_model_are_refused_with_what_would_suit(file, model, message):
     refused(shape_of(model), (papers if "sr" not in message else mmpose0)(shape_of(file)), message)
 
