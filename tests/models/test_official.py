@@ -14,22 +14,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_cases import H_S, NETS, B, maps, pair, resnet, tokens
+from model_cases import H_S, NETS, B, R, maps, pair, resnet, tokens
+from poserep import models
 from poserep.codecs import Heatmap, SimCC, SRHeatmap
 from poserep.files import load_yaml
-from poserep.models import (
-    AxisLinear,
-    BottomUpSR,
-    Hourglass,
-    HRFormer,
-    HRNet,
-    PoseNet,
-    StackedMaps,
-    TokenPose,
-    TransPoseH,
-    TransPoseR,
-    ViTPose,
-)
+from poserep.models import AxisLinear, BottomUpSR, Hourglass, HRFormer, HRNet, PoseNet, StackedMaps, TokenPose
 from poserep.models.weights.load import destinations, load_official
 from reference.vectors import HERE, tensors
 from reference.weights import image, named_state, official_keys
@@ -58,7 +47,7 @@ MAKERS = {
     "tokenpose_s_v1_128x128_patch22": (tokens(TokenPose), "128x128"),
     "tokenpose_s_v1_256x192": (tokens(TokenPose), "256x192"),
     "tokenpose_b_{}": (tokens(B), "256x192"),
-    "transpose_r_a4_{}": (maps(TransPoseR), "64x64", "256x192"),
+    "transpose_r_a4_{}": (maps(R), "64x64", "256x192"),
     "transpose_h_s_{}": (maps(H_S), "256x192"),
     "hourglass_4stack_{}": (pair(Hourglass, StackedMaps, Heatmap), "128x96", "256x192"),
     "hrformer_small_{}": (maps(partial(HRFormer, position_bias=False)), "256x192"),
@@ -73,7 +62,6 @@ QUICK = {
     *("tokenpose_s_v1_64x64_patch11", "tokenpose_b_256x192", "transpose_r_a4_64x64", "transpose_h_s_256x192"),
     *("hourglass_4stack_128x96", "hrformer_small_256x192_rpe_added"),
 }
-OUTPUTS = load_yaml((HERE / "network_outputs.yaml").read_text())
 FOLDER = Path(os.environ.get("POSEREP_MODELS") or "absent")
 
 
@@ -129,22 +117,13 @@ def test_copies_give_official_outputs(name):
         same(net.head(net.backbone(image(64, 64))), v["out0"], v["out0_shape"], v["out0_stride"])
 
 
-# Backbones with transformers, where manifests are absent.
-TRANSFORMERS = {
-    "tokenpose": partial(TokenPose, (64, 64), 5, depths=(2,)),
-    "tokenpose_18": partial(TokenPose, (64, 64), 5, 18, patch=(4, 2), depths=(1, 1), scale_with_head=True),
-    "transpose_r": partial(TransPoseR, (64, 64), layers=1),
-    "transpose_h": partial(TransPoseH, (64, 64), 18, layers=2),
-    "vitpose": partial(ViTPose, (64, 64), 32, 2, 4),
-    "vitpose_plain": partial(ViTPose, (64, 64), 32, 2, 4, class_entry=False),
-    "hrformer": HRFormer,
-    "hrformer_plain": partial(HRFormer, position_bias=False),
-}
+TRANSFORMERS = load_yaml((HERE / "network_outputs.yaml").read_text())["transformers"]
 
 
-@pytest.mark.parametrize("name", TRANSFORMERS)
-def test_transformers_give_what_they_gave(name):
-    expected, net = OUTPUTS["transformers"][name], TRANSFORMERS[name]().eval()
+# Where manifests are absent.
+@pytest.mark.parametrize(("backbone", "arguments", "options", "expected"), TRANSFORMERS)
+def test_transformers_give_what_they_gave(backbone, arguments, options, expected):
+    net = getattr(models, backbone)(*arguments, **options).eval()
     running = {key: value for key, value in net.state_dict().items() if "running" in key}
     net.load_state_dict(named_state(dict(net.named_parameters()) | running, 0.7), strict=False)
     with torch.no_grad():

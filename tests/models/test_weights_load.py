@@ -1,26 +1,15 @@
 """Official pose models into ours: every entry finds its place or is refused, with what would suit it."""
 
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
 
-from model_cases import build, pyramid, resnet
+from model_cases import build, pyramid, resnet, tokens
 from poserep.codecs import Heatmap, MultiScale, SimCC, SRHeatmap
 from poserep.errors import InputError
 from poserep.files import load_yaml
-from poserep.models import (
-    AxisLinear,
-    BottomUp,
-    BottomUpSR,
-    Deconv,
-    HRNet,
-    SRHead,
-    SRPose,
-    TokenMaps,
-    TokenPose,
-    ViTPose,
-)
+from poserep.models import AxisLinear, BottomUp, BottomUpSR, Deconv, HRNet, SRHead, SRPose, TokenPose, ViTPose
 from poserep.models.weights.load import load_official
 from poserep.models.weights.recognise import look
 from reference.vectors import HERE
@@ -29,10 +18,11 @@ from state_dicts import LAYOUTS, mmpose0, mmpose1, papers
 
 def small(head=Deconv, codec=None, backbone=None, **options):
     # Few channels in deconvolutions, where there are some.
-    options |= {} if head in (SRPose, TokenMaps) else {"width": 16}
+    options |= {} if head is SRPose else {"width": 16}
     return build(backbone or resnet(18), head, codec or Heatmap("64x64"), **options)
 
 
+tokenpose = tokens(partial(TokenPose, patch=(2, 2), depths=(1,)))
 MAKERS = {
     "heatmap": small,
     "hrnet": lambda: small(backbone=HRNet(18)),
@@ -46,8 +36,8 @@ MAKERS = {
     "srpose": lambda: small(SRPose, MultiScale("64x64"), pyramid(18)),
     "bottomup": lambda: small(BottomUp, SRHeatmap("64x64", scale=0.25)),
     "bottomup_sr": lambda: small(BottomUpSR, SRHeatmap("64x64")),
-    "tokenpose": lambda: small(TokenMaps, Heatmap("64x128"), TokenPose((64, 128), 17, patch=(2, 2), depths=(1,))),
-    "tokenpose_tall": lambda: small(TokenMaps, Heatmap("64x128"), TokenPose((128, 64), 17, patch=(2, 2), depths=(1,))),
+    "tokenpose": lambda: tokenpose("64x128"),
+    "tokenpose_tall": lambda: tokenpose("128x64"),
 }
 made = cache(lambda name: MAKERS[name]())
 
