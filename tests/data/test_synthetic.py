@@ -114,24 +114,19 @@ def _label(yaw: float, screen: float | None = None):
     return CameraView([figure], cast(surfaces, camera, 2)).people()[0].keypoints
 
 
-def test_left_is_the_persons_own_left():
-    front, back = _label(0.0), _label(180.0)
+def test_labels_of_an_unobstructed_person():
+    front, side, back = _label(0.0), _label(90.0), _label(180.0)
+    # Left is the person's own left.
     for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"):
         left, right = INDEX[f"left_{name}"], INDEX[f"right_{name}"]
         assert front[left, 0] > front[right, 0] and back[left, 0] < back[right, 0]
     assert front[INDEX["left_eye"], 0] > front[INDEX["nose"], 0] > front[INDEX["right_eye"], 0]
     order = [front[INDEX[f"left_{name}"], 1] for name in ("eye", "shoulder", "hip", "knee", "ankle")]
     assert order == sorted(order)
-
-
-def test_visibility_of_an_unobstructed_person():
-    front, back = _label(0.0), _label(180.0)
     assert (front[:, 2] == 2).all()
     # Nobody's nose or eyes show from behind; ears stick out and may.
     assert (back[:3] == 0).all() and (back[5:, 2] > 0).all()
-    side = _label(90.0)
-    assert side[INDEX["left_eye"], 2] == 0 and side[INDEX["left_ear"], 2] == 0
-    assert side[INDEX["right_ear"], 2] > 0
+    assert side[INDEX["left_eye"], 2] == side[INDEX["left_ear"], 2] == 0 and side[INDEX["right_ear"], 2] > 0
 
 
 def test_a_board_in_front_hides_the_legs():

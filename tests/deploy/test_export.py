@@ -19,8 +19,10 @@ from poserep.deploy.card import METADATA_KEY, Card
 from poserep.deploy.export import Parity, equally_good, parity, sample_crops
 from poserep.deploy.inference import Estimator, InferenceModule, onnx_estimator, restore_inference
 from poserep.errors import Failed, InputError
+from poserep.files import load_yaml
 from poserep.skeleton import COCO
 from poserep.training.evaluate import checkpoint_of, configure, restore
+from reference.vectors import HERE
 
 
 def evaluated(run_dir, cfg, images, readout=None):
@@ -136,47 +138,26 @@ def test_differences_are_seen_and_counted():
     assert parity(model(0.0), model(float("nan")), images).apart == 40
 
 
-class Maps(torch.nn.Module):
-    """A net that emits the same maps for every image; two bins of the first joint differ by a margin."""
-
-    def __init__(self, margin):
-        super().__init__()
-        maps = torch.zeros(1, 2, 8, 8)
-        maps[..., 2, 3], maps[..., 5, 6] = 1.0, 0.4
-        maps[0, 0, 5, 6] = 1 - margin
-        self.maps = maps
-
-    def forward(self, image):
-        return self.maps.expand(len(image), -1, -1, -1)
-
-
 @pytest.mark.parametrize(("margin", "ties"), [(1e-7, 1), (1e-4, 0)])
 def test_equal_bins_are_ties_and_others_are_not(margin, ties):
-    module = InferenceModule(Maps(margin), Heatmap("32x32"), torch.arange(2))
-    images = np.zeros((1, 3, 32, 32), np.uint8)
-    xy, score = (values.numpy() for values in module(torch.from_numpy(images)))
+    # The maps of two joints, which the network hands on; two bins of the first differ by a margin.
+    maps = np.zeros((1, 2, 8, 8), np.float32)
+    maps[..., 2, 3], maps[..., 5, 6] = 1.0, 0.4
+    maps[0, 0, 5, 6] = 1 - margin
+    module = InferenceModule(torch.nn.Identity(), Heatmap("32x32"), torch.arange(2))
+    xy, score = (values.numpy() for values in module(torch.from_numpy(maps)))
     wrong = xy.copy()
     wrong[:, 0] = module.codec.to_px(torch.tensor([6.0, 5.0]))
     tied = functools.partial(equally_good, module)
-    difference = parity(lambda _: (xy, score), lambda _: (wrong, score), images, tied)
+    difference = parity(lambda _: (xy, score), lambda _: (wrong, score), maps, tied)
     assert (difference.ties, difference.apart) == (ties, 1 - ties) and difference.px == (0 if ties else 12)
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["readout=soft"], r"Heatmap has no readout 'soft'; it has \['shift', 'argmax', 'dark'\]"),
-        (["model.pt"], r"model\.pt: give a file whose name ends in \.onnx"),
-        (["a.onnx", "b.onnx"], r"expected one file to write, got a\.onnx, b\.onnx"),
-        (["--check", "1"], "--check 1 is too few"),
-        (["checkpoint=none"], r"checkpoint=none: .* has best, last"),
-        (["checkpoint=calibrated"], r"poserep calibrate .* makes it"),
-    ],
-)
+@pytest.mark.parametrize(("words", "message"), load_yaml((HERE / "refused_words.yaml").read_text())["export"])
 def test_what_cannot_be_exported_is_said_in_a_line(trained, capsys, words, message):
     assert cli.main(["export", str(trained), *words]) == 2
     text = capsys.readouterr().err
-    assert re.match(f"error: .*{message}", text) and text.count("\n") == 1
+    assert re.match(message, text) and text.count("\n") == 1
 
 
 def test_a_run_without_checkpoint(tmp_path):

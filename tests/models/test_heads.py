@@ -6,31 +6,13 @@ import pytest
 import torch
 
 from model_cases import build, head_on, learns, pyramid, resnet
+from poserep import codecs, models
 from poserep.codecs import Heatmap, MultiScale, Regression, SimCC, SRHeatmap
 from poserep.errors import InputError
-from poserep.models import (
-    AxisLinear,
-    BottomUp,
-    BottomUpSR,
-    Deconv,
-    HRNet,
-    InterPredictor,
-    PointHead,
-    RLEHead,
-    SimplePredictor,
-    SRHead,
-    SRPose,
-    SRPredictor,
-    StackedAxes,
-    StackedMaps,
-    Stacks,
-    TokenAxes,
-    TokenMaps,
-    TokenPoints,
-    TokenRLE,
-)
+from poserep.files import load_yaml
 from poserep.models.cost import parameters
 from poserep.models.heads.points import RealNVP
+from reference.vectors import HERE
 
 PYRAMID = (8, 16, 24, 32), (4, 8, 16, 32)
 ONE, TOKENS = ((8,), (4,)), ((192,), ())
@@ -46,12 +28,12 @@ def features(channels, strides, size: str, joints: int = 5) -> list[torch.Tensor
 @pytest.mark.parametrize(
     ("head", "codec", "given", "options"),
     [
-        (Deconv, partial(Heatmap, stride=8), ((8,), (32,)), {}),
-        *((AxisLinear, partial(SimCC, k=1.5), ((8,), (32,)), {"upsample_to": stride}) for stride in (None, 8)),
-        (AxisLinear, SimCC, ONE, {"channels_per_joint": 3}),
-        *((SRHead, partial(SRHeatmap, scale=2), ((8,), (32,)), {"upsample_to": stride}) for stride in (None, 4)),
-        (TokenMaps, Heatmap, TOKENS, {}),
-        (TokenAxes, SimCC, TOKENS, {}),
+        (models.Deconv, partial(Heatmap, stride=8), ((8,), (32,)), {}),
+        *((models.AxisLinear, partial(SimCC, k=1.5), ((8,), (32,)), {"upsample_to": stride}) for stride in (None, 8)),
+        (models.AxisLinear, SimCC, ONE, {"channels_per_joint": 3}),
+        *((models.SRHead, partial(SRHeatmap, scale=2), ((8,), (32,)), {"upsample_to": stride}) for stride in (None, 4)),
+        (models.TokenMaps, Heatmap, TOKENS, {}),
+        (models.TokenAxes, SimCC, TOKENS, {}),
     ],
 )
 def test_outputs_have_the_codecs_bins(head, codec, given, options):
@@ -62,12 +44,12 @@ def test_outputs_have_the_codecs_bins(head, codec, given, options):
     assert made.form == codec.form and learns(made, sum(o.square().sum() for o in out)) == []
 
 
-@pytest.mark.parametrize("side", [SRPredictor, InterPredictor])
+@pytest.mark.parametrize("side", [models.SRPredictor, models.InterPredictor])
 def test_srpose_emits_what_its_codec_reads(side):
     given = features(*PYRAMID, "64x64")
     for supervise, mid_stride in (((1, 1, 1, 1), 8), ((0, 1, 1, 1), 4), ((0, 0, 0, 1), 1)):
         codec = MultiScale("64x64", supervise=supervise, mid_stride=mid_stride)
-        head = head_on(SRPose, codec, *PYRAMID, supervise=supervise, mid_stride=mid_stride, side=side)
+        head = head_on(models.SRPose, codec, *PYRAMID, supervise=supervise, mid_stride=mid_stride, side=side)
         target, weight = codec.encode(torch.full((2, 17, 2), 20.0), torch.ones(2, 17))
         out = head(given)
         assert [o.shape for o in out] == [t.shape for t in target] and len(out) == 1 + sum(supervise)
@@ -78,18 +60,21 @@ def test_srpose_emits_what_its_codec_reads(side):
 
 # Table 3 of SRPose (resolution of the final map), table 6 (kernels), table 5 ("Simple"): millions, with ResNet-50.
 def test_srpose_has_the_parameters_of_its_ablations():
-    one, three = (partial(SRPredictor, kernels=(k,) * 4) for k in (1, 3))
+    whole = models.SRPredictor
+    one, three = (partial(whole, kernels=(k,) * 4) for k in (1, 3))
     with torch.device("meta"):
         backbone = pyramid()
         for scale, main, published in (
-            (0.25, SRPredictor, 24.71), (0.5, SRPredictor, 24.73), (1, SRPredictor, 24.80), (2, SRPredictor, 25.06),
-            (1, one, 24.71), (1, three, 24.72), (0.25, SimplePredictor, 24.71),
+            (0.25, whole, 24.71), (0.5, whole, 24.73), (1, whole, 24.80), (2, whole, 25.06), (1, one, 24.71),
+            (1, three, 24.72), (0.25, models.SimplePredictor, 24.71),
         ):  # fmt: skip
-            net = build(backbone, SRPose, MultiScale("256x192", scale), main=main)
+            net = build(backbone, models.SRPose, MultiScale("256x192", scale), main=main)
             assert parameters(net) / 1e6 == pytest.approx(published, abs=0.0051)
 
 
-@pytest.mark.parametrize(("points", "rle", "given"), [(PointHead, RLEHead, ONE), (TokenPoints, TokenRLE, TOKENS)])
+@pytest.mark.parametrize(
+    ("points", "rle", "given"), [(models.PointHead, models.RLEHead, ONE), (models.TokenPoints, models.TokenRLE, TOKENS)]
+)
 def test_regression_heads_start_at_the_middle_and_flows_only_train(points, rle, given):
     codec, maps = Regression("64x64"), features(*given, "64x64")
     head = head_on(rle, codec, *given, 5)
@@ -114,25 +99,28 @@ def test_flow_is_a_density():
 
 
 # Table 1 of SimCC: TokenPose-S with SimCC at 2 bins per px, in millions.
+def test_simcc_on_tokens_has_the_printed_parameters():
+    for size, backbone, published in (
+        ("64x64", 4_822_080, 4.9),
+        ("128x128", 4_969_536, 5.1),
+        ("256x192", 5_362_752, 5.5),
+    ):
+        count = backbone + parameters(head_on(models.TokenAxes, SimCC(size, k=2), *TOKENS))
+        assert round(count / 1e6, 1) == published
+
+
 @pytest.mark.parametrize(
-    ("size", "backbone", "published"),
-    [("64x64", 4_822_080, 4.9), ("128x128", 4_969_536, 5.1), ("256x192", 5_362_752, 5.5)],
+    ("head", "codec"), [(models.StackedMaps, Heatmap("64x64")), (models.StackedAxes, SimCC("64x64"))]
 )
-def test_simcc_on_tokens_has_the_printed_parameters(size, backbone, published):
-    count = backbone + parameters(head_on(TokenAxes, SimCC(size, k=2), *TOKENS))
-    assert round(count / 1e6, 1) == published
-
-
-@pytest.mark.parametrize(("head", "codec"), [(StackedMaps, Heatmap("64x64")), (StackedAxes, SimCC("64x64"))])
 def test_stacks_train_and_the_last_predicts(head, codec):
     given = [torch.randn(2, 17, 16, 16) for _ in range(3)]
     net = head_on(head, codec, (17,) * 3, (4,) * 3)
     out = net(given)
-    assert type(out) is Stacks and len(out) == 3
+    assert type(out) is models.Stacks and len(out) == 3
     torch.testing.assert_close(out[-1], net.eval()(given), atol=0, rtol=0)
     alone = head_on(head, codec, (17,) * 3, (4,) * 3, last_only=True)
-    assert not isinstance(alone(given), Stacks)
-    if head is StackedAxes:
+    assert not isinstance(alone(given), models.Stacks)
+    if head is models.StackedAxes:
         # Classifiers of earlier stacks count in training alone.
         one = 2 * (16 * 16 + 1) * 128
         assert (parameters(net), parameters(net, training=True)) == (one, 3 * one)
@@ -141,9 +129,9 @@ def test_stacks_train_and_the_last_predicts(head, codec):
 
 # SRPose, bottom-up table, counted on the official models: 28.54, 28.63, 34.00 and 34.11 M.
 def test_bottom_up_networks_have_the_published_size_and_twice_the_maps():
-    plain, sr = (BottomUp, Heatmap("512x512")), (BottomUpSR, SRHeatmap("512x512"))
+    plain, sr = (models.BottomUp, Heatmap("512x512")), (models.BottomUpSR, SRHeatmap("512x512"))
     with torch.device("meta"):
-        hrnet, res50 = HRNet(32), resnet()
+        hrnet, res50 = models.HRNet(32), resnet()
         for backbone, (head, codec), published in (
             (hrnet, plain, 28_536_674), (hrnet, sr, 28_626_757), (res50, plain, 34_004_066), (res50, sr, 34_105_573)
         ):  # fmt: skip
@@ -155,38 +143,27 @@ def test_bottom_up_networks_have_the_published_size_and_twice_the_maps():
 
 
 def test_tags_are_repeated_not_interpolated():
-    head = head_on(BottomUpSR, SR, (8,), (32,)).eval()
+    head = head_on(models.BottomUpSR, SR, (8,), (32,)).eval()
     with torch.no_grad():
         tags = head([torch.randn(1, 8, 2, 2)])[:, 17:]
     assert torch.equal(tags, tags[..., ::4, ::4].repeat_interleave(4, -1).repeat_interleave(4, -2))
 
 
-SCORES = ((17,) * 2, (4,) * 2)
+REFUSED = load_yaml((HERE / "refused_options.yaml").read_text())["heads"]
 
 
 # `training/test_network` has every pair of what can be chosen.
-@pytest.mark.parametrize(
-    ("head", "codec", "given", "options", "message"),
-    [
-        (Deconv, Heatmap("64x64"), PYRAMID, {}, r"Deconv reads one map, .* gives 4, of strides \[4, 8"),
-        (TokenPoints, Regression("64x64"), ONE, {}, r"TokenPoints reads keypoint tokens, .* strides \[4\]"),
-        (StackedMaps, Heatmap("64x64"), TOKENS, {}, "StackedMaps reads the score maps .* 17 .* keypoint tokens"),
-        (StackedAxes, SimCC("64x64"), ((17, 17), (4, 8)), {}, r"gives \[17, 17\] channels at strides \[4, 8\]"),
-        (StackedAxes, SimCC("64x64"), ((17, 32), (4, 4)), {}, r"gives \[17, 32\] channels"),
-        (Deconv, Heatmap("96x96", stride=3), ((8,), (32,)), {}, "Deconv: cannot get from the backbone's stride 32"),
-        (Deconv, Heatmap("128x128", stride=64), ((8,), (32,)), {}, "Deconv: cannot get from the backbone's stride"),
-        (AxisLinear, SimCC("64x64"), ((8,), (32,)), {"upsample_to": 64}, "AxisLinear: cannot get"),
-        (SRHead, Heatmap("96x96", stride=3), ((8,), (32,)), {}, "SRHead: cannot get"),
-        (AxisLinear, SR, ONE, {"channels_per_joint": 0}, "channels_per_joint"),
-        (SRHead, SR, ONE, {"kernel": 8}, r"kernels=\[8\] must be odd"),
-        (SRPose, SR, ((8, 8), (4, 8)), {}, "must have 2 entries"),
-        (SRPose, SR, ((8, 8), (4, 8)), {"supervise": (1, 1), "main": SimplePredictor}, "cannot multiply it by"),
-        (SRPose, SR, ((8, 8), (4, 8)), {"supervise": (1, 1), "side": partial(SRPredictor, kernels=(3,))},
-         r"kernels=\[3\] has no entry for level -2"),
-        (TokenMaps, SR, TOKENS, {"hidden": -1}, "hidden=-1"),
-        (StackedMaps, Heatmap("64x64", stride=8), SCORES, {}, "score maps have stride 4, .*8"),
-    ],
-)  # fmt: skip
-def test_bad_options_are_refused(head, codec, given, options, message):
+@pytest.mark.parametrize(("head", "codec", "codec_options", "given", "options", "message"), REFUSED)
+def test_bad_options_are_refused(head, codec, codec_options, given, options, message):
+    codec = getattr(codecs, codec)(**{"size": "64x64", **codec_options})
     with pytest.raises(InputError, match=message):
-        head_on(head, codec, *given, **options)
+        head_on(getattr(models, head), codec, *given, **options)
+
+
+def test_predictors_that_do_not_suit_the_maps_are_refused():
+    for options, message in (
+        ({"main": models.SimplePredictor}, "cannot multiply it by"),
+        ({"side": partial(models.SRPredictor, kernels=(3,))}, r"kernels=\[3\] has no entry for level -2"),
+    ):
+        with pytest.raises(InputError, match=message):
+            head_on(models.SRPose, SR, (8, 8), (4, 8), supervise=(1, 1), **options)

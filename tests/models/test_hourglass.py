@@ -6,10 +6,12 @@ import torch
 
 from model_cases import build
 from poserep.codecs import Heatmap
+from poserep.files import load_yaml
 from poserep.geometry import Size
 from poserep.models import Deconv, Hourglass, MoaiHourglass, MoaiHRNet, StackedMaps
 from poserep.models.backbones.moai import Exchange
 from poserep.models.cost import parameters
+from reference.vectors import HERE
 from reference.weights import named_state
 
 SMALL = {"stacks": 2, "features": 8}
@@ -19,20 +21,12 @@ STUDY = {
     "sh_4s": lambda: build(MoaiHourglass(18, in_channels=1), StackedMaps, HEATMAP, 18, last_only=True, sigmoid=True),
     "hrnet_4s": lambda: build(MoaiHRNet(in_channels=1), Deconv, HEATMAP, 18, sigmoid=True),
 }
-# What moai 0.1.5a34 gives with the settings of its HUMAN4D example, every 4801st value of the (last) heatmaps. Weights
-# are `named_state` of this project's names with that gain, copied into its layers.
-MOAI = {
-    "sh_4s": (0.5, [0.41055912, 0.74398988, 0.77427912, 0.52887344, 0.15965232, 0.74688601, 0.66060155, 0.49052411,
-                    0.44584200, 0.23515216, 0.63343281, 0.17841195]),
-    "hrnet_4s": (0.7, [0.57323784, 0.26693389, 0.78784823, 0.44733804, 0.32772684, 0.34165332, 0.85109246, 0.84838080,
-                       0.96203429, 0.05608686, 0.96068412, 0.68580520]),
-}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MOAI)
+@pytest.mark.parametrize("name", STUDY)
 def test_human4ds_networks_give_the_studys_heatmaps(name):
     net = STUDY[name]()
-    gain, expected = MOAI[name]
+    gain, expected = load_yaml((HERE / "network_outputs.yaml").read_text())["moai"][name]
     parts = {key: value for key, value in net.state_dict().items() if key.startswith(("backbone.", "head."))}
     net.load_state_dict(named_state(parts, gain), strict=False)
     image = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 1, 160, 320)).astype(np.float32))

@@ -14,59 +14,46 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_cases import H_S, NETS, B, build, maps, pair, resnet, tokens
+from model_cases import H_S, NETS, B, R, maps, pair, resnet, tokens
+from poserep import models
 from poserep.codecs import Heatmap, SimCC, SRHeatmap
-from poserep.models import (
-    AxisLinear,
-    BottomUpSR,
-    Hourglass,
-    HRFormer,
-    HRNet,
-    PoseNet,
-    StackedMaps,
-    TokenPose,
-    TransPoseH,
-    TransPoseR,
-    ViTPose,
-)
+from poserep.files import load_yaml
+from poserep.models import AxisLinear, BottomUpSR, Hourglass, HRFormer, HRNet, PoseNet, StackedMaps, TokenPose
 from poserep.models.weights.load import destinations, load_official
-from reference.vectors import tensors
+from reference.vectors import HERE, tensors
 from reference.weights import image, named_state, official_keys
 
-CASES = {
-    "hrnet_w32_heatmap_64x64": lambda: NETS["hrnet_w32_heatmap"]("64x64"),
-    "hrnet_w32_heatmap_128x96": lambda: NETS["hrnet_w32_heatmap"]("128x96"),
-    "hrnet_w32_heatmap_256x192": lambda: NETS["hrnet_w32_heatmap"]("256x192"),
-    "hrnet_w32_simdr_64x64": lambda: build(HRNet(32), AxisLinear, SimCC("64x64", k=3)),
-    "hrnet_w32_simdr_256x192": lambda: build(HRNet(32), AxisLinear, SimCC("256x192", k=2)),
-    "mmpose_hrnet_w32_simple_256x192": lambda: NETS["hrnet_w32_heatmap"]("256x192"),
-    "simplebaseline_res50_heatmap_64x64": lambda: NETS["simplebaseline_res50_heatmap"]("64x64"),
-    "simplebaseline_res50_heatmap_256x192": lambda: NETS["simplebaseline_res50_heatmap"]("256x192"),
-    "simplebaseline_res50_simdr_256x192": lambda: NETS["simplebaseline_res50_simdr"]("256x192"),
-    "simplebaseline_res50_sa_simdr_384x288": lambda: build(resnet(), AxisLinear, SimCC("384x288", k=2)),
-    "simplebaseline_res50_simdr_upfree_256x192": lambda: NETS["simplebaseline_res50_simdr_upfree"]("256x192"),
-    "simplebaseline_res50_simdr_upfree_64x64": lambda: build(
-        resnet(), AxisLinear, SimCC("64x64", k=3), upsample_to=None, channels_per_joint=32
+# Names of official models, and what makes ours of a size.
+MAKERS = {
+    "hrnet_w32_heatmap_{}": (NETS["hrnet_w32_heatmap"], "64x64", "128x96", "256x192"),
+    "hrnet_w32_simdr_64x64": (pair(partial(HRNet, 32), AxisLinear, partial(SimCC, k=3)), "64x64"),
+    "hrnet_w32_simdr_256x192": (pair(partial(HRNet, 32), AxisLinear, partial(SimCC, k=2)), "256x192"),
+    "mmpose_hrnet_w32_simple_{}": (NETS["hrnet_w32_heatmap"], "256x192"),
+    "simplebaseline_res50_heatmap_{}": (NETS["simplebaseline_res50_heatmap"], "64x64", "256x192"),
+    "simplebaseline_res50_simdr_{}": (NETS["simplebaseline_res50_simdr"], "256x192"),
+    "simplebaseline_res50_sa_simdr_{}": (NETS["simplebaseline_res50_simdr"], "384x288"),
+    "simplebaseline_res50_simdr_upfree_256x192": (NETS["simplebaseline_res50_simdr_upfree"], "256x192"),
+    "simplebaseline_res50_simdr_upfree_64x64": (
+        pair(resnet, AxisLinear, partial(SimCC, k=3), upsample_to=None, channels_per_joint=32), "64x64",
     ),
-    "srhead_hrnet_w32_256x192": lambda: NETS["srhead_hrnet_w32"]("256x192"),
-    "srhead_res50_256x192": lambda: NETS["srhead_res50"]("256x192"),
-    "srpose_hrnet_w32_256x192_train_list": lambda: NETS["srpose_hrnet_w32"]("256x192"),
+    "srhead_hrnet_w32_{}": (NETS["srhead_hrnet_w32"], "256x192"),
+    "srhead_res50_{}": (NETS["srhead_res50"], "256x192"),
+    "srpose_hrnet_w32_{}_train_list": (NETS["srpose_hrnet_w32"], "256x192"),
     # Without the predictors that only supervise.
-    "srpose_res50_256x192_inference": lambda: NETS["srpose_res50"]("256x192"),
-    "srpose_res50_256x192_train_list": lambda: NETS["srpose_res50"]("256x192"),
-    "bottomup_res50_sr_512x512": lambda: build(resnet(), BottomUpSR, SRHeatmap("512x512")),
-    "tokenpose_s_v1_64x64_patch11": lambda: tokens(TokenPose)("64x64"),
-    "tokenpose_s_v1_128x128_patch22": lambda: tokens(TokenPose)("128x128"),
-    "tokenpose_s_v1_256x192": lambda: tokens(TokenPose)("256x192"),
-    "tokenpose_b_256x192": lambda: tokens(B)("256x192"),
-    "transpose_r_a4_64x64": lambda: maps(TransPoseR)("64x64"),
-    "transpose_r_a4_256x192": lambda: maps(TransPoseR)("256x192"),
-    "transpose_h_s_256x192": lambda: maps(H_S)("256x192"),
-    "hourglass_4stack_128x96": lambda: pair(Hourglass, StackedMaps, Heatmap)("128x96"),
-    "hourglass_4stack_256x192": lambda: pair(Hourglass, StackedMaps, Heatmap)("256x192"),
-    "hrformer_small_256x192": lambda: maps(partial(HRFormer, position_bias=False))("256x192"),
-    "hrformer_small_256x192_rpe_added": lambda: maps(HRFormer)("256x192"),
-}
+    "srpose_res50_{}_inference": (NETS["srpose_res50"], "256x192"),
+    "srpose_res50_{}_train_list": (NETS["srpose_res50"], "256x192"),
+    "bottomup_res50_sr_{}": (pair(resnet, BottomUpSR, SRHeatmap), "512x512"),
+    "tokenpose_s_v1_64x64_patch11": (tokens(TokenPose), "64x64"),
+    "tokenpose_s_v1_128x128_patch22": (tokens(TokenPose), "128x128"),
+    "tokenpose_s_v1_256x192": (tokens(TokenPose), "256x192"),
+    "tokenpose_b_{}": (tokens(B), "256x192"),
+    "transpose_r_a4_{}": (maps(R), "64x64", "256x192"),
+    "transpose_h_s_{}": (maps(H_S), "256x192"),
+    "hourglass_4stack_{}": (pair(Hourglass, StackedMaps, Heatmap), "128x96", "256x192"),
+    "hrformer_small_{}": (maps(partial(HRFormer, position_bias=False)), "256x192"),
+    "hrformer_small_{}_rpe_added": (maps(HRFormer), "256x192"),
+}  # fmt: skip
+CASES = {name.format(size): partial(make, size) for name, (make, *sizes) in MAKERS.items() for size in sizes}
 # All the maps that are supervised, not the last alone.
 EVERY = {name for name in CASES if name.endswith("train_list") or name.startswith("hourglass")}
 # Every part once, but for those of which copies lie here; the others are long tests.
@@ -130,30 +117,13 @@ def test_copies_give_official_outputs(name):
         same(net.head(net.backbone(image(64, 64))), v["out0"], v["out0_shape"], v["out0_stride"])
 
 
-# Backbones with transformers, where manifests are absent: six values in even steps, of code that gave the official
-# outputs above, and those of plain functions for ViTPose. Weights are `named_state` of our names with a gain of 0.7.
-TRANSFORMERS = {
-    "tokenpose": (partial(TokenPose, (64, 64), 5, depths=(2,)),
-                  [-1.39815, 9.34237, -7.15715, 5.57718, 1.34243, 0.90398]),
-    "tokenpose_18": (partial(TokenPose, (64, 64), 5, 18, patch=(4, 2), depths=(1, 1), scale_with_head=True),
-                     [-0.59816, 3.05713, 0.35155, 1.50142, 2.98372, 2.30201]),
-    "transpose_r": (partial(TransPoseR, (64, 64), layers=1),
-                    [-0.32304, 0.06298, -2.72678, -2.08215, -1.6998, -0.72879]),
-    "transpose_h": (partial(TransPoseH, (64, 64), 18, layers=2),
-                    [-0.75982, -0.62491, 0.26098, -0.55371, 1.11233, 2.42382]),
-    "vitpose": (partial(ViTPose, (64, 64), 32, 2, 4),
-                [-0.83478, 0.14526, -2.84561, 0.18255, 0.20853, 1.07274]),
-    "vitpose_plain": (partial(ViTPose, (64, 64), 32, 2, 4, class_entry=False),
-                      [-1.16058, 0.32068, -2.66483, -0.11064, 0.2597, 1.2102]),
-    "hrformer": (HRFormer, [12.12752, 22.62242, 0.0, 1.48318, 0.0, 35.9879]),
-    "hrformer_plain": (partial(HRFormer, position_bias=False), [18.44468, 17.50145, 0.0, 9.10428, 0.0, 34.75839]),
-}  # fmt: skip
+TRANSFORMERS = load_yaml((HERE / "network_outputs.yaml").read_text())["transformers"]
 
 
-@pytest.mark.parametrize("name", TRANSFORMERS)
-def test_transformers_give_what_they_gave(name):
-    make, expected = TRANSFORMERS[name]
-    net = make().eval()
+# Where manifests are absent.
+@pytest.mark.parametrize(("backbone", "arguments", "options", "expected"), TRANSFORMERS)
+def test_transformers_give_what_they_gave(backbone, arguments, options, expected):
+    net = getattr(models, backbone)(*arguments, **options).eval()
     running = {key: value for key, value in net.state_dict().items() if "running" in key}
     net.load_state_dict(named_state(dict(net.named_parameters()) | running, 0.7), strict=False)
     with torch.no_grad():

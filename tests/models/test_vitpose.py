@@ -24,33 +24,27 @@ def test_vitpose_with_its_classic_decoder(width, alone, count):
     assert parameters(backbone) == alone and parameters(net) == count
 
 
-def vitpose_names(mmpose: bool) -> dict[str, str]:
-    """Own names of the trunk's entries, and those of ViTPose's code or of mmpose 1.x."""
-    theirs = {"trunk.norm.": "last_norm.", "trunk.": ""}
-    if mmpose:
-        inner = {"norm1": "ln1", "norm2": "ln2", "mlp.fc1": "ffn.layers.0.0", "mlp.fc2": "ffn.layers.1"}
-        theirs = {"trunk.norm.": "ln1.", "trunk.patch_embed.proj": "patch_embed.projection", "trunk.blocks": "layers"}
-        theirs |= {f".{ours}.": f".{name}." for ours, name in inner.items()}
-    names = {}
-    for key in ViTPose((64, 32), 32, 2, 4, class_entry=not mmpose).state_dict():
-        names[key] = key
-        for ours, name in theirs.items():
-            names[key] = names[key].replace(ours, name)
-    return names
+# Own names of the trunk's parts, and those of ViTPose's code and of mmpose 1.x.
+VITPOSE = {"trunk.norm.": "last_norm.", "trunk.": ""}
+MMPOSE = {
+    **{"trunk.norm.": "ln1.", "trunk.patch_embed.proj": "patch_embed.projection", "trunk.blocks": "layers"},
+    **{".norm1.": ".ln1.", ".norm2.": ".ln2.", ".mlp.fc1.": ".ffn.layers.0.0.", ".mlp.fc2.": ".ffn.layers.1."},
+}
 
 
-@pytest.mark.parametrize("mmpose", [False, True])
-def test_vitpose_imports_both_layouts(mmpose):
+@pytest.mark.parametrize(("layout", "prefix"), [(VITPOSE, "keypoint_head"), (MMPOSE, "head")])
+def test_vitpose_imports_both_layouts(layout, prefix):
     torch.manual_seed(0)
-    net = build(ViTPose((64, 32), 32, 2, 4, class_entry=not mmpose), Deconv, Heatmap("64x32")).eval()
-    prefix = "head" if mmpose else "keypoint_head"
-    state = {f"backbone.{name}": torch.randn_like(net.backbone.state_dict()[key]) / 4
-             for key, name in vitpose_names(mmpose).items()}  # fmt: skip
-    head = {f"{prefix}.{key}": value.clone() for key, value in net.head.state_dict().items()}
-    imported = load_official(net, state | head, "vitpose.pth")
-    assert set(imported.mapped) == {*state, *head} and not imported.missing
-    own = net.backbone.state_dict()
-    assert all(torch.equal(own[key], state[f"backbone.{name}"]) for key, name in vitpose_names(mmpose).items())
+    net = build(ViTPose((64, 32), 32, 2, 4, class_entry=layout is VITPOSE), Deconv, Heatmap("64x32")).eval()
+    trunk = {key: torch.randn_like(value) / 4 for key, value in net.backbone.state_dict().items()}
+    state = {f"{prefix}.{key}": value.clone() for key, value in net.head.state_dict().items()}
+    for key, value in trunk.items():
+        for ours, theirs in layout.items():
+            key = key.replace(ours, theirs)
+        state[f"backbone.{key}"] = value
+    imported = load_official(net, state, "vitpose.pth")
+    assert set(imported.mapped) == set(state) and not imported.missing
+    assert all(torch.equal(value, trunk[key]) for key, value in net.backbone.state_dict().items())
 
 
 @pytest.mark.parametrize("class_entry", [True, False])

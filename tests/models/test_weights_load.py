@@ -1,36 +1,28 @@
 """Official pose models into ours: every entry finds its place or is refused, with what would suit it."""
 
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
 
-from model_cases import build, pyramid, resnet
+from model_cases import build, pyramid, resnet, tokens
 from poserep.codecs import Heatmap, MultiScale, SimCC, SRHeatmap
 from poserep.errors import InputError
-from poserep.models import (
-    AxisLinear,
-    BottomUp,
-    BottomUpSR,
-    Deconv,
-    HRNet,
-    SRHead,
-    SRPose,
-    TokenMaps,
-    TokenPose,
-    ViTPose,
-)
+from poserep.files import load_yaml
+from poserep.models import AxisLinear, BottomUp, BottomUpSR, Deconv, HRNet, SRHead, SRPose, TokenPose, ViTPose
 from poserep.models.weights.load import load_official
 from poserep.models.weights.recognise import look
+from reference.vectors import HERE
 from state_dicts import LAYOUTS, mmpose0, mmpose1, papers
 
 
 def small(head=Deconv, codec=None, backbone=None, **options):
     # Few channels in deconvolutions, where there are some.
-    options |= {} if head in (SRPose, TokenMaps) else {"width": 16}
+    options |= {} if head is SRPose else {"width": 16}
     return build(backbone or resnet(18), head, codec or Heatmap("64x64"), **options)
 
 
+tokenpose = tokens(partial(TokenPose, patch=(2, 2), depths=(1,)))
 MAKERS = {
     "heatmap": small,
     "hrnet": lambda: small(backbone=HRNet(18)),
@@ -44,8 +36,8 @@ MAKERS = {
     "srpose": lambda: small(SRPose, MultiScale("64x64"), pyramid(18)),
     "bottomup": lambda: small(BottomUp, SRHeatmap("64x64", scale=0.25)),
     "bottomup_sr": lambda: small(BottomUpSR, SRHeatmap("64x64")),
-    "tokenpose": lambda: small(TokenMaps, Heatmap("64x128"), TokenPose((64, 128), 17, patch=(2, 2), depths=(1,))),
-    "tokenpose_tall": lambda: small(TokenMaps, Heatmap("64x128"), TokenPose((128, 64), 17, patch=(2, 2), depths=(1,))),
+    "tokenpose": lambda: tokenpose("64x128"),
+    "tokenpose_tall": lambda: tokenpose("128x64"),
 }
 made = cache(lambda name: MAKERS[name]())
 
@@ -104,23 +96,8 @@ def refused(net, state, message: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("file", "model", "message"),
-    [
-        ("simcc", "heatmap", r"mlp_head_x.*looks like a SimCC checkpoint: representation=simcc_equal"),
-        ("heatmap", "simcc", r"are missing \(head\.mlp_head.*a heatmap checkpoint: representation=heatm"),
-        ("simcc", "simcc_free", r"deconv_layers.*it has deconvolutions, the model none"),
-        ("simcc_free", "simcc", r"it has no deconvolutions, the model some"),
-        ("sr", "heatmap", r"looks like an SR head checkpoint: representation=sr"),
-        ("srpose", "sr", r"an SRPose checkpoint: representation=srpose"),
-        ("hrnet", "heatmap", r"looks like hrnet_w18, the model's like resnet18"),
-        ("resnet34", "heatmap", r"looks like resnet34, the model's like resnet18"),
-        ("hrnet32", "hrnet", r"looks like hrnet_w32, the model's like hrnet_w18"),
-        ("simcc_k3", "simcc",
-         r"\(192, 256\), the model \(128, 256\).*256 features to 192 bins, the model 256 to 128: change .*codec\.k"),
-        ("simcc_128", "simcc", r"takes 1024 features.*size="),
-        ("bottomup", "heatmap", r"for 34 joints, the model's for 17: take the data set"),
-    ],
-)  # fmt: skip
+    ("file", "model", "message"), load_yaml((HERE / "refused_options.yaml").read_text())["weights"]
+)
 def test_files_of_another_model_are_refused_with_what_would_suit(file, model, message):
     refused(shape_of(model), (papers if "sr" not in message else mmpose0)(shape_of(file)), message)
 

@@ -5,6 +5,7 @@ import shutil
 import sys
 import types
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,19 +28,17 @@ class Call:
         return self.call
 
 
-@pytest.mark.parametrize("form", ["archive", "legacy", "pickle", "beside"])
-def test_pickled_code_is_refused_and_not_executed(tmp_path, form):
+def test_pickled_code_is_refused_and_not_executed(tmp_path):
     mark, file = tmp_path / "mark", tmp_path / "evil.pth"
     evil = Call(Path.write_text, mark, "executed")
-    if form == "pickle":
-        file.write_bytes(pickle.dumps({"conv1.weight": evil}))
-    elif form == "beside":
-        torch.save({"state_dict": {"a": torch.ones(1)}, "meta": {"config": evil}}, file)
-    else:
-        torch.save({"conv1.weight": evil}, file, _use_new_zipfile_serialization=form == "archive")
-    with pytest.raises(InputError, match=r"(?i)evil\.pth cannot be read as tensors.*nothing of (it|them) was executed"):
-        read_state(file)
-    assert not mark.exists()
+    legacy = partial(torch.save, _use_new_zipfile_serialization=False)
+    message = r"(?i)evil\.pth cannot be read as tensors.*nothing of (it|them) was executed"
+    for save in (torch.save, legacy, lambda content, path: path.write_bytes(pickle.dumps(content))):
+        for content in ({"conv1.weight": evil}, {"state_dict": {"a": torch.ones(1)}, "meta": {"config": evil}}):
+            save(content, file)
+            with pytest.raises(InputError, match=message):
+                read_state(file)
+            assert not mark.exists()
 
 
 def snippet_of(path: str, message: str) -> str:
@@ -60,29 +59,23 @@ def test_what_a_file_would_call_is_named_with_a_way_out_that_works(tmp_path, mon
     assert torch.equal(read_state("m_tensors.pth")["a"], torch.ones(2))
 
 
-@pytest.fixture
-def mmengine(monkeypatch) -> type:
-    """A class of the name that mmengine's training checkpoints hold; what it does when it is restored is an error."""
-
+def test_mmengine_files_load_past_their_arrays_and_histories(tmp_path, monkeypatch):
     class HistoryBuffer:
+        """A class of the name that mmengine's training checkpoints hold."""
+
         def __init__(self) -> None:
             self._log_history = np.array([1.0, 2.0])
 
         def __setstate__(self, state) -> None:
             raise AssertionError("mmengine's class was restored")
 
-    parts = ["mmengine", "logging", "history_buffer"]
-    for i in range(len(parts)):
-        module = types.ModuleType(".".join(parts[: i + 1]))
-        monkeypatch.setitem(sys.modules, module.__name__, module)
+    for name in ("mmengine", "mmengine.logging", "mmengine.logging.history_buffer"):
+        module = types.ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
     module.HistoryBuffer = HistoryBuffer
     HistoryBuffer.__module__, HistoryBuffer.__qualname__ = module.__name__, "HistoryBuffer"
-    return HistoryBuffer
-
-
-def test_mmengine_files_load_past_their_arrays_and_histories(tmp_path, mmengine):
     meta = {"sigmas": np.full(17, 0.1, np.float32), "epoch": np.int64(3), "names": np.array([{"a": 1}], dtype=object)}
-    beside = {"meta": meta, "message_hub": {"loss": mmengine()}, "optimizer": {"state": {}}}
+    beside = {"meta": meta, "message_hub": {"loss": HistoryBuffer()}, "optimizer": {"state": {}}}
     torch.save({"state_dict": {"a": torch.ones(2)}, **beside}, tmp_path / "mm.pth")
     allowed = set(torch.serialization.get_safe_globals())
     found = read_weights(tmp_path / "mm.pth")

@@ -11,9 +11,10 @@ from poserep.data import load_coco, load_crowdpose
 from poserep.data.coco_file import read_coco
 from poserep.data.loaders.coco import clip_box
 from poserep.errors import InputError
+from poserep.files import load_yaml
 from poserep.instances import InstanceTable, Tally
 from poserep.skeleton import COCO, Skeleton
-from reference.vectors import arrays, full
+from reference.vectors import HERE, arrays, full
 from spoiling import spoiled
 
 PAIR = Skeleton("pair", ("left", "right"), (("left", "right"),), (), (0.1, 0.1))
@@ -43,29 +44,8 @@ def load(folder: Path, data, detections=None, loader=load_coco, **options):
     return loader(folder / "a.json", "images", PAIR, **options)
 
 
-INVALID = [
-    ({"keypoints": [1, 2, 2]}, "with keypoints of another skeleton", "has 3 keypoint numbers; skeleton 'pair' needs 3"),
-    ({"keypoints": None}, "with keypoints of another skeleton", "has the keypoints None"),
-    ({"keypoints": ["30", *JOINTS[1:]]}, "with keypoints that are no numbers", "not finite numbers"),
-    ({"keypoints": [float("nan"), *JOINTS[1:]]}, "with keypoints that are no numbers", "not finite numbers"),
-    ({"keypoints": [1e9, *JOINTS[1:]]}, "with keypoints that are no numbers", "numbers up to 1e\\+06"),
-    ({"bbox": [20, 30, -5, 50]}, "with a box without area", r"box without area inside its image.*\[20.0, 30.0, -5.0"),
-    ({"bbox": [200, 30, 5, 50]}, "with a box without area", "box without area inside its image"),
-    ({"bbox": [20, 30, 60]}, "without a box of four numbers", r"no bbox \[x, y, width, height\]"),
-    ({"bbox": [20, 30, 60, float("inf")]}, "without a box of four numbers", "of finite numbers"),
-    ({"bbox": {}}, "without a box of four numbers", "but {}"),
-    ({"area": "large"}, "with an area that is none", "has the area 'large'"),
-    ({"area": -3}, "with an area that is none", "has the area -3"),
-    ({"iscrowd": "no"}, "with an iscrowd that is none", "neither 0 nor 1"),
-    ({"image_id": 99}, "on images that are not listed", "names image 99, which the file lacks"),
-    ({"image_id": [7]}, "on images that are not listed", r"names image \[7\]"),
-    ({"id": "first"}, "without id", "no id that is a whole number"),
-    ({"id": 1}, "with an id that repeats", "has the id of another annotation"),
-]
-
-
 def test_invalid_persons_are_refused_with_a_remedy_or_left_out_and_counted(tmp_path):
-    for changes, reason, message in INVALID:
+    for changes, reason, message in load_yaml((HERE / "invalid_records.yaml").read_text())["coco"]:
         data, tally = content(person(1), person(2, **changes)), Tally()
         with pytest.raises(InputError, match=rf"a\.json: annotation .*{message}.*data\.skip_invalid=true"):
             load(tmp_path, data)

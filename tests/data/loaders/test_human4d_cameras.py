@@ -13,28 +13,17 @@ from layouts import vicon_joints
 from poserep.data.loaders.human4d import VICON_JOINTS, load_human4d
 from poserep.data.loaders.human4d_cameras import DepthCamera, read_depth, read_intrinsics
 from poserep.data.synthetic.skeleton3d import Pose, posed, sample_proportions
-from poserep.data.synthetic.world import rot_y, rot_z
 from poserep.errors import InputError
 from poserep.instances import Instance, Tally
 from poserep.skeleton import HUMAN4D
 
 DEVICES = ["M72e", "M72h"]
-FOCAL = 600.0
-MATRIX = np.array([[FOCAL, 0, 640], [0, FOCAL, 360], [0, 0, 1]])
+MATRIX = np.array([[600.0, 0, 640], [0, 600.0, 360], [0, 0, 1]])
 
 
 def pgm(raw: np.ndarray, comment: str = "# depth\n") -> bytes:
     rows = "\n".join(" ".join(map(str, row)) for row in raw.tolist())
     return f"P2\n{comment}{raw.shape[1]} {raw.shape[0]}\n65535\n{rows}\n".encode()
-
-
-def test_extrinsics_lead_from_the_camera_to_the_world():
-    rotation = rot_y(90.0) @ rot_z(30.0)
-    camera = DepthCamera(rotation, np.array([500.0, -200, 900]), MATRIX)
-    local = np.array([[0.0, 0, 2000], [400, -100, 2500]])
-    xy, seen = camera.pixels(local @ rotation.T + camera.position)
-    np.testing.assert_allclose(xy, [[159.625, 79.625], [159.625 + 24, 79.625 - 6]])
-    assert seen.all()
 
 
 def test_intrinsics_may_be_nested_or_flat(tmp_path):
@@ -103,8 +92,6 @@ def test_what_is_too_far_is_unknown(tmp_path, monkeypatch):
 
 
 BODY = pgm(depth_values())
-
-
 BROKEN = [
     (b"", "is no PGM"),
     (b"P6 320 180 255\n", "is no PGM"),

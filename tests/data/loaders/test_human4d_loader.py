@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,12 @@ from poserep.errors import InputError
 from poserep.instances import Tally
 from poserep.skeleton import COCO, HUMAN4D
 
-FOCAL = 600.0
-MATRIX = [FOCAL, 0, 640, 0, FOCAL, 360, 0, 0, 1]
+MATRIX = [600.0, 0, 640, 0, 600.0, 360, 0, 0, 1]
 DEVICES = ["M72e", "M72h"]
 FRAMES = (101, 102, 103)
 RECORDING = Path("S1") / "19-07-12-walking"
+DUMP = RECORDING / "Dump"
+LINES = b"".join(b"%d S1 %s\n" % (frame, RECORDING.name.encode()) for frame in FRAMES)
 
 
 def skeleton_in_view(shift: float = 0.0) -> np.ndarray:
@@ -33,7 +33,7 @@ def skeleton_in_view(shift: float = 0.0) -> np.ndarray:
 def write_tree(root: Path) -> Path:
     records = [{"Device": d, "Depth Intrinsics": [{"640x480": [0] * 9}, {"1280x720": MATRIX}]} for d in DEVICES]
     (root / "device_repository.json").write_text(json.dumps(records))
-    pose, dump = root / "S1" / "pose", root / RECORDING / "Dump"
+    pose, dump = root / "S1" / "pose", root / DUMP
     for folder in (pose, dump / "depth", dump / "gposes3d"):
         folder.mkdir(parents=True)
     np.savetxt(pose / "M72e.extrinsics", np.vstack([np.eye(3), np.zeros(3)]))
@@ -46,7 +46,7 @@ def write_tree(root: Path) -> Path:
         np.save(dump / "gposes3d" / f"{frame - 100}.npy", skeleton_in_view(frame - 101))
         for device in DEVICES:
             (dump / "depth" / f"{frame}_{device}_depth_{frame * 33}.pgm").write_bytes(b"")
-    (root / "training.txt").write_text("".join(f"{frame} S1 {RECORDING.name}\n" for frame in FRAMES))
+    (root / "training.txt").write_bytes(LINES)
     return root
 
 
@@ -63,7 +63,7 @@ def test_views_are_samples_in_the_order_of_the_list(tree):
     tally = Tally()
     instances = load(tree, tally=tally)
     names = [f"{frame}_{device}_depth_{frame * 33}.pgm" for frame in FRAMES for device in DEVICES]
-    assert [i.image for i in instances] == [tree / RECORDING / "Dump" / "depth" / name for name in names]
+    assert [i.image for i in instances] == [tree / DUMP / "depth" / name for name in names]
     assert [i.image_id for i in instances] == [i.id for i in instances] == list(range(6))
     assert tally.line() == "6 taken"
     for instance in instances:
@@ -88,7 +88,7 @@ def test_joints_are_where_they_were_computed_by_hand(tree):
 
 
 def test_joints_out_of_sight_have_no_weight(tree):
-    path = tree / RECORDING / "Dump" / "gposes3d" / "1.npy"
+    path = tree / DUMP / "gposes3d" / "1.npy"
     pose = skeleton_in_view()
     behind, beside, head = VICON_JOINTS[0], VICON_JOINTS[1], VICON_JOINTS[3]
     pose[0, behind, 2] *= -1
@@ -109,14 +109,14 @@ def test_joints_out_of_sight_have_no_weight(tree):
 
 
 def test_two_images_of_one_frame_are_refused(tree):
-    (tree / RECORDING / "Dump" / "depth" / "101_M72e_depth_1.pgm").touch()
+    (tree / DUMP / "depth" / "101_M72e_depth_1.pgm").touch()
     with pytest.raises(InputError, match=r"101_M72e_depth_1\.pgm and 101_M72e_depth_3333\.pgm are both frame 101"):
         load(tree)
 
 
 def test_recordings_without_offset_have_none(tree):
     (tree / "S1" / "offsets.txt").write_text("")
-    folder = tree / RECORDING / "Dump" / "gposes3d"
+    folder = tree / DUMP / "gposes3d"
     for frame in FRAMES:
         (folder / f"{frame - 100}.npy").rename(folder / f"{frame:05}.npy")
     tally = Tally()
@@ -147,38 +147,32 @@ def test_what_all_views_need_is_refused_by_name_even_if_views_may_be_skipped(tre
         path.write_text(whole)
 
 
-def edit_pose(pose: np.ndarray) -> Callable[[Path], object]:
-    return lambda dump: np.save(dump / "gposes3d" / "2.npy", pose)
+def npy(pose: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, pose)
+    return buffer.getvalue()
 
 
-DAMAGE: dict[str, tuple[Callable[[Path], object], str, int]] = {
-    "no pose": (lambda dump: (dump / "gposes3d" / "2.npy").unlink(), r"gposes3d/2\.npy does not", 2),
-    "no depth image": (
-        lambda dump: (dump / "depth" / "102_M72h_depth_3366.pgm").unlink(),
-        r"102_M72h_depth_\*\.pgm does not exist",
-        1,
-    ),
-    "unreadable pose": (lambda dump: (dump / "gposes3d" / "2.npy").write_bytes(b"PK"), r"2\.npy cannot be read", 2),
-    "malformed pose": (edit_pose(np.zeros((33, 3))), r"2\.npy is no array of numbers", 2),
-    "not one person of all joints": (edit_pose(np.zeros((2, 33, 3))), r"2\.npy has 2 people of 33 joints", 2),
-    "impossible pose": (edit_pose(np.full((1, 33, 3), np.nan)), r"2\.npy has joints that are not numbers", 2),
-    "malformed list line": (
-        lambda dump: (dump.parents[2] / "training.txt").open("a").write("one S1 walk\n"),
-        r"training\.txt: entry 4, 'one S1 walk', is not 'frame subject recording'",
-        2,
-    ),
-    "no recording": (
-        lambda dump: (dump.parents[2] / "training.txt").open("a").write("101 S9 walk\n"),
-        r"training\.txt names .*S9/walk/Dump, which does not exist",
-        2,
-    ),
-}
+POSE = DUMP / "gposes3d" / "2.npy"
+# By reason: a file, what it holds (None: it is gone), what is said, and how many views are lost.
+DAMAGE = {
+    "no pose": (POSE, None, r"gposes3d/2\.npy does not", 2),
+    "no depth image": (DUMP / "depth/102_M72h_depth_3366.pgm", None, r"102_M72h_depth_\*\.pgm does not exist", 1),
+    "unreadable pose": (POSE, b"PK", r"2\.npy cannot be read", 2),
+    "malformed pose": (POSE, npy(np.zeros((33, 3))), r"2\.npy is no array of numbers", 2),
+    "not one person of all joints": (POSE, npy(np.zeros((2, 33, 3))), r"2\.npy has 2 people of 33 joints", 2),
+    "impossible pose": (POSE, npy(np.full((1, 33, 3), np.nan)), r"2\.npy has joints that are not numbers", 2),
+    "malformed list line": ("training.txt", LINES + b"one S1 walk\n",
+                            r"training\.txt: entry 4, 'one S1 walk', is not 'frame subject recording'", 2),
+    "no recording": ("training.txt", LINES + b"101 S9 walk\n",
+                     r"training\.txt names .*S9/walk/Dump, which does not exist", 2),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("reason", DAMAGE)
 def test_invalid_views_are_refused_by_name_or_left_out_and_counted(tree, reason):
-    damage, message, lost = DAMAGE[reason]
-    damage(tree / RECORDING / "Dump")
+    file, content, message, lost = DAMAGE[reason]
+    (tree / file).unlink() if content is None else (tree / file).write_bytes(content)
     with pytest.raises(InputError, match=rf"{message}.*data\.skip_invalid=true"):
         load(tree)
     tally = Tally()
@@ -193,11 +187,11 @@ def fuzzed(tmp_path_factory) -> Path:
 
 
 ENTRY = st.tuples(st.sampled_from(["101", "102", "0102", "7", "-1", "1.5"]), st.sampled_from(["S1", "S2", ".."]))
-LINES = st.one_of(ENTRY.map(lambda entry: " ".join((*entry, RECORDING.name))), st.text())
+LISTED = st.one_of(ENTRY.map(lambda entry: " ".join((*entry, RECORDING.name))), st.text())
 
 
 @settings(max_examples=25)
-@given(st.lists(LINES))
+@given(st.lists(LISTED))
 def test_every_listed_view_is_returned_or_counted(fuzzed, lines):
     path, tally = fuzzed / "fuzzed.txt", Tally()
     path.write_text("\n".join(lines), encoding="utf-8", errors="replace", newline="")
@@ -213,12 +207,10 @@ def test_every_listed_view_is_returned_or_counted(fuzzed, lines):
 @settings(max_examples=25)
 @given(st.data())
 def test_broken_poses_are_left_out(fuzzed, data):
-    buffer = io.BytesIO()
-    np.save(buffer, skeleton_in_view())
-    whole = bytearray(buffer.getvalue())
+    whole = bytearray(npy(skeleton_in_view()))
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, 130))] = data.draw(st.integers(0, 255))
-    pose, listed, tally = fuzzed / RECORDING / "Dump" / "gposes3d" / "2.npy", fuzzed / "one.txt", Tally()
+    pose, listed, tally = fuzzed / POSE, fuzzed / "one.txt", Tally()
     sound = pose.read_bytes()
     pose.write_bytes(whole[: data.draw(st.sampled_from([len(whole), 140, 60, 3]))])
     listed.write_text(f"101 S1 {RECORDING.name}\n102 S1 {RECORDING.name}\n")
