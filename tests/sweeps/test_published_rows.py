@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
+from paper_tables import read, settings
 
 from poserep.overrides import SWEEPS
-from poserep.sweeps.sweep_file import complete_table, read_sweep, table_names
+from poserep.sweeps.sweep_file import read_sweep, table_names
 from poserep.sweeps.table import Row
 
 CODEC = "representation.codec."
@@ -68,11 +69,8 @@ def code_of(paper: str, backbone: str, representation: str) -> Code:
 @cache
 def rows(name: str) -> list[tuple[Row, dict[str, str]]]:
     """The rows of a table that run, with the settings of the published mode and the groups of the file."""
-    found, groups = complete_table(name, "published"), read_sweep(SWEEPS, name)["overridden"]
-    return [
-        (row, {**groups, **{key: o.split("=", 1)[1] for key, o in found.settings(row).items()}})
-        for row in found.runnable
-    ]
+    found, groups = read(name, "published"), read_sweep(SWEEPS, name)["overridden"]
+    return [(row, groups | settings(found, row)) for row in found.runnable]
 
 
 def expected(code: Code) -> dict[str, str | None]:
@@ -86,7 +84,7 @@ def expected(code: Code) -> dict[str, str | None]:
     }
 
 
-PAPERS = [name for name in table_names() if complete_table(name).paper]
+PAPERS = [name for name in table_names() if read(name).paper]
 
 
 @pytest.mark.parametrize("name", PAPERS)
@@ -119,8 +117,8 @@ RECIPE = ("data", "augment", "optim", "trainer", "seed")
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_controlled_rows_have_one_recipe_and_none_of_the_quirks(name):
-    controlled = complete_table(name, "controlled")
-    made = [{k: o.split("=", 1)[1] for k, o in controlled.settings(row).items()} for row in controlled.runnable]
+    controlled = read(name, "controlled")
+    made = [settings(controlled, row) for row in controlled.runnable]
     recipes = [{key: value for key, value in row.items() if key.split(".")[0] in RECIPE} for row in made]
     for row, recipe in zip(made, recipes, strict=True):
         assert recipe == recipes[0] and row["align"] == "centre" and not QUIRKS & set(row)
