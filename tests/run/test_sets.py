@@ -15,6 +15,7 @@ from poserep.data import coco_file
 from poserep.data.from_config import dataset_of, instances_of, root_of, skeleton_of, truth_of
 from poserep.data.json_fields import read_json
 from poserep.errors import InputError
+from poserep.files import load_yaml
 from poserep.metrics.scorer import Predictions
 from poserep.report.study import write_report
 from poserep.runs.create import prepare
@@ -127,32 +128,7 @@ def test_test_dev_gives_a_file_to_submit(trained, tiny_sets, tmp_path):
     assert all(len(p["keypoints"]) == 51 for p in poses)
 
 
-def splits(annotations: str, images: str) -> list[str]:
-    return [
-        f"data.{s}.{k}={v}" for s in ("train", "val") for k, v in (("annotations", annotations), ("images", images))
-    ]
-
-
-REAL = {
-    "coco_four": [
-        "data=coco", *splits("test_coco.json", "images"), "data.detections=test_coco_det_AP_H_56.json",
-        "augment=hrnet", "data.skip_invalid=true",
-    ],
-    "coco_mini": [
-        "data=coco", "data.train.annotations=annotations/person_keypoints_train2017.json", "augment=dark", "align=dark",
-        "data.val.annotations=annotations/person_keypoints_val2017.json", "data.clip=dark",
-    ],
-    "crowdpose": [
-        "data=crowdpose", *splits("test_crowdpose.json", "images"), "data.detections=test_crowdpose_det_AP_40.json",
-        "augment=srpose",
-    ],
-    # Head boxes of these photographs are not known.
-    "mpii": [
-        "data=mpii", *splits("test_mpii.json", "images"), "data.val.heads=null", "augment=mpii",
-        "data.metric._target_=poserep.metrics.EPE",
-    ],
-    "lspet400": ["data=lspet", "augment=hrnet"],
-}  # fmt: skip
+REAL = load_yaml((Path(__file__).parents[1] / "reference/real_sets.yaml").read_text())
 
 
 @pytest.mark.real
