@@ -60,12 +60,14 @@ def trained(config) -> dict[str, tuple[Path, dict[str, Any]]]:
 
 
 def test_each_set_trains_and_evaluates_and_has_a_table_of_its_own(trained):
-    for name, (_, result) in trained.items():
+    for name, (run_dir, result) in trained.items():
         assert list(result["metrics"]) == (["gt", "det"] if name in DETECTIONS else ["gt"])
         assert result["columns"][0] == CHIEF[name]
         assert result["loaded"]["train"]["taken"] == result["cost"]["train_instances"] > 0
         assert result["protocol"]["gt"]["argmax"]["hashes"].keys() >= {"annotations"}
         assert result["errors"]["gt"]["argmax"]["labelled"] > 0
+        with np.load(run_dir / "worst.npz") as worst:
+            assert (worst["oks"] >= 0).all() and (worst["oks"] <= 1).all() and (worst["kind"].max(1) >= 0).all()
     study = trained["coco"][0].parent
     page = write_report(study).read_text()
     for column in ("AP_E", "PCKh@0.5", "PCKh-0.5", "RMSE"):

@@ -4,7 +4,6 @@ import json
 import shutil
 
 import numpy as np
-import torch
 
 from poserep import cli
 from poserep.report.study import write_report
@@ -12,10 +11,6 @@ from poserep.runs.create import prepare
 from poserep.runs.rundir import RunDir
 from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reevaluate
-
-
-def weights(run_dir):
-    return torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
 def test_train_evaluate_report(synthetic, tmp_path, monkeypatch, capsys):
@@ -59,13 +54,6 @@ def test_a_checkpoint_is_evaluated_as_in_training_and_with_a_new_readout(trained
     for boxes in ("gt", "det"):
         assert list(again["metrics"][boxes]) == ["wide", "argmax"]
         assert again["metrics"][boxes]["argmax"] == result["metrics"][boxes]["argmax"]
-
-
-def test_number_of_workers_changes_nothing(run):
-    a, _ = run("augment=photometric", "trainer.workers=0", "study=a", "boxes=[gt]")
-    b, _ = run("augment=photometric", "trainer.workers=2", "study=b", "boxes=[gt]")
-    assert a.name == b.name
-    assert all(torch.equal(x, y) for x, y in zip(weights(a).values(), weights(b).values(), strict=True))
 
 
 def test_curves_have_the_same_keys_for_every_representation(trained_once):
