@@ -10,6 +10,12 @@ from poserep.training.fit import fit
 from poserep.training.module import PoseModule
 from poserep.training.stop_on_signal import StopOnSignal
 
+# Layers are dropped at random: what is random follows from the step, not from what ran before.
+RUN = [
+    "+backbone.options={drop_path_rate:0.2}", "representation=simcc", "augment=photometric", "optim.lr=1e-2",
+    "trainer.epochs=2", "trainer.batch=2", "boxes=[gt]",
+]  # fmt: skip
+
 
 def weights(run_dir):
     return torch.load(run_dir.checkpoint("last"), weights_only=True)["state_dict"]
@@ -19,11 +25,8 @@ def weights(run_dir):
 def test_a_run_that_failed_between_epochs_and_was_stopped_within_one_ends_as_one_that_was_not(
     configure, monkeypatch, tmp_path, workers
 ):
-    # Layers are dropped at random: what is random follows from the step, not from what ran before.
-    overrides = ["+backbone.options={drop_path_rate:0.2}", "representation=simcc", "trainer.epochs=2", "boxes=[gt]"]
-    overrides += ["trainer.batch=2", "augment=photometric", "optim.lr=1e-2"]
     whole, broken = (
-        prepare(configure(*overrides, f"runs={tmp_path}/{count}", f"trainer.workers={count}"), "backbone")
+        prepare(configure(*RUN, f"runs={tmp_path}/{count}", f"trainer.workers={count}"), "backbone")
         for count in (2, workers)
     )
     assert whole.name == broken.name, "the number of workers changes nothing"
