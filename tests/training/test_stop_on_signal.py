@@ -55,6 +55,7 @@ def test_a_run_that_failed_between_epochs_and_was_stopped_within_one_ends_as_one
         fit(broken)
     assert broken.status()["state"] == "stopped" and holder(broken.path) is None
     assert fit(broken)["metrics"] == expected["metrics"]
+    assert broken.predictions_file().read_bytes() == whole.predictions_file().read_bytes()
     # Four steps an epoch: the second of the second epoch was the sixth of all.
     assert steps == [0, 1, 2, 3, 0, 1, 2, 3]
     for (name, a), b in zip(weights(whole).items(), weights(broken).values(), strict=True):
