@@ -1,30 +1,17 @@
 """What differs between two results, as a structure and as printed."""
 
 import json
+from pathlib import Path
 
 from poserep import cli
+from poserep.files import load_yaml
 from poserep.report.diff import ABSENT, difference, paired_readouts
+
+RESULT = (Path(__file__).parents[1] / "reference/result.yaml").read_text()
 
 
 def result(**changes) -> dict:
-    found = {
-        "name": "run-a",
-        "config": {
-            "seed": 0, "optim": {"lr": 0.1, "milestones": [1, 2]}, "augment": None, "runs": "runs",
-            "trainer": {"epochs": 2, "devices": 1}, "contents": {"train": "aaa", "val": "bbb"},
-        },
-        "metrics": {
-            "gt": {"shift": {"AP": 50.0, "AP_L": -1.0, "AR": 60.0}, "dark": {"AP": 52.0, "AP_L": -1.0, "AR": 61.0}},
-        },
-        "columns": ["AP", "AR"],
-        "protocol": {
-            "gt": {"shift": {"data": "coco", "hashes": {"annotations": "bbb"}, "crop": {"padding": 1.25}}},
-        },
-        "provenance": {"poserep": "0.1.0", "commit": "abc", "dirty": False, "packages": {"torch": "2.0"}},
-        "device": "cpu", "devices": 1, "epochs": 2, "checkpoint": "last",
-        "seconds": {"fit": 1.5, "all": 2.0}, "speed": {"img_s": 100.0}, "cost": {"lr": 0.1, "parts": [{"path": "x"}]},
-        "loaded": {"train": {"taken": 6, "left_out": {}}},
-    }  # fmt: skip
+    found = load_yaml(RESULT)
     for dotted, value in changes.items():
         *parents, last = dotted.split("__")
         node = found

@@ -7,6 +7,7 @@ from poserep.metrics.protocol import Protocol
 from poserep.report.baseline_differences import chief_metric, with_baseline_differences
 from poserep.report.paper_rows import PaperRow, paper_rows, vanished_rows
 from poserep.report.paper_sheets import paper_csv, paper_sheets
+from poserep.report.run_sheets import mean_and_sd, run_rows
 from poserep.runs.plan import Cell, remember
 from poserep.runs.rundir import RunDir
 from poserep.sweeps.table import read_table
@@ -25,15 +26,15 @@ def config(seed=0, data="coco", limit=None, weights=None, size="64x64", **more):
     return {**about, "backbone": {"weights": weights}, "representation": {"title": "S"}, **more}
 
 
-def result(cfg, ap, readouts=("argmax", "shift"), boxes="gt", instances=6352):
+def result(cfg, ap, readouts=("argmax", "shift"), boxes="gt", instances=6352, digest="x"):
     protocol = Protocol(
-        cfg["data"]["name"], True, "val.json", boxes, {}, instances, True, "shift", "contract", 1.0, 0.2, {}, "mask",
-        "64x64", "centre",
+        cfg["data"]["name"], True, "val.json", boxes, {"annotations": digest}, instances, True, "shift", "contract",
+        1.0, 0.2, {}, "mask", "64x64", "centre",
     )  # fmt: skip
     values = {"argmax": {"AP": ap - 10, "AR": 1.0}, "shift": {"AP": ap, "AR": 2.0}}
     measured = {"metrics": {boxes: {name: values[name] for name in readouts}}, "columns": ["AP", "AR"], "lower": []}
     protocols = {boxes: {name: protocol.record() for name in readouts}}
-    return {"config": cfg, **measured, "protocol": protocols, "provenance": {}}
+    return {"config": cfg, **measured, "protocol": protocols, "provenance": {}, "cost": {"params": 1, "gmacs": 1}}
 
 
 def plan(study, name, rows=("A", "B"), arguments=(), mode="published", overrides=(), **about):
@@ -181,6 +182,18 @@ def test_runs_from_before_a_row_was_changed_are_not_joined_with_those_after(tmp_
         plan(tmp_path, f"run-{seed}", cfg=config(seed, codec={"k": 2 + seed}), ap=ap)
     lines = [line for line in paper_rows(table(), tmp_path) if line.row.name == "A"]
     assert [(line.setting, line.mean("AP")) for line in lines] == [("codec.k=2", 60.0), ("codec.k=3", 70.0)]
+
+
+def test_rows_of_comparisons_join_seeds_and_nothing_else():
+    runs = [
+        result(config(seed, representation={"title": "S", "codec": {"k": k}}), ap, ["shift"], digest=digest)
+        for seed, k, ap, digest in ((0, 1, 20, "x"), (1, 1, 30, "x"), (0, 2, 60, "x"), (0, 2, 70, "y"))
+    ]
+    assert [(row.setting, mean_and_sd(row.of("gt", "AP"), 1), row.seeds) for row in run_rows(runs)] == [
+        ("representation.codec.k=1", "25.0 ± 7.1", 2),
+        ("representation.codec.k=2", "60.0", 1),
+        ("representation.codec.k=2", "70.0", 1),
+    ]
 
 
 def test_quoted_rows_and_rows_that_are_gone(tmp_path):

@@ -16,27 +16,7 @@ from poserep.report import study as reports
 from poserep.runs.plan import Cell, remember
 from run_records import change_result
 
-SWEEP = """\
-# A paper, table 1: three rows.
-defaults: [config, override hydra/sweeper: rows, _self_]
-study: paper
-table:
-  title: Rows of a paper
-  paper: "Doe & Roe, table 1"
-  data: coco
-  boxes: det
-  columns: [AP, AR]
-  notes: ["Values have one decimal"]
-  rows:
-    - {name: "Heatmap, shift", overrides: [representation=heatmap], readout: shift, values: {AP: 70.4, AR: 76.3}}
-    - {name: "Heatmap, argmax", overrides: [representation=heatmap], readout: argmax, values: {AP: 68.0, AR: null},
-        against: "Heatmap, shift"}
-    - {name: "SimDR* k_2 <b>", overrides: [representation=simcc], values: {AP: 71.2}, against: "Heatmap, shift",
-        undetermined: "50 % of the recipe"}
-    - {name: IPR, overrides: [representation=ipr], values: {AP: 66.0}, against: "Heatmap, shift"}
-    - {name: "Mask R-CNN", quoted: quoted by the paper, values: {AP: 63.1}}
-hydra: {mode: MULTIRUN}
-"""
+SWEEP = Path(__file__).parents[1] / "reference/paper_sweep.yaml"
 TEMPLATE = Path(reports.__file__).with_name("templates") / "report.html.j2"
 FIGURES = set(re.findall(r"""figure\("(\w+)\"""", TEMPLATE.read_text()))
 FILES = ("report.html", "table.csv", "table.md", "table.tex")
@@ -49,7 +29,7 @@ def made(trained, tmp_path_factory):
     """A folder with sweeps/paper.yaml and two runs that stand for three of its rows."""
     root = tmp_path_factory.mktemp("paper")
     (root / "sweeps").mkdir()
-    (root / "sweeps" / "paper.yaml").write_text(SWEEP)
+    shutil.copy(SWEEP, root / "sweeps" / "paper.yaml")
     for scheme, rows in ROWS.items():
         run_dir = root / "runs" / "paper" / trained[scheme].name
         shutil.copytree(trained[scheme], run_dir)

@@ -15,6 +15,7 @@ from poserep.data import coco_file
 from poserep.data.from_config import dataset_of, instances_of, root_of, skeleton_of, truth_of
 from poserep.data.json_fields import read_json
 from poserep.errors import InputError
+from poserep.files import load_yaml
 from poserep.metrics.scorer import Predictions
 from poserep.report.study import write_report
 from poserep.runs.create import prepare
@@ -59,12 +60,14 @@ def trained(config) -> dict[str, tuple[Path, dict[str, Any]]]:
 
 
 def test_each_set_trains_and_evaluates_and_has_a_table_of_its_own(trained):
-    for name, (_, result) in trained.items():
+    for name, (run_dir, result) in trained.items():
         assert list(result["metrics"]) == (["gt", "det"] if name in DETECTIONS else ["gt"])
         assert result["columns"][0] == CHIEF[name]
         assert result["loaded"]["train"]["taken"] == result["cost"]["train_instances"] > 0
         assert result["protocol"]["gt"]["argmax"]["hashes"].keys() >= {"annotations"}
         assert result["errors"]["gt"]["argmax"]["labelled"] > 0
+        with np.load(run_dir / "worst.npz") as worst:
+            assert (worst["oks"] >= 0).all() and (worst["oks"] <= 1).all() and (worst["kind"].max(1) >= 0).all()
     study = trained["coco"][0].parent
     page = write_report(study).read_text()
     for column in ("AP_E", "PCKh@0.5", "PCKh-0.5", "RMSE"):
@@ -127,32 +130,7 @@ def test_test_dev_gives_a_file_to_submit(trained, tiny_sets, tmp_path):
     assert all(len(p["keypoints"]) == 51 for p in poses)
 
 
-def splits(annotations: str, images: str) -> list[str]:
-    return [
-        f"data.{s}.{k}={v}" for s in ("train", "val") for k, v in (("annotations", annotations), ("images", images))
-    ]
-
-
-REAL = {
-    "coco_four": [
-        "data=coco", *splits("test_coco.json", "images"), "data.detections=test_coco_det_AP_H_56.json",
-        "augment=hrnet", "data.skip_invalid=true",
-    ],
-    "coco_mini": [
-        "data=coco", "data.train.annotations=annotations/person_keypoints_train2017.json", "augment=dark", "align=dark",
-        "data.val.annotations=annotations/person_keypoints_val2017.json", "data.clip=dark",
-    ],
-    "crowdpose": [
-        "data=crowdpose", *splits("test_crowdpose.json", "images"), "data.detections=test_crowdpose_det_AP_40.json",
-        "augment=srpose",
-    ],
-    # Head boxes of these photographs are not known.
-    "mpii": [
-        "data=mpii", *splits("test_mpii.json", "images"), "data.val.heads=null", "augment=mpii",
-        "data.metric._target_=poserep.metrics.EPE",
-    ],
-    "lspet400": ["data=lspet", "augment=hrnet"],
-}  # fmt: skip
+REAL = load_yaml((Path(__file__).parents[1] / "reference/real_sets.yaml").read_text())
 
 
 @pytest.mark.real

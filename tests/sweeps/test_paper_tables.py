@@ -1,10 +1,10 @@
-"""The papers' tables as sweeps, read without Hydra: whole, held against rows that run, and with the printed values."""
+"""The papers' tables as sweeps, read without Hydra: whole, as printed, and set row by row as the papers' code is."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from paper_tables import read, row
+from paper_tables import read, row, settings
 
 from poserep.files import load_yaml
 from poserep.geometry import Size
@@ -14,22 +14,17 @@ from poserep.metrics.crowdpose import CROWD_VALUES, CROWDING_PARTS
 from poserep.metrics.human4d import Human4DError
 from poserep.metrics.pckh import PCKh
 from poserep.metrics.scorer import Predictions
+from poserep.overrides import SWEEPS
 from poserep.skeleton import HUMAN4D, MPII
+from poserep.sweeps.sweep_file import read_sweep
+from poserep.sweeps.table import MODES
 
-# Rows, rows that are run, runs that these share.
-COUNTS = {
-    "dark-table1": (3, 3, 1), "dark-table2": (2, 2, 1), "dark-table3": (4, 4, 2), "dark-table4": (6, 6, 6),
-    "dark-table5": (14, 14, 14), "dark-table6": (3, 3, 3), "dark-table7": (14, 3, 3), "dark-table8": (2, 2, 2),
-    "repro-table2": (16, 16, 4), "repro-table3": (2, 2, 1),
-    "simcc-table1": (27, 27, 18), "simcc-table2": (29, 3, 3), "simcc-table3": (4, 4, 3), "simcc-table4": (9, 9, 9),
-    "simcc-table5": (4, 4, 4), "simcc-table6": (4, 4, 4), "simcc-table7": (5, 5, 5), "simcc-fig3": (24, 24, 24),
-    "simcc-fig4": (24, 24, 24),
-    "simdr-table2": (45, 45, 30), "simdr-table3": (6, 6, 6), "simdr-table4": (6, 0, 0), "simdr-table5": (30, 3, 3),
-    "simdr-table6": (6, 6, 6), "simdr-table7": (4, 4, 4), "simdr-table8": (5, 5, 5), "simdr-fig3": (24, 24, 24),
-    "srpose-table1": (28, 24, 12), "srpose-table2": (24, 2, 2), "srpose-table3": (4, 4, 4), "srpose-table4": (5, 5, 5),
-    "srpose-table5": (4, 4, 4), "srpose-table6": (3, 3, 3), "srpose-table7": (9, 4, 4), "srpose-table8": (5, 4, 4),
-    "srpose-fig6": (4, 4, 4),
-}  # fmt: skip
+REFERENCE = Path(__file__).parents[1] / "reference"
+ROWS, VALUES, SETTINGS = (
+    load_yaml((REFERENCE / f"{name}.yaml").read_text())
+    for name in ("printed_rows", "printed_values", "published_settings")
+)
+COUNTS = ROWS["counts"]
 PAPERS = {
     "dark": "DARK (Zhang et al., 2020)",
     "repro": "The reproduction study of DARK on HUMAN4D",
@@ -71,11 +66,11 @@ def test_tables_are_whole(name, columns):
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_as_many_rows_as_printed_are_held_against_others_that_run_and_no_run_is_made_twice(name):
-    for mode in ("published", "controlled"):
+    for mode in MODES:
         table = read(name, mode)
         settings = {r.name: table.settings(r) for r in table.runnable}
         runs = {tuple(s.values()) for s in settings.values()}
-        assert (len(table.rows), len(table.runnable), len(runs)) == COUNTS[name]
+        assert [len(table.rows), len(table.runnable), len(runs)] == COUNTS[name]
         for r in table.rows:
             assert r.against is None or (r.against in settings and r.against != r.name)
         if not name.startswith("sim"):
@@ -90,8 +85,67 @@ def test_as_many_rows_as_printed_are_held_against_others_that_run_and_no_run_is_
 
 
 def test_values_are_as_printed():
-    printed = load_yaml((Path(__file__).parents[1] / "reference/printed_values.yaml").read_text())
-    for table, rows in printed.items():
+    for table, rows in VALUES.items():
         for name, due in rows.items():
             found = row(table, name).values
             assert {key: found[key] for key in due} == due, (table, name)
+
+
+@pytest.mark.parametrize(("mode", "table"), [(mode, name) for mode in MODES for name in SETTINGS[mode]])
+def test_rows_are_set_as_their_code_sets_them(mode, table):
+    for name, due in SETTINGS[mode][table].items():
+        found = settings(read(table, mode), row(table, name))
+        found = {key.removeprefix("representation."): load_yaml(value) for key, value in found.items()}
+        assert {key: found.get(key, "unset") for key in due} == due, name
+
+
+def test_the_same_model_has_the_same_values_in_every_table():
+    for names in ROWS["same"]:
+        first, *others = (row(table, name).values for table, name in names.items())
+        assert others and all(values == first for values in others), names
+
+
+def test_readouts_are_what_rows_say():
+    for name in (name for name in COUNTS if name.startswith("sim")):
+        for r in read(name).runnable:
+            if "heatmap" in r.name and "1D" not in r.name:
+                expected = "shift" if "+ shift" in r.name else "dark" if "+ DARK" in r.name else "argmax"
+                assert r.readout == expected, (name, r.name)
+
+
+def test_numbers_that_tables_share_are_the_same():
+    def values(name: str, key: str = "AP") -> dict[str, float | None]:
+        renamed = {r.name.replace("SimDR*", "SimDR, Gaussian").replace("SimDR", "SimCC"): r for r in read(name).rows}
+        return {who: r.values[key] for who, r in renamed.items()}
+
+    main = values("simdr-table2") | values("simcc-table1")
+    for name in ("simcc-table1", "simcc-table4", "simdr-table3", "simcc-fig3"):
+        shared = values(name).keys() & main.keys()
+        assert len(shared) >= 2 and all(values(name)[who] == main[who] for who in shared), name
+    assert len(values("simcc-table4").keys() & main.keys()) == 9
+    dev, earlier = values("simcc-table2"), values("simdr-table5")
+    assert dev.keys() ^ earlier.keys() == {"RLE, W48", "PersonLab, R101", "DEKR, W48 640x640"}
+    assert all(dev[who] == earlier[who] for who in dev.keys() & earlier.keys())
+    assert read("simcc-fig4").rows == read("simdr-fig3").rows
+    assert read("simcc-table6").rows == read("simdr-table7").rows
+    assert read("simcc-table7").rows == read("simdr-table8").rows
+
+
+def test_curves_over_k_have_every_k_in_both_modes():
+    for mode in MODES:
+        table = read("simcc-fig4", mode)
+        found = {
+            tuple(settings(table, r)[key] for key in ("backbone", "size", "representation.codec.k"))
+            for r in table.runnable
+        }
+        sizes, networks = ("64x64", "128x128", "256x192"), ("resnet50", "hrnet_w32")
+        assert found == {(n, s, k) for n in networks for s in sizes for k in "1234"}
+
+
+def test_test_dev_and_latency_tables_say_what_they_are():
+    for name in ("simcc-table2", "simdr-table5"):
+        table = read(name)
+        assert table.data == "coco-test-dev" and read_sweep(SWEEPS, name)["overridden"]["data"] == "coco"
+        assert any("data=coco_testdev" in note for note in table.notes)
+    speed = load_yaml((SWEEPS / "cost.yaml").read_text())["table"]["speed"]["pairs"]
+    assert [r.values["FPS"] for r in read("simdr-table4").rows] == [f for pair in speed for f in pair["printed"]["fps"]]

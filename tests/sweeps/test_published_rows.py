@@ -4,13 +4,13 @@ What each code does stands here once more, by the paper, the network and the rep
 row can follow another code's rule: not DarkPose's rows HRNet's crops, nor SimCC's rows the threshold of heatmaps.
 """
 
-from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
+from paper_tables import read, settings
 
 from poserep.overrides import SWEEPS
-from poserep.sweeps.sweep_file import complete_table, read_sweep, table_names
+from poserep.sweeps.sweep_file import read_sweep, table_names
 from poserep.sweeps.table import Row
 
 CODEC = "representation.codec."
@@ -19,74 +19,61 @@ EQUAL = {"64x64": 0.02, "128x128": 0.02, "256x192": 0.01, "256x256": 0.01, "384x
 GAUSSIAN = {"256x192": 0.01, "384x288": 0.005}
 
 
-@dataclass(frozen=True)
-class Code:
+def code(align, flip_shift, bounds="published", clip="hrnet", threshold=0.2, merge_on=None) -> dict:
     """What published code does about coordinates; a threshold holds for all sizes or by size, None is not set."""
+    return {
+        "align": align,
+        f"{CODEC}bounds": bounds,
+        f"{CODEC}flip_shift": flip_shift,
+        f"{CODEC}merge_on": merge_on,
+        "data.clip": clip,
+        "threshold": threshold,
+    }
 
-    align: str
-    flip_shift: str | None
-    bounds: str | None = "published"
-    clip: str | None = "hrnet"
-    threshold: float | dict[str, float] | None = 0.2
-    merge_on: str | None = None
 
-
-HRNET = Code("corner", "1")
-DARKPOSE = Code("dark", None, clip="dark")
-SIMDR = Code("corner", "-1", threshold=EQUAL)
-SA_SIMDR = Code("corner", "-1", threshold=GAUSSIAN, merge_on="logits")
-# Not published: TokenPose's geometry with SimDR's thresholds.
-TOKENPOSE_SIMDR = Code("dark", None, clip="dark", threshold=EQUAL)
-# Joints outside the image have no label in our reader of the data; the tables say so.
-MOAI = Code("corner", None, bounds=None, clip=None, threshold=None)
-# SRPose's is built on mmpose 0.x, which does as HRNet's code, at every resolution.
-SRPOSE = Code("corner", "1")
-# Where the papers quote others without settings, as the other rows of their tables: HRNet's crops, exact flip tests.
-UNPUBLISHED = Code("corner", None, bounds=None)
+CODES = {
+    "HRNet": code("corner", "1"),
+    "DarkPose": code("dark", None, clip="dark"),
+    "SimDR": code("corner", "-1", threshold=EQUAL),
+    "SA-SimDR": code("corner", "-1", threshold=GAUSSIAN, merge_on="logits"),
+    # Not published: TokenPose's geometry with SimDR's thresholds.
+    "TokenPose, SimDR": code("dark", None, clip="dark", threshold=EQUAL),
+    # Joints outside the image have no label in our reader of the data; the tables say so.
+    "MOAI": code("corner", None, bounds=None, clip=None, threshold=None),
+    # SRPose's is built on mmpose 0.x, which does as HRNet's code, at every resolution.
+    "SRPose": code("corner", "1"),
+    # Where papers quote others without settings, as the other rows of their tables: HRNet's crops, exact flip tests.
+    "none": code("corner", None, bounds=None),
+}
 QUOTED = ("ipr", "dsnt", "heatmap1d")
-# The comparison on drawn people takes coordinates and scores from the codes, and nothing else. No code of SimCC with
-# Laplace labels was published: which of its two flip tests they had is open.
-DRAWN = {"heatmap_unbiased": DARKPOSE, "heatmap": HRNET, "sr": SRPOSE, "srpose": SRPOSE, "simcc_equal": SIMDR,
-         "simcc_onehot": SIMDR, "simcc": SA_SIMDR, "simcc_laplace": replace(SA_SIMDR, merge_on=None)}  # fmt: skip
+# The comparison on drawn people takes coordinates and scores from the codes, and nothing else.
+DRAWN = {"heatmap_unbiased": "DarkPose", "heatmap": "HRNet", "sr": "SRPose", "srpose": "SRPose", "simcc": "SA-SimDR",
+         "simcc_equal": "SimDR", "simcc_onehot": "SimDR", "simcc_laplace": "SA-SimDR"}  # fmt: skip
 
 
-def code_of(paper: str, backbone: str, representation: str) -> Code:
+def code_of(paper: str, backbone: str, representation: str) -> str:
     """The code that a row was made with."""
     if paper == "repro":
-        return MOAI
+        return "MOAI"
     if paper == "srpose":
-        return SRPOSE
+        return "SRPose"
     if representation in QUOTED:
-        return UNPUBLISHED
+        return "none"
     if backbone.startswith(("tokenpose", "transpose")):
-        return TOKENPOSE_SIMDR if representation.startswith("simcc") else DARKPOSE
+        return "TokenPose, SimDR" if representation.startswith("simcc") else "DarkPose"
     if representation.startswith("simcc"):
-        return SIMDR if representation in ("simcc_equal", "simcc_onehot") else SA_SIMDR
-    return {"heatmap": HRNET, "heatmap_unbiased": DARKPOSE}[representation]
+        return "SimDR" if representation in ("simcc_equal", "simcc_onehot") else "SA-SimDR"
+    return {"heatmap": "HRNet", "heatmap_unbiased": "DarkPose"}[representation]
 
 
 @cache
 def rows(name: str) -> list[tuple[Row, dict[str, str]]]:
     """The rows of a table that run, with the settings of the published mode and the groups of the file."""
-    found, groups = complete_table(name, "published"), read_sweep(SWEEPS, name)["overridden"]
-    return [
-        (row, {**groups, **{key: o.split("=", 1)[1] for key, o in found.settings(row).items()}})
-        for row in found.runnable
-    ]
+    found, groups = read(name, "published"), read_sweep(SWEEPS, name)["overridden"]
+    return [(row, groups | settings(found, row)) for row in found.runnable]
 
 
-def expected(code: Code) -> dict[str, str | None]:
-    """What settings say about coordinates."""
-    return {
-        "align": code.align,
-        f"{CODEC}bounds": code.bounds,
-        f"{CODEC}flip_shift": code.flip_shift,
-        f"{CODEC}merge_on": code.merge_on,
-        "data.clip": code.clip,
-    }
-
-
-PAPERS = [name for name in table_names() if complete_table(name).paper]
+PAPERS = [name for name in table_names() if read(name).paper]
 
 
 @pytest.mark.parametrize("name", PAPERS)
@@ -94,17 +81,19 @@ def test_rows_follow_the_code_that_they_were_made_with(name):
     paper = name.split("-")[0]
     assert paper in ("simcc", "simdr", "dark", "srpose", "repro")
     for row, said in rows(name):
-        code = code_of(paper, said["backbone"], said["representation"])
-        wanted = expected(code)
+        made_with = code_of(paper, said["backbone"], said["representation"])
+        wanted = dict(CODES[made_with])
+        threshold = wanted.pop("threshold")
         # HUMAN4D's training lists fill every batch, and nothing is known of its loader.
-        wanted["trainer.drop_last"] = None if code is MOAI else "false"
+        wanted["trainer.drop_last"] = None if made_with == "MOAI" else "false"
         # MPII and HUMAN4D rank nobody, and have no detections whose boxes are clipped otherwise.
         if said["data"] in ("coco", "coco_testdev", "crowdpose"):
-            threshold = code.threshold[said["size"]] if isinstance(code.threshold, dict) else code.threshold
-            wanted[f"{CODEC}score_threshold"] = str(threshold)
+            wanted[f"{CODEC}score_threshold"] = str(
+                threshold[said["size"]] if isinstance(threshold, dict) else threshold
+            )
         else:
             wanted["data.clip"] = None
-        if code is UNPUBLISHED:
+        if made_with == "none":
             assert row.undetermined, f"{row.name} has no published code and does not say so"
             # SimCC's table says no more of its 1D heatmap, whose flip test is that of SimCC's vectors.
             wanted[f"{CODEC}flip_shift"] = "-1" if said["representation"] == "heatmap1d" else None
@@ -119,8 +108,8 @@ RECIPE = ("data", "augment", "optim", "trainer", "seed")
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_controlled_rows_have_one_recipe_and_none_of_the_quirks(name):
-    controlled = complete_table(name, "controlled")
-    made = [{k: o.split("=", 1)[1] for k, o in controlled.settings(row).items()} for row in controlled.runnable]
+    controlled = read(name, "controlled")
+    made = [settings(controlled, row) for row in controlled.runnable]
     recipes = [{key: value for key, value in row.items() if key.split(".")[0] in RECIPE} for row in made]
     for row, recipe in zip(made, recipes, strict=True):
         assert recipe == recipes[0] and row["align"] == "centre" and not QUIRKS & set(row)
@@ -132,17 +121,19 @@ def test_controlled_rows_have_one_recipe_and_none_of_the_quirks(name):
 
 def test_published_rows_on_drawn_people_take_coordinates_from_the_codes():
     for row, said in rows("embedded"):
-        wanted = expected(DRAWN.get(said["representation"], UNPUBLISHED))
+        wanted = dict(CODES[DRAWN.get(said["representation"], "none")])
+        del wanted["threshold"]
+        # No code of SimCC with Laplace labels was published: which of its two flip tests they had is open.
+        if said["representation"] == "simcc_laplace":
+            wanted[f"{CODEC}merge_on"] = None
         assert {key: said.get(key) for key in wanted} == wanted, row.name
 
 
 def test_every_code_has_rows_and_darkposes_are_not_all_square():
-    found = [
-        (code_of(name.split("-")[0], said["backbone"], said["representation"]), said["size"])
-        for name in PAPERS
-        for _, said in rows(name)
-    ]
-    codes = [code for code, _ in found]
-    assert all(code in codes for code in (HRNET, DARKPOSE, SIMDR, SA_SIMDR, TOKENPOSE_SIMDR, MOAI, SRPOSE, UNPUBLISHED))
-    for code in (DARKPOSE, TOKENPOSE_SIMDR):
-        assert {"256x192", "384x288"} <= {size for mine, size in found if mine is code}
+    sizes: dict[str, set[str]] = {name: set() for name in CODES}
+    for name in PAPERS:
+        for _, said in rows(name):
+            sizes[code_of(name.split("-")[0], said["backbone"], said["representation"])].add(said["size"])
+    assert all(sizes.values())
+    for one in ("DarkPose", "TokenPose, SimDR"):
+        assert {"256x192", "384x288"} <= sizes[one]

@@ -1,4 +1,4 @@
-"""Rows of sweep files, and the runs that they ask for."""
+"""Sweep files, read with those that they include; their rows, and the runs that they ask for."""
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -7,6 +7,7 @@ from poserep.errors import InputError
 from poserep.overrides import key_of, quoted
 from poserep.runs.plan import Cell, forget, planned, remember
 from poserep.sweeps import command
+from poserep.sweeps.sweep_file import read_sweep, table_of, title_of
 from poserep.sweeps.table import cells, chosen, read_table
 
 GROUPS = ["data", "trainer", "size"]
@@ -24,8 +25,9 @@ def overrides(found):
 def test_recipes_are_lists_of_lists_and_the_row_wins():
     row = {"name": "a", "overrides": ["size=64x64", "align=edge"], "published": ["paper", "+codec.flip_shift=1"]}
     made = table(row)
-    settings = {key_of(o): o for o in ("align=edge", "trainer.epochs=210", "optim.lr=1e-3", "+codec.flip_shift=1")}
-    assert made.settings(made.rows[0]) == settings | {"size": "size=64x64"}
+    settings = {key_of(o): o for o in ("align=edge", "trainer.epochs=210", "optim.lr=1e-3", "size=64x64")}
+    assert made.settings(made.rows[0]) == settings | {"codec.flip_shift": "+codec.flip_shift=1"}
+    assert key_of("a.b={x:1,y=2}") == "a.b"
     # The controlled mode takes the table's recipe in place of the paper's.
     row = {"name": "a", "overrides": ["size=64x64"], "published": ["paper"], "controlled": ["k=2"]}
     made = table(row, mode="controlled", controlled=["align=centre"])
@@ -68,17 +70,12 @@ def test_rows_that_become_equal_run_once_and_quoted_ones_not_at_all():
         ({"name": "a", "against": "c"}, {}, "row 'a' is against 'c', which is not a row; there are a"),
         ({"name": "a"}, {"mode": "other"}, "no table.mode 'other'; there are published, controlled"),
         ({"name": "a"}, {"colums": []}, "table has no key 'colums'; did you mean columns"),
+        ({}, {"rows": [{"name": "a"}, {"name": "a"}]}, "two rows have the name 'a'"),
     ],
 )
 def test_mistakes_in_a_file_are_named(row, more, message):
     with pytest.raises(InputError, match=message):
         cells(table(row, **more), {})
-
-
-def test_two_rows_of_one_name_are_refused():
-    with pytest.raises(InputError, match="two rows have the name 'a'"):
-        table({"name": "a"}, {"name": "a"})
-    assert key_of("+a.b=1") == key_of("a.b={x:1,y:2}") == "a.b"
 
 
 def test_what_a_run_stands_for_is_added_up(tmp_path):
@@ -125,3 +122,20 @@ def test_what_is_no_table_of_runs_is_not_trained():
     for name in ("srpose-fig7", "cost", "simdr-table4"):
         with pytest.raises(InputError, match=f"no row of sweeps/{name}.yaml is a run; make reproduce-{name} does"):
             command.run([name])
+
+
+def test_included_files_are_merged(tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        "defaults: [config, {override hydra/sweeper: rows}, _self_]\nx: {y: 1, z: 2}\n"
+        "table: {title: A, data: coco, rows: [{name: r, overrides: [b=1]}]}\n"
+    )
+    (tmp_path / "b.yaml").write_text("defaults: [a, _self_]\nx: {y: 3}\ntable: {title: B}\n")
+    found = read_sweep(tmp_path, "b")
+    assert found["x"] == {"y": 3, "z": 2} and title_of(tmp_path, "b") == "B" and title_of(tmp_path, "none") == "none"
+    assert table_of(tmp_path, "b").data == "coco" and table_of(tmp_path, "none") is None
+    (tmp_path / "a.yaml").write_text("defaults: [b, _self_]\n")
+    with pytest.raises(InputError, match="includes itself: b -> a -> b"):
+        read_sweep(tmp_path, "b")
+    (tmp_path / "c.yaml").write_text("table: {title: a: b}\n")
+    with pytest.raises(InputError, match="is not YAML"):
+        read_sweep(tmp_path, "c")

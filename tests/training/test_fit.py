@@ -1,26 +1,16 @@
-"""A run from the command line to the page, its repetition, and what changes none of its numbers."""
+"""A run from the command line to the page, and what changes none of its numbers."""
 
 import json
 import shutil
 
 import numpy as np
-import pytest
-import torch
 
 from poserep import cli
-from poserep.metrics.protocol import Protocol
-from poserep.report.run_sheets import mean_and_sd, run_rows
 from poserep.report.study import write_report
 from poserep.runs.create import prepare
 from poserep.runs.rundir import RunDir
 from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reevaluate
-from poserep.training.fit import fit
-from poserep.training.module import PoseModule
-
-
-def weights(run_dir):
-    return torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
 def test_train_evaluate_report(synthetic, tmp_path, monkeypatch, capsys):
@@ -66,40 +56,6 @@ def test_a_checkpoint_is_evaluated_as_in_training_and_with_a_new_readout(trained
         assert again["metrics"][boxes]["argmax"] == result["metrics"][boxes]["argmax"]
 
 
-def test_resumed_run_equals_uninterrupted(configure, monkeypatch, tmp_path):
-    overrides = ["trainer.workers=1", "trainer.epochs=2", "augment=hrnet", "boxes=[gt]", "optim.lr=1e-2"]
-    whole = prepare(configure(*overrides), "whole")
-    fit(whole)
-
-    broken = prepare(configure(*overrides, f"runs={tmp_path}/other"), "broken")
-    start = PoseModule.on_train_epoch_start
-
-    def fail_in_second_epoch(self):
-        if self.current_epoch == 1:
-            raise RuntimeError("power cut")
-        start(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(PoseModule, "on_train_epoch_start", fail_in_second_epoch)
-        with pytest.raises(RuntimeError, match="power cut"):
-            fit(broken)
-    status = broken.status()
-    assert status["state"] == "failed" and "power cut" in status["error"] and not broken.finished
-    torch.manual_seed(123)
-    fit(broken)
-    for (name, a), b in zip(weights(whole).items(), weights(broken).values(), strict=True):
-        assert torch.equal(a, b), name
-    # The third line is the evaluation after training.
-    assert [row["epoch"] for row in broken.curve()] == [0, 1, 2]
-
-
-def test_number_of_workers_changes_nothing(run):
-    a, _ = run("augment=photometric", "trainer.workers=0", "study=a", "boxes=[gt]")
-    b, _ = run("augment=photometric", "trainer.workers=2", "study=b", "boxes=[gt]")
-    assert a.name == b.name
-    assert all(torch.equal(x, y) for x, y in zip(weights(a).values(), weights(b).values(), strict=True))
-
-
 def test_curves_have_the_same_keys_for_every_representation(trained_once):
     runs = [trained_once(f"representation={name}") for name in ("heatmap", "simcc", "sr")]
     first, *others = [{k for row in RunDir(r).curve() for k in row if k.count("/") == 1} for r in runs]
@@ -129,31 +85,6 @@ def test_another_data_set_is_another_run(configure, synthetic, tmp_path):
     shutil.copytree(tmp_path / "a", tmp_path / "c")
     runs.append(prepare(configure("data.prepare=null", f"data.root={tmp_path}/c"), "backbone").name)
     assert runs[0] != runs[1] and runs[0] == runs[2]
-
-
-def test_report_joins_seeds_and_nothing_else():
-    def result(seed, k, ap, digest="x"):
-        config = {"seed": seed, "input_size": "64x64", "representation": {"title": "S", "codec": {"k": k}}}
-        protocol = Protocol(
-            "d", True, "val.json", "gt", {"annotations": digest}, 1, True, "argmax", "contract", 1.0, 0.2, {}, "mask",
-            "64x64", "centre",
-        )  # fmt: skip
-        return {
-            "config": config | {"trainer": {"workers": seed}},
-            "cost": {"params": 1, "gmacs": 1},
-            "metrics": {"gt": {"argmax": {"AP": ap}}},
-            "columns": ["AP"],
-            "lower": [],
-            "protocol": {"gt": {"argmax": protocol.record()}},
-        }
-
-    rows = run_rows([result(0, 1, 20), result(1, 1, 30), result(0, 2, 60), result(0, 2, 70, "y")])
-    found = [(r.setting, mean_and_sd(r.of("gt", "AP"), 1), r.seeds) for r in rows]
-    assert found == [
-        ("representation.codec.k=1", "25.0 ± 7.1", 2),
-        ("representation.codec.k=2", "60.0", 1),
-        ("representation.codec.k=2", "70.0", 1),
-    ]
 
 
 def test_rows_without_published_settings_are_marked(trained):

@@ -168,20 +168,11 @@ def test_backbones_give_what_they_say(backbone):
 
 # One of each kind.
 KINDS = [
-    ("resnet18_s8", "heatmap"),
-    ("resnet18", "srpose"),
-    ("hrnet_w18", "simcc"),
-    ("hrnet_w18", "srpose"),
-    ("hrformer_s", "sr"),
-    ("vitpose_s", "heatmap"),
-    ("tokenpose_s", "rle"),
-    ("transpose_r", "regression"),
-    ("transpose_r", "srpose"),
-    ("transpose_h_s", "heatmap"),
-    ("hg4", "heatmap"),
-    ("sh_4s", "simcc"),
+    ("resnet18_s8", "heatmap"), ("resnet18", "srpose"), ("hrnet_w18", "simcc"), ("hrnet_w18", "srpose"),
+    ("hrformer_s", "sr"), ("vitpose_s", "heatmap"), ("tokenpose_s", "rle"), ("transpose_r", "regression"),
+    ("transpose_r", "srpose"), ("transpose_h_s", "heatmap"), ("hg4", "heatmap"), ("sh_4s", "simcc"),
     ("hrnet_4s", "heatmap"),
-]
+]  # fmt: skip
 
 
 def test_every_kind_of_backbone_is_tried():

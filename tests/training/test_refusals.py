@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from poserep import cli
 from poserep.codecs.losses import MSE
 from poserep.data import load_coco
 from poserep.errors import Failed, InputError
+from poserep.files import load_yaml
 from poserep.runs.create import prepare
 from poserep.skeleton import COCO
 from poserep.training.build import build
@@ -42,51 +44,18 @@ def test_truncated_image_stops_a_run_with_one_line(configure, synthetic, tmp_pat
     assert capsys.readouterr().err.startswith(f"error: image {bad} is cut short")
 
 
-CODEC = "+representation.codec"
+REFUSED = load_yaml((Path(__file__).parents[1] / "reference/refused_settings.yaml").read_text())
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["backbone=hrnet_w32", "input_size=100x100"],
-         r"input_size=100x100 does not suit backbone HRNet.*multiple of 32.*nearest is 96x96"),
-        (["input_size=64"], "'64' is not a size"),
-        (["representation.head={_target_:poserep.models.AxisLinear}"],
-         "head AxisLinear emits 'axes', but codec Heatmap reads 'map'"),
-        (["representation.codec.stride=16"], "Deconv: cannot get from the backbone's stride 8 to stride 16"),
-        ([f"{CODEC}.sigmas=3"], r"Heatmap: no option sigmas; did you mean sigma\?"),
-        (["data.detections=null", "boxes=[det]"],
-         r"boxes=\['det'\] is not available for synthetic-easy \(available: gt\)"),
-        (["representation=simcc", "representation.codec.k=0.5"], "SimCC: k=0.5 must be"),
-        (["representation.codec.sigma=0"], "Heatmap: sigma=0"),
-        (["representation=simcc", "representation.codec.label.sigma=-1"], "Gaussian: sigma=-1"),
-        (["representation.codec.stride=3"], "size 64x64 does not divide into bins of 3 px"),
-        (["representation.codec.quantise=up"], "quantise='up' is not one of"),
-        (["readouts=[soft]"], r"Heatmap has no readout 'soft'; it has \['shift', 'argmax', 'dark'\]"),
-        (["representation.codec.readouts.dark.kernel=4"], "DARK: kernel=4"),
-        ([f"{CODEC}.readouts.mine={{_target_: poserep.codecs.Missing}}"], r"poserep\.codecs\.Missing"),
-        (["representation.codec.criterion._target_=poserep.codecs.losses.OHKM", f"{CODEC}.criterion.top=40"],
-         "OHKM: top=40 of 17 joints"),
-        ([f"{CODEC}.readouts.mine={{_target_: poserep.codecs.ArgmaxBin}}"], r"fail on a trial: TypeError.*ArgmaxBin"),
-        (["representation=simcc", "representation.codec.k=two"], r"representation\.codec .*SimCC"),
-        (["representation=sr", "+representation.head.joint_channels=0"], r"joint_channels=\[0\] must be at least 1"),
-        (["representation=simcc", "representation.codec.criterion.reduction=most"], "reduction='most'"),
-        (["representation.codec.criterion._target_=poserep.codecs.losses.KL"], "unexpected keyword argument 'factor'"),
-        (["backbone=resnet18", "backbone.out_indices=[1,2,3,4]"], r"Deconv reads one map, .*=srpose"),
-        (["representation=srpose", "backbone=vitpose_s"], r"backbone gives strides \[16\]; take resnet50"),
-        (["representation=srpose", "backbone=resnet18", "representation.head.mid_stride=8"],
-         "head SRPose emits 'maps of strides 32, 8, 8, 8, 1', but codec MultiScale reads 'maps of strides 32, 4"),
-        (["representation=rle", "representation.head._target_=poserep.models.PointHead"], "PointHead emits 'points'"),
-    ],
-)  # fmt: skip
-def test_settings_that_cannot_work_are_refused_before_data_are_read(configure, monkeypatch, overrides, message):
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: " ".join(case["overrides"]))
+def test_settings_that_cannot_work_are_refused_before_data_are_read(configure, monkeypatch, case):
     def refuse(*_, **__):
         raise AssertionError("data were read")
 
     monkeypatch.setattr("poserep.data.synthetic.generate", refuse)
     monkeypatch.setattr("poserep.data.dataset.PoseDataset", refuse)
-    with pytest.raises(InputError, match=message):
-        build(configure(*overrides))
+    with pytest.raises(InputError, match=case["message"]):
+        build(configure(*case["overrides"]))
 
 
 def test_evaluate_refuses_unknown_override(configure, capsys):

@@ -68,9 +68,6 @@ def test_sets_without_areas_take_those_of_the_joints():
         found((person(weight=(1, 0, 0), area=0, box=(0, 0, 0, 0)), (0, 0)))
 
 
-SETS = {"mpii": [], "human4d": ["augment=none", "flip_test=false", "input_size=80x160"]}
-
-
 def load(run_dir, name: str) -> dict[str, np.ndarray]:
     with np.load(run_dir / name) as file:
         return dict(file)
@@ -108,10 +105,3 @@ def test_it_is_the_same_from_the_stored_predictions(trained, tmp_path):
     objects.module.scorers["gt"].truth.instances.weight[:] = 0
     save_worst(objects, {"argmax": predictions}, tmp_path / "none.npz")
     assert not (tmp_path / "none.npz").exists()
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_sets_with_other_measures_have_worst_persons_too(run, tiny_sets, name):
-    run_dir, _ = run(f"data={name}", f"data.root={tiny_sets[name]}", *SETS[name])
-    worst = load(run_dir, "worst.npz")
-    assert (worst["oks"] >= 0).all() and (worst["oks"] <= 1).all() and (worst["kind"].max(1) >= 0).all()
