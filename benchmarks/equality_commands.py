@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from poserep.data.synthetic import generate
+
 SEVERAL = ".several.json"
 MODES = ("published", "controlled")
 EASY = "data.prepare.train=64 data.prepare.val=24"
@@ -156,8 +158,8 @@ def draw(data: Path, writers: str) -> None:
     made = importlib.import_module(writers)
     for name, counts in {"coco": (8, 8), "crowdpose": (6, 6, 6), "mpii": (8, 8), "human4d": (3,)}.items():
         getattr(made, f"generate_{name}")(data, *counts).rename(data / name)
-    made.generate(data / "synthetic", "easy", 64, 24, workers=1)
-    made.generate(data / "synthetic", "hard", 16, 12, workers=1)
+    generate(data / "synthetic", "easy", 64, 24, workers=1)
+    generate(data / "synthetic", "hard", 16, 12, workers=1)
     # CrowdPose's joints are those of Leeds Sports Pose in another order.
     shutil.copytree(data / "crowdpose" / "images", data / "lspet" / "images")
     for split, file in {"train": "trainval", "val": "test"}.items():
