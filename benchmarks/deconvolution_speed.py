@@ -29,7 +29,7 @@ from poserep.deploy.latency import cores, processor
 from poserep.drawing import PALETTE, STYLE
 from poserep.errors import InputError
 from poserep.overrides import CONF
-from poserep.runs.sheet import Sheet, numbers, texts
+from poserep.sheet import Sheet, numbers, texts
 from poserep.studies.arguments import study_parser
 from poserep.studies.published_costs.__main__ import network
 from poserep.studies.published_costs.countings import countings

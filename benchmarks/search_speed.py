@@ -23,7 +23,7 @@ from poserep.deploy.latency import cores, processor
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.overrides import CONF
-from poserep.runs.sheet import Sheet, numbers, texts
+from poserep.sheet import Sheet, numbers, texts
 from poserep.skeleton import COCO
 from poserep.studies.arguments import study_parser
 

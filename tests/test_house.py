@@ -10,11 +10,11 @@ import poserep
 from poserep.overrides import CONF
 
 ROOT = Path(poserep.__file__).parent
-VOCABULARY = {"batch", "cli", "config", "drawing", "errors", "files", "geometry", "instances", "overrides", "skeleton"}
+VOCABULARY = {"cli", "config", "drawing", "errors", "files", "geometry", "instances", "overrides", "sheet", "skeleton"}
 CORE = {"codecs", "models", "data", "metrics"}
 # From the bottom up: what each part imports beside itself.
 ALLOWED = {
-    **{part: {"errors", "geometry", "overrides", "skeleton"} for part in VOCABULARY},
+    **{part: {"cli", "errors", "geometry", "overrides", "skeleton"} for part in VOCABULARY},
     "codecs": VOCABULARY,
     "models": VOCABULARY,
     "data": VOCABULARY,

@@ -16,7 +16,7 @@ from poserep.runs import stop_request
 from poserep.runs.devices import claimed_gpus
 from poserep.runs.lease import EXPIRY, Lease, holder
 from poserep.runs.stop_request import StopRequest
-from poserep.training.stop_on_signal import StopOnSignal
+from poserep.training.checkpoint_on_stop import CheckpointOnStop
 from run_records import until
 
 
@@ -88,7 +88,7 @@ def request_to_stop(monkeypatch):
 def test_a_run_that_was_lost_saves_nothing(tmp_path, request_to_stop):
     request_to_stop.lose()
     with pytest.raises(Stopped, match="another process has taken"):
-        StopOnSignal(request_to_stop, tmp_path / "last.ckpt").on_train_batch_end(None, None, None, None, 0)
+        CheckpointOnStop(request_to_stop, tmp_path / "last.ckpt").on_train_batch_end(None, None, None, None, 0)
 
 
 def test_a_file_stops_those_who_listen(tmp_path, monkeypatch, request_to_stop):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from poserep.batch import Points
+from poserep.codecs.base import Points
 from poserep.errors import InputError
 from poserep.training.gather import Gather
 

@@ -22,8 +22,8 @@ from lightning.pytorch.callbacks import LambdaCallback
 from omegaconf import DictConfig
 from torch import Tensor
 
-from poserep.batch import Batch
 from poserep.config import make
+from poserep.data.dataset import Batch
 from poserep.geometry import Crop
 from poserep.models.weights.load import load_official
 from poserep.overrides import key_of

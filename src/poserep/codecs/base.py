@@ -5,18 +5,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from inspect import signature
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
-from poserep.batch import Points
 from poserep.codecs.flip_shift import mirror_image, mirror_shifts, unmirror
 from poserep.errors import InputError, check_choice, nearest
 from poserep.geometry import ALIGNMENTS, Align, Axis, Size
 
 Score = Literal["contract", "published"]
 Bounds = Literal["crop", "published"]
+
+
+class Points(NamedTuple):
+    """Predicted keypoints (B, K, 2), in input px or image px as documented, and scores (B, K) in [0, 1]."""
+
+    xy: Tensor
+    score: Tensor
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poserep.batch import Points
-from poserep.codecs.base import Codec, axes
+from poserep.codecs.base import Codec, Points, axes
 from poserep.codecs.label_smoothing import gaussian
 from poserep.codecs.losses import MSE, Criterion
 from poserep.codecs.readouts import Argmax, Peaks

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from poserep.batch import Points
+from poserep.codecs.base import Points
 from poserep.codecs.heatmap import Heatmap, SRHeatmap, outer
 from poserep.codecs.losses import MSE
 from poserep.errors import InputError, check_choice

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poserep.batch import Points
-from poserep.codecs.base import Codec, axes
+from poserep.codecs.base import Codec, Points, axes
 from poserep.codecs.losses import Criterion, Distance
 from poserep.errors import InputError
 from poserep.geometry import Align, Size

@@ -7,8 +7,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from poserep.batch import Points
-from poserep.codecs.base import Codec, axes
+from poserep.codecs.base import Codec, Points, axes
 from poserep.codecs.label_smoothing import FLOOR, Gaussian, Label
 from poserep.codecs.losses import KL, MSE, Criterion
 from poserep.errors import InputError, check_choice

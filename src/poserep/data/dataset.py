@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from math import ceil, floor
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
-from poserep.batch import Batch
 from poserep.data.augment import Augment, CropRegion
 from poserep.data.cache import ImageCache
 from poserep.data.image_files import decode_image, read_bytes, read_image
@@ -20,6 +21,24 @@ from poserep.skeleton import Skeleton
 
 # Stands for the epoch where something is drawn once for all epochs.
 NO_EPOCH = 2**32 - 1
+
+
+class Batch(NamedTuple):
+    """Crops with their keypoints, the same for every representation.
+
+    Attributes:
+        image: (B, C, H, W) uint8, RGB (BGR if asked for); float32 for depths.
+        xy: (B, K, 2) float32, input px; may lie outside the crop; meaningless where ``weight`` is 0.
+        weight: (B, K) float32, 0 for unlabelled joints, else 1. Codecs decide which labelled joints are learnt.
+        crop: Maps from image px to input px.
+        index: (B,) int64, position in the data set's list of instances.
+    """
+
+    image: Tensor
+    xy: Tensor
+    weight: Tensor
+    crop: Crop
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
 
 
 class PoseDataset(Dataset):

@@ -24,7 +24,7 @@ from poserep.files import provenance, write_json
 from poserep.geometry import Size
 from poserep.models import PoseNet
 from poserep.models.cost import activations, allocated, summary
-from poserep.runs.sheet import Sheet, numbers, texts
+from poserep.sheet import Sheet, numbers, texts
 from poserep.training.evaluate import configure
 from poserep.training.network import build_network
 

@@ -16,9 +16,9 @@ from rich.markup import escape
 from poserep.cli import parser_of
 from poserep.files import write_json
 from poserep.runs.identity import ELSEWHERE, beneath, flatten
+from poserep.runs.result_values import format_number, is_undefined
 from poserep.runs.rundir import named_result
-from poserep.runs.sheet import Sheet, numbers, texts
-from poserep.runs.values import format_number, is_undefined
+from poserep.sheet import Sheet, numbers, texts
 
 # Stands for a value where a side has none; null is a value.
 ABSENT = "(absent)"

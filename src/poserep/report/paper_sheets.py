@@ -6,8 +6,8 @@ from itertools import groupby
 from poserep.report.baseline_differences import chief_metric
 from poserep.report.paper_rows import PaperRow
 from poserep.report.run_sheets import mean_and_sd
-from poserep.runs.sheet import WARNING_MARK, Column, Sheet, SheetCell, texts
-from poserep.runs.values import format_number
+from poserep.runs.result_values import format_number
+from poserep.sheet import WARNING_MARK, Column, Sheet, SheetCell, texts
 from poserep.sweeps.table import Table
 
 MODE_TITLES = {

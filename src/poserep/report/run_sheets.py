@@ -6,8 +6,8 @@ from statistics import mean, stdev
 
 from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.report.labels import Result, height_and_width, input_size, run_settings, scheme_title
-from poserep.runs.sheet import Column, Sheet, SheetCell, numbers, texts
-from poserep.runs.values import CALIBRATION_MEASURES, calibration_by_readout, format_number, is_undefined
+from poserep.runs.result_values import CALIBRATION_MEASURES, calibration_by_readout, format_number, is_undefined
+from poserep.sheet import Column, Sheet, SheetCell, numbers, texts
 
 # Columns of a sheet with their cells.
 Columns = dict[Column, list[SheetCell | str]]

@@ -14,7 +14,7 @@ from poserep.report.paper_sheets import paper_csv, paper_sheets
 from poserep.report.run_sheets import RunRow, row_notes, run_rows, run_sheets, runs_csv
 from poserep.runs.plan import planned, shorten
 from poserep.runs.rundir import load_results, runs_in
-from poserep.runs.sheet import Sheet
+from poserep.sheet import Sheet
 from poserep.sweeps.sweep_file import table_of, title_of
 from poserep.sweeps.table import Table
 

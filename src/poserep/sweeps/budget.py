@@ -17,7 +17,7 @@ from poserep.cli import parser_of
 from poserep.config import DictConfig
 from poserep.errors import InputError, nearest
 from poserep.overrides import CONF
-from poserep.runs.sheet import Sheet, texts
+from poserep.sheet import Sheet, texts
 from poserep.sweeps.sweep_file import cells_of, complete_table, compositions, table_names
 from poserep.sweeps.table import MODES
 

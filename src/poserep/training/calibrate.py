@@ -20,7 +20,7 @@ from poserep.metrics.calibration import (
     temper,
 )
 from poserep.runs.rundir import RunDir
-from poserep.runs.sheet import Sheet, numbers, texts
+from poserep.sheet import Sheet, numbers, texts
 from poserep.training.evaluate import restore
 from poserep.training.evaluation import ANNOTATED, evaluate, on_annotated
 from poserep.training.trainer import make_trainer

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from poserep.metrics.protocol import Protocol, protocol_line
-from poserep.runs.sheet import Sheet, numbers, texts
-from poserep.runs.values import CALIBRATION_MEASURES, format_number
+from poserep.runs.result_values import CALIBRATION_MEASURES, format_number
+from poserep.sheet import Sheet, numbers, texts
 
 # More values than this are not shown in one row.
 WIDEST_ROW = 12

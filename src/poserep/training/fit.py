@@ -28,11 +28,11 @@ from poserep.runs.lease import Lease, by_whom, held_by_this_launch, holder
 from poserep.runs.rundir import RunDir
 from poserep.runs.stop_request import StopRequest
 from poserep.training.build import Run, build
+from poserep.training.checkpoint_on_stop import CheckpointOnStop
 from poserep.training.evaluation import annotated_predictions, evaluate, stored_predictions
+from poserep.training.kept_crops import save_samples, save_worst
 from poserep.training.loggers import Dashboard, JsonlLogger
 from poserep.training.progress import Progress
-from poserep.training.samples import save_samples, save_worst
-from poserep.training.stop_on_signal import StopOnSignal
 from poserep.training.trainer import make_trainer, quiet
 
 
@@ -99,7 +99,7 @@ def _train_and_evaluate(run_dir: RunDir, loggers: list[Logger], main: bool, requ
     run = build(cfg)
     facts = run_facts(run)
     progress, last = Progress(), run_dir.checkpoint("last")
-    callbacks = [progress, StopOnSignal(request, last), *_checkpoints(run, last.parent)]
+    callbacks = [progress, CheckpointOnStop(request, last), *_checkpoints(run, last.parent)]
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=5))
     if cfg.logger and main:

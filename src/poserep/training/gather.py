@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from poserep.batch import Points
+from poserep.codecs.base import Points
 from poserep.errors import InputError
 from poserep.metrics.scorer import Predictions
 

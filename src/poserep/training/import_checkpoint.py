@@ -17,7 +17,7 @@ from poserep.models.weights.load import load_official
 from poserep.models.weights.read import read_weights
 from poserep.models.weights.recognise import Looks, look
 from poserep.runs.create import prepare
-from poserep.runs.sheet import Sheet, texts
+from poserep.sheet import Sheet, texts
 from poserep.training.module import PoseModule
 from poserep.training.network import assemble
 from poserep.training.trainer import quiet

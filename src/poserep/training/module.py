@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from poserep.batch import Batch
 from poserep.codecs import Codec
+from poserep.data.dataset import Batch
 from poserep.errors import Failed
 from poserep.metrics.scorer import Predictions, Scorer, Scores
 from poserep.models import PoseNet, Stacks

@@ -62,17 +62,14 @@ def stats_command(arguments: Sequence[str]) -> None:
 
     example: poserep data stats data=crowdpose data.root=data/crowdpose --json stats.json
     """
-    from poserep.data.check.stats import stats, tables
+    from poserep.data.check.stats import sheets, stats
 
     parser = _parser(stats_command)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
     given, (cfg, _) = _parse(parser, arguments)
     numbers = stats(cfg)
-    console = Console(width=max(Console().width, 120), highlight=False)
-    for table in tables(numbers):
-        console.print(table)
-    for name, values in numbers.items():
-        print(f"{name}: {values['read']}")
+    for sheet in sheets(numbers):
+        sheet.show()
     if given.json:
         write_json(given.json, {"data": cfg.data.name, "splits": numbers})
 

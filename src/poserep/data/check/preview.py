@@ -8,8 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from poserep.batch import Batch
 from poserep.config import make
+from poserep.data.dataset import Batch
 from poserep.data.from_config import dataset_of, is_labelled, load_split, root_of, skeleton_of
 from poserep.drawing import LEFT, MIDDLE, RIGHT, STYLE, as_rgb, limbs_by_side, show_crop
 from poserep.errors import InputError

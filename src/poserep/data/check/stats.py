@@ -1,20 +1,28 @@
 """The numbers of a data set: how many persons, how large, and which joints of them are labelled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from poserep.data.coco_file import CocoFile
 from poserep.data.from_config import boxes_of, coco_file_of, is_labelled, load_split, root_of, skeleton_of, splits_of
 from poserep.data.json_fields import as_number
 from poserep.instances import InstanceTable
+from poserep.sheet import Sheet, texts
+from poserep.sheet import numbers as numeric
 from poserep.skeleton import Skeleton
 
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 # Bounds between parts: COCO's of areas, square px; CrowdPose's of the crowd index, as in its evaluation.
 AREAS, CROWDS = (32.0**2, 96.0**2), (0.2, 0.8)
+# Titles of the tables that count parts, by the key of their numbers.
+COUNTED_PARTS = {
+    "joints": "labelled joints",
+    "area": "areas",
+    "crowd": "crowd index, persons",
+    "crowd of images": "crowd index, images",
+}
 
 Stats = dict[str, Any]
 
@@ -86,36 +94,19 @@ def count_parts(names: Sequence[str], values: np.ndarray, bounds: tuple[float, f
     return {n: {"count": c, "share": c / len(values)} for n, c in zip(names, counts, strict=True)}
 
 
-def tables(numbers: Mapping[str, Stats]) -> list[Table]:
-    """Return one table of distributions for every split, and one of joints and of each kind of parts for all splits."""
-    made = []
+def sheets(numbers: Mapping[str, Stats]) -> Iterator[Sheet]:
+    """Yield a table of distributions for every split, and one of joints and of each kind of parts for all splits."""
     for name, values in numbers.items():
-        table = _table(
-            f"{name}: {values['persons']} persons on {values['images']} images", "mean", *(f"{q}%" for q in QUANTILES)
-        )
-        for row, spread in values.items():
-            if isinstance(spread, dict) and "mean" in spread:
-                table.add_row(row, *(f"{v:.4g}" for v in spread.values()))
-        made.append(table)
-    for key, title in (
-        ("joints", "labelled joints"),
-        ("area", "areas"),
-        ("crowd", "crowd index, persons"),
-        ("crowd of images", "crowd index, images"),
-    ):
-        columns = {name: values[key] for name, values in numbers.items() if key in values}
-        if columns:
-            table = _table(title, *(head for name in columns for head in (name, "share")))
-            for row in next(iter(columns.values())):
-                cells = [values[row] for values in columns.values()]
-                table.add_row(row, *(t for c in cells for t in (f"{c['count']}", f"{100 * c['share']:.1f}%")))
-            made.append(table)
-    return made
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
+        spreads = {row: spread for row, spread in values.items() if isinstance(spread, dict) and "mean" in spread}
+        rows = [[row, *(f"{v:.4g}" for v in spread.values())] for row, spread in spreads.items()]
+        title = f"{name}: {values['persons']} persons on {values['images']} images"
+        heads = (*texts(""), *numeric("mean", *(f"{q}%" for q in QUANTILES)))
+        yield Sheet(title, heads, rows, notes=[values["read"]])
+    for key, title in COUNTED_PARTS.items():
+        if columns := {name: values[key] for name, values in numbers.items() if key in values}:
+            heads = (*texts(""), *(column for name in columns for column in numeric(name, "share")))
+            rows = [
+                [row, *(t for c in columns.values() for t in (f"{c[row]['count']}", f"{100 * c[row]['share']:.1f}%"))]
+                for row in next(iter(columns.values()))
+            ]
+            yield Sheet(title, heads, rows)

@@ -17,7 +17,7 @@ from poserep.errors import InputError
 from poserep.files import provenance, write_json
 from poserep.metrics.bootstrap import Side, paired_bootstrap
 from poserep.report.compare.stored import StoredEvaluation, check_protocols, read_side, rebuild
-from poserep.runs.sheet import Sheet, numbers, texts
+from poserep.sheet import Sheet, numbers, texts
 
 LEVEL = 0.95
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from poserep.errors import InputError
-from poserep.runs.sheet import Column, Sheet
+from poserep.sheet import Column, Sheet
 
 # Columns that tell rows from each other, in either kind of CSV file that reports write.
 TELLING = ("row", "scheme", "readout", "mode", "size", "setting", "seeds")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from poserep.drawing import MARKS
 from poserep.report.figures.panels import AXIS, LINES, TEXT_WIDTH, Panel, legend_mark, number_in, stack
 from poserep.report.labels import Result, height_and_width, input_size, run_labels, scheme_colours, scheme_title
-from poserep.runs.values import calibration_by_readout
+from poserep.runs.result_values import calibration_by_readout
 
 # Inches: the plot is square, and the histogram below it takes a share of its height.
 SQUARE, HISTOGRAM = 4.59, 0.3

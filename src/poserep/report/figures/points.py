@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from poserep.metrics.protocol import truth_and_metric
 from poserep.report.labels import Result, differing_keys, height_and_width, input_size, scheme_title, setting_text
 from poserep.runs.identity import flatten
-from poserep.runs.values import is_undefined
+from poserep.runs.result_values import is_undefined
 
 # Settings that make no series of their own: names, and seeds, over which means are taken.
 UNSEEN = ("seed", "representation.name", "representation.title", "representation.note")

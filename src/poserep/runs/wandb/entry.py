@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from poserep.runs.plan import planned
+from poserep.runs.result_values import calibration_by_readout, is_undefined
 from poserep.runs.rundir import RunDir
-from poserep.runs.values import calibration_by_readout, is_undefined
 
 
 @dataclass(frozen=True)

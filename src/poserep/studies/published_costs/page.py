@@ -7,7 +7,7 @@ from itertools import groupby
 
 from poserep.files import provenance
 from poserep.report.html import render
-from poserep.runs.sheet import Sheet, SheetCell, numbers, texts
+from poserep.sheet import Sheet, SheetCell, numbers, texts
 from poserep.studies.published_costs.cells import GOOD, KEYS, PrintedCell
 
 NAMES = dict(zip(KEYS, ("parameters", "parameters of the backbone", "other parameters", "GFLOPs"), strict=True))

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from poserep.batch import Points
 from poserep.codecs import Codec
+from poserep.codecs.base import Points
 from poserep.geometry import Align, Size
 
 # Values of a target that are worked on at once, a few arrays of 16 MB, and persons at most.

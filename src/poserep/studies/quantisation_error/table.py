@@ -9,7 +9,7 @@ from typing import Any
 
 from poserep.errors import InputError
 from poserep.files import write_text
-from poserep.runs.sheet import Sheet, SheetCell, numbers, texts
+from poserep.sheet import Sheet, SheetCell, numbers, texts
 
 ABOUT = ("representation", "size", "align", "px_per_bin", "sigma", "encoding", "readout", "condition")
 NUMBERS = (

@@ -6,9 +6,9 @@ import torch
 from poserep.errors import Stopped
 from poserep.runs.create import prepare
 from poserep.runs.lease import holder
+from poserep.training.checkpoint_on_stop import CheckpointOnStop
 from poserep.training.fit import fit
 from poserep.training.module import PoseModule
-from poserep.training.stop_on_signal import StopOnSignal
 
 # Layers are dropped at random: what is random follows from the step, not from what ran before.
 RUN = [
@@ -31,7 +31,7 @@ def test_a_run_that_failed_between_epochs_and_was_stopped_within_one_ends_as_one
     )
     assert whole.name == broken.name, "the number of workers changes nothing"
     expected, steps = fit(whole), []
-    on_train_epoch_start, on_train_batch_end = PoseModule.on_train_epoch_start, StopOnSignal.on_train_batch_end
+    on_train_epoch_start, on_train_batch_end = PoseModule.on_train_epoch_start, CheckpointOnStop.on_train_batch_end
 
     def fail_in_the_second_epoch(self):
         if self.current_epoch == 1:
@@ -44,7 +44,7 @@ def test_a_run_that_failed_between_epochs_and_was_stopped_within_one_ends_as_one
             self.request.ask("SIGTERM")
         on_train_batch_end(self, *arguments)
 
-    monkeypatch.setattr(StopOnSignal, "on_train_batch_end", ask_in_the_sixth_step)
+    monkeypatch.setattr(CheckpointOnStop, "on_train_batch_end", ask_in_the_sixth_step)
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power cut"):
         patch.setattr(PoseModule, "on_train_epoch_start", fail_in_the_second_epoch)
         fit(broken)

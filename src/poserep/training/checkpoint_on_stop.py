@@ -14,7 +14,7 @@ from poserep.runs.stop_request import SIGNALS, StopRequest
 AGREE = 8
 
 
-class StopOnSignal(Callback):
+class CheckpointOnStop(Callback):
     """Ends training on request: after the running step it saves a checkpoint that records the steps of its epoch.
 
     A request during an epoch's last step stops before the next epoch. A request during the evaluation that ends an

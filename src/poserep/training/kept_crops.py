@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from poserep.batch import Batch
-from poserep.data.dataset import PoseDataset
+from poserep.data.dataset import Batch, PoseDataset
 from poserep.drawing import as_rgb
 from poserep.errors import InputError
 from poserep.files import write_npz

@@ -13,7 +13,7 @@ from poserep.report.compare.stored import read_side, rebuild
 from poserep.skeleton import Skeleton
 from poserep.training.build import build
 from poserep.training.evaluate import configure as reconfigure
-from poserep.training.samples import save_worst, worst_persons
+from poserep.training.kept_crops import save_worst, worst_persons
 
 SKELETON = Skeleton("three", ("left_hand", "right_hand", "nose"), (("left_hand", "right_hand"),), (), (0.1, 0.1, 0.2))
 POSE = np.array([[0, 0], [20, 0], [10, -20]], np.float32)

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from poserep.runs.sheet import Column, Sheet, SheetCell, numbers, texts
+from poserep.sheet import Column, Sheet, SheetCell, numbers, texts
 
 
 def many(count):
