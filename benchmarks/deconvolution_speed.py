@@ -30,7 +30,7 @@ from poserep.drawing import PALETTE, STYLE
 from poserep.errors import InputError
 from poserep.overrides import CONF
 from poserep.sheet import Sheet, numbers, texts
-from poserep.studies.arguments import study_parser
+from poserep.studies import study_parser
 from poserep.studies.published_costs.__main__ import network
 from poserep.studies.published_costs.countings import countings
 

@@ -25,7 +25,7 @@ from poserep.geometry import Size
 from poserep.overrides import CONF
 from poserep.sheet import Sheet, numbers, texts
 from poserep.skeleton import COCO
-from poserep.studies.arguments import study_parser
+from poserep.studies import study_parser
 
 
 class Timed(NamedTuple):

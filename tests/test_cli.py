@@ -5,10 +5,13 @@ import subprocess
 import sys
 
 import pytest
+from omegaconf import OmegaConf
 
 from poserep import cli
+from poserep.config import compose
 from poserep.errors import Failed, InputError, Stopped
-from poserep.overrides import SWEEPS
+from poserep.overrides import CONF, SWEEPS
+from poserep.training.evaluate import configure as reconfigure
 
 
 def test_commands_are_listed_with_a_line_each(capsys):
@@ -73,6 +76,38 @@ def test_all_that_compose_start_from_another_file(capsys):
         assert "no sweep or configuration 'lspett'; did you mean lspet?" in capsys.readouterr().err
         assert cli.main([*command, "--config-dir", "nowhere"]) == 2
         assert capsys.readouterr().err == "error: --config-dir: nowhere is not a folder\n"
+
+
+def test_a_folder_of_ones_own_comes_before_conf(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text((CONF / "config.yaml").read_text().replace("seed: 0", "seed: 7"))
+    (tmp_path / "optim").mkdir()
+    (tmp_path / "optim" / "one_cycle.yaml").write_text(
+        (CONF / "optim" / "one_cycle.yaml").read_text().replace("reference_batch: 64", "reference_batch: 9")
+    )
+    composed = compose(["size=128x128"], folder=tmp_path).cfg
+    assert (composed.seed, composed.optim.reference_batch, composed.input_size) == (7, 9, "128x128")
+    assert cli.main(["train", "--cfg", "job", f"--config-dir={tmp_path}", "size=128x128"]) == 0
+    assert OmegaConf.create(capsys.readouterr().out) == composed
+
+
+def test_a_run_takes_the_overrides_of_training(trained_once):
+    def again(override):
+        return reconfigure(trained_once("representation=simcc"), [override])
+
+    assert again("size=128x96").input_size == "128x96" and again("~logger").logger is None
+    assert again("optim=adam_step").optim == OmegaConf.load(CONF / "optim" / "adam_step.yaml")
+    with pytest.raises(InputError, match="no backbone 'hrnet_w33'; did you mean hrnet_w32"):
+        again("backbone=hrnet_w33")
+
+
+def test_misspelt_options_are_one_line(capsys):
+    for words, line in {
+        "train --confg-dir x": "there is no option --confg-dir; did you mean --config-dir?",
+        "sweep run embedded --row x": "there is no option --row; did you mean --rows?",
+        "sweep run mine --config-dir conf": "there is no conf/mine.yaml",
+    }.items():
+        assert cli.main(words.split()) == 2
+        assert capsys.readouterr().err.startswith(f"error: {line}")
 
 
 def test_training_that_cannot_be_is_one_line(monkeypatch, tmp_path, capfd):

@@ -41,7 +41,7 @@ COMMANDS = {
     "data convert": ("data.check.command:convert_command", "write MPII's MATLAB release as JSON"),
     "export": ("deploy.command:export_command", "write a run as one ONNX file, and check it"),
     "predict": ("deploy.command:predict_command", "find the joints of people in images, and draw them"),
-    "cost": ("deploy.cost_command:main", "count a network's parameters and operations, and time it"),
+    "cost": ("deploy.command:cost_command", "count a network's parameters and operations, and time it"),
 }
 
 

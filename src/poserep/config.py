@@ -1,5 +1,6 @@
 """The one composer: from overrides to a run's configuration, and from a node of it to the object it describes."""
 
+import argparse
 import inspect
 import os
 import re
@@ -21,8 +22,20 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from poserep.cli import add_origin
 from poserep.errors import InputError
-from poserep.overrides import CONF, ERRORS, SWEEPS, explain, hydra_at, understood
+from poserep.overrides import (
+    CONF,
+    ERRORS,
+    SWEEPS,
+    explain,
+    file_of,
+    groups,
+    hydra_at,
+    key_of,
+    refuse_options,
+    understood,
+)
 
 
 @dataclass
@@ -68,7 +81,7 @@ DEPTH_IMAGES = {"160x320": BySize(1.79, 6.0, 5)}
 
 
 def by_size(input_size: str) -> BySize:
-    """Return the widths for an input size, ``HxW``; what is no size, which codecs refuse, is taken for a small one."""
+    """Return the widths for an input size, ``HxW``; the smallest for what is not a size, as codecs refuse it."""
     longer = max((int(side) for side in re.findall(r"\d+", input_size)), default=0)
     return DEPTH_IMAGES.get(input_size) or PUBLISHED[min(PUBLISHED, key=lambda side: (abs(side - longer), -side))]
 
@@ -90,12 +103,7 @@ def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
     The file to start from lies in ``folder``, conf/ by default, which must exist (`InputError`); groups are always
     found in conf/ too.
     """
-    folder = folder or CONF
-    if not CONF.is_dir():
-        raise InputError("poserep runs from a checkout with its conf/ folder: pip install -e .")
-    if not folder.is_dir():
-        raise InputError(f"--config-dir: {folder} is not a folder")
-    paths = [] if folder == CONF else [f"hydra.searchpath=[file://{CONF},file://{SWEEPS}]"]
+    folder, paths = _origin(folder)
 
     def composed(overrides: Sequence[str] = (), name: str = "config") -> Composed:
         try:
@@ -110,6 +118,16 @@ def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
 
     with hydra_at(folder):
         yield composed
+
+
+def _origin(folder: Path | None) -> tuple[Path, list[str]]:
+    """Return the folder to start from, and the override by which Hydra finds conf/ from there."""
+    folder = folder or CONF
+    if not CONF.is_dir():
+        raise InputError("poserep runs from a checkout with its conf/ folder: pip install -e .")
+    if not folder.is_dir():
+        raise InputError(f"--config-dir: {folder} is not a folder")
+    return folder.resolve(), [] if folder == CONF else [f"hydra.searchpath=[file://{CONF},file://{SWEEPS}]"]
 
 
 def compose(overrides: Sequence[str] = (), name: str = "config", folder: Path | None = None) -> Composed:
@@ -130,10 +148,16 @@ def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConf
     OmegaConf.set_struct(cfg, True)
     try:
         for override in OverridesParser.create().parse_overrides(list(overrides)):
-            key, value = override.get_key_element().lstrip("+"), override.value()
-            choice = CONF / key / f"{value}.yaml"
-            if "." not in key and choice.is_file():
-                cfg[key] = OmegaConf.load(choice)
+            key, value = key_of(override.get_key_element()), override.value()
+            if isinstance(value, str) and key in groups():
+                file = OmegaConf.load(file_of(key, value))
+                if key in cfg:
+                    cfg[key] = file
+                else:
+                    # Such as size, which sets keys of the run.
+                    cfg.merge_with(file)
+            elif override.is_delete():
+                OmegaConf.update(cfg, key, None)
             else:
                 OmegaConf.update(cfg, key, value, force_add=override.is_add())
     except (OmegaConfBaseException, HydraException) as error:
@@ -147,6 +171,11 @@ def run_application(program: str, arguments: Sequence[str], task: Callable[[Dict
     The task gets the configuration, the name of the chosen backbone, and whether it is one of several; ``program`` is
     the name in Hydra's own help. A command line that does not compose is an `InputError`.
     """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_origin(parser)
+    given, words = parser.parse_known_args(arguments)
+    refuse_options(words, ("--config-dir", "--config-name"))
+    folder, paths = _origin(given.config_dir)
     ended_by: list[Exception] = []
 
     def job(cfg: DictConfig) -> None:
@@ -162,9 +191,9 @@ def run_application(program: str, arguments: Sequence[str], task: Callable[[Dict
     full_error, argv = os.environ.get("HYDRA_FULL_ERROR"), sys.argv
     # Without it Hydra prints errors in its own way and ends the process.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = [program, *arguments]
+    sys.argv = [program, *words, *paths]
     try:
-        hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
+        hydra.main(config_path=str(folder), config_name=given.config_name, version_base="1.3")(job)()
     except ERRORS as error:
         if full_error == "1" or isinstance(error, InputError) or not understood(error):
             raise

@@ -9,7 +9,7 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException, SearchPathException
-from omegaconf import Container, DictConfig
+from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -25,6 +25,10 @@ SWEEPS = CONF.parent / "sweeps"
 # What composing raises; Hydra 1.3 has no class of its own for a group whose choice is not a word.
 ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 CHOICE_IS_NO_WORD = "Config group override"
+HYDRA_OPTIONS = (
+    *("--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun", "--info"),
+    *("--shell-completion", "--config-path", "--experimental-rerun"),
+)
 # What keys of version 0.1 are called now.
 REMOVED = {
     "heatmap_sigma": "representation.codec.sigma",
@@ -53,6 +57,19 @@ def key_of(override: str) -> str:
 def quoted(text: str) -> str:
     """Quote any text as a value of an override."""
     return "'" + text.replace("'", r"\'") + "'"
+
+
+def refuse_missing(cfg: DictConfig) -> None:
+    """Raise an `InputError` if a value of a configuration must still be given."""
+    if missing := sorted(OmegaConf.missing_keys(cfg)):
+        raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
+
+
+def refuse_options(words: Sequence[str], own: Sequence[str]) -> None:
+    """Raise an `InputError` for an option that is neither Hydra's nor one of a command's ``own``."""
+    for option in (word.split("=")[0] for word in words if word.startswith("--")):
+        if option not in HYDRA_OPTIONS:
+            raise InputError(f"there is no option {option}{suggestion(option, [*own, *HYDRA_OPTIONS], 1)}")
 
 
 def split_values(overrides: Sequence[str]) -> dict[str, list[str]]:
@@ -113,7 +130,7 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         return f"{several} has several values: run all with -m, or write a list as {key_of(several)}=[...]"
     if text.startswith(CHOICE_IS_NO_WORD):
         # The error does not name the group.
-        chosen = ((key_of(word), word.split("=", 1)[-1]) for word in given if key_of(word) in _groups())
+        chosen = ((key_of(word), word.split("=", 1)[-1]) for word in given if key_of(word) in groups())
         wrong = [_no_choice(group, value, _choices(group)) for group, value in chosen if value not in _choices(group)]
         return "; ".join(wrong) or "a group is set to the name of one of its files, as in backbone=resnet50"
     if isinstance(error, InterpolationKeyError | ValidationError):
@@ -121,8 +138,16 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     return f"{first_line(error)} (HYDRA_FULL_ERROR=1 shows where)"
 
 
-def _groups() -> list[str]:
+def groups() -> list[str]:
+    """Return the names of the configuration's groups, whose files a run chooses from."""
     return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("hydra", "recipes"))
+
+
+def file_of(group: str, choice: str) -> Path:
+    """Return the file of a group's choice; if there is none, an `InputError` says which there are."""
+    if choice not in _choices(group):
+        raise InputError(_no_choice(group, choice, _choices(group)))
+    return CONF / group / f"{choice}.yaml"
 
 
 def _choices(group: str) -> list[str]:
@@ -133,10 +158,10 @@ def _unknown(asked: str, cause: BaseException | None, given: Sequence[str]) -> s
     plain = asked.lstrip("+~").split("@")[0]
     node = getattr(cause, "parent_node", None)
     cfg = node._get_root() if isinstance(node, Container) else _composable(given, plain)
-    known = list(dict.fromkeys([*keys(cfg, hydra=plain.startswith("hydra")), *_groups()]))
+    known = list(dict.fromkeys([*keys(cfg, hydra=plain.startswith("hydra")), *groups()]))
     line = f"no {'key' if '.' in plain else 'key or group'} {asked}"
     value = next((word.split("=", 1)[1] for word in given if key_of(word) == plain and "=" in word), "")
-    having = [group for group in _groups() if value in _choices(group)]
+    having = [group for group in groups() if value in _choices(group)]
     misspelt = any(similar(plain, key) > 0.8 for key in known if "." not in key and key not in having)
     if having and "." not in plain and not misspelt:
         return f"{line}; did you mean {having[0]}={value}?"

@@ -15,7 +15,7 @@ from poserep import cli
 from poserep.codecs import RLE
 from poserep.config import compose
 from poserep.deploy import latency
-from poserep.deploy.cost_command import sheets_of
+from poserep.deploy.cost_sheets import sheets_of
 from poserep.deploy.latency import TURNS, WAYS, Timing, cores, onnx, timings
 from poserep.errors import InputError
 from poserep.files import load_yaml

@@ -9,7 +9,7 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
 from poserep import cli
-from poserep.errors import InputError
+from poserep.errors import Failed, InputError
 from poserep.report import dashboards
 from poserep.report.dashboards import charts, read_study, save_dashboards, study_report, study_workspace
 from run_records import config, line, write
@@ -92,7 +92,7 @@ def test_saving_again_replaces_what_was_saved(study, tmp_path, monkeypatch):
     assert saved[2] is saved[0] and len(saved[2].sections) == len(charts(study)) + 1
     assert saved[3].id == "17"
     monkeypatch.setattr(ws.Workspace, "save", Mock(side_effect=ValueError("no such project\nand more")))
-    with pytest.raises(InputError, match="no such project; try again with a key"):
+    with pytest.raises(Failed, match="no such project; try again with a key"):
         save_dashboards(study, tmp_path, "poserep", "me")
 
 

@@ -9,10 +9,16 @@ from poserep.runs.rundir import RunDir
 def test_configurations_of_earlier_versions_are_read_under_todays_names(tmp_path):
     run_dir = RunDir(tmp_path / "run")
     lines = ["backbone: {_target_: poserep.models.HRFormer, keep_fusions: false}", "representation:", "  codec:"]
+    lines += ["    readouts: {shift: {pool: 16, kernel: 1}}", "    label: {published_score: max, sigma: 6}"]
     lines += ["    criterion:", "      _target_: poserep.losses.MSE", "optim: {schedule: null}"]
     run_dir.write_config("\n".join(lines))
     config = run_dir.config()
-    assert config["representation"]["codec"]["criterion"]["_target_"] == "poserep.codecs.losses.MSE"
+    criterion = {"_target_": "poserep.codecs.losses.MSE"}
+    assert config["representation"]["codec"] == {
+        "readouts": {"shift": {"kernel": 1}},
+        "label": {"sigma": 6},
+        "criterion": criterion,
+    }
     assert config["backbone"] == {"_target_": "poserep.models.HRFormer"}
 
 

@@ -12,7 +12,7 @@ import wandb
 
 from dashboard_server import Server
 from poserep import cli
-from poserep.errors import InputError
+from poserep.errors import Failed, InputError
 from poserep.runs.plan import Cell, remember
 from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.entry import compared_settings, read_entry
@@ -135,7 +135,8 @@ def test_refusals(fake, tmp_path, monkeypatch):
         patch.setattr("poserep.runs.wandb.publish.answers", lambda url: False)
         refused(r"127\.0\.0\.1:9 does not answer.*--offline")
     fake.init = Mock(side_effect=fake.Error("permission denied\nand a long story"))
-    refused(f"{ID}: permission denied; 0 runs are there")
+    with pytest.raises(Failed, match=f"{ID}: permission denied; 0 runs are there"):
+        publish(tmp_path / "table", Target("poserep"))
     assert not ledger_file(RunDir(tmp_path / "table" / NAME)).exists()
 
 

@@ -40,7 +40,7 @@ def test_truncated_image_stops_a_run_with_one_line(configure, synthetic, tmp_pat
     bad.write_bytes(bad.read_bytes()[:1000])
     run_dir = prepare(configure("data.prepare=null", f"data.root={folder}", "trainer.workers=1"), "backbone")
     # As the worker of a run does.
-    assert cli.ended(lambda: fit(run_dir)) == 2
+    assert cli.ended(lambda: fit(run_dir)) == 1
     assert capsys.readouterr().err.startswith(f"error: image {bad} is cut short")
 
 

@@ -1,9 +1,10 @@
 """Label smoothing for coordinate classification (SimCC): a position becomes a distribution over the bins of an axis.
 
-Every label takes positions (B, K) in bins and the number of bins n, and returns (B, K, n). If all are ``shown`` by the
-crop, the end bins hold those beyond them; else joints were kept by the published rule, ``in_bounds``. ``least_peak`` is
-the lowest maximum of a perfect target whose joint is ``reach`` bins at most from the nearest bin, ``published_score``
-which of both axes' peaks the published code takes for a joint's score.
+Every label takes positions (B, K) in bins and the number of bins n, and returns (B, K, n). With ``shown`` all positions
+lie within the crop, and those beyond the centre of an end bin are labelled with that bin; without it the published rule
+chose the joints (``in_bounds``), and some may lie outside. ``least_peak`` is the lowest maximum of a perfect target
+whose joint is at most ``reach`` bins from the nearest bin. ``published_score`` tells which of the two axes' peaks the
+published code takes as a joint's score.
 """
 
 from dataclasses import dataclass

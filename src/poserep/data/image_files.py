@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from poserep.errors import InputError
+from poserep.files import replacing
 
 _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -81,4 +82,5 @@ def shorten_jpeg(data: bytes, rows: int) -> bytearray | None:
 def write_jpeg(path: Path, image: np.ndarray, quality: int = 93) -> None:
     """Write an RGB image (H, W, 3) as JPEG."""
     _, code = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    path.write_bytes(code.tobytes())
+    with replacing(path) as partial:
+        partial.write_bytes(code.tobytes())

@@ -1,30 +1,48 @@
-"""The commands ``poserep export`` and ``poserep predict``; what they need is imported once their arguments are read."""
+"""The commands ``poserep export``, ``predict`` and ``cost``; what they need is imported once arguments are read."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from poserep.cli import parser_of
+from poserep.cli import add_origin, parser_of
 from poserep.errors import Failed, InputError
+from poserep.files import write_json
 
-
-def export_parser() -> argparse.ArgumentParser:
-    """Return the parser of ``poserep export``."""
-    parser = parser_of(
-        "export",
-        """Write a run's network, flip test and readout as one ONNX file, from bytes to coordinates, and check it.
+EXPORT = """Write a run's network, flip test and readout as one ONNX file, from bytes to coordinates, and check it.
 
 Overrides are written as for poserep evaluate. The file takes image (B, 3, height, width), uint8, RGB, any B, and gives
 xy (B, K, 2) in input px and score (B, K). PyTorch and ONNX Runtime then read the same crops, the run's own evaluation
 crops if its data are there, else drawn people; if they differ by more than 0.05 px or 0.001 in score, no file is left.
 
 example: poserep export runs/demo/heatmap-... dark.onnx readout=dark checkpoint=calibrated flip_test=false --check 500
-""",
-    )
-    parser.add_argument("run", type=Path, metavar="RUN_DIR")
-    parser.add_argument("words", nargs="*", metavar="FILE.onnx | key=value")
-    parser.add_argument("--check", type=int, default=16, metavar="N", help="crops to compare on (16)")
+"""
+PREDICT = """Find the joints of people in images, and draw them.
+
+Without boxes the whole image is taken for one person's box. Files of boxes are COCO results (image_id is the image's
+name without ending), or objects with images and annotations. Writes one picture for each image, and keypoints.json in
+COCO's result format. Images are read as annotations see them, without EXIF orientation.
+
+example: poserep predict photo.jpg --model dark.onnx --boxes 40,20,120,300
+"""
+COST = """Count a network: parameters by part, multiply-accumulates, memory of activations, and if asked time it.
+
+Overrides are written as for training, or after a run directory as for poserep evaluate. Neither data nor weights are
+needed. Multiply-accumulates are for one image of one pass, flip test not included. How the papers count is in
+make reproduce-cost.
+
+example: poserep cost backbone=hrnet_w32 representation=simcc size=256x192 --time
+         poserep cost runs/demo/heatmap-... --json cost.json
+"""
+
+
+def export_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``poserep export``."""
+    parser = parser_of("export", EXPORT)
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN_DIR", help="directory of a trained run")
+    add("words", nargs="*", default=[], metavar="FILE.onnx | key=value", help="file to write, and settings")
+    add("--check", type=int, default=16, metavar="N", help="number of crops to compare on (16)")
     return parser
 
 
@@ -47,28 +65,19 @@ def export_command(arguments: Sequence[str]) -> None:
 
 def predict_parser() -> argparse.ArgumentParser:
     """Return the parser of ``poserep predict``."""
-    parser = parser_of(
-        "predict",
-        """Find the joints of people in images, and draw them.
-
-Without boxes the whole image is taken for one person's box. Files of boxes are COCO results (image_id is the image's
-name without ending), or objects with images and annotations. Writes one picture for each image, and keypoints.json in
-COCO's result format. Images are read as annotations see them, without EXIF orientation.
-
-example: poserep predict photo.jpg --model dark.onnx --boxes 40,20,120,300
-""",
-    )
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    parser.add_argument("--model", type=Path, required=True, metavar="RUN_DIR|FILE.onnx")
-    parser.add_argument("--boxes", nargs="+", default=[], metavar="FILE.json|x,y,w,h", help="whole image if left out")
-    parser.add_argument("--out", type=Path, default=Path("predictions"), metavar="DIR", help="(predictions)")
-    parser.add_argument("--checkpoint", metavar="NAME", help="of the run: last (taken if left out), best, calibrated")
-    parser.add_argument("--readout", metavar="NAME", help="the run's default one if left out")
-    parser.add_argument("--score-threshold", type=float, metavar="S", help="for drawing; the model's if left out")
-    parser.add_argument("--category", type=int, default=1, metavar="ID", help="of the boxes that count (1)")
-    parser.add_argument("--box-threshold", type=float, default=0.0, metavar="S", help="least score of a box (0)")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(cpu)")
-    parser.add_argument("--batch", type=int, default=32, metavar="N", help="crops at a time (32)")
+    parser = parser_of("predict", PREDICT)
+    add = parser.add_argument
+    add("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
+    add("--model", type=Path, required=True, metavar="RUN_DIR|FILE.onnx", help="trained run, or exported file")
+    add("--boxes", nargs="+", default=[], metavar="FILE.json|x,y,w,h", help="boxes of people (the whole image)")
+    add("--out", type=Path, default=Path("predictions"), metavar="DIR", help="folder to write to (predictions)")
+    add("--checkpoint", metavar="NAME", help="checkpoint of a run: last, best or calibrated (last)")
+    add("--readout", metavar="NAME", help="readout (the default one of the run)")
+    add("--score-threshold", type=float, metavar="S", help="score above which a joint is drawn full (the model's)")
+    add("--category", type=int, default=1, metavar="ID", help="category of the boxes to take (1)")
+    add("--box-threshold", type=float, default=0.0, metavar="S", help="least score of the boxes to take (0)")
+    add("--device", choices=["cpu", "cuda"], default="cpu", help="device to predict on (cpu)")
+    add("--batch", type=int, default=32, metavar="N", help="number of crops at a time (32)")
     return parser
 
 
@@ -90,3 +99,25 @@ def predict_command(arguments: Sequence[str]) -> None:
     errors = predict(model, given.images, requests, given.out, given.score_threshold, given.category, given.batch)
     if errors:
         raise Failed(f"{len(errors)} images or boxes could not be read; the others are done")
+
+
+def cost_command(arguments: Sequence[str]) -> None:
+    """Run ``poserep cost``."""
+    parser = parser_of("cost", COST)
+    add = parser.add_argument
+    add("words", nargs="*", default=[], metavar="RUN_DIR | key=value", help="run to count, or settings of a network")
+    add_origin(parser)
+    add("--json", type=Path, metavar="FILE", help="write everything to a file as well")
+    add("--batches", type=int, nargs="+", default=[1, 32], help="numbers of images at a time (1 32)")
+    add("--time", action="store_true", help="time it, in every way that is available here")
+    add("--ways", nargs="+", help="ways to time: eager, compiled, onnx (all)")
+    add("--threads", type=int, nargs="+", help="numbers of CPU threads, 0 for all cores (1 0)")
+    add("--device", help="device to time on, cpu or cuda (cpu)")
+    add("--seconds", type=float, help="time for each way, batch and number of threads (5)")
+    given = parser.parse_intermixed_args(arguments)
+    from poserep.deploy.cost_sheets import cost
+
+    record = cost(given)
+    if given.json:
+        write_json(given.json, record)
+        print(f"written: {given.json}")

@@ -113,12 +113,9 @@ def export(
 class Parity(NamedTuple):
     """How far two estimators are apart on some crops.
 
-    Attributes:
-        px: Greatest distance along an axis, input px, ties left out.
-        score: Greatest difference of scores.
-        joints: Number of joints.
-        apart: How many of them differ by more than `MAX_PX` or `MAX_SCORE` and are no ties.
-        ties: How many differ by more than `MAX_PX` because two places are equally good.
+    ``px`` is the greatest distance along an axis, input px, ties left out, ``score`` the greatest difference of scores.
+    Of ``joints``, ``apart`` differ by more than `MAX_PX` or `MAX_SCORE` and are no ties; ``ties`` differ by more than
+    `MAX_PX` because two places are equally good.
     """
 
     px: float

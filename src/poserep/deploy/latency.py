@@ -79,11 +79,9 @@ WAYS: dict[str, Callable[[nn.Module, Tensor, int], Callable[[], Any]]] = {
 class Variant:
     """One of `WAYS` to run a network, ``batch`` images at a time, and how long it took.
 
-    Attributes:
-        threads: CPU threads; 0 on a GPU.
-        prepared: Seconds that preparing it took, its first call included.
-        forward: Seconds of the network alone in every measured call, as ``decoded`` of network and decoding.
-        unavailable: Why it cannot be run, else None.
+    ``threads`` of the CPU are 0 on a GPU; ``prepared`` are the seconds of preparing it, its first call included, and
+    ``forward`` those of the network alone in every measured call, as ``decoded`` of network and decoding.
+    ``unavailable`` says why it cannot be run, else None.
     """
 
     way: str
@@ -215,7 +213,7 @@ def _quiet() -> Iterator[None]:
 
 
 def processor() -> str:
-    """Return the name of the processor's model, as far as the machine tells it."""
+    """Return the model of the processor, or its architecture where the system does not tell the model."""
     info = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else None
     name = model[1].strip() if model else platform.processor() or platform.machine()

@@ -142,7 +142,6 @@ def predict(
             f"{requests.source} has no box on any of the {len(images)} images; it names {known}: image_id must be the "
             "image's name without ending, or the file must list its images"
         )
-    out.mkdir(parents=True, exist_ok=True)
     records: list[dict[str, Any]] = []
     errors: list[str] = []
     named: Counter[str] = Counter()

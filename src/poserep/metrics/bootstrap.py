@@ -29,11 +29,9 @@ class Side(NamedTuple):
 class Difference(NamedTuple):
     """The mean of side ``a`` less that of ``b``, in the metric's unit, with an interval from ``low`` to ``high``.
 
-    Attributes:
-        samples, left_out: Numbers of resamples on which the interval rests, and of those without anything to measure.
-        images: Number of images that each resample draws.
-        within_noise: Whether the interval contains 0.
-        share: Share of the resamples in which ``a`` is not above ``b``, in [0, 1].
+    It rests on ``samples`` resamples, each of ``images`` images; ``left_out`` more had nothing to measure.
+    ``within_noise`` tells whether the interval contains 0, ``share`` in how many of the resamples ``a`` is not above
+    ``b``, in [0, 1].
     """
 
     a: Side

@@ -13,8 +13,8 @@ from poserep.cli import parser_of
 def main(arguments: Sequence[str]) -> None:
     """Run the command ``poserep report``."""
     parser = parser_of("report", __doc__)
-    parser.add_argument("table", help="name of a sweep, or of any folder of runs")
-    parser.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder that holds it (runs)")
+    parser.add_argument("table", metavar="STUDY", help="name of a sweep, or of any folder of runs")
+    parser.add_argument("runs", nargs="?", type=Path, default=Path("runs"), metavar="RUNS", help="its folder (runs)")
     formats = ("terminal", "markdown", "latex", "csv")
     parser.add_argument("--format", choices=formats, help="print the table in this format and write nothing")
     options = parser.parse_args(arguments)

@@ -16,7 +16,7 @@ from typing import Any
 
 from poserep.cli import parser_of
 from poserep.drawing import colours
-from poserep.errors import InputError, first_line
+from poserep.errors import Failed, InputError, first_line
 from poserep.files import write_json
 from poserep.report.run_sheets import row_notes, run_rows, run_sheets
 from poserep.runs.rundir import RunDir, load_results
@@ -193,7 +193,7 @@ def _steady(node: Any) -> Any:
 
 
 def save_dashboards(study: Study, folder: Path, project: str, entity: str | None) -> dict[str, str]:
-    """Save workspace and report in the place of earlier ones; return their addresses, or raise `InputError`."""
+    """Save workspace and report in the place of earlier ones; return their addresses, or raise `Failed`."""
     import wandb
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
@@ -214,7 +214,7 @@ def save_dashboards(study: Study, folder: Path, project: str, entity: str | None
         text.save()
     except Exception as error:
         # Errors of the package and of the server have no class in common.
-        raise InputError(
+        raise Failed(
             f"W&B does not take the dashboards: {first_line(error)}; try again with a key and a network, and without "
             f"{path} if what it names is gone"
         ) from error
@@ -228,8 +228,8 @@ def main(arguments: Sequence[str]) -> None:
     parser = parser_of("wandb dashboard", __doc__)
     add_target(parser)
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--save", action="store_true")
-    how.add_argument("--json", type=Path, metavar="FILE")
+    how.add_argument("--save", action="store_true", help="save both on W&B")
+    how.add_argument("--json", type=Path, metavar="FILE", help="write what would be saved")
     options = parser.parse_args(arguments)
     os.environ.setdefault("WANDB_SILENT", "true")
     folder = options.runs / options.study

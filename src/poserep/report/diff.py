@@ -10,9 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-
 from poserep.cli import parser_of
 from poserep.files import write_json
 from poserep.runs.identity import ELSEWHERE, beneath, flatten
@@ -97,25 +94,23 @@ def _metrics(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[dict[str, A
 
 def show_difference(found: Mapping[str, Any], a: Mapping[str, Any], b: Mapping[str, Any], everything: bool) -> None:
     """Print what `difference` found, with the metrics that tables show, or all of them."""
-    console = Console(width=max(Console().width, 120))
     for letter, result in (("A", a), ("B", b)):
-        console.print(f"{letter}: {escape(result.get('name') or result['run'])}", soft_wrap=True, highlight=False)
+        print(f"{letter}: {result.get('name') or result['run']}")
     equal = []
     for part, title in PARTS.items():
         differ, same = found[part]["differ"], found[part]["equal"]
         if differ:
-            console.print(f"\n{title}" + (f"; {len(same)} more are equal" if same else ""), highlight=False)
+            print(f"\n{title}" + (f"; {len(same)} more are equal" if same else ""))
             rows = [(key, _value_text(left), _value_text(right)) for key, (left, right) in differ.items()]
-            Sheet("", texts("", "A", "B"), rows).show(console)
+            Sheet("", texts("", "A", "B"), rows).show()
         else:
             values = ", ".join(f"{key} {_value_text(v)}" for key, v in same.items()) if part in NAMED else ""
             equal.append(f"{title}: {'equal' if same else 'none on either side'}{f': {values}' if values else ''}")
-    console.print("\nMetrics")
+    print("\nMetrics")
     shown = (row for row in found["metrics"] if everything or row["metric"] in {*a["columns"], *b["columns"]})
     columns = (*texts("boxes", "readout", "metric"), *numbers("A", "B", "B - A"))
-    Sheet("", columns, [_metric_cells(row) for row in shown]).show(console)
-    for line in equal:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    Sheet("", columns, [_metric_cells(row) for row in shown]).show()
+    print("\n".join(equal))
 
 
 def _metric_cells(row: Mapping[str, Any]) -> list[str]:
@@ -134,10 +129,10 @@ def _value_text(value: Any) -> str:
 def main(arguments: Sequence[str]) -> None:
     """Run the command ``poserep diff``."""
     parser = parser_of("diff", __doc__)
-    parser.add_argument("a", type=Path, metavar="RUN_A")
-    parser.add_argument("b", type=Path, metavar="RUN_B")
-    parser.add_argument("--all", action="store_true", help="all metrics, not only those that tables show")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
+    parser.add_argument("a", type=Path, metavar="RUN_A", help="directory of a run, or evaluation file in one")
+    parser.add_argument("b", type=Path, metavar="RUN_B", help="the same of the other run")
+    parser.add_argument("--all", action="store_true", help="show all metrics, not only those of tables")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to a file as well")
     options = parser.parse_args(arguments)
     a, b = (run_dir.result(evaluation) for run_dir, evaluation in map(named_result, (options.a, options.b)))
     found = difference(a, b)

@@ -112,7 +112,7 @@ class _ModeSheet:
 
     def _notes(self) -> Iterator[str]:
         if self.published:
-            yield f"published values: {self.table.data or 'data not told'}, {self.table.boxes} boxes"
+            yield f"published values: {self.table.data or 'of unknown data'}, {self.table.boxes} boxes"
         yield from self.table.notes
         followers: dict[str, dict[str, None]] = {}
         for row in self.rows:

@@ -59,7 +59,7 @@ def has_other_data(table: Table, run: AskedRun) -> bool:
 
 
 def deviations(table: Table, run: AskedRun) -> Iterator[str]:
-    """Yield in what a run is not what its row says, each in a few words."""
+    """Yield how a run deviates from its row, each deviation in a few words."""
     arguments = changing_arguments(run.use)
     other = bool(table.data) and run.data not in ("", table.data)
     if other:

@@ -17,15 +17,12 @@ Columns = dict[Column, list[SheetCell | str]]
 class RunRow:
     """One readout of one configuration, over its seeds.
 
-    Attributes:
-        setting: What else sets the row apart from others of its scheme and size.
-        params: Parameters, millions; ``gmacs``: true multiply-accumulates for one crop, billions.
-        values: By kind of boxes and metric, one value per seed.
-        columns: The metrics to show, the chief one first; of those in ``lower`` less is better.
-        real: Whether the data are photographs.
-        calibration: By measure, one value per seed, in [0, 1]; empty unless every seed has it.
-        note: What a reader of the row must know, for example that its settings are not published.
-        diagnosis: By kind of boxes, why values are unexpected, such as an AP of 0; of the first run that tells.
+    ``setting`` is what else sets the row apart from others of its scheme and size; ``params`` are parameters, millions,
+    ``gmacs`` true multiply-accumulates for one crop, billions. ``values`` has, by kind of boxes and metric, one value
+    per seed; ``columns`` are the metrics to show, the chief one first, and of those in ``lower`` less is better.
+    ``real`` tells whether the data are photographs. ``calibration`` has, by measure, one value per seed, in [0, 1]; it
+    is empty unless every seed has it. ``note`` is what a reader of the row must know, for example that its settings are
+    not published, ``diagnosis``, by kind of boxes, why values are unexpected, such as an AP of 0.
     """
 
     scheme: str
@@ -205,7 +202,7 @@ def runs_csv(rows: Sequence[RunRow]) -> str:
 
 
 def calibration_sheet(rows: Sequence[RunRow]) -> Sheet | None:
-    """Return how well scores follow OKS, mean and standard deviation over seeds; None if no row tells."""
+    """Return how well scores follow OKS, mean and standard deviation over seeds; None if no row has scores."""
     # A network that finds nothing has scores of 0 throughout, which would err least.
     scored = [row for row in rows if any(row.calibration.get("mean_score", ()))]
     if not scored:

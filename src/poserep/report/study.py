@@ -71,7 +71,7 @@ def read_report(study: Path) -> StudyReport:
         return StudyReport(title, results, rows, missing, None, [], run_sheets(title, rows, notes))
     lines = with_baseline_differences(paper_rows(table, study), study, table)
     vanished = vanished_rows(table, study)
-    gone = [f"the table has no row {name!r} any more, which runs were asked for as" for name in vanished]
+    gone = [f"runs were asked for as row {name!r}, which the table no longer has" for name in vanished]
     sheets = paper_sheets(table, lines, gone)
     # Runs that no row asked for, such as a training into the study.
     others = {r["path"].name for r in results} - {path.name for line in lines for path in line.runs.values()}

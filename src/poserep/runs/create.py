@@ -9,7 +9,7 @@ from typing import Any
 from poserep.config import DictConfig, OmegaConf, RunSchema, as_dict
 from poserep.errors import InputError, suggestion
 from poserep.geometry import ALIGNMENTS
-from poserep.overrides import CONF, keys
+from poserep.overrides import CONF, keys, refuse_missing
 from poserep.runs.identity import contents, files_of, name_of
 from poserep.runs.rundir import RunDir
 
@@ -37,8 +37,7 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     if unknown := next((key for key in given if key not in known), None):
         raise InputError(f"no key {unknown!r} in a run's configuration{suggestion(unknown, known, 1)}")
     plain = OmegaConf.masked_copy(cfg, given)
-    if missing := sorted(OmegaConf.missing_keys(plain)):
-        raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
+    refuse_missing(plain)
     check(plain)
     config = as_dict(plain) | {"names": {"backbone": backbone}}
     config.pop("table", None)

@@ -20,6 +20,8 @@ MOVED = {
     "poserep.schedules.": "poserep.training.schedules.",
     "poserep.loggers.": "poserep.training.loggers.",
 }
+# Options of that version that changed no result, and that nothing takes any more.
+GONE = ("keep_fusions", "pool", "published_score")
 # What every result of this version holds; earlier versions wrote less.
 RESULT_KEYS = ("config", "metrics", "protocol", "columns", "provenance")
 
@@ -48,9 +50,6 @@ class RunDir:
 
     __fspath__ = __str__
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, RunDir) and self.path == other.path
-
     def result_file(self, evaluation: str = "") -> Path:
         """Return the file of the run's own result, or of the later evaluation with that id."""
         return self.path / (f"evaluation-{evaluation}.json" if evaluation else "result.json")
@@ -68,6 +67,12 @@ class RunDir:
         """Whether the run has a result."""
         return self.result_file().is_file()
 
+    @property
+    def twin(self) -> "RunDir | None":
+        """The same run where another table has finished it, or this one; None if none has."""
+        results = self.path.parent.parent.glob(f"*/{self.name}/result.json")
+        return next((RunDir(file.parent) for file in sorted(results)), None)
+
     def config(self) -> dict[str, Any]:
         """Read the resolved configuration; it is an `InputError` if there is none, or the file is damaged."""
         if not self.config_file.is_file():
@@ -82,8 +87,8 @@ class RunDir:
         """Read the recorded state.
 
         ``state`` is waiting, running, stopped, failed, imported or finished, ``since`` its Unix time, ``why`` the
-        reason of a stop, ``error`` that of a failure, with ``input`` if what the run was given is at fault. A process
-        that was killed leaves ``running`` behind: see `observed_status`.
+        reason of a stop, ``error`` that of a failure, with ``input`` if what the run was given is at fault, and
+        ``refused`` if nothing had begun. A process that was killed leaves ``running`` behind: see `observed_status`.
         """
         file = self.status_file
         status = _read(file, json.loads, "delete it; the run continues") if file.is_file() else {}
@@ -198,7 +203,10 @@ def _parse_config(text: str) -> Any:
     """Parse a configuration; what one of version 0.1 calls otherwise is renamed, and what nothing reads is dropped."""
     for old, new in MOVED.items():
         text = text.replace(f"_target_: {old}", f"_target_: {new}")
-    config = load_yaml(text)
-    if isinstance(config, dict) and isinstance(config.get("backbone"), dict):
-        config["backbone"].pop("keep_fusions", None)
-    return config
+    return _without_gone(load_yaml(text))
+
+
+def _without_gone(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    return {key: _without_gone(value) for key, value in node.items() if key not in GONE}

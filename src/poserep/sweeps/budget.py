@@ -16,6 +16,7 @@ from typing import NamedTuple
 from poserep.cli import parser_of
 from poserep.config import DictConfig
 from poserep.errors import InputError, nearest
+from poserep.files import write_text
 from poserep.overrides import CONF
 from poserep.sheet import Sheet, texts
 from poserep.sweeps.sweep_file import cells_of, complete_table, compositions, table_names
@@ -133,9 +134,9 @@ def file_sheet(budgets: Sequence[Budget], tflops: float) -> Sheet:
 def main(arguments: Sequence[str]) -> None:
     """Print, and with ``--record`` write, the budgets of tables."""
     parser = parser_of("sweep budget", __doc__)
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help="files of sweeps/ (all)")
-    parser.add_argument("--mode", choices=MODES, help="the mode of the rows (that of each file)")
-    parser.add_argument("--tflops", type=float, default=TFLOPS, help=f"assumed if no GPU was measured ({TFLOPS:g})")
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help="names of files of sweeps/ (all)")
+    parser.add_argument("--mode", choices=MODES, help="mode of the rows (that of each file)")
+    parser.add_argument("--tflops", type=float, default=TFLOPS, help=f"rate if no GPU was measured ({TFLOPS:g})")
     parser.add_argument("--record", action="store_true", help=f"write {RECORD.relative_to(CONF.parent)}")
     options = parser.parse_args(arguments)
     if not options.tflops > 0:
@@ -149,5 +150,5 @@ def main(arguments: Sequence[str]) -> None:
         budgets.append(estimate(name, options.mode, records))
         print("\n".join(describe(budgets[-1], options.tflops)), flush=True)
     if options.record:
-        RECORD.write_text(file_sheet(budgets, options.tflops).csv())
+        write_text(RECORD, file_sheet(budgets, options.tflops).csv())
         print(f"written: {RECORD.relative_to(CONF.parent)}")

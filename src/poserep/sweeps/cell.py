@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from poserep.config import DictConfig
-from poserep.errors import Failed, InputError, Stopped, message
+from poserep.errors import Failed, Stopped, message
 from poserep.runs.devices import claimed_gpus
 from poserep.runs.launch import launch
 from poserep.runs.lease import by_whom, holder
@@ -60,27 +60,26 @@ def run_cell(run_dir: RunDir, worker: str = WORKER) -> None:
         raise ending from error
 
 
-def how_it_ended(run_dir: RunDir, error: Failed | InputError) -> Failed | Stopped:
+def how_it_ended(run_dir: RunDir, error: Failed) -> Failed | Stopped:
     """Return the exception that says how a run ended, from what it recorded; ``error`` is recorded if it did not."""
     status = run_dir.status()
     if status["state"] == "stopped":
         return Stopped(status["why"])
-    if status["state"] in ("running", "waiting"):
+    if status["state"] in ("running", "waiting") and holder(run_dir.path) is None:
         # What kills a process keeps it from recording why.
         run_dir.write_status("failed", error=message(error))
         return Failed(message(error))
     return Failed(status.get("error") or message(error))
 
 
-def link_twin(run_dir: RunDir) -> Path | None:
+def link_twin(run_dir: RunDir) -> RunDir | None:
     """Replace a directory that has not begun by a link to the same run, finished for another table, and return that."""
-    results = run_dir.path.parent.parent.glob(f"*/{run_dir.name}/result.json")
-    twin = next((file.parent for file in sorted(results)), None)
+    twin = run_dir.twin
     if twin is None or [path.name for path in run_dir.path.iterdir()] != ["config.yaml"]:
         return None
     run_dir.config_file.unlink()
     run_dir.path.rmdir()
-    run_dir.path.symlink_to(Path("..", twin.parent.name, twin.name), target_is_directory=True)
+    run_dir.path.symlink_to(Path("..", twin.path.parent.name, twin.name), target_is_directory=True)
     return twin
 
 
@@ -89,8 +88,7 @@ def fail_without_files(run_dirs: Sequence[RunDir], missing: Mapping[str, Sequenc
     failed = {}
     for run_dir in run_dirs:
         # A run that another table has finished needs no files: it is linked.
-        finished = any(run_dir.path.parent.parent.glob(f"*/{run_dir.name}/result.json"))
-        if missing[run_dir.name] and not finished and holder(run_dir.path) is None:
+        if missing[run_dir.name] and run_dir.twin is None and holder(run_dir.path) is None:
             failed[run_dir.name] = f"there is no {', '.join(map(str, missing[run_dir.name]))}"
             run_dir.write_status("failed", input=True, error=failed[run_dir.name])
     paths = [path for name in failed for path in missing[name]]

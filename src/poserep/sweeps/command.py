@@ -6,7 +6,7 @@ from pathlib import Path
 
 from poserep.cli import parser_of
 from poserep.errors import InputError, nearest
-from poserep.overrides import SWEEPS, quoted
+from poserep.overrides import SWEEPS, quoted, refuse_options
 from poserep.runs.lease import by_whom
 from poserep.runs.plan import Planned, count_states, planned, shorten
 from poserep.runs.rundir import RunDir
@@ -46,8 +46,8 @@ def show_status(study: Path) -> int:
     return sum(state == "failed" for state, _ in states)
 
 
-def _sweeps() -> list[str]:
-    return sorted(path.stem for path in SWEEPS.glob("*.yaml"))
+def _sweeps(folder: Path = SWEEPS) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
 def _rows(cell: Planned) -> str:
@@ -76,22 +76,24 @@ def run(arguments: Sequence[str]) -> None:
     It is an `InputError` if there is no such file, or none of its rows is a run.
     """
     parser = parser_of("sweep run", RUN)
-    parser.usage = "poserep sweep run [-h] [--rows ROWS] [--retries N] [--fail-fast] TABLE [key=value ...]"
+    parser.usage = "poserep sweep run [options] TABLE [key=value ...]"
     parser.add_argument("table", metavar="TABLE", help="a file of sweeps/, without .yaml")
-    parser.add_argument("--rows", action="append", default=[], help="only such rows: a name, or a pattern as 'SimCC*'")
+    parser.add_argument("--config-dir", type=Path, default=SWEEPS, metavar="DIR", help="folder of the file (sweeps)")
+    parser.add_argument("--rows", action="append", default=[], help="rows to run (all): names, or patterns as 'SimCC*'")
     parser.add_argument("--retries", metavar="N", type=int, help="how often a cell that failed is run again (1)")
     parser.add_argument("--fail-fast", action="store_true", help="begin nothing more after a cell has failed")
     # Overrides may stand between options.
     options, overrides = parser.parse_known_args(arguments)
-    name = options.table
-    if name not in _sweeps():
-        raise InputError(f"there is no sweeps/{name}.yaml{nearest(name, _sweeps())}")
-    table = table_of(SWEEPS, name)
+    refuse_options(overrides, ("--rows", "--retries", "--fail-fast", "--config-dir"))
+    name, folder = options.table, options.config_dir
+    if name not in _sweeps(folder):
+        raise InputError(f"there is no {folder.name}/{name}.yaml{nearest(name, _sweeps(folder))}")
+    table = table_of(folder, name)
     if table is None or not table.runnable:
-        raise InputError(f"no row of sweeps/{name}.yaml is a run; make reproduce-{name} does what it is for")
+        raise InputError(f"no row of {folder.name}/{name}.yaml is a run; make reproduce-{name} does what it is for")
     from poserep.sweeps import train
 
-    words = ["--config-dir", str(SWEEPS), "--config-name", name, *overrides]
+    words = ["--config-dir", str(folder), "--config-name", name, *overrides]
     words += [f"hydra.sweeper.retries={options.retries}"] if options.retries is not None else []
     words += ["hydra.sweeper.fail_fast=true"] if options.fail_fast else []
     words += [f"hydra.sweeper.rows=[{','.join(map(quoted, options.rows))}]"] if options.rows else []
@@ -101,7 +103,7 @@ def run(arguments: Sequence[str]) -> None:
 def status(arguments: Sequence[str]) -> int:
     """Print the state of a table's cells; return 1 if one has failed."""
     parser = parser_of("sweep status", STATUS)
-    parser.add_argument("table", metavar="TABLE", help="a folder of the runs, named like a file of sweeps/")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="the folder of all runs (runs)")
+    parser.add_argument("table", metavar="TABLE", help="name of a table that has been run")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (runs)")
     options = parser.parse_args(arguments)
     return 1 if show_status(options.runs / options.table) else 0

@@ -24,11 +24,8 @@ VARIANTS = {False: "channels_last", True: "channels_last, bf16"}
 class MeasuredNetwork:
     """A network whose training steps were timed.
 
-    Attributes:
-        name: Backbone and input size.
-        backbone: The backbone's configuration without weights.
-        macs: True multiply-accumulates for one image.
-        seconds: Seconds of training per image, by whether training was in half precision.
+    ``name`` is backbone and input size, ``backbone`` the backbone's configuration without weights, ``macs`` the true
+    multiply-accumulates for one image, ``seconds`` those of training per image, by whether it was in half precision.
     """
 
     name: str

@@ -167,7 +167,7 @@ class RowSweeper(Sweeper):
             causes = self._launch(ready, stop_file)
             after = {run.name: run.status() for run in ready}
             begun = [run for run in ready if after[run.name] != before[run.name] or run.name in causes]
-            # If a launcher breaks down before any cell has begun, that was a try of all of them.
+            # A launcher that breaks down before any cell has begun has used up one try of all cells.
             for run in begun or ready:
                 status = after[run.name] if after[run.name] != before[run.name] else {"state": "waiting"}
                 not_begun = stop_file.is_file() and run not in begun

@@ -3,11 +3,10 @@
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
-from poserep.errors import InputError, nearest
+from poserep.errors import InputError, nearest, similar
 from poserep.overrides import key_of
 from poserep.runs.plan import Cell
 
@@ -138,7 +137,8 @@ def chosen(table: Table, patterns: Sequence[str]) -> set[str]:
         matches = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
         if not matches and patterns:
             # Rows are free text, in which the nearest key would be no help.
-            near = get_close_matches(pattern.strip("*"), names, 3, 0.3)
+            alike = {name: similar(pattern.strip("*"), name) for name in names}
+            near = [name for name in sorted(names, key=alike.__getitem__, reverse=True)[:3] if alike[name] > 0.3]
             examples = f", among them {', '.join(map(repr, near))}" if near else ""
             raise InputError(f"no row {pattern!r} that can run; there are {len(names)}{examples}")
         matching.update(matches)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from poserep.config import DictConfig, run_application
 from poserep.errors import Failed, InputError, message
-from poserep.overrides import CONF
 from poserep.runs.create import create_run, missing_files, resolved
 from poserep.runs.launch import is_rank, launch
 from poserep.runs.rundir import RunDir
@@ -38,8 +37,9 @@ def run_single(run_dir: RunDir) -> None:
             from poserep.training.fit import fit
 
             fit(run_dir)
-    except (Failed, InputError) as error:
-        raise how_it_ended(run_dir, error) from error
+    except Failed as error:
+        ending = how_it_ended(run_dir, error)
+        raise (InputError(str(ending)) if run_dir.status().get("refused") else ending) from error
     from poserep.training.evaluation_sheet import evaluation_sheet
 
     evaluation_sheet(run_dir.name, run_dir.result()).show()
@@ -74,6 +74,4 @@ def main(arguments: Sequence[str]) -> None:
     if any(word in ("-h", "--help") for word in arguments):
         print(HELP)
         return
-    if not CONF.is_dir():
-        raise InputError("poserep runs from a checkout with its conf/ folder: pip install -e .")
     run_application("poserep train", arguments, run_composed)

@@ -37,8 +37,8 @@ example: poserep import pose_hrnet_w32_256x192.pth backbone=hrnet_w32 representa
 def run_and_overrides(command: str, description: str, arguments: Sequence[str]) -> tuple[Path, list[str]]:
     """Parse the arguments of a command that takes a run directory and overrides."""
     parser = parser_of(command, description)
-    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="a directory made by poserep train or import")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes of its configuration")
+    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="directory made by poserep train or import")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="changes of its settings")
     options = parser.parse_intermixed_args(arguments)
     return options.run, options.overrides
 
@@ -67,8 +67,8 @@ def calibrate_command(arguments: Sequence[str]) -> None:
 def import_command(arguments: Sequence[str]) -> None:
     """Run ``poserep import``."""
     parser = parser_of("import", IMPORT)
-    parser.add_argument("file", type=Path, metavar="FILE", help="a checkpoint of published code")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="the configuration of its network")
+    parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint of published code")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="settings of its network")
     add_origin(parser)
     options = parser.parse_intermixed_args(arguments)
     from poserep.training.import_checkpoint import import_checkpoint

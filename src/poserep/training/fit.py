@@ -74,7 +74,9 @@ def fit(directory: str | os.PathLike[str]) -> dict[str, Any]:
             explained = isinstance(error, InputError | Failed)
             reason = message(error) if explained else f"{type(error).__name__}: {error}"
             refused = isinstance(error, InputError)
-            _record_end(run_dir, "failed", error=reason, input=refused, traceback=traceback.format_exc())
+            at_fault = refused or isinstance(error.__cause__, InputError)
+            about = {"input": at_fault, "refused": refused, "traceback": traceback.format_exc()}
+            _record_end(run_dir, "failed", error=reason, **about)
             raise
         finally:
             for logger in loggers:
@@ -112,9 +114,13 @@ def _train_and_evaluate(run_dir: RunDir, loggers: list[Logger], main: bool, requ
         within = saved.get("within") or {"epoch": saved["epoch"] + 1, "steps": 0}
         run.data.resume(within["epoch"], within["steps"])
     request.check()
-    trainer.fit(run.module, run.data, ckpt_path=last if last.is_file() else None, weights_only=True)
-    trained = time.time() - began
-    record = evaluate(run, trainer)
+    try:
+        trainer.fit(run.module, run.data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        trained = time.time() - began
+        record = evaluate(run, trainer)
+    except InputError as error:
+        # Something in the data that only showed when work had begun.
+        raise Failed(message(error)) from error
     if main:
         run_dir.write_predictions(stored_predictions(run))
         save_samples(run, run_dir.path / "samples.npz")

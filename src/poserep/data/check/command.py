@@ -9,24 +9,23 @@ from typing import Any
 from rich.console import Console
 
 from poserep.cli import add_origin, parser_of
-from poserep.config import Composed, OmegaConf, compose
+from poserep.config import Composed, compose
 from poserep.errors import InputError
 from poserep.files import write_json
+from poserep.overrides import refuse_missing
 
 
 def composed_data(overrides: Sequence[str], name: str = "config", folder: Path | None = None) -> Composed:
     """Compose a configuration as `poserep.config.compose` does, of which every value must be given."""
     composed = compose(overrides, name, folder)
-    missing = sorted(OmegaConf.missing_keys(composed.cfg))
-    if missing:
-        raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
+    refuse_missing(composed.cfg)
     return composed
 
 
 def _parser(command: Callable[..., Any]) -> argparse.ArgumentParser:
     """Return the parser of a function called NAME_command, whose docstring is the help."""
     parser = parser_of(f"data {command.__name__.removesuffix('_command')}", inspect.getdoc(command))
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for training")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="settings, as for training")
     add_origin(parser)
     return parser
 
@@ -48,9 +47,9 @@ def check_command(arguments: Sequence[str]) -> int:
     from poserep.data.from_config import image_reader
 
     parser = _parser(check_command)
-    parser.add_argument("--strict", action="store_true", help="warnings count as errors")
+    parser.add_argument("--strict", action="store_true", help="count warnings as errors")
     parser.add_argument("--decode", action="store_true", help="decode every image, not its header only")
-    parser.add_argument("--show", type=int, default=3, metavar="N", help="examples of each (3)")
+    parser.add_argument("--show", type=int, default=3, metavar="N", help="number of examples of each (3)")
     given, (cfg, _) = _parse(parser, arguments)
     sections = validate(cfg, image_reader(cfg) if given.decode else None)
     print_sections(sections, given.show, Console(highlight=False))
@@ -65,7 +64,7 @@ def stats_command(arguments: Sequence[str]) -> None:
     from poserep.data.check.stats import sheets, stats
 
     parser = _parser(stats_command)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to a file as well")
     given, (cfg, _) = _parse(parser, arguments)
     numbers = stats(cfg)
     for sheet in sheets(numbers):
@@ -83,7 +82,7 @@ def overlap_command(arguments: Sequence[str]) -> int:
 
     parser = _parser(overlap_command)
     parser.add_argument("--pixels", action="store_true", help="compare pixels, in place of files' bytes")
-    parser.add_argument("--show", type=int, default=3, metavar="N", help="examples of each (3)")
+    parser.add_argument("--show", type=int, default=3, metavar="N", help="number of examples of each (3)")
     words = list(arguments)
     cut = words.index("--") if "--" in words else len(words)
     given, (first, _) = _parse(parser, words[:cut])
@@ -105,15 +104,15 @@ def preview_command(arguments: Sequence[str]) -> None:
 
     example: poserep data preview data.prepare.val=500 augment=hrnet --count 12
     """
-    from poserep.data.check.preview import write_preview
-
     parser = _parser(preview_command)
     add = parser.add_argument
-    add("--out", type=Path, default=Path("preview.png"), metavar="FILE", help="PNG to write (preview.png)")
-    add("--count", type=int, default=24, metavar="N", help="persons (24)")
-    add("--split", choices=["train", "val"], default="train", help="of which split (train); val is not augmented")
-    add("--epoch", type=int, default=0, metavar="E", help="the first whose augmentation is shown (0)")
+    add("--out", type=Path, default=Path("preview.png"), metavar="FILE", help="PNG file to write (preview.png)")
+    add("--count", type=int, default=24, metavar="N", help="number of persons (24)")
+    add("--split", choices=["train", "val"], default="train", help="split to draw from (train); val is not augmented")
+    add("--epoch", type=int, default=0, metavar="E", help="first epoch whose augmentation is shown (0)")
     given, (cfg, choices) = _parse(parser, arguments)
+    from poserep.data.check.preview import write_preview
+
     persons, crops = write_preview(cfg, given.out, given.split, given.count, given.epoch, choices["augment"])
     print(f"{given.out}: {persons} persons, {crops} crop{'s' * (crops > 1)} of each")
 
@@ -127,8 +126,8 @@ def convert_command(arguments: Sequence[str]) -> None:
 
     parser = parser_of("data convert", inspect.getdoc(convert_command))
     parser.add_argument("format", choices=["mpii"])
-    parser.add_argument("source", type=Path, metavar="SOURCE.mat", help="mpii_human_pose_v1_u12_1.mat")
-    parser.add_argument("target", type=Path, metavar="TARGET.json")
+    parser.add_argument("source", type=Path, metavar="SOURCE.mat", help="the release, mpii_human_pose_v1_u12_1.mat")
+    parser.add_argument("target", type=Path, metavar="TARGET.json", help="file to write")
     given = parser.parse_args(arguments)
     if given.target.exists():
         raise InputError(f"{given.target} exists; remove it, or give another name")

@@ -13,6 +13,7 @@ from poserep.data.dataset import Batch
 from poserep.data.from_config import dataset_of, is_labelled, load_split, root_of, skeleton_of
 from poserep.drawing import LEFT, MIDDLE, RIGHT, STYLE, as_rgb, limbs_by_side, show_crop
 from poserep.errors import InputError
+from poserep.files import replacing
 from poserep.skeleton import Skeleton
 
 GREY = "#64748b"
@@ -103,9 +104,8 @@ def write_preview(cfg: Any, out: Path, split: str, count: int, epoch: int, augme
     rows = preview_rows(cfg, split, count, epoch)
     how = f"augment {augment}" if split == "train" else "as evaluated"
     title = f"{cfg.data.name} {split}, {how}, {cfg.input_size}, {cfg.align} alignment, seed {cfg.seed}"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with plt.rc_context(STYLE):
+    with plt.rc_context(STYLE), replacing(out) as partial:
         figure = preview_sheet(rows, skeleton_of(cfg), title, epoch)
-        figure.savefig(out, format="png", dpi=DPI)
+        figure.savefig(partial, format="png", dpi=DPI)
     plt.close(figure)
     return len(rows), len(rows[0].crops)

@@ -75,7 +75,7 @@ class CocoLoader:
             return 0.0
         area = as_number(annotation["area"], FURTHEST**2)
         if area is None or area < 0:
-            raise Invalid("with an area that is none", f"has the area {abridged(annotation['area'])}")
+            raise Invalid("without a valid area", f"has the area {abridged(annotation['area'])}")
         return area
 
     def ignored(self, annotation: Mapping[str, Any]) -> bool:
@@ -134,7 +134,7 @@ class CocoLoader:
             return "of other categories"
         crowd = annotation.get("iscrowd", 0)
         if crowd not in (0, 1):
-            raise Invalid("with an iscrowd that is none", f"has the iscrowd {abridged(crowd)}, neither 0 nor 1")
+            raise Invalid("without a valid iscrowd", f"has the iscrowd {abridged(crowd)}, neither 0 nor 1")
         if crowd:
             return "crowds"
         if self.ignored(annotation):

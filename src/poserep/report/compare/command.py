@@ -117,15 +117,15 @@ def show_comparison(record: dict[str, Any]) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Run the command ``poserep compare``."""
     parser = parser_of("compare", __doc__)
-    parser.add_argument("a", help="A[:READOUT]")
-    parser.add_argument("b", help="B[:READOUT]")
-    parser.add_argument("--metric", help="one of the result's; its chief one unless given")
-    parser.add_argument("--boxes", choices=["gt", "det"], help="the first that A was evaluated with unless given")
-    text = "joints above it count in both sides, whatever they were evaluated with; 0 counts all"
+    parser.add_argument("a", metavar="A[:READOUT]", help="runs of one side, its default readout if none is given")
+    parser.add_argument("b", metavar="B[:READOUT]", help="runs of the other side")
+    parser.add_argument("--metric", help="metric to compare (the chief one of A)")
+    parser.add_argument("--boxes", choices=["gt", "det"], help="kind of boxes (the first that A was evaluated with)")
+    text = "count joints of higher scores alone, on both sides, in a person's score; 0 counts all (each run's own)"
     parser.add_argument("--score-threshold", type=float, help=text)
-    parser.add_argument("--samples", type=int, default=1000, help="resamples of the images")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the resampling")
-    parser.add_argument("--json", type=Path, help="write everything there as well")
+    parser.add_argument("--samples", type=int, default=1000, help="number of resamples of the images (1000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the resampling (0)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to a file as well")
     options = parser.parse_args(arguments)
     a = read_side(options.a, options.boxes)
     b = read_side(options.b, options.boxes or a[0].boxes)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from poserep.cli import parser_of
-from poserep.errors import InputError, first_line
+from poserep.errors import Failed, InputError, first_line
 from poserep.files import write_json
 from poserep.runs.rundir import RunDir, finished_in, runs_in
 from poserep.runs.wandb.entry import WandbEntry, digest, read_entry
@@ -75,10 +75,10 @@ def answers(url: str, seconds: float = _ANSWER) -> bool:
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say which study is shown, and where."""
-    parser.add_argument("study", help="folder of runs")
-    parser.add_argument("runs", nargs="?", default="runs", type=Path, help="folder that holds it (runs)")
-    parser.add_argument("--project", default="poserep", help="W&B's project (poserep)")
-    parser.add_argument("--entity", help="its owner (the key's)")
+    parser.add_argument("study", metavar="STUDY", help="folder of runs")
+    parser.add_argument("runs", nargs="?", default="runs", type=Path, metavar="RUNS", help="its folder (runs)")
+    parser.add_argument("--project", default="poserep", help="project of W&B (poserep)")
+    parser.add_argument("--entity", help="owner of the project (the owner of the key)")
 
 
 class Sender:
@@ -158,7 +158,7 @@ def ledger_file(run_dir: RunDir) -> Path:
 
 
 def publish(study: Path, target: Target, again: bool = False) -> list[str]:
-    """Send a study's finished runs and return the ids of those sent; no such run or no server is an `InputError`."""
+    """Send a study's finished runs and return the ids of those sent; `InputError` before the first, `Failed` after."""
     import wandb
 
     if target.mode not in ("online", "offline"):
@@ -178,9 +178,8 @@ def publish(study: Path, target: Target, again: bool = False) -> list[str]:
             sender.log(entry.history)
             sender.close(entry)
         except (wandb.Error, TimeoutError, OSError) as error:
-            raise InputError(
-                f"{entry.id}: {first_line(error)}; {len(sent)} runs are there, the same command goes on with the others"
-            ) from error
+            done = f"{len(sent)} runs are there, the same command goes on with the others"
+            raise Failed(f"{entry.id}: {first_line(error)}; {done}") from error
         sent.append(entry.id)
         print(f"{'recorded' if target.mode == 'offline' else 'sent'}: {entry.id} ({run_dir.name})", flush=True)
     return sent
@@ -190,14 +189,15 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command ``poserep wandb push``."""
     parser = parser_of("wandb push", __doc__)
     add_target(parser)
-    parser.add_argument("--offline", action="store_true", help="record, to be sent later")
-    parser.add_argument("--again", action="store_true", help="send what has been sent, too")
+    parser.add_argument("--offline", action="store_true", help="leave records for wandb sync in place of sending")
+    parser.add_argument("--again", action="store_true", help="send runs again that have been sent")
     options = parser.parse_args(arguments)
     os.environ.setdefault("WANDB_SILENT", "true")
     study = options.runs / options.study
     target = Target(options.project, options.entity, "offline" if options.offline else default_mode())
     sent, finished = publish(study, target, options.again), [run_dir.finished for run_dir in runs_in(study)]
     done = "recorded" if target.mode == "offline" else "sent"
-    print(f"{len(sent)} {done}, {sum(finished) - len(sent)} were there, {finished.count(False)} not finished")
+    already, unfinished = sum(finished) - len(sent), finished.count(False)
+    print(f"{len(sent)} {done}, {already} were {done} before, {unfinished} have not finished")
     if sent and target.mode == "offline":
         print(f"no network was used; to send the records: wandb sync {study}/*/wandb/offline-run-*")

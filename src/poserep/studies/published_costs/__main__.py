@@ -22,7 +22,7 @@ from poserep.geometry import Size
 from poserep.models import PoseNet
 from poserep.models.cost import macs, parameters
 from poserep.overrides import key_of
-from poserep.studies.arguments import study_parser
+from poserep.studies import study_parser
 from poserep.studies.published_costs.cells import Cost, PrintedCell, printed_cells
 from poserep.studies.published_costs.countings import gflops
 from poserep.studies.published_costs.page import agreement_sheet, cells_sheet, page, table_sheets

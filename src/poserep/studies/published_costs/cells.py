@@ -13,10 +13,8 @@ GOOD = ("rounds", "truncates", "within 1 %")
 class Cost:
     """Our counts of a network.
 
-    Attributes:
-        params: Parameters that the paper counts; ``backbone`` are those that it attributes to the backbone.
-        gflops: By the counting that the paper used, in its unit (10^9, or 2^30 for ``hrnet``).
-        gmacs: True multiply-accumulates, 10^9.
+    ``params`` are the parameters that the paper counts, ``backbone`` those that it attributes to the backbone.
+    ``gflops`` are by the counting that the paper used, in its unit (10^9, or 2^30 for ``hrnet``), ``gmacs`` true, 10^9.
     """
 
     params: int
@@ -27,15 +25,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class PrintedCell:
-    """One row of a paper's table: its printed numbers and our counts.
+    """One row of a paper's table (``table``, for example ``simcc-1``): its printed numbers and our counts.
 
-    Attributes:
-        table: For example ``simcc-1``.
-        row: The scheme as the table calls it.
-        counting: How the paper counted GFLOPs.
-        printed: ``params``, ``backbone``, ``other`` (than the backbone's) and ``gflops`` as printed, those that are.
-        cost: Ours, or None if the network cannot be built.
-        excuses: Why a number differs, by its key; ``all`` if the network cannot be built.
+    ``row`` is the scheme as the table calls it, ``counting`` how the paper counted GFLOPs. ``printed`` has ``params``,
+    ``backbone``, ``other`` (than the backbone's) and ``gflops`` as printed, those that are; ``cost`` is ours, or None
+    if the network cannot be built. ``excuses`` say why a number differs, by its key; ``all`` if it cannot be built.
     """
 
     table: str

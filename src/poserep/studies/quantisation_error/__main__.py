@@ -19,8 +19,8 @@ from poserep.config import DictConfig, OmegaConf, composing, make
 from poserep.data.from_config import root_of, skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.overrides import key_of, split_values
-from poserep.studies.arguments import study_parser
+from poserep.overrides import key_of, refuse_missing, split_values
+from poserep.studies import study_parser
 from poserep.studies.quantisation_error.cell import result_of
 from poserep.studies.quantisation_error.disturbance import Condition
 from poserep.studies.quantisation_error.figures import draw_figures
@@ -45,9 +45,7 @@ def jobs(table: DictConfig, given: Sequence[str]) -> list[list[str]]:
 
 def measure_job(cfg: DictConfig, job: Sequence[str]) -> Entry:
     """Measure one configuration, composed from the overrides ``job``; wrong data, codec or conditions: `InputError`."""
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise InputError(f"{missing[0]} must be given, as in {missing[0]}=...")
+    refuse_missing(cfg)
     folder, skeleton, skip = Path(cfg.runs) / cfg.study, skeleton_of(cfg), bool(cfg.data.skip_invalid)
     poses = read_poses(root_of(cfg) / cfg.data.val.annotations, skeleton, cfg.table.area, skip)
     size = Size.parse(cfg.input_size)

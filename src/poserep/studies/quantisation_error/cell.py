@@ -6,7 +6,6 @@ distances.
 """
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from poserep.codecs import Codec
+from poserep.data.json_fields import read_json
 from poserep.files import file_hash, provenance, write_json
 from poserep.geometry import Crop, Size
 from poserep.instances import Truth
@@ -139,7 +139,7 @@ def result_of(
     """
     folder = folder / f"{name}-{identity({**config, 'source': _source()})}"
     if RunDir(folder).finished:
-        return json.loads((folder / "result.json").read_text())
+        return read_json(folder / "result.json", "result")
     start = time.perf_counter()
     rows = measure_cell(codec, poses, Size.parse(config["input_size"]), conditions, config["seed"])
     result = {"config": config, "codec": settings_of(codec), "persons": len(poses.instances), **rows}

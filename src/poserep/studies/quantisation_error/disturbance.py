@@ -50,10 +50,8 @@ class Condition:
 class Decoded:
     """All poses as one readout gives them back.
 
-    Attributes:
-        points: (N, K), input px.
-        usable: (N, K) bool, joints that the codec represents: labelled and within its bounds.
-        counted: (N, K) bool, joints whose errors are measured.
+    ``points`` are (N, K), input px; ``usable`` (N, K) are the joints that the codec represents, labelled and within its
+    bounds, ``counted`` (N, K) those whose errors are measured.
     """
 
     points: Points

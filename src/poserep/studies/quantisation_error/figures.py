@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from poserep.drawing import PALETTE, STYLE
+from poserep.files import replacing
 from poserep.studies.quantisation_error.table import Line, sizes_of
 
 INK, SOFT, BAR = "#334155", "#94a3b8", "#eef2f7"
@@ -54,7 +55,8 @@ def draw_figures(
             figure.text(0.9, below, source, ha="right", va="top", fontsize=7.5, color=SOFT)
             for kind, metadata in (("svg", {"Date": None}), ("png", None)):
                 paths.append(folder / f"{name}{ending}.{kind}")
-                figure.savefig(paths[-1], bbox_inches="tight", dpi=150, metadata=metadata)
+                with replacing(paths[-1]) as partial:
+                    figure.savefig(partial, format=kind, bbox_inches="tight", dpi=150, metadata=metadata)
             plt.close(figure)
     return paths
 

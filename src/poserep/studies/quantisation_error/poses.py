@@ -21,14 +21,10 @@ from poserep.skeleton import Skeleton
 
 @dataclass(frozen=True, eq=False)
 class Poses:
-    """The annotated persons of a file. Two are equal only if they are the same object.
+    """The annotated persons of a COCO-format file. Two are equal only if they are the same object.
 
-    Attributes:
-        annotations: COCO-format file.
-        digest: Hash of the file that was read.
-        area: Where areas come from.
-        xy: (N, K, 2) float32, image px.
-        weight: (N, K) float32, 0 where unlabelled, else 1.
+    ``digest`` is the hash of the file that was read, ``area`` where areas come from; ``xy`` (N, K, 2) are float32,
+    image px, ``weight`` (N, K) is 0 where unlabelled, else 1.
     """
 
     annotations: Path

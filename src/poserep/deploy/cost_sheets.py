@@ -1,26 +1,17 @@
-"""Count a network: parameters by part, multiply-accumulates, memory of activations, and if asked time it.
-
-Overrides are written as for training, or after a run directory as for poserep evaluate. Neither data nor weights are
-needed. Multiply-accumulates are for one image of one pass, flip test not included. How the papers count is in
-make reproduce-cost.
-
-example: poserep cost backbone=hrnet_w32 representation=simcc size=256x192 --time
-         poserep cost runs/demo/heatmap-... --json cost.json
-"""
+"""What `poserep.deploy.command.cost_command` counts and times, as a record and as sheets."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from poserep.cli import add_origin, parser_of
 from poserep.config import DictConfig, OmegaConf, compose
 from poserep.data.from_config import skeleton_of
-from poserep.deploy.latency import WAYS, Timing, cores, processor, timings
+from poserep.deploy.latency import Timing, cores, processor, timings
 from poserep.errors import InputError
-from poserep.files import provenance, write_json
+from poserep.files import provenance
 from poserep.geometry import Size
 from poserep.models import PoseNet
 from poserep.models.cost import activations, allocated, summary
@@ -151,22 +142,3 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
         record["time"] = _time(net, codec, cfg, timing, dtype)
         times_sheet(record["time"]).show()
     return record
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run ``poserep cost``."""
-    parser = parser_of("cost", __doc__)
-    parser.add_argument("words", nargs="*", metavar="RUN_DIR | key=value")
-    add_origin(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 32], help="images at a time (1 32)")
-    parser.add_argument("--time", action="store_true", help="time it, in every way that is available here")
-    parser.add_argument("--ways", nargs="+", help=f"some of {', '.join(WAYS)} (all)")
-    parser.add_argument("--threads", type=int, nargs="+", help="of the CPU; 0: all (1 0)")
-    parser.add_argument("--device", help="to time on: cpu or cuda (cpu)")
-    parser.add_argument("--seconds", type=float, help="for each way, batch and number of threads (5)")
-    options = parser.parse_intermixed_args(arguments)
-    record = cost(options)
-    if options.json:
-        write_json(options.json, record)
-        print(f"written: {options.json}")
