@@ -98,7 +98,6 @@ TOGETHER = {
 data stats data.root=drawn data.prepare.train=12 data.prepare.val=8
 data stats data.root=drawn data.prepare.train=12 data.prepare.val=8 data.level=hard
 data preview data=coco augment=hrnet --count 4 --out augmented.png
-data convert mpii data/mpii/mpii_human_pose_v1_u12_1.mat converted.json
 """,
     "counts": """
 cost backbone=resnet50 representation=heatmap size=256x192 --json resnet50.json
@@ -156,7 +155,7 @@ def draw(data: Path, writers: str) -> None:
         writers: Module that has what writes them.
     """
     made = importlib.import_module(writers)
-    for name, counts in {"coco": (8, 8), "crowdpose": (6, 6, 6), "mpii": (8, 8), "human4d": (3,)}.items():
+    for name, counts in {"coco": (8, 8), "crowdpose": (6, 6), "mpii": (8, 8), "human4d": (3,)}.items():
         getattr(made, f"generate_{name}")(data, *counts).rename(data / name)
     generate(data / "synthetic", "easy", 64, 24, workers=1)
     generate(data / "synthetic", "hard", 16, 12, workers=1)
