@@ -140,6 +140,7 @@ class Truth:
         annotations: The file that the instances were read from; some metrics need all of it.
         size: Size of the network's input.
         padding: Factor by which the crops are larger than the boxes.
+        category: Names or ids of the categories that count, where a file has several with these joints; None: all.
     """
 
     def __init__(
@@ -149,9 +150,10 @@ class Truth:
         annotations: str | Path,
         size: Size,
         padding: float = 1.25,
+        category: Any = None,
     ) -> None:
         self.instances, self.skeleton, self.annotations = InstanceTable.of(instances), skeleton, Path(annotations)
-        self.size, self.padding = size, padding
+        self.size, self.padding, self.category = size, padding, category
         self.sigmas = np.array(skeleton.sigmas)
 
     @property

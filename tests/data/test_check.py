@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from poserep.data.check import rules, validate
+from poserep.data.check import person_rules, rules, validate
 from poserep.data.check.findings import Finding, Rule
 from poserep.data.check.image_headers import read_header
 from poserep.data.from_config import image_reader
@@ -57,12 +57,12 @@ DEFECTS = [
     (lambda d: person(d)["keypoints"].__setitem__(0, float("nan")), "with keypoints that are no numbers", " 10 "),
     (lambda d: person(d).update(bbox=[1, 2, 3]), "without a box of four numbers", r"annotation 10 .*\[1, 2, 3\]"),
     (lambda d: person(d)["bbox"].__setitem__(2, 0), "with a box without area", r"annotation 10 .*0.0, 1"),
-    (lambda d: person(d)["bbox"].__setitem__(0, -9), rules.ACROSS, r"\[-9.0, 90.0"),
-    (lambda d: person(d).update(area=0), rules.UNSCALED, "annotation 10 .*: area 0"),
-    (lambda d: person(d).update(area=9000), rules.AREA_LARGER, "area 9000, box 5459"),
-    (lambda d: person(d)["keypoints"].__setitem__(0, 600), rules.OUTSIDE, r"nose \[600.0, .* in 426x320 px"),
-    (lambda d: person(d)["keypoints"].__setitem__(2, 3), rules.VISIBILITY, "nose 3"),
-    (lambda d: person(d).update(num_keypoints=3), rules.NUM_KEYPOINTS, "3, labelled are 16"),
+    (lambda d: person(d)["bbox"].__setitem__(0, -9), person_rules.ACROSS, r"\[-9.0, 90.0"),
+    (lambda d: person(d).update(area=0), person_rules.UNSCALED, "annotation 10 .*: area 0"),
+    (lambda d: person(d).update(area=9000), person_rules.AREA_LARGER, "area 9000, box 5459"),
+    (lambda d: person(d)["keypoints"].__setitem__(0, 600), person_rules.OUTSIDE, r"nose \[600.0, .* in 426x320 px"),
+    (lambda d: person(d)["keypoints"].__setitem__(2, 3), person_rules.VISIBILITY, "nose 3"),
+    (lambda d: person(d).update(num_keypoints=3), person_rules.NUM_KEYPOINTS, "3, labelled are 16"),
     (lambda d: d["categories"][0]["keypoints"].reverse(), validate.OTHER_KEYPOINTS, "set data.skeleton"),
     (lambda d: d.pop("annotations"), validate.REFUSED_SPLIT, "lists no annotations"),
     (lambda d: d.pop("images"), validate.REFUSED_SPLIT, "is it COCO format"),
@@ -190,11 +190,11 @@ def test_persons_of_other_formats_are_held_against_their_images(copy, edit):
     root, cfg = copy("mpii")
     path = root / cfg.data.train.annotations
     edit(path, lambda d: d[2]["joints"].__setitem__(9, [5000.0, 20.0]))
-    assert [(r, f[0].where.split(" on ")[0]) for r, f in broken(cfg).items()] == [(rules.OUTSIDE, "person 2")]
+    assert [(r, f[0].where.split(" on ")[0]) for r, f in broken(cfg).items()] == [(person_rules.OUTSIDE, "person 2")]
     edit(path, lambda d: d[1].update(scale=0))
-    assert [rule.name for rule in broken(cfg)] == ["invalid record: without scale", rules.OUTSIDE.name]
+    assert [rule.name for rule in broken(cfg)] == ["invalid record: without scale", person_rules.OUTSIDE.name]
     edit(path, lambda d: [record["center"].__setitem__(0, 9000) for record in d])
-    assert rules.BOX_OUTSIDE in broken(cfg)
+    assert person_rules.BOX_OUTSIDE in broken(cfg)
 
 
 def test_sound_sets_break_no_rule(cfgs):

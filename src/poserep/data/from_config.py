@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FILES = ("annotations", "heads")
 PATHS = (*FILES, "images")
 # The keys of `data` that are handed to those loaders that have them.
-OPTIONS = ("skip_invalid", "clip", "project")
+OPTIONS = ("category", "skip_invalid", "clip", "project")
 
 
 def skeleton_of(cfg: DictConfig) -> Skeleton:
@@ -155,4 +155,5 @@ def dataset_of(cfg: DictConfig, instances: list[Instance], skeleton: Skeleton, a
 def truth_of(cfg: DictConfig, instances: Sequence[Instance], skeleton: Skeleton, root: Path) -> Truth:
     """Return what predictions for persons of the validation split are scored against."""
     padding = (cfg.data.get("crop") or {}).get("padding", 1.25)
-    return Truth(instances, skeleton, root / cfg.data.val.annotations, Size.parse(cfg.input_size), padding)
+    file, size, category = root / cfg.data.val.annotations, Size.parse(cfg.input_size), options_of(cfg).get("category")
+    return Truth(instances, skeleton, file, size, padding, category)

@@ -56,10 +56,15 @@ class CocoAP(Scorer):
         self.nms_threshold, self.area = nms_threshold, area
         self.crop_areas = (fit_aspect(truth.instances.box[:, 2:], truth.size) * truth.padding).prod(-1)
 
+    @property
+    def categories(self) -> dict[int, str]:
+        """The categories of the evaluated file whose annotations count, as one; predictions bear the first one's id."""
+        return read_coco(self.truth.annotations).categories_of(self.truth.skeleton, self.truth.category)
+
     def results(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Return predictions in COCO's result format, rescored and without duplicates, as its server takes them."""
         index, xy, instances = predictions.index, predictions.xy, self.truth.instances
-        category = read_coco(self.truth.annotations).category(self.truth.skeleton)
+        category = next(iter(self.categories))
         counts = predictions.score > predictions.threshold
         mean = (predictions.score * counts).sum(1) / np.maximum(counts.sum(1), 1)
         score, image, area = instances.score[index] * mean, instances.image_id[index], self.crop_areas[index]
@@ -83,7 +88,7 @@ class CocoAP(Scorer):
         """
         path = self.truth.annotations
         file = read_coco(path)
-        category, rows = file.category(self.truth.skeleton), self.results(predictions)
+        rows = self.results(predictions)
         absent = sorted({row["image_id"] for row in rows} - file.images_by_id.keys())
         if absent:
             raise InputError(
@@ -91,7 +96,7 @@ class CocoAP(Scorer):
                 "from?"
             )
         with redirect_stdout(StringIO()):  # pycocotools prints
-            truth, unusable = ground_truth(file, category, self.truth.skeleton.num_keypoints, self.area)
+            truth, unusable = ground_truth(file, tuple(self.categories), self.truth.skeleton.num_keypoints, self.area)
             evaluation = COCOeval(truth, truth.loadRes(rows), "keypoints")
             params = evaluation.params
             params.kpt_oks_sigmas = self.truth.sigmas
@@ -165,31 +170,34 @@ class CocoSubmission(CocoAP):
         return Scores({})
 
 
-def ground_truth(file: CocoFile, category: int, joints: int, area: str) -> tuple[COCO, list[Any]]:
-    """Return all persons and crowds of a category for one COCOeval, which writes into them, and the ids left out.
+def ground_truth(file: CocoFile, categories: tuple[int, ...], joints: int, area: str) -> tuple[COCO, list[Any]]:
+    """Return all persons and crowds of categories for one COCOeval, which writes into them, and the ids left out.
 
+    They count as one category, the first.
     ``area`` is ``annotation``, which every annotation must have then, or ``box`` to take 0.53 of the box whatever the
     file has. Annotations that cannot be read are left out.
     """
-    persons, unusable = _persons(file, category, joints, area)
+    persons, unusable = _persons(file, categories, joints, area)
     truth = COCO()
     truth.dataset = {
         "images": [{"id": key} for key in file.images_by_id],
         "annotations": [dict(person) for person in persons],
-        "categories": [{"id": category, "name": "person"}],
+        "categories": [{"id": categories[0], "name": "person"}],
     }
     truth.createIndex()
     return truth, unusable
 
 
 @lru_cache(maxsize=1)
-def _persons(file: CocoFile, category: int, joints: int, area: str) -> tuple[list[dict[str, Any]], list[Any]]:
-    records = [r for r in file.annotations or () if isinstance(r, dict) and r.get("category_id") == category]
+def _persons(
+    file: CocoFile, categories: tuple[int, ...], joints: int, area: str
+) -> tuple[list[dict[str, Any]], list[Any]]:
+    records = [r for r in file.annotations or () if isinstance(r, dict) and r.get("category_id") in categories]
     persons = [_person(record, joints, area == "box", file) for record in records]
     unusable = [record.get("id") for record, person in zip(records, persons, strict=True) if person is None]
     # The file's ids may repeat, or be 0, which COCOeval takes for "not matched".
     known = enumerate((person for person in persons if person is not None), 1)
-    return [{**person, "category_id": category, "id": number} for number, person in known], unusable
+    return [{**person, "category_id": categories[0], "id": number} for number, person in known], unusable
 
 
 def _person(record: Mapping[str, Any], joints: int, by_box: bool, file: CocoFile) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ USUAL: Mapping[str, Any] = {
     "whole": False,
     "inclusive": None,
     "clip": "exact",
+    "category": None,
     "skip_invalid": False,
     "project": "exact",
     "strict": False,

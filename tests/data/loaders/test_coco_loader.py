@@ -197,3 +197,68 @@ def test_real_annotations_and_detections(real_data):
     folder = real_data / "coco_four"
     files = folder / "test_coco.json", folder / "images", COCO
     assert len(load_coco(*files)) == 12 and len(load_coco(*files, folder / "test_coco_det_AP_H_56.json")) == 118
+
+
+def test_all_categories_with_the_skeletons_joints_are_taken_or_those_asked_for(tmp_path):
+    kinds = [{"id": i, "name": name, "keypoints": ["left", "right"]} for i, name in ((3, "bear"), (5, "horse"))]
+    categories = [*kinds, {"id": 9, "name": "bird", "keypoints": ["beak"]}]
+    data = content(*(person(n, category_id=c) for n, c in ((1, 3), (2, 5), (3, 9), (4, [5]))), categories=categories)
+    for chosen, taken in {None: [1, 2], "horse": [2], 3: [1], ("bear", 5): [1, 2]}.items():
+        tally = Tally()
+        assert [i.id for i in load(tmp_path, data, category=chosen, tally=tally)] == taken
+        assert tally.left_out == {"of other categories": 4 - len(taken)}
+    for chosen in ("bird", 9, ["bear", "cow"]):
+        with pytest.raises(InputError, match=r"data.category=.*no such category.* it has bear \(3\), horse \(5\)"):
+            load(tmp_path, data, category=chosen)
+    boxes = [detection(category_id=c) for c in (3, 5, 9)]
+    assert [i.id for i in load(tmp_path, data, boxes, category="horse")] == [1]
+
+
+def test_ids_may_be_texts(tmp_path):
+    data = content(person("1", image_id="0007", category_id="1"), person("2", image_id="8", category_id="1"))
+    data["images"][0]["id"], data["categories"][0]["id"] = "000007", "1"
+    assert [(i.id, i.image_id) for i in load(tmp_path, data)] == [(1, 7), (2, 8)]
+    boxes = [detection(image_id=i, category_id="1") for i in ("7", "007", "8", "8.jpg", "nine", "9")]
+    tally = Tally()
+    assert [i.image_id for i in load(tmp_path, data, boxes, tally=tally)] == [7, 7, 8, 8]
+    assert tally.left_out == {"on images that are not listed": 2}
+
+
+def test_detections_may_name_files_and_count_categories_from_0(tmp_path):
+    data, tally = content(person(1)), Tally()
+    data["images"] = [{**i, "file_name": f"cam/{n}_a.jpg"} for i, n in zip(data["images"], "pq", strict=True)]
+    boxes = [detection(image_id=i, category_id=0) for i in ("p_a", "q_a.jpg", "q", "cam/p_a")]
+    assert [i.image_id for i in load(tmp_path, data, boxes, tally=tally)] == [7, 8]
+    assert tally.mended == {"detections of category 0, the only one": 4}
+    with pytest.raises(InputError, match="no detection of category 1 lies on an image"):
+        load(tmp_path, data, [detection(category_id=2)])
+    data["images"][1]["file_name"] = "other/p_a.jpg"
+    with pytest.raises(InputError, match="no detection of category 0"):
+        load(tmp_path, data, [detection(image_id="p_a", category_id=0)])
+
+
+NAMES = {
+    "windows": r"images\1\{}",
+    "upload": r"..\..\media\upload\4\{}",
+    "folder": "images/1/{}",
+    "address": "/data/local-files/?d=set%20a/{}",
+    "web": "http://there/set%20a/{}?x=1/{}",
+}
+
+
+@pytest.mark.parametrize("pattern", NAMES.values(), ids=NAMES)
+def test_pictures_of_exports_are_found_by_the_last_part_of_their_names(tmp_path, pattern):
+    (tmp_path / "images").mkdir()
+    data, tally = content(person(1), person(2, image_id=8)), Tally()
+    for image, name in zip(data["images"], ("a b.jpg", "c.jpg"), strict=True):
+        (tmp_path / "images" / name).touch()
+        image["file_name"] = pattern.format(*[name.replace(" ", "%20" if "%" in pattern else " ")] * 2)
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    found = load_coco(tmp_path / "a.json", tmp_path / "images", PAIR, tally=tally)
+    assert [i.image.relative_to(tmp_path) for i in found] == [Path("images/a b.jpg"), Path("images/c.jpg")]
+    assert tally.mended == {"image files found by the last part of their names": 2}
+    for image, name in zip(data["images"], (r"x\1\c.jpg", r"x\2\c.jpg"), strict=True):
+        image["file_name"] = name
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match="share the last part of their names"):
+        load_coco(tmp_path / "a.json", tmp_path / "images", PAIR)

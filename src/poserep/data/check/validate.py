@@ -6,10 +6,10 @@ from typing import Any
 
 from poserep.config import make
 from poserep.data import from_config
-from poserep.data.check import rules
+from poserep.data.check import person_rules, rules
 from poserep.data.check.findings import Finding, Rule, Section
 from poserep.data.check.image_headers import ImageHeader, ImageReader, headers_of
-from poserep.data.check.rules import PersonArrays
+from poserep.data.check.person_rules import PersonArrays
 from poserep.data.coco_file import CocoFile, read_detections
 from poserep.data.from_config import LoadedSplit
 from poserep.errors import InputError
@@ -63,10 +63,10 @@ def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageRe
     # A reader of other files than photographs may cut them: sizes are those of what it returns.
     known = headers if decode or not cfg.data.get("read") else {}
     if file:
-        section.findings.extend(_listed(file, folder, skeleton, known, loaded))
+        section.findings.extend(_listed(cfg, file, folder, skeleton, known, loaded))
     elif loaded.instances:
         persons = PersonArrays.of_instances(loaded.instances, known, skeleton.num_keypoints)
-        section.findings.extend(rules.broken_persons(persons, skeleton, cut=False))
+        section.findings.extend(person_rules.broken_persons(persons, skeleton, cut=False))
     # A rule that is broken says more than the loader's refusal.
     if loaded.refusal and not section.broken():
         section.findings.append(Finding(REFUSED_SPLIT, str(annotations), loaded.refusal))
@@ -78,20 +78,20 @@ def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageRe
 
 
 def _listed(
-    file: CocoFile, folder: Path, skeleton: Skeleton, headers: dict[Path, ImageHeader], loaded: LoadedSplit
+    cfg: Any, file: CocoFile, folder: Path, skeleton: Skeleton, headers: dict[Path, ImageHeader], loaded: LoadedSplit
 ) -> Iterator[Finding]:
     """Yield what is wrong with a COCO-format file, in itself and against its images."""
     yield from rules.image_entries(file)
     yield from rules.image_sizes(file, folder, headers, bool(loaded.tally.mended["image sizes exchanged"]))
     images = {int(record["id"]): record for record, _ in file.image_files(folder)}
     try:
-        category = file.category(skeleton)
+        categories = file.categories_of(skeleton, cfg.data.get("category"))
     except InputError as error:
         yield Finding(OTHER_KEYPOINTS, str(file.path), str(error).removeprefix(f"{file.path}: "))
         return
-    records = rules.usable_annotations(file, images, category, skeleton.num_keypoints)
+    records = person_rules.usable_annotations(file, images, categories, skeleton.num_keypoints)
     persons = PersonArrays.of_records(records, images, skeleton.num_keypoints)
-    yield from rules.broken_persons(persons, skeleton, cut=True)
+    yield from person_rules.broken_persons(persons, skeleton, cut=True)
 
 
 def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, broken: bool) -> Iterator[Finding]:
@@ -103,13 +103,13 @@ def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, bro
             yield Finding(METRIC, cfg.data.metric._target_.split(".")[-1], str(error))
         return
     if scorer.area == "annotation":
-        yield from rules.unscaled(loaded.instances)
+        yield from person_rules.unscaled(loaded.instances)
 
 
 def _detections(cfg: Any, file: CocoFile, skeleton: Skeleton, root: Path, path: Path) -> Section:
     section = Section(f"detections: {path}")
     try:
-        records, category = read_detections(path), file.category(skeleton)
+        records, categories = read_detections(path), file.categories_of(skeleton, cfg.data.get("category"))
     except InputError as error:
         section.findings.append(Finding(UNREADABLE, str(path), str(error)))
         return section
@@ -117,7 +117,7 @@ def _detections(cfg: Any, file: CocoFile, skeleton: Skeleton, root: Path, path: 
     section.notes.append(loaded.line("detected"))
     section.findings.extend(rules.invalid_records(loaded.tally, path, cfg.data.skip_invalid))
     images = {int(record["id"]) for record, _ in file.image_files(root)}
-    section.findings.extend(rules.detections(records, images, category))
+    section.findings.extend(rules.detections(records, images, categories))
     if loaded.refusal and not section.broken():
         section.findings.append(Finding(REFUSED_SPLIT, str(path), loaded.refusal))
     return section

@@ -1,6 +1,6 @@
 """The loader of COCO-format annotations and detections of any skeleton: every record is returned or counted."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,6 +25,7 @@ def load_coco(
     skip_invalid: bool = False,
     tally: Tally | None = None,
     clip: Clip = "exact",
+    category: int | str | Sequence[int | str] | None = None,
 ) -> list[Instance]:
     """Read persons from a COCO-format annotation file.
 
@@ -42,11 +43,12 @@ def load_coco(
         tally: Counts every annotation or detection, as taken or by the reason for which it was left out.
         clip: How annotated boxes are cut: ``exact``, ``none``, or as published code does, which also leaves out persons
             whose annotated area is 0: ``hrnet``, ``dark``. See `clip_box`.
+        category: Names or ids of the categories to take, of those that have the skeleton's joints; None: all of them.
 
     An `InputError` names a file that is missing or malformed, a skeleton that does not fit, and the first person that
     cannot be used, such as one without area or with an image that is not listed.
     """
-    return CocoLoader(annotations, images, skeleton, skip_invalid, tally, clip).load(detections)
+    return CocoLoader(annotations, images, skeleton, skip_invalid, tally, clip, category).load(detections)
 
 
 class CocoLoader:
@@ -60,6 +62,7 @@ class CocoLoader:
         skip_invalid: bool = False,
         tally: Tally | None = None,
         clip: Clip = "exact",
+        category: int | str | Sequence[int | str] | None = None,
     ) -> None:
         check_choice("clip", clip, get_args(Clip))
         self.file, self.skeleton, self.skip_invalid, self.clip = read_coco(annotations), skeleton, skip_invalid, clip
@@ -67,7 +70,7 @@ class CocoLoader:
         self.images = ListedImages(self.file, Path(images), self.tally)
         self.sizes: dict[int, tuple[float, float]] = {}
         self.ids: set[int] = set()
-        self.category = 0
+        self.chosen, self.categories = category, dict[int, str]()
 
     def area(self, annotation: Mapping[str, Any], box: Box) -> float:
         """Return a person's area, square px, or 0 if it is unknown; ``box`` is the annotated one, not cut, image px."""
@@ -97,13 +100,20 @@ class CocoLoader:
         path, listed = self.file.path, self.file.annotations
         if detections is None and listed is None:
             raise InputError(f"{path} lists no annotations, as test sets do; give a detection file: data.detections")
-        self.category = self.file.category(self.skeleton, need_keypoints=detections is None)
+        self.categories = self.file.categories_of(self.skeleton, self.chosen, need_keypoints=detections is None)
         if detections is None:
             instances = self._take(listed or (), self._person, f"{path}: annotation")
             lacking = f"{path}: no person with labelled keypoints"
         else:
-            instances = self._take(read_detections(detections), self._detection, f"{detections}: detection")
-            lacking = f"{detections}: no detection of category {self.category} lies on an image of the annotation file"
+            records = read_detections(detections)
+            detected = {as_integer(record.get("category_id")) for record in records if isinstance(record, dict)}
+            if detected == {0} and 0 not in self.categories:
+                # Detectors of a single category often count from 0.
+                self.categories = {0: "the only one of the detections"}
+                self.tally.mended["detections of category 0, the only one"] += len(records)
+            instances = self._take(records, self._detection, f"{detections}: detection")
+            ids = " or ".join(map(str, self.categories))
+            lacking = f"{detections}: no detection of category {ids} lies on an image of the annotation file"
         if not instances:
             raise InputError(f"{lacking} ({self.tally.line()})")
         return instances
@@ -130,7 +140,7 @@ class CocoLoader:
     def _person(self, _: int, annotation: dict[str, Any]) -> Instance | str:
         if "category_id" not in annotation:
             raise Invalid("without category", "has no category_id")
-        if annotation["category_id"] != self.category:
+        if as_integer(annotation["category_id"]) not in self.categories:
             return "of other categories"
         crowd = annotation.get("iscrowd", 0)
         if crowd not in (0, 1):
@@ -167,7 +177,7 @@ class CocoLoader:
         lacking = sorted(DETECTION_FIELDS - detection.keys())
         if lacking:
             raise Invalid("that lack fields", f"has no {lacking}; is it a COCO result file?")
-        if detection["category_id"] != self.category:
+        if as_integer(detection["category_id"]) not in self.categories:
             return "of other categories"
         if detection["image_id"] not in self.images:
             return "on images that are not listed"
