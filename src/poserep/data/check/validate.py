@@ -69,7 +69,8 @@ def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageRe
         section.findings.extend(person_rules.broken_persons(persons, skeleton, cut=False))
     # A rule that is broken says more than the loader's refusal.
     if loaded.refusal and not section.broken():
-        section.findings.append(Finding(REFUSED_SPLIT, str(annotations), loaded.refusal))
+        reason = loaded.refusal.removeprefix(f"{annotations}: ")
+        section.findings.append(Finding(REFUSED_SPLIT, str(annotations), reason))
     if split == "val" and loaded.instances:
         section.findings.extend(_measured(cfg, loaded, skeleton, root, section.broken()))
     yield section

@@ -8,6 +8,7 @@ import numpy as np
 
 from poserep.data.coco_file import DETECTION_FIELDS, ImageEntry, ListedImages, read_coco, read_detections
 from poserep.data.json_fields import FURTHEST, Box, Invalid, abridged, as_box, as_integer, as_number, as_numbers
+from poserep.data.units import guess_units
 from poserep.errors import InputError, check_choice
 from poserep.instances import Instance, Tally
 from poserep.skeleton import Skeleton
@@ -71,6 +72,8 @@ class CocoLoader:
         self.sizes: dict[int, tuple[float, float]] = {}
         self.ids: set[int] = set()
         self.chosen, self.categories = category, dict[int, str]()
+        # Of every person taken: box as annotated, and size of the image, px.
+        self.annotated: list[tuple[Box, tuple[float, float]]] = []
 
     def area(self, annotation: Mapping[str, Any], box: Box) -> float:
         """Return a person's area, square px, or 0 if it is unknown; ``box`` is the annotated one, not cut, image px."""
@@ -116,7 +119,15 @@ class CocoLoader:
             lacking = f"{detections}: no detection of category {ids} lies on an image of the annotation file"
         if not instances:
             raise InputError(f"{lacking} ({self.tally.line()})")
+        if detections is None:
+            self._refuse_units(instances)
         return instances
+
+    def _refuse_units(self, instances: Sequence[Instance]) -> None:
+        boxes, sizes = (np.array(values, np.float64) for values in zip(*self.annotated, strict=True))
+        xy, labelled = np.stack([i.keypoints for i in instances]), np.stack([i.weight > 0 for i in instances])
+        if guess := guess_units(boxes, xy, labelled, sizes):
+            raise InputError(f"{self.file.path}: {guess}")
 
     def _take(self, records: Iterable[Any], read: Callable[[int, Any], Instance | str], what: str) -> list[Instance]:
         """Read all records; ``read`` returns an instance, or the reason for which a record is left out as a rule."""
@@ -170,6 +181,8 @@ class CocoLoader:
         if key in self.ids:
             raise Invalid("with an id that repeats", "has the id of another annotation", "number the annotations anew")
         self.ids.add(key)
+        sides = (as_number(side, FURTHEST) or np.inf for side in (entry.width, entry.height))
+        self.annotated.append((box, (next(sides), next(sides))))
         xy = keypoints[:, :2].astype(np.float32)
         return Instance(entry.path, entry.id, key, np.array(cut), xy, weight, area=area)
 

@@ -1,0 +1,65 @@
+"""What coordinates and boxes seem to be if they are not px, and not x, y, width, height."""
+
+import json
+
+import numpy as np
+import pytest
+
+from poserep.data import load_coco
+from poserep.data.units import guess_units
+from poserep.errors import InputError
+from poserep.skeleton import COCO
+
+
+def persons(count: int = 20, seed: int = 0) -> list[np.ndarray]:
+    """Boxes, joints, which of them are labelled, and sizes of images of people all over the images, px."""
+    rng = np.random.default_rng(seed)
+    size = rng.integers((320, 240), (640, 480), (count, 2)).astype(float)
+    extent = size * rng.uniform(0.2, 0.5, (count, 2))
+    start = (size - extent) * rng.random((count, 2))
+    xy = start[:, None] + extent[:, None] * rng.random((count, 17, 2))
+    labelled = rng.random((count, 17)) < 0.6
+    labelled[:, 0] = True
+    return [np.concatenate([start, extent], 1), xy, labelled, size]
+
+
+def test_persons_in_px_are_nothing_strange():
+    for seed in range(50):
+        assert guess_units(*persons(seed=seed)) == guess_units(*persons(1, seed)) == ""
+    box, xy, labelled, size = persons()
+    # Boxes reach out of images, those of some hold no joint, all people stand in a corner.
+    assert guess_units(box * [1, 1, 1.9, 1.9], xy, labelled, size) == ""
+    assert guess_units(np.where(np.arange(20)[:, None] < 8, [[1, 1, 2, 2]], box), xy, labelled, size) == ""
+    assert guess_units(box / 16, xy / 16, labelled, size) == ""
+    assert guess_units(box, xy, labelled & False, size) == ""
+    assert guess_units(box, xy, labelled, np.full((20, 2), np.inf)) == ""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_other_units_are_guessed(seed):
+    box, xy, labelled, size = persons(seed=seed)
+    twice = np.concatenate([size, size], 1)
+    assert "fractions of the image" in guess_units(box / twice, xy / size[:, None], labelled, size)
+    assert "percent of the image" in guess_units(100 * box / twice, 100 * xy / size[:, None], labelled, size)
+    corners = np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], 1)
+    assert "corners x1, y1, x2, y2" in guess_units(corners, xy, labelled, corners[:, 2:] + 9)
+    assert "none of their joints" in guess_units(box * [0, 0, 0.1, 0.1], xy + 60, labelled, size)
+
+
+def test_a_file_in_other_units_is_refused_with_the_remedy(tmp_path):
+    box, xy, labelled, size = persons()
+    points = np.dstack([xy / size[:, None], 2.0 * labelled]).reshape(20, -1).tolist()
+    content = {
+        "images": [
+            {"id": i, "file_name": f"{i}.jpg", "width": w, "height": h} for i, (w, h) in enumerate(size.tolist())
+        ],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO.names)}],
+        "annotations": [
+            {"id": i, "image_id": i, "category_id": 1, "bbox": b, "keypoints": p}
+            for i, (b, p) in enumerate(zip((box / np.tile(size, 2)).tolist(), points, strict=True))
+        ],
+    }
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"a\.json: coordinates seem to be fractions .* multiply x by its width"):
+        load_coco(path, tmp_path, COCO)
