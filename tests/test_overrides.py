@@ -1,5 +1,6 @@
 """Command lines that cannot be composed, or make no sense: one line each, which says what to write instead."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,21 @@ WRONG, USELESS = yaml.safe_load((Path(__file__).parent / "reference/wrong_overri
 @pytest.mark.parametrize("override", WRONG)
 def test_overrides_that_do_not_compose(override):
     assert said(override).startswith(WRONG[override])
+
+
+@pytest.mark.parametrize("value", ["/data/a,b", "w/epoch=3-AP=0.7.ckpt", "it's", "a(b", 'a="b"'])
+def test_what_to_type_for_a_value_is_shown_and_works(value):
+    asked = said(f"data.root={value}").split(": ")[-1]
+    (word,) = shlex.split(asked)
+    assert compose_run([word]).cfg.data.root == value
+
+
+def test_the_home_is_written_as_in_a_shell(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = ["data.root=~/coco", "backbone.weights='~/a=b.pth'", "readouts=[~/x,y]"]
+    cfg = compose_run(words).cfg
+    assert (cfg.data.root, cfg.backbone.weights) == (f"{tmp_path}/coco", f"{tmp_path}/a=b.pth")
+    assert cfg.readouts == [f"{tmp_path}/x", "y"]
 
 
 def test_keys_of_what_was_chosen_and_of_the_table_are_suggested():

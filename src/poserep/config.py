@@ -28,6 +28,7 @@ from poserep.overrides import (
     CONF,
     ERRORS,
     SWEEPS,
+    at_home,
     explain,
     file_of,
     groups,
@@ -107,7 +108,7 @@ def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
 
     def composed(overrides: Sequence[str] = (), name: str = "config") -> Composed:
         try:
-            cfg = hydra.compose(name, [*paths, *overrides], return_hydra_config=True)
+            cfg = hydra.compose(name, [*paths, *at_home(overrides)], return_hydra_config=True)
         except ERRORS as error:
             raise InputError(explain(error, overrides)) from error
         choices = {str(group): str(choice) for group, choice in cfg.hydra.runtime.choices.items()}
@@ -147,7 +148,7 @@ def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConf
     cfg = OmegaConf.create(config)
     OmegaConf.set_struct(cfg, True)
     try:
-        for override in OverridesParser.create().parse_overrides(list(overrides)):
+        for override in OverridesParser.create().parse_overrides(at_home(overrides)):
             key, value = key_of(override.get_key_element()), override.value()
             if isinstance(value, str) and key in groups():
                 file = OmegaConf.load(file_of(key, value))
@@ -191,7 +192,7 @@ def run_application(program: str, arguments: Sequence[str], task: Callable[[Dict
     full_error, argv = os.environ.get("HYDRA_FULL_ERROR"), sys.argv
     # Without it Hydra prints errors in its own way and ends the process.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = [program, *words, *paths]
+    sys.argv = [program, *at_home(words), *paths]
     try:
         hydra.main(config_path=str(folder), config_name=given.config_name, version_base="1.3")(job)()
     except ERRORS as error:

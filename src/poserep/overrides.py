@@ -1,7 +1,8 @@
 """Overrides of the command line, ``key=value``: their parts, and what is wrong with those that do not compose."""
 
 import re
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,6 +60,12 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", r"\'") + "'"
 
 
+def at_home(overrides: Iterable[str]) -> list[str]:
+    """Return overrides with the user's home for ``~/``, which a shell leaves alone in them and Hydra does not parse."""
+    home = str(Path.home()).replace("\\", "\\\\")
+    return [re.sub(r"(?<=[=,\[])(['\"]?)~(?=/)", rf"\1{home}", word) for word in overrides]
+
+
 def refuse_missing(cfg: DictConfig) -> None:
     """Raise an `InputError` if a value of a configuration must still be given."""
     if missing := sorted(OmegaConf.missing_keys(cfg)):
@@ -70,6 +77,12 @@ def refuse_options(words: Sequence[str], own: Sequence[str]) -> None:
     for option in (word.split("=")[0] for word in words if word.startswith("--")):
         if option not in HYDRA_OPTIONS:
             raise InputError(f"there is no option {option}{suggestion(option, [*own, *HYDRA_OPTIONS], 1)}")
+
+
+def in_quotes(word: str) -> str:
+    """Return what to type so that a shell and Hydra take the value of an override as one text."""
+    key, _, value = word.partition("=")
+    return shlex.quote(f"{key}={quoted(value)}" if '"' in value else f'{key}="{value}"')
 
 
 def split_values(overrides: Sequence[str]) -> dict[str, list[str]]:
@@ -127,7 +140,11 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         return f"{match[1]}: {first_line(error.__cause__)}"
     if match := re.search(r"Ambiguous value for argument '([^']+)'|Sweep parameters '([^']+)'", text):
         several = match[1] or match[2]
-        return f"{several} has several values: run all with -m, or write a list as {key_of(several)}=[...]"
+        word = next((word for word in given if key_of(word) == key_of(several)), several)
+        return (
+            f"{several} has several values: run all with -m, or write a list as {key_of(several)}=[...], or if the "
+            f"comma belongs to the value quote it: {in_quotes(word)}"
+        )
     if text.startswith(CHOICE_IS_NO_WORD):
         # The error does not name the group.
         chosen = ((key_of(word), word.split("=", 1)[-1]) for word in given if key_of(word) in groups())
@@ -201,6 +218,9 @@ def _missing(error: MissingConfigException) -> str:
 
 
 def _no_choice(group: str, choice: str, options: Sequence[str]) -> str:
+    turned = "x".join(reversed(choice.split("x")))
+    if group == "size" and turned in options:
+        return f"size={choice}: sizes are height x width; write size={turned}, or input_size={choice} if that is meant"
     if group == "size" and re.fullmatch(r"\d+x\d+", choice):
         return f"size={choice} has no file in conf/size; write input_size={choice}"
     return f"no {group} {choice!r}{suggestion(choice, options, 1) or ';'} there are {', '.join(options) or 'none'}"
@@ -212,5 +232,5 @@ def _unparsable(error: OverrideParseException, given: Sequence[str]) -> str:
         return f"{word!r} sets nothing: write {word}=..."
     return (
         f"{word!r} cannot be parsed: overrides are written key=value, and values with brackets, quotes, = or commas in "
-        f"quotes, as in \"{key_of(word)}='...'\""
+        f"quotes: {in_quotes(word)}"
     )
