@@ -25,25 +25,25 @@ def persons(count: int = 20, seed: int = 0) -> list[np.ndarray]:
 
 def test_persons_in_px_are_nothing_strange():
     for seed in range(50):
-        assert guess_units(*persons(seed=seed)) == guess_units(*persons(1, seed)) == ""
+        assert guess_units(*persons(seed=seed), 9) == guess_units(*persons(1, seed), 1) == ""
     box, xy, labelled, size = persons()
     # Boxes reach out of images, those of some hold no joint, all people stand in a corner.
-    assert guess_units(box * [1, 1, 1.9, 1.9], xy, labelled, size) == ""
-    assert guess_units(np.where(np.arange(20)[:, None] < 8, [[1, 1, 2, 2]], box), xy, labelled, size) == ""
-    assert guess_units(box / 16, xy / 16, labelled, size) == ""
-    assert guess_units(box, xy, labelled & False, size) == ""
-    assert guess_units(box, xy, labelled, np.full((20, 2), np.inf)) == ""
+    assert guess_units(box * [1, 1, 1.9, 1.9], xy, labelled, size, 9) == ""
+    assert guess_units(np.where(np.arange(20)[:, None] < 8, [[1, 1, 2, 2]], box), xy, labelled, size, 9) == ""
+    assert guess_units(box / 16, xy / 16, labelled, size, 9) == ""
+    assert guess_units(box, xy, labelled & False, size, 9) == ""
+    assert guess_units(box, xy, labelled, np.full((20, 2), np.inf), 9) == ""
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_other_units_are_guessed(seed):
     box, xy, labelled, size = persons(seed=seed)
     twice = np.concatenate([size, size], 1)
-    assert "fractions of the image" in guess_units(box / twice, xy / size[:, None], labelled, size)
-    assert "percent of the image" in guess_units(100 * box / twice, 100 * xy / size[:, None], labelled, size)
+    assert "fractions of the image" in guess_units(box / twice, xy / size[:, None], labelled, size, 9)
+    assert "percent of the image" in guess_units(100 * box / twice, 100 * xy / size[:, None], labelled, size, 9)
     corners = np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], 1)
-    assert "corners x1, y1, x2, y2" in guess_units(corners, xy, labelled, corners[:, 2:] + 9)
-    assert "none of their joints" in guess_units(box * [0, 0, 0.1, 0.1], xy + 60, labelled, size)
+    assert "corners x1, y1, x2, y2" in guess_units(corners, xy, labelled, corners[:, 2:] + 9, 9)
+    assert "none of their joints" in guess_units(box * [0, 0, 0.1, 0.1], xy + 60, labelled, size, 9)
 
 
 def test_a_file_in_other_units_is_refused_with_the_remedy(tmp_path):

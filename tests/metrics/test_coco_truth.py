@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from coco_files import annotations, person, predicted, scorer, skeleton
+from coco_files import SIZE, annotations, person, predicted, scorer, skeleton
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_coco_ap import moved_to_another_image
 
+from poserep.data import load_coco
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import Instance, Truth
@@ -139,3 +140,40 @@ def test_no_annotation_breaks_the_scorer(tmp_path_factory, rows, images, boxed):
         assert "has no area" in str(error) and not boxed
     else:
         assert values["AP"] > 0 and np.isfinite(list(values.values())).all()
+
+
+def crowd_of(count: int) -> dict:
+    """A picture of so many people, in rows."""
+    places = [[12.0 * (i % 6), 20.0 * (i // 6), 10.0, 18.0] for i in range(count)]
+    return annotations() | {"annotations": [person(i, 7, place) for i, place in enumerate(places, 1)]}
+
+
+def of_file(folder, data: dict, **options) -> CocoAP:
+    path = folder / "file.json"
+    path.write_text(json.dumps(data))
+    return CocoAP(Truth(load_coco(path, folder, skeleton()), skeleton(), path, SIZE), nms_threshold=None, **options)
+
+
+def test_more_people_than_count_are_told_and_the_limit_is_an_option(tmp_path):
+    for limit, left in ((20, 10), (29, 1), (30, 0), (31, 0)):
+        subject = of_file(tmp_path, crowd_of(30), max_detections=limit)
+        values = subject(predicted(subject)).values
+        assert values["AR"] == pytest.approx(100 * (30 - left) / 30) and (values["AP"] == pytest.approx(100)) == (
+            not left
+        )
+        told = {f"beyond the {limit} predictions of an image that count": left}
+        assert subject.uncounted() == {reason: count for reason, count in told.items() if count}
+        resampled = subject.resampler(predicted(subject), ["AP"])(np.ones((1, 2)))
+        assert resampled["AP"][0] == pytest.approx(values["AP"])
+    with pytest.raises(InputError, match="max_detections=0 must be at least 1"):
+        of_file(tmp_path, crowd_of(2), max_detections=0)
+
+
+def test_people_who_cannot_be_found_are_counted(tmp_path):
+    data = crowd_of(8)
+    for i, changes in enumerate([{"area": 0}, {"area": 0}, {"num_keypoints": 0}, {"iscrowd": 1, "area": 0}]):
+        data["annotations"][i].update(changes)
+    data["annotations"][4].update(keypoints=[0] * 15, num_keypoints=0, area=0)
+    subject = of_file(tmp_path, data)
+    assert subject.uncounted() == {"of area 0": 2, "with num_keypoints 0 though joints are labelled": 1}
+    assert of_file(tmp_path, data, area="box").uncounted() == {"with num_keypoints 0 though joints are labelled": 1}

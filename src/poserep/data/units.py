@@ -18,7 +18,7 @@ def held_joints(box: np.ndarray, xy: np.ndarray, labelled: np.ndarray) -> np.nda
     return (inside.all(-1) & labelled).sum(1)
 
 
-def guess_units(box: np.ndarray, xy: np.ndarray, labelled: np.ndarray, size: np.ndarray) -> str:
+def guess_units(box: np.ndarray, xy: np.ndarray, labelled: np.ndarray, size: np.ndarray, images: int) -> str:
     """Return what the coordinates of a file seem to be if they are not what they should be, and the remedy.
 
     Args:
@@ -26,6 +26,7 @@ def guess_units(box: np.ndarray, xy: np.ndarray, labelled: np.ndarray, size: np.
         xy: (N, K, 2), should be image px.
         labelled: (N, K) bool; persons have at least one such joint.
         size: (N, 2) width and height of the image, px; infinite if unknown.
+        images: Number of different images.
 
     Returns:
         The guess; empty if nothing is strange.
@@ -36,12 +37,13 @@ def guess_units(box: np.ndarray, xy: np.ndarray, labelled: np.ndarray, size: np.
     greatest, side = points.max(), size[known].min() if known.any() else 0
     if points.min() >= 0 and greatest <= 1 and box[:, 2:].max() <= 1:
         return "coordinates seem to be fractions of the image: multiply x by its width, y by its height"
-    if side >= LEAST_SIDE and points.min() >= 0 and 60 <= greatest <= 100 and (box[:, :2] + box[:, 2:]).max() <= 101:
+    reach = (box[:, :2] + box[:, 2:]).max()
+    # All people of one image may well stand in its corner.
+    if images > 1 and side >= LEAST_SIDE and points.min() >= 0 and 60 <= greatest <= 100 and reach <= 101:
         return "coordinates seem to be percent of the image: multiply x by its width / 100, y by its height / 100"
     corners = np.concatenate([box[:, :2], box[:, 2:] - box[:, :2]], 1)
     out = known & (box[:, :2] + box[:, 2:] > size + SLACK).any(1) & (box[:, 2:] <= size + SLACK).all(1)
-    # A single person may well reach out of the image.
-    if len(box) > 1 and (out & (held_joints(corners, xy, labelled) == labelled.sum(1))).mean() > MOST:
+    if images > 1 and (out & (held_joints(corners, xy, labelled) == labelled.sum(1))).mean() > MOST:
         return "boxes seem to be corners x1, y1, x2, y2: subtract the first two numbers from the last two"
     if ((labelled.sum(1) > 2) & (held_joints(box, xy, labelled) == 0)).mean() > MOST:
         return "boxes hold none of their joints: they must be x, y, width, height of the same persons"

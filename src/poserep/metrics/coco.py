@@ -1,26 +1,27 @@
 """COCO average precision (AP) and recall by pycocotools, and the instance scores that rank predictions."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from functools import lru_cache
 from io import StringIO
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
-from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from poserep.data.coco_file import CocoFile, read_coco
-from poserep.data.json_fields import FURTHEST, as_box, as_integer, as_numbers
+from poserep.data.coco_file import read_coco
 from poserep.errors import InputError, check_choice
 from poserep.geometry import fit_aspect
-from poserep.instances import BOX_COVER, Truth
+from poserep.instances import Truth
 from poserep.metrics.coco_resampling import MEASURES, CocoResampler
+from poserep.metrics.coco_truth import ground_truth, persons_of
 from poserep.metrics.oks import oks_nms
 from poserep.metrics.scorer import Predictions, Resampler, Scorer, Scores
 
 COCO_VALUES = tuple(MEASURES)
+# Predictions of an image that count in COCO's evaluation of keypoints.
+COCO_LIMIT = 20
+PASSED_OVER = "with num_keypoints 0 though joints are labelled"
 AreaSource = Literal["annotation", "box"]
 RANGES = {"AP_M": "has an area between 32^2 and 96^2 px", "AP_L": "has an area above 96^2 px"}
 
@@ -42,6 +43,7 @@ class CocoAP(Scorer):
     Args:
         truth: Size and padding give the area of the crop, by which poses are compared for suppression.
         nms_threshold: 0.9 in the papers; None keeps all.
+        max_detections: Number of predictions of an image that count, the best ones; 20 in COCO's evaluation.
         area: Which area of a person scales OKS and makes it medium or large: that of the ``annotation``, as a rule the
             mask's, or 0.53 of the ``box``, which is CrowdPose's rule and serves sets without areas.
     """
@@ -50,10 +52,18 @@ class CocoAP(Scorer):
     # The ranges of areas to evaluate, by COCO's names.
     ranges: ClassVar[tuple[str, ...]] = ("all", "medium", "large")
 
-    def __init__(self, truth: Truth, nms_threshold: float | None = 0.9, area: AreaSource = "annotation") -> None:
+    def __init__(
+        self,
+        truth: Truth,
+        nms_threshold: float | None = 0.9,
+        area: AreaSource = "annotation",
+        max_detections: int = COCO_LIMIT,
+    ) -> None:
         super().__init__(truth)
         check_choice("data.metric.area", area, get_args(AreaSource))
-        self.nms_threshold, self.area = nms_threshold, area
+        if max_detections < 1:
+            raise InputError(f"data.metric.max_detections={max_detections} must be at least 1")
+        self.nms_threshold, self.area, self.max_detections = nms_threshold, area, max_detections
         self.crop_areas = (fit_aspect(truth.instances.box[:, 2:], truth.size) * truth.padding).prod(-1)
 
     @property
@@ -102,7 +112,7 @@ class CocoAP(Scorer):
             params.kpt_oks_sigmas = self.truth.sigmas
             labels = list(ranges or self.ranges)
             params.areaRng = [params.areaRng[params.areaRngLbl.index(label)] for label in labels]
-            params.areaRngLbl = labels
+            params.areaRngLbl, params.maxDets = labels, [self.max_detections]
             evaluation.evaluate()
         return Match(evaluation, unusable)
 
@@ -121,11 +131,30 @@ class CocoAP(Scorer):
             )
         return Scores(values, "; ".join(reasons))
 
+    def uncounted(self) -> dict[str, int]:
+        """See `Scorer.uncounted`: persons without area, passed over by ``num_keypoints``, or beyond the limit."""
+        file = read_coco(self.truth.annotations)
+        persons, _ = persons_of(file, tuple(self.categories), self.truth.skeleton.num_keypoints, self.area)
+        people = [p for p in persons if not p["iscrowd"] and (p["keypoints"][2::3] > 0).any()]
+        counted = [p for p in people if p["num_keypoints"] > 0]
+        images = Counter(person["image_id"] for person in counted)
+        reasons = {
+            "of area 0": sum(person["area"] == 0 for person in counted),
+            PASSED_OVER: len(people) - len(counted),
+            f"beyond the {self.max_detections} predictions of an image that count": sum(
+                max(0, count - self.max_detections) for count in images.values()
+            ),
+        }
+        return {reason: count for reason, count in reasons.items() if count}
+
     def summary(self, evaluation: COCOeval) -> dict[str, float]:
         """Return COCO's ten values of a match, in percent, -1 where there is nothing to find."""
         with redirect_stdout(StringIO()):
             evaluation.accumulate()
+            # It sums up the values of this limit alone, and there is but one.
+            evaluation.params.maxDets = [COCO_LIMIT]
             evaluation.summarize()
+            evaluation.params.maxDets = [self.max_detections]
         values = zip(COCO_VALUES, evaluation.stats, strict=True)
         return {name: float(value) * 100 if value >= 0 else -1.0 for name, value in values}
 
@@ -168,58 +197,3 @@ class CocoSubmission(CocoAP):
     def __call__(self, predictions: Predictions) -> Scores:
         """Return no values."""
         return Scores({})
-
-
-def ground_truth(file: CocoFile, categories: tuple[int, ...], joints: int, area: str) -> tuple[COCO, list[Any]]:
-    """Return all persons and crowds of categories for one COCOeval, which writes into them, and the ids left out.
-
-    They count as one category, the first.
-    ``area`` is ``annotation``, which every annotation must have then, or ``box`` to take 0.53 of the box whatever the
-    file has. Annotations that cannot be read are left out.
-    """
-    persons, unusable = _persons(file, categories, joints, area)
-    truth = COCO()
-    truth.dataset = {
-        "images": [{"id": key} for key in file.images_by_id],
-        "annotations": [dict(person) for person in persons],
-        "categories": [{"id": categories[0], "name": "person"}],
-    }
-    truth.createIndex()
-    return truth, unusable
-
-
-@lru_cache(maxsize=1)
-def _persons(
-    file: CocoFile, categories: tuple[int, ...], joints: int, area: str
-) -> tuple[list[dict[str, Any]], list[Any]]:
-    records = [r for r in file.annotations or () if isinstance(r, dict) and r.get("category_id") in categories]
-    persons = [_person(record, joints, area == "box", file) for record in records]
-    unusable = [record.get("id") for record, person in zip(records, persons, strict=True) if person is None]
-    # The file's ids may repeat, or be 0, which COCOeval takes for "not matched".
-    known = enumerate((person for person in persons if person is not None), 1)
-    return [{**person, "category_id": categories[0], "id": number} for number, person in known], unusable
-
-
-def _person(record: Mapping[str, Any], joints: int, by_box: bool, file: CocoFile) -> dict[str, Any] | None:
-    keypoints, box = as_numbers(record.get("keypoints", [0] * 3 * joints), FURTHEST), as_box(record)
-    image, crowd, count = as_integer(record.get("image_id")), record.get("iscrowd", 0), record.get("num_keypoints")
-    if keypoints is None or box is None or len(keypoints) != 3 * joints:
-        return None
-    if image not in file.images_by_id or crowd not in (0, 1):
-        return None
-    area = BOX_COVER * float(box[2] * box[3]) if by_box else record.get("area")
-    if area is None:
-        raise InputError(
-            f"{file.path}: annotation {record.get('id')} has no area, by which OKS is scaled; add the mask's area, or "
-            "set data.metric.area=box to take 0.53 x box width x height as CrowdPose does"
-        )
-    if type(area) not in (int, float) or not 0 <= area <= FURTHEST**2:
-        return None
-    return {
-        "image_id": image,
-        "bbox": np.array(box),
-        "area": area,
-        "iscrowd": int(crowd),
-        "keypoints": keypoints,
-        "num_keypoints": count if type(count) is int else int((keypoints[2::3] > 0).sum()),
-    }

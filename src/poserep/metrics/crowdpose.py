@@ -10,7 +10,7 @@ from pycocotools.cocoeval import COCOeval
 from poserep.data.coco_file import read_coco
 from poserep.errors import InputError
 from poserep.instances import Truth
-from poserep.metrics.coco import CocoAP
+from poserep.metrics.coco import COCO_LIMIT, PASSED_OVER, CocoAP
 from poserep.metrics.coco_resampling import CocoResampler
 from poserep.metrics.scorer import Predictions, Resampler
 
@@ -22,8 +22,9 @@ class CrowdPoseAP(CocoAP):
     """COCO's AP and AR with CrowdPose's areas, and AP of easy, medium and hard images apart, in percent.
 
     It follows ``crowdposetools``: a person's area is 0.53 of its box, in OKS too; at most 20 predictions of an image
-    count; images are easy, medium or hard by their ``crowdIndex``, and AP_E, AP_M and AP_H are of these images alone
-    (rounded to 4 decimals there, not here). There are no medium and large persons: AP_M is of images.
+    count (``max_detections``); images are easy, medium or hard by their ``crowdIndex``, and AP_E, AP_M and AP_H are of
+    these images alone (rounded to 4 decimals there, not here). There are no medium and large persons: AP_M is of
+    images.
 
     An image is easy below the first of the ``splits``, hard from the second on, medium between. The code has 0.2 and
     0.8, which published numbers follow; the paper's text says 0.1 and 0.8. For ``nms_threshold`` see `CocoAP`.
@@ -32,11 +33,21 @@ class CrowdPoseAP(CocoAP):
     columns = ("AP", "AP_E", "AP_M", "AP_H")
     ranges: ClassVar[tuple[str, ...]] = ("all",)
 
-    def __init__(self, truth: Truth, nms_threshold: float | None = 0.9, splits: Sequence[float] = (0.2, 0.8)) -> None:
-        super().__init__(truth, nms_threshold, area="box")
+    def __init__(
+        self,
+        truth: Truth,
+        nms_threshold: float | None = 0.9,
+        splits: Sequence[float] = (0.2, 0.8),
+        max_detections: int = COCO_LIMIT,
+    ) -> None:
+        super().__init__(truth, nms_threshold, "box", max_detections)
         if len(splits) != 2 or not splits[0] < splits[1]:
             raise InputError(f"splits={list(splits)} must be two ascending crowd indices, such as [0.2, 0.8]")
         self.splits = (float(splits[0]), float(splits[1]))
+
+    def uncounted(self) -> dict[str, int]:
+        """See `CocoAP.uncounted`; num_keypoints counts neither head nor neck, so that it passes over some as a rule."""
+        return {reason: count for reason, count in super().uncounted().items() if reason != PASSED_OVER}
 
     def crowding(self, images: Sequence[int]) -> np.ndarray:
         """Return whether each image is easy (0), medium (1) or hard (2), (I,); all need a ``crowdIndex``."""

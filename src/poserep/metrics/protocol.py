@@ -13,6 +13,7 @@ OPTION_NAMES = {
     "clip": "boxes clipped",
     "inclusive": "centres of pixels",
     "strict": "strictly below",
+    "max_detections": "predictions of an image that count:",
 }
 # Values that a line does not mention.
 USUAL: Mapping[str, Any] = {
@@ -25,6 +26,7 @@ USUAL: Mapping[str, Any] = {
     "skip_invalid": False,
     "project": "exact",
     "strict": False,
+    "max_detections": 20,
 }
 
 
@@ -43,6 +45,7 @@ class Protocol:
         metric, crop, loader: Options of metric (with its name), crops, and the reader of the files.
         area: Whose area scales OKS; empty where none does.
         size: Size of the network's input, ``HxW`` in px.
+        uncounted: Numbers of annotated persons who are left out or can never count as found, by reason.
     """
 
     data: str
@@ -62,6 +65,7 @@ class Protocol:
     align: str
     crop: Mapping[str, Any] = field(default_factory=dict)
     loader: Mapping[str, Any] = field(default_factory=dict)
+    uncounted: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def load(cls, record: Mapping[str, Any]) -> Self:
@@ -104,4 +108,8 @@ def protocol_line(protocols: Sequence[Protocol]) -> str:
         *(f"{OPTION_NAMES.get(key, key)} {value}" for key, value in options.items()),
         *([f"area of the {first.area}"] if first.area else []),
     ]
+    uncounted = {reason: count for p in protocols for reason, count in p.uncounted.items()}
+    if uncounted:
+        lost = ", ".join(f"{count} {reason}" for reason, count in uncounted.items())
+        parts.append(f"persons who cannot be found: {lost}")
     return ", ".join(parts)

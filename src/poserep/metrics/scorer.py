@@ -63,6 +63,10 @@ class Scorer:
         """Score predictions, or raise an `InputError` if they cannot be scored against this truth."""
         raise NotImplementedError
 
+    def uncounted(self) -> dict[str, int]:
+        """Return how many annotated persons can never count as found, whatever is predicted, by reason."""
+        return {}
+
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
         """Prepare predictions for resampling of the images; computing only the named values can save much time."""
         raise NotImplementedError

@@ -1,6 +1,7 @@
 """One evaluation of a run as it is built: values, protocol, calibration and errors, as results record them."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def protocol_of(run: Run, boxes: str, readout: str) -> Protocol:
     """Return all that the numbers of one readout depend on besides the weights."""
     cfg, codec = run.cfg, run.module.codec
     loader = {key: value for key, value in as_dict(cfg.data.val).items() if key not in (*PATHS, "_target_")}
+    invalid = Counter(f"left out as invalid, {record.reason}" for record in run.tallies[boxes].invalid)
     return Protocol(
         data=cfg.data.name,
         real=cfg.data.real,
@@ -47,6 +49,7 @@ def protocol_of(run: Run, boxes: str, readout: str) -> Protocol:
         align=cfg.align,
         crop=as_dict(cfg.data.get("crop")),
         loader=loader | options_of(cfg),
+        uncounted=run.module.scorers[boxes].uncounted() | dict(invalid),
     )
 
 

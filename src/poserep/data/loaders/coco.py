@@ -126,7 +126,7 @@ class CocoLoader:
     def _refuse_units(self, instances: Sequence[Instance]) -> None:
         boxes, sizes = (np.array(values, np.float64) for values in zip(*self.annotated, strict=True))
         xy, labelled = np.stack([i.keypoints for i in instances]), np.stack([i.weight > 0 for i in instances])
-        if guess := guess_units(boxes, xy, labelled, sizes):
+        if guess := guess_units(boxes, xy, labelled, sizes, len({i.image_id for i in instances})):
             raise InputError(f"{self.file.path}: {guess}")
 
     def _take(self, records: Iterable[Any], read: Callable[[int, Any], Instance | str], what: str) -> list[Instance]:
