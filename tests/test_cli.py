@@ -11,6 +11,8 @@ from poserep import cli
 from poserep.config import compose
 from poserep.errors import Failed, InputError, Stopped
 from poserep.overrides import CONF, SWEEPS
+from poserep.runs.rundir import RunDir
+from poserep.sweeps.train import run_composed
 from poserep.training.evaluate import configure as reconfigure
 
 
@@ -122,6 +124,27 @@ def test_training_that_cannot_be_is_one_line(monkeypatch, tmp_path, capfd):
         text = capfd.readouterr().err
         assert text.startswith(line) and text.count("\n") == 1
         assert before == (sys.argv, os.environ.get("HYDRA_FULL_ERROR"))
+
+
+def test_processes_of_other_launchers_are_refused(monkeypatch, capsys):
+    for name, value in (("LOCAL_RANK", "0"), ("WORLD_SIZE", "2")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            for words in (["train", "trainer.devices=2"], ["evaluate", "run"]):
+                assert cli.main(words) == 2
+                text = capsys.readouterr().err
+                assert (
+                    "run the command once, without torchrun, with trainer.devices=N" in text and text.count("\n") == 1
+                )
+
+
+def test_searches_are_given_the_chief_metric(trained_once, monkeypatch):
+    run_dir = RunDir(trained_once("representation=simcc"))
+    monkeypatch.setattr("poserep.sweeps.train.create_run", lambda config: run_dir)
+    cfg = OmegaConf.create({**run_dir.config(), "table": None})
+    del cfg["names"], cfg["contents"]
+    for several in (False, True):
+        assert run_composed(cfg, "backbone", several) == run_dir.result()["metrics"]["gt"]["argmax"]["AP"]
 
 
 def test_output_that_nobody_reads_to_its_end_is_no_error():

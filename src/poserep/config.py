@@ -166,7 +166,7 @@ def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConf
     return cfg
 
 
-def run_application(program: str, arguments: Sequence[str], task: Callable[[DictConfig, str, bool], None]) -> None:
+def run_application(program: str, arguments: Sequence[str], task: Callable[[DictConfig, str, bool], Any]) -> None:
     """Let Hydra compose a command line, or several with ``-m`` or by a sweeper, and call a task with each.
 
     The task gets the configuration, the name of the chosen backbone, and whether it is one of several; ``program`` is
@@ -179,10 +179,10 @@ def run_application(program: str, arguments: Sequence[str], task: Callable[[Dict
     folder, paths = _origin(given.config_dir)
     ended_by: list[Exception] = []
 
-    def job(cfg: DictConfig) -> None:
+    def job(cfg: DictConfig) -> Any:
         several = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            task(cfg, HydraConfig.get().runtime.choices["backbone"], several)
+            return task(cfg, HydraConfig.get().runtime.choices["backbone"], several)
         except Exception as error:
             if several:
                 raise

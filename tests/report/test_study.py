@@ -14,6 +14,7 @@ import pytest
 from poserep import cli
 from poserep.report import study as reports
 from poserep.runs.plan import Cell, remember
+from poserep.runs.rundir import RunDir
 from run_records import change_result
 
 SWEEP = Path(__file__).parents[1] / "reference/paper_sweep.yaml"
@@ -114,6 +115,19 @@ def test_table_of_which_nothing_ran_says_so(made, tmp_path, monkeypatch, capsys)
     assert [row["status"] for row in found.values()] == ["not run"] * 4 + ["quoted"]
     page = (tmp_path / "runs" / "paper" / "report.html").read_text()
     assert page.count("not run") == 4 and "All runs" not in page
+
+
+def test_damaged_runs_are_left_out_by_name(trained_once, tmp_path, capsys):
+    for seed in (0, 1, 2):
+        run_dir = RunDir(shutil.copytree(trained_once("representation=simcc"), tmp_path / "mine" / f"run-{seed}"))
+        change_result(run_dir, lambda result, seed=seed: result["config"].update(seed=seed))
+    (tmp_path / "mine" / "run-1" / "result.json").write_text("")
+    (tmp_path / "mine" / "run-2" / "result.json").unlink()
+    (tmp_path / "mine" / "run-2" / "config.yaml").write_text("")
+    assert cli.main(["report", "mine", str(tmp_path), "--format", "markdown"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"missing: run-1: .*run-1/result.json is damaged", said) and "missing: run-2: " in said
+    assert said.count("| SimCC Gaussian |") == len(RunDir(tmp_path / "mine" / "run-0").result()["metrics"]["gt"])
 
 
 def test_page_asks_nobody_for_anything(study):

@@ -1,12 +1,16 @@
 """A training that fails or is stopped, with any number of workers, ends as one that ran through with another."""
 
+import shutil
+
 import pytest
 import torch
 
 from poserep.errors import Stopped
 from poserep.runs.create import prepare
 from poserep.runs.lease import holder
+from poserep.runs.rundir import RunDir
 from poserep.training.checkpoint_on_stop import CheckpointOnStop
+from poserep.training.checkpoints import LAST, PREVIOUS, KeptCheckpoints
 from poserep.training.fit import fit
 from poserep.training.module import PoseModule
 
@@ -62,3 +66,33 @@ def test_a_run_that_failed_between_epochs_and_was_stopped_within_one_ends_as_one
         assert torch.equal(a, b), name
     # The third line is the evaluation after training.
     assert [row["epoch"] for row in broken.curve()] == [row["epoch"] for row in whole.curve()] == [0, 1, 2]
+
+
+def test_checkpoints_that_cannot_be_read_are_named_and_passed_over(configure, tmp_path, capsys):
+    whole = prepare(configure(*RUN, f"runs={tmp_path}/whole"), "backbone")
+    expected = fit(whole)
+    for damaged in ([LAST], [LAST, PREVIOUS]):
+        again = RunDir(shutil.copytree(whole.path, tmp_path / f"{len(damaged)}" / whole.name))
+        again.result_file().unlink()
+        again.status_file.unlink()
+        for name in damaged:
+            content = again.checkpoint(name).read_bytes()
+            again.checkpoint(name).write_bytes(content[: len(content) // 2])
+        capsys.readouterr()
+        assert fit(again)["metrics"] == expected["metrics"]
+        said = capsys.readouterr()
+        assert [f"{name}.ckpt cannot be read" in said.err for name in (LAST, PREVIOUS)] == [True, len(damaged) == 2]
+        assert (", resumed" in said.out) == (len(damaged) == 1)
+        assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(again).values(), strict=True))
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path):
+    files = KeptCheckpoints()
+    last, previous = tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
+    for epoch in range(3):
+        files.save_checkpoint({"epoch": epoch}, last)
+        assert torch.load(last) == {"epoch": epoch} and previous.exists() == (epoch > 0)
+    with pytest.raises(AttributeError):
+        files.save_checkpoint({"epoch": lambda: 3}, last)
+    assert [torch.load(path)["epoch"] for path in (last, previous)] == [2, 1]
+    assert len(list(tmp_path.iterdir())) == 2

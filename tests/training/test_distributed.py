@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from poserep import cli
+from poserep.runs import stop_request
 from poserep.runs.create import prepare
 from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reevaluate
@@ -41,6 +42,7 @@ def run_rank(rank: int, count: int, port: int, words: list[str], log: Path) -> N
 
     numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_PORT": port}
     os.environ |= {key: str(number) for key, number in numbers.items()} | {"MASTER_ADDR": "127.0.0.1"}
+    os.environ[stop_request.PARENT] = str(os.getppid())
     # A sum over several threads differs in its last bit from one over one thread, which is all that ranks get.
     torch.set_num_threads(1)
     with log.open("a") as file, redirect_stdout(file), redirect_stderr(file):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from poserep.errors import InputError
 from poserep.overrides import key_of
 from poserep.runs.identity import ELSEWHERE, beneath
 from poserep.runs.plan import Cell, Planned, shorten
@@ -38,9 +39,13 @@ class AskedRun(NamedTuple):
 def read_asked_run(study: Path, plan: Planned, use: Cell) -> AskedRun:
     """Read status, configuration and result of a run that was asked for."""
     run_dir = RunDir(study / plan.name)
-    result = run_dir.result() if run_dir.finished else None
-    config = result["config"] if result else run_dir.config() if run_dir.config_file.is_file() else {}
-    return AskedRun(plan, use, run_dir.path, config, result, run_dir.observed_status())
+    try:
+        result = run_dir.result() if run_dir.finished else None
+        config = result["config"] if result else run_dir.config() if run_dir.config_file.is_file() else {}
+        status = run_dir.observed_status()
+    except InputError as error:
+        result, config, status = None, {}, {"state": "failed", "error": str(error)}
+    return AskedRun(plan, use, run_dir.path, config, result, status)
 
 
 def changing_arguments(use: Cell) -> tuple[str, ...]:

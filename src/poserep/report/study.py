@@ -55,7 +55,9 @@ class StudyReport:
 
 def read_report(study: Path) -> StudyReport:
     """Read a study's folder; it is an `InputError` if no run has finished and no table says which runs there are."""
-    results, missing = _with_rows(load_results(study), study), unfinished(study)
+    damaged: dict[str, str] = {}
+    results = _with_rows(load_results(study, damaged), study)
+    missing = [*unfinished(study), *damaged.items()]
     table = table_of(SWEEPS, study.name)
     if table is not None and not any(row.values or row.against for row in table.rows):
         table = None

@@ -18,10 +18,13 @@ READ = ("data", "optim", "representation", "trainer")
 # The values of some keys, and the least value of keys that are whole numbers.
 CHOICES: Mapping[str, Sequence[str]] = {
     "align": ALIGNMENTS,
-    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"),
+    # Matrices of crops and coordinates need single precision at least, whatever the network computes in.
+    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed"),
     "trainer.accelerator": ("cpu", "gpu"),
     "optim.rule": ("linear", "sqrt", "none"),
 }
+# Characters that W&B takes in no name of a project.
+FORBIDDEN = frozenset("/\\#?%:")
 LEAST = {f"trainer.{key}": 1 for key in ("epochs", "batch", "evaluate_every", "devices", "limit")}
 LEAST |= {"trainer.workers": 0, "optim.reference_batch": 1}
 
@@ -91,6 +94,8 @@ def check(cfg: DictConfig) -> None:
             raise InputError(f"{key}={value} is not a whole number of {least} or more{or_null}")
     if (value := cfg.trainer.get("drop_last")) not in (True, False, None):
         raise InputError(f"trainer.drop_last={value} is not true or false")
+    if strange := FORBIDDEN.intersection(str((cfg.logger or {}).get("project", ""))):
+        raise InputError(f"logger.project={cfg.logger.project}: W&B takes no {' '.join(sorted(strange))} in names")
     if type(cfg.optim.lr) not in (int, float) or not 0 < cfg.optim.lr < float("inf"):
         raise InputError(f"optim.lr={cfg.optim.lr} is not a number above 0")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from poserep.errors import Failed
+from poserep.errors import Failed, InputError
 from poserep.runs import stop_request
 
 # A second signal would break torchrun, and its processes would stay behind: it handles all that a scheduler may send.
@@ -24,6 +24,17 @@ SHUTDOWN = "--shutdown-timeout=120"
 def is_rank() -> bool:
     """Return whether this process is one of several of a distributed run."""
     return "LOCAL_RANK" in os.environ
+
+
+def refuse_other_launchers() -> None:
+    """Raise an `InputError` if this process is one of several that another launcher than ours has started."""
+    started = os.environ.get("LOCAL_RANK") is not None or int(os.environ.get("WORLD_SIZE") or 1) > 1
+    if started and stop_request.PARENT not in os.environ:
+        raise InputError(
+            "torchrun or a job system has started this process as one of several (LOCAL_RANK or WORLD_SIZE is set); "
+            "poserep starts its own: run the command once, without torchrun, with trainer.devices=N, and in a job that "
+            "sets these variables for one process only, unset RANK, LOCAL_RANK and WORLD_SIZE"
+        )
 
 
 def launch(

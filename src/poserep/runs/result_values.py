@@ -25,3 +25,9 @@ def format_number(value: float | None, digits: int = 1) -> str:
 def calibration_by_readout(result: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     """Return how well scores follow OKS on annotated boxes; empty for results from before this was recorded."""
     return dict(result.get("calibration", {}).get("gt", {}))
+
+
+def chief_value(result: Mapping[str, Any]) -> float | None:
+    """Return the chief metric of the default readout with the first kind of boxes; None if it is undefined."""
+    value = next(iter(next(iter(result["metrics"].values())).values())).get(result["columns"][0])
+    return None if is_undefined(value) else value

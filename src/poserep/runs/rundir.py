@@ -167,9 +167,20 @@ def finished_in(study: Path) -> Iterator[RunDir]:
     yield from (RunDir(file.parent) for file in sorted(study.glob("*/result.json")))
 
 
-def load_results(study: Path) -> list[dict[str, Any]]:
-    """Read all results of a study, each with its directory under ``path``, sorted by directory."""
-    return [{**run_dir.result(), "path": run_dir.path} for run_dir in finished_in(study)]
+def load_results(study: Path, damaged: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    """Read all results of a study, each with its directory under ``path``, sorted by directory.
+
+    With ``damaged`` results that cannot be read are left out, and it is filled with the reasons by run.
+    """
+    results = []
+    for run_dir in finished_in(study):
+        try:
+            results.append({**run_dir.result(), "path": run_dir.path})
+        except InputError as error:
+            if damaged is None:
+                raise
+            damaged[run_dir.name] = str(error)
+    return results
 
 
 def named_result(path: Path) -> tuple[RunDir, str]:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from poserep.config import DictConfig, run_application
 from poserep.errors import Failed, InputError, message
 from poserep.runs.create import create_run, missing_files, resolved
-from poserep.runs.launch import is_rank, launch
+from poserep.runs.launch import is_rank, launch, refuse_other_launchers
+from poserep.runs.result_values import chief_value
 from poserep.runs.rundir import RunDir
 from poserep.sweeps.cell import WORKER, how_it_ended, run_cell
 
@@ -45,8 +46,11 @@ def run_single(run_dir: RunDir) -> None:
     evaluation_sheet(run_dir.name, run_dir.result()).show()
 
 
-def run_composed(cfg: DictConfig, backbone: str, several: bool) -> None:
-    """Run a composed configuration, alone or as one of several of a plain multirun.
+def run_composed(cfg: DictConfig, backbone: str, several: bool) -> float | None:
+    """Run a composed configuration, alone or as one of several of a plain multirun; return its chief metric.
+
+    Searches, such as Optuna's, optimise it: that of the default readout with the first kind of boxes. It is None if
+    another process has the run.
 
     If no run can be made of it, it is an `InputError`, and no run directory has been created. Raises `Failed` if the
     run failed or one of several was refused, `Stopped` if it was asked to stop.
@@ -58,15 +62,14 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool) -> None:
             raise InputError(
                 f"missing: {names}; set data.root, or the keys that name them (docs/data-and-evaluation.md)"
             )
-        if several:
-            run_cell(create_run(config))
-        else:
-            run_single(create_run(config))
+        run_dir = create_run(config)
+        run_cell(run_dir) if several else run_single(run_dir)
     except InputError as error:
         if not several:
             raise
         # Others may have been trained before.
         raise Failed(message(error)) from error
+    return chief_value(run_dir.result()) if run_dir.finished else None
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -74,4 +77,5 @@ def main(arguments: Sequence[str]) -> None:
     if any(word in ("-h", "--help") for word in arguments):
         print(HELP)
         return
+    refuse_other_launchers()
     run_application("poserep train", arguments, run_composed)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from poserep.cli import add_origin, parser_of
-from poserep.runs.launch import is_rank, launch
+from poserep.runs.launch import is_rank, launch, refuse_other_launchers
 
 EVALUATE = """Evaluate a checkpoint of a run again, with other readouts, boxes, scores or data.
 
@@ -46,6 +46,7 @@ def run_and_overrides(command: str, description: str, arguments: Sequence[str]) 
 def evaluate_command(arguments: Sequence[str]) -> None:
     """Run ``poserep evaluate``, on several devices in one process for each."""
     run_dir, overrides = run_and_overrides("evaluate", EVALUATE, arguments)
+    refuse_other_launchers()
     from poserep.training.evaluate import configure, reevaluate
 
     cfg = configure(run_dir, overrides)

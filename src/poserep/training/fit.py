@@ -29,6 +29,7 @@ from poserep.runs.rundir import RunDir
 from poserep.runs.stop_request import StopRequest
 from poserep.training.build import Run, build
 from poserep.training.checkpoint_on_stop import CheckpointOnStop
+from poserep.training.checkpoints import LAST, checkpoint_to_resume
 from poserep.training.evaluation import annotated_predictions, evaluate, stored_predictions
 from poserep.training.kept_crops import save_samples, save_worst
 from poserep.training.loggers import Dashboard, JsonlLogger
@@ -100,7 +101,8 @@ def _train_and_evaluate(run_dir: RunDir, loggers: list[Logger], main: bool, requ
     lightning.seed_everything(cfg.seed, verbose=False)
     run = build(cfg)
     facts = run_facts(run)
-    progress, last = Progress(), run_dir.checkpoint("last")
+    progress, last = Progress(), run_dir.checkpoint(LAST)
+    begun, saved = checkpoint_to_resume(run_dir, main)
     callbacks = [progress, CheckpointOnStop(request, last), *_checkpoints(run, last.parent)]
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=5))
@@ -108,14 +110,14 @@ def _train_and_evaluate(run_dir: RunDir, loggers: list[Logger], main: bool, requ
         loggers.append(make(cfg.logger, save_dir=run_dir.path))
     trainer = make_trainer(cfg, loggers, callbacks)
     if main:
-        print("\n".join([start_line(cfg, facts, last.is_file()), *run.loading_notes()]), flush=True)
-    if last.is_file():
-        saved = torch.load(last, map_location="cpu", weights_only=True)
+        print("\n".join([start_line(cfg, facts, begun is not None), *run.loading_notes()]), flush=True)
+    if begun:
         within = saved.get("within") or {"epoch": saved["epoch"] + 1, "steps": 0}
         run.data.resume(within["epoch"], within["steps"])
+    del saved
     request.check()
     try:
-        trainer.fit(run.module, run.data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        trainer.fit(run.module, run.data, ckpt_path=begun, weights_only=True)
         trained = time.time() - began
         record = evaluate(run, trainer)
     except InputError as error:
@@ -148,7 +150,7 @@ def _checkpoints(run: Run, folder: Path) -> list[Callback]:
     scorer, chief = run.module.scorer, run.module.scorer.columns[0]
     mode = "min" if chief in scorer.lower else "max"
     return [
-        ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True),
+        ModelCheckpoint(folder, LAST, enable_version_counter=False, save_on_train_epoch_end=True),
         ModelCheckpoint(
             folder, "best", f"val/{chief}_{run.module.boxes[0]}", mode=mode, save_weights_only=True,
             enable_version_counter=False, save_on_train_epoch_end=False,

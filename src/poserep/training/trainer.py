@@ -12,6 +12,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment, TorchEl
 
 from poserep.config import DictConfig
 from poserep.errors import InputError
+from poserep.training.checkpoints import KeptCheckpoints
 
 
 def quiet() -> None:
@@ -52,7 +53,7 @@ def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence
         enable_progress_bar=any(isinstance(c, TQDMProgressBar) for c in callbacks),
         enable_model_summary=False,
         # SLURM's environment would requeue by its own handlers of signals; the sweeper does that.
-        plugins=[TorchElasticEnvironment() if distributed else LightningEnvironment()],
+        plugins=[TorchElasticEnvironment() if distributed else LightningEnvironment(), KeptCheckpoints()],
         # Our samplers split by rank; Lightning's would repeat samples in training.
         use_distributed_sampler=False,
         deterministic="warn" if cfg.trainer.accelerator == "cpu" else False,

@@ -9,7 +9,7 @@ import pytest
 
 from poserep.data import load_coco, load_crowdpose
 from poserep.data.coco_file import read_coco
-from poserep.data.loaders.coco import clip_box
+from poserep.data.loaders.clip_box import clip_box
 from poserep.errors import InputError
 from poserep.files import load_yaml
 from poserep.instances import InstanceTable, Tally

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from poserep.data.coco_file import DETECTION_FIELDS, ImageEntry, ListedImages, read_coco, read_detections
 from poserep.data.json_fields import FURTHEST, Box, Invalid, abridged, as_box, as_integer, as_number, as_numbers
+from poserep.data.loaders.clip_box import Clip, clip_box
 from poserep.data.units import guess_units
 from poserep.errors import InputError, check_choice
 from poserep.instances import Instance, Tally
@@ -15,7 +16,6 @@ from poserep.skeleton import Skeleton
 
 # Longest side of a box, px, around which no crop can be made any more.
 SMALLEST_SIDE = 1e-3
-Clip = Literal["exact", "hrnet", "dark", "none"]
 
 
 def load_coco(
@@ -229,31 +229,6 @@ def _box(record: Mapping[str, Any]) -> Box:
             f"{abridged(record.get('bbox'))}",
         )
     return box
-
-
-def clip_box(box: Box, width: float, height: float, rule: Clip = "exact") -> Box | None:
-    """Cut a box (x, y, width, height) to its image of ``width`` x ``height``; all in px.
-
-    ``exact`` keeps what lies inside. ``hrnet``: the last pixel is x + max(0, w - 1) with x already moved into the
-    image, and the width is last - first, so that every box loses one pixel (HRNet's ``coco.py``, SimCC's too); sides
-    may get length 0. ``dark`` is the same with that pixel added back (DarkPose, TokenPose). ``none`` cuts nothing.
-    Returns None if nothing is left.
-    """
-    (left, w), (top, h) = (_clip_side(*side, rule) for side in ((box[0], box[2], width), (box[1], box[3], height)))
-    if min(w, h) < 0 or (min(w, h) == 0 and rule != "hrnet"):
-        return None
-    return left, top, w, h
-
-
-def _clip_side(start: float, length: float, limit: float, rule: Clip) -> tuple[float, float]:
-    """Return the first point and the length of what is left of one side; the length is not positive if nothing is."""
-    if rule == "none":
-        return start, length
-    first = max(0.0, start)
-    if rule == "exact":
-        return first, min(start + length, limit) - first
-    rest = min(limit - 1, first + max(0.0, length - 1)) - first
-    return first, (rest + 1 if rest >= 0 else 0.0) if rule == "dark" else rest
 
 
 def _no_area(box: Box, where: str = "") -> Invalid:
