@@ -64,6 +64,13 @@ def load_yaml(text: str) -> Any:
     return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
+def file_and_entry(path: str | Path) -> tuple[Path, str]:
+    """Split ``FILE#entry``; a file whose own name has a # is taken as it is."""
+    whole = Path(path)
+    name, _, entry = str(whole).rpartition("#")
+    return (Path(name), entry) if name and not whole.exists() else (whole, "")
+
+
 def file_hash(path: Path) -> str:
     """Return the first 12 hex digits of a file's SHA-256."""
     stat = path.stat()

@@ -62,7 +62,7 @@ DEFECTS = [
     (lambda d: person(d).update(area=9000), person_rules.AREA_LARGER, "area 9000, box 5459"),
     (lambda d: person(d)["keypoints"].__setitem__(0, 600), person_rules.OUTSIDE, r"nose \[600.0, .* in 426x320 px"),
     (lambda d: person(d)["keypoints"].__setitem__(slice(0, 2), [0, 0]), person_rules.ORIGIN, r"nose \[0.0, 0.0\]"),
-    (lambda d: person(d).update(bbox=[1, 1, 9, 9], area=80), person_rules.ELSEWHERE, r"\[1.0, 1.0, 9.0, 9.0\]"),
+    (lambda d: person(d).update(bbox=[1, 1, 9, 9], area=80), person_rules.BOX_ELSEWHERE, r"\[1.0, 1.0, 9.0, 9.0\]"),
     (lambda d: person(d)["keypoints"].__setitem__(2, 3), person_rules.VISIBILITY, "nose 3"),
     (lambda d: person(d).update(num_keypoints=3), person_rules.NUM_KEYPOINTS, "3, labelled are 16"),
     (lambda d: d["categories"][0]["keypoints"].reverse(), validate.OTHER_KEYPOINTS, "set data.skeleton"),

@@ -16,6 +16,7 @@ from torch import nn
 
 from poserep.errors import InputError
 from poserep.models.weights.read import read_state, read_weights
+from poserep.runs.identity import contents
 
 
 class Call:
@@ -176,9 +177,30 @@ def test_files_without_a_state_dict_are_refused(tmp_path, content, message):
         # HRNet's own code: the model's name, and the best epoch's weights beside the last one's.
         lambda s: {"model": "pose_hrnet", "state_dict": s, "best_state_dict": {"a": torch.zeros(2)}, "perf": 0.7},
         lambda s: {"model_state_dict": s},
+        lambda s: {"net": s, "optimizer": {}},
+        lambda s: {"state_dict_ema": s},
+        lambda s: {"state_dict": s, "state_dict_ema": {"a": torch.zeros(2)}},
+        lambda s: {f"_orig_mod.{key}": value for key, value in s.items()},
         lambda s: {**s, "_metadata": {"": {"version": 1}}},
     ],
 )
 def test_common_wrappers_are_opened(tmp_path, wrap):
     torch.save(wrap({"a": torch.ones(2)}), tmp_path / "w.pth")
     assert torch.equal(read_state(tmp_path / "w.pth")["a"], torch.ones(2))
+
+
+def test_an_entry_of_a_file_is_taken_by_its_name(tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save({"state_dict": {"a": torch.ones(2)}, "ema": {"model": {"b._orig_mod.a": torch.zeros(2)}}}, path)
+    assert set(read_state(f"{path}#ema")) == {"b.a"} and set(read_state(path)) == {"a"}
+    with pytest.raises(InputError, match=r"w\.pth have no entry 'best' with a state dict; ema, state_dict"):
+        read_state(f"{path}#best")
+    odd = path.rename(tmp_path / "w#1.pth")
+    assert set(read_state(odd)) == {"a"} and set(read_state(f"{odd}#ema")) == {"b.a"}
+
+
+def test_entries_of_a_file_are_other_runs(configure, tmp_path):
+    torch.save({"state_dict": {}, "ema": {}}, tmp_path / "w.pth")
+    words = ("", "#ema", "#state_dict")
+    found = [contents(configure(f"backbone.weights='{tmp_path}/w.pth{word}'"))["weights"] for word in words]
+    assert len(set(found)) == 3 and len({text.split("#")[0] for text in found}) == 1

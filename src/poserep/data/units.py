@@ -3,9 +3,9 @@
 import numpy as np
 
 # Px by which a coordinate may leave its range, and the least image side for which percent differ from px.
-SLACK, LEAST_SIDE = 1.0, 150
+ROUNDED, SMALLEST_IMAGE = 1.0, 150
 # A file is refused for its boxes if more than this share of its persons speaks for it.
-MOST = 0.5
+MAJORITY = 0.5
 
 
 def held_joints(box: np.ndarray, xy: np.ndarray, labelled: np.ndarray) -> np.ndarray:
@@ -13,7 +13,7 @@ def held_joints(box: np.ndarray, xy: np.ndarray, labelled: np.ndarray) -> np.nda
 
     Boxes (N, 4) are x, y, width, height, joints (N, K, 2), all in image px; ``labelled`` is (N, K) bool.
     """
-    margin = 0.25 * box[:, None, 2:] + SLACK
+    margin = 0.25 * box[:, None, 2:] + ROUNDED
     inside = (xy >= box[:, None, :2] - margin) & (xy <= box[:, None, :2] + box[:, None, 2:] + margin)
     return (inside.all(-1) & labelled).sum(1)
 
@@ -39,12 +39,12 @@ def guess_units(box: np.ndarray, xy: np.ndarray, labelled: np.ndarray, size: np.
         return "coordinates seem to be fractions of the image: multiply x by its width, y by its height"
     reach = (box[:, :2] + box[:, 2:]).max()
     # All people of one image may well stand in its corner.
-    if images > 1 and side >= LEAST_SIDE and points.min() >= 0 and 60 <= greatest <= 100 and reach <= 101:
+    if images > 1 and side >= SMALLEST_IMAGE and points.min() >= 0 and 60 <= greatest <= 100 and reach <= 101:
         return "coordinates seem to be percent of the image: multiply x by its width / 100, y by its height / 100"
     corners = np.concatenate([box[:, :2], box[:, 2:] - box[:, :2]], 1)
-    out = known & (box[:, :2] + box[:, 2:] > size + SLACK).any(1) & (box[:, 2:] <= size + SLACK).all(1)
-    if images > 1 and (out & (held_joints(corners, xy, labelled) == labelled.sum(1))).mean() > MOST:
+    out = known & (box[:, :2] + box[:, 2:] > size + ROUNDED).any(1) & (box[:, 2:] <= size + ROUNDED).all(1)
+    if images > 1 and (out & (held_joints(corners, xy, labelled) == labelled.sum(1))).mean() > MAJORITY:
         return "boxes seem to be corners x1, y1, x2, y2: subtract the first two numbers from the last two"
-    if ((labelled.sum(1) > 2) & (held_joints(box, xy, labelled) == 0)).mean() > MOST:
+    if ((labelled.sum(1) > 2) & (held_joints(box, xy, labelled) == 0)).mean() > MAJORITY:
         return "boxes hold none of their joints: they must be x, y, width, height of the same persons"
     return ""

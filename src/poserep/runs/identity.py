@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from poserep.files import file_hash
+from poserep.files import file_and_entry, file_hash
 
 # Keys that say where a run happens or what watches it, and change no number. Files count by content: see `contents`.
 ELSEWHERE = (
@@ -44,7 +44,7 @@ def identity(config: Mapping[Any, Any]) -> str:
 def files_of(config: Mapping[Any, Any]) -> dict[str, Path]:
     """Return the files that a resolved configuration names, by role; data that the run draws itself are left out."""
     data, weights = config["data"], config["backbone"].get("weights")
-    files = {"weights": Path(weights)} if weights else {}
+    files = {"weights": file_and_entry(weights)[0]} if weights else {}
     if not data["prepare"]:
         root = Path(data["root"])
         files |= {split: root / data[split]["annotations"] for split in ("train", "val")}
@@ -60,8 +60,11 @@ def contents(config: Mapping[Any, Any]) -> dict[str, str]:
     """Return the hashes of the existing files that a resolved configuration names, as part of its identity."""
     files = files_of(config)
     hashes = {name: file_hash(path) for name, path in files.items() if path.is_file()}
-    # Missing initial weights differ from none.
-    return {**hashes, "weights": "missing"} if "weights" in files and "weights" not in hashes else hashes
+    if "weights" in files:
+        # Missing initial weights differ from none, and one entry of a file from another.
+        entry = file_and_entry(config["backbone"]["weights"])[1]
+        hashes["weights"] = hashes.get("weights", "missing") + (f"#{entry}" if entry else "")
+    return hashes
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -27,7 +27,7 @@ UNSCALED = Rule(
 )
 AREA_LARGER = Rule("area larger than its box", "correct area or bbox: an area is that of the mask, in px", error=False)
 OUTSIDE = Rule("labelled keypoint outside its image", "correct it, or set its visibility to 0", error=False)
-ELSEWHERE = Rule("box that holds none of its joints", "mend box or joints: crops are cut around boxes")
+BOX_ELSEWHERE = Rule("box that holds none of its joints", "mend box or joints: crops are cut around boxes")
 ORIGIN = Rule("labelled keypoint at 0, 0", "set its visibility to 0: programs write 0, 0 for what was not found")
 VISIBILITY = Rule(
     "visibility other than 0, 1 or 2", "write 0 unlabelled, 1 hidden, 2 visible; all above 0 count", error=False
@@ -144,7 +144,7 @@ def broken_persons(persons: PersonArrays, skeleton: Skeleton, cut: bool) -> Iter
     origin: np.ndarray = persons.labelled & (xy == 0).all(-1)
     yield from findings_at(ORIGIN, origin.any(1), where, lambda i: joints(origin, i, xy))
     apart = (persons.labelled.sum(1) > 2) & (sides > 0).all(1) & (held_joints(persons.box, xy, persons.labelled) == 0)
-    yield from findings_at(ELSEWHERE, apart, where, lambda i: f"{_rounded(persons.box[i])}")
+    yield from findings_at(BOX_ELSEWHERE, apart, where, lambda i: f"{_rounded(persons.box[i])}")
     yield from findings_at(VISIBILITY, strange.any(1), where, lambda i: joints(strange, i, visibility))
 
     # CrowdPose counts joints that have a left and a right, and so neither head nor neck; a file that does so throughout

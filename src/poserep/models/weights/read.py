@@ -12,14 +12,21 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from poserep.errors import InputError
+from poserep.files import file_and_entry
 
 # First bytes of what failed downloads leave behind.
 FAILED_DOWNLOADS = {
     b"<": "a web page; the download gave a page in place of the file",
     b"version https://git-lfs": "a pointer of Git LFS; fetch the file with git lfs pull",
 }
-# Where a file's state dict may lie; its other entries are left alone.
-STATE_KEYS = ("state_dict", "model_state_dict", "model")
+# Where a file's state dict may lie; its other entries are left alone. Averaged weights come last: of a file with both
+# they are asked for as FILE#state_dict_ema.
+STATE_KEYS = (
+    *("state_dict", "model_state_dict", "model", "module", "net", "network"),
+    *("state_dict_ema", "model_ema", "ema_state_dict", "ema"),
+)
+# What torch.compile puts into names.
+COMPILED = "_orig_mod."
 # Messages of the restricted unpickler about bytes that are no pickle: operations by number, a stack without entries.
 MERE_BYTES = re.compile(r"\d+|Unsupported operand \d+|.*empty list|.*index out of range")
 
@@ -69,9 +76,10 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 def read_weights(path: str | Path) -> Weights:
     """Read the tensors of a checkpoint of PyTorch or safetensors; nothing in it is executed.
 
-    Raises an `InputError` if the file is missing or damaged, names Python objects, or holds no state dict of tensors.
+    ``FILE#entry`` takes the state dict of that entry, where a file has several. Raises an `InputError` if the file is
+    missing or damaged, names Python objects, or holds no state dict of tensors.
     """
-    path = Path(path)
+    path, entry = file_and_entry(path)
     if path.is_dir():
         raise InputError(f"weights {path} are a folder; name the file in it")
     if not path.is_file():
@@ -84,13 +92,19 @@ def read_weights(path: str | Path) -> Weights:
         if not safe and start.lstrip().startswith(magic):
             raise InputError(f"weights {path} cannot be read as tensors: this is {what}")
     content, beside = _load(path, start, safe or path.suffix == ".safetensors"), list[str]()
+    if entry and isinstance(content, dict):
+        dicts = sorted(str(key) for key, value in content.items() if isinstance(value, dict))
+        if entry not in dicts:
+            raise InputError(f"weights {path} have no entry {entry!r} with a state dict; {', '.join(dicts) or 'none'}")
+        content = content[entry]
     for wrapper in STATE_KEYS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             beside += sorted(str(key) for key in content if key != wrapper)
             content = content[wrapper]
     if not isinstance(content, dict):
         raise InputError(f"weights {path} hold no state dict of tensors, but a {type(content).__name__}")
-    state = {key: value for key, value in content.items() if key != "_metadata"}
+    kept = {key: value for key, value in content.items() if key != "_metadata"}
+    state = {key.replace(COMPILED, "") if isinstance(key, str) else key: value for key, value in kept.items()}
     others = [key for key, value in state.items() if not isinstance(key, str) or not _plain(value)]
     if others or not state:
         why = f"{str(others[0])!r} is a {type(state[others[0]]).__name__}" if others else "they hold nothing"
