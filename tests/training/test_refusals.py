@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -110,3 +111,22 @@ def test_batch_that_devices_do_not_divide(configure):
     run.data.trainer = type("Trainer", (), {"world_size": 2, "global_rank": 0})()
     with pytest.raises(InputError, match=r"trainer\.batch=5 does not divide by 2 devices"):
         run.data.per_device()
+
+
+def test_small_shared_memory_is_told_before_training(configure, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=64_000))
+    build(configure("trainer.workers=0"))
+    with pytest.raises(InputError, match=r"has 0 MB free, and trainer.workers=2 .* or set trainer.workers=0"):
+        build(configure("trainer.workers=2"))
+
+
+def test_a_step_of_one_sample_that_a_batch_norm_cannot_train_on_is_told(configure):
+    # A ResNet of stride 32 leaves 1 x 1 of 32 px.
+    build(configure("trainer.batch=1"))
+    one = ["input_size=32x32", "backbone=resnet18", "representation=rle"]
+    with pytest.raises(InputError, match=r"a step on each device has one sample, .* at 32x32 px"):
+        build(configure(*one, "trainer.batch=1"))
+    # Eight persons in batches of seven.
+    with pytest.raises(InputError, match="the last step of an epoch has one sample"):
+        build(configure(*one, "trainer.batch=7", "trainer.drop_last=false"))
+    build(configure(*one, "trainer.batch=7"))

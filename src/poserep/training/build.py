@@ -7,9 +7,11 @@ from typing import Any
 from poserep.config import DictConfig, make
 from poserep.data.datamodule import PoseDataModule
 from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of, split_files, truth_of
+from poserep.geometry import Size
 from poserep.instances import Tally
 from poserep.skeleton import Skeleton
 from poserep.training.learning_rate import effective_lr
+from poserep.training.machine import check_shared_memory, check_smallest_batch
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network
 
@@ -67,4 +69,8 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
     # Configurations written before this key existed lack it.
     drop_last = cfg.trainer.get("drop_last", True)
     data = PoseDataModule(training, evaluation, cfg.trainer.batch, cfg.seed, cfg.trainer.workers, drop_last)
+    size, batch, devices = Size.parse(cfg.input_size), cfg.trainer.batch, cfg.trainer.devices
+    check_shared_memory(cfg.trainer.workers, batch, size, 4 if cfg.data.get("pixels") else 1)
+    if training:
+        check_smallest_batch(net, size, len(training), batch, devices, drop_last)
     return Run(cfg, module, data, skeleton, split_files(cfg, root), tallies, lr)
