@@ -146,6 +146,25 @@ def test_what_cannot_work_is_said_in_a_line(models, images, go, tmp_path, words,
     assert code == 2 and re.search(message, err) and "Traceback" not in err
 
 
+def test_folders_are_taken_and_what_is_not_read_is_said_in_a_line(models, images, go, tmp_path):
+    code, records, out, _ = go(images[0].parent, images[1], "--model", models[1])
+    assert code == 0 and out.count("-pose") == len(images) + 1 == len(records)
+    (tmp_path / "empty").mkdir()
+    shutil.rmtree(tmp_path / "out")
+    for word, message in {
+        "https://there.org/a.jpg": "https:/there.org/a.jpg: addresses are not read; fetch the file",
+        "0": "0: cameras are not read",
+        "clip.mp4": "clip.mp4: videos are not read; take their frames first",
+        tmp_path / "empty": f"folder {tmp_path / 'empty'} holds no image (.jpg, ",
+    }.items():
+        code, records, out, error = go(images[0], word, "--model", models[1])
+        assert (
+            (code, records, out) == (2, None, "") and error.startswith(f"error: {message}") and error.count("\n") == 1
+        )
+    code, records, _, error = go(tmp_path / "nowhere.jpg", "--model", models[1])
+    assert (code, records) == (1, None) and not (tmp_path / "out").exists()
+
+
 def test_weights_that_are_no_numbers_are_said(models, images):
     broken = open_model(models[1])._replace(estimate=lambda _: (np.full((1, 17, 2), np.nan), np.ones((1, 17))))
     found = poses_in(broken, images[0], None)

@@ -67,7 +67,7 @@ def predict_parser() -> argparse.ArgumentParser:
     """Return the parser of ``poserep predict``."""
     parser = parser_of("predict", PREDICT)
     add = parser.add_argument
-    add("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
+    add("images", nargs="+", type=Path, metavar="IMAGE", help="image files, or folders of them")
     add("--model", type=Path, required=True, metavar="RUN_DIR|FILE.onnx", help="trained run, or exported file")
     add("--boxes", nargs="+", default=[], metavar="FILE.json|x,y,w,h", help="boxes of people (the whole image)")
     add("--out", type=Path, default=Path("predictions"), metavar="DIR", help="folder to write to (predictions)")
@@ -88,15 +88,16 @@ def predict_command(arguments: Sequence[str]) -> None:
         raise InputError(f"--batch {given.batch} must be at least 1 crop")
     from poserep.deploy.box_arguments import read_boxes
     from poserep.deploy.inference import open_model
-    from poserep.deploy.predict import predict
+    from poserep.deploy.predict import images_given, predict
     from poserep.training.trainer import quiet
 
     quiet()
+    images = images_given(given.images)
     requests = read_boxes(given.boxes, given.category, given.box_threshold)
     for note in requests.notes:
         print(f"note: {note}", file=sys.stderr)
     model = open_model(given.model, given.readout, given.checkpoint, given.device)
-    errors = predict(model, given.images, requests, given.out, given.score_threshold, given.category, given.batch)
+    errors = predict(model, images, requests, given.out, given.score_threshold, given.category, given.batch)
     if errors:
         raise Failed(f"{len(errors)} images or boxes could not be read; the others are done")
 

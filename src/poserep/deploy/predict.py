@@ -1,5 +1,6 @@
 """Find the joints of people in images, draw them, and write them in COCO's result format."""
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ from poserep.drawing import as_rgb, paint_people
 from poserep.errors import InputError, message
 from poserep.files import write_json
 from poserep.instances import Instance
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,28 @@ def _predict(
     return np.concatenate(xy), np.concatenate(score)
 
 
+def images_given(given: Sequence[Path]) -> list[Path]:
+    """Return image files, those of folders in the order of their names; what is neither is an `InputError`."""
+    files: list[Path] = []
+    for path in given:
+        text = str(path)
+        if path.is_dir():
+            inside = [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_ENDINGS]
+            if not inside:
+                raise InputError(f"folder {path} holds no image ({', '.join(IMAGE_ENDINGS)})")
+            files += inside
+        # A path has one slash where an address has two.
+        elif re.match(r"\w+:/", text) and not path.exists():
+            raise InputError(f"{text}: addresses are not read; fetch the file and give its path")
+        elif text.isdigit() and not path.exists():
+            raise InputError(f"{text}: cameras are not read; give photographs")
+        elif path.suffix.lower() in VIDEO_ENDINGS:
+            raise InputError(f"{path}: videos are not read; take their frames first (ffmpeg -i {path.name} %06d.jpg)")
+        else:
+            files.append(path)
+    return files
+
+
 def predict(
     model: Estimator,
     images: Sequence[Path],
@@ -133,7 +159,7 @@ def predict(
     They go into the folder ``out``, which is made if missing. Joints whose score does not exceed ``threshold``, the
     model's if None, are drawn hollow. ``category`` is written into keypoints.json, ``batch`` crops are predicted at a
     time. Images and boxes that cannot be used are left out, with a message each; these are returned. Boxes of which
-    none is on any of the images raise an `InputError`.
+    none is on any of the images raise an `InputError`. Nothing is written if no image can be read.
     """
     boxes = [requests.on(path) if requests.given else None for path in images]
     if requests.given and not any(boxes):
@@ -165,6 +191,8 @@ def predict(
         records += people.results(requests.image_id(path), path.name, category)
         note = "" if of_image != [] else f"; no box in {requests.source}"
         print(f"{picture}: {_persons(len(people.xy))}{note}{_orientation(path)}")
+    if not named:
+        return errors
     write_json(out / "keypoints.json", records)
     print(f"{out / 'keypoints.json'}: {_persons(len(records))}")
     return errors
