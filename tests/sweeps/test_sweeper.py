@@ -10,7 +10,7 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from sweeping import Sweep, kill, schedule, until
 
-from poserep.runs.rundir import RunDir
+from poserep.runs.rundir import RunDir, runs_in
 from poserep.sweeps.sweeper import RowSweeper
 from poserep.training.fit import fit
 
@@ -52,6 +52,15 @@ def test_a_cell_of_another_table_is_not_run_again(sweep, status, capfd):
     shutil.rmtree(first.study)
     assert "1 waiting" in status(second)[1][-1]
     assert second.main() == 0 and len(second.results()) == 1
+
+
+def test_a_group_on_the_command_line_replaces_all_that_rows_say_in_it(sweep):
+    tiny = sweep("optim.lr=0.5, optim.rule=none", "optim.lr=0.25, seed=1")
+    assert tiny.main("optim=one_cycle") == 0
+    found = {run.config()["seed"]: run.config()["optim"] for run in runs_in(tiny.study)}
+    assert {seed: (optim["lr"], optim["rule"]) for seed, optim in found.items()} == dict.fromkeys(
+        (0, 1), (2e-3, "linear")
+    )
 
 
 def test_a_table_without_its_files_says_so_at_once(sweep, status, tmp_path, capfd):

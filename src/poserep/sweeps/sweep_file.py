@@ -11,7 +11,7 @@ import yaml
 from poserep.config import DictConfig, composing
 from poserep.errors import InputError
 from poserep.files import load_yaml
-from poserep.overrides import CONF, SWEEPS, split_values
+from poserep.overrides import CONF, SWEEPS, groups, split_values
 from poserep.runs.plan import Cell
 from poserep.sweeps.table import Table, cells, read_table
 
@@ -91,8 +91,7 @@ def complete_table(name: str, mode: str | None = None) -> Table:
 
 def cells_of(table: Table, given: Mapping[str, Sequence[str]] | None = None) -> list[Cell]:
     """Return the cells of a table, as its sweep makes them; ``given`` is that of `poserep.sweeps.table.cells`."""
-    groups = [path.name for path in CONF.iterdir() if path.is_dir()]
-    return cells(table, given or {}, groups, split_values(table.arguments))
+    return cells(table, given or {}, groups(), split_values(table.arguments))
 
 
 def compositions(name: str, cells: Iterable[Sequence[str]]) -> Iterator[DictConfig]:

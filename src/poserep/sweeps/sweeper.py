@@ -21,7 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from poserep.errors import Failed, InputError, Stopped
-from poserep.overrides import explain, quoted, split_values
+from poserep.overrides import explain, groups, quoted, split_values
 from poserep.runs import stop_request
 from poserep.runs.create import create_run, missing_files, resolved
 from poserep.runs.identity import name_of
@@ -123,10 +123,9 @@ class RowSweeper(Sweeper):
         table = read_table(node)
         # Hydra has applied overrides of the table itself.
         given = {key: values for key, values in split_values(arguments).items() if not key.startswith("table.")}
-        groups = self.hydra_context.config_loader.list_groups("")
         rows = chosen(table, self.rows)
         # A run keeps the names of all rows that it stands for.
-        return [c for c in cells(table, given, groups, split_values(table.arguments)) if rows.intersection(c.rows)]
+        return [c for c in cells(table, given, groups(), split_values(table.arguments)) if rows.intersection(c.rows)]
 
     def _compose(self, cells: Sequence[Cell]) -> list[dict[str, Any]]:
         """Return the resolved configuration of each cell."""
