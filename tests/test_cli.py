@@ -100,6 +100,8 @@ def test_a_run_takes_the_overrides_of_training(trained_once):
     assert again("optim=adam_step").optim == OmegaConf.load(CONF / "optim" / "adam_step.yaml")
     with pytest.raises(InputError, match="no backbone 'hrnet_w33'; did you mean hrnet_w32"):
         again("backbone=hrnet_w33")
+    with pytest.raises(InputError, match="~flip_test: only a group can be left out"):
+        again("~flip_test")
 
 
 def test_misspelt_options_are_one_line(capsys):

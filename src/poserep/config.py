@@ -123,12 +123,12 @@ def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
 
 def _origin(folder: Path | None) -> tuple[Path, list[str]]:
     """Return the folder to start from, and the override by which Hydra finds conf/ from there."""
-    folder = folder or CONF
     if not CONF.is_dir():
         raise InputError("poserep runs from a checkout with its conf/ folder: pip install -e .")
-    if not folder.is_dir():
+    if folder and not folder.is_dir():
         raise InputError(f"--config-dir: {folder} is not a folder")
-    return folder.resolve(), [] if folder == CONF else [f"hydra.searchpath=[file://{CONF},file://{SWEEPS}]"]
+    folder = (folder or CONF).resolve()
+    return folder, [] if folder == CONF.resolve() else [f"hydra.searchpath=[file://{CONF},file://{SWEEPS}]"]
 
 
 def compose(overrides: Sequence[str] = (), name: str = "config", folder: Path | None = None) -> Composed:
@@ -158,7 +158,9 @@ def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConf
                     # Such as size, which sets keys of the run.
                     cfg.merge_with(file)
             elif override.is_delete():
-                OmegaConf.update(cfg, key, None)
+                if key not in groups():
+                    raise InputError(f"~{key}: only a group can be left out, as in ~logger; write {key}=...")
+                cfg[key] = None
             else:
                 OmegaConf.update(cfg, key, value, force_add=override.is_add())
     except (OmegaConfBaseException, HydraException) as error:

@@ -79,10 +79,9 @@ class CocoFile:
         are an `InputError`.
         """
         names = [r["file_name"] for r in self.images if isinstance(r, dict) and is_file_name(r.get("file_name"))]
-        last = {name: folder / last_part(name) for name in names}
-        if not names or (folder / names[0]).is_file() or not last[names[0]].is_file():
+        if not names or (folder / names[0]).is_file() or not (folder / last_part(names[0])).is_file():
             return lambda name: folder / name
-        given: dict[Path, str] = {}
+        last, given = {name: folder / last_part(name) for name in names}, dict[Path, str]()
         for name, path in last.items():
             if given.setdefault(path, name) != name:
                 raise InputError(

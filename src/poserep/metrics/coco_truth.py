@@ -16,9 +16,8 @@ from poserep.instances import BOX_COVER
 def ground_truth(file: CocoFile, categories: tuple[int, ...], joints: int, area: str) -> tuple[COCO, list[Any]]:
     """Return all persons and crowds of categories for one COCOeval, which writes into them, and the ids left out.
 
-    They count as one category, the first.
-    ``area`` is ``annotation``, which every annotation must have then, or ``box`` to take 0.53 of the box whatever the
-    file has. Annotations that cannot be read are left out.
+    They count as one category, the first. ``area`` is ``annotation``, which every annotation must have then, or ``box``
+    to take 0.53 of the box whatever the file has. Annotations that cannot be read are left out.
     """
     persons, unusable = persons_of(file, categories, joints, area)
     truth = COCO()

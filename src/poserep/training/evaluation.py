@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,13 @@ from poserep.training.module import score_temperature, score_threshold
 ANNOTATED = "gt"
 
 
-def protocol_of(run: Run, boxes: str, readout: str) -> Protocol:
-    """Return all that the numbers of one readout depend on besides the weights."""
+def protocols_of(run: Run, boxes: str) -> dict[str, dict[str, Any]]:
+    """Return all that the numbers of each readout depend on besides the weights, as records."""
     cfg, codec = run.cfg, run.module.codec
     loader = {key: value for key, value in as_dict(cfg.data.val).items() if key not in (*PATHS, "_target_")}
-    invalid = Counter(f"left out as invalid, {record.reason}" for record in run.tallies[boxes].invalid)
-    return Protocol(
+    left_out = run.tallies[boxes].invalid if boxes == ANNOTATED else ()
+    invalid = Counter(f"left out as invalid, {record.reason}" for record in left_out)
+    common = Protocol(
         data=cfg.data.name,
         real=cfg.data.real,
         split=cfg.data.val.annotations,
@@ -39,7 +41,7 @@ def protocol_of(run: Run, boxes: str, readout: str) -> Protocol:
         hashes={name: file_hash(path) for name, path in run.files.items() if boxes == "det" or name != "detections"},
         instances=len(run.data.evaluation[boxes]),
         flip_test=cfg.flip_test,
-        readout=readout,
+        readout="",
         score=codec.deviations.score,
         temperature=score_temperature(codec),
         score_threshold=score_threshold(codec),
@@ -51,6 +53,7 @@ def protocol_of(run: Run, boxes: str, readout: str) -> Protocol:
         loader=loader | options_of(cfg),
         uncounted=run.module.scorers[boxes].uncounted() | dict(invalid),
     )
+    return {readout: replace(common, readout=readout).record() for readout in run.module.readouts}
 
 
 def evaluate(run: Run, trainer: lightning.Trainer) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def evaluate(run: Run, trainer: lightning.Trainer) -> dict[str, Any]:
         "metrics": {boxes: {r: s.scores.values for r, s in by.items()} for boxes, by in scored.items()},
         "columns": list(module.scorer.columns),
         "lower": sorted(module.scorer.lower),
-        "protocol": {boxes: {r: protocol_of(run, boxes, r).record() for r in module.readouts} for boxes in scored},
+        "protocol": {boxes: protocols_of(run, boxes) for boxes in scored},
     }
     if trainer.is_global_zero:
         notes = {b: {r: s.scores.diagnosis for r, s in by.items() if s.scores.diagnosis} for b, by in scored.items()}
