@@ -154,6 +154,8 @@ def draw(data: Path, writers: str) -> None:
         data: Folder for them.
         writers: Module that has what writes them.
     """
+    # Last, so that writers of other code come first where PYTHONPATH names it.
+    sys.path.append(str(Path(__file__).parents[1]))
     made = importlib.import_module(writers)
     for name, counts in {"coco": (8, 8), "crowdpose": (6, 6), "mpii": (8, 8), "human4d": (3,)}.items():
         getattr(made, f"generate_{name}")(data, *counts).rename(data / name)

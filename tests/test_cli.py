@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from poserep import cli
-from poserep.config import compose
+from poserep.config import as_dict, compose
 from poserep.errors import Failed, InputError, Stopped
 from poserep.overrides import CONF, SWEEPS
 from poserep.runs.rundir import RunDir
@@ -98,10 +98,19 @@ def test_a_run_takes_the_overrides_of_training(trained_once):
 
     assert again("size=128x96").input_size == "128x96" and again("~logger").logger is None
     assert again("optim=adam_step").optim == OmegaConf.load(CONF / "optim" / "adam_step.yaml")
-    with pytest.raises(InputError, match="no backbone 'hrnet_w33'; did you mean hrnet_w32"):
-        again("backbone=hrnet_w33")
-    with pytest.raises(InputError, match="~flip_test: only a group can be left out"):
-        again("~flip_test")
+    hard = as_dict(again("data.level=hard").data)
+    assert hard["name"] == "synthetic-hard" and hard["prepare"]["level"] == "hard"
+    refused = {
+        "backbone=hrnet_w33": "no backbone 'hrnet_w33'; did you mean hrnet_w32",
+        "~flip_test": "~flip_test: only a group can be left out",
+        "flip_test=maybe": "flip_test: Value 'maybe' is not a valid bool",
+        "trainer.batch=0": "trainer.batch=0 is not a whole number",
+        "+flip_tset=false": "no key 'flip_tset' in a run's configuration; did you mean flip_test",
+    }
+    for override, said in refused.items():
+        with pytest.raises(InputError) as caught:
+            again(override)
+        assert str(caught.value).startswith(said)
 
 
 def test_misspelt_options_are_one_line(capsys):

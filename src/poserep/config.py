@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from poserep.cli import add_origin
@@ -35,6 +35,7 @@ from poserep.overrides import (
     hydra_at,
     key_of,
     refuse_options,
+    restore_interpolations,
     understood,
 )
 
@@ -112,9 +113,8 @@ def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
         except ERRORS as error:
             raise InputError(explain(error, overrides)) from error
         choices = {str(group): str(choice) for group, choice in cfg.hydra.runtime.choices.items()}
-        OmegaConf.set_struct(cfg, False)
-        cfg.pop("hydra")
-        OmegaConf.set_struct(cfg, True)
+        with open_dict(cfg):
+            cfg.pop("hydra")
         return Composed(cfg, choices)
 
     with hydra_at(folder):
@@ -145,11 +145,13 @@ def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConf
 
     An override that cannot be parsed, or whose key does not exist, is an `InputError`.
     """
-    cfg = OmegaConf.create(config)
-    OmegaConf.set_struct(cfg, True)
+    cfg = OmegaConf.structured(RunSchema, flags={"struct": False})
     try:
+        cfg.merge_with(config)
+        OmegaConf.set_struct(cfg, True)
         for override in OverridesParser.create().parse_overrides(at_home(overrides)):
             key, value = key_of(override.get_key_element()), override.value()
+            restore_interpolations(cfg, key.split(".")[0])
             if isinstance(value, str) and key in groups():
                 file = OmegaConf.load(file_of(key, value))
                 if key in cfg:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException, SearchPathException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
@@ -85,17 +84,6 @@ def in_quotes(word: str) -> str:
     return shlex.quote(f"{key}={quoted(value)}" if '"' in value else f'{key}="{value}"')
 
 
-def split_values(overrides: Sequence[str]) -> dict[str, list[str]]:
-    """Return the overrides that set each key in turn, by key: ``seed=0,1`` becomes ``seed: [seed=0, seed=1]``."""
-    by_key = {}
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        key = override.input_line.split("=", 1)[0] if override.input_line else override.get_key_element()
-        several = override.is_sweep_override()
-        values = override.sweep_string_iterator() if several else [override.get_value_element_as_str()]
-        by_key[key_of(key)] = [f"{key}={value}" for value in values]
-    return by_key
-
-
 def keys(node: Container, prefix: str = "", hydra: bool = False) -> Iterator[str]:
     """Yield the dotted keys of a configuration, mappings before their contents; Hydra's own only if asked for."""
     if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
@@ -130,14 +118,12 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         return _missing(error)
     if isinstance(error, OverrideParseException):
         return _unparsable(error, given)
-    if isinstance(error, SearchPathException):
-        return " ".join(text.split()).replace("Additional config directory", "--config-dir:")
     if match := re.search(r"Could not (?:override|delete) (?:from config\. )?'([^']+)'", text):
         return _unknown(match[1], error.__cause__, given)
     if match := re.search(r"An item is already at '([^']+)'", text):
         return f"{match[1]} exists already: write {match[1]}=... without the +"
     if match := re.match(r"Error merging override (.*)", text):
-        return f"{match[1]}: {first_line(error.__cause__)}"
+        return f"{match[1]}: {_reason(error.__cause__)}"
     if match := re.search(r"Ambiguous value for argument '([^']+)'|Sweep parameters '([^']+)'", text):
         several = match[1] or match[2]
         word = next((word for word in given if key_of(word) == key_of(several)), several)
@@ -151,13 +137,33 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         wrong = [_no_choice(group, value, _choices(group)) for group, value in chosen if value not in _choices(group)]
         return "; ".join(wrong) or "a group is set to the name of one of its files, as in backbone=resnet50"
     if isinstance(error, InterpolationKeyError | ValidationError):
-        return f"{error.full_key}: {first_line(error)}"
+        return f"{error.full_key}: {_reason(error)}"
     return f"{first_line(error)} (HYDRA_FULL_ERROR=1 shows where)"
+
+
+def _reason(error: BaseException | None) -> str:
+    return first_line(error).replace("str is not a ListConfig, list or tuple", "write a list, as in key=[value]")
 
 
 def groups() -> list[str]:
     """Return the names of the configuration's groups, whose files a run chooses from."""
     return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("hydra", "recipes"))
+
+
+def restore_interpolations(cfg: DictConfig, group: str) -> None:
+    """Restore the interpolations of a group's files where a resolved configuration has what they give.
+
+    An override of ``data.level`` then reaches the keys that follow it.
+    """
+    for path in (CONF / group).glob("*.yaml"):
+        file = OmegaConf.create({group: OmegaConf.load(path)})
+        for parent, _, last in (key.rpartition(".") for key in keys(file)):
+            source, target = OmegaConf.select(file, parent or group), OmegaConf.select(cfg, parent or group)
+            if OmegaConf.is_interpolation(source, last) and last in (target or ()):
+                followed, given = source._get_node(last)._value(), target[last]
+                target[last] = followed if f"{{{group}." in followed else given
+                if OmegaConf.select(target, last, throw_on_resolution_failure=False) != given:
+                    target[last] = given
 
 
 def file_of(group: str, choice: str) -> Path:

@@ -1,6 +1,6 @@
 """From a composed configuration to a run directory: validated, resolved, named, and written as config.yaml."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ CHOICES: Mapping[str, Sequence[str]] = {
 FORBIDDEN = frozenset("/\\#?%:")
 LEAST = {f"trainer.{key}": 1 for key in ("epochs", "batch", "evaluate_every", "devices", "limit")}
 LEAST |= {"trainer.workers": 0, "optim.reference_batch": 1}
+POSITIVE = ("optim.lr", "data.crop.padding")
 
 
 def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dict[str, Any]:
@@ -35,12 +36,9 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     ``backbone`` is the name of the backbone's file in conf/backbone, ``imported`` the hash of the file that the weights
     come from if the run is not trained. Unknown or missing keys, and what `check` refuses, are an `InputError`.
     """
-    known = [field.name for field in fields(RunSchema)]
-    given = [str(key) for key in cfg if key != "hydra"]
-    if unknown := next((key for key in given if key not in known), None):
-        raise InputError(f"no key {unknown!r} in a run's configuration{suggestion(unknown, known, 1)}")
-    plain = OmegaConf.masked_copy(cfg, given)
+    plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     refuse_missing(plain)
+    check_keys(plain)
     check(plain)
     config = as_dict(plain) | {"names": {"backbone": backbone}}
     config.pop("table", None)
@@ -73,18 +71,29 @@ def prepare(cfg: DictConfig, backbone: str, imported: str | None = None) -> RunD
     return create_run(resolved(cfg, backbone, imported))
 
 
-def check(cfg: DictConfig) -> None:
-    """Raise `InputError` for a key that no file of its group has, and for a setting of training out of range."""
+def check_keys(cfg: DictConfig, also: Iterable[str] = ()) -> None:
+    """Raise `InputError` for a key that neither runs, those in ``also`` aside, nor files of its group have."""
+    known = [field.name for field in fields(RunSchema)]
+    if unknown := next((str(key) for key in cfg if key not in (*known, *also)), None):
+        raise InputError(f"no key {unknown!r} in a run's configuration{suggestion(unknown, known, 1)}")
+    if left_out := next((key for key in known if key not in cfg), None):
+        raise InputError(f"~{left_out}: a run needs this key; write {left_out}=...")
     for group in READ:
-        known = keys_of(group)
-        for key in (str(key) for key in cfg[group] or () if key not in known):
+        own = keys_of(group)
+        for key in (str(key) for key in cfg[group] or () if key not in own):
             asked = f"{group}.{key}"
-            near = suggestion(asked, [*(f"{group}.{k}" for k in known), *(k for k in keys(cfg) if k != asked)], 1)
-            raise InputError(f"no key {asked}{near or f'; {group} has ' + ', '.join(known)}")
+            near = suggestion(asked, [*(f"{group}.{k}" for k in own), *(k for k in keys(cfg) if k != asked)], 1)
+            raise InputError(f"no key {asked}{near or f'; {group} has ' + ', '.join(own)}")
+
+
+def check(cfg: DictConfig) -> None:
+    """Raise `InputError` for a setting of data, training or evaluation that is out of range."""
     if cfg.data.get("prepare") is not None and "_target_" not in cfg.data.prepare:
         raise InputError(
             f"data.prepare={dict(cfg.data.prepare)}: data={cfg.data.name} is not drawn, set no data.prepare"
         )
+    if cfg.data.get("prepare") is not None and cfg.data.prepare.get("level") != cfg.data.get("level"):
+        raise InputError(f"data.prepare.level={cfg.data.prepare.get('level')} follows data.level; set that")
     for key, choices in CHOICES.items():
         if (value := OmegaConf.select(cfg, key)) not in choices:
             raise InputError(f"{key}={value} is not one of {', '.join(choices)}")
@@ -96,8 +105,10 @@ def check(cfg: DictConfig) -> None:
         raise InputError(f"trainer.drop_last={value} is not true or false")
     if strange := FORBIDDEN.intersection(str((cfg.logger or {}).get("project", ""))):
         raise InputError(f"logger.project={cfg.logger.project}: W&B takes no {' '.join(sorted(strange))} in names")
-    if type(cfg.optim.lr) not in (int, float) or not 0 < cfg.optim.lr < float("inf"):
-        raise InputError(f"optim.lr={cfg.optim.lr} is not a number above 0")
+    for key in POSITIVE:
+        value = OmegaConf.select(cfg, key, default=1)
+        if type(value) not in (int, float) or not 0 < value < float("inf"):
+            raise InputError(f"{key}={value} is not a number above 0")
 
 
 @cache

@@ -11,9 +11,9 @@ import yaml
 from poserep.config import DictConfig, composing
 from poserep.errors import InputError
 from poserep.files import load_yaml
-from poserep.overrides import CONF, SWEEPS, groups, split_values
+from poserep.overrides import CONF, SWEEPS, groups
 from poserep.runs.plan import Cell
-from poserep.sweeps.table import Table, cells, read_table
+from poserep.sweeps.table import Table, cells, read_table, split_values
 
 RECIPES = "recipes@table.recipes"
 

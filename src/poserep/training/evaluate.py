@@ -14,6 +14,7 @@ from poserep.files import provenance
 from poserep.geometry import Size
 from poserep.models.cost import summary
 from poserep.models.weights.read import read_state
+from poserep.runs.create import check, check_keys
 from poserep.runs.identity import contents, identity
 from poserep.runs.rundir import RunDir
 from poserep.training.build import Run, build
@@ -26,9 +27,15 @@ from poserep.training.trainer import make_trainer, quiet
 def configure(run_dir: str | os.PathLike[str], overrides: Sequence[str]) -> DictConfig:
     """Return a run's configuration with overrides; ``checkpoint`` names the checkpoint, the last one by default.
 
-    A run or key that does not exist is an `InputError`.
+    A run or key that does not exist, and a value out of range, is an `InputError`.
     """
-    return with_overrides(RunDir(run_dir).config() | {"checkpoint": "last"}, overrides)
+    config = RunDir(run_dir).config() | {"checkpoint": "last"}
+    cfg = with_overrides(config, overrides)
+    # Runs of earlier versions may have keys that no file of a group has now.
+    if any(word.startswith("+") for word in overrides):
+        check_keys(cfg, config)
+    check(cfg)
+    return cfg
 
 
 def restore(run_dir: str | os.PathLike[str], cfg: DictConfig, tempered: bool = True) -> Run:
@@ -77,6 +84,7 @@ def reevaluate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, 
     trainer = make_trainer(cfg, [], [])
     record = evaluate(run, trainer)
     config = as_dict(cfg)
+    config.pop("table")
     config["contents"] = contents(config)
     size = Size.parse(cfg.input_size)
     result = {
