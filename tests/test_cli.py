@@ -22,6 +22,7 @@ def test_commands_are_listed_with_a_line_each(capsys):
         lines = capsys.readouterr().out.splitlines()
         assert [line.split("  ")[1] for line in lines[2:]] == list(cli.COMMANDS)
         assert all(len(line) <= 100 for line in lines)
+    assert cli.main(["--version"]) == 0 and capsys.readouterr().out.startswith("poserep 0.")
     for words in ("data", "data --help", "sweep", "wandb -h"):
         assert cli.main(words.split()) == 0
         assert f"  {words.split()[0]} " in (shown := capsys.readouterr().out) and "train" not in shown

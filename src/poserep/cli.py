@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
@@ -87,6 +88,9 @@ def ended(command: Callable[[], int | None], silent: bool = False) -> int:
 def _call(words: list[str]) -> int | None:
     if not words or words[0] in ("-h", "--help"):
         print(_overview("", COMMANDS))
+        return DONE
+    if words == ["--version"]:
+        print(f"poserep {version('poserep')}")
         return DONE
     name = words[0]
     group = {known: command for known, command in COMMANDS.items() if known.startswith(f"{name} ")}

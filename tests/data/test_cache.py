@@ -1,6 +1,9 @@
 """The cache of decoded images: the same pixels with it and without, within its bound, whatever happens to its files."""
 
 import errno
+import multiprocessing
+import os
+import signal
 import warnings
 
 import numpy as np
@@ -129,7 +132,13 @@ def test_workers_fill_it_together_and_make_the_batches_that_one_process_makes(dr
     def epoch(store):
         data = PoseDataset(drawn * 4, COCO, SIZE, augment=noisy, cache=store)
         loader = PoseDataModule(data, {}, 3, 0, 2 if store else 0).train_dataloader()
-        return [part for b in loader for part in (b.index, b.image, b.xy, b.weight)]
+        parts = []
+        for batch in loader:
+            parts += [batch.index, batch.image, batch.xy, batch.weight]
+            # Job systems send signals to all processes; by the second batch both workers have begun.
+            for worker in multiprocessing.active_children() if len(parts) == 8 else ():
+                os.kill(worker.pid, signal.SIGUSR1)
+        return parts
 
     expected = epoch(None)
     store = ImageCache(tmp_path, 1)

@@ -1,5 +1,6 @@
 """The order of samples on one or several devices, and the batches of training and evaluation."""
 
+import signal
 from collections.abc import Iterable, Iterator, Mapping
 
 import cv2
@@ -56,7 +57,10 @@ def evaluation_order(length: int, batch: int, rank: int = 0, world: int = 1) -> 
     return [(0, index) for block in own for index in block]
 
 
-def _one_thread(_: int) -> None:
+def _begin_worker(_: int) -> None:
+    # Job systems ask all processes of a run to stop: the trainer needs its batches for a last step and a checkpoint.
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     # The workers are the parallelism: threads of OpenCV and torch would only compete for the same cores.
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
@@ -137,7 +141,7 @@ class PoseDataModule(lightning.LightningDataModule):
             sampler=sampler,
             drop_last=drop_last,
             num_workers=self.workers,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_begin_worker,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
