@@ -52,7 +52,11 @@ def test_a_wrong_word_suggests_the_near_one(capsys):
         (InputError("no such key"), 2, "error: no such key\n"),
         (Failed("the run failed"), 1, "error: the run failed\n"),
         (PermissionError(13, "Permission denied", "x"), 1, "error: [Errno 13] Permission denied: 'x'\n"),
-        (Stopped("SIGTERM"), 75, "stopped (SIGTERM); run the same command again to continue from its checkpoint\n"),
+        (
+            Stopped("SIGTERM"),
+            75,
+            "stopped (SIGTERM); run the same command again to continue from its last checkpoint\n",
+        ),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (SystemExit(), 0, ""),
         (SystemExit("a reason"), 1, "a reason\n"),
@@ -157,6 +161,18 @@ def test_searches_are_given_the_chief_metric(trained_once, monkeypatch):
     del cfg["names"], cfg["contents"]
     for several in (False, True):
         assert run_composed(cfg, "backbone", several) == run_dir.result()["metrics"]["gt"]["argmax"]["AP"]
+
+
+def test_a_stopped_multirun_begins_nothing_more(monkeypatch, capsys, tmp_path):
+    begun = []
+
+    def run_cell(run_dir):
+        begun.append(run_dir)
+        raise Stopped("SIGTERM")
+
+    monkeypatch.setattr("poserep.sweeps.train.run_cell", run_cell)
+    assert cli.main(["train", "-m", "seed=0,1", f"runs={tmp_path}"]) == 75
+    assert len(begun) == 1 and capsys.readouterr().err.startswith("stopped (SIGTERM); ")
 
 
 def test_output_that_nobody_reads_to_its_end_is_no_error():

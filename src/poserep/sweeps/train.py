@@ -1,9 +1,11 @@
 """The command ``poserep train``: compose a configuration, create its run directory, train and evaluate it there."""
 
+import sys
 from collections.abc import Sequence
 
+from poserep.cli import STOPPED, stopped_line
 from poserep.config import DictConfig, run_application
-from poserep.errors import Failed, InputError, message
+from poserep.errors import Failed, InputError, Stopped, message
 from poserep.runs.create import create_run, missing_files, resolved
 from poserep.runs.launch import is_rank, launch, refuse_other_launchers
 from poserep.runs.result_values import chief_value
@@ -69,6 +71,12 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool) -> float | None:
             raise
         # Others may have been trained before.
         raise Failed(message(error)) from error
+    except Stopped as stop:
+        if not several:
+            raise
+        # Hydra would begin the next one after any other exception.
+        print(stopped_line(stop), file=sys.stderr, flush=True)
+        raise SystemExit(STOPPED) from stop
     return chief_value(run_dir.result()) if run_dir.finished else None
 
 
