@@ -35,7 +35,7 @@ report: install  ## Table and page of a study: make report STUDY=demo
 # The report follows even if a cell has failed: it says which, and why. Not if the table was refused.
 reproduce-%: sweeps/%.yaml install  ## Run a table of sweeps/ and report it; finished cells are skipped
 	@$(BIN)/poserep sweep run $* $(ARGS); \
-	  code=$$?; test $$code -ne 2 || exit 2; $(BIN)/poserep report $* && exit $$code
+	  code=$$?; test $$code -ne 2 || exit 2; $(BIN)/poserep report $(or $(patsubst study=%,%,$(filter study=%,$(ARGS))),$*) && exit $$code
 
 # Measured, not trained, and all in one process.
 reproduce-quantisation: sweeps/quantisation.yaml install

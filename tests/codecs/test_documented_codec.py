@@ -3,7 +3,6 @@
 import importlib.util
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import test_contract as contract
 import torch
 
 from codec_cases import SIZES, Case, _other
-from poserep.codecs import CentreOfMass
 from poserep.geometry import ALIGNMENTS
 from poserep.overrides import CONF
 from poserep.runs.create import prepare
@@ -51,9 +49,8 @@ def test_the_codec_holds_the_contract(ordinal):
 
 
 def test_the_readout_reads():
-    source = re.search(r"```python\n(@dataclass.*?)```", PAGE, re.DOTALL)[1]
-    names: dict = {"dataclass": dataclass, "Tensor": torch.Tensor, "CentreOfMass": CentreOfMass}
-    exec(compile(source, "page", "exec", dont_inherit=True), names)
+    names: dict = {}
+    exec(re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1], names)
     heatmap = torch.zeros(1, 1, 5, 7)
     heatmap[..., 2, 3:5], heatmap[..., 0, 0] = 1.0, 0.4
     position, peak = names["Plateau"]()(heatmap)

@@ -94,6 +94,8 @@ def check(cfg: DictConfig) -> None:
         )
     if cfg.data.get("prepare") is not None and cfg.data.prepare.get("level") != cfg.data.get("level"):
         raise InputError(f"data.prepare.level={cfg.data.prepare.get('level')} follows data.level; set that")
+    if Path(str(cfg.study)).name in ("", ".."):
+        raise InputError(f"study={cfg.study} is not the name of a folder below {cfg.runs}")
     for key, choices in CHOICES.items():
         if (value := OmegaConf.select(cfg, key)) not in choices:
             raise InputError(f"{key}={value} is not one of {', '.join(choices)}")

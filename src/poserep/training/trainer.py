@@ -26,6 +26,8 @@ def quiet() -> None:
         ".*when logging on epoch level in distributed.*",
         ".*exists and is not empty.*",
         ".*lr_scheduler.step.*",
+        # Our sampler resumes within an epoch.
+        ".*dataloader is not resumable.*",
     ):
         warnings.filterwarnings("ignore", text)
 
