@@ -77,8 +77,8 @@ evaluate runs/demo/sr-* flip_test=false +representation.codec.score_threshold=0
 calibrate runs/demo/simcc-*
 evaluate runs/demo/simcc-* checkpoint=calibrated
 export runs/demo/heatmap-* dark.onnx readout=dark
-predict data/coco/images/val2017/000000100765.jpg --model dark.onnx --boxes 40,20,120,200 --out poses
-predict data/coco/images/val2017/000000100766.jpg --model runs/demo/sr-* --out poses-of-run
+predict data/coco/images/val2017/000000100700.jpg --model dark.onnx --boxes 40,20,120,200 --out poses
+predict data/coco/images/val2017/000000100701.jpg --model runs/demo/sr-* --out poses-of-run
 """,
     "lines": LINES,
     "demo": f"sweep run demo {EASY} trainer.epochs=2 trainer.evaluate_every=1 trainer.batch=8",
