@@ -13,7 +13,7 @@ from poserep.data.synthetic.body import dressed
 from poserep.data.synthetic.camera import PinholeCamera, look_at
 from poserep.data.synthetic.clothes import sample_look
 from poserep.data.synthetic.coco_set import detect
-from poserep.data.synthetic.raycast import Surface, cast
+from poserep.data.synthetic.raycast import RayHits, Surface
 from poserep.data.synthetic.skeleton3d import Pose, posed, sample_proportions
 from poserep.errors import InputError
 from poserep.skeleton import COCO as SKELETON
@@ -111,7 +111,7 @@ def _label(yaw: float, screen: float | None = None):
         surfaces.append(Surface(middle, middle, np.eye(3), 0.0, 0.0, 0, half=(2.0, 0.4)))
     view = look_at(np.array([0.0, 1.1, 4.0]), np.array([0.0, 0.9, 0.0]), 0.0)
     camera = PinholeCamera(*view, 380.0, 100.0, 100.0, 200, 200)
-    return CameraView([figure], cast(surfaces, camera, 2)).people()[0].keypoints
+    return CameraView([figure], RayHits(surfaces, camera, 2)).people()[0].keypoints
 
 
 def test_labels_of_an_unobstructed_person():
@@ -139,7 +139,7 @@ def test_a_board_in_front_hides_the_legs():
 def test_ray_cast_sphere_is_exact():
     camera = PinholeCamera(np.diag([1.0, -1.0, -1.0]), np.zeros(3), 100.0, 20.0, 20.0, 41, 41)
     centre = np.array([0.0, 0.0, -5.0])
-    hits = cast([Surface(centre, centre, np.eye(3), 0.5, 0.5, 0)], camera, 1)
+    hits = RayHits([Surface(centre, centre, np.eye(3), 0.5, 0.5, 0)], camera, 1)
     assert hits.depth[20, 20] == pytest.approx(4.5, abs=1e-5)
     radius = 100.0 * 0.5 / np.sqrt(25.0 - 0.25)
     assert (hits.surface >= 0).sum() == pytest.approx(np.pi * radius**2, rel=0.05)

@@ -12,7 +12,7 @@ from poserep.data.synthetic.clothes import Look, sample_look
 from poserep.data.synthetic.files import DRAWING_VERSION, once, write_packed
 from poserep.data.synthetic.poses import sample_pose
 from poserep.data.synthetic.props import Stage, seat
-from poserep.data.synthetic.raycast import Surface, cast
+from poserep.data.synthetic.raycast import RayHits, Surface
 from poserep.data.synthetic.skeleton3d import Figure, Proportions, posed, sample_proportions
 from poserep.data.synthetic.world import Array, Rng, rot_x
 
@@ -89,7 +89,7 @@ def _scene(rng: Rng, body: Proportions, look: Look) -> tuple[Figure, list[Surfac
 
 def _write_depth(path: Path, surfaces: list[Surface], camera: PinholeCamera) -> None:
     """Write 0.1 mm along the optical axis as text PGM, 0 where nothing is or no 16 bits tell how far."""
-    metres = cast(surfaces, camera, 1).depth.astype(np.float64)
+    metres = RayHits(surfaces, camera, 1).depth.astype(np.float64)
     raw = np.rint(np.where(metres * _RAW < _MOST, metres, 0.0) * _RAW).astype(np.int64)
     np.savetxt(path, raw, "%d", header=f"P2\n{_WIDTH} {_HEIGHT}\n{_MOST}", comments="")
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from poserep.data.synthetic.camera import PinholeCamera
 from poserep.data.synthetic.world import Array, Mask, Triple
@@ -43,75 +42,39 @@ class Surface:
     half: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True)
 class SurfaceTable:
-    """Surfaces in the camera's axes, one row each: ``matrix`` (P, 3, 3) scales, ``start`` and ``axis`` are scaled."""
+    """Surfaces in a camera's axes, one row each: ``matrix`` (P, 3, 3) scales, ``start`` and ``axis`` are scaled.
 
-    matrix: Array
-    start: Array
-    axis: Array
-    radii: Array
-    stretch: Array
-    material: NDArray[np.int64]
-    owner: NDArray[np.int64]
-    origin: Array
-    head: Mask
-    flat: Mask
-    open_end: Mask
-    half: Array
-    window: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class RayHits:
-    """What the rays of a camera hit at ``scale`` times its resolution, (H*scale, W*scale).
-
-    ``depth`` is in metres along the optical axis, ``surface`` a row of ``table``; infinite and -1 where nothing is hit.
+    ``window`` (P, 4) holds the subpixels that a surface may fill, at ``scale`` times the image's resolution: x0, x1,
+    y0, y1.
     """
 
-    camera: PinholeCamera
-    scale: int
-    table: SurfaceTable
-    depth: NDArray[np.float32]
-    surface: NDArray[np.int16]
+    def __init__(self, surfaces: Sequence[Surface], camera: PinholeCamera, scale: int) -> None:
+        def column(name: str) -> Any:
+            return np.array([getattr(surface, name) for surface in surfaces])
 
-
-def _table(surfaces: Sequence[Surface], camera: PinholeCamera, scale: int) -> SurfaceTable:
-    """Move surfaces into the camera's axes and find the windows (x0, x1, y0, y1) of subpixels that they fill."""
-
-    def column(name: str) -> Any:
-        return np.array([getattr(surface, name) for surface in surfaces])
-
-    a, b = camera.to_camera(column("a")), camera.to_camera(column("b"))
-    stretch = column("scale")
-    matrix = stretch[:, :, None] * (camera.rotation @ column("frame")).transpose(0, 2, 1)
-    radii = np.stack([column("ra"), column("rb")], axis=1)
-    half = np.array([surface.half or (0.0, 0.0) for surface in surfaces])
-    flat = np.array([surface.half is not None for surface in surfaces])
-    reach = np.where(flat, np.hypot(half[:, 0], half[:, 1]), radii.max(axis=1) / stretch.min(axis=1))
-    depth = np.stack([a[:, 2], b[:, 2]])
-    near = np.maximum(depth - reach, NEAREST)
-    windows = []
-    for axis, centre, size in ((0, camera.cx, camera.width), (1, camera.cy, camera.height)):
-        place = np.stack([a[:, axis], b[:, axis]])
-        low = (place - reach) / np.where(place - reach < 0.0, near, depth.clip(NEAREST) + reach)
-        high = (place + reach) / np.where(place + reach > 0.0, near, depth.clip(NEAREST) + reach)
-        first = np.floor((low.min(axis=0) * camera.focal + centre + 0.5) * scale) - 1
-        last = np.ceil((high.max(axis=0) * camera.focal + centre + 0.5) * scale) + 1
-        windows += [np.clip(first, 0, size * scale), np.clip(last, 0, size * scale)]
-    window = np.stack(windows, axis=1).astype(np.int64)
-    window[(depth.max(axis=0) + reach) < NEAREST] = 0
-    return SurfaceTable(
-        matrix=matrix,
-        start=np.einsum("pij,pj->pi", matrix, a),
-        axis=np.einsum("pij,pj->pi", matrix, b - a),
-        radii=radii,
-        stretch=stretch,
-        flat=flat,
-        half=half,
-        window=window,
-        **{name: column(name) for name in ("material", "owner", "origin", "head", "open_end")},
-    )
+        a, b = camera.to_camera(column("a")), camera.to_camera(column("b"))
+        self.stretch: Array = column("scale")
+        self.matrix: Array = self.stretch[:, :, None] * (camera.rotation @ column("frame")).transpose(0, 2, 1)
+        self.start, self.axis = (np.einsum("pij,pj->pi", self.matrix, v) for v in (a, b - a))
+        self.radii = np.stack([column("ra"), column("rb")], axis=1)
+        self.half = np.array([surface.half or (0.0, 0.0) for surface in surfaces])
+        self.flat: Mask = np.array([surface.half is not None for surface in surfaces])
+        self.material, self.owner, self.origin = column("material"), column("owner"), column("origin")
+        self.head, self.open_end = column("head"), column("open_end")
+        reach = np.where(self.flat, np.hypot(*self.half.T), self.radii.max(axis=1) / self.stretch.min(axis=1))
+        depth = np.stack([a[:, 2], b[:, 2]])
+        near = np.maximum(depth - reach, NEAREST)
+        windows = []
+        for axis, centre, size in ((0, camera.cx, camera.width), (1, camera.cy, camera.height)):
+            place = np.stack([a[:, axis], b[:, axis]])
+            low = (place - reach) / np.where(place - reach < 0.0, near, depth.clip(NEAREST) + reach)
+            high = (place + reach) / np.where(place + reach > 0.0, near, depth.clip(NEAREST) + reach)
+            first = np.floor((low.min(axis=0) * camera.focal + centre + 0.5) * scale) - 1
+            last = np.ceil((high.max(axis=0) * camera.focal + centre + 0.5) * scale) + 1
+            windows += [np.clip(first, 0, size * scale), np.clip(last, 0, size * scale)]
+        self.window = np.stack(windows, axis=1).astype(np.int64)
+        self.window[(depth.max(axis=0) + reach) < NEAREST] = 0
 
 
 def _form(c: Array, x: Array, y: Array) -> Array:
@@ -184,22 +147,26 @@ def _rectangle(table: SurfaceTable, p: int, matrix: Array, x: Array, y: Array) -
     return t
 
 
-def cast(surfaces: Sequence[Surface], camera: PinholeCamera, scale: int) -> RayHits:
-    """Cast every ray at ``scale`` times the image's resolution and keep the nearest surface of each."""
-    table = _table(surfaces, camera, scale)
-    xs, ys = camera.rays(scale)
-    depth = np.full((ys.size, xs.size), np.inf, dtype=np.float32)
-    nearest = np.full(depth.shape, -1, dtype=np.int16)
-    for p, (x0, x1, y0, y1) in enumerate(table.window):
-        if x1 <= x0 or y1 <= y0:
-            continue
-        # Rays relative to the window's centre: the squares then cancel little enough for single precision.
-        x, y = float(xs[(x0 + x1) // 2]), float(ys[(y0 + y1) // 2])
-        matrix = table.matrix[p] @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
-        meet = _rectangle if table.flat[p] else _cone
-        t = meet(table, p, matrix, (xs[x0:x1] - x).astype(np.float32), (ys[y0:y1] - y).astype(np.float32))
-        view = depth[y0:y1, x0:x1]
-        closer = (t < view) & (t > NEAREST)
-        np.copyto(view, t, where=closer)
-        np.copyto(nearest[y0:y1, x0:x1], np.int16(p), where=closer)
-    return RayHits(camera, scale, table, depth, nearest)
+class RayHits:
+    """What the rays of a camera hit at ``scale`` times its resolution, (H*scale, W*scale): the nearest surface of each.
+
+    ``depth`` is in metres along the optical axis, ``surface`` a row of ``table``; infinite and -1 where nothing is hit.
+    """
+
+    def __init__(self, surfaces: Sequence[Surface], camera: PinholeCamera, scale: int) -> None:
+        self.camera, self.scale, self.table = camera, scale, SurfaceTable(surfaces, camera, scale)
+        xs, ys = camera.rays(scale)
+        self.depth = np.full((ys.size, xs.size), np.inf, dtype=np.float32)
+        self.surface = np.full(self.depth.shape, -1, dtype=np.int16)
+        for p, (x0, x1, y0, y1) in enumerate(self.table.window):
+            if x1 <= x0 or y1 <= y0:
+                continue
+            # Rays relative to the window's centre: the squares then cancel little enough for single precision.
+            x, y = float(xs[(x0 + x1) // 2]), float(ys[(y0 + y1) // 2])
+            matrix = self.table.matrix[p] @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+            meet = _rectangle if self.table.flat[p] else _cone
+            t = meet(self.table, p, matrix, (xs[x0:x1] - x).astype(np.float32), (ys[y0:y1] - y).astype(np.float32))
+            view = self.depth[y0:y1, x0:x1]
+            closer = (t < view) & (t > NEAREST)
+            np.copyto(view, t, where=closer)
+            np.copyto(self.surface[y0:y1, x0:x1], np.int16(p), where=closer)

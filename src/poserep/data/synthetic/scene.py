@@ -13,7 +13,7 @@ from poserep.data.synthetic.camera import PinholeCamera, portrait_camera, street
 from poserep.data.synthetic.clothes import sample_look
 from poserep.data.synthetic.poses import sample_pose
 from poserep.data.synthetic.props import PROPS, Stage, seat
-from poserep.data.synthetic.raycast import cast
+from poserep.data.synthetic.raycast import RayHits
 from poserep.data.synthetic.shading import sample_light, shaded
 from poserep.data.synthetic.skeleton3d import Figure, posed, sample_proportions
 from poserep.data.synthetic.world import Pixels, Place, Rng
@@ -132,7 +132,7 @@ def draw_image(rng: Rng, level: str, people: int | None = None) -> DrawnImage:
     if hard:
         _scatter(rng, stage, camera, places)
     light = sample_light(rng, 110.0 if hard else 55.0)
-    view = CameraView(figures, cast(stage.surfaces, camera, SUPERSAMPLING))
+    view = CameraView(figures, RayHits(stage.surfaces, camera, SUPERSAMPLING))
     color, cover = shaded(view.hits, stage.materials, light)
     behind, floor = backdrop(rng, camera, hard)
     behind = behind * (1.0 - floor * floor_shadow(stage.surfaces, camera, light.direction))[..., None]
