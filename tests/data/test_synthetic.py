@@ -11,10 +11,10 @@ from poserep.data.synthetic import generate
 from poserep.data.synthetic.annotate import CameraView
 from poserep.data.synthetic.body import dressed
 from poserep.data.synthetic.camera import PinholeCamera, look_at
-from poserep.data.synthetic.clothes import sample_look
+from poserep.data.synthetic.clothes import Look
 from poserep.data.synthetic.coco_set import detect
 from poserep.data.synthetic.raycast import RayHits, Surface
-from poserep.data.synthetic.skeleton3d import Pose, posed, sample_proportions
+from poserep.data.synthetic.skeleton3d import Pose, Proportions, posed
 from poserep.errors import InputError
 from poserep.skeleton import COCO as SKELETON
 
@@ -103,9 +103,9 @@ def test_detector_misses_few_and_ranks_false_alarms_low():
 def _label(yaw: float, screen: float | None = None):
     """Label one standing person seen from 4 m; ``screen`` puts a board in front at that distance from the camera."""
     rng = np.random.default_rng(5)
-    body = sample_proportions(rng)
+    body = Proportions(rng)
     figure = posed(body, Pose(), yaw)
-    surfaces = dressed(figure, sample_look(rng, body), 0, 0)
+    surfaces = dressed(figure, Look(rng, body), 0, 0)
     if screen is not None:
         middle = np.array([0.0, 0.4, 4.0 - screen])
         surfaces.append(Surface(middle, middle, np.eye(3), 0.0, 0.0, 0, half=(2.0, 0.4)))

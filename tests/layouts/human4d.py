@@ -8,12 +8,12 @@ import numpy as np
 
 from poserep.data.synthetic.body import dressed
 from poserep.data.synthetic.camera import PinholeCamera, look_at
-from poserep.data.synthetic.clothes import Look, sample_look
+from poserep.data.synthetic.clothes import Look
 from poserep.data.synthetic.files import DRAWING_VERSION, once, write_packed
 from poserep.data.synthetic.poses import sample_pose
 from poserep.data.synthetic.props import Stage, seat
 from poserep.data.synthetic.raycast import RayHits, Surface
-from poserep.data.synthetic.skeleton3d import Figure, Proportions, posed, sample_proportions
+from poserep.data.synthetic.skeleton3d import Figure, Proportions, posed
 from poserep.data.synthetic.world import Array, Rng, rot_x
 
 from .public_sets import rng_of
@@ -100,8 +100,8 @@ def _fill(frames: int, seed: int, folder: Path) -> dict[str, Any]:
     write_packed(folder / "device_repository.json", devices)
     for subject, recordings in _RECORDINGS.items():
         rng = rng_of(seed, subject)
-        body = sample_proportions(rng)
-        look, cameras = sample_look(rng, body), _cameras(rng, intrinsics)
+        body = Proportions(rng)
+        look, cameras = Look(rng, body), _cameras(rng, intrinsics)
         (folder / subject / "pose").mkdir(parents=True)
         for device, camera in cameras.items():
             rows = np.vstack([camera.rotation.T, 1000 * camera.position])

@@ -10,12 +10,12 @@ from poserep.data.synthetic.annotate import CameraView, DrawnPerson
 from poserep.data.synthetic.background import backdrop, blurred, floor_shadow
 from poserep.data.synthetic.body import dressed
 from poserep.data.synthetic.camera import PinholeCamera, portrait_camera, street_camera
-from poserep.data.synthetic.clothes import sample_look
+from poserep.data.synthetic.clothes import Look
 from poserep.data.synthetic.poses import sample_pose
 from poserep.data.synthetic.props import PROPS, Stage, seat
 from poserep.data.synthetic.raycast import RayHits
-from poserep.data.synthetic.shading import sample_light, shaded
-from poserep.data.synthetic.skeleton3d import Figure, posed, sample_proportions
+from poserep.data.synthetic.shading import Light, shaded
+from poserep.data.synthetic.skeleton3d import Figure, Proportions, posed
 from poserep.data.synthetic.world import Pixels, Place, Rng
 
 LEVELS = ("easy", "hard")
@@ -36,7 +36,7 @@ class DrawnImage:
 
 
 def _person(rng: Rng, level: str, place: Place) -> Figure:
-    body, pose = sample_proportions(rng), sample_pose(rng, level)
+    body, pose = Proportions(rng), sample_pose(rng, level)
     # Headings towards the camera are the most frequent.
     if rng.random() < (0.75 if level == "easy" else 0.55):
         return posed(body, pose, float(np.clip(rng.normal(0.0, 38.0), -75.0, 75.0)), place)
@@ -124,14 +124,14 @@ def draw_image(rng: Rng, level: str, people: int | None = None) -> DrawnImage:
         tall = min(rng.uniform(122.0, 178.0), 0.93 * height)
         camera = portrait_camera(rng, figures[0], width, height, float(tall))
     for owner, figure in enumerate(figures):
-        look = sample_look(rng, figure.body)
+        look = Look(rng, figure.body)
         stage.surfaces += dressed(figure, look, stage.add(*look.materials), owner)
     for figure in figures:
         if figure.pose.seated:
             seat(stage, rng, figure)
     if hard:
         _scatter(rng, stage, camera, places)
-    light = sample_light(rng, 110.0 if hard else 55.0)
+    light = Light(rng, 110.0 if hard else 55.0)
     view = CameraView(figures, RayHits(stage.surfaces, camera, SUPERSAMPLING))
     color, cover = shaded(view.hits, stage.materials, light)
     behind, floor = backdrop(rng, camera, hard)

@@ -1,7 +1,6 @@
 """Turn what the rays hit into colours: normals, light, and soft ambient occlusion."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -10,32 +9,25 @@ from numpy.typing import NDArray
 
 from poserep.data.synthetic.raycast import RayHits
 from poserep.data.synthetic.textures import Material, albedo
-from poserep.data.synthetic.world import Array, Mask, Pixels, Rng
+from poserep.data.synthetic.world import Mask, Pixels, Rng
 
 Indices = NDArray[np.intp]
 
 
-@dataclass(frozen=True)
 class Light:
-    """A directional light over a sky; ``direction`` is the unit vector (3,) towards it, the others are RGB."""
+    """A directional light over a sky, drawn above and roughly behind the camera.
 
-    direction: Array
-    sun: Array
-    sky: Array
-    ground: Array
+    ``direction`` is the unit vector (3,) towards it, ``sun``, ``sky`` and ``ground`` are RGB; ``spread`` (degrees) says
+    how far round it may be.
+    """
 
-
-def sample_light(rng: Rng, spread: float) -> Light:
-    """Draw a light above and roughly behind the camera; ``spread`` (degrees) says how far round it may be."""
-    around, up = np.radians(rng.uniform(-spread, spread)), np.radians(rng.uniform(30.0, 68.0))
-    direction = np.array([np.sin(around) * np.cos(up), np.sin(up), np.cos(around) * np.cos(up)])
-    warm, power = rng.uniform(-0.05, 0.07), rng.uniform(0.66, 0.90)
-    return Light(
-        direction,
-        power * np.array([1.0 + warm, 1.0, 1.0 - warm]),
-        rng.uniform(0.48, 0.58) * np.array([1.0 - warm * 0.6, 1.0, 1.0 + warm * 0.8]),
-        rng.uniform(0.30, 0.40) * np.array([1.03, 1.0, 0.95]),
-    )
+    def __init__(self, rng: Rng, spread: float) -> None:
+        around, up = np.radians(rng.uniform(-spread, spread)), np.radians(rng.uniform(30.0, 68.0))
+        self.direction = np.array([np.sin(around) * np.cos(up), np.sin(up), np.cos(around) * np.cos(up)])
+        warm, power = rng.uniform(-0.05, 0.07), rng.uniform(0.66, 0.90)
+        self.sun = power * np.array([1.0 + warm, 1.0, 1.0 - warm])
+        self.sky = rng.uniform(0.48, 0.58) * np.array([1.0 - warm * 0.6, 1.0, 1.0 + warm * 0.8])
+        self.ground = rng.uniform(0.30, 0.40) * np.array([1.03, 1.0, 0.95])
 
 
 def _occlusion(depth: Pixels, covered: Mask, reach: int) -> Pixels:

@@ -16,63 +16,38 @@ SIDES = (("left", 1.0), ("right", -1.0))
 _FACING = np.array([[0.0, 0.0, 1.0], [0.33, 0.1, 0.94], [-0.33, 0.1, 0.94], [0.995, 0.0, 0.1], [-0.995, 0.0, 0.1]])
 
 
-@dataclass(frozen=True)
 class Proportions:
-    """Lengths of one body in metres; ``girth`` and ``muscle`` are factors around 1, ``feminine`` is in [0, 1]."""
+    """The body of an adult or adolescent, drawn at random: lengths in metres.
 
-    stature: float
-    feminine: float
-    hip_half: float
-    shoulder_half: float
-    lumbar: float
-    waist: float
-    chest: float
-    neck: float
-    upper_arm: float
-    forearm: float
-    thigh: float
-    shin: float
-    ankle: float
-    foot: float
-    head: Triple
-    girth: float
-    muscle: float
+    ``girth`` and ``muscle`` are factors around 1, ``feminine`` is in [0, 1].
+    """
 
-    @property
-    def width(self) -> float:
-        """Width of the trunk relative to that of an average person."""
-        return self.girth * self.stature / 1.75
+    def __init__(self, rng: Rng) -> None:
+        self.feminine = float(np.clip(rng.choice([0.12, 0.88]) + rng.normal(0.0, 0.1), 0.0, 1.0))
+        self.stature = float(np.clip(rng.normal(1.79 - 0.12 * self.feminine, 0.06), 1.50, 2.0))
+        legs, arms = rng.normal(1.0, 0.02, 2)
 
+        def part(fraction: float) -> float:
+            return float(self.stature * fraction * np.clip(rng.normal(1.0, 0.02), 0.94, 1.06))
 
-def sample_proportions(rng: Rng) -> Proportions:
-    """Draw the body of an adult or adolescent."""
-    feminine = float(np.clip(rng.choice([0.12, 0.88]) + rng.normal(0.0, 0.1), 0.0, 1.0))
-    stature = float(np.clip(rng.normal(1.79 - 0.12 * feminine, 0.06), 1.50, 2.0))
-    legs, arms = rng.normal(1.0, 0.02, 2)
-
-    def part(fraction: float) -> float:
-        return float(stature * fraction * np.clip(rng.normal(1.0, 0.02), 0.94, 1.06))
-
-    size = 0.97 + 0.03 * float(rng.normal())
-    return Proportions(
-        stature=stature,
-        feminine=feminine,
-        hip_half=part(0.050 + 0.004 * feminine),
-        shoulder_half=part(0.108 - 0.014 * feminine),
-        lumbar=part(0.052),
-        waist=part(0.090),
-        chest=part(0.150),
-        neck=part(0.052),
-        upper_arm=part(0.168) * arms,
-        forearm=part(0.148) * arms,
-        thigh=part(0.245) * legs,
-        shin=part(0.240) * legs,
-        ankle=part(0.043),
-        foot=part(0.112),
-        head=(0.087 * size, 0.123 * size, 0.102 * size),
-        girth=float(np.clip(rng.normal(1.0, 0.09), 0.84, 1.28)),
-        muscle=float(np.clip(rng.normal(1.04 - 0.10 * feminine, 0.06), 0.85, 1.2)),
-    )
+        size = 0.97 + 0.03 * float(rng.normal())
+        self.hip_half = part(0.050 + 0.004 * self.feminine)
+        self.shoulder_half = part(0.108 - 0.014 * self.feminine)
+        self.lumbar = part(0.052)
+        self.waist = part(0.090)
+        self.chest = part(0.150)
+        self.neck = part(0.052)
+        self.upper_arm = part(0.168) * arms
+        self.forearm = part(0.148) * arms
+        self.thigh = part(0.245) * legs
+        self.shin = part(0.240) * legs
+        self.ankle = part(0.043)
+        self.foot = part(0.112)
+        self.head = (0.087 * size, 0.123 * size, 0.102 * size)
+        self.girth = float(np.clip(rng.normal(1.0, 0.09), 0.84, 1.28))
+        self.muscle = float(np.clip(rng.normal(1.04 - 0.10 * self.feminine, 0.06), 0.85, 1.2))
+        # Width of the trunk relative to that of an average person.
+        self.width = self.girth * self.stature / 1.75
 
 
 @dataclass(frozen=True)
