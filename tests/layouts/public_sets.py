@@ -12,7 +12,7 @@ import numpy as np
 from scipy.io import savemat
 
 from poserep.data.image_files import write_jpeg
-from poserep.data.synthetic.annotate import PERSON, DrawnPerson, coco_annotation, coco_values
+from poserep.data.synthetic.annotate import PERSON, coco_values
 from poserep.data.synthetic.camera import PinholeCamera
 from poserep.data.synthetic.coco_set import detect
 from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_packed
@@ -41,9 +41,10 @@ def rng_of(seed: int, name: str, *numbers: int) -> Rng:
 
 
 class Person(NamedTuple):
-    """Someone in a picture: COCO's labels, and labels (K, 3) x, y, visibility of another skeleton's joints."""
+    """Someone in a picture: COCO's annotation, and labels (K, 3) x, y, visibility of another skeleton's joints."""
 
-    drawn: DrawnPerson
+    owner: int
+    drawn: Entry
     labels: Array
 
     @property
@@ -54,7 +55,10 @@ class Person(NamedTuple):
 def _people(picture: DrawnImage, names: Sequence[str]) -> list[Person]:
     """Label a skeleton's joints of everybody of whom a pixel shows; those of whom too little shows have no labels."""
     joints = [_JOINTS.get(name, name) for name in names]
-    return [Person(p, picture.view.label(joints, p.owner)[0] * (p.labelled > 0)) for p in picture.people]
+    return [
+        Person(owner, drawn, picture.view.label(joints, owner)[0] * (drawn["num_keypoints"] > 0))
+        for owner, drawn in picture.people.items()
+    ]
 
 
 def _pictures(name: str, names: Sequence[str], seed: int, split: int, count: int) -> Iterator[DrawnImage]:
@@ -101,7 +105,8 @@ def _fill_coco(counts: tuple[int, int, int], seed: int, folder: Path) -> Entry:
         for index, picture in enumerate(_pictures("coco", COCO.names, seed, split, count)):
             image_id = 100_000 * split + 700 + index
             images.append(_store(folder / "images" / name, image_id, f"{image_id:012d}.jpg", picture))
-            labels += [coco_annotation(p, image_id, number + len(labels) + i) for i, p in enumerate(picture.people)]
+            numbered = enumerate(picture.people.values(), number + len(labels))
+            labels += [{"id": i, "image_id": image_id, **person} for i, person in numbered]
         content = {"info": {"year": 2017}, "images": images}
         results, file = f"COCO_{name}_detections_AP_H_56_person.json", f"person_keypoints_{name}.json"
         if name == "test2017":
@@ -143,7 +148,7 @@ def crowd_index(labels: Array, boxes: Array) -> float:
 
 def _crowdpose_annotation(person: Person, image_id: int, number: int) -> Entry:
     # Published files have no areas, and their num_keypoints leaves out head and neck, which come last.
-    entry = coco_annotation(person.drawn, image_id, number)
+    entry = {"id": number, "image_id": image_id, **person.drawn}
     del entry["area"]
     counted = int((person.labels[:12, 2] > 0).sum())
     return {**entry, "num_keypoints": counted, "keypoints": coco_values(person.labels)}
@@ -157,7 +162,7 @@ def _fill_crowdpose(counts: tuple[int, int], seed: int, folder: Path) -> Entry:
         for picture in _pictures("crowdpose", CROWDPOSE.names, seed, split, count):
             people = _people(picture, CROWDPOSE.names)
             image_id = 100_000 + 200_000 * split + 7 * len(images)
-            arrays = np.stack([p.labels for p in people]), np.array([p.drawn.box for p in people])
+            arrays = np.stack([p.labels for p in people]), np.array([p.drawn["bbox"] for p in people])
             image = _store(folder / "images", image_id, f"{image_id}.jpg", picture)
             images.append({**image, "crowdIndex": crowd_index(*arrays)})
             labels += [_crowdpose_annotation(p, image_id, number + len(labels) + i) for i, p in enumerate(people)]
@@ -192,7 +197,7 @@ def head_box(figure: Figure, camera: PinholeCamera) -> Array:
 def _mpii_record(name: str, person: Person) -> Entry:
     """Return a person in numbers as MPII writes them: 1-based px."""
     labelled = person.labels[:, 2] > 0
-    x, y, w, h = person.drawn.box
+    x, y, w, h = person.drawn["bbox"]
     corners = np.vstack([[[x, y], [x + w - 1, y + h - 1]], person.labels[labelled, :2]])
     low, high = corners.min(0), corners.max(0)
     return {
@@ -226,7 +231,7 @@ def _fill_mpii(counts: tuple[int, int], seed: int, folder: Path) -> Entry:
             for person in _people(picture, MPII.names):
                 if person.labelled:
                     records.append(_mpii_record(file, person))
-                    heads.append(head_box(view.figures[person.drawn.owner], view.hits.camera) + 1)
+                    heads.append(head_box(view.figures[person.owner], view.hits.camera) + 1)
         write_packed(folder / "annot" / f"{name}.json", records)
     content = {
         "jnt_missing": 1 - np.array([record["joints_vis"] for record in records], np.uint8).T,

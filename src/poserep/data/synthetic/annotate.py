@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 
 from poserep.data.synthetic.raycast import RayHits
@@ -29,21 +30,6 @@ _BURIED = {
 }  # fmt: skip
 # Cosine between a facial feature's normal and the ray back to the camera below which the head itself hides it.
 _TURNED_AWAY = np.array([-0.12, 0.03, 0.03, -0.30, -0.30])
-
-
-@dataclass(frozen=True)
-class DrawnPerson:
-    """One person's labels: keypoints (17, 3) as x, y, visibility; box as x, y, w, h; area in pixels; their index."""
-
-    keypoints: Array
-    box: tuple[float, float, float, float]
-    area: int
-    owner: int
-
-    @property
-    def labelled(self) -> int:
-        """Number of keypoints with visibility 1 or 2."""
-        return int((self.keypoints[:, 2] > 0).sum())
 
 
 @dataclass(frozen=True)
@@ -81,18 +67,27 @@ class CameraView:
         for owner in range(len(self.figures)):
             yield (owners == owner).sum(axis=(1, 3)) * 2 >= scale * scale
 
-    def people(self) -> list[DrawnPerson]:
-        """Label everybody of whom a pixel shows; someone with too little in view has a box and no keypoints."""
-        people = []
+    def people(self) -> dict[int, dict[str, Any]]:
+        """Annotate everybody of whom a pixel shows, by index, as COCO's files do but for the ids.
+
+        Someone with too little in view has a box and no keypoints.
+        """
+        people = {}
         for owner, mask in enumerate(self.masks()):
-            if not mask.any():
+            area = int(mask.sum())
+            if not area:
                 continue
-            rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-            box = (float(cols[0]), float(rows[0]), float(cols[-1] - cols[0] + 1), float(rows[-1] - rows[0] + 1))
-            area, keypoints = int(mask.sum()), self._keypoints(owner)
+            keypoints = self._keypoints(owner)
             if area < _MIN_PIXELS or (keypoints[:, 2] > 0).sum() < _MIN_KEYPOINTS:
                 keypoints = np.zeros_like(keypoints)
-            people.append(DrawnPerson(keypoints, box, area, owner))
+            people[owner] = {
+                "category_id": PERSON["id"],
+                "bbox": [float(v) for v in cv2.boundingRect(mask.astype(np.uint8))],
+                "area": float(area),
+                "iscrowd": 0,
+                "num_keypoints": int((keypoints[:, 2] > 0).sum()),
+                "keypoints": coco_values(keypoints),
+            }
         return people
 
     def _keypoints(self, owner: int) -> Array:
@@ -109,17 +104,3 @@ class CameraView:
 def coco_values(labels: Array) -> list[float]:
     """Return labels (K, 3) as COCO's files list them: x, y, visibility of one keypoint after the other."""
     return [value for x, y, flag in labels.tolist() for value in (round(x, 2), round(y, 2), int(flag))]
-
-
-def coco_annotation(person: DrawnPerson, image_id: int, number: int) -> dict[str, Any]:
-    """Return a person as an entry of a COCO file."""
-    return {
-        "id": number,
-        "image_id": image_id,
-        "category_id": 1,
-        "bbox": list(person.box),
-        "area": float(person.area),
-        "iscrowd": 0,
-        "num_keypoints": person.labelled,
-        "keypoints": coco_values(person.keypoints),
-    }

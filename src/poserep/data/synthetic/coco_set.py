@@ -18,7 +18,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from poserep.data.image_files import write_jpeg
-from poserep.data.synthetic.annotate import PERSON, DrawnPerson, coco_annotation
+from poserep.data.synthetic.annotate import PERSON
 from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_packed
 from poserep.data.synthetic.scene import LEVELS, draw_image
 from poserep.data.synthetic.world import Array, Rng
@@ -32,7 +32,7 @@ _ROUND, _CHUNK = 24, 4
 
 # The lists of a COCO file, and width, height and people of a picture.
 _Content = dict[str, list[dict[str, Any]]]
-_Record = tuple[int, int, list[DrawnPerson]]
+_Record = tuple[int, int, list[dict[str, Any]]]
 
 
 def _iou(a: Array, b: Array) -> float:
@@ -80,7 +80,7 @@ def detect(rng: Rng, image: dict[str, Any], annotations: Sequence[dict[str, Any]
 
 
 def _counted(record: _Record) -> int:
-    return sum(person.labelled > 0 for person in record[2])
+    return sum(person["num_keypoints"] > 0 for person in record[2])
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class _Split:
         drawn = draw_image(self.rng(index), self.level, people)
         write_jpeg(self.images / f"{index:06d}.jpg", drawn.image, drawn.quality)
         height, width = drawn.image.shape[:2]
-        return width, height, drawn.people
+        return width, height, list(drawn.people.values())
 
     def draw_fewer(self, index: int, record: _Record, missing: int) -> _Record | None:
         """Redraw a picture with so few people that exactly ``missing`` of them count; None if no number does."""
@@ -128,7 +128,7 @@ class _Split:
                 width, height, people = record
                 images.append({"id": index + 1, "file_name": f"{index:06d}.jpg", "width": width, "height": height})
                 numbered = enumerate(people, len(annotations) + 1)
-                annotations += [coco_annotation(person, index + 1, number) for number, person in numbered]
+                annotations += [{"id": number, "image_id": index + 1, **person} for number, person in numbered]
                 missing -= _counted(record)
                 rate = len(images) / max(progress.tasks[task].elapsed or 0.0, 1e-3)
                 progress.update(task, completed=count - missing, rate=rate)

@@ -1,12 +1,13 @@
 """Compose a picture: people, seats, props, camera, light, background, and the defects of a real camera."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from poserep.data.synthetic.annotate import CameraView, DrawnPerson
+from poserep.data.synthetic.annotate import CameraView
 from poserep.data.synthetic.background import backdrop, blurred, floor_shadow
 from poserep.data.synthetic.body import dressed
 from poserep.data.synthetic.camera import PinholeCamera, portrait_camera, street_camera
@@ -27,10 +28,13 @@ _CROWD = (0.26, 0.25, 0.20, 0.14, 0.09, 0.06)
 
 @dataclass(frozen=True)
 class DrawnImage:
-    """A finished picture: RGB bytes (H, W, 3), its people, the JPEG quality to store it with, and what the rays hit."""
+    """A finished picture: RGB bytes (H, W, 3), its people, the JPEG quality to store it with, and what the rays hit.
+
+    ``people`` are as `CameraView.people` returns them.
+    """
 
     image: NDArray[np.uint8]
-    people: list[DrawnPerson]
+    people: dict[int, dict[str, Any]]
     quality: int
     view: CameraView
 
