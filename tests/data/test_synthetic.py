@@ -14,7 +14,7 @@ from poserep.data.synthetic.camera import PinholeCamera, look_at
 from poserep.data.synthetic.clothes import Look
 from poserep.data.synthetic.coco_set import detect
 from poserep.data.synthetic.raycast import RayHits, Surface
-from poserep.data.synthetic.skeleton3d import Pose, Proportions, posed
+from poserep.data.synthetic.skeleton3d import Figure, Pose, Proportions
 from poserep.errors import InputError
 from poserep.skeleton import COCO as SKELETON
 
@@ -104,7 +104,7 @@ def _label(yaw: float, screen: float | None = None):
     """Label one standing person seen from 4 m; ``screen`` puts a board in front at that distance from the camera."""
     rng = np.random.default_rng(5)
     body = Proportions(rng)
-    figure = posed(body, Pose(), yaw)
+    figure = Figure(body, Pose(), yaw)
     surfaces = dressed(figure, Look(rng, body), 0, 0)
     if screen is not None:
         middle = np.array([0.0, 0.4, 4.0 - screen])

@@ -13,7 +13,7 @@ from poserep.data.synthetic.files import DRAWING_VERSION, once, write_packed
 from poserep.data.synthetic.poses import sample_pose
 from poserep.data.synthetic.props import Stage, seat
 from poserep.data.synthetic.raycast import RayHits, Surface
-from poserep.data.synthetic.skeleton3d import Figure, Proportions, posed
+from poserep.data.synthetic.skeleton3d import Figure, Proportions
 from poserep.data.synthetic.world import Array, Rng, rot_x
 
 from .public_sets import rng_of
@@ -78,7 +78,7 @@ def _scene(rng: Rng, body: Proportions, look: Look) -> tuple[Figure, list[Surfac
     """Draw someone about the middle of an empty floor, on a seat if need be."""
     stage = Stage()
     x, z = rng.uniform(-0.15, 0.15, 2).tolist()
-    figure = posed(body, sample_pose(rng, "easy"), float(rng.uniform(0.0, 360.0)), (x, z))
+    figure = Figure(body, sample_pose(rng, "easy"), float(rng.uniform(0.0, 360.0)), (x, z))
     first = stage.add(*look.materials)
     stage.surfaces += dressed(figure, look, first, 0)
     if figure.pose.seated:

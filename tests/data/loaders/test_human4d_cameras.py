@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from layouts import vicon_joints
 from poserep.data.loaders.human4d import VICON_JOINTS, load_human4d
 from poserep.data.loaders.human4d_cameras import DepthCamera, read_depth, read_intrinsics
-from poserep.data.synthetic.skeleton3d import Pose, Proportions, posed
+from poserep.data.synthetic.skeleton3d import Figure, Pose, Proportions
 from poserep.errors import InputError
 from poserep.instances import Instance, Tally
 from poserep.skeleton import HUMAN4D
@@ -138,7 +138,7 @@ LIMB = np.array([0.2, 0.2, 0.16, 0.16, *2 * [0.16, 0.09, 0.09], *2 * [0.2, 0.12,
 
 
 def test_vicon_joints_are_numbered_as_in_the_study():
-    figure = posed(Proportions(np.random.default_rng(0)), Pose(), 30.0)
+    figure = Figure(Proportions(np.random.default_rng(0)), Pose(), 30.0)
     joints = vicon_joints(figure)
     assert joints.shape == (33, 3)
     for name, ours, joint in zip(HUMAN4D.names, FIGURE_JOINTS, joints[VICON_JOINTS], strict=True):

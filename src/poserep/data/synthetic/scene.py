@@ -16,7 +16,7 @@ from poserep.data.synthetic.poses import sample_pose
 from poserep.data.synthetic.props import PROPS, Stage, seat
 from poserep.data.synthetic.raycast import RayHits
 from poserep.data.synthetic.shading import Light, shaded
-from poserep.data.synthetic.skeleton3d import Figure, Proportions, posed
+from poserep.data.synthetic.skeleton3d import Figure, Proportions
 from poserep.data.synthetic.world import Pixels, Place, Rng
 
 LEVELS = ("easy", "hard")
@@ -43,8 +43,8 @@ def _person(rng: Rng, level: str, place: Place) -> Figure:
     body, pose = Proportions(rng), sample_pose(rng, level)
     # Headings towards the camera are the most frequent.
     if rng.random() < (0.75 if level == "easy" else 0.55):
-        return posed(body, pose, float(np.clip(rng.normal(0.0, 38.0), -75.0, 75.0)), place)
-    return posed(body, pose, float(rng.uniform(75.0, 285.0)), place)
+        return Figure(body, pose, float(np.clip(rng.normal(0.0, 38.0), -75.0, 75.0)), place)
+    return Figure(body, pose, float(rng.uniform(75.0, 285.0)), place)
 
 
 def _street_crowd(rng: Rng, camera: PinholeCamera) -> list[Place]:
