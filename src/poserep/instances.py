@@ -91,9 +91,7 @@ class InstanceTable(Sequence[Instance]):
         joints = {i.keypoints.shape for i in given}
         if len(joints) > 1:
             raise InputError(f"persons of one data set differ in their keypoints: shapes {sorted(joints)}")
-        paths = [str(i.image).encode() for i in given]
-        self._paths = np.frombuffer(b"".join(paths), np.uint8)
-        self._ends = np.cumsum([len(p) for p in paths])
+        self._paths = np.array([str(i.image).encode() for i in given])
         self.image_id = np.array([i.image_id for i in given], np.int64)
         self.id = np.array([i.id for i in given], np.int64)
         self.box = np.array([i.box for i in given], np.float64)
@@ -109,13 +107,11 @@ class InstanceTable(Sequence[Instance]):
         return instances if isinstance(instances, cls) else cls(instances)
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._paths)
 
     def path(self, index: int) -> Path:
         """Return the path of an instance's image."""
-        end = int(self._ends[index])
-        start = int(self._ends[index - 1]) if index % len(self) else 0
-        return Path(self._paths[start:end].tobytes().decode())
+        return Path(self._paths[index].decode())
 
     @overload
     def __getitem__(self, index: int) -> Instance: ...
@@ -124,10 +120,8 @@ class InstanceTable(Sequence[Instance]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        i = int(index)
-        if not -len(self) <= i < len(self):
-            raise IndexError(i)
-        image_id, key, *numbers = (v[i].item() for v in (self.image_id, self.id, self.score, self.area, self.head))
+        i, columns = int(index), (self.image_id, self.id, self.score, self.area, self.head)
+        image_id, key, *numbers = (column[i].item() for column in columns)
         return Instance(self.path(i), image_id, key, self.box[i], self.keypoints[i], self.weight[i], *numbers)
 
 

@@ -34,11 +34,9 @@ class _Tailor:
     ) -> None:
         """Add a round cone along a bone; at a hem it is open in place of ending in a cap."""
         axes, index = self.figure.frames[frame], self.first + material
-        origin: Triple = (0.0, 0.0, 0.0)
-        if frame in ("pelvis", "waist", "chest"):
-            # One texture space for the whole top, or checks would start afresh at every seam.
-            x, y, z = (a - self.figure.joints["chest"]) @ axes
-            origin = (float(x), float(y), float(z))
+        # One texture space for the whole top, or checks would start afresh at every seam.
+        seamless = frame in ("pelvis", "waist", "chest")
+        origin = (a - self.figure.joints["chest"]) @ axes if seamless else np.zeros(3)
         head = frame == "head"
         self.surfaces.append(Surface(a, b, axes, ra, rb, index, self.owner, scale, hem, origin, head))
 

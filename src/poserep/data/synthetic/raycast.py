@@ -37,7 +37,7 @@ class Surface:
     owner: int = SCENERY
     scale: Triple = (1.0, 1.0, 1.0)
     open_end: bool = False
-    origin: Triple = (0.0, 0.0, 0.0)
+    origin: Array | Triple = (0.0, 0.0, 0.0)
     head: bool = False
     half: tuple[float, float] | None = None
 
