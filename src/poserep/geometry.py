@@ -174,7 +174,6 @@ def crop_matrix(
     linear = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)
     shift = middle - (linear @ centre[..., None])[..., 0]
     matrix = np.concatenate([linear, shift[..., None]], -1)
-    mirror = np.where(np.asarray(flip)[..., None], -matrix[..., 0, :], matrix[..., 0, :])
-    mirror[..., 2] += np.where(flip, size.width - 1, 0)
-    matrix[..., 0, :] = mirror
+    matrix[..., 0, :] *= np.where(flip, -1, 1)[..., None]
+    matrix[..., 0, 2] += np.where(flip, size.width - 1, 0)
     return matrix

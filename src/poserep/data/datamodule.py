@@ -18,15 +18,14 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     Ranks take every ``world``-th entry of one common order: with equal total batch a step sees the same samples
     whatever the number of ranks. The few that would give some ranks more than others are left out of the epoch.
+
+    The first ``epoch`` is one of which this rank has seen the first ``done`` samples; its length stays.
     """
 
-    def __init__(self, length: int, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self, length: int, seed: int = 0, rank: int = 0, world: int = 1, epoch: int = 0, done: int = 0
+    ) -> None:
         self.length, self.seed, self.rank, self.world = length, seed, rank, world
-        self.epoch = 0
-        self._done = (-1, 0)
-
-    def resume(self, epoch: int, done: int) -> None:
-        """Begin with this epoch, whose first ``done`` samples this rank has seen; its length stays."""
         self.epoch, self._done = epoch, (epoch, done)
 
     def set_epoch(self, epoch: int) -> None:
@@ -117,8 +116,7 @@ class PoseDataModule(lightning.LightningDataModule):
         """Return the loader of training, shuffled."""
         assert self.train is not None
         batch, (epoch, steps) = self.per_device(), self._resumed
-        sampler = EpochSampler(len(self.train), self.seed, *self._ranks())
-        sampler.resume(epoch, steps * batch)
+        sampler = EpochSampler(len(self.train), self.seed, *self._ranks(), epoch, steps * batch)
         return self._loader(self.train, sampler, batch, self.drop_last and len(sampler) >= batch)
 
     def val_dataloader(self) -> list[DataLoader]:

@@ -10,6 +10,12 @@ from rich.console import Console
 
 from poserep.cli import add_origin, parser_of
 from poserep.config import Composed, compose
+from poserep.data.check.findings import print_sections
+from poserep.data.check.overlap import overlaps
+from poserep.data.check.stats import sheets, stats
+from poserep.data.check.validate import validate
+from poserep.data.from_config import image_reader
+from poserep.data.loaders.mpii_matlab import convert_mat
 from poserep.errors import InputError
 from poserep.files import write_json
 from poserep.overrides import refuse_missing
@@ -42,10 +48,6 @@ def check_command(arguments: Sequence[str]) -> int:
 
     example: poserep data check data=mpii data.root=data/mpii
     """
-    from poserep.data.check.findings import print_sections
-    from poserep.data.check.validate import validate
-    from poserep.data.from_config import image_reader
-
     parser = _parser(check_command)
     parser.add_argument("--strict", action="store_true", help="count warnings as errors")
     parser.add_argument("--decode", action="store_true", help="decode every image, not its header only")
@@ -61,8 +63,6 @@ def stats_command(arguments: Sequence[str]) -> None:
 
     example: poserep data stats data=crowdpose data.root=data/crowdpose --json stats.json
     """
-    from poserep.data.check.stats import sheets, stats
-
     parser = _parser(stats_command)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to a file as well")
     given, (cfg, _) = _parse(parser, arguments)
@@ -78,8 +78,6 @@ def overlap_command(arguments: Sequence[str]) -> int:
 
     example: poserep data overlap data=coco -- data=crowdpose
     """
-    from poserep.data.check.overlap import overlaps
-
     parser = _parser(overlap_command)
     parser.add_argument("--pixels", action="store_true", help="compare pixels, in place of files' bytes")
     parser.add_argument("--show", type=int, default=3, metavar="N", help="number of examples of each (3)")
@@ -111,7 +109,7 @@ def preview_command(arguments: Sequence[str]) -> None:
     add("--split", choices=["train", "val"], default="train", help="split to draw from (train); val is not augmented")
     add("--epoch", type=int, default=0, metavar="E", help="first epoch whose augmentation is shown (0)")
     given, (cfg, choices) = _parse(parser, arguments)
-    from poserep.data.check.preview import write_preview
+    from poserep.data.check.preview import write_preview  # here, as the other commands take no torch
 
     persons, crops = write_preview(cfg, given.out, given.split, given.count, given.epoch, choices["augment"])
     print(f"{given.out}: {persons} persons, {crops} crop{'s' * (crops > 1)} of each")
@@ -122,8 +120,6 @@ def convert_command(arguments: Sequence[str]) -> None:
 
     example: poserep data convert mpii mpii_human_pose_v1_u12_1.mat data/mpii/annot/all.json
     """
-    from poserep.data.loaders.mpii_matlab import convert_mat
-
     parser = parser_of("data convert", inspect.getdoc(convert_command))
     parser.add_argument("format", choices=["mpii"])
     parser.add_argument("source", type=Path, metavar="SOURCE.mat", help="the release, mpii_human_pose_v1_u12_1.mat")
