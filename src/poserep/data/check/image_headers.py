@@ -1,9 +1,8 @@
 """Sizes and defects of many image files, from their headers or by decoding them, several at a time."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -56,20 +55,15 @@ def read_header(path: Path, read: ImageReader | None = None) -> ImageHeader:
     return ImageHeader(width, height)
 
 
-def headers_of(paths: Iterable[Path], read: ImageReader | None = None) -> dict[Path, ImageHeader]:
-    """Return the facts of every file, each once; see `read_header`."""
+def of_images(function: Callable[[Path], _T], paths: Iterable[Path]) -> dict[Path, _T]:
+    """Return a function's results for image files, each once, by several threads; a terminal shows the progress."""
     unique = list(dict.fromkeys(paths))
-    return dict(zip(unique, in_threads(partial(read_header, read=read), unique, "images"), strict=True))
-
-
-def in_threads(function: Callable[[Path], _T], paths: Sequence[Path], what: str) -> list[_T]:
-    """Return a function's results for many files, in order, by several threads; a terminal shows the progress."""
-    chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
+    chunks = [unique[i : i + CHUNK] for i in range(0, len(unique), CHUNK)]
     console = Console(stderr=True)
     with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
         done = pool.map(lambda chunk: [function(path) for path in chunk], chunks)
-        bar = track(done, what, len(chunks), console=console, transient=True, disable=not console.is_terminal)
-        return [result for chunk in bar for result in chunk]
+        bar = track(done, "images", len(chunks), console=console, transient=True, disable=not console.is_terminal)
+        return dict(zip(unique, (result for chunk in bar for result in chunk), strict=True))
 
 
 def orientation(path: Path) -> int:

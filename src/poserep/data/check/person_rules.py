@@ -80,19 +80,18 @@ class PersonArrays:
     def of_records(cls, records: Sequence[dict[str, Any]], images: Mapping[int, dict[str, Any]], joints: int) -> Self:
         """Return annotations whose fields `usable_annotations` accepts; sizes are those of the file's images."""
 
-        def values(rows: Sequence[dict[str, Any]], key: str, unknown: float) -> np.ndarray:
-            numbers = [as_number(row.get(key), FURTHEST**2) for row in rows]
-            return np.array([unknown if n is None else n for n in numbers], np.float64)
+        def values(rows: Sequence[dict[str, Any]], key: str) -> np.ndarray:
+            return np.array([as_number(row.get(key), FURTHEST**2) for row in rows], np.float64)
 
         owners = [images[int(r["image_id"])] for r in records]
-        size = np.stack([values(owners, key, np.inf) for key in ("width", "height")], 1)
+        size = np.stack([values(owners, key) for key in ("width", "height")], 1)
         return cls(
             [f"annotation {r.get('id')} on {i['file_name']}" for r, i in zip(records, owners, strict=True)],
             np.array([r["bbox"] for r in records], np.float64).reshape(-1, 4),
             np.array([r["keypoints"] for r in records], np.float64).reshape(-1, joints, 3),
-            values(records, "area", np.nan),
-            values(records, "num_keypoints", np.nan),
-            np.where(size == 0, np.inf, size),
+            values(records, "area"),
+            values(records, "num_keypoints"),
+            np.where(size > 0, size, np.inf),
         )
 
     @classmethod
