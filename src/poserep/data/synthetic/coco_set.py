@@ -4,7 +4,6 @@ import hashlib
 import multiprocessing
 import os
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -30,9 +29,9 @@ _DETECTOR = 7919
 # Pictures that each process draws before it is seen how many people are still missing, and at a time.
 _ROUND, _CHUNK = 24, 4
 
-# The lists of a COCO file, and width, height and people of a picture.
+# The lists of a COCO file; and the entry of a picture in it, with the people.
 _Content = dict[str, list[dict[str, Any]]]
-_Record = tuple[int, int, list[dict[str, Any]]]
+_Record = tuple[dict[str, Any], list[dict[str, Any]]]
 
 
 def _iou(a: Array, b: Array) -> float:
@@ -80,7 +79,7 @@ def detect(rng: Rng, image: dict[str, Any], annotations: Sequence[dict[str, Any]
 
 
 def _counted(record: _Record) -> int:
-    return sum(person["num_keypoints"] > 0 for person in record[2])
+    return sum(person["num_keypoints"] > 0 for person in record[1])
 
 
 @dataclass(frozen=True)
@@ -101,20 +100,20 @@ class _Split:
 
     def draw(self, index: int, people: int | None = None) -> _Record:
         drawn = draw_image(self.rng(index), self.level, people)
-        write_jpeg(self.images / f"{index:06d}.jpg", drawn.image, drawn.quality)
-        height, width = drawn.image.shape[:2]
-        return width, height, list(drawn.people.values())
+        name, (height, width) = f"{index:06d}.jpg", drawn.image.shape[:2]
+        write_jpeg(self.images / name, drawn.image, drawn.quality)
+        entry = {"id": index + 1, "file_name": name, "width": width, "height": height}
+        return entry, list(drawn.people.values())
 
     def draw_fewer(self, index: int, record: _Record, missing: int) -> _Record | None:
         """Redraw a picture with so few people that exactly ``missing`` of them count; None if no number does."""
-        fewer = (self.draw(index, people) for people in range(len(record[2]), 0, -1))
+        fewer = (self.draw(index, people) for people in range(len(record[1]), 0, -1))
         return next((record for record in fewer if _counted(record) == missing), None)
 
     def annotate(self, count: int, pool: ProcessPoolExecutor | None, workers: int, progress: Progress) -> _Content:
-        """Draw until exactly ``count`` people are labelled; return images and annotations as COCO's files have them."""
+        """Draw until exactly ``count`` people are labelled; return images, annotations and the detector's results."""
         self.images.mkdir(parents=True)
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
+        content: _Content = {"images": [], "annotations": [], "detections": []}
         missing, start = count, 0
         task = progress.add_task(f"{self.level} {_SPLITS[self.split]}", total=count, rate=0.0)
         while missing:
@@ -125,23 +124,18 @@ class _Split:
                 record = full if _counted(full) <= missing else self.draw_fewer(index, full, missing)
                 if record is None:
                     continue
-                width, height, people = record
-                images.append({"id": index + 1, "file_name": f"{index:06d}.jpg", "width": width, "height": height})
-                numbered = enumerate(people, len(annotations) + 1)
-                annotations += [{"id": number, "image_id": index + 1, **person} for number, person in numbered]
+                image, people = record
+                numbered = enumerate(people, len(content["annotations"]) + 1)
+                annotations = [{"id": number, "image_id": image["id"], **person} for number, person in numbered]
+                content["images"].append(image)
+                content["annotations"] += annotations
+                content["detections"] += detect(self.rng(image["id"], _DETECTOR), image, annotations)
                 missing -= _counted(record)
-                rate = len(images) / max(progress.tasks[task].elapsed or 0.0, 1e-3)
+                rate = len(content["images"]) / max(progress.tasks[task].elapsed or 0.0, 1e-3)
                 progress.update(task, completed=count - missing, rate=rate)
                 if not missing:
                     break
-        return {"images": images, "annotations": annotations}
-
-    def detections(self, content: _Content) -> list[dict[str, Any]]:
-        of_image = defaultdict(list)
-        for annotation in content["annotations"]:
-            of_image[annotation["image_id"]].append(annotation)
-        pairs = ((image, self.rng(image["id"], _DETECTOR)) for image in content["images"])
-        return [result for image, rng in pairs for result in detect(rng, image, of_image[image["id"]])]
+        return content
 
 
 def _fill(level: str, counts: tuple[int, int], seed: int, workers: int, folder: Path) -> dict[str, Any]:
@@ -157,9 +151,10 @@ def _fill(level: str, counts: tuple[int, int], seed: int, workers: int, folder: 
         for (name, split), count in zip(splits.items(), counts, strict=True):
             content = split.annotate(count, pool, max(1, workers), progress)
             info = {"description": f"synthetic people, {level}"}
+            detections = content.pop("detections")
             files[f"{name}.json"] = {"info": info, **content, "categories": [PERSON]}
             if name == "val":
-                files["val_detections.json"] = split.detections(content)
+                files["val_detections.json"] = detections
     # Only now have all workers stopped: pictures drawn ahead of the last one needed can be taken away.
     for name, split in splits.items():
         needed = {image["file_name"] for image in files[f"{name}.json"]["images"]}
