@@ -60,7 +60,7 @@ def test_malformed_calibration_is_named(tmp_path):
     ):
         path.write_text(text)
         with pytest.raises(InputError, match=rf"M72h\.extrinsics.*{message}"):
-            DepthCamera.read(path, MATRIX)
+            DepthCamera(path, MATRIX)
 
 
 def depth_values() -> np.ndarray:
@@ -159,7 +159,7 @@ def views(root: Path) -> Iterator[tuple[Instance, DepthCamera, np.ndarray]]:
             dump = person.image.parents[1]
             offsets = dict(line.split() for line in (dump.parents[1] / "offsets.txt").read_text().splitlines())
             intrinsics = read_intrinsics(root / "device_repository.json", [device])[device]
-            camera = DepthCamera.read(dump.parents[1] / "pose" / f"{device}.extrinsics", intrinsics)
+            camera = DepthCamera(dump.parents[1] / "pose" / f"{device}.extrinsics", intrinsics)
             pose = np.load(dump / "gposes3d" / f"{int(number) - int(offsets[dump.parent.name])}.npy")
             yield person, camera, pose[0, VICON_JOINTS]
 

@@ -40,7 +40,7 @@ def load_human4d(
     """Read the views of listed frames; each device's view of a frame is a sample of its own, as in the study.
 
     Below ``images``: ``device_repository.json`` (`read_intrinsics`), ``<subject>/pose/<device>.extrinsics``
-    (`DepthCamera.read`), ``<subject>/offsets.txt`` (lines "recording offset"), ``<subject>/<recording>/Dump/depth`` and
+    (`DepthCamera`), ``<subject>/offsets.txt`` (lines "recording offset"), ``<subject>/<recording>/Dump/depth`` and
     ``.../gposes3d`` with one file per frame: depth images (`read_depth`), and poses (1, joints, 3) of the whole VICON
     skeleton in mm, of whose joints the 18 of the study are taken.
 
@@ -84,7 +84,7 @@ def load_human4d(
             continue
         if subject not in cameras:
             folder = root / subject / "pose"
-            cameras[subject] = [DepthCamera.read(folder / f"{d}.extrinsics", intrinsics[d]) for d in devices]
+            cameras[subject] = [DepthCamera(folder / f"{d}.extrinsics", intrinsics[d]) for d in devices]
         offset = _offset(root / subject / "offsets.txt", recording, counts)
         pose_of, depth_of = _files(dump / "gposes3d", _POSE), _files(dump / "depth", _DEPTH)
         kept = []

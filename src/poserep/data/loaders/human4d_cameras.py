@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal
 
 import numpy as np
 
@@ -68,21 +68,15 @@ def _ascii(body: bytes, path: Path) -> np.ndarray:
     return np.fromstring(body, np.int64, sep=" ") if body.strip() else np.empty(0, np.int64)
 
 
-class DepthCamera(NamedTuple):
+class DepthCamera:
     """Position and projection of a depth camera.
 
     A point p in the camera's coordinates lies at rotation p + position: ``rotation`` (3, 3) leads from the camera's
-    axes to the world's, ``position`` (3,) is in mm. ``intrinsics`` are [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], px of
-    1280x720.
+    axes to the world's, ``position`` (3,) is in mm. The file ``<device>.extrinsics`` has three rows of the rotation,
+    then the position. ``intrinsics`` are [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], px of 1280x720.
     """
 
-    rotation: np.ndarray
-    position: np.ndarray
-    intrinsics: np.ndarray
-
-    @classmethod
-    def read(cls, extrinsics: Path, intrinsics: np.ndarray) -> Self:
-        """Read ``<device>.extrinsics``: three rows of the rotation, then the position in mm."""
+    def __init__(self, extrinsics: Path, intrinsics: np.ndarray) -> None:
         try:
             numbers = np.array([float(word) for word in extrinsics.read_text().split()])
         except (OSError, ValueError) as error:
@@ -99,7 +93,7 @@ class DepthCamera(NamedTuple):
         rotation, position = numbers[:9].reshape(3, 3), numbers[9:]
         if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-2) or np.linalg.det(rotation) < 0:
             raise InputError(f"extrinsics {extrinsics}: the first three rows are no rotation, {rotation.tolist()}")
-        return cls(rotation, position, intrinsics)
+        self.rotation, self.position, self.intrinsics = rotation, position, intrinsics
 
     def pixels(self, points: np.ndarray, project: Projection = "exact") -> tuple[np.ndarray, np.ndarray]:
         """Return where points (..., 3), mm in the world, lie in the image that `read_depth` returns.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -67,10 +67,10 @@ def load_mpii(
     instances = []
     for row, record in enumerate(records):
         try:
-            person = _person(record)
+            person = _Person(record)
             if official is not None:
-                person = _overruled(person, official, row, f"row {row} of {heads}", f"record {row} of {path}", tally)
-            box, keypoints = _geometry(person)
+                person.overrule(official, row, f"row {row} of {heads}", f"record {row} of {path}", tally)
+            box, keypoints = person.geometry()
         except Invalid as error:
             error.leave_out(f"{path}: record {row} ", skip_invalid, tally)
             continue
@@ -86,70 +86,59 @@ def load_mpii(
     return instances
 
 
-class _Person(NamedTuple):
+class _Person:
     """A record in px that begin with 1, as in the file."""
 
-    image: str
-    centre: np.ndarray
-    scale: float
-    joints: np.ndarray
-    labelled: np.ndarray
-    head: float
+    def __init__(self, record: Any) -> None:
+        try:
+            self.image = record["image"]
+            self.centre = np.array(record["center"], np.float64).reshape(2)
+            self.scale = float(record["scale"])
+            self.joints = np.array(record.get("joints", [[-1, -1]] * MPII_JOINTS), np.float64).reshape(MPII_JOINTS, 2)
+            visible = np.array(record.get("joints_vis", [0] * MPII_JOINTS), np.float64).reshape(MPII_JOINTS)
+            corners = np.array(record.get("head_box", [0] * 4), np.float64).reshape(2, 2)
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Invalid("malformed", f"is malformed ({type(error).__name__}: {str(error)[:80]})") from error
+        if not is_file_name(self.image):
+            raise Invalid("malformed", f"has the image {abridged(self.image)}, which is no file name")
+        if ("joints" in record) != ("joints_vis" in record):
+            raise Invalid("malformed", f"({self.image}) has only one of joints and joints_vis")
+        self.labelled, self.head = visible > 0, float(head_length(*corners))
+        # A record of the test file may lack the box, but a box must have a size.
+        if "head_box" in record and not 0 < self.head < np.inf:
+            size = corners.ravel().tolist()
+            raise Invalid("with a head box without size", f"({self.image}) has the head_box {size}")
 
+    def overrule(self, official: MpiiHeads, row: int, head_row: str, record: str, tally: Tally) -> None:
+        """Take the head length of the file of head boxes, and its joints if it has any."""
+        self.head = float(official.length[row])
+        if not 0 < self.head < np.inf:
+            raise Invalid("with a head box without size", f"has a head of {self.head:g} px in {head_row}")
+        if official.joints is None or official.labelled is None:
+            return
+        joints, labelled = official.joints[row], official.labelled[row]
+        both = labelled & self.labelled
+        apart = np.linalg.norm(joints - self.joints, axis=-1)[both]
+        if len(apart) and not np.median(apart) <= SAME:
+            raise InputError(
+                f"{head_row} is not {record}: their joints lie {np.median(apart):.0f} px apart; head boxes must be "
+                "those of the annotation file, in its order, as annot/gt_valid.mat is for annot/valid.json"
+            )
+        if (labelled != self.labelled).any() or (apart > 0.01).any():
+            tally.mended["with the joints of the head boxes' file"] += 1
+        self.joints, self.labelled = joints, labelled
 
-def _person(record: Any) -> _Person:
-    try:
-        image = record["image"]
-        centre = np.array(record["center"], np.float64).reshape(2)
-        scale = float(record["scale"])
-        joints = np.array(record.get("joints", [[-1, -1]] * MPII_JOINTS), np.float64).reshape(MPII_JOINTS, 2)
-        labelled = np.array(record.get("joints_vis", [0] * MPII_JOINTS), np.float64).reshape(MPII_JOINTS) > 0
-        corners = np.array(record.get("head_box", [0] * 4), np.float64).reshape(2, 2)
-    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Invalid("malformed", f"is malformed ({type(error).__name__}: {str(error)[:80]})") from error
-    if not is_file_name(image):
-        raise Invalid("malformed", f"has the image {abridged(image)}, which is no file name")
-    if ("joints" in record) != ("joints_vis" in record):
-        raise Invalid("malformed", f"({image}) has only one of joints and joints_vis")
-    head = float(head_length(*corners))
-    # A record of the test file may lack the box, but a box must have a size.
-    if "head_box" in record and not 0 < head < np.inf:
-        raise Invalid("with a head box without size", f"({image}) has the head_box {corners.ravel().tolist()}")
-    return _Person(image, centre, scale, joints, labelled, head)
-
-
-def _overruled(person: _Person, official: MpiiHeads, row: int, head_row: str, record: str, tally: Tally) -> _Person:
-    """Return the person with the head length of the file of head boxes, and with its joints if it has any."""
-    head = float(official.length[row])
-    if not 0 < head < np.inf:
-        raise Invalid("with a head box without size", f"has a head of {head:g} px in {head_row}")
-    person = person._replace(head=head)
-    if official.joints is None or official.labelled is None:
-        return person
-    joints, labelled = official.joints[row], official.labelled[row]
-    both = labelled & person.labelled
-    apart = np.linalg.norm(joints - person.joints, axis=-1)[both]
-    if len(apart) and not np.median(apart) <= SAME:
-        raise InputError(
-            f"{head_row} is not {record}: their joints lie {np.median(apart):.0f} px apart; head boxes must be those "
-            "of the annotation file, in its order, as annot/gt_valid.mat is for annot/valid.json"
-        )
-    if (labelled != person.labelled).any() or (apart > 0.01).any():
-        tally.mended["with the joints of the head boxes' file"] += 1
-    return person._replace(joints=joints, labelled=labelled)
-
-
-def _geometry(person: _Person) -> tuple[np.ndarray, np.ndarray]:
-    """Return the box (4,) and the keypoints (16, 2), 0-based."""
-    if person.centre[0] == -1 or not (np.abs(person.centre) <= FURTHEST).all():
-        raise Invalid("without position", f"({person.image}) has the center {person.centre.tolist()}, which is none")
-    side = 200 * person.scale
-    if not 0 < side <= FURTHEST:
-        raise Invalid("without scale", f"({person.image}) has the scale {person.scale:g}, which is none")
-    centre = person.centre + np.array([0.0, 15 * person.scale]) - 1
-    keypoints = np.where(person.labelled[:, None], person.joints - 1, 0)
-    bad = ~(np.abs(keypoints) <= FURTHEST).all(1)
-    if bad.any():
-        names = ", ".join(np.array(MPII.names)[bad])
-        raise Invalid("with keypoints that are no points", f"({person.image}) has no points for the labelled {names}")
-    return np.array([*(centre - side / 2), side, side]), keypoints.astype(np.float32)
+    def geometry(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the box (4,) and the keypoints (16, 2), 0-based."""
+        if self.centre[0] == -1 or not (np.abs(self.centre) <= FURTHEST).all():
+            raise Invalid("without position", f"({self.image}) has the center {self.centre.tolist()}, which is none")
+        side = 200 * self.scale
+        if not 0 < side <= FURTHEST:
+            raise Invalid("without scale", f"({self.image}) has the scale {self.scale:g}, which is none")
+        centre = self.centre + np.array([0.0, 15 * self.scale]) - 1
+        keypoints = np.where(self.labelled[:, None], self.joints - 1, 0)
+        bad = ~(np.abs(keypoints) <= FURTHEST).all(1)
+        if bad.any():
+            names = ", ".join(np.array(MPII.names)[bad])
+            raise Invalid("with keypoints that are no points", f"({self.image}) has no points for the labelled {names}")
+        return np.array([*(centre - side / 2), side, side]), keypoints.astype(np.float32)
