@@ -111,7 +111,7 @@ def _label(yaw: float, screen: float | None = None):
         surfaces.append(Surface(middle, middle, np.eye(3), 0.0, 0.0, 0, half=(2.0, 0.4)))
     view = look_at(np.array([0.0, 1.1, 4.0]), np.array([0.0, 0.9, 0.0]), 0.0)
     camera = PinholeCamera(*view, 380.0, 100.0, 100.0, 200, 200)
-    return np.reshape(CameraView([figure], RayHits(surfaces, camera, 2)).people()[0]["keypoints"], (17, 3))
+    return np.reshape(CameraView([figure], RayHits(surfaces, camera, 2)).people[0]["keypoints"], (17, 3))
 
 
 def test_labels_of_an_unobstructed_person():

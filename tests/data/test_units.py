@@ -1,7 +1,5 @@
 """What coordinates and boxes seem to be if they are not px, and not x, y, width, height."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -46,20 +44,15 @@ def test_other_units_are_guessed(seed):
     assert "none of their joints" in guess_units(box * [0, 0, 0.1, 0.1], xy + 60, labelled, size, 9)
 
 
-def test_a_file_in_other_units_is_refused_with_the_remedy(tmp_path):
-    box, xy, labelled, size = persons()
-    points = np.dstack([xy / size[:, None], 2.0 * labelled]).reshape(20, -1).tolist()
-    content = {
-        "images": [
-            {"id": i, "file_name": f"{i}.jpg", "width": w, "height": h} for i, (w, h) in enumerate(size.tolist())
-        ],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO.names)}],
-        "annotations": [
-            {"id": i, "image_id": i, "category_id": 1, "bbox": b, "keypoints": p}
-            for i, (b, p) in enumerate(zip((box / np.tile(size, 2)).tolist(), points, strict=True))
-        ],
-    }
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"a\.json: coordinates seem to be fractions .* multiply x by its width"):
-        load_coco(path, tmp_path, COCO)
+def test_a_file_in_other_units_is_refused_with_the_remedy(copy, edit):
+    def divide(content):
+        sizes = {image["id"]: [image["width"], image["height"]] for image in content["images"]}
+        for person in content["annotations"]:
+            size = sizes[person["image_id"]]
+            person["bbox"] = (np.array(person["bbox"]) / (2 * size)).tolist()
+            person["keypoints"] = (np.reshape(person["keypoints"], (17, 3)) / [*size, 1]).ravel().tolist()
+
+    path = copy()[0] / "annotations/person_keypoints_val2017.json"
+    edit(path, divide)
+    with pytest.raises(InputError, match=r"val2017\.json: coordinates seem to be fractions .* multiply x by its width"):
+        load_coco(path, "images", COCO)

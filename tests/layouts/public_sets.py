@@ -57,7 +57,7 @@ def _people(picture: DrawnImage, names: Sequence[str]) -> list[Person]:
     joints = [_JOINTS.get(name, name) for name in names]
     return [
         Person(owner, drawn, picture.view.label(joints, owner)[0] * (drawn["num_keypoints"] > 0))
-        for owner, drawn in picture.people.items()
+        for owner, drawn in picture.view.people.items()
     ]
 
 
@@ -105,7 +105,7 @@ def _fill_coco(counts: tuple[int, int, int], seed: int, folder: Path) -> Entry:
         for index, picture in enumerate(_pictures("coco", COCO.names, seed, split, count)):
             image_id = 100_000 * split + 700 + index
             images.append(_store(folder / "images" / name, image_id, f"{image_id:012d}.jpg", picture))
-            numbered = enumerate(picture.people.values(), number + len(labels))
+            numbered = enumerate(picture.view.people.values(), number + len(labels))
             labels += [{"id": i, "image_id": image_id, **person} for i, person in numbered]
         content = {"info": {"year": 2017}, "images": images}
         results, file = f"COCO_{name}_detections_AP_H_56_person.json", f"person_keypoints_{name}.json"

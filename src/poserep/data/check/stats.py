@@ -89,8 +89,7 @@ def quantiles(values: np.ndarray) -> dict[str, float]:
 
 def count_parts(names: Sequence[str], values: np.ndarray, bounds: tuple[float, float]) -> dict[str, dict[str, float]]:
     """Return how many of the values (N,) lie below, between and from two bounds on."""
-    place = np.digitize(values, bounds)
-    counts = [int((place == i).sum()) for i in range(len(names))]
+    counts = np.bincount(np.digitize(values, bounds), minlength=len(names)).tolist()
     return {n: {"count": c, "share": c / len(values)} for n, c in zip(names, counts, strict=True)}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -67,8 +68,9 @@ class CameraView:
         for owner in range(len(self.figures)):
             yield (owners == owner).sum(axis=(1, 3)) * 2 >= scale * scale
 
+    @cached_property
     def people(self) -> dict[int, dict[str, Any]]:
-        """Annotate everybody of whom a pixel shows, by index, as COCO's files do but for the ids.
+        """Annotations of everybody of whom a pixel shows, by index, as COCO's files have them but for the ids.
 
         Someone with too little in view has a box and no keypoints.
         """

@@ -103,7 +103,7 @@ class _Split:
         name, (height, width) = f"{index:06d}.jpg", drawn.image.shape[:2]
         write_jpeg(self.images / name, drawn.image, drawn.quality)
         entry = {"id": index + 1, "file_name": name, "width": width, "height": height}
-        return entry, list(drawn.people.values())
+        return entry, list(drawn.view.people.values())
 
     def draw_fewer(self, index: int, record: _Record, missing: int) -> _Record | None:
         """Redraw a picture with so few people that exactly ``missing`` of them count; None if no number does."""

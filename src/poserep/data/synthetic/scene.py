@@ -1,7 +1,6 @@
 """Compose a picture: people, seats, props, camera, light, background, and the defects of a real camera."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -28,13 +27,9 @@ _CROWD = (0.26, 0.25, 0.20, 0.14, 0.09, 0.06)
 
 @dataclass(frozen=True)
 class DrawnImage:
-    """A finished picture: RGB bytes (H, W, 3), its people, the JPEG quality to store it with, and what the rays hit.
-
-    ``people`` are as `CameraView.people` returns them.
-    """
+    """A picture: RGB bytes (H, W, 3), the JPEG quality to store it with, and the view that labels its people."""
 
     image: NDArray[np.uint8]
-    people: dict[int, dict[str, Any]]
     quality: int
     view: CameraView
 
@@ -146,4 +141,4 @@ def draw_image(rng: Rng, level: str, people: int | None = None) -> DrawnImage:
     image = _lens(rng, image) if hard else image + 0.006 * rng.standard_normal(image.shape, dtype=np.float32)
     quality = int(rng.integers(45, 96)) if hard else 93
     pixels = np.clip(np.rint(image * np.float32(255.0)), 0, 255).astype(np.uint8)
-    return DrawnImage(pixels, view.people(), quality, view)
+    return DrawnImage(pixels, quality, view)
