@@ -55,7 +55,7 @@ def read_header(path: Path, read: ImageReader | None = None) -> ImageHeader:
     return ImageHeader(width, height)
 
 
-def of_images(function: Callable[[Path], _T], paths: Iterable[Path]) -> dict[Path, _T]:
+def each_image(function: Callable[[Path], _T], paths: Iterable[Path]) -> dict[Path, _T]:
     """Return a function's results for image files, each once, by several threads; a terminal shows the progress."""
     unique = list(dict.fromkeys(paths))
     chunks = [unique[i : i + CHUNK] for i in range(0, len(unique), CHUNK)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from poserep.data.check.image_headers import ImageReader, of_images
+from poserep.data.check.image_headers import ImageReader, each_image
 from poserep.data.from_config import coco_file_of, image_reader, load_split, root_of, skeleton_of, splits_of
 from poserep.errors import InputError
 
@@ -76,7 +76,7 @@ def _hashes(paths: Iterable[Path], read: ImageReader | None = None) -> dict[Path
         sizes = {path: path.stat().st_size for path in unique}
         amount = Counter(sizes.values())
         unique = [path for path in unique if amount[sizes[path]] > 1]
-    return of_images(partial(_hash, read=read), unique)
+    return each_image(partial(_hash, read=read), unique)
 
 
 def _hash(path: Path, read: ImageReader | None) -> str:

@@ -9,7 +9,7 @@ from poserep.config import make
 from poserep.data import from_config
 from poserep.data.check import person_rules, rules
 from poserep.data.check.findings import Finding, Rule, Section
-from poserep.data.check.image_headers import ImageHeader, ImageReader, of_images, read_header
+from poserep.data.check.image_headers import ImageHeader, ImageReader, each_image, read_header
 from poserep.data.check.person_rules import PersonArrays
 from poserep.data.coco_file import CocoFile, read_detections
 from poserep.data.from_config import LoadedSplit
@@ -58,7 +58,7 @@ def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageRe
         section.notes.append(loaded.line("annotated"))
         section.findings.extend(rules.invalid_records(loaded.tally, annotations, cfg.data.skip_invalid))
     listed = [path for _, path in file.image_files(folder)] if file else [i.image for i in loaded.instances]
-    headers = of_images(partial(read_header, read=decode), listed)
+    headers = each_image(partial(read_header, read=decode), listed)
     section.notes.append(f"images: {len(headers)} in {folder}")
     section.findings.extend(rules.image_files(headers))
     # A reader of other files than photographs may cut them: sizes are those of what it returns.
