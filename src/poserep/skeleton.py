@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -38,7 +38,7 @@ class Skeleton:
     pairs: tuple[tuple[str, str], ...]
     edges: tuple[tuple[str, str], ...]
     sigmas: tuple[float, ...]
-    upper: tuple[str, ...] = field(default=())
+    upper: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"skeleton {self.name!r}"

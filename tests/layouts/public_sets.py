@@ -15,7 +15,7 @@ from poserep.data.image_files import write_jpeg
 from poserep.data.synthetic.annotate import PERSON, coco_values
 from poserep.data.synthetic.camera import PinholeCamera
 from poserep.data.synthetic.coco_set import detect
-from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_packed
+from poserep.data.synthetic.files import DRAWING_VERSION, once, write_packed
 from poserep.data.synthetic.scene import DrawnImage, draw_image
 from poserep.data.synthetic.skeleton3d import Figure
 from poserep.data.synthetic.world import Array, Rng
@@ -64,7 +64,7 @@ def _people(picture: DrawnImage, names: Sequence[str]) -> list[Person]:
 def _pictures(name: str, names: Sequence[str], seed: int, split: int, count: int) -> Iterator[DrawnImage]:
     """Draw pictures until exactly ``count`` people in them have labels of a skeleton's joints."""
     index = 0
-    while count:
+    while count > 0:
         picture = draw_image(rng_of(seed, name, split, index), "hard", people=count)
         labelled = sum(person.labelled for person in _people(picture, names))
         if labelled:
@@ -127,7 +127,6 @@ def generate_coco(root: str | Path, train: int = 6, val: int = 6, seed: int = 0)
     As in the real files, that of test images has neither annotations nor keypoints, and each of the other two has
     someone without keypoints and a crowd. There are no masks.
     """
-    check_arguments(seed, train=train, val=val)
     return once(root, f"coco-{train}-{val}-s{seed}", partial(_fill_coco, (train, val, 2), seed))
 
 
@@ -181,7 +180,6 @@ def generate_crowdpose(root: str | Path, train: int = 6, val: int = 6, seed: int
     Crowd indices are true. Its evaluation is on the test images, here ``val`` people. Each file has someone without
     keypoints and a crowd. Returns the folder.
     """
-    check_arguments(seed, train=train, val=val)
     return once(root, f"crowdpose-{train}-{val}-s{seed}", partial(_fill_crowdpose, (train, val), seed))
 
 
@@ -248,5 +246,4 @@ def generate_mpii(root: str | Path, train: int = 6, val: int = 6, seed: int = 0)
     As in the real files all px are 1-based, joints that nobody labelled are -1, ``scale`` is a person's size / 200 px,
     ``center`` its middle, whole px. Returns the folder.
     """
-    check_arguments(seed, train=train, val=val)
     return once(root, f"mpii-{train}-{val}-s{seed}", partial(_fill_mpii, (train, val), seed))

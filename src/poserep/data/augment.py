@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,7 +54,7 @@ class Augment:
     jitter: float = 0.0
     jitter_prob: float = 0.0
     jitter_once: bool = False
-    pixels: Sequence[Any] = field(default=())
+    pixels: Sequence[Any] = ()
 
     def __post_init__(self) -> None:
         for name in ("rotation_prob", "flip", "half_body", "upper_prob", "jitter_prob"):

@@ -168,8 +168,7 @@ def _segment(target: Pixels, a: Array, b: Array, size: float) -> None:
 
 def blurred(image: Pixels, sigma: float) -> Pixels:
     """Return an image blurred by a Gaussian of so many pixels."""
-    out: Pixels = cv2.GaussianBlur(image, (0, 0), sigma).astype(np.float32, copy=False)
-    return out
+    return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.float32, copy=False)
 
 
 def floor_shadow(surfaces: Sequence[Surface], camera: PinholeCamera, towards_light: Array) -> Pixels:

@@ -18,10 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from poserep.data.image_files import write_jpeg
 from poserep.data.synthetic.annotate import PERSON
-from poserep.data.synthetic.files import DRAWING_VERSION, check_arguments, once, write_packed
+from poserep.data.synthetic.files import DRAWING_VERSION, once, write_packed
 from poserep.data.synthetic.scene import LEVELS, draw_image
 from poserep.data.synthetic.world import Array, Rng
-from poserep.errors import InputError
+from poserep.errors import InputError, check_choice
 
 _SPLITS = ("train", "val")
 # Sets the detector's random numbers apart from the pictures'.
@@ -184,7 +184,10 @@ def generate(
 
     An argument out of range raises an `InputError`.
     """
-    check_arguments(seed, level, train=train, val=val)
+    check_choice("level", level, LEVELS)
+    for name, value, least in (("train", train, 1), ("val", val, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"{name}={value!r} must be a whole number of at least {least}")
     if workers is not None and workers < 0:
         raise InputError(f"workers={workers} must be at least 0, or None for one process per core")
     processes = os.cpu_count() or 1 if workers is None else workers

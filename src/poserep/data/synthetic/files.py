@@ -9,9 +9,6 @@ from typing import Any
 
 import cv2
 
-from poserep.data.synthetic.scene import LEVELS
-from poserep.errors import InputError, check_choice
-
 # Part of a folder's name; counts up when what is drawn from a seed changes.
 DRAWING_VERSION = "v1"
 _DONE = "done.json"
@@ -48,15 +45,6 @@ def once(root: str | Path, name: str, fill: Callable[[Path], Mapping[str, Any]])
         (partial / _DONE).write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
         partial.rename(final)
     return final
-
-
-def check_arguments(seed: int, level: str = "easy", **counts: int) -> None:
-    """Raise an `InputError` for an unknown level, a count below 1, or a seed below 0."""
-    check_choice("level", level, LEVELS)
-    for name, value in {**counts, "seed": seed}.items():
-        least = 0 if name == "seed" else 1
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(f"{name}={value!r} must be a whole number of at least {least}")
 
 
 def write_packed(path: Path, content: Any) -> bytes:
