@@ -83,7 +83,7 @@ def test_interrupted_generation_is_redone_and_a_finished_one_is_not(tmp_path, mo
     assert not [p for p in tmp_path.iterdir() if not p.name.startswith(".")]
     folder = generate(tmp_path, "easy", 1, 1, workers=0)
     assert (folder / "done.json").is_file()
-    monkeypatch.setattr("poserep.data.synthetic.coco_set.draw_image", fail)
+    monkeypatch.setattr("poserep.data.synthetic.coco_set.DrawnImage", fail)
     assert generate(tmp_path, "easy", 1, 1, workers=0) == folder
 
 

@@ -16,7 +16,7 @@ from poserep.data.synthetic.annotate import PERSON, coco_values
 from poserep.data.synthetic.camera import PinholeCamera
 from poserep.data.synthetic.coco_set import detect
 from poserep.data.synthetic.files import DRAWING_VERSION, once, write_packed
-from poserep.data.synthetic.scene import DrawnImage, draw_image
+from poserep.data.synthetic.scene import DrawnImage
 from poserep.data.synthetic.skeleton3d import Figure
 from poserep.data.synthetic.world import Array, Rng
 from poserep.skeleton import COCO, CROWDPOSE, MPII
@@ -65,7 +65,7 @@ def _pictures(name: str, names: Sequence[str], seed: int, split: int, count: int
     """Draw pictures until exactly ``count`` people in them have labels of a skeleton's joints."""
     index = 0
     while count > 0:
-        picture = draw_image(rng_of(seed, name, split, index), "hard", people=count)
+        picture = DrawnImage(rng_of(seed, name, split, index), "hard", people=count)
         labelled = sum(person.labelled for person in _people(picture, names))
         if labelled:
             yield picture

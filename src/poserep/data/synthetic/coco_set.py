@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from poserep.data.image_files import write_jpeg
 from poserep.data.synthetic.annotate import PERSON
 from poserep.data.synthetic.files import DRAWING_VERSION, once, write_packed
-from poserep.data.synthetic.scene import LEVELS, draw_image
+from poserep.data.synthetic.scene import LEVELS, DrawnImage
 from poserep.data.synthetic.world import Array, Rng
 from poserep.errors import InputError, check_choice
 
@@ -99,7 +99,7 @@ class _Split:
         return np.random.default_rng([self.seed, self.split, index, LEVELS.index(self.level), *more])
 
     def draw(self, index: int, people: int | None = None) -> _Record:
-        drawn = draw_image(self.rng(index), self.level, people)
+        drawn = DrawnImage(self.rng(index), self.level, people)
         name, (height, width) = f"{index:06d}.jpg", drawn.image.shape[:2]
         write_jpeg(self.images / name, drawn.image, drawn.quality)
         entry = {"id": index + 1, "file_name": name, "width": width, "height": height}

@@ -1,10 +1,7 @@
 """Compose a picture: people, seats, props, camera, light, background, and the defects of a real camera."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from poserep.data.synthetic.annotate import CameraView
 from poserep.data.synthetic.background import backdrop, blurred, floor_shadow
@@ -23,15 +20,6 @@ SUPERSAMPLING = 2
 _SIZES = ((320, 240), (400, 300), (480, 360), (426, 320), (480, 320), (360, 360))
 # How likely 1, 2, ... people are in a crowd.
 _CROWD = (0.26, 0.25, 0.20, 0.14, 0.09, 0.06)
-
-
-@dataclass(frozen=True)
-class DrawnImage:
-    """A picture: RGB bytes (H, W, 3), the JPEG quality to store it with, and the view that labels its people."""
-
-    image: NDArray[np.uint8]
-    quality: int
-    view: CameraView
 
 
 def _person(rng: Rng, level: str, place: Place) -> Figure:
@@ -110,35 +98,39 @@ def _lens(rng: Rng, image: Pixels) -> Pixels:
     return image + grain * rng.standard_normal(image.shape, dtype=np.float32)
 
 
-def draw_image(rng: Rng, level: str, people: int | None = None) -> DrawnImage:
-    """Draw one picture of a level, one of `LEVELS`, and keep the first ``people`` of its people, or all (None)."""
-    stage, hard = Stage(), level == "hard"
-    if hard:
-        camera = street_camera(rng, *_SIZES[int(rng.integers(len(_SIZES)))])
-        places = _street_crowd(rng, camera)[:people]
-        figures = [_person(rng, level, place) for place in places]
-    else:
-        width, height = (int(v) for v in rng.integers(176, 225, 2))
-        figures = [_person(rng, level, (0.0, 0.0))]
-        tall = min(rng.uniform(122.0, 178.0), 0.93 * height)
-        camera = portrait_camera(rng, figures[0], width, height, float(tall))
-    for owner, figure in enumerate(figures):
-        look = Look(rng, figure.body)
-        stage.surfaces += dressed(figure, look, stage.add(*look.materials), owner)
-    for figure in figures:
-        if figure.pose.seated:
-            seat(stage, rng, figure)
-    if hard:
-        _scatter(rng, stage, camera, places)
-    light = Light(rng, 110.0 if hard else 55.0)
-    view = CameraView(figures, RayHits(stage.surfaces, camera, SUPERSAMPLING))
-    color, cover = shaded(view.hits, stage.materials, light)
-    behind, floor = backdrop(rng, camera, hard)
-    behind = behind * (1.0 - floor * floor_shadow(stage.surfaces, camera, light.direction))[..., None]
-    if hard and rng.random() < 0.3:
-        behind = blurred(behind, float(rng.uniform(0.8, 2.5)))
-    image = color + (1.0 - cover)[..., None] * behind
-    image = _lens(rng, image) if hard else image + 0.006 * rng.standard_normal(image.shape, dtype=np.float32)
-    quality = int(rng.integers(45, 96)) if hard else 93
-    pixels = np.clip(np.rint(image * np.float32(255.0)), 0, 255).astype(np.uint8)
-    return DrawnImage(pixels, quality, view)
+class DrawnImage:
+    """A picture: RGB bytes (H, W, 3), the JPEG quality to store it with, and the view that labels its people.
+
+    It is drawn at random for a level, one of `LEVELS`; the first ``people`` of its people are kept, or all (None).
+    """
+
+    def __init__(self, rng: Rng, level: str, people: int | None = None) -> None:
+        stage, hard = Stage(), level == "hard"
+        if hard:
+            camera = street_camera(rng, *_SIZES[int(rng.integers(len(_SIZES)))])
+            places = _street_crowd(rng, camera)[:people]
+            figures = [_person(rng, level, place) for place in places]
+        else:
+            width, height = (int(v) for v in rng.integers(176, 225, 2))
+            figures = [_person(rng, level, (0.0, 0.0))]
+            tall = min(rng.uniform(122.0, 178.0), 0.93 * height)
+            camera = portrait_camera(rng, figures[0], width, height, float(tall))
+        for owner, figure in enumerate(figures):
+            look = Look(rng, figure.body)
+            stage.surfaces += dressed(figure, look, stage.add(*look.materials), owner)
+        for figure in figures:
+            if figure.pose.seated:
+                seat(stage, rng, figure)
+        if hard:
+            _scatter(rng, stage, camera, places)
+        light = Light(rng, 110.0 if hard else 55.0)
+        self.view = CameraView(figures, RayHits(stage.surfaces, camera, SUPERSAMPLING))
+        color, cover = shaded(self.view.hits, stage.materials, light)
+        behind, floor = backdrop(rng, camera, hard)
+        behind = behind * (1.0 - floor * floor_shadow(stage.surfaces, camera, light.direction))[..., None]
+        if hard and rng.random() < 0.3:
+            behind = blurred(behind, float(rng.uniform(0.8, 2.5)))
+        image = color + (1.0 - cover)[..., None] * behind
+        image = _lens(rng, image) if hard else image + 0.006 * rng.standard_normal(image.shape, dtype=np.float32)
+        self.quality = int(rng.integers(45, 96)) if hard else 93
+        self.image = np.clip(np.rint(image * np.float32(255.0)), 0, 255).astype(np.uint8)
