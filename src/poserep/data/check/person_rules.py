@@ -91,7 +91,7 @@ class PersonArrays:
             np.array([r["keypoints"] for r in records], np.float64).reshape(-1, joints, 3),
             values(records, "area"),
             values(records, "num_keypoints"),
-            np.where(size > 0, size, np.inf),
+            np.where(np.isnan(size) | (size == 0), np.inf, size),
         )
 
     @classmethod
