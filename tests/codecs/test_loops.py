@@ -1,6 +1,6 @@
 """Batched codecs against loops over samples and joints, on noise too; and the benchmark that times one by the other.
 
-To 1e-5 everywhere. Equal maxima are left out, of which the pooled search takes another one than the search by rows.
+To 1e-5 everywhere. `test_readouts.py` has the pooled search, which the benchmark of searches times.
 """
 
 import runpy
@@ -11,20 +11,12 @@ import numpy as np
 import pytest
 import torch
 from rivals import JOBS, Job
-from search_speed import pooled_peak
-from torch import Tensor
 
 from poserep.codecs import DARK, CentreOfMass, QuarterShift, SoftArgmax
-from poserep.codecs.readouts import quarter_shift
 from reference import loops
 
 
-def pooled_quarter_shift(maps: Tensor) -> tuple[Tensor, Tensor]:
-    xy, value = pooled_peak(maps, 16)
-    return quarter_shift(maps, xy), value
-
-
-def maps(h: int, w: int, seed: int = 0) -> Tensor:
+def maps(h: int, w: int, seed: int = 0) -> torch.Tensor:
     """Peaks of every height, near the border too, in noise; noise alone; nothing positive at all."""
     rng = np.random.default_rng(seed)
     x, y, sigma = rng.uniform(-2, w + 2, 170), rng.uniform(-2, h + 2, 170), rng.uniform(0.7, 3, 170)
@@ -39,7 +31,6 @@ def maps(h: int, w: int, seed: int = 0) -> Tensor:
 
 READOUTS = {
     "quarter": (QuarterShift(), loops.quarter_shift),
-    "pooled": (pooled_quarter_shift, loops.srpose_decode),
     "dark11": (DARK(11), lambda m: loops.dark(m, 11, 1.0)),
     "dark3": (DARK(3, 0.5), lambda m: loops.dark(m, 3, 0.5)),
     "dark11-unbounded": (DARK(11, None), lambda m: loops.dark(m, 11)),
@@ -59,10 +50,9 @@ def benchmark(*words: str) -> None:
 def test_readouts(name):
     readout, loop = READOUTS[name]
     for side, seed in (((64, 48), 0), ((64, 48), 1), ((64, 48), 2), ((40, 80), 3), ((9, 7), 4)):
-        if name != "pooled" or side == (64, 48):  # whole blocks alone can be pooled
-            given = maps(*side, seed)
-            for ours, theirs in zip(readout(given), loop(given.numpy()), strict=True):
-                torch.testing.assert_close(ours.double(), torch.as_tensor(theirs).double(), rtol=1e-5, atol=1e-5)
+        given = maps(*side, seed)
+        for ours, theirs in zip(readout(given), loop(given.numpy()), strict=True):
+            torch.testing.assert_close(ours.double(), torch.as_tensor(theirs).double(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("job", JOBS)

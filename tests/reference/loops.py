@@ -141,20 +141,14 @@ def peaks(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def quarter_shift(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Newell et al. 2016, as in HRNet's code: a quarter of a bin from the maximum toward the higher neighbours."""
     start, value = peaks(maps)
-    return _shifted(maps, start), value
-
-
-def srpose_decode(maps: np.ndarray, pool: int = 16) -> tuple[np.ndarray, np.ndarray]:
-    """SRPose, eq. 10: the best block of a max-pooled map says where the maximum is; then the quarter shift.
-
-    The size must be a multiple of ``pool``. Where nothing is positive the position is (0, 0), and where two bins of
-    different blocks hold the maximum the first block's wins, not the first row's.
-    """
-    best, where = F.max_pool2d(torch.from_numpy(maps), pool, return_indices=True)
-    value, block = best.flatten(2).max(2)
-    index = where.flatten(2).gather(2, block[..., None])[..., 0].numpy()
-    start = np.stack([index % maps.shape[3], index // maps.shape[3]], -1)
-    return _shifted(maps, np.where((value > 0).numpy()[..., None], start, 0)), value.numpy()
+    height, width = maps.shape[2:]
+    found = start.astype(np.float64)
+    for b, j in np.ndindex(maps.shape[:2]):
+        x, y = start[b, j]
+        if 1 < x < width - 1 and 1 < y < height - 1:
+            m = maps[b, j]
+            found[b, j] += 0.25 * np.sign([m[y, x + 1] - m[y, x - 1], m[y + 1, x] - m[y - 1, x]])
+    return found, value
 
 
 def dark(
@@ -199,17 +193,6 @@ def centre_of_mass(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return positive if positive.any() else np.ones_like(values)
 
     return _mean_positions(maps, mass)
-
-
-def _shifted(maps: np.ndarray, start: np.ndarray) -> np.ndarray:
-    height, width = maps.shape[2:]
-    found = start.astype(np.float64)
-    for b, j in np.ndindex(maps.shape[:2]):
-        x, y = start[b, j]
-        if 1 < x < width - 1 and 1 < y < height - 1:
-            m = maps[b, j]
-            found[b, j] += 0.25 * np.sign([m[y, x + 1] - m[y, x - 1], m[y + 1, x] - m[y - 1, x]])
-    return found
 
 
 def _newton_step(p: np.ndarray, max_step: float | None) -> np.ndarray:
