@@ -100,8 +100,7 @@ def _detections(name: str, seed: int, images: Sequence[Entry], labels: Sequence[
 def _fill_coco(counts: tuple[int, int, int], seed: int, folder: Path) -> Entry:
     number = 1
     for split, (name, count) in enumerate(zip(("train2017", "val2017", "test2017"), counts, strict=True)):
-        images: list[Entry] = []
-        labels: list[Entry] = []
+        images, labels = [], []
         for index, picture in enumerate(_pictures("coco", COCO.names, seed, split, count)):
             image_id = 100_000 * split + 700 + index
             images.append(_store(folder / "images" / name, image_id, f"{image_id:012d}.jpg", picture))
@@ -145,26 +144,21 @@ def crowd_index(labels: Array, boxes: Array) -> float:
     return round(min(1.0, float(ratios.mean())), 2) if ratios.size else 0.0
 
 
-def _crowdpose_annotation(person: Person, image_id: int, number: int) -> Entry:
-    # Published files have no areas, and their num_keypoints leaves out head and neck, which come last.
-    entry = {"id": number, "image_id": image_id, **person.drawn}
-    del entry["area"]
-    counted = int((person.labels[:12, 2] > 0).sum())
-    return {**entry, "num_keypoints": counted, "keypoints": coco_values(person.labels)}
-
-
 def _fill_crowdpose(counts: tuple[int, int], seed: int, folder: Path) -> Entry:
     number = 100_000
     for split, (name, count) in enumerate(zip(("trainval", "test"), counts, strict=True)):
-        images: list[Entry] = []
-        labels: list[Entry] = []
+        images, labels = [], []
         for picture in _pictures("crowdpose", CROWDPOSE.names, seed, split, count):
             people = _people(picture, CROWDPOSE.names)
             image_id = 100_000 + 200_000 * split + 7 * len(images)
             arrays = np.stack([p.labels for p in people]), np.array([p.drawn["bbox"] for p in people])
             image = _store(folder / "images", image_id, f"{image_id}.jpg", picture)
             images.append({**image, "crowdIndex": crowd_index(*arrays)})
-            labels += [_crowdpose_annotation(p, image_id, number + len(labels) + i) for i, p in enumerate(people)]
+            for person in people:
+                # Published files have no areas, and their num_keypoints leaves out head and neck, which come last.
+                own = {"num_keypoints": int((person.labels[:12, 2] > 0).sum()), "keypoints": coco_values(person.labels)}
+                labels.append({"id": number + len(labels), "image_id": image_id, **person.drawn, **own})
+                del labels[-1]["area"]
         labels += _ignored(labels[0], images[0], number + len(labels))
         number += len(labels)
         content = {"images": images, "annotations": labels, "categories": [_CROWDPOSE]}
