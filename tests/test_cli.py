@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 from omegaconf import OmegaConf
@@ -44,34 +45,24 @@ def test_a_wrong_word_suggests_the_near_one(capsys):
     assert "there are train, evaluate" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("end", "code", "text"),
-    [
+def test_exit_codes(monkeypatch, capsys):
+    again = "run the same command again to continue from its last checkpoint"
+    for end, code, text in (
         (None, 0, ""),
         (1, 1, ""),
         (InputError("no such key"), 2, "error: no such key\n"),
         (Failed("the run failed"), 1, "error: the run failed\n"),
         (PermissionError(13, "Permission denied", "x"), 1, "error: [Errno 13] Permission denied: 'x'\n"),
-        (
-            Stopped("SIGTERM"),
-            75,
-            "stopped (SIGTERM); run the same command again to continue from its last checkpoint\n",
-        ),
+        (Stopped("SIGTERM"), 75, f"stopped (SIGTERM); {again}\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (SystemExit(), 0, ""),
         (SystemExit("a reason"), 1, "a reason\n"),
-    ],
-)
-def test_exit_codes(monkeypatch, capsys, end, code, text):
-    def command(arguments):
-        assert arguments == ["a", "--b"]
-        if isinstance(end, BaseException):
-            raise end
-        return end
-
-    monkeypatch.setattr("poserep.training.command.calibrate_command", command)
-    assert cli.main(["calibrate", "a", "--b"]) == code
-    assert capsys.readouterr().err == text
+    ):
+        command = Mock(side_effect=[end])
+        monkeypatch.setattr("poserep.training.command.calibrate_command", command)
+        assert cli.main(["calibrate", "a", "--b"]) == code
+        assert capsys.readouterr().err == text
+        command.assert_called_once_with(["a", "--b"])
 
 
 def test_all_that_compose_start_from_another_file(capsys):
@@ -149,9 +140,8 @@ def test_processes_of_other_launchers_are_refused(monkeypatch, capsys):
             for words in (["train", "trainer.devices=2"], ["evaluate", "run"]):
                 assert cli.main(words) == 2
                 text = capsys.readouterr().err
-                assert (
-                    "run the command once, without torchrun, with trainer.devices=N" in text and text.count("\n") == 1
-                )
+                assert "run the command once, without torchrun, with trainer.devices=N" in text
+                assert text.count("\n") == 1
 
 
 def test_searches_are_given_the_chief_metric(trained_once, monkeypatch):

@@ -59,16 +59,13 @@ def test_search_speed_command(tmp_path, monkeypatch, capsys):
     assert "table:" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_search_speed_refuses():
+    table = {"sizes": ["16x16"], "kernels": [1], "batch": 1, "rounds": 2, "calls": 1, "device": "cpu", "threads": [1]}
+    for change, message in (
         ({"kernels": [2]}, "must hold 1"),
         ({"kernels": [1, 0]}, "must be whole numbers of bins"),
         ({"rounds": 1}, "rounds=1"),
         ({"device": "tpu"}, "device=tpu"),
-    ],
-)
-def test_search_speed_refuses(change, message):
-    table = {"sizes": ["16x16"], "kernels": [1], "batch": 1, "rounds": 2, "calls": 1, "device": "cpu", "threads": [1]}
-    with pytest.raises(InputError, match=message):
-        list(search_speed.measure({**table, **change}))
+    ):
+        with pytest.raises(InputError, match=message):
+            list(search_speed.measure({**table, **change}))

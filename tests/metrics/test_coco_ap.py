@@ -103,21 +103,18 @@ def each(**fields):
     return lambda data: [annotation.update(fields) for annotation in data["annotations"]]
 
 
-@pytest.mark.parametrize(
-    ("change", "shift", "score", "message"),
-    [
+def test_an_ap_of_zero_has_a_reason(tmp_path):
+    for change, shift, score, message in (
         (lambda data: data["annotations"].clear(), 0, 1, "annotates nobody, as test sets do"),
         (each(num_keypoints=0, keypoints=[0] * 15), 0, 1, "no annotation .* has num_keypoints > 0"),
         (moved_to_another_image, 0, 1, "share no image id"),
         (each(area=0), 60, 1, "annotations have no area, by which OKS is scaled"),
         (lambda data: None, 900, 0.1, "every person's score is 0; no joint's score exceeds 0.2"),
         (lambda data: None, 900, 1, "no prediction comes within OKS 0.5"),
-    ],
-)
-def test_an_ap_of_zero_has_a_reason(tmp_path, change, shift, score, message):
-    data = annotations()
-    change(data)
-    subject = scorer(tmp_path, data)
-    values, diagnosis = subject(predicted(subject, shift, score))
-    assert values["AP"] <= 0
-    assert re.search(rf"^AP is (0|-1): .*{message}", diagnosis)
+    ):
+        data = annotations()
+        change(data)
+        subject = scorer(tmp_path, data)
+        values, diagnosis = subject(predicted(subject, shift, score))
+        assert values["AP"] <= 0
+        assert re.search(rf"^AP is (0|-1): .*{message}", diagnosis)

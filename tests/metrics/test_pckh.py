@@ -51,15 +51,12 @@ def test_the_truth_scores_a_hundred():
     assert diagnosis == ""
 
 
-@pytest.mark.parametrize(
-    ("px", "expected"),
-    [(9.99, (100, 100, 100)), (10.01, (100, 0, 100)), (49.99, (100, 0, 0)), (50.01, (0, 0, 0))],
-)
-def test_a_shift_by_known_pixels_steps_at_the_thresholds(px, expected):
-    for direction in ((1, 0), (0, -1), (0.6, 0.8)):
-        values = values_of(people(), guess(people(), px * np.array(direction)))
-        for threshold, share in zip((0.5, 0.1, 0.11), expected, strict=True):
-            assert set(at(values, threshold).values()) == {share}
+def test_a_shift_by_known_pixels_steps_at_the_thresholds():
+    for px, expected in ((9.99, (100, 100, 100)), (10.01, (100, 0, 100)), (49.99, (100, 0, 0)), (50.01, (0, 0, 0))):
+        for direction in ((1, 0), (0, -1), (0.6, 0.8)):
+            values = values_of(people(), guess(people(), px * np.array(direction)))
+            for threshold, share in zip((0.5, 0.1, 0.11), expected, strict=True):
+                assert set(at(values, threshold).values()) == {share}
 
 
 def test_options_of_thresholds():

@@ -25,23 +25,20 @@ def features(channels, strides, size: str, joints: int = 5) -> list[torch.Tensor
     return maps or [torch.randn(2, joints, channels[0])]
 
 
-@pytest.mark.parametrize(
-    ("head", "codec", "given", "options"),
-    [
+def test_outputs_have_the_codecs_bins():
+    for head, codec, given, options in (
         (models.Deconv, partial(Heatmap, stride=8), ((8,), (32,)), {}),
         *((models.AxisLinear, partial(SimCC, k=1.5), ((8,), (32,)), {"upsample_to": stride}) for stride in (None, 8)),
         (models.AxisLinear, SimCC, ONE, {"channels_per_joint": 3}),
         *((models.SRHead, partial(SRHeatmap, scale=2), ((8,), (32,)), {"upsample_to": stride}) for stride in (None, 4)),
         (models.TokenMaps, Heatmap, TOKENS, {}),
         (models.TokenAxes, SimCC, TOKENS, {}),
-    ],
-)
-def test_outputs_have_the_codecs_bins(head, codec, given, options):
-    codec = codec("128x96")
-    made, (x, y) = head_on(head, codec, *given, 5, **options), (codec.x.n, codec.y.n)
-    out = made(features(*given, "128x96"))
-    assert [o.shape for o in out] == [(2, 5, x), (2, 5, y)] if codec.form == "axes" else out.shape == (2, 5, y, x)
-    assert made.form == codec.form and learns(made, sum(o.square().sum() for o in out)) == []
+    ):
+        codec = codec("128x96")
+        made, (x, y) = head_on(head, codec, *given, 5, **options), (codec.x.n, codec.y.n)
+        out = made(features(*given, "128x96"))
+        assert [o.shape for o in out] == [(2, 5, x), (2, 5, y)] if codec.form == "axes" else out.shape == (2, 5, y, x)
+        assert made.form == codec.form and learns(made, sum(o.square().sum() for o in out)) == []
 
 
 @pytest.mark.parametrize("side", [models.SRPredictor, models.InterPredictor])

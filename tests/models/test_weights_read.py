@@ -149,9 +149,8 @@ def test_truncated_and_missing_files_are_refused(tmp_path):
                 read_state(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
+def test_files_without_a_state_dict_are_refused(tmp_path):
+    for content, message in (
         ([1, 2], "but a list"),
         ({}, "they hold nothing"),
         ({"epoch": 3}, "'epoch' is a int"),
@@ -160,17 +159,14 @@ def test_truncated_and_missing_files_are_refused(tmp_path):
         ({"a": torch.zeros(3).to_sparse()}, "'a' is a Tensor"),
         ({"a": torch.zeros(3, device="meta")}, "'a' is a Tensor"),
         ({"a": torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.qint8)}, "'a' is a Tensor"),
-    ],
-)
-def test_files_without_a_state_dict_are_refused(tmp_path, content, message):
-    torch.save(content, tmp_path / "other.pth")
-    with pytest.raises(InputError, match=f"hold no state dict.*{message}"):
-        read_state(tmp_path / "other.pth")
+    ):
+        torch.save(content, tmp_path / "other.pth")
+        with pytest.raises(InputError, match=f"hold no state dict.*{message}"):
+            read_state(tmp_path / "other.pth")
 
 
-@pytest.mark.parametrize(
-    "wrap",
-    [
+def test_common_wrappers_are_opened(tmp_path):
+    for wrap in (
         lambda s: s,
         lambda s: {"state_dict": s, "epoch": 1},
         lambda s: {"model": s},
@@ -182,11 +178,9 @@ def test_files_without_a_state_dict_are_refused(tmp_path, content, message):
         lambda s: {"state_dict": s, "state_dict_ema": {"a": torch.zeros(2)}},
         lambda s: {f"_orig_mod.{key}": value for key, value in s.items()},
         lambda s: {**s, "_metadata": {"": {"version": 1}}},
-    ],
-)
-def test_common_wrappers_are_opened(tmp_path, wrap):
-    torch.save(wrap({"a": torch.ones(2)}), tmp_path / "w.pth")
-    assert torch.equal(read_state(tmp_path / "w.pth")["a"], torch.ones(2))
+    ):
+        torch.save(wrap({"a": torch.ones(2)}), tmp_path / "w.pth")
+        assert torch.equal(read_state(tmp_path / "w.pth")["a"], torch.ones(2))
 
 
 def test_an_entry_of_a_file_is_taken_by_its_name(tmp_path):

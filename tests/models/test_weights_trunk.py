@@ -81,17 +81,14 @@ def test_resnet_starts_from_a_pose_model(tmp_path):
     assert all((p == 3).all() for p in TimmFeatures("resnet18", (2,), weights=file).parameters())
 
 
-@pytest.mark.parametrize(
-    ("name", "make", "message"),
-    [
+def test_weights_of_another_network_are_refused_by_name(tmp_path):
+    for name, make, message in (
         ("resnet18", partial(TimmFeatures, "resnet18", (4,), in_channels=1), "3 channels, the model for depths"),
         ("resnet18", partial(TimmFeatures, "resnet34", (4,)), "looks like resnet18, the model's like resnet34"),
         ("resnet18", partial(HRNet, 18), "looks like resnet18, the model's like hrnet_w18"),
         # Its first blocks are no shallower network.
         ("resnet34", partial(TimmFeatures, "resnet18", (4,)), "parts of the trunk but fit .*looks like resnet34"),
-    ],
-)
-def test_weights_of_another_network_are_refused_by_name(tmp_path, name, make, message):
-    file = saved(tmp_path / "c.pth", lambda: timm.create_model(name))
-    with pytest.raises(InputError, match=rf"c\.pth: .*{message}"), torch.device("meta"):
-        make(weights=file)
+    ):
+        file = saved(tmp_path / "c.pth", partial(timm.create_model, name))
+        with pytest.raises(InputError, match=rf"c\.pth: .*{message}"), torch.device("meta"):
+            make(weights=file)

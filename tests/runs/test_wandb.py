@@ -68,21 +68,18 @@ def test_an_entry_says_the_same_of_every_scheme(tmp_path):
     assert entry.summary == due
 
 
-@pytest.mark.parametrize(
-    ("codec", "k", "sigma", "smoothing"),
-    [
+def test_what_schemes_are_compared_over():
+    for codec, k, sigma, smoothing in (
         (SIMCC, 2, 4.0, "gaussian, sigma 4"),
         ({"k": 1, "label": {"_target_": "poserep.codecs.Equal", "smoothing": 0.1}}, 1, None, "equal, 0.1"),
         ({"k": 1, "label": {"_target_": "poserep.codecs.Equal", "smoothing": 0}}, 1, None, "one-hot"),
         ({"stride": 4, "sigma": 2.0}, 0.25, 2.0, "gaussian map, sigma 2"),
         ({"scale": 1, "base_sigma": 2.0}, 1, 2.0, "gaussian map, sigma 2"),
         ({}, None, None, "none"),
-    ],
-)
-def test_what_schemes_are_compared_over(codec, k, sigma, smoothing):
-    found = compared_settings(config(codec=codec, size="256x192"))
-    assert (found["k"], found["sigma"], found["smoothing"]) == (k, sigma, smoothing)
-    assert (found["height"], found["width"]) == (256, 192)
+    ):
+        found = compared_settings(config(codec=codec, size="256x192"))
+        assert (found["k"], found["sigma"], found["smoothing"]) == (k, sigma, smoothing)
+        assert (found["height"], found["width"]) == (256, 192)
 
 
 def test_runs_are_published_once_and_again_when_their_record_has_changed(fake, tmp_path):

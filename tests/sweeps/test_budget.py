@@ -112,14 +112,11 @@ def test_help_lists_every_sweep():
     assert "   -       -  " in lines["quantisation"]
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
+def test_refusals(capsys):
+    for words, message in (
         (["simcc-table11"], "no table 'simcc-table11' with rows to train; did you mean simcc-table1"),
         (["demo", "--tflops", "0"], "--tflops 0: give a number above 0"),
         (["demo", "--record"], "--record is for all tables as they are"),
-    ],
-)
-def test_refusals(capsys, words, message):
-    assert cli.main(["sweep", "budget", *words]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {message}")
+    ):
+        assert cli.main(["sweep", "budget", *words]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {message}")

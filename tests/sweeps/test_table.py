@@ -62,20 +62,17 @@ def test_rows_that_become_equal_run_once_and_quoted_ones_not_at_all():
     assert [row.name for row in made.runnable] == ["b"] and len(cells(made, {})) == 1
 
 
-@pytest.mark.parametrize(
-    ("row", "more", "message"),
-    [
+def test_mistakes_in_a_file_are_named():
+    for row, more, message in (
         ({"name": "a", "overides": []}, {}, "row 1 of table.rows has no key 'overides'; did you mean overrides"),
         ({"name": "a", "published": ["papr"]}, {}, "no recipe 'papr' in table.recipes; did you mean paper"),
         ({"name": "a", "against": "c"}, {}, "row 'a' is against 'c', which is not a row; there are a"),
         ({"name": "a"}, {"mode": "other"}, "no table.mode 'other'; there are published, controlled"),
         ({"name": "a"}, {"colums": []}, "table has no key 'colums'; did you mean columns"),
         ({}, {"rows": [{"name": "a"}, {"name": "a"}]}, "two rows have the name 'a'"),
-    ],
-)
-def test_mistakes_in_a_file_are_named(row, more, message):
-    with pytest.raises(InputError, match=message):
-        cells(table(row, **more), {})
+    ):
+        with pytest.raises(InputError, match=message):
+            cells(table(row, **more), {})
 
 
 def test_what_a_run_stands_for_is_added_up(tmp_path):
