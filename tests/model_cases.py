@@ -1,15 +1,14 @@
 """Pairs of backbone and head that the published tables use, and official counts of them."""
 
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from torch import nn
 
 from poserep import models
 from poserep.codecs import Codec, Heatmap, MultiScale, SimCC, SRHeatmap
 from poserep.geometry import Size
+from reference.vectors import listed
 
 # A ResNet of 0.4M parameters with the strides of the others.
 TINY = "test_resnet"
@@ -112,7 +111,7 @@ MAKERS = {
     "transpose_h_a6": maps(H),
     "transpose_h_d192": maps(partial(H, layers=4, dim=192, feedforward=384)),
 }
-COUNTS = yaml.safe_load((Path(__file__).parent / "reference/official_counts.yaml").read_text())
+COUNTS = listed("official_counts")
 OFFICIAL = {name: Official(make, **COUNTS[name]) for name, make in MAKERS.items()}
 
 

@@ -14,6 +14,7 @@ from poserep.config import compose as compose_run
 from poserep.errors import InputError
 from poserep.overrides import CONF, ERRORS, SWEEPS, explain, understood
 from poserep.runs.create import check, check_keys, prepare
+from reference.vectors import listed
 
 
 def said(*overrides: str, name: str = "config", folder: Path = CONF) -> str:
@@ -29,7 +30,7 @@ def said(*overrides: str, name: str = "config", folder: Path = CONF) -> str:
     return line
 
 
-WRONG, USELESS = yaml.safe_load((Path(__file__).parent / "reference/wrong_overrides.yaml").read_text()).values()
+WRONG, USELESS = listed("wrong_overrides").values()
 
 
 @pytest.mark.parametrize("override", WRONG)

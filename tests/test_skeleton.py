@@ -10,9 +10,9 @@ from pycocotools.cocoeval import Params
 
 from poserep.errors import InputError
 from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton
-from reference.vectors import HERE
+from reference.vectors import listed
 
-BASE, WRONG = yaml.safe_load((HERE / "wrong_skeletons.yaml").read_text()).values()
+BASE, WRONG = listed("wrong_skeletons").values()
 
 
 def test_coco_is_that_of_pycocotools_and_of_its_annotation_files():

@@ -8,14 +8,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from codec_cases import CASES, FEW, PERM, SMALL, each, leaves, mirror, noise, over, points
 from poserep import codecs
 from poserep.codecs import DARK, AxisHeatmap, Equal, Gaussian, Heatmap, Integral, Laplace, MultiScale, SimCC, losses
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Size
-from reference.vectors import HERE
+from reference.vectors import listed
 
 F32 = 1e-3  # px; positions of a few hundred px in float32, and argmaxima that float32 cannot tell apart
 all_cases, small_cases, few_cases = over(CASES), over(SMALL), over(FEW)
@@ -262,7 +261,7 @@ def test_outputs_are_pictured_and_unknown_readouts_refused(case):
             torch.testing.assert_close(density["x"].sum(-1), torch.ones(2, 5))
 
 
-REFUSED = yaml.safe_load((HERE / "refused_arguments.yaml").read_text())
+REFUSED = listed("refused_arguments")
 
 
 @pytest.mark.parametrize(("name", "arguments", "message"), REFUSED, ids=[message for *_, message in REFUSED])

@@ -18,13 +18,12 @@ from poserep.deploy import latency
 from poserep.deploy.cost_sheets import sheets_of
 from poserep.deploy.latency import TURNS, WAYS, Timing, cores, onnx, timings
 from poserep.errors import InputError
-from poserep.files import load_yaml
 from poserep.geometry import Size
 from poserep.models import RLEHead
 from poserep.models.cost import summary
 from poserep.skeleton import COCO
 from poserep.training.network import build_network
-from reference.vectors import HERE
+from reference.vectors import listed
 
 
 def say(capsys, *words):
@@ -85,7 +84,7 @@ def test_times_and_ways_that_are_not_available(capsys, tmp_path, monkeypatch, un
     assert eager["images_s"] > 0 and compiled["unavailable"]
 
 
-@pytest.mark.parametrize(("words", "message"), load_yaml((HERE / "refused_words.yaml").read_text())["cost"])
+@pytest.mark.parametrize(("words", "message"), listed("refused_words")["cost"])
 def test_mistakes_are_one_line(capsys, words, message):
     assert cli.main(["cost", *words]) == 2
     said = capsys.readouterr().err

@@ -19,10 +19,9 @@ from poserep.deploy.card import METADATA_KEY, Card
 from poserep.deploy.export import Parity, equally_good, parity, sample_crops
 from poserep.deploy.inference import Estimator, InferenceModule, onnx_estimator, restore_inference
 from poserep.errors import Failed, InputError
-from poserep.files import load_yaml
 from poserep.skeleton import COCO
 from poserep.training.evaluate import checkpoint_of, configure, restore
-from reference.vectors import HERE
+from reference.vectors import listed
 
 
 def evaluated(run_dir, cfg, images, readout=None):
@@ -153,7 +152,7 @@ def test_equal_bins_are_ties_and_others_are_not(margin, ties):
     assert (difference.ties, difference.apart) == (ties, 1 - ties) and difference.px == (0 if ties else 12)
 
 
-@pytest.mark.parametrize(("words", "message"), load_yaml((HERE / "refused_words.yaml").read_text())["export"])
+@pytest.mark.parametrize(("words", "message"), listed("refused_words")["export"])
 def test_what_cannot_be_exported_is_said_in_a_line(trained, capsys, words, message):
     assert cli.main(["export", str(trained), *words]) == 2
     text = capsys.readouterr().err

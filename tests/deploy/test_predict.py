@@ -18,10 +18,9 @@ from poserep.deploy.inference import open_model
 from poserep.deploy.predict import poses_in
 from poserep.drawing import LEFT, MIDDLE, RIGHT, paint_people, side_colours
 from poserep.errors import InputError
-from poserep.files import load_yaml
 from poserep.overrides import CONF
 from poserep.skeleton import COCO
-from reference.vectors import HERE
+from reference.vectors import listed
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +130,7 @@ def test_bad_images_are_named_and_the_others_are_done(models, images, go, tmp_pa
     assert "3 images or boxes could not be read" in err and "Traceback" not in err
 
 
-@pytest.mark.parametrize(("words", "message"), load_yaml((HERE / "refused_words.yaml").read_text())["predict"])
+@pytest.mark.parametrize(("words", "message"), listed("refused_words")["predict"])
 def test_what_cannot_work_is_said_in_a_line(models, images, go, tmp_path, words, message):
     files = {"run": models[0], "file": models[1], "image": images[0], "folder": tmp_path}
     files |= {name: tmp_path / f"{name}.onnx" for name in ("bad", "other")}

@@ -8,10 +8,9 @@ from torch import nn
 
 from poserep import models
 from poserep.errors import InputError
-from poserep.files import load_yaml
 from poserep.models import HRFormer, TimmFeatures
 from poserep.models.init import small_normal
-from reference.vectors import HERE
+from reference.vectors import listed
 
 
 @pytest.mark.parametrize("make", [partial(TimmFeatures, "resnet18", (4,)), HRFormer])
@@ -28,10 +27,7 @@ def test_published_initialisation(make):
     assert not tables or torch.cat(tables).std().item() == pytest.approx(0.02, rel=0.05)
 
 
-REFUSED = load_yaml((HERE / "refused_options.yaml").read_text())["backbones"]
-
-
-@pytest.mark.parametrize(("backbone", "arguments", "options", "message"), REFUSED)
+@pytest.mark.parametrize(("backbone", "arguments", "options", "message"), listed("refused_options")["backbones"])
 def test_bad_options_are_refused(backbone, arguments, options, message):
     with pytest.raises(InputError, match=message), torch.device("meta"):
         getattr(models, backbone)(*arguments, **options)

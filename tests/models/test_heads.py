@@ -9,10 +9,9 @@ from model_cases import build, head_on, learns, pyramid, resnet
 from poserep import codecs, models
 from poserep.codecs import Heatmap, MultiScale, Regression, SimCC, SRHeatmap
 from poserep.errors import InputError
-from poserep.files import load_yaml
 from poserep.models.cost import parameters
 from poserep.models.heads.points import RealNVP
-from reference.vectors import HERE
+from reference.vectors import listed
 
 PYRAMID = (8, 16, 24, 32), (4, 8, 16, 32)
 ONE, TOKENS = ((8,), (4,)), ((192,), ())
@@ -146,7 +145,7 @@ def test_tags_are_repeated_not_interpolated():
     assert torch.equal(tags, tags[..., ::4, ::4].repeat_interleave(4, -1).repeat_interleave(4, -2))
 
 
-REFUSED = load_yaml((HERE / "refused_options.yaml").read_text())["heads"]
+REFUSED = listed("refused_options")["heads"]
 
 
 # `training/test_network` has every pair of what can be chosen.

@@ -6,12 +6,11 @@ import torch
 
 from model_cases import build
 from poserep.codecs import Heatmap
-from poserep.files import load_yaml
 from poserep.geometry import Size
 from poserep.models import Deconv, Hourglass, MoaiHourglass, MoaiHRNet, StackedMaps
 from poserep.models.backbones.moai import Exchange
 from poserep.models.cost import parameters
-from reference.vectors import HERE
+from reference.vectors import listed
 from reference.weights import named_state
 
 SMALL = {"stacks": 2, "features": 8}
@@ -26,7 +25,7 @@ STUDY = {
 @pytest.mark.parametrize("name", STUDY)
 def test_human4ds_networks_give_the_studys_heatmaps(name):
     net = STUDY[name]()
-    gain, expected = load_yaml((HERE / "network_outputs.yaml").read_text())["moai"][name]
+    gain, expected = listed("network_outputs")["moai"][name]
     parts = {key: value for key, value in net.state_dict().items() if key.startswith(("backbone.", "head."))}
     net.load_state_dict(named_state(parts, gain), strict=False)
     image = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 1, 160, 320)).astype(np.float32))

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from model_cases import H_S, NETS, B, R, maps, pair, resnet, tokens
 from poserep import models
 from poserep.codecs import Heatmap, SimCC, SRHeatmap
-from poserep.files import load_yaml
 from poserep.models import AxisLinear, BottomUpSR, Hourglass, HRFormer, HRNet, PoseNet, StackedMaps, TokenPose
 from poserep.models.weights.load import destinations, load_official
-from reference.vectors import HERE, tensors
+from reference.vectors import listed, tensors
 from reference.weights import image, named_state, official_keys
 
 # Names of official models, and what makes ours of a size.
@@ -117,11 +116,8 @@ def test_copies_give_official_outputs(name):
         same(net.head(net.backbone(image(64, 64))), v["out0"], v["out0_shape"], v["out0_stride"])
 
 
-TRANSFORMERS = load_yaml((HERE / "network_outputs.yaml").read_text())["transformers"]
-
-
 # Where manifests are absent.
-@pytest.mark.parametrize(("backbone", "arguments", "options", "expected"), TRANSFORMERS)
+@pytest.mark.parametrize(("backbone", "arguments", "options", "expected"), listed("network_outputs")["transformers"])
 def test_transformers_give_what_they_gave(backbone, arguments, options, expected):
     net = getattr(models, backbone)(*arguments, **options).eval()
     running = {key: value for key, value in net.state_dict().items() if "running" in key}

@@ -8,11 +8,10 @@ import torch
 from model_cases import build, pyramid, resnet, tokens
 from poserep.codecs import Heatmap, MultiScale, SimCC, SRHeatmap
 from poserep.errors import InputError
-from poserep.files import load_yaml
 from poserep.models import AxisLinear, BottomUp, BottomUpSR, Deconv, HRNet, SRHead, SRPose, TokenPose, ViTPose
 from poserep.models.weights.load import load_official
 from poserep.models.weights.recognise import look
-from reference.vectors import HERE
+from reference.vectors import listed
 from state_dicts import LAYOUTS, mmpose0, mmpose1, papers
 
 
@@ -95,9 +94,7 @@ def refused(net, state, message: str) -> str:
     return str(found.value)
 
 
-@pytest.mark.parametrize(
-    ("file", "model", "message"), load_yaml((HERE / "refused_options.yaml").read_text())["weights"]
-)
+@pytest.mark.parametrize(("file", "model", "message"), listed("refused_options")["weights"])
 def test_files_of_another_model_are_refused_with_what_would_suit(file, model, message):
     refused(shape_of(model), (papers if "sr" not in message else mmpose0)(shape_of(file)), message)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from poserep.data.augment import Augment, CropRegion
+from poserep.files import load_yaml
 from poserep.geometry import Align, Crop, Size, crop_matrix
 
 HERE = Path(__file__).parent
@@ -28,6 +29,11 @@ class Given(Augment):
 
     def region(self, rng, view, *_):
         return self.views[int(view.centre[0])]
+
+
+def listed(name: str) -> Any:
+    """Return what a table beside this file holds."""
+    return load_yaml((HERE / f"{name}.yaml").read_text())
 
 
 def arrays(file: str | Path) -> dict[str, np.ndarray]:

@@ -15,7 +15,6 @@ from poserep.data import coco_file
 from poserep.data.from_config import dataset_of, instances_of, root_of, skeleton_of, truth_of
 from poserep.data.json_fields import read_json
 from poserep.errors import InputError
-from poserep.files import load_yaml
 from poserep.metrics.scorer import Predictions
 from poserep.report.study import write_report
 from poserep.runs.create import prepare
@@ -23,6 +22,7 @@ from poserep.training.build import build
 from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reevaluate
 from poserep.training.fit import fit
+from reference.vectors import listed
 from tiny import SMOKE
 
 DETECTIONS = {
@@ -130,7 +130,7 @@ def test_test_dev_gives_a_file_to_submit(trained, tiny_sets, tmp_path):
     assert all(len(p["keypoints"]) == 51 for p in poses)
 
 
-REAL = load_yaml((Path(__file__).parents[1] / "reference/real_sets.yaml").read_text())
+REAL = listed("real_sets")
 
 
 @pytest.mark.real

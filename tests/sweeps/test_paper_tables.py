@@ -18,12 +18,9 @@ from poserep.overrides import SWEEPS
 from poserep.skeleton import HUMAN4D, MPII
 from poserep.sweeps.sweep_file import read_sweep
 from poserep.sweeps.table import MODES
+from reference.vectors import listed
 
-REFERENCE = Path(__file__).parents[1] / "reference"
-ROWS, VALUES, SETTINGS = (
-    load_yaml((REFERENCE / f"{name}.yaml").read_text())
-    for name in ("printed_rows", "printed_values", "published_settings")
-)
+ROWS, VALUES, SETTINGS = (listed(name) for name in ("printed_rows", "printed_values", "published_settings"))
 COUNTS = ROWS["counts"]
 PAPERS = {
     "dark": "DARK (Zhang et al., 2020)",

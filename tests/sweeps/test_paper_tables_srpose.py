@@ -1,16 +1,14 @@
 """The tables of SRPose as sweeps, composed: rows as its code made them, and costs as they are counted."""
 
-from pathlib import Path
-
 import pytest
 from omegaconf import OmegaConf
 from paper_tables import read
 
-from poserep.files import load_yaml
 from poserep.overrides import SWEEPS
 from poserep.sweeps.sweep_file import compositions, table_names
+from reference.vectors import listed
 
-SETTINGS = load_yaml((Path(__file__).parents[1] / "reference/srpose_settings.yaml").read_text())
+SETTINGS = listed("srpose_settings")
 
 
 @pytest.fixture(scope="module")

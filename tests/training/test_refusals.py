@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,12 +11,12 @@ from poserep import cli
 from poserep.codecs.losses import MSE
 from poserep.data import load_coco
 from poserep.errors import Failed, InputError
-from poserep.files import load_yaml
 from poserep.runs.create import prepare
 from poserep.skeleton import COCO
 from poserep.training.build import build
 from poserep.training.fit import fit
 from poserep.training.trainer import make_trainer
+from reference.vectors import listed
 
 
 def test_annotation_files_that_cannot_be_read(synthetic, tmp_path):
@@ -45,10 +44,7 @@ def test_truncated_image_stops_a_run_with_one_line(configure, synthetic, tmp_pat
     assert capsys.readouterr().err.startswith(f"error: image {bad} is cut short")
 
 
-REFUSED = load_yaml((Path(__file__).parents[1] / "reference/refused_settings.yaml").read_text())
-
-
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: " ".join(case["overrides"]))
+@pytest.mark.parametrize("case", listed("refused_settings"), ids=lambda case: " ".join(case["overrides"]))
 def test_settings_that_cannot_work_are_refused_before_data_are_read(configure, monkeypatch, case):
     def refuse(*_, **__):
         raise AssertionError("data were read")

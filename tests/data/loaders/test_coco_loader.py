@@ -11,10 +11,9 @@ from poserep.data import load_coco, load_crowdpose
 from poserep.data.coco_file import read_coco
 from poserep.data.loaders.clip_box import clip_box
 from poserep.errors import InputError
-from poserep.files import load_yaml
 from poserep.instances import InstanceTable, Tally
 from poserep.skeleton import COCO, Skeleton
-from reference.vectors import HERE, arrays, full
+from reference.vectors import arrays, full, listed
 from spoiling import spoiled
 
 PAIR = Skeleton("pair", ("left", "right"), (("left", "right"),), (), (0.1, 0.1))
@@ -45,7 +44,7 @@ def load(folder: Path, data, detections=None, loader=load_coco, images="images",
 
 
 def test_invalid_persons_are_refused_with_a_remedy_or_left_out_and_counted(tmp_path):
-    for changes, reason, message in load_yaml((HERE / "invalid_records.yaml").read_text())["coco"]:
+    for changes, reason, message in listed("invalid_records")["coco"]:
         data, tally = content(person(1), person(2, **changes)), Tally()
         with pytest.raises(InputError, match=rf"a\.json: annotation .*{message}.*data\.skip_invalid=true"):
             load(tmp_path, data)

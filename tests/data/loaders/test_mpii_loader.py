@@ -12,10 +12,9 @@ from poserep import cli
 from poserep.data.loaders.mpii import load_mpii
 from poserep.data.loaders.mpii_matlab import convert_mat, read_mat
 from poserep.errors import InputError
-from poserep.files import load_yaml
 from poserep.instances import InstanceTable, Tally
 from poserep.skeleton import COCO, MPII
-from reference.vectors import HERE
+from reference.vectors import listed
 from spoiling import spoiled
 
 JOINTS = np.stack([np.arange(16) * 10.0 + 101, np.arange(16) * 5.0 + 51], 1)
@@ -113,7 +112,7 @@ def test_broken_head_boxes_are_refused(tmp_path):
 
 
 INVALID = [
-    *load_yaml((HERE / "invalid_records.yaml").read_text())["mpii"],
+    *listed("invalid_records")["mpii"],
     ({"image": "\ud800"}, "malformed", "no file name"),
     ({"scale": 10**400}, "malformed", "too large"),
     ({"joints": [[None, 1]] * 16}, "with keypoints that are no points", "for the labelled right_knee, right_hip"),
