@@ -116,9 +116,6 @@ def test_what_cannot_be_used_is_refused_in_one_line(words, data):
     ):
         code, _, err = data(*arguments)
         assert code == 2 and err.startswith("error: ") and message in err and err.count("\n") == 1
-    for arguments, message in (
-        (["chek"], "did you mean data check?"),
-        *(([command, "data=coco", "--", "data=mpii"], "only overlap takes a") for command in ("check", "preview")),
-    ):
-        code, _, err = data(*arguments)
-        assert code == 2 and message in err
+    for command in ("check", "preview"):
+        code, _, err = data(command, "data=coco", "--", "data=mpii")
+        assert code == 2 and "only overlap takes a" in err

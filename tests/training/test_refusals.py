@@ -55,12 +55,6 @@ def test_settings_that_cannot_work_are_refused_before_data_are_read(configure, m
         build(configure(*case["overrides"]))
 
 
-def test_evaluate_refuses_unknown_override(configure, capsys):
-    run_dir = prepare(configure("boxes=[gt]"), "backbone")
-    assert cli.main(["evaluate", str(run_dir), "flip=false"]) == 2
-    assert capsys.readouterr().err == "error: no key or group flip; did you mean flip_test?\n"
-
-
 def test_diverged_loss_keeps_the_last_good_checkpoint(configure, monkeypatch):
     run_dir = prepare(configure("trainer.epochs=3", "boxes=[gt]"), "backbone")
     calls, sound = [], MSE.__call__
@@ -89,11 +83,6 @@ def test_failure_before_training_is_recorded(configure):
 def test_key_that_must_be_given(configure):
     with pytest.raises(InputError, match=r"data\.root must be given, as in data\.root="):
         prepare(configure("data=lspet", "data.root=???"), "backbone")
-
-
-def test_report_without_results(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(["report", "none"]) == 2 and "runs/none holds no finished run" in capsys.readouterr().err
 
 
 def test_gpu_that_is_not_there(configure, monkeypatch):
