@@ -49,9 +49,9 @@ class Sweep:
         """Run the sweep in this process; the exit code."""
         return cli.main(self.words(*arguments))
 
-    def begin(self, *arguments: str, **environment: str) -> subprocess.Popen:
-        """Run it in a process of its own."""
-        return subprocess.Popen(
+    def begin(self, *arguments: str, until: str = "", **environment: str) -> subprocess.Popen:
+        """Run it in a process of its own; with ``until``, wait for a line that holds the text."""
+        process = subprocess.Popen(
             [sys.executable, "-m", "poserep", *self.words(*arguments)],
             cwd=self.folder,
             env={**self.environment, **environment},
@@ -60,6 +60,8 @@ class Sweep:
             text=True,
             start_new_session=True,
         )
+        assert not until or any(until in line for line in process.stdout)
+        return process
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """Run it in a process of its own; exit code and output."""
@@ -92,11 +94,3 @@ def kill(process: subprocess.Popen) -> str:
     # What has closed its pipe has not quite ended.
     time.sleep(0.5)
     return output
-
-
-def until(process: subprocess.Popen, text: str) -> None:
-    """Wait for a line that holds the text."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if text in line:
-            return

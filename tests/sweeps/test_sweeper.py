@@ -8,7 +8,7 @@ import time
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
-from sweeping import Sweep, kill, schedule, until
+from sweeping import Sweep, kill, schedule
 
 from poserep.runs.rundir import RunDir, runs_in
 from poserep.sweeps.sweeper import RowSweeper
@@ -110,8 +110,7 @@ def test_what_goes_wrong_around_a_run_is_its_cause_and_is_not_tried_for_ever(tmp
 
 def test_a_killed_sweep_continues_and_two_launchers_share_one(sweep, status):
     tiny = sweep("seed=0", "seed=1", trainer="epochs: 60")
-    process = tiny.begin()
-    until(process, "epoch 2/60")
+    process = tiny.begin(until="epoch 2/60")
     kill(process)
     stopped, _, total = status(tiny)[1]
     assert "the process ended without reporting a cause, 2 of 60 epochs" in stopped and "1 stopped, 1 waiting" in total
@@ -130,8 +129,7 @@ def test_a_sweep_that_is_stopped_saves_and_is_queued_again(sweep, status, tmp_pa
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "scontrol").write_text(f"#!/bin/sh\necho $@ > {tmp_path}/called\n")
     (tmp_path / "bin" / "scontrol").chmod(0o755)
-    process = tiny.begin(SLURM_JOB_ID="77", PATH=f"{tmp_path / 'bin'}:{tiny.environment['PATH']}")
-    until(process, "epoch 2/4000")
+    process = tiny.begin(SLURM_JOB_ID="77", PATH=f"{tmp_path / 'bin'}:{tiny.environment['PATH']}", until="epoch 2/4000")
     process.send_signal(signal.SIGUSR1)
     output = process.communicate()[0]
     assert process.returncode == 75 and "stopped (SIGUSR1); run the same command again" in output, output
@@ -144,8 +142,7 @@ def test_a_sweep_that_is_stopped_saves_and_is_queued_again(sweep, status, tmp_pa
 
 def test_a_sweep_that_is_interrupted_says_no_more_than_that(sweep, status):
     tiny = sweep("seed=0", trainer="epochs: 4000")
-    process = tiny.begin()
-    until(process, "epoch 2/4000")
+    process = tiny.begin(until="epoch 2/4000")
     os.killpg(process.pid, signal.SIGINT)
     output = process.communicate()[0]
     assert process.returncode == 75 and "Traceback" not in output, output
@@ -160,8 +157,7 @@ def test_a_real_cell_that_is_killed_continues_from_its_last_epoch(synthetic, tmp
     # As in this process: a sum over several threads differs in its last bit.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     tiny = Sweep(tmp_path, ["representation=simcc"], trainer="epochs: 8, batch: 2", data=synthetic)
-    process = tiny.begin()
-    until(process, "epoch 3/8")
+    process = tiny.begin(until="epoch 3/8")
     kill(process)
     assert tiny.main() == 0
     output = capfd.readouterr().out
@@ -175,8 +171,7 @@ def test_a_real_cell_that_is_killed_continues_from_its_last_epoch(synthetic, tmp
 @pytest.mark.slow
 def test_real_ranks_save_when_a_scheduler_says_that_time_is_up(synthetic, tmp_path):
     tiny = Sweep(tmp_path, ["representation=simcc"], trainer="epochs: 400, devices: 2, batch: 4", data=synthetic)
-    process = tiny.begin()
-    until(process, "epoch 2/400")
+    process = tiny.begin(until="epoch 2/400")
     # As SLURM does: every process of the job is signalled.
     os.killpg(process.pid, signal.SIGUSR2)
     output = process.communicate()[0]
@@ -195,8 +190,7 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_not(synthetic, tmp_path):
     begun = time.monotonic()
     assert made["whole"].run()[0] == 0
     cell = (time.monotonic() - begun) / len(rows)
-    process = made["killed"].begin()
-    until(process, "epoch 3/4")
+    process = made["killed"].begin(until="epoch 3/4")
     printed = kill(process)
     draw = random.Random(0)
     for _ in range(9):
