@@ -142,14 +142,11 @@ def test_persons_without_a_head_are_refused_with_the_remedy():
 def test_joints_are_found_by_name_in_any_skeleton():
     order = np.random.default_rng(3).permutation([i for i, n in enumerate(MPII.names) if n not in ("pelvis", "thorax")])
     names = [MPII.names[i] for i in order]
-    other = Skeleton.from_category(
-        {"name": "other", "keypoints": names, "pairs": MPII.pairs, "sigmas": [0.08] * len(names)}
-    )
+    category = {"name": "other", "keypoints": names, "pairs": MPII.pairs, "sigmas": [0.08] * len(names)}
+    other = Skeleton.from_category(category)
     move = np.random.default_rng(1).normal(0, 30, (3, K, 2))
     full = guess(people(), move)
-    fewer = [
-        Instance(i.image, i.image_id, i.id, i.box, i.keypoints[order], i.weight[order], head=i.head) for i in people()
-    ]
+    fewer = [replace(i, keypoints=i.keypoints[order], weight=i.weight[order]) for i in people()]
     ours = values_of(fewer, replace(full, xy=full.xy[:, order], score=full.score[:, order]), skeleton=other)
     assert ours == pytest.approx(values_of(people(), full))
     zero = np.zeros((17, 2), np.float32)

@@ -28,9 +28,8 @@ def test_costs_are_those_that_are_counted():
     assert len(printed) == 23
     for node in printed:
         wanted = {key: float(node[key]) for key in ("params", "backbone", "other", "gflops") if key in node}
-        assert any(wanted.items() <= row.values.items() for row in read(node.tables[0].replace("-", "-table")).rows), (
-            node
-        )
+        rows = read(node.tables[0].replace("-", "-table")).rows
+        assert any(wanted.items() <= row.values.items() for row in rows), node
 
 
 def test_published_rows_train_as_the_code_does(configs):

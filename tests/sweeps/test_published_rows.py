@@ -88,9 +88,8 @@ def test_rows_follow_the_code_that_they_were_made_with(name):
         wanted["trainer.drop_last"] = None if made_with == "MOAI" else "false"
         # MPII and HUMAN4D rank nobody, and have no detections whose boxes are clipped otherwise.
         if said["data"] in ("coco", "coco_testdev", "crowdpose"):
-            wanted[f"{CODEC}score_threshold"] = str(
-                threshold[said["size"]] if isinstance(threshold, dict) else threshold
-            )
+            least = threshold[said["size"]] if isinstance(threshold, dict) else threshold
+            wanted[f"{CODEC}score_threshold"] = str(least)
         else:
             wanted["data.clip"] = None
         if made_with == "none":

@@ -127,10 +127,9 @@ def check_codec(codec, skeleton) -> None:
 @cache
 def shapes(node: str, size: Size, num_keypoints: int, channels: int, multiscale: bool):
     """A backbone of which only the shapes of the features are known; built without memory for its weights."""
+    cfg = OmegaConf.create({"backbone": OmegaConf.create(node)})
     with torch.device("meta"):
-        backbone = network.make_backbone(
-            OmegaConf.create({"backbone": OmegaConf.create(node)}), size, num_keypoints, channels, multiscale
-        )
+        backbone = network.make_backbone(cfg, size, num_keypoints, channels, multiscale)
     return SimpleNamespace(channels=backbone.channels, strides=backbone.strides, multiple=backbone.multiple)
 
 

@@ -48,10 +48,8 @@ def refusal(backbone: str, representation: str) -> str | None:
     if representation == "srpose":
         if backbone in MULTISCALE:
             return "must have 2 entries" if backbone in TWO_MAPS else None
-        given = (
-            "predicts in" if backbone in STACKS else "gives keypoint tokens" if backbone in TOKENS else "gives strides"
-        )
-        return f"fuses maps of several resolutions, but the backbone {given}"
+        given = "gives keypoint tokens" if backbone in TOKENS else "gives strides"
+        return f"fuses maps of several resolutions, but the backbone {'predicts in' if backbone in STACKS else given}"
     if representation == "simcc_free" and backbone in {*STACKS, *TOKENS}:
         return "has (Stacked|Token)Axes in place of AxisLinear, .*channels_per_joint=32 means nothing"
     if backbone in STACKS and representation in {"sr", "bottomup", "bottomup_sr", "regression", "rle"}:

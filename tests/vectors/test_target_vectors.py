@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from codec_cases import UNBIASED
 from poserep.codecs import Equal, Gaussian, Heatmap, SimCC
 from reference.vectors import close, files, input_size, tensors
 
@@ -51,9 +52,7 @@ def test_quantised_heatmaps_and_weights_are_hrnets(file):
 @pytest.mark.parametrize("file", files("enc_dark_*"))
 def test_unbiased_heatmaps_and_weights_are_darkposes(file):
     v = tensors(file)
-    codec = Heatmap(
-        input_size(v), sigma=float(v["sigma"]), quantise="none", truncate=None, align="dark", bounds="published"
-    )
+    codec = Heatmap(input_size(v), sigma=float(v["sigma"]), **UNBIASED, align="dark", bounds="published")
     joints = v["joints_heatmap"][..., :2]
     target, weight = codec.encode(codec.to_px(joints), v["vis"][..., 0].float())
     sure = settled(joints, 3 * codec.sigma, torch.tensor([codec.x.n, codec.y.n]))
