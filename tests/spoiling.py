@@ -1,7 +1,9 @@
-"""JSON in which a few values are lacking or replaced by whatever a file may hold."""
+"""JSON that is changed, or in which a few values are lacking or replaced by whatever a file may hold."""
 
 import copy
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,13 @@ JUNK = [
     None, True, -1, 0, 7.0, 3.5, 10**400, -(2**70), -0.0, 1e30, 1e300, float("nan"), float("inf"), "", "\0", "x",
     "\ud800", [], [None], {}, {"id": 1},
 ]  # fmt: skip
+
+
+def edit(path: Path, change: Callable[[Any], object]) -> None:
+    """Change the content of a JSON file in place."""
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:

@@ -1,6 +1,5 @@
 """The tiny data sets with their configurations, and copies of them to break."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -63,17 +62,5 @@ def data(capsys) -> Callable[..., tuple[int, str, str]]:
     def go(*arguments: object) -> tuple[int, str, str]:
         code = cli.main(["data", *map(str, arguments)])
         return code, *capsys.readouterr()
-
-    return go
-
-
-@pytest.fixture(scope="session")
-def edit() -> Callable[[Path, Callable[[Any], object]], None]:
-    """Changes the content of a JSON file in place."""
-
-    def go(path: Path, change: Callable[[Any], object]) -> None:
-        content = json.loads(path.read_text())
-        change(content)
-        path.write_text(json.dumps(content))
 
     return go

@@ -7,6 +7,7 @@ from poserep.data import load_coco
 from poserep.data.units import guess_units
 from poserep.errors import InputError
 from poserep.skeleton import COCO
+from spoiling import edit
 
 
 def persons(count: int = 20, seed: int = 0) -> list[np.ndarray]:
@@ -44,7 +45,7 @@ def test_other_units_are_guessed(seed):
     assert "none of their joints" in guess_units(box * [0, 0, 0.1, 0.1], xy + 60, labelled, size, 9)
 
 
-def test_a_file_in_other_units_is_refused_with_the_remedy(copy, edit):
+def test_a_file_in_other_units_is_refused_with_the_remedy(copy):
     def divide(content):
         sizes = {image["id"]: [image["width"], image["height"]] for image in content["images"]}
         for person in content["annotations"]:

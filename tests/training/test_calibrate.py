@@ -14,6 +14,7 @@ from poserep.runs.create import prepare
 from poserep.training import calibrate, evaluate
 from poserep.training.build import build
 from poserep.training.fit import fit
+from spoiling import edit
 
 
 def read(run_dir, *overrides):
@@ -103,11 +104,7 @@ def test_published_scores_are_not_calibrated(trained):
 def test_annotations_without_area_leave_calibration_out_with_a_note(configure, synthetic, tmp_path, capsys):
     folder = tmp_path / "set"
     shutil.copytree(next(synthetic.glob("easy-8-6-*")), folder)
-    path = folder / "annotations" / "val.json"
-    data = json.loads(path.read_text())
-    for annotation in data["annotations"]:
-        annotation["area"] = 0
-    path.write_text(json.dumps(data))
+    edit(folder / "annotations/val.json", lambda data: [a.update(area=0) for a in data["annotations"]])
     run_dir = prepare(configure("data.prepare=null", f"data.root={folder}", "boxes=[gt]"), "backbone")
     assert "calibration" not in fit(run_dir)
     assert "note: calibration is left out: no annotation has an area" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from poserep.runs.create import prepare
 from poserep.runs.rundir import RunDir
 from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reevaluate
+from spoiling import edit
 
 
 def test_train_evaluate_report(synthetic, tmp_path, monkeypatch, capsys):
@@ -77,10 +78,7 @@ def test_another_data_set_is_another_run(configure, synthetic, tmp_path):
         folder = tmp_path / name
         shutil.copytree(next(synthetic.glob("easy-8-6-*")), folder)
         if name == "b":
-            path = folder / "annotations" / "train.json"
-            data = json.loads(path.read_text())
-            data["annotations"].pop()
-            path.write_text(json.dumps(data))
+            edit(folder / "annotations/train.json", lambda data: data["annotations"].pop())
         runs.append(prepare(configure("data.prepare=null", f"data.root={folder}"), "backbone").name)
     shutil.copytree(tmp_path / "a", tmp_path / "c")
     runs.append(prepare(configure("data.prepare=null", f"data.root={tmp_path}/c"), "backbone").name)
