@@ -13,12 +13,8 @@ def test_configurations_of_earlier_versions_are_read_under_todays_names(tmp_path
     lines += ["    criterion:", "      _target_: poserep.losses.MSE", "optim: {schedule: null}"]
     run_dir.write_config("\n".join(lines))
     config = run_dir.config()
-    criterion = {"_target_": "poserep.codecs.losses.MSE"}
-    assert config["representation"]["codec"] == {
-        "readouts": {"shift": {"kernel": 1}},
-        "label": {"sigma": 6},
-        "criterion": criterion,
-    }
+    parts = {"readouts": {"shift": {"kernel": 1}}, "label": {"sigma": 6}}
+    assert config["representation"]["codec"] == parts | {"criterion": {"_target_": "poserep.codecs.losses.MSE"}}
     assert config["backbone"] == {"_target_": "poserep.models.HRFormer"}
 
 

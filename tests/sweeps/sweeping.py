@@ -51,15 +51,9 @@ class Sweep:
 
     def begin(self, *arguments: str, until: str = "", **environment: str) -> subprocess.Popen:
         """Run it in a process of its own; with ``until``, wait for a line that holds the text."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "poserep", *self.words(*arguments)],
-            cwd=self.folder,
-            env={**self.environment, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        command, both = [sys.executable, "-m", "poserep", *self.words(*arguments)], self.environment | environment
+        read = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        process = subprocess.Popen(command, cwd=self.folder, env=both, start_new_session=True, **read)
         assert not until or any(until in line for line in process.stdout)
         return process
 

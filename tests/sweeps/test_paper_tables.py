@@ -131,10 +131,8 @@ def test_numbers_that_tables_share_are_the_same():
 def test_curves_over_k_have_every_k_in_both_modes():
     for mode in MODES:
         table = read("simcc-fig4", mode)
-        found = {
-            tuple(settings(table, r)[key] for key in ("backbone", "size", "representation.codec.k"))
-            for r in table.runnable
-        }
+        keys = ("backbone", "size", "representation.codec.k")
+        found = {tuple(settings(table, r)[key] for key in keys) for r in table.runnable}
         sizes, networks = ("64x64", "128x128", "256x192"), ("resnet50", "hrnet_w32")
         assert found == {(n, s, k) for n in networks for s in sizes for k in "1234"}
 

@@ -35,13 +35,9 @@ def test_costs_are_those_that_are_counted():
 def test_published_rows_train_as_the_code_does(configs):
     assert len(configs) == 42, "a row for each run"
     for (table, row), cfg in configs.items():
-        parts = (
-            "every row",
-            "HRFormer" if "HRFormer" in row else "other backbones",
-            "srpose" if cfg.representation.name == "srpose" else "other representations",
-            table,
-        )
-        for part in parts:
+        backbone = "HRFormer" if "HRFormer" in row else "other backbones"
+        representation = "srpose" if cfg.representation.name == "srpose" else "other representations"
+        for part in ("every row", backbone, representation, table):
             for place, due in SETTINGS.get(part, {}).items():
                 found = OmegaConf.select(cfg, place)
                 found = {key: found.get(key) for key in due} if isinstance(due, dict) else found

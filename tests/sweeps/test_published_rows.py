@@ -21,14 +21,8 @@ GAUSSIAN = {"256x192": 0.01, "384x288": 0.005}
 
 def code(align, flip_shift, bounds="published", clip="hrnet", threshold=0.2, merge_on=None) -> dict:
     """What published code does about coordinates; a threshold holds for all sizes or by size, None is not set."""
-    return {
-        "align": align,
-        f"{CODEC}bounds": bounds,
-        f"{CODEC}flip_shift": flip_shift,
-        f"{CODEC}merge_on": merge_on,
-        "data.clip": clip,
-        "threshold": threshold,
-    }
+    codec = {f"{CODEC}bounds": bounds, f"{CODEC}flip_shift": flip_shift, f"{CODEC}merge_on": merge_on}
+    return {"align": align, "data.clip": clip, "threshold": threshold, **codec}
 
 
 CODES = {

@@ -70,11 +70,8 @@ def test_a_sweep_says_what_it_is_and_is_named_like_its_study(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_state_their_recipe_in_full_and_are_one_network_in_both_modes(name):
     """A default that changes changes no paper's table."""
-    groups = {
-        key: value
-        for key, value in read_sweep(SWEEPS, name)["overridden"].items()
-        if key in ("backbone", "data", "representation", "size")
-    }
+    overridden = read_sweep(SWEEPS, name)["overridden"]
+    groups = {key: overridden[key] for key in ("backbone", "data", "representation", "size") if key in overridden}
     networks = []
     for mode, table in tables(name).items():
         settings = {row.name: table.settings(row) for row in table.runnable}
