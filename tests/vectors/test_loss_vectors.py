@@ -18,17 +18,20 @@ HEATMAP_LOSSES = {
 }
 
 
+def stored(v: dict[str, Tensor], names: list[str]) -> list[str]:
+    """Return those of the samples' losses that a file has."""
+    found = [name for name in names if f"{name}_val_f64" in v]
+    assert found
+    return found
+
+
 @pytest.mark.parametrize("file", files("loss_heatmap"))
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("name", HEATMAP_LOSSES)
 def test_heatmap_loss_and_gradient_are_official(file, name, weighted):
     v, (criterion, power) = tensors(file), HEATMAP_LOSSES[name]
-    compared = 0
-    for sample in ("a", "b", "one"):
-        key = f"{sample}_{name}_w{int(weighted)}"
-        if f"{key}_val_f64" not in v:
-            continue
-        compared += 1
+    for key in stored(v, [f"{sample}_{name}_w{int(weighted)}" for sample in ("a", "b", "one")]):
+        sample = key.split("_")[0]
         weight = v[f"{sample}_weight"][..., 0].double() ** power
         # mmpose's KeypointMSELoss takes weights that are handed in even with use_target_weight=False.
         if not weighted and name != "mm_mse":
@@ -41,7 +44,6 @@ def test_heatmap_loss_and_gradient_are_official(file, name, weighted):
             torch.testing.assert_close(*like(out.grad, v[f"{key}_grad0_f64"]), atol=1e-12, rtol=1e-9)
         single = criterion(v[f"{sample}_pred"], v[f"{sample}_target"], weight.float())
         torch.testing.assert_close(single.double(), v[f"{key}_val_f64"], atol=0, rtol=1e-5)
-    assert compared
 
 
 def smoothed(epsilon: float):
@@ -76,11 +78,8 @@ SIMCC_LOSSES = {
 @pytest.mark.parametrize("name", SIMCC_LOSSES)
 def test_simcc_loss_and_gradient_are_official(file, name):
     v, (target, transform, reduction) = tensors(file), SIMCC_LOSSES[name]
-    compared = 0
-    for sample in "abc":
-        if f"{sample}_{name}_val_f64" not in v:
-            continue
-        compared += 1
+    for key in stored(v, [f"{sample}_{name}" for sample in "abc"]):
+        sample = key[0]
         weight, total, leaves = v[f"{sample}_weight"][..., 0].double(), torch.tensor(0.0).double(), []
         if name == "mm_now":
             weight = torch.ones_like(weight)
@@ -98,9 +97,7 @@ def test_simcc_loss_and_gradient_are_official(file, name):
         if name.startswith("nmt"):
             # The official code rounds the smoothing constants to float32, 2.4e-8 off; a mean shares that out.
             rtol, atol = 1e-6, 2e-8 if reduction == "sum" else 2e-11
-        torch.testing.assert_close(total.detach(), v[f"{sample}_{name}_val_f64"], atol=0, rtol=rtol)
+        torch.testing.assert_close(total.detach(), v[f"{key}_val_f64"], atol=0, rtol=rtol)
         for i, leaf in enumerate(leaves):
-            if f"{sample}_{name}_grad{i}_f64" in v:
-                theirs = v[f"{sample}_{name}_grad{i}_f64"]
-                torch.testing.assert_close(*like(leaf.grad, theirs), atol=atol, rtol=rtol)
-    assert compared
+            if f"{key}_grad{i}_f64" in v:
+                torch.testing.assert_close(*like(leaf.grad, v[f"{key}_grad{i}_f64"]), atol=atol, rtol=rtol)
