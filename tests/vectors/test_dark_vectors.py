@@ -11,10 +11,8 @@ from reference.vectors import close, files, input_size, official_crop, tensors
 
 
 def heatmap(v: dict[str, Tensor], align: str = "dark", **options) -> Heatmap:
-    readouts = {"dark": DARK(int(v["blur_kernel"]), max_step=None)}
-    return Heatmap(
-        input_size(v), sigma=float(v["sigma"]), readouts=readouts, align=align, bounds="published", **options
-    )
+    dark = {"dark": DARK(int(v["blur_kernel"]), max_step=None)}
+    return Heatmap(input_size(v), sigma=float(v["sigma"]), readouts=dark, align=align, bounds="published", **options)
 
 
 @pytest.mark.parametrize("file", files("dark_geometry_*"))

@@ -42,9 +42,8 @@ def test_samples_are_those_of_the_official_dataset(file, mode, align, real_data)
         further = int(flip and align == "corner")
         path = folder / f"{image_id:012d}.jpg"
         labelled = v["src_vis"][i, :, 0] > 0
-        image, xy = crop(
-            path, v["src_joints"][i, :, :2], labelled, CropRegion(centre, extent, angle, flip), SIZE, align
-        )
+        view = CropRegion(centre, extent, angle, flip)
+        image, xy = crop(path, v["src_joints"][i, :, :2], labelled, view, SIZE, align)
         known = columns >= further
         # Both interpolate with weights of 1/32 px in fixed point, from matrices that differ by up to 1e-3 px (see the
         # geometry vectors): 1 grey level at most, 2e-4 on average.
