@@ -106,23 +106,20 @@ class TokenPose(nn.Module):
     def official(self, key: str) -> str:
         """Return the own name of an entry of the published code."""
         key = re.sub(r"^(features|pre_feature|transformer)\.", "", key)
-        entry = LAYER_ENTRY.fullmatch(key)
-        if not entry or entry["part"] not in LAYER_PARTS:
-            return key
-        transformer = int(entry["transformer"] or 1) - 1
-        return f"transformers.{transformer}.{entry['layer']}.{LAYER_PARTS[entry['part']]}.{entry['kind']}"
+        key = re.sub(r"^transformer(\d?)\.layers\.", lambda match: f"transformers.{int(match[1] or 1) - 1}.", key)
+        for theirs, own in LAYER_PARTS.items():
+            key = key.replace(theirs, own)
+        return key
 
 
-LAYER_ENTRY = re.compile(
-    r"transformer(?P<transformer>\d?)\.layers\.(?P<layer>\d+)\.(?P<part>[01]\.fn\..+)\.(?P<kind>weight|bias)"
-)
+# Parts of a layer in the published code, and their own names.
 LAYER_PARTS = {
-    "0.fn.norm": "norm1",
-    "0.fn.fn.to_qkv": "qkv",
-    "0.fn.fn.to_out.0": "out",
-    "1.fn.norm": "norm2",
-    "1.fn.fn.net.0": "fc1",
-    "1.fn.fn.net.3": "fc2",
+    ".0.fn.norm.": ".norm1.",
+    ".0.fn.fn.to_qkv.": ".qkv.",
+    ".0.fn.fn.to_out.0.": ".out.",
+    ".1.fn.norm.": ".norm2.",
+    ".1.fn.fn.net.0.": ".fc1.",
+    ".1.fn.fn.net.3.": ".fc2.",
 }
 
 
