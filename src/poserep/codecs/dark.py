@@ -115,7 +115,6 @@ class DARK:
 def gaussian_kernel(size: int, sigma: float | None = None) -> Tensor:
     """Return the 1D kernel (size,), float64, of sum 1; without a sigma, OpenCV's, which has tables up to size 7."""
     tables = {
-        1: [1.0],
         3: [0.25, 0.5, 0.25],
         5: [0.0625, 0.25, 0.375, 0.25, 0.0625],
         7: [0.03125, 0.109375, 0.21875, 0.28125, 0.21875, 0.109375, 0.03125],

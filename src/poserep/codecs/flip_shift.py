@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from poserep.geometry import Axis
 
@@ -37,12 +38,7 @@ def mirror_shifts(axis: Axis, published: float | None = None) -> tuple[int, floa
 def mirror_image(image: Tensor, px: int = 0) -> Tensor:
     """Mirror (..., H, W) left to right, then move it by ``px`` to the right, black where nothing is known."""
     mirrored = image.flip(-1)
-    if px == 0:
-        return mirrored
-    width = image.shape[-1]
-    moved = torch.zeros_like(mirrored)
-    moved[..., max(0, px) : width + min(0, px)] = mirrored[..., max(0, -px) : width - max(0, px)]
-    return moved
+    return F.pad(mirrored, (px, -px)) if px else mirrored
 
 
 def unmirror(maps: Tensor, perm: Tensor, bins: float) -> Tensor:
