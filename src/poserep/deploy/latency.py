@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from timeit import Timer
 from typing import Any
@@ -19,21 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from poserep.errors import InputError, check_choice, check_positive
+from poserep.errors import InputError, check_choice, check_positive, first_line
 
 # How often each variant has its turn, so that a disturbed machine disturbs all of them alike.
 TURNS = 3
-
-
-def eager(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
-    """Run in PyTorch's eager mode."""
-    return lambda: net(image)
-
-
-def compiled(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
-    """Run through ``torch.compile``; every batch size and number of threads gets code of its own."""
-    function = torch.compile(net, dynamic=False)
-    return lambda: function(image)
 
 
 def onnx(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
@@ -69,8 +59,9 @@ def onnx(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
 
 # Ways to run a network: each takes network, images and CPU threads, and returns a function that runs it on them.
 WAYS: dict[str, Callable[[nn.Module, Tensor, int], Callable[[], Any]]] = {
-    "eager": eager,
-    "compiled": compiled,
+    "eager": lambda net, image, threads: partial(net, image),
+    # Every batch size and number of threads gets code of its own.
+    "compiled": lambda net, image, threads: partial(torch.compile(net, dynamic=False), image),
     "onnx": onnx,
 }
 
@@ -196,7 +187,7 @@ def timings(
 
 def _reason(error: Exception) -> str:
     """Return the first line of an error's message that is not empty."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    line = first_line(error)
     return line if isinstance(error, InputError) else f"{type(error).__name__}: {line}"[:300]
 
 

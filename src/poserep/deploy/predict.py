@@ -16,6 +16,7 @@ from poserep.data.check.image_headers import orientation
 from poserep.data.dataset import PoseDataset
 from poserep.data.image_files import write_jpeg
 from poserep.deploy.box_arguments import BoxRequest, BoxRequests
+from poserep.deploy.card import READERS
 from poserep.deploy.inference import Estimator
 from poserep.drawing import as_rgb, paint_people
 from poserep.errors import InputError, message
@@ -64,7 +65,7 @@ def poses_in(model: Estimator, path: Path, requests: list[BoxRequest] | None, ba
     An image that cannot be read, and boxes for a model of whole images, raise an `InputError`.
     """
     card = model.card
-    image = card.read(path)
+    image = READERS[card.reads](path)
     height, width = image.shape[:2]
     if requests is None:
         requests = [BoxRequest(str(path), [0.0, 0.0, float(width), float(height)])]
@@ -163,7 +164,7 @@ def predict(
     """
     boxes = [requests.on(path) if requests.given else None for path in images]
     if requests.given and not any(boxes):
-        known = ", ".join(list(requests.by_name)[:3]) or "no image"
+        known = ", ".join(list(requests.ids)[:3]) or "no image"
         raise InputError(
             f"{requests.source} has no box on any of the {len(images)} images; it names {known}: image_id must be the "
             "image's name without ending, or the file must list its images"
