@@ -41,19 +41,6 @@ def mirror_image(image: Tensor, px: int = 0) -> Tensor:
     return F.pad(mirrored, (px, -px)) if px else mirrored
 
 
-def unmirror(maps: Tensor, perm: Tensor, bins: float) -> Tensor:
-    """Turn the output (B, K, ..., n) for a mirrored image into one for the image itself, ``bins`` to the right."""
-    n = maps.shape[-1]
-    if not bins.is_integer() or maps.requires_grad or torch.compiler.is_exporting():
-        return shift_bins(maps.index_select(1, perm.to(maps.device)).flip(-1), bins)
-    # Swapping joints, mirroring and moving in one pass over the values takes half the time.
-    rows = math.prod(maps.shape[2:-1])
-    column = (n - 1 - torch.arange(n, device=maps.device) + int(bins)).clamp(0, n - 1)
-    row = perm.to(maps.device)[:, None] * rows + torch.arange(rows, device=maps.device)
-    index = (row.flatten()[:, None] * n + column).flatten()
-    return maps.flatten(1).index_select(1, index).view_as(maps)
-
-
 def shift_bins(maps: Tensor, bins: float) -> Tensor:
     """Move the content of (..., n) along its last axis by ``bins``, to the right if positive.
 
