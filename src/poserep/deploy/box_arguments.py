@@ -72,11 +72,6 @@ class BoxRequests:
         plain: Any = int(stem) if stem.isascii() and stem.isdigit() and len(stem) < math.log10(2**63) else stem
         return next((self.ids[name] for name in _names(image) if name in self.ids), plain)
 
-    @property
-    def given(self) -> bool:
-        """Whether there are any, on whatever image."""
-        return bool(self.everywhere or self.source)
-
 
 def read_boxes(words: Sequence[str], category: int = 1, least: float = 0.0) -> BoxRequests:
     """Read the boxes that the command line gives.

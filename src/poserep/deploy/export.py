@@ -5,6 +5,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -177,12 +178,10 @@ def sample_crops(cfg: DictConfig, reads: str, count: int) -> tuple[np.ndarray, s
     cfg.trainer.cache = None
     skeleton = skeleton_of(cfg)
     if Path(cfg.data.root).is_dir():
-        try:
+        # If some of the set's files are missing, drawn people will do.
+        with suppress(InputError):
             dataset = dataset_of(cfg, instances_of(cfg, "val", skeleton, root_of(cfg), boxes_of(cfg)[0]), skeleton)
             return _spread(dataset, count), f"evaluation crops of {cfg.data.name}"
-        except InputError:
-            # Some of the set's files are missing: drawn people will do.
-            pass
     with tempfile.TemporaryDirectory() as folder:
         root = generate(folder, "hard", train=1, val=count, workers=1 if count < 100 else None)
         people, source = load_coco(root / "annotations" / "val.json", root / "images" / "val", COCO), "drawn people"

@@ -48,8 +48,7 @@ class InferenceModule(nn.Module):
         """Return points and scores of what the head emits for images, and for mirrored images in a flip test."""
         if self.flip_test:
             out = self.codec.merge(out, mirrored, self.perm)
-        points = self.codec.decode(out, self.readout)
-        return points.xy, points.score
+        return self.codec.decode(out, self.readout)
 
 
 def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None) -> tuple[InferenceModule, Card]:

@@ -8,8 +8,7 @@ import re
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -151,13 +150,15 @@ def timings(
     """
     device = timing.device
     net = net.to(device).eval()
-    before = torch.get_num_threads()
+    before, disabled = torch.get_num_threads(), logging.root.manager.disable
     counts = list(dict.fromkeys(n or cores() for n in timing.threads)) if device == "cpu" else [before]
     name, wait = (torch.cuda.get_device_name(), torch.cuda.synchronize) if device == "cuda" else ("cpu", lambda: None)
     variants: list[Variant] = []
     running: list[tuple[int, list[float], Timer]] = []
+    # What compilers and exporters log and warn of is not about the timing.
+    logging.disable(logging.WARNING)
     try:
-        with torch.inference_mode(), _quiet():
+        with torch.inference_mode(), warnings.catch_warnings(action="ignore"):
             for batch in timing.batches:
                 image = torch.randint(0, 256, (batch, *shape), dtype=torch.uint8).to(device, dtype)
                 for count, way in itertools.product(counts, timing.ways):
@@ -173,7 +174,8 @@ def timings(
                         running.append((count, variant.decoded, Timer("decode(call()); wait()", globals=names)))
                     # Compilers and runtimes that are missing, or refuse a network, fail in ways of their own.
                     except Exception as error:
-                        variant.unavailable = _reason(error)
+                        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+                        variant.unavailable = f"{kind}{first_line(error)}"[:300]
                     variants.append(variant)
             for count, times, timer in TURNS * running:
                 torch.set_num_threads(count)
@@ -182,25 +184,8 @@ def timings(
                 times += timer.repeat(max(1, int(calls)), 1)
     finally:
         torch.set_num_threads(before)
+        logging.disable(disabled)
     return variants
-
-
-def _reason(error: Exception) -> str:
-    """Return the first line of an error's message that is not empty."""
-    line = first_line(error)
-    return line if isinstance(error, InputError) else f"{type(error).__name__}: {line}"[:300]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the logs and warnings of compilers and exporters."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.disable(before)
 
 
 def processor() -> str:
