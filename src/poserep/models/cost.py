@@ -16,9 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from poserep.models.heads.base import Stacks
 from poserep.models.model import PoseNet
-
-# The published code keeps its position tables among the parameters; here they are buffers of that name.
-TABLE_BUFFER = "pos_embedding"
+from poserep.models.weights.load import POSITION_TABLE
 
 
 def parameters(module: nn.Module, training: bool = False, tables: bool = False) -> int:
@@ -57,7 +55,7 @@ def parts(net: nn.Module) -> list[Part]:
         own = ((name, nn.ParameterList([p])) for name, p in module.named_parameters(recurse=False))
         inner = [_part(f"{path}.{name}", child) for name, child in (*children, *own)]
         for name, buffer in module.named_buffers(recurse=False):
-            if TABLE_BUFFER in name:
+            if POSITION_TABLE in name:
                 inner.append(Part(f"{path}.{name}", 0, 0, 0, buffer.numel()))
         inner = [part for part in inner if any(part[1:])]
         rows += inner if len(inner) > 1 else []
@@ -68,7 +66,7 @@ def _part(path: str, module: nn.Module) -> Part:
     frozen = sum(p.numel() for p in module.parameters() if not p.requires_grad)
     extra = (m for m in module.modules() if getattr(m, "training_only", False))
     training_only = sum(p.numel() for m in extra for p in m.parameters())
-    tables = sum(buffer.numel() for name, buffer in module.named_buffers() if TABLE_BUFFER in name)
+    tables = sum(buffer.numel() for name, buffer in module.named_buffers() if POSITION_TABLE in name)
     return Part(path, sum(p.numel() for p in module.parameters()) - training_only, frozen, training_only, tables)
 
 

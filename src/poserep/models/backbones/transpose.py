@@ -48,8 +48,6 @@ class TransPose(nn.Module):
         dropout: Dropout rate in training, of attention weights too.
     """
 
-    multiple: int
-
     def __init__(
         self,
         source: HRNet | TimmFeatures,

@@ -29,10 +29,9 @@ LEFTOVERS = {
     re.compile(r"ema_.*"): "moving average, kept beside the weights",
     re.compile(r"data_preprocessor\..*"): "normalisation, which the configuration sets",
 }
-# Fixed tables of positions, which follow from the input's size. They differ from the published ones by rounding alone.
+# Fixed tables of positions, which follow from the input's size: buffers, in the published code among the parameters.
+# They differ from the published ones by rounding alone.
 POSITION_TABLE, ROUNDING = "pos_embedding", 1e-4
-# So many names appear in a message.
-SHOWN_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -209,4 +208,4 @@ def _square(table: Tensor, extra: int) -> bool:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
