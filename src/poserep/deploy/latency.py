@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -27,11 +28,8 @@ TURNS = 3
 
 def onnx(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
     """Run in ONNX Runtime, with its own optimisations; an `InputError` says if it is not there for the device."""
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"{error.name} is not installed; pip install onnx onnxruntime onnxscript") from error
+    import onnxruntime
+
     provider = "CUDAExecutionProvider" if image.is_cuda else "CPUExecutionProvider"
     if provider not in onnxruntime.get_available_providers():
         raise InputError(f"this onnxruntime has no {provider}; pip install onnxruntime-gpu in its place")
@@ -153,6 +151,8 @@ def timings(
     before, disabled = torch.get_num_threads(), logging.root.manager.disable
     counts = list(dict.fromkeys(n or cores() for n in timing.threads)) if device == "cpu" else [before]
     name, wait = (torch.cuda.get_device_name(), torch.cuda.synchronize) if device == "cuda" else ("cpu", lambda: None)
+    amount = len(timing.batches) * len(counts) * len(timing.ways)
+    print(f"timing {amount} variants: each is prepared, then run for {timing.seconds:g} s", file=sys.stderr, flush=True)
     variants: list[Variant] = []
     running: list[tuple[int, list[float], Timer]] = []
     # What compilers and exporters log and warn of is not about the timing.
