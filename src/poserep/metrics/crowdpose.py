@@ -85,7 +85,7 @@ class CrowdPoseAP(CocoAP):
 
 class _CrowdResampler:
     def __init__(self, scorer: CrowdPoseAP, predictions: Predictions) -> None:
-        evaluation = scorer.match(predictions).evaluation
+        evaluation = scorer.match(predictions)
         self.all = CocoResampler(evaluation, CROWD_VALUES)
         self.images = self.all.images
         crowding = scorer.crowding(self.images.tolist())
