@@ -15,7 +15,8 @@ from poserep.data import load_coco
 from poserep.data.dataset import PoseDataset
 from poserep.geometry import Size
 from poserep.skeleton import COCO
-from poserep.sweeps.sweep_file import cells_of, complete_table, compositions
+from poserep.sweeps.sweep_file import complete_table, compositions
+from poserep.sweeps.table import cells_of
 
 WHOLE = {"quantise": "none", "truncate": None}
 SIZE = "256x192"

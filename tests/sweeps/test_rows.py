@@ -19,8 +19,8 @@ from poserep.geometry import Size
 from poserep.models import UNREAD, HeadSpec, Stacks
 from poserep.overrides import SWEEPS, key_of
 from poserep.runs.create import prepare, resolved
-from poserep.sweeps.sweep_file import cells_of, complete_table, compositions, read_sweep, table_names
-from poserep.sweeps.table import MODES
+from poserep.sweeps.sweep_file import complete_table, compositions, read_sweep, table_names
+from poserep.sweeps.table import MODES, cells_of
 from poserep.training import network
 from poserep.training.fit import fit
 from poserep.training.learning_rate import effective_lr

@@ -28,7 +28,8 @@ from poserep.geometry import Crop
 from poserep.models.weights.load import load_official
 from poserep.overrides import key_of
 from poserep.skeleton import COCO
-from poserep.sweeps.sweep_file import cells_of, complete_table, compositions
+from poserep.sweeps.sweep_file import complete_table, compositions
+from poserep.sweeps.table import cells_of
 from poserep.training.build import effective_lr
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network

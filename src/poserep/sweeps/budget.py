@@ -19,8 +19,8 @@ from poserep.errors import InputError, nearest
 from poserep.files import write_text
 from poserep.overrides import CONF
 from poserep.sheet import Sheet, texts
-from poserep.sweeps.sweep_file import cells_of, complete_table, compositions, table_names
-from poserep.sweeps.table import MODES
+from poserep.sweeps.sweep_file import complete_table, compositions, table_names
+from poserep.sweeps.table import MODES, cells_of
 
 RECORD = CONF.parent / "results" / "budget.csv"
 # Annotated persons with joints in the training sets; for CrowdPose its 80,000 by the share of images that train.
