@@ -1,5 +1,6 @@
 """From a configuration to the objects of a run. Derived numbers (channels, strides, K, bins) are passed here."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,10 @@ from typing import Any
 from poserep.config import DictConfig, make
 from poserep.data.datamodule import PoseDataModule
 from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of, split_files, truth_of
+from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import Tally
 from poserep.skeleton import Skeleton
-from poserep.training.learning_rate import effective_lr
 from poserep.training.machine import check_shared_memory, check_smallest_batch
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network
@@ -74,3 +75,16 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
     if training:
         check_smallest_batch(net, size, len(training), batch, devices, drop_last)
     return Run(cfg, module, data, skeleton, split_files(cfg, root), tallies, lr)
+
+
+def effective_lr(optim: DictConfig, batch: int) -> float:
+    """Scale ``optim.lr``, stated for ``optim.reference_batch``, to the total batch over all devices.
+
+    ``optim.rule``: ``linear``, lr x batch / reference; ``sqrt``, lr x sqrt(batch / reference); ``none``, lr; any other
+    is an `InputError`.
+    """
+    ratio = batch / optim.reference_batch
+    factors = {"linear": ratio, "sqrt": math.sqrt(ratio), "none": 1.0}
+    if optim.rule not in factors:
+        raise InputError(f"optim.rule={optim.rule!r} is not one of {list(factors)}")
+    return optim.lr * factors[optim.rule]
