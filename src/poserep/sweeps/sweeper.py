@@ -64,9 +64,10 @@ class RowSweeper(Sweeper):
     those of `RowSweeperConfig`.
     """
 
-    def __init__(
-        self, retries: int = 1, fail_fast: bool = False, rows: Sequence[str] = (), worker: str = WORKER
-    ) -> None:
+    config: DictConfig
+    hydra_context: HydraContext
+
+    def __init__(self, retries: int, fail_fast: bool, rows: Sequence[str], worker: str) -> None:
         self.retries, self.fail_fast, self.rows, self.worker = retries, fail_fast, rows, worker
         self.stopped_by = ""
 
@@ -83,7 +84,6 @@ class RowSweeper(Sweeper):
         No table, no such row, or a cell that does not compose is an `InputError`; nothing has run then. Raises `Failed`
         if a cell has not finished, `Stopped` if the sweep was asked to stop.
         """
-        assert self.config is not None
         if not OmegaConf.select(self.config, "table.rows"):
             raise InputError("this configuration has no table.rows; run a file of sweeps/, or drop hydra/sweeper=rows")
         study = Path(self.config.runs) / self.config.study
@@ -118,7 +118,6 @@ class RowSweeper(Sweeper):
         self._end(study, run_dirs, failed)
 
     def _cells(self, arguments: Sequence[str]) -> list[Cell]:
-        assert self.config is not None and self.hydra_context is not None
         node: Any = OmegaConf.to_container(self.config.table, resolve=False)
         table = read_table(node)
         # Hydra has applied overrides of the table itself.
@@ -129,7 +128,6 @@ class RowSweeper(Sweeper):
 
     def _compose(self, cells: Sequence[Cell]) -> list[dict[str, Any]]:
         """Return the resolved configuration of each cell."""
-        assert self.config is not None and self.hydra_context is not None
         configs = []
         for cell in cells:
             overrides = list(cell.overrides)
