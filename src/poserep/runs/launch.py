@@ -98,17 +98,11 @@ def _passing_on(child: subprocess.Popen, stop_file: Path | None) -> Callable[[in
     return pass_on
 
 
-def torchrun() -> int:
-    """Run torchrun on this process's command line and return its exit status."""
+if __name__ == "__main__":
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main
 
     try:
         main()
     except ChildFailedError:
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(torchrun())
+        sys.exit(1)

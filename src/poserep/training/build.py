@@ -71,7 +71,8 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
     drop_last = cfg.trainer.get("drop_last", True)
     data = PoseDataModule(training, evaluation, cfg.trainer.batch, cfg.seed, cfg.trainer.workers, drop_last)
     size, batch, devices = Size.parse(cfg.input_size), cfg.trainer.batch, cfg.trainer.devices
-    check_shared_memory(cfg.trainer.workers, batch, size, 4 if cfg.data.get("pixels") else 1)
+    # A depth is one float, a colour three bytes.
+    check_shared_memory(cfg.trainer.workers, batch, size, 4 if cfg.data.get("pixels") else 3)
     if training:
         check_smallest_batch(net, size, len(training), batch, devices, drop_last)
     return Run(cfg, module, data, skeleton, split_files(cfg, root), tallies, lr)

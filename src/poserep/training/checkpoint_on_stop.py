@@ -66,12 +66,8 @@ class CheckpointOnStop(Callback):
             for number in SIGNALS:
                 signal.signal(number, self.request.on_signal)
 
-    def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """See `on_fit_start`."""
-        self.on_fit_start(trainer, pl_module)
-
     # The evaluation after training is Lightning's test.
-    on_test_start = on_validation_start
+    on_validation_start = on_test_start = on_fit_start
     on_test_batch_end = on_validation_batch_end
 
     def on_save_checkpoint(

@@ -15,16 +15,13 @@ SHARED = Path("/dev/shm")
 READY = 2
 
 
-def check_shared_memory(workers: int, batch: int, size: Size, itemsize: int, folder: Path = SHARED) -> None:
-    """Raise an `InputError` if loader processes cannot hand over their batches for want of shared memory.
-
-    Images have three channels of ``size`` px, or one of depths (``itemsize`` 4).
-    """
-    needed = workers * READY * batch * size.height * size.width * (3 if itemsize == 1 else itemsize)
-    if not folder.is_dir() or (free := shutil.disk_usage(folder).free) >= needed:
+def check_shared_memory(workers: int, batch: int, size: Size, pixel_bytes: int) -> None:
+    """Raise an `InputError` if loader processes cannot hand over their batches for want of shared memory."""
+    needed = workers * READY * batch * size.height * size.width * pixel_bytes
+    if not SHARED.is_dir() or (free := shutil.disk_usage(SHARED).free) >= needed:
         return
     raise InputError(
-        f"{folder} has {free / 1e6:.0f} MB free, and trainer.workers={workers} hand over {needed / 1e6:.0f} MB there: "
+        f"{SHARED} has {free / 1e6:.0f} MB free, and trainer.workers={workers} hand over {needed / 1e6:.0f} MB there: "
         "give the container more (docker run --shm-size=8g), or set trainer.workers=0"
     )
 
