@@ -35,17 +35,17 @@ def test_recipes_are_lists_of_lists_and_the_row_wins():
 
 def test_a_key_on_the_command_line_replaces_the_rows_and_a_group_all_that_is_in_it():
     made = table({"name": "a", "overrides": ["data.root=x", "data=coco"], "published": ["base"]})
-    (cell,) = cells_of(made, {"data": ["data=synthetic"], "trainer": ["trainer=smoke"]})
+    (cell,) = cells_of(made, ["data=synthetic", "trainer=smoke"])
     assert cell.overrides == ("align=corner", "optim.lr=1", "data=synthetic", "trainer=smoke")
     assert cell.arguments == ("data=synthetic", "trainer=smoke")
-    (cell,) = cells_of(made, {"trainer.batch": ["trainer.batch=4"]})
+    (cell,) = cells_of(made, ["trainer.batch=4"])
     assert "trainer.epochs=210" in cell.overrides, "a key of a group is not the group"
 
 
 def test_sweeps_of_the_command_line_replace_those_of_the_table():
     made = table({"name": "a"}, {"name": "b", "overrides": ["align=edge"]}, arguments=["seed=0,1"])
     assert len(cells_of(made)) == 4
-    found = cells_of(made, {"seed": ["seed=5"]})
+    found = cells_of(made, ["seed=5"])
     assert overrides(found) == [("seed=5",), ("align=edge", "seed=5")]
     assert found[0].arguments == (), "another seed is no other setting"
 
@@ -54,7 +54,7 @@ def test_rows_that_become_equal_run_once_and_quoted_ones_not_at_all():
     rows = [{"name": n, "overrides": ["size=64x64"], "readout": n} for n in ("argmax", "shift")]
     assert cells_of(table(*rows)) == [Cell(("size=64x64",), ("argmax", "shift"))]
     rows = [{"name": "a", "overrides": ["size=1"]}, {"name": "b", "overrides": ["size=2"]}]
-    (cell,) = cells_of(table(*rows), {"size": ["size=3"]})
+    (cell,) = cells_of(table(*rows), ["size=3"])
     assert cell.overrides == ("size=3",) and cell.rows == ("a", "b")
     made = table({"name": "a", "quoted": "elsewhere", "values": {"AP": 1.0}}, {"name": "b"})
     assert [row.name for row in made.runnable] == ["b"] and len(cells_of(made)) == 1

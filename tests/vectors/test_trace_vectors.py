@@ -68,7 +68,7 @@ class Steps:
 def configuration(name: str) -> DictConfig:
     """The published row's, with the trace's network, size and length."""
     sweep, row, changes = ROWS[name]
-    (cell,) = (c for c in cells_of(complete_table(sweep, "published"), {"seed": ["seed=0"]}) if row in c.rows)
+    (cell,) = (c for c in cells_of(complete_table(sweep, "published"), ["seed=0"]) if row in c.rows)
     changes = {
         **changes, "backbone": "resnet18", "backbone.weights": "null", "trainer.batch": str(BATCH),
         "optim.reference_batch": str(BATCH), "trainer.epochs": "3",

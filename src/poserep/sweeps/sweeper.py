@@ -21,7 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from poserep.errors import Failed, InputError, Stopped
-from poserep.overrides import explain, quoted
+from poserep.overrides import explain, key_of, quoted
 from poserep.runs import stop_request
 from poserep.runs.create import create_run, missing_files, resolved
 from poserep.runs.identity import name_of
@@ -29,7 +29,7 @@ from poserep.runs.lease import holder
 from poserep.runs.plan import Cell, count_states, forget, remember
 from poserep.runs.rundir import RunDir
 from poserep.sweeps.cell import WORKER, fail_without_files, run_directory
-from poserep.sweeps.table import cells_of, chosen, read_table, split_values
+from poserep.sweeps.table import cells_of, chosen, read_table
 
 # Seconds between two looks at cells that other processes run.
 _POLL = 5.0
@@ -121,7 +121,7 @@ class RowSweeper(Sweeper):
         node: Any = OmegaConf.to_container(self.config.table, resolve=False)
         table = read_table(node)
         # Hydra has applied overrides of the table itself.
-        given = {key: values for key, values in split_values(arguments).items() if not key.startswith("table.")}
+        given = [override for override in arguments if not key_of(override).startswith("table.")]
         rows = chosen(table, self.rows)
         # A run keeps the names of all rows that it stands for.
         return [cell for cell in cells_of(table, given) if rows.intersection(cell.rows)]

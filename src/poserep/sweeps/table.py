@@ -158,14 +158,14 @@ def split_values(overrides: Sequence[str]) -> dict[str, list[str]]:
     return by_key
 
 
-def cells_of(table: Table, given: Mapping[str, Sequence[str]] | None = None) -> list[Cell]:
+def cells_of(table: Table, arguments: Sequence[str] = ()) -> list[Cell]:
     """Return the cells of a table, each once; an unknown recipe is an `InputError`.
 
-    ``given`` are the overrides of the command line to take in turn, by key, in place of those of the table's
-    ``arguments``. They replace the rows' overrides of that key and, if it is a group, of everything in the group.
+    ``arguments`` are the overrides of the command line, such as ``seed=0,1``, and win over the table's own. They
+    replace the rows' overrides of that key and, if it is a group, of everything in the group.
     """
-    given = given or {}
-    choices = {**split_values(table.arguments), **given}
+    given = split_values(arguments)
+    choices = split_values(table.arguments) | given
     chosen_groups = tuple(f"{group}." for group in groups() if group in choices)
     by_overrides: dict[tuple[str, ...], Cell] = {}
     for row in table.runnable:

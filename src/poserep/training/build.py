@@ -8,7 +8,6 @@ from typing import Any
 from poserep.config import DictConfig, make
 from poserep.data.datamodule import PoseDataModule
 from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of, split_files, truth_of
-from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import Tally
 from poserep.skeleton import Skeleton
@@ -81,11 +80,7 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
 def effective_lr(optim: DictConfig, batch: int) -> float:
     """Scale ``optim.lr``, stated for ``optim.reference_batch``, to the total batch over all devices.
 
-    ``optim.rule``: ``linear``, lr x batch / reference; ``sqrt``, lr x sqrt(batch / reference); ``none``, lr; any other
-    is an `InputError`.
+    ``optim.rule``: ``linear``, lr x batch / reference; ``sqrt``, lr x sqrt(batch / reference); ``none``, lr.
     """
     ratio = batch / optim.reference_batch
-    factors = {"linear": ratio, "sqrt": math.sqrt(ratio), "none": 1.0}
-    if optim.rule not in factors:
-        raise InputError(f"optim.rule={optim.rule!r} is not one of {list(factors)}")
-    return optim.lr * factors[optim.rule]
+    return optim.lr * {"linear": ratio, "sqrt": math.sqrt(ratio), "none": 1.0}[optim.rule]
