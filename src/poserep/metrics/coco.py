@@ -7,6 +7,7 @@ from io import StringIO
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
+from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from poserep.data.coco_file import read_coco
@@ -14,7 +15,7 @@ from poserep.errors import InputError, check_choice
 from poserep.geometry import fit_aspect
 from poserep.instances import Truth
 from poserep.metrics.coco_resampling import MEASURES, CocoResampler
-from poserep.metrics.coco_truth import ground_truth, persons_of
+from poserep.metrics.coco_truth import persons_of
 from poserep.metrics.oks import oks_nms
 from poserep.metrics.scorer import Predictions, Resampler, Scorer, Scores
 
@@ -107,7 +108,14 @@ class CocoAP(Scorer):
                 "from?"
             )
         with redirect_stdout(StringIO()):  # pycocotools prints
-            truth = ground_truth(file, self.persons()[0], next(iter(self.categories)))
+            truth = COCO()
+            truth.dataset = {
+                "images": [{"id": key} for key in file.images_by_id],
+                # Copies, as COCOeval writes into them.
+                "annotations": [dict(person) for person in self.persons()[0]],
+                "categories": [{"id": next(iter(self.categories)), "name": "person"}],
+            }
+            truth.createIndex()
             evaluation = COCOeval(truth, truth.loadRes(rows), "keypoints")
             params = evaluation.params
             params.kpt_oks_sigmas = self.truth.sigmas

@@ -1,28 +1,15 @@
 """The persons of an annotation file as COCO's evaluation takes them: all that can be read, of one category."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO
 
 from poserep.data.coco_file import CocoFile
 from poserep.data.json_fields import FURTHEST, as_box, as_integer, as_numbers
 from poserep.errors import InputError
 from poserep.instances import BOX_COVER
-
-
-def ground_truth(file: CocoFile, persons: Iterable[Mapping[str, Any]], category: int) -> COCO:
-    """Return persons and crowds of one category for one COCOeval, which writes into them."""
-    truth = COCO()
-    truth.dataset = {
-        "images": [{"id": key} for key in file.images_by_id],
-        "annotations": [dict(person) for person in persons],
-        "categories": [{"id": category, "name": "person"}],
-    }
-    truth.createIndex()
-    return truth
 
 
 @lru_cache(maxsize=1)

@@ -90,8 +90,6 @@ class PoseModule(lightning.LightningModule):
         self.perm: Tensor
         self.register_buffer("perm", perm, persistent=False)
         self.readouts = list(readouts or codec.readouts)
-        for readout in self.readouts:
-            codec.readout(readout)
         self.scorers, self.boxes = dict(scorers), list(scorers)
         # One for each readout, by kind of boxes; in modules, so that they move to the device.
         self.gathers = nn.ModuleList(nn.ModuleList(Gather() for _ in self.readouts) for _ in self.boxes)
