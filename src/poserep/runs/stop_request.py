@@ -88,8 +88,7 @@ class StopRequest:
 
 def sweep_is_ending() -> bool:
     """Return whether the sweep of this process begins no more cells."""
-    file = os.environ.get(STOP_FILE)
-    return bool(file) and Path(str(file)).is_file()
+    return Path(os.environ.get(STOP_FILE, "")).is_file()
 
 
 def end_sweep_after_failure() -> None:

@@ -37,20 +37,21 @@ class CheckpointOnStop(Callback):
         if steps < trainer.num_training_batches and self._asked(trainer, steps % often == 0):
             self._within = {"epoch": trainer.current_epoch, "steps": steps}
             trainer.save_checkpoint(self.path)
-            self.request.ask("another process was asked")
             self.request.check()
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Stop if asked; the epoch before has been saved."""
         if self._asked(trainer, True):
-            self.request.ask("another process was asked")
             self.request.check()
 
     def _asked(self, trainer: lightning.Trainer, agree: bool) -> bool:
         asked = bool(self.request.why)
         if trainer.world_size == 1:
             return asked
-        return agree and bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
+        asked = agree and bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
+        if asked:
+            self.request.ask("another process was asked")
+        return asked
 
     def on_validation_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
         """Stop if asked; what was trained has been saved, or was one epoch.

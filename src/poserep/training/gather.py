@@ -8,7 +8,6 @@ from torchmetrics.utilities import dim_zero_cat
 
 from poserep.codecs.base import Points
 from poserep.errors import InputError
-from poserep.metrics.scorer import Predictions
 
 
 class Gather(Metric):
@@ -47,7 +46,3 @@ class Gather(Metric):
         # Samplers repeat samples to give every process as many.
         unique, first = np.unique(index, return_index=True)
         return unique, xy[first], score[first]
-
-    def predictions(self, threshold: float = 0.0) -> Predictions:
-        """Return the predictions of all processes; ``threshold`` belongs to their scores."""
-        return Predictions(*self.compute(), threshold)

@@ -29,7 +29,7 @@ def check_shared_memory(workers: int, batch: int, size: Size, pixel_bytes: int) 
 def check_smallest_batch(net: PoseNet, size: Size, persons: int, batch: int, devices: int, drop_last: bool) -> None:
     """Raise an `InputError` if a step of training has one sample, and a batch norm one value of it."""
     rest = persons % batch
-    smallest = min(batch, persons) if drop_last or not rest else min(batch, rest)
+    smallest = min(batch, persons) if drop_last or not rest else rest
     if smallest // devices > 1 or not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in net.modules()):
         return
     try:

@@ -179,7 +179,7 @@ class PoseModule(lightning.LightningModule):
         for i, boxes in enumerate(self.boxes if self.trainer.testing else self.boxes[:1]):
             self.scored[boxes] = {}
             for name, gather in zip(self.readouts, self._gathers(i), strict=True):
-                predictions = gather.predictions(threshold)
+                predictions = Predictions(*gather.compute(), threshold)
                 scores = self.scorers[boxes](predictions)
                 self.scored[boxes][name] = Scored(predictions, scores)
                 keys = [f"val/{name}/"] + (["val/"] if name == self.readouts[0] else [])
