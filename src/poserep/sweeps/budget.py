@@ -58,10 +58,8 @@ class Budget:
 
 def training_persons(cfg: DictConfig, own_study: bool) -> int | None:
     """Return the number of persons in an epoch; None for our own studies of photographs, which take what is there."""
-    if cfg.data.prepare:
-        persons: int | None = cfg.data.prepare.train
-    else:
-        persons = None if own_study else PERSONS.get(cfg.data.name)
+    known = None if own_study else PERSONS.get(cfg.data.name)
+    persons = cfg.data.prepare.train if cfg.data.prepare else known
     return persons if persons is None or cfg.trainer.limit is None else min(persons, cfg.trainer.limit)
 
 

@@ -28,9 +28,7 @@ class Progress(Callback):
         self._before = self.totals.copy()
         self._mark = time.perf_counter()
 
-    def on_train_batch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, *_: Any, **__: Any) -> None:
         """Count the time since the last step as waiting for data."""
         self.tick(waiting=True)
 
