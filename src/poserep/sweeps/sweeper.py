@@ -194,8 +194,7 @@ class RowSweeper(Sweeper):
             # A launcher whose worker was killed: the records of the cells say which of them have ended.
             print(f"{type(self.launcher).__name__}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             return {}
-        causes = {run.name: _cause(job) for run, job in zip(run_dirs, jobs, strict=True)}
-        return {name: cause for name, cause in causes.items() if cause}
+        return {run.name: cause for run, job in zip(run_dirs, jobs, strict=True) if (cause := _cause(job))}
 
     def _end(self, study: Path, run_dirs: Sequence[RunDir], failed: dict[str, str]) -> None:
         states = _states(run_dirs)

@@ -15,7 +15,7 @@ class Progress(Callback):
 
     def __init__(self, verbose: bool = True) -> None:
         self.verbose = verbose
-        # Images, seconds spent waiting for data, and seconds: of the run, and of those its epochs before this one.
+        # Images, seconds spent waiting for data, and seconds: of the run, and of the run before this epoch.
         self.totals, self._before = np.zeros(3), np.zeros(3)
         self._mark = 0.0
 
