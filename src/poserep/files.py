@@ -41,9 +41,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, data: Any) -> None:
     """Write a JSON file atomically; NaN and infinities become null."""
-    # Python's JSON has them as constants.
-    finite = json.loads(json.dumps(data), parse_constant=lambda _: None)
-    write_text(path, json.dumps(finite, indent=1) + "\n")
+    try:
+        text = json.dumps(data, indent=1, allow_nan=False)
+    except ValueError:
+        # Python's JSON has them as constants.
+        text = json.dumps(json.loads(json.dumps(data), parse_constant=lambda _: None), indent=1)
+    write_text(path, text + "\n")
 
 
 def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -22,8 +22,8 @@ from poserep.runs.create import prepare, resolved
 from poserep.sweeps.sweep_file import complete_table, compositions, read_sweep, table_names
 from poserep.sweeps.table import MODES, cells_of
 from poserep.training import network
-from poserep.training.build import effective_lr
 from poserep.training.fit import fit
+from poserep.training.learning_rate import effective_lr
 
 NOWHERE = "data.root=nowhere"
 NAMES = [path.stem for path in sorted(SWEEPS.glob("*.yaml"))]

@@ -30,7 +30,7 @@ from poserep.overrides import key_of
 from poserep.skeleton import COCO
 from poserep.sweeps.sweep_file import complete_table, compositions
 from poserep.sweeps.table import cells_of
-from poserep.training.build import effective_lr
+from poserep.training.learning_rate import effective_lr
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network
 from reference.vectors import files, input_size, tensors

@@ -1,6 +1,5 @@
 """From a configuration to the objects of a run. Derived numbers (channels, strides, K, bins) are passed here."""
 
-import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from poserep.instances import Tally
 from poserep.models import PoseNet
 from poserep.models.cost import activations
 from poserep.skeleton import Skeleton
+from poserep.training.learning_rate import effective_lr
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network
 
@@ -84,15 +84,6 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
     if training:
         check_smallest_batch(net, size, len(training), batch, devices, drop_last)
     return Run(cfg, module, data, skeleton, split_files(cfg, root), tallies, lr)
-
-
-def effective_lr(optim: DictConfig, batch: int) -> float:
-    """Scale ``optim.lr``, stated for ``optim.reference_batch``, to the total batch over all devices.
-
-    ``optim.rule``: ``linear``, lr x batch / reference; ``sqrt``, lr x sqrt(batch / reference); ``none``, lr.
-    """
-    ratio = batch / optim.reference_batch
-    return optim.lr * {"linear": ratio, "sqrt": math.sqrt(ratio), "none": 1.0}[optim.rule]
 
 
 def check_shared_memory(workers: int, batch: int, size: Size, pixel_bytes: int) -> None:
