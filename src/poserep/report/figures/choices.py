@@ -33,14 +33,11 @@ LABEL_SHAPES = ("none", "equal", "Gaussian", "Laplace")
 
 def pareto_front(cost: Sequence[float], value: Sequence[float], lower: bool) -> list[int]:
     """Return the positions of the points that no other dominates, by rising cost; ``lower``: less is better."""
-    worth = [-v if lower else v for v in value]
-    order = sorted(range(len(cost)), key=lambda i: (cost[i], -worth[i]))
-    kept: list[int] = []
-    for i in order:
-        # Of two that are equal in both, neither dominates.
-        if not kept or worth[i] > worth[kept[-1]] or (worth[i], cost[i]) == (worth[kept[-1]], cost[kept[-1]]):
-            kept.append(i)
-    return kept
+    costs, losses = np.array(cost), np.array(value) if lower else -np.array(value)
+    # Of two that are equal in both, neither dominates.
+    no_worse = (costs <= costs[:, None]) & (losses <= losses[:, None])
+    dominated = (no_worse & ~no_worse.T).any(1)
+    return [i for i in np.lexsort((losses, costs)).tolist() if not dominated[i]]
 
 
 def size_figure(results: Sequence[Result]) -> Figure | None:
