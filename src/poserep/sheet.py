@@ -165,7 +165,8 @@ class Sheet:
         lines += [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
         if any(column.group for column in shown.columns):
             heads, rules, at = [], [], 1
-            for group, width in _groups(shown.columns):
+            for group, of in groupby(column.group for column in shown.columns):
+                width = len(list(of))
                 name = rf"\multicolumn{{{width}}}{{c}}{{{_latex_text(group)}}}"
                 heads.append(name if group else " & ".join([""] * width))
                 rules += [rf"\cmidrule(lr){{{at}-{at + width - 1}}}"] if group else []
@@ -207,12 +208,6 @@ class Sheet:
                 cells.append(f'<td class="{f"{kind} {cell.style}".strip()}"{value}>{_html_cell(cell)}</td>')
             lines.append(f"<tr>{''.join(cells)}</tr>")
         return "\n".join([*lines, "</tbody>", "</table></div>"])
-
-
-def _groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
-    """Return the groups of neighbouring columns with their numbers of columns; the first column stands alone."""
-    first, *others = columns
-    return [(first.group, 1), *((name, len(list(of))) for name, of in groupby(c.group for c in others))]
 
 
 def _markdown_text(text: str) -> str:

@@ -88,7 +88,7 @@ def test_every_format_shows_every_row_and_marks_those_on_other_data(study, capsy
 
 
 def test_ours_are_the_readout_and_the_boxes_of_the_row(study):
-    row = records(reports.read_report(study).csv())["SimDR* k_2 <b>"]
+    row = records(reports.read_report(study).text("csv"))["SimDR* k_2 <b>"]
     (path,) = study.glob("simcc-*/result.json")
     ap = json.loads(path.read_text())["metrics"]["det"]["argmax"]["AP"]
     assert (float(row["ours_AP"]), row["readout"], row["boxes"]) == (pytest.approx(ap, abs=1e-4), "argmax", "det")
