@@ -23,7 +23,7 @@ from poserep.studies.quantisation_error.cell import best_ap, bound_px, errors_of
 from poserep.studies.quantisation_error.disturbance import Condition, decode_poses, disturb
 from poserep.studies.quantisation_error.figures import spaced
 from poserep.studies.quantisation_error.poses import read_poses
-from poserep.studies.quantisation_error.table import NUMBERS, Entry, lines_of, read_lines, write_lines
+from poserep.studies.quantisation_error.table import NUMBERS, lines_of, read_lines, write_lines
 
 SWEEPS = CONF.parent / "sweeps"
 SIZE = Size(64, 64)
@@ -226,7 +226,7 @@ def test_tables_are_read_back_as_they_were_written(annotations, tmp_path):
     rows = ["representation=heatmap", "align=centre,edge", "size=64x64", conditions]
     assert command.run_study(SWEEPS, "quantisation", [*of(annotations), f"runs={tmp_path}/runs", *rows]) == 0
     entries = [
-        Entry("Heatmap", f"Heatmap, cell={i}", json.loads(path.read_text()))
+        {"title": "Heatmap", "label": f"Heatmap, cell={i}", **json.loads(path.read_text())}
         for i, path in enumerate(sorted((tmp_path / "runs/quantisation").glob("*/result.json")))
     ]
     written = lines_of(entries)

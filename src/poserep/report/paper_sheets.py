@@ -5,7 +5,7 @@ from itertools import groupby
 
 from poserep.report.baseline_differences import chief_metric
 from poserep.report.paper_rows import PaperRow
-from poserep.report.run_sheets import mean_and_sd
+from poserep.report.run_sheets import mean_and_sd, number_cell
 from poserep.runs.result_values import format_number
 from poserep.sheet import WARNING_MARK, Column, Sheet, SheetCell, texts
 from poserep.sweeps.table import Table
@@ -76,11 +76,11 @@ class _ModeSheet:
         for metric in self.metrics:
             places = self.places[metric]
             if self.published:
-                yield _number_cell(row.row.values.get(metric), places)
+                yield number_cell(row.row.values.get(metric), places)
             yield SheetCell(mean_and_sd(row.values.get(metric, ()), places), row.mean(metric))
             if self.published:
-                yield _number_cell(row.delta(metric), places, "+")
-        yield _number_cell(len(row.runs) or None, 0)
+                yield number_cell(row.delta(metric), places, "+")
+        yield number_cell(len(row.runs) or None, 0)
         if self.compared:
             yield from (self._difference(row), row.row.against or "")
         yield SheetCell(row.status, refs=self._refs(row.row.quoted))
@@ -127,10 +127,6 @@ class _ModeSheet:
                 "choice of images; how seeds scatter is what ± says"
             )
         yield from self.more
-
-
-def _number_cell(value: float | None, places: int, sign: str = "") -> SheetCell:
-    return SheetCell(format_number(None)) if value is None else SheetCell(f"{value:{sign}.{places}f}", value)
 
 
 def paper_csv(table: Table, rows: Sequence[PaperRow]) -> str:

@@ -55,6 +55,11 @@ class RunRow:
         return self.values.get(boxes, {}).get(metric, ())
 
 
+def number_cell(value: float | None, digits: int, sign: str = "") -> SheetCell:
+    """Return a cell of a number, with ``sign`` + also of a positive one; of a dash where there is none."""
+    return SheetCell(format_number(None)) if value is None else SheetCell(f"{value:{sign}.{digits}f}", value)
+
+
 def mean_and_sd(values: Sequence[float], digits: int) -> str:
     """Return ``mean ± standard deviation``, the mean alone of one value, or a dash where nothing was measured."""
     average = known_mean(values)
@@ -143,9 +148,9 @@ def _metrics_sheet(title: str, rows: Sequence[RunRow], notes: Sequence[str]) -> 
         columns[Column("protocol")] = [letters[row.protocol] for row in rows]
         lines.append(f"note: rows follow {len(lines)} protocols; numbers compare only between rows of one letter")
     params, gmacs, seeds = numbers("params M", "GMACs", "seeds")
-    columns[params] = [SheetCell(f"{row.params:.2f}", row.params) for row in rows]
-    columns[gmacs] = [SheetCell(f"{row.gmacs:.3f}", row.gmacs) for row in rows]
-    columns[seeds] = [SheetCell(str(row.seeds), row.seeds) for row in rows]
+    columns[params] = [number_cell(row.params, 2) for row in rows]
+    columns[gmacs] = [number_cell(row.gmacs, 3) for row in rows]
+    columns[seeds] = [number_cell(row.seeds, 0) for row in rows]
     all_boxes = sorted({boxes for row in rows for boxes in row.values}, reverse=True)
     for boxes in all_boxes:
         # Of detected boxes the chief metric is enough.
@@ -224,16 +229,10 @@ def speed_sheet(results: Sequence[Result]) -> Sheet:
     settings = run_settings(results)
     rows: list[list[SheetCell | str]] = []
     for result, setting in zip(results, settings, strict=True):
-        speed, minutes, seed = result["speed"], result["seconds"]["all"] / 60, result["config"]["seed"]
-        device = f"{result['devices']} × {result['device']}"
-        rows.append(
-            [
-                *(scheme_title(result), input_size(result), device, *([setting] if any(settings) else [])),
-                SheetCell(str(seed), seed),
-                SheetCell(f"{speed['img_s']:.0f}", speed["img_s"]),
-                SheetCell(f"{100 * speed['data_wait']:.0f} %", speed["data_wait"]),
-                SheetCell(f"{minutes:.1f}", minutes),
-            ]
-        )
-    about = texts("scheme", "size", "device", *(["setting"] if any(settings) else []))
-    return Sheet("", (*about, *numbers("seed", "img/s in training", "waiting for data", "minutes")), rows)
+        speed, device = result["speed"], f"{result['devices']} × {result['device']}"
+        waiting = SheetCell(f"{100 * speed['data_wait']:.0f} %", speed["data_wait"])
+        seed, rate = number_cell(result["config"]["seed"], 0), number_cell(speed["img_s"], 0)
+        about = (scheme_title(result), input_size(result), device, *([setting] if any(settings) else []))
+        rows.append([*about, seed, rate, waiting, number_cell(result["seconds"]["all"] / 60, 1)])
+    heads = texts("scheme", "size", "device", *(["setting"] if any(settings) else []))
+    return Sheet("", (*heads, *numbers("seed", "img/s in training", "waiting for data", "minutes")), rows)

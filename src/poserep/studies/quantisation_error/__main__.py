@@ -64,7 +64,8 @@ def measure_job(cfg: DictConfig, job: Sequence[str]) -> Entry:
     }
     name = f"{cfg.representation.name}-{cfg.data.name}-{size}-{cfg.align}"
     title = cfg.representation.title
-    return Entry(title, row_label(title, job), result_of(folder, name, config, codec, poses, conditions))
+    result = result_of(folder, name, config, codec, poses, conditions)
+    return {"title": title, "label": row_label(title, job), **result}
 
 
 def run_study(directory: Path, name: str, given: Sequence[str]) -> int:

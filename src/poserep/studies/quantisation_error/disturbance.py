@@ -1,6 +1,6 @@
 """Poses on their way through a codec: a perfect or a disturbed output, and every readout of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,13 +90,6 @@ def paired(perm: Tensor) -> Tensor:
     return perm != torch.arange(len(perm))
 
 
-def batches(codec: Codec, count: int, joints: int) -> Iterator[slice]:
-    """Cut persons into batches whose targets fit in memory, whatever their resolution."""
-    bins = codec.x.n * codec.y.n if codec.form != "axes" else codec.x.n + codec.y.n
-    step = max(1, min(BATCH_PERSONS, BATCH_VALUES // (joints * bins)))
-    return (slice(first, first + step) for first in range(0, count, step))
-
-
 def decode_poses(
     codec: Codec, xy: Tensor, weight: Tensor, condition: Condition, perm: Tensor, seed: int = 0
 ) -> dict[str, Decoded] | None:
@@ -108,8 +101,10 @@ def decode_poses(
     generator = torch.Generator().manual_seed(seed)
     decoded: dict[str, list[Points]] = {name: [] for name in codec.readouts}
     kept = []
-    for part in batches(codec, *weight.shape):
-        target, w = codec.encode(xy[part], weight[part])
+    bins = codec.x.n * codec.y.n if codec.form != "axes" else codec.x.n + codec.y.n
+    count = max(1, min(BATCH_PERSONS, BATCH_VALUES // (weight.shape[1] * bins)))
+    for batch in zip(xy.split(count), weight.split(count), strict=True):
+        target, w = codec.encode(*batch)
         if any(condition.output):
             if not is_density(codec, target):
                 return None
