@@ -117,8 +117,12 @@ class Sheet:
                 beside = [SheetCell()] * len(row)
         return replace(self, columns=(*self.columns[:first], Column("metric"), *own, *self.columns[last:]), rows=rows)
 
-    def terminal(self) -> Table:
-        """Return a table that a console prints, without title and texts around it."""
+    def show(self, console: Console | None = None) -> None:
+        """Print the table and the texts around it, on a console that does not squeeze tables unless one is given."""
+        console = console or wide_console()
+        if self.title:
+            # As the title of a table it would wrap to the table's width.
+            console.print(Text(self.title, "italic"), soft_wrap=True)
         shown = self.stacked(WIDEST_ON_SCREEN)
         table = Table(show_header=any(column.label for column in shown.columns))
         for column in shown.columns:
@@ -128,15 +132,7 @@ class Sheet:
                 table.add_row(*(Text(cell.plain, overflow="fold") for cell in row))
             else:
                 table.add_section()
-        return table
-
-    def show(self, console: Console | None = None) -> None:
-        """Print the table and the texts around it, on a console that does not squeeze tables unless one is given."""
-        console = console or wide_console()
-        if self.title:
-            # As the title of a table it would wrap to the table's width.
-            console.print(Text(self.title, "italic"), soft_wrap=True)
-        console.print(self.terminal())
+        console.print(table)
         for text in self.around:
             console.print(text, soft_wrap=True, markup=False, highlight=False)
 

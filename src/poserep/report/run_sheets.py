@@ -56,7 +56,7 @@ class RunRow:
 
 
 def number_cell(value: float | None, digits: int, sign: str = "") -> SheetCell:
-    """Return a cell of a number, with ``sign`` + also of a positive one; of a dash where there is none."""
+    """Return a cell of a number, with the ``sign`` + even if it is positive, or of a dash where there is none."""
     return SheetCell(format_number(None)) if value is None else SheetCell(f"{value:{sign}.{digits}f}", value)
 
 

@@ -28,8 +28,6 @@ from poserep.studies.published_costs.countings import gflops
 from poserep.studies.published_costs.page import agreement_sheet, cells_sheet, page, table_sheets
 from poserep.training.network import assemble
 
-Configure = Callable[[list[str]], DictConfig]
-
 
 def network(cfg: DictConfig, device: str) -> tuple[PoseNet, Size]:
     """Build the network of a configuration, on a device, and return the size of its input as well."""
@@ -53,7 +51,7 @@ def cost_of(cfg: DictConfig, counting: str, training: bool, tables: bool) -> dic
     return {**millions, "gflops": gflops(net, *size, counting, training), "gmacs": macs(net, *size) / 1e9}
 
 
-def cells_of_network(node: dict[str, Any], configure: Configure) -> Iterator[PrintedCell]:
+def cells_of_network(node: dict[str, Any], configure: Callable[[list[str]], DictConfig]) -> Iterator[PrintedCell]:
     """Yield the cells that a network of the sweep file stands for."""
     counting = node.get("counting", "hrnet")
     if "unbuilt" in node:
