@@ -183,8 +183,7 @@ class Sheet:
         show them below the name of the row.
         """
         lead = next((i for i, column in enumerate(self.columns) if column.numeric), len(self.columns))
-        rest = sorted(range(lead, len(self.columns)), key=lambda i: not self.columns[i].leading)
-        order = [*range(lead), *rest]
+        order = sorted(range(len(self.columns)), key=lambda i: i >= lead and not self.columns[i].leading)
         columns = [self.columns[i] for i in order]
         kinds = [("" if c.numeric else "left about" if 0 < n < lead else "left") for n, c in enumerate(columns)]
         lines = ['<div class="wide"><table class="sortable">', "<thead>"]

@@ -156,7 +156,8 @@ def _metrics_sheet(title: str, rows: Sequence[RunRow], notes: Sequence[str]) -> 
         # Of detected boxes the chief metric is enough.
         for metric in rows[0].columns[: None if boxes == all_boxes[0] else 1]:
             columns[Column(f"{metric}_{boxes}", numeric=True, leading=True)] = _metric_cells(rows, boxes, metric)
-    return _sheet(title, columns, (*lines, *diagnoses(rows), *notes))
+    cells = list(zip(*columns.values(), strict=True))
+    return Sheet(title, list(columns), cells, notes=(*lines, *diagnoses(rows), *notes))
 
 
 def _about(rows: Sequence[RunRow]) -> Columns:
@@ -183,10 +184,6 @@ def _metric_cells(rows: Sequence[RunRow], boxes: str, metric: str) -> list[Sheet
         )
         for row, average in zip(rows, means, strict=True)
     ]
-
-
-def _sheet(title: str, columns: Columns, notes: Sequence[str] = ()) -> Sheet:
-    return Sheet(title, list(columns), list(zip(*columns.values(), strict=True)), notes=notes)
 
 
 def runs_csv(rows: Sequence[RunRow]) -> str:
@@ -221,7 +218,7 @@ def calibration_sheet(rows: Sequence[RunRow]) -> Sheet | None:
             average = known_mean(values)
             best = "best" if less and average is not None and average == min([*map(mean, rivals), 1.0]) else ""
             column.append(SheetCell(mean_and_sd(values, 3), average, style=best))
-    return _sheet("", columns)
+    return Sheet("", list(columns), list(zip(*columns.values(), strict=True)))
 
 
 def speed_sheet(results: Sequence[Result]) -> Sheet:

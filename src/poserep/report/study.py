@@ -46,7 +46,9 @@ def read_report(study: Path) -> StudyReport:
     """Read a study's folder; it is an `InputError` if no run has finished and no table says which runs there are."""
     damaged: dict[str, str] = {}
     results = _with_rows(load_results(study, damaged), study)
-    missing = [*unfinished(study), *damaged.items()]
+    states = {run_dir.name: run_dir.observed_status() for run_dir in runs_in(study) if not run_dir.finished}
+    missing = [(name, f"{s['state']} {shorten(str(s.get('error', '')))}".strip()) for name, s in states.items()]
+    missing += damaged.items()
     table = table_of(SWEEPS, study.name)
     if table is not None and not any(row.values or row.against for row in table.rows):
         table = None
@@ -68,12 +70,6 @@ def read_report(study: Path) -> StudyReport:
     others = {r["path"].name for r in results} - {path.name for line in lines for path in line.runs.values()}
     general = run_sheets(f"{title}: all runs", rows, notes) if others else []
     return StudyReport(title, results, rows, missing, (table, lines), sheets, [*sheets, *general])
-
-
-def unfinished(study: Path) -> list[tuple[str, str]]:
-    """Return the names of runs without a result, and why they have none."""
-    states = {run_dir.name: run_dir.observed_status() for run_dir in runs_in(study) if not run_dir.finished}
-    return [(name, f"{s['state']} {shorten(str(s.get('error', '')))}".strip()) for name, s in states.items()]
 
 
 def _with_rows(results: Sequence[Result], study: Path) -> list[Result]:

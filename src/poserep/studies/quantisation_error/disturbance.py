@@ -9,7 +9,7 @@ from torch import Tensor
 
 from poserep.codecs import Codec
 from poserep.codecs.base import Points
-from poserep.geometry import Align, Size
+from poserep.geometry import Align
 
 # Values of a target that are worked on at once, a few arrays of 16 MB, and persons at most.
 BATCH_VALUES, BATCH_PERSONS = 4_000_000, 64
@@ -35,10 +35,6 @@ class Condition:
     scores: float = 1.0
     sizes: Sequence[str] | None = None
     aligns: Sequence[Align] | None = None
-
-    def applies(self, size: Size, align: Align) -> bool:
-        """Return whether it is measured there."""
-        return str(size) in (self.sizes or (str(size),)) and align in (self.aligns or (align,))
 
     @property
     def output(self) -> tuple[float, float]:

@@ -35,10 +35,9 @@ def lines_of(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     lines = []
     for entry in entries:
         config, data = entry["config"], entry["config"]["data"]
-        about = {"title": entry["title"], "representation": entry["label"]}
-        about |= {"size": config["input_size"], "align": config["align"], "seed": config["seed"]}
-        about |= {"data": data["name"], "annotations": data["annotations"], "area": data["area"]}
-        about |= {"real": data["real"], "persons": entry["persons"]}
+        about = {"title": entry["title"], "representation": entry["label"], "persons": entry["persons"]}
+        about |= {"size": config["input_size"], "align": config["align"], "seed": config["seed"], "data": data["name"]}
+        about |= {key: data[key] for key in ("annotations", "area", "real")}
         disturbed = {c["name"]: bool(c["noise"] or c["second"]) for c in config["conditions"]}
         for row in entry["rows"]:
             lines.append({**about, **entry["codec"], **row, "disturbed": disturbed[row["condition"]]})
