@@ -80,20 +80,16 @@ def run_rows(results: Sequence[Result]) -> list[RunRow]:
             protocol = protocol_line([Protocol.load(by_readout[readout]) for by_readout in result["protocol"].values()])
             key = (scheme_title(result), readout, input_size(result), setting, protocol)
             cells.setdefault(key, []).append(result)
-    rows = [_joined(*key, runs) for key, runs in cells.items()]
+    rows = [_joined(key, runs) for key, runs in cells.items()]
     order = list(dict.fromkeys(row.scheme for row in rows))
     return sorted(rows, key=lambda row: (height_and_width(row.size), order.index(row.scheme), row.setting))
 
 
-def _joined(scheme: str, readout: str, size: str, setting: str, protocol: str, runs: list[Result]) -> RunRow:
-    first = runs[0]
+def _joined(key: tuple[str, str, str, str, str], runs: list[Result]) -> RunRow:
+    first, readout = runs[0], key[1]
     scores = [calibration_by_readout(run).get(readout) for run in runs]
     return RunRow(
-        scheme,
-        readout,
-        size,
-        setting,
-        protocol,
+        *key,
         params=first["cost"]["params"] / 1e6,
         gmacs=first["cost"]["gmacs"],
         values={

@@ -43,11 +43,8 @@ def cost_of(cfg: DictConfig, counting: str, training: bool, tables: bool) -> dic
     """
     # Nothing is computed: shapes are enough.
     net, size = network(cfg, "meta")
-    params = parameters(net, training=training, tables=tables)
-    backbone = parameters(net.backbone, training=training, tables=tables)
-    if training:
-        backbone += params - parameters(net, tables=tables)
-    millions = {"params": params / 1e6, "backbone": backbone / 1e6, "other": (params - backbone) / 1e6}
+    params, other = parameters(net, training=training, tables=tables), parameters(net.head, tables=tables)
+    millions = {"params": params / 1e6, "backbone": (params - other) / 1e6, "other": other / 1e6}
     return {**millions, "gflops": gflops(net, *size, counting, training), "gmacs": macs(net, *size) / 1e9}
 
 
