@@ -215,9 +215,8 @@ def test_the_command_line_crosses_and_chooses_rows():
     everything = command.jobs(table, [])
     assert len(everything) == 5 * len(table.rows) and len({tuple(job) for job in everything}) == len(everything)
     chosen = command.jobs(table, ["representation=sr,srpose", "size=64x64,96x96", "align=centre"])
-    assert [o for job in chosen for o in job if o.startswith("representation=")] == ["representation=sr"] * 4 + [
-        "representation=srpose"
-    ] * 2
+    named = [o for job in chosen for o in job if o.startswith("representation=")]
+    assert named == ["representation=sr"] * 4 + ["representation=srpose"] * 2
     assert all("align=centre" in job and not {"align=edge", "align=corner", "align=dark"} & set(job) for job in chosen)
 
 

@@ -45,8 +45,8 @@ class _ModeSheet:
         self.published = any(row.values.get(m) is not None for row in table.rows for m in self.metrics)
         self.compared = any(row.against for row in table.rows)
         # Rows that tell their size in their names need no column for it.
-        self.sized = any(o.startswith("size=") for row in rows for o in row.variant)
-        self.varied = any(row.setting for row in rows)
+        sized = any(o.startswith("size=") for row in rows for o in row.variant)
+        self.about = [*(["size"] if sized else []), *(["setting"] if any(row.setting for row in rows) else [])]
         # What all rows have in common stands above the table.
         self.marked = len({row.marks for row in rows if row.marks}) > 1
 
@@ -57,7 +57,7 @@ class _ModeSheet:
         return Sheet(title, list(self._columns()), rows, self._warning(), self.footnotes, list(self._notes()))
 
     def _columns(self) -> Iterator[Column]:
-        yield from texts("row", *(["size"] if self.sized else []), *(["setting"] if self.varied else []))
+        yield from texts("row", *self.about)
         for metric in self.metrics:
             leading = metric == self.chief
             if self.published:
@@ -72,7 +72,7 @@ class _ModeSheet:
     def _cells(self, row: PaperRow) -> Iterator[SheetCell | str]:
         undetermined = row.row.undetermined and f"undetermined: {row.row.undetermined}"
         yield SheetCell(row.row.name, refs=self._refs(undetermined), marked=bool(row.marks))
-        yield from (*([row.size] if self.sized else []), *([row.setting] if self.varied else []))
+        yield from (getattr(row, name) for name in self.about)
         for metric in self.metrics:
             places = self.places[metric]
             if self.published:
