@@ -103,7 +103,8 @@ def test_run_that_stands_for_no_row_is_in_the_comparison_only(study, capsys):
     shutil.copytree(run_dir, plain)
     change_result(plain, lambda result: result["config"]["representation"].update(title="Plainly trained"))
     reports.write_report(study)
-    assert "Plainly trained" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Plainly trained" in out and "smoke runs are among these" in out
     holders = {file.name for file in study.iterdir() if file.is_file() and "Plainly trained" in file.read_text()}
     assert holders == {"report.html", "comparison.csv", "table.md", "table.tex"}
 

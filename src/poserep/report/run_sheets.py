@@ -165,20 +165,22 @@ def _about(rows: Sequence[RunRow]) -> Columns:
 
 def _metric_cells(rows: Sequence[RunRow], boxes: str, metric: str) -> list[SheetCell | str]:
     """Return the cells of a metric; the best of those that compare is marked, unless these are all the same."""
+    digits, best = (2, min) if any(metric in row.lower for row in rows) else (1, max)
     means = [known_mean(row.of(boxes, metric)) for row in rows]
+    # Values that look the same are equally good.
+    shown = [None if average is None else round(average, digits) for average in means]
     groups: dict[tuple[str, str], set[float]] = {}
-    for row, average in zip(rows, means, strict=True):
-        if average is not None:
-            groups.setdefault((row.protocol, row.size), set()).add(average)
-    best = min if any(metric in row.lower for row in rows) else max
+    for row, value in zip(rows, shown, strict=True):
+        if value is not None:
+            groups.setdefault((row.protocol, row.size), set()).add(value)
     leading = {where: best(found) for where, found in groups.items() if len(found) > 1}
     return [
         SheetCell(
-            mean_and_sd(row.of(boxes, metric), 2 if metric in row.lower else 1),
+            mean_and_sd(row.of(boxes, metric), digits),
             average,
-            style="best" if average is not None and average == leading.get((row.protocol, row.size)) else "",
+            style="best" if value is not None and value == leading.get((row.protocol, row.size)) else "",
         )
-        for row, average in zip(rows, means, strict=True)
+        for row, average, value in zip(rows, means, shown, strict=True)
     ]
 
 

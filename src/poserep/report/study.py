@@ -58,7 +58,9 @@ def read_report(study: Path) -> StudyReport:
     title = title_of(SWEEPS, study.name)
     rows = run_rows(results)
     drawn = "data: drawn people, not photographs; compare rows with each other, not with published numbers"
+    smoke = "smoke runs are among these, of a few steps and persons, and no number of theirs is a result"
     notes = [*row_notes(rows), *([drawn] if not all(row.real for row in rows) else [])]
+    notes += [smoke] if any(result["config"]["trainer"].get("limit") for result in results) else []
     notes += [f"missing: {name}: {why}" for name, why in missing]
     if table is None:
         return StudyReport(title, results, rows, missing, None, [], run_sheets(title, rows, notes))
