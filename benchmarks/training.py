@@ -43,7 +43,7 @@ class Window(Callback):
         """Count steps."""
         if trainer.global_step == self.warmup:
             self._wait()
-            self.progress.totals = [0.0, 0.0, 0.0]
+            self.progress.totals[:] = 0
         if trainer.global_step == self.warmup + self.steps:
             self._wait()
             trainer.should_stop = True

@@ -15,7 +15,8 @@ from poserep.data import load_coco
 from poserep.data.dataset import PoseDataset
 from poserep.geometry import Size
 from poserep.skeleton import COCO
-from poserep.sweeps.sweep_file import cells_of, complete_table, compositions
+from poserep.sweeps.sweep_file import complete_table, compositions
+from poserep.sweeps.table import cells_of
 
 WHOLE = {"quantise": "none", "truncate": None}
 SIZE = "256x192"
@@ -181,7 +182,7 @@ def learnt(annotations: Path, epochs: int = 20) -> dict[str, tuple[float, float]
     """
     found = {}
     for row, sweep in LEARNT.items():
-        cell = next(c for c in cells_of(complete_table(sweep, "published"), {"seed": ["seed=0"]}) if row in c.rows)
+        cell = next(c for c in cells_of(complete_table(sweep, "published"), ["seed=0"]) if row in c.rows)
         cfg = next(compositions(sweep, [cell.overrides]))
         size = Size.parse(cfg.input_size)
         codec = make(cfg.representation.codec, size=size, align=cfg.align)

@@ -14,12 +14,11 @@ from reference.vectors import listed
 TINY = "test_resnet"
 
 
-def resnet(depth: int = 50, name: str = "") -> models.TimmFeatures:
-    return models.TimmFeatures(name or f"resnet{depth}", (4,))
+def resnet(depth: int = 50, name: str = "", **options) -> models.TimmFeatures:
+    return models.TimmFeatures(name or f"resnet{depth}", (4,), **options)
 
 
-def pyramid(depth: int = 50, name: str = "") -> models.TimmFeatures:
-    return models.TimmFeatures(name or f"resnet{depth}", (4,), multiscale=True)
+pyramid = partial(resnet, multiscale=True)
 
 
 def head_on(head: type[models.Head], codec: Codec, channels, strides, joints: int = 17, **options) -> Any:

@@ -11,8 +11,8 @@ import pytest
 
 from poserep.config import compose
 from poserep.overrides import CONF
-from poserep.sweeps.sweep_file import cells_of, complete_table, read_sweep, table_names
-from poserep.sweeps.table import MODES, chosen
+from poserep.sweeps.sweep_file import complete_table, read_sweep, table_names
+from poserep.sweeps.table import MODES, cells_of, chosen
 
 ROOT = CONF.parent
 PAGE = (ROOT / "docs" / "tables.md").read_text()

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import os
 import platform
 import subprocess
@@ -42,15 +41,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, data: Any) -> None:
     """Write a JSON file atomically; NaN and infinities become null."""
-    write_text(path, json.dumps(_finite(data), indent=1, allow_nan=False) + "\n")
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, Mapping):
-        return {key: _finite(value) for key, value in data.items()}
-    return [_finite(value) for value in data] if isinstance(data, list | tuple) else data
+    try:
+        text = json.dumps(data, indent=1, allow_nan=False)
+    except ValueError:
+        # Python's JSON has them as constants.
+        text = json.dumps(json.loads(json.dumps(data), parse_constant=lambda _: None), indent=1)
+    write_text(path, text + "\n")
 
 
 def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -117,8 +117,12 @@ class Sheet:
                 beside = [SheetCell()] * len(row)
         return replace(self, columns=(*self.columns[:first], Column("metric"), *own, *self.columns[last:]), rows=rows)
 
-    def terminal(self) -> Table:
-        """Return a table that a console prints, without title and texts around it."""
+    def show(self, console: Console | None = None) -> None:
+        """Print the table and the texts around it, on a console that does not squeeze tables unless one is given."""
+        console = console or wide_console()
+        if self.title:
+            # As the title of a table it would wrap to the table's width.
+            console.print(Text(self.title, "italic"), soft_wrap=True)
         shown = self.stacked(WIDEST_ON_SCREEN)
         table = Table(show_header=any(column.label for column in shown.columns))
         for column in shown.columns:
@@ -128,15 +132,7 @@ class Sheet:
                 table.add_row(*(Text(cell.plain, overflow="fold") for cell in row))
             else:
                 table.add_section()
-        return table
-
-    def show(self, console: Console | None = None) -> None:
-        """Print the table and the texts around it, on a console that does not squeeze tables unless one is given."""
-        console = console or wide_console()
-        if self.title:
-            # As the title of a table it would wrap to the table's width.
-            console.print(Text(self.title, "italic"), soft_wrap=True)
-        console.print(self.terminal())
+        console.print(table)
         for text in self.around:
             console.print(text, soft_wrap=True, markup=False, highlight=False)
 
@@ -165,7 +161,8 @@ class Sheet:
         lines += [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
         if any(column.group for column in shown.columns):
             heads, rules, at = [], [], 1
-            for group, width in _groups(shown.columns):
+            for group, of in groupby(column.group for column in shown.columns):
+                width = len(list(of))
                 name = rf"\multicolumn{{{width}}}{{c}}{{{_latex_text(group)}}}"
                 heads.append(name if group else " & ".join([""] * width))
                 rules += [rf"\cmidrule(lr){{{at}-{at + width - 1}}}"] if group else []
@@ -186,8 +183,7 @@ class Sheet:
         show them below the name of the row.
         """
         lead = next((i for i, column in enumerate(self.columns) if column.numeric), len(self.columns))
-        rest = sorted(range(lead, len(self.columns)), key=lambda i: not self.columns[i].leading)
-        order = [*range(lead), *rest]
+        order = sorted(range(len(self.columns)), key=lambda i: i >= lead and not self.columns[i].leading)
         columns = [self.columns[i] for i in order]
         kinds = [("" if c.numeric else "left about" if 0 < n < lead else "left") for n, c in enumerate(columns)]
         lines = ['<div class="wide"><table class="sortable">', "<thead>"]
@@ -207,12 +203,6 @@ class Sheet:
                 cells.append(f'<td class="{f"{kind} {cell.style}".strip()}"{value}>{_html_cell(cell)}</td>')
             lines.append(f"<tr>{''.join(cells)}</tr>")
         return "\n".join([*lines, "</tbody>", "</table></div>"])
-
-
-def _groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
-    """Return the groups of neighbouring columns with their numbers of columns; the first column stands alone."""
-    first, *others = columns
-    return [(first.group, 1), *((name, len(list(of))) for name, of in groupby(c.group for c in others))]
 
 
 def _markdown_text(text: str) -> str:

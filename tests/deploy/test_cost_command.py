@@ -1,6 +1,5 @@
 """`poserep cost`: what it prints and writes, from overrides and from runs, what it refuses, and how it times."""
 
-import builtins
 import json
 import re
 import time
@@ -128,19 +127,6 @@ def test_ways_give_the_same_output_tuples_with_none_too():
         (xy, sigma, flow), found = WAYS["eager"](model, image, 1)(), onnx(model, image, 1)()
         torch.testing.assert_close(found[:2], (xy, sigma), rtol=1e-3, atol=1e-5)
     assert xy.shape == sigma.shape == (2, 17, 2) and flow is found[2] is None
-
-
-def test_missing_runtime_is_named(monkeypatch):
-    real = builtins.__import__
-
-    def refuse(name, *rest):
-        if name.startswith("onnx"):
-            raise ImportError("no", name=name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    (found,) = timings(nn.Identity(), lambda out: None, SHAPE, Timing(("onnx",), (1,), (1,)))
-    assert found.unavailable == "onnxruntime is not installed; pip install onnx onnxruntime onnxscript"
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):

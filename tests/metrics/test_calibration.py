@@ -62,13 +62,13 @@ def test_only_labelled_joints_of_persons_with_an_area_count():
 def test_bins_hold_their_lower_edge_and_the_last_one_both():
     score = np.array([0, 0.1, 0.3, 0.35, 0.6, 0.7, 1.0])
     curve = reliability(score, score**2)
-    assert curve.count.tolist() == [1, 1, 0, 2, 0, 0, 1, 1, 0, 1]
-    assert curve.low.tolist() == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] and curve.high[-1] == 1
-    assert curve.score[3] == pytest.approx(0.325) and curve.oks[3] == pytest.approx((0.09 + 0.1225) / 2)
-    assert np.isnan(curve.score[2]) and np.isnan(curve.oks[2])
+    assert [bin["count"] for bin in curve] == [1, 1, 0, 2, 0, 0, 1, 1, 0, 1]
+    assert [bin["low"] for bin in curve] == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] and curve[-1]["high"] == 1
+    assert (curve[3]["score"], curve[3]["oks"]) == pytest.approx((0.325, (0.09 + 0.1225) / 2))
+    assert curve[2] == {"low": 0.2, "high": 0.3, "count": 0, "score": None, "oks": None}
     # Published scores may lie outside.
-    curve = reliability(np.array([-0.5, 1.5]), np.array([0.0, 1.0]))
-    assert curve.count[[0, -1]].tolist() == [1, 1] and curve.score[[0, -1]].tolist() == [-0.5, 1.5]
+    first, *_, last = reliability(np.array([-0.5, 1.5]), np.array([0.0, 1.0]))
+    assert [(bin["count"], bin["score"]) for bin in (first, last)] == [(1, -0.5), (1, 1.5)]
 
 
 def test_the_calibration_error_is_the_gap_of_means_weighed_by_joints():
@@ -128,4 +128,3 @@ def test_the_summary_is_plain_json():
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["ece"] == pytest.approx(0.05) and found["aurc"] == pytest.approx(0.25) and found["joints"] == 2
     assert [b["count"] for b in found["bins"]] == [1, *[0] * 8, 1]
-    assert found["bins"][1] == {"low": 0.1, "high": 0.2, "count": 0, "score": None, "oks": None}

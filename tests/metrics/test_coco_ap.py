@@ -79,8 +79,7 @@ def test_duplicates_of_a_pose_are_suppressed_and_the_best_kept(tmp_path):
 
 def test_size_classes_without_persons_are_minus_one_and_without_hits_zero(tmp_path):
     data = annotations()
-    for annotation in data["annotations"]:
-        annotation["area"] = 2e4
+    each(area=2e4)(data)
     subject = scorer(tmp_path, data)
     values, diagnosis = subject(predicted(subject))
     assert values["AP"] == values["AP_L"] == pytest.approx(100) and values["AP_M"] == -1
@@ -95,8 +94,7 @@ def test_size_classes_without_persons_are_minus_one_and_without_hits_zero(tmp_pa
 
 def moved_to_another_image(data):
     data["images"].append({"id": 9, "file_name": "9.png", "width": 400, "height": 300})
-    for annotation in data["annotations"]:
-        annotation["image_id"] = 9
+    each(image_id=9)(data)
 
 
 def each(**fields):

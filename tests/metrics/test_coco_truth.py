@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from coco_files import SIZE, annotations, person, predicted, scorer, skeleton
-from test_coco_ap import moved_to_another_image
+from test_coco_ap import each, moved_to_another_image
 
 from poserep.data import load_coco
 from poserep.errors import InputError
@@ -28,8 +28,7 @@ def another_category(data):
 
 def another_id_of_the_category(data):
     data["categories"] = [{"id": 4, "name": "car"}, {**data["categories"][0], "id": 3}]
-    for annotation in data["annotations"]:
-        annotation["category_id"] = 3
+    each(category_id=3)(data)
 
 
 def ids(*values):

@@ -119,7 +119,7 @@ def test_numbers_are_those_of_the_official_tool(real_data, file):
     truth = Truth(instances, CROWDPOSE, real_data / "crowdpose" / "crowdpose_val.json", SIZE)
     xy = np.array([r["keypoints"] for r in results], np.float32).reshape(-1, 14, 3)[..., :2]
     subject, other = (CrowdPoseAP(truth, nms_threshold=None, splits=(low, 0.8)) for low in (0.2, 0.1))
-    evaluation = subject.match(Predictions(np.arange(len(xy)), xy, np.ones(xy.shape[:2], np.float32))).evaluation
+    evaluation = subject.match(Predictions(np.arange(len(xy)), xy, np.ones(xy.shape[:2], np.float32)))
     found, otherwise = (np.array(list(s.summary(evaluation).values())) / 100 for s in (subject, other))
     np.testing.assert_allclose(found[:6], v["A_stats"][[0, 1, 2, 5, 6, 7]], atol=1e-9)
     np.testing.assert_allclose(found[6:], v["A_types_unrounded"], atol=1e-9)

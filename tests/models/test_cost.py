@@ -11,7 +11,7 @@ from model_cases import TINY, build, pyramid, resnet
 from poserep.codecs import Heatmap, MultiScale, SimCC
 from poserep.geometry import Size
 from poserep.models import AxisLinear, Deconv, PoseNet, SRPose, TokenMaps, TokenPose
-from poserep.models.cost import _Alive, activations, macs, parameters, parts, summary
+from poserep.models.cost import _Alive, activations, allocated, macs, parameters, parts, summary
 
 
 @cache
@@ -98,8 +98,6 @@ def test_memory_leaves_the_network_as_it_was():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_memory_on_a_gpu_is_at_least_what_is_counted():
-    from poserep.models.cost import allocated
-
     net = build(resnet(18), Deconv, Heatmap("128x96")).cuda().eval()
     counted = activations(net, 8, 128, 96)
     assert 0.9 * counted < allocated(net, 8, 128, 96) < 5 * counted

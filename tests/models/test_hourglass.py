@@ -40,7 +40,7 @@ def test_human4ds_networks_have_the_studys_parameters():
         assert parameters(MoaiHourglass(18, in_channels=1)) == 6_201_032
         # Its code has 769,472 more: the last stage also fuses into three branches that nothing reads.
         net = STUDY["hrnet_4s"]()
-        unread = parameters(Exchange(4, 4, 32, 128, 4, True)) - parameters(net.backbone.stages[-1])
+        unread = parameters(Exchange(4, 4, 32, True)) - parameters(net.backbone.stages[-1])
     assert unread == 769_472 and parameters(net) + unread == 7_866_034
 
 

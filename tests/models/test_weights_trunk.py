@@ -50,7 +50,7 @@ def test_tables_that_were_to_be_resized_are_left_as_they_were(tmp_path):
     torch.save(state, tmp_path / "v.pth")
     table, before = net.pos_embed, {key: value.clone() for key, value in net.state_dict().items()}
     with pytest.raises(InputError, match=r"norm\.weight"):
-        load_resized(net, net, tmp_path / "v.pth", net.grid, net.extra)
+        load_resized(net, net.pos_embed, tmp_path / "v.pth", net.grid, net.extra)
     assert net.pos_embed is table
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 

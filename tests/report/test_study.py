@@ -88,7 +88,7 @@ def test_every_format_shows_every_row_and_marks_those_on_other_data(study, capsy
 
 
 def test_ours_are_the_readout_and_the_boxes_of_the_row(study):
-    row = records(reports.read_report(study).csv())["SimDR* k_2 <b>"]
+    row = records(reports.read_report(study).text("csv"))["SimDR* k_2 <b>"]
     (path,) = study.glob("simcc-*/result.json")
     ap = json.loads(path.read_text())["metrics"]["det"]["argmax"]["AP"]
     assert (float(row["ours_AP"]), row["readout"], row["boxes"]) == (pytest.approx(ap, abs=1e-4), "argmax", "det")
@@ -103,7 +103,8 @@ def test_run_that_stands_for_no_row_is_in_the_comparison_only(study, capsys):
     shutil.copytree(run_dir, plain)
     change_result(plain, lambda result: result["config"]["representation"].update(title="Plainly trained"))
     reports.write_report(study)
-    assert "Plainly trained" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Plainly trained" in out and "smoke runs are among these" in out
     holders = {file.name for file in study.iterdir() if file.is_file() and "Plainly trained" in file.read_text()}
     assert holders == {"report.html", "comparison.csv", "table.md", "table.tex"}
 

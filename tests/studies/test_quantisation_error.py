@@ -23,7 +23,7 @@ from poserep.studies.quantisation_error.cell import best_ap, bound_px, errors_of
 from poserep.studies.quantisation_error.disturbance import Condition, decode_poses, disturb
 from poserep.studies.quantisation_error.figures import spaced
 from poserep.studies.quantisation_error.poses import read_poses
-from poserep.studies.quantisation_error.table import NUMBERS, Entry, lines_of, read_lines, write_lines
+from poserep.studies.quantisation_error.table import NUMBERS, lines_of, read_lines, write_lines
 from spoiling import edit
 
 SWEEPS = CONF.parent / "sweeps"
@@ -206,8 +206,8 @@ def test_the_command_line_crosses_and_chooses_rows():
     everything = command.jobs(table, [])
     assert len(everything) == 5 * len(table.rows) and len({tuple(job) for job in everything}) == len(everything)
     chosen = command.jobs(table, ["representation=sr,srpose", "size=64x64,96x96", "align=centre"])
-    names = [o.split("=")[1] for job in chosen for o in job if o.startswith("representation=")]
-    assert names == ["sr"] * 4 + ["srpose"] * 2
+    named = [o for job in chosen for o in job if o.startswith("representation=")]
+    assert named == ["representation=sr"] * 4 + ["representation=srpose"] * 2
     assert all("align=centre" in job and not {"align=edge", "align=corner", "align=dark"} & set(job) for job in chosen)
 
 
@@ -216,7 +216,7 @@ def test_tables_are_read_back_as_they_were_written(annotations, tmp_path):
     rows = ["representation=heatmap", "align=centre,edge", "size=64x64", conditions]
     assert command.run_study(SWEEPS, "quantisation", [*of(annotations), f"runs={tmp_path}/runs", *rows]) == 0
     entries = [
-        Entry("Heatmap", f"Heatmap, cell={i}", json.loads(path.read_text()))
+        {"title": "Heatmap", "label": f"Heatmap, cell={i}", **json.loads(path.read_text())}
         for i, path in enumerate(sorted((tmp_path / "runs/quantisation").glob("*/result.json")))
     ]
     written = lines_of(entries)

@@ -12,7 +12,8 @@ from poserep.overrides import CONF
 from poserep.skeleton import COCO
 from poserep.sweeps import budget
 from poserep.sweeps.step_times import DeviceRecord, MeasuredNetwork, macs_of, read_records, seconds_per_image
-from poserep.sweeps.sweep_file import cells_of, complete_table, compositions, table_names
+from poserep.sweeps.sweep_file import complete_table, compositions, table_names
+from poserep.sweeps.table import cells_of
 from poserep.training.network import build_network
 
 

@@ -17,10 +17,10 @@ from poserep.config import OmegaConf, composing, make
 from poserep.data.from_config import skeleton_of
 from poserep.geometry import Size
 from poserep.models import UNREAD, HeadSpec, Stacks
-from poserep.overrides import SWEEPS, key_of
+from poserep.overrides import SWEEPS
 from poserep.runs.create import prepare, resolved
-from poserep.sweeps.sweep_file import cells_of, complete_table, compositions, read_sweep, table_names
-from poserep.sweeps.table import MODES
+from poserep.sweeps.sweep_file import complete_table, compositions, read_sweep, table_names
+from poserep.sweeps.table import MODES, cells_of
 from poserep.training import network
 from poserep.training.fit import fit
 from poserep.training.learning_rate import effective_lr
@@ -157,7 +157,7 @@ def test_rows_compose_learn_and_decode(name):
     groups = read_sweep(SWEEPS, name)["overridden"]
     for table in tables(name).values():
         readouts = {row.name: row.readout for row in table.rows}
-        cells = cells_of(table, {"seed": ["seed=0"]})
+        cells = cells_of(table, ["seed=0"])
         # Modes and tables share rows; in its second mode a table is composed as far as it says anything new.
         cells = [cell for cell in cells if unseen(table.data, groups, sorted(cell.overrides))]
         if table.mode != MODES[0]:
@@ -186,8 +186,7 @@ def test_rows_compose_learn_and_decode(name):
 @pytest.mark.slow
 def test_a_row_trains_and_is_evaluated(synthetic, tmp_path):
     given = [f"data.root={synthetic}", "data.prepare.train=8", "data.prepare.val=6", f"runs={tmp_path}", "boxes=[gt]"]
-    keys = {key_of(override): [override] for override in (*given, "data=synthetic", "trainer=smoke", "seed=0")}
-    cells = cells_of(tables("embedded")["published"], keys)
+    cells = cells_of(tables("embedded")["published"], [*given, "data=synthetic", "trainer=smoke", "seed=0"])
     cell = next(cell for cell in cells if "representation=srpose" in cell.overrides)
     (cfg,) = compositions("embedded", [cell.overrides])
     result = fit(prepare(cfg, "backbone"))

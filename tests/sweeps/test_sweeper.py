@@ -100,7 +100,7 @@ def test_what_goes_wrong_around_a_run_is_its_cause_and_is_not_tried_for_ever(tmp
         (OSError("disk full"), "OSError: disk full"),
         (RuntimeError("the launcher broke down"), "the process ended without reporting a cause"),
     ):
-        sweeper = RowSweeper(retries=1)
+        sweeper = RowSweeper(retries=1, fail_fast=False, rows=[], worker="")
         sweeper.launcher = StubLauncher(outcome)
         runs = [RunDir(tmp_path / type(outcome).__name__ / name) for name in "ab"]
         assert sweeper._run(runs, {}, tmp_path / "stop") == {"a": cause, "b": cause}

@@ -8,9 +8,8 @@ from poserep.overrides import key_of, quoted
 from poserep.runs.plan import Cell, forget, planned, remember
 from poserep.sweeps import command
 from poserep.sweeps.sweep_file import read_sweep, table_of, title_of
-from poserep.sweeps.table import cells, chosen, read_table
+from poserep.sweeps.table import cells_of, chosen, read_table
 
-GROUPS = ["data", "trainer", "size"]
 RECIPES = {"paper": ["base", "optim.lr=1e-3"], "base": ["align=corner", "trainer.epochs=210", "optim.lr=1"]}
 
 
@@ -36,30 +35,29 @@ def test_recipes_are_lists_of_lists_and_the_row_wins():
 
 def test_a_key_on_the_command_line_replaces_the_rows_and_a_group_all_that_is_in_it():
     made = table({"name": "a", "overrides": ["data.root=x", "data=coco"], "published": ["base"]})
-    (cell,) = cells(made, {"data": ["data=synthetic"], "trainer": ["trainer=smoke"]}, GROUPS)
+    (cell,) = cells_of(made, ["data=synthetic", "trainer=smoke"])
     assert cell.overrides == ("align=corner", "optim.lr=1", "data=synthetic", "trainer=smoke")
     assert cell.arguments == ("data=synthetic", "trainer=smoke")
-    (cell,) = cells(made, {"trainer.batch": ["trainer.batch=4"]}, GROUPS)
+    (cell,) = cells_of(made, ["trainer.batch=4"])
     assert "trainer.epochs=210" in cell.overrides, "a key of a group is not the group"
 
 
 def test_sweeps_of_the_command_line_replace_those_of_the_table():
     made = table({"name": "a"}, {"name": "b", "overrides": ["align=edge"]}, arguments=["seed=0,1"])
-    defaults = {"seed": ["seed=0", "seed=1"]}
-    assert len(cells(made, {}, GROUPS, defaults)) == 4
-    found = cells(made, {"seed": ["seed=5"]}, GROUPS, defaults)
+    assert len(cells_of(made)) == 4
+    found = cells_of(made, ["seed=5"])
     assert overrides(found) == [("seed=5",), ("align=edge", "seed=5")]
     assert found[0].arguments == (), "another seed is no other setting"
 
 
 def test_rows_that_become_equal_run_once_and_quoted_ones_not_at_all():
     rows = [{"name": n, "overrides": ["size=64x64"], "readout": n} for n in ("argmax", "shift")]
-    assert cells(table(*rows), {}) == [Cell(("size=64x64",), ("argmax", "shift"))]
+    assert cells_of(table(*rows)) == [Cell(("size=64x64",), ("argmax", "shift"))]
     rows = [{"name": "a", "overrides": ["size=1"]}, {"name": "b", "overrides": ["size=2"]}]
-    (cell,) = cells(table(*rows), {"size": ["size=3"]})
+    (cell,) = cells_of(table(*rows), ["size=3"])
     assert cell.overrides == ("size=3",) and cell.rows == ("a", "b")
     made = table({"name": "a", "quoted": "elsewhere", "values": {"AP": 1.0}}, {"name": "b"})
-    assert [row.name for row in made.runnable] == ["b"] and len(cells(made, {})) == 1
+    assert [row.name for row in made.runnable] == ["b"] and len(cells_of(made)) == 1
 
 
 def test_mistakes_in_a_file_are_named():
@@ -72,7 +70,7 @@ def test_mistakes_in_a_file_are_named():
         ({}, {"rows": [{"name": "a"}, {"name": "a"}]}, "two rows have the name 'a'"),
     ):
         with pytest.raises(InputError, match=message):
-            cells(table(row, **more), {})
+            cells_of(table(row, **more))
 
 
 def test_what_a_run_stands_for_is_added_up(tmp_path):

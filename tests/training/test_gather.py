@@ -19,15 +19,15 @@ def test_repeated_indices_and_the_order_of_batches_change_nothing():
     gather = Gather()
     for batch in ([2, 0], [1, 2], [0]):
         gather.update(torch.tensor(batch), points(batch))
-    predictions = gather.predictions(threshold=0.3)
+    index, xy, score = gather.compute()
     expected = points([0, 1, 2])
-    assert predictions.index.tolist() == [0, 1, 2] and predictions.threshold == 0.3
-    np.testing.assert_array_equal(predictions.xy, expected.xy)
-    np.testing.assert_array_equal(predictions.score, expected.score)
+    assert index.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(xy, expected.xy)
+    np.testing.assert_array_equal(score, expected.score)
 
     gather.reset()
     with pytest.raises(InputError, match="no predictions"):
-        gather.predictions()
+        gather.compute()
 
 
 def test_predictions_that_are_not_finite_are_refused_by_instance():

@@ -28,8 +28,9 @@ from poserep.geometry import Crop
 from poserep.models.weights.load import load_official
 from poserep.overrides import key_of
 from poserep.skeleton import COCO
-from poserep.sweeps.sweep_file import cells_of, complete_table, compositions
-from poserep.training.build import effective_lr
+from poserep.sweeps.sweep_file import complete_table, compositions
+from poserep.sweeps.table import cells_of
+from poserep.training.learning_rate import effective_lr
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network
 from reference.vectors import files, input_size, tensors
@@ -67,7 +68,7 @@ class Steps:
 def configuration(name: str) -> DictConfig:
     """The published row's, with the trace's network, size and length."""
     sweep, row, changes = ROWS[name]
-    (cell,) = (c for c in cells_of(complete_table(sweep, "published"), {"seed": ["seed=0"]}) if row in c.rows)
+    (cell,) = (c for c in cells_of(complete_table(sweep, "published"), ["seed=0"]) if row in c.rows)
     changes = {
         **changes, "backbone": "resnet18", "backbone.weights": "null", "trainer.batch": str(BATCH),
         "optim.reference_batch": str(BATCH), "trainer.epochs": "3",

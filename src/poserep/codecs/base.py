@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from poserep.codecs.flip_shift import mirror_image, mirror_shifts, unmirror
+from poserep.codecs.flip_shift import mirror_image, mirror_shifts, shift_bins
 from poserep.errors import InputError, check_choice, nearest
 from poserep.geometry import ALIGNMENTS, Align, Axis, Size
 
@@ -122,7 +122,15 @@ class Codec(nn.Module, ABC):
 
     def unmirror(self, maps: Tensor, perm: Tensor) -> Tensor:
         """Turn an output (B, K, ..., n) for the mirrored image into one for the image itself."""
-        return unmirror(maps, perm, self.flip_shift)
+        n, perm = maps.shape[-1], perm.to(maps.device)
+        if not self.flip_shift.is_integer() or maps.requires_grad or torch.compiler.is_exporting():
+            return shift_bins(maps.index_select(1, perm).flip(-1), self.flip_shift)
+        # Swapping joints, mirroring and moving in one pass over the values takes half the time.
+        rows = math.prod(maps.shape[2:-1])
+        column = (n - 1 - torch.arange(n, device=maps.device) + int(self.flip_shift)).clamp(0, n - 1)
+        row = perm[:, None] * rows + torch.arange(rows, device=maps.device)
+        index = (row.flatten()[:, None] * n + column).flatten()
+        return maps.flatten(1).index_select(1, index).view_as(maps)
 
     @abstractmethod
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Any, Tensor]:

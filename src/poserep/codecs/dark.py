@@ -55,14 +55,14 @@ class DARK:
         """Read positions and maxima."""
         h, w = heatmap.shape[-2:]
         xy, value = peak(heatmap)
-        x, y = xy.unbind(-1)
-        p = self._smoothed(heatmap, xy, value).clamp_min(LOG_FLOOR).log()
+        inside = ((xy > 1) & (xy < xy.new_tensor([w - 2, h - 2]))).all(-1)
+        p = self._smoothed(heatmap, xy, value, inside).clamp_min(LOG_FLOOR).log()
         gx, gy = 0.5 * (p[..., 2, 3] - p[..., 2, 1]), 0.5 * (p[..., 3, 2] - p[..., 1, 2])
         hxx = 0.25 * (p[..., 2, 4] - 2 * p[..., 2, 2] + p[..., 2, 0])
         hyy = 0.25 * (p[..., 4, 2] - 2 * p[..., 2, 2] + p[..., 0, 2])
         hxy = 0.25 * (p[..., 3, 3] - p[..., 1, 3] - p[..., 3, 1] + p[..., 1, 1])
         det = hxx * hyy - hxy.square()
-        usable = (det != 0) & (x > 1) & (x < w - 2) & (y > 1) & (y < h - 2)
+        usable = inside & (det != 0)
         if self.max_step is not None:
             usable &= (hxx < 0) & (det > 0)
         det = torch.where(usable, det, 1)
@@ -71,7 +71,7 @@ class DARK:
             step = step.clamp(-self.max_step, self.max_step)
         return xy + (step * usable[..., None]).to(heatmap.dtype), value
 
-    def _smoothed(self, heatmap: Tensor, xy: Tensor, value: Tensor) -> Tensor:
+    def _smoothed(self, heatmap: Tensor, xy: Tensor, value: Tensor, inside: Tensor) -> Tensor:
         """Return the 5x5 values around the peaks of the blurred and rescaled map, (B, K, 5, 5) float64.
 
         Derivatives of a logarithm don't see a factor, so that the maximum of the blurred map is computed only where the
@@ -100,7 +100,6 @@ class DARK:
             low, high = smooth.amin((-2, -1)), smooth.amax((-2, -1))
             factor = value / (high - low).clamp_min(1e-30)
             return (near - low[..., None, None]) * factor[..., None, None]
-        inside = ((xy > 1) & (xy < xy.new_tensor([w - 2, h - 2]))).all(-1)
         touched = (near < LOG_FLOOR).any((-2, -1)) & (value > 0) & inside
         if torch.compiler.is_exporting():
             # No part of an exported graph can be left out by what the values are.
@@ -115,7 +114,6 @@ class DARK:
 def gaussian_kernel(size: int, sigma: float | None = None) -> Tensor:
     """Return the 1D kernel (size,), float64, of sum 1; without a sigma, OpenCV's, which has tables up to size 7."""
     tables = {
-        1: [1.0],
         3: [0.25, 0.5, 0.25],
         5: [0.0625, 0.25, 0.375, 0.25, 0.0625],
         7: [0.03125, 0.109375, 0.21875, 0.28125, 0.21875, 0.109375, 0.03125],

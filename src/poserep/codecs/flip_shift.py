@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from poserep.geometry import Axis
 
@@ -37,25 +38,7 @@ def mirror_shifts(axis: Axis, published: float | None = None) -> tuple[int, floa
 def mirror_image(image: Tensor, px: int = 0) -> Tensor:
     """Mirror (..., H, W) left to right, then move it by ``px`` to the right, black where nothing is known."""
     mirrored = image.flip(-1)
-    if px == 0:
-        return mirrored
-    width = image.shape[-1]
-    moved = torch.zeros_like(mirrored)
-    moved[..., max(0, px) : width + min(0, px)] = mirrored[..., max(0, -px) : width - max(0, px)]
-    return moved
-
-
-def unmirror(maps: Tensor, perm: Tensor, bins: float) -> Tensor:
-    """Turn the output (B, K, ..., n) for a mirrored image into one for the image itself, ``bins`` to the right."""
-    n = maps.shape[-1]
-    if not bins.is_integer() or maps.requires_grad or torch.compiler.is_exporting():
-        return shift_bins(maps.index_select(1, perm.to(maps.device)).flip(-1), bins)
-    # Swapping joints, mirroring and moving in one pass over the values takes half the time.
-    rows = math.prod(maps.shape[2:-1])
-    column = (n - 1 - torch.arange(n, device=maps.device) + int(bins)).clamp(0, n - 1)
-    row = perm.to(maps.device)[:, None] * rows + torch.arange(rows, device=maps.device)
-    index = (row.flatten()[:, None] * n + column).flatten()
-    return maps.flatten(1).index_select(1, index).view_as(maps)
+    return F.pad(mirrored, (px, -px)) if px else mirrored
 
 
 def shift_bins(maps: Tensor, bins: float) -> Tensor:

@@ -32,8 +32,6 @@ class Integral(Heatmap):
         **deviations: See `Deviations`; joints outside the crop are never learnt.
     """
 
-    form = "map"
-
     def __init__(
         self,
         size: Size | str,

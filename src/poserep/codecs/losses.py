@@ -104,12 +104,10 @@ class Distance:
         """Compute a scalar from points (B, K, 2) and weights (B, K)."""
         # The target of a joint of weight 0 may be infinite, and 0 x infinity is not a number.
         difference = torch.where((weight > 0)[..., None], out - target, 0.0)
-        if self.norm == "l1":
-            each = difference.abs().sum(-1)
-        elif self.norm == "l2":
-            each = torch.linalg.vector_norm(difference, dim=-1)
-        else:
+        if self.norm == "squared":
             each = difference.square().sum(-1)
+        else:
+            each = torch.linalg.vector_norm(difference, ord=1 if self.norm == "l1" else 2, dim=-1)
         return (each * weight).mean()
 
 

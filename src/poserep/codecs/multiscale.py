@@ -1,14 +1,15 @@
 """Heatmaps of several resolutions at once, of which the finest is the prediction."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from poserep.codecs.base import Points
-from poserep.codecs.heatmap import Heatmap, SRHeatmap, outer
+from poserep.codecs.base import Points, axes
+from poserep.codecs.heatmap import SRHeatmap, outer
 from poserep.codecs.losses import MSE
 from poserep.errors import InputError, check_choice
 from poserep.geometry import Size
@@ -78,16 +79,9 @@ class MultiScale(SRHeatmap):
         return (*(levels[stride] for stride in self.coarse), outer(gy, gx)), kept
 
     def _drawn(self, xy: Tensor, weight: Tensor, n: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        level = Heatmap(
-            Size(self.y.length, self.x.length),
-            stride=self.x.length / n[0],
-            sigma=self.sigma * n[0] / self.x.n,
-            quantise=self.quantise,
-            grid=self.grid,
-            truncate=self.truncate,
-            align=self.x.align,
-            bounds=self.deviations.bounds,
-        )
+        level = copy(self)
+        level.x, level.y = axes(Size(self.y.length, self.x.length), n[0] / self.x.length, self.x.align)
+        level.sigma = self.sigma * n[0] / self.x.n
         # Which joints count is decided once, on the final map.
         return level.profiles(level.quantised(torch.where(weight[..., None] > 0, xy.float(), 0.0)), weight)
 

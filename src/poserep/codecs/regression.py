@@ -84,9 +84,11 @@ class RLE(Regression):
 
     def loss(self, out: Scaled, target: Tensor, weight: Tensor) -> Tensor:  # type: ignore[override]
         """Compute the negative log-likelihood, summed over axes, averaged over the batch's joints."""
-        xy, sigma, log_density = out
-        difference = torch.where((weight > 0)[..., None], xy.float() - target, 0.0)
-        return (residual_likelihood(difference, sigma.float().clamp_min(LEAST_SCALE), log_density) * weight).mean()
+        xy, scale, log_density = out
+        sigma = scale.float().clamp_min(LEAST_SCALE)
+        error = torch.where((weight > 0)[..., None], xy.float() - target, 0.0) / sigma
+        each = (sigma.log() + math.log(2) + error.abs()).sum(-1)
+        return ((each if log_density is None else each - log_density(error)) * weight).mean()
 
     def decode(self, out: Scaled, readout: str | None = None) -> Points:  # type: ignore[override]
         """Read points in input px and scores from numbers."""
@@ -106,10 +108,3 @@ class RLE(Regression):
     def density(self, out: Scaled) -> dict[str, Tensor]:  # type: ignore[override]
         """Return spikes at the points, see `Regression.density`."""
         return super().density(out[0])
-
-
-def residual_likelihood(difference: Tensor, sigma: Tensor, log_density: Callable[[Tensor], Tensor] | None) -> Tensor:
-    """Compute the negative log-likelihood (...) of differences (..., 2) with scales (..., 2), see `RLE`."""
-    error = difference / sigma
-    each = (sigma.log() + math.log(2) + error.abs()).sum(-1)
-    return each if log_density is None else each - log_density(error)

@@ -1,7 +1,7 @@
 """The ``--boxes`` of ``poserep predict``: boxes from the command line, from files of detections, or none."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +57,7 @@ class BoxRequests:
     """
 
     everywhere: list[BoxRequest] = field(default_factory=list)
-    by_name: dict[str, list[BoxRequest]] = field(default_factory=dict)
+    by_name: dict[str, list[BoxRequest]] = field(default_factory=lambda: defaultdict(list))
     ids: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     source: Path | None = None
@@ -71,11 +71,6 @@ class BoxRequests:
         stem = image.stem
         plain: Any = int(stem) if stem.isascii() and stem.isdigit() and len(stem) < math.log10(2**63) else stem
         return next((self.ids[name] for name in _names(image) if name in self.ids), plain)
-
-    @property
-    def given(self) -> bool:
-        """Whether there are any, on whatever image."""
-        return bool(self.everywhere or self.source)
 
 
 def read_boxes(words: Sequence[str], category: int = 1, least: float = 0.0) -> BoxRequests:
@@ -114,9 +109,7 @@ def _read_file(path: Path, category: int, least: float, requests: BoxRequests) -
     if not isinstance(records, list) or not all(isinstance(r, Mapping) and "bbox" in r for r in records):
         raise InputError(f"--boxes {path} is no list of records with bbox and image_id; {HOW}")
     requests.source = path
-    for key, name in names.items():
-        requests.by_name.setdefault(name, [])
-        requests.ids[name] = key
+    requests.ids |= {name: key for key, name in names.items()}
     left_out: Counter[str] = Counter()
     for row, record in enumerate(records):
         score, image_id = record.get("score", 1.0), record.get("image_id")
@@ -131,7 +124,7 @@ def _read_file(path: Path, category: int, least: float, requests: BoxRequests) -
             # COCO writes image 139 to 000000000139.jpg.
             name = names[_key(image_id)] if names else _without_zeros(str(image_id))
             requests.ids.setdefault(name, image_id)
-            requests.by_name.setdefault(name, []).append(BoxRequest(f"{path}, record {row}", record["bbox"], score))
+            requests.by_name[name].append(BoxRequest(f"{path}, record {row}", record["bbox"], score))
     requests.notes += [f"{path}: left out, {why}: {count}" for why, count in left_out.items()]
 
 

@@ -71,10 +71,6 @@ class Card:
         """Return the skeleton of ``category``."""
         return Skeleton.from_category(self.category)
 
-    def read(self, path: Path) -> np.ndarray:
-        """Return an image, read as the model's data are."""
-        return READERS[self.reads](path)
-
     def to_json(self) -> str:
         """Return the text for a model's metadata."""
         return json.dumps({"format": _FORMAT, **asdict(self)})

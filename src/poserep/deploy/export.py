@@ -5,13 +5,15 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.utils._pytree import tree_map_only
 
-from poserep.config import DictConfig, as_dict
+from poserep.config import DictConfig
 from poserep.data import load_coco
 from poserep.data.dataset import PoseDataset
 from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of
@@ -19,9 +21,8 @@ from poserep.data.image_files import read_image
 from poserep.data.synthetic import generate
 from poserep.deploy.card import METADATA_KEY, Card
 from poserep.deploy.inference import Estimate, InferenceModule, onnx_estimator, restore_inference, torch_estimator
-from poserep.errors import Failed, InputError
+from poserep.errors import Failed, InputError, first_line
 from poserep.files import replacing
-from poserep.geometry import Size
 from poserep.skeleton import COCO
 
 # The first that PyTorch's exporter writes without converting, and that every ONNX Runtime since 2023 reads.
@@ -41,8 +42,7 @@ def write_onnx(module: InferenceModule, card: Card, example: np.ndarray, path: P
     # With a single image the exporter would record a batch of always one.
     image = torch.from_numpy(np.concatenate([example, example])[:2])
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with torch.no_grad(), warnings.catch_warnings(action="ignore"):
         # What codecs derive once from their settings must exist before the graph is recorded.
         module(image)
         try:
@@ -60,7 +60,7 @@ def write_onnx(module: InferenceModule, card: Card, example: np.ndarray, path: P
             cause = error.__cause__ or error
             raise InputError(
                 f"readout {card.readout} of {card.run} cannot be exported: {type(cause).__name__}: "
-                f"{str(cause).splitlines()[0]}; take another readout, or write it without Python branches on values"
+                f"{first_line(cause)}; take another readout, or write it without Python branches on values"
             ) from error
     assert program is not None
     for node in program.model.graph.all_nodes():
@@ -135,14 +135,14 @@ def parity(
 
     ``tied`` says of crops (B, C, H, W) and the other's points (B, K, 2) which are as good as the one's, (B, K).
     """
-    px, score, tie = [], [], []
+    compared = []
     for batch in (images[:1], *(images[start : start + _BATCH] for start in range(1, len(images), _BATCH))):
         (xy, s), (other_xy, other_s) = one(batch), other(batch)
-        px.append(np.abs(xy - other_xy).max(-1))
-        score.append(np.abs(s - other_s))
-        far = ~(px[-1] <= MAX_PX)
-        tie.append(far & tied(batch, other_xy) if tied and far.any() else np.zeros_like(far))
-    distance, scores, ties = np.concatenate(px), np.concatenate(score), np.concatenate(tie)
+        px = np.abs(xy - other_xy).max(-1)
+        far = ~(px <= MAX_PX)
+        tie = far & tied(batch, other_xy) if tied and far.any() else np.zeros_like(far)
+        compared.append((px, np.abs(s - other_s), tie))
+    distance, scores, ties = map(np.concatenate, zip(*compared, strict=True))
     # Written so that NaN is apart.
     apart = ~(((distance <= MAX_PX) | ties) & (scores <= MAX_SCORE))
     greatest = float(np.where(ties, 0, distance).max())
@@ -159,16 +159,14 @@ def equally_good(module: InferenceModule, images: np.ndarray, xy: np.ndarray) ->
     out, mirrored = module.net(image), module.net(module.codec.mirror(image)) if module.flip_test else None
     random = torch.Generator().manual_seed(0)
     good = np.zeros(xy.shape[:-1], bool)
+
+    def disturbed(out: torch.Tensor) -> torch.Tensor:
+        return out + _NOISE * out.abs().max() * torch.randn(out.shape, generator=random)
+
     for _ in range(_TRIES):
-        points, _score = module.read(_disturbed(out, random), _disturbed(mirrored, random))
+        points, _score = module.read(*tree_map_only(torch.Tensor, disturbed, (out, mirrored)))
         good |= (np.abs(points.numpy() - xy) <= MAX_PX).all(-1)
     return good
-
-
-def _disturbed(out: Any, random: torch.Generator) -> Any:
-    if isinstance(out, torch.Tensor):
-        return out + _NOISE * out.abs().max() * torch.randn(out.shape, generator=random)
-    return tuple(_disturbed(part, random) for part in out) if isinstance(out, tuple | list) else out
 
 
 def sample_crops(cfg: DictConfig, reads: str, count: int) -> tuple[np.ndarray, str]:
@@ -180,20 +178,17 @@ def sample_crops(cfg: DictConfig, reads: str, count: int) -> tuple[np.ndarray, s
     cfg.trainer.cache = None
     skeleton = skeleton_of(cfg)
     if Path(cfg.data.root).is_dir():
-        try:
+        # If some of the set's files are missing, drawn people will do.
+        with suppress(InputError):
             dataset = dataset_of(cfg, instances_of(cfg, "val", skeleton, root_of(cfg), boxes_of(cfg)[0]), skeleton)
             return _spread(dataset, count), f"evaluation crops of {cfg.data.name}"
-        except InputError:
-            # Some of the set's files are missing: drawn people will do.
-            pass
     with tempfile.TemporaryDirectory() as folder:
         root = generate(folder, "hard", train=1, val=count, workers=1 if count < 100 else None)
-        people = load_coco(root / "annotations" / "val.json", root / "images" / "val", COCO)
-        if reads == "photographs":
-            return _spread(dataset_of(cfg, people, COCO), count), "drawn people"
-        size, options = Size.parse(cfg.input_size), as_dict(cfg.data.get("crop"))
-        dataset = PoseDataset(people, COCO, size, cfg.align, read=brightness_as_depth, **options)
-        return _spread(dataset, count), "drawn people, brightness taken for depth"
+        people, source = load_coco(root / "annotations" / "val.json", root / "images" / "val", COCO), "drawn people"
+        if reads == "depths":
+            cfg.data.read = {"_target_": f"{__name__}.brightness_as_depth", "_partial_": True}
+            source += ", brightness taken for depth"
+        return _spread(dataset_of(cfg, people, COCO), count), source
 
 
 def brightness_as_depth(path: Path) -> np.ndarray:

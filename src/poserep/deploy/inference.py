@@ -15,7 +15,7 @@ from poserep.codecs import Codec
 from poserep.config import DictConfig
 from poserep.data.from_config import skeleton_of
 from poserep.deploy.card import METADATA_KEY, Card, reads_of
-from poserep.errors import InputError
+from poserep.errors import InputError, first_line
 from poserep.geometry import Size
 from poserep.models import PoseNet
 from poserep.models.weights.read import read_state
@@ -38,8 +38,7 @@ class InferenceModule(nn.Module):
         super().__init__()
         codec.readout(readout)
         self.net, self.codec, self.readout, self.flip_test = net, codec, readout, flip_test
-        self.perm: Tensor
-        self.register_buffer("perm", perm, persistent=False)
+        self.perm = nn.Buffer(perm, persistent=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return points (B, K, 2) in input px and scores (B, K) on images (B, C, H, W), uint8 or float32."""
@@ -49,8 +48,7 @@ class InferenceModule(nn.Module):
         """Return points and scores of what the head emits for images, and for mirrored images in a flip test."""
         if self.flip_test:
             out = self.codec.merge(out, mirrored, self.perm)
-        points = self.codec.decode(out, self.readout)
-        return points.xy, points.score
+        return self.codec.decode(out, self.readout)
 
 
 def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None) -> tuple[InferenceModule, Card]:
@@ -138,8 +136,7 @@ def onnx_estimator(path: Path, device: str = "cpu") -> Estimator:
         session = onnxruntime.InferenceSession(path, options, [provider])
     except Exception as error:
         # ONNX Runtime's own errors have no common class but this.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"model {path} cannot be read as ONNX: {reason}; export the run again") from error
+        raise InputError(f"model {path} cannot be read as ONNX: {first_line(error)}; export the run again") from error
     metadata = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in metadata:
         raise InputError(

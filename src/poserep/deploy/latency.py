@@ -6,11 +6,12 @@ import os
 import platform
 import re
 import statistics
+import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from timeit import Timer
 from typing import Any
@@ -19,30 +20,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from poserep.errors import InputError, check_choice, check_positive
+from poserep.errors import InputError, check_choice, check_positive, first_line
 
 # How often each variant has its turn, so that a disturbed machine disturbs all of them alike.
 TURNS = 3
 
 
-def eager(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
-    """Run in PyTorch's eager mode."""
-    return lambda: net(image)
-
-
-def compiled(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
-    """Run through ``torch.compile``; every batch size and number of threads gets code of its own."""
-    function = torch.compile(net, dynamic=False)
-    return lambda: function(image)
-
-
 def onnx(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
     """Run in ONNX Runtime, with its own optimisations; an `InputError` says if it is not there for the device."""
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"{error.name} is not installed; pip install onnx onnxruntime onnxscript") from error
+    import onnxruntime
+
     provider = "CUDAExecutionProvider" if image.is_cuda else "CPUExecutionProvider"
     if provider not in onnxruntime.get_available_providers():
         raise InputError(f"this onnxruntime has no {provider}; pip install onnxruntime-gpu in its place")
@@ -69,8 +56,9 @@ def onnx(net: nn.Module, image: Tensor, threads: int) -> Callable[[], Any]:
 
 # Ways to run a network: each takes network, images and CPU threads, and returns a function that runs it on them.
 WAYS: dict[str, Callable[[nn.Module, Tensor, int], Callable[[], Any]]] = {
-    "eager": eager,
-    "compiled": compiled,
+    "eager": lambda net, image, threads: partial(net, image),
+    # Every batch size and number of threads gets code of its own.
+    "compiled": lambda net, image, threads: partial(torch.compile(net, dynamic=False), image),
     "onnx": onnx,
 }
 
@@ -160,13 +148,17 @@ def timings(
     """
     device = timing.device
     net = net.to(device).eval()
-    before = torch.get_num_threads()
+    before, disabled = torch.get_num_threads(), logging.root.manager.disable
     counts = list(dict.fromkeys(n or cores() for n in timing.threads)) if device == "cpu" else [before]
     name, wait = (torch.cuda.get_device_name(), torch.cuda.synchronize) if device == "cuda" else ("cpu", lambda: None)
+    amount = len(timing.batches) * len(counts) * len(timing.ways)
+    print(f"timing {amount} variants: each is prepared, then run for {timing.seconds:g} s", file=sys.stderr, flush=True)
     variants: list[Variant] = []
     running: list[tuple[int, list[float], Timer]] = []
+    # What compilers and exporters log and warn of is not about the timing.
+    logging.disable(logging.WARNING)
     try:
-        with torch.inference_mode(), _quiet():
+        with torch.inference_mode(), warnings.catch_warnings(action="ignore"):
             for batch in timing.batches:
                 image = torch.randint(0, 256, (batch, *shape), dtype=torch.uint8).to(device, dtype)
                 for count, way in itertools.product(counts, timing.ways):
@@ -182,7 +174,8 @@ def timings(
                         running.append((count, variant.decoded, Timer("decode(call()); wait()", globals=names)))
                     # Compilers and runtimes that are missing, or refuse a network, fail in ways of their own.
                     except Exception as error:
-                        variant.unavailable = _reason(error)
+                        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+                        variant.unavailable = f"{kind}{first_line(error)}"[:300]
                     variants.append(variant)
             for count, times, timer in TURNS * running:
                 torch.set_num_threads(count)
@@ -191,25 +184,8 @@ def timings(
                 times += timer.repeat(max(1, int(calls)), 1)
     finally:
         torch.set_num_threads(before)
+        logging.disable(disabled)
     return variants
-
-
-def _reason(error: Exception) -> str:
-    """Return the first line of an error's message that is not empty."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return line if isinstance(error, InputError) else f"{type(error).__name__}: {line}"[:300]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the logs and warnings of compilers and exporters."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.disable(before)
 
 
 def processor() -> str:

@@ -4,6 +4,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from poserep.data.check.image_headers import orientation
 from poserep.data.dataset import PoseDataset
 from poserep.data.image_files import write_jpeg
 from poserep.deploy.box_arguments import BoxRequest, BoxRequests
+from poserep.deploy.card import READERS
 from poserep.deploy.inference import Estimator
 from poserep.drawing import as_rgb, paint_people
 from poserep.errors import InputError, message
@@ -64,7 +66,7 @@ def poses_in(model: Estimator, path: Path, requests: list[BoxRequest] | None, ba
     An image that cannot be read, and boxes for a model of whole images, raise an `InputError`.
     """
     card = model.card
-    image = card.read(path)
+    image = READERS[card.reads](path)
     height, width = image.shape[:2]
     if requests is None:
         requests = [BoxRequest(str(path), [0.0, 0.0, float(width), float(height)])]
@@ -161,9 +163,10 @@ def predict(
     time. Images and boxes that cannot be used are left out, with a message each; these are returned. Boxes of which
     none is on any of the images raise an `InputError`. Nothing is written if no image can be read.
     """
-    boxes = [requests.on(path) if requests.given else None for path in images]
-    if requests.given and not any(boxes):
-        known = ", ".join(list(requests.by_name)[:3]) or "no image"
+    given = requests.everywhere or requests.source
+    boxes = [requests.on(path) if given else None for path in images]
+    if given and not any(boxes):
+        known = ", ".join(list(requests.ids)[:3]) or "no image"
         raise InputError(
             f"{requests.source} has no box on any of the {len(images)} images; it names {known}: image_id must be the "
             "image's name without ending, or the file must list its images"
@@ -204,8 +207,7 @@ def _persons(count: int) -> str:
 
 def _orientation(path: Path) -> str:
     """Return a note on a photograph that its camera says should be turned."""
-    try:
-        turned = orientation(path) != 1
-    except (OSError, ValueError, SyntaxError):
-        turned = False
-    return "; its EXIF orientation is ignored: turn the pixels if people lie on their side" if turned else ""
+    with suppress(OSError, ValueError, SyntaxError):
+        if orientation(path) != 1:
+            return "; its EXIF orientation is ignored: turn the pixels if people lie on their side"
+    return ""

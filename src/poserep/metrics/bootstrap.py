@@ -60,13 +60,13 @@ def paired_bootstrap(
     if samples < 2 or seed < 0:
         raise InputError(f"samples={samples}, seed={seed}: an interval takes 2 resamples or more, and a seed from 0 on")
     images = a[0].images
-    other = next((run.images for run in (*a, *b) if not np.array_equal(images, run.images)), None)
-    if other is not None:
-        raise InputError(
-            f"runs to compare were evaluated on different images: of {len(images)} of the first, "
-            f"{len(np.setdiff1d(images, other))} are missing from another, which has "
-            f"{len(np.setdiff1d(other, images))} others; evaluate both on the same split"
-        )
+    for run in (*a, *b):
+        if not np.array_equal(images, run.images):
+            raise InputError(
+                f"runs to compare were evaluated on different images: of {len(images)} of the first, "
+                f"{len(np.setdiff1d(images, run.images))} are missing from another, which has "
+                f"{len(np.setdiff1d(run.images, images))} others; evaluate both on the same split"
+            )
     side_a, side_b = _side(a, name), _side(b, name)
     rng = np.random.default_rng(seed)
     differences = []

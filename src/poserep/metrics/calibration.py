@@ -4,6 +4,7 @@ A joint's score is compared with the joint's own OKS, in [0, 1]: 1 on the annota
 as annotators scatter. Scores are calibrated if joints of score s have a mean OKS of s.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,19 +27,6 @@ class Joints(NamedTuple):
     image_id: np.ndarray
 
 
-class Reliability(NamedTuple):
-    """A reliability curve: joints by score in bins of equal width, whose mean score and OKS are NaN without joints.
-
-    ``low`` and ``high`` are the edges of the bins; the last bin alone contains its upper edge. Each is (bins,).
-    """
-
-    low: np.ndarray
-    high: np.ndarray
-    count: np.ndarray  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
-    score: np.ndarray
-    oks: np.ndarray
-
-
 def labelled_joints(predictions: Predictions, truth: Truth) -> Joints:
     """Return scores and OKS of the labelled joints of persons with an area; predictions are of annotated boxes.
 
@@ -57,26 +45,29 @@ def labelled_joints(predictions: Predictions, truth: Truth) -> Joints:
     return Joints(predictions.score[judged].astype(float), similarity[judged], image[judged])
 
 
-def reliability(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> Reliability:
-    """Compute the mean OKS and score of joints (M,), at least one, over bins of equal width from 0 to 1.
+def reliability(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> list[dict[str, Any]]:
+    """Return the reliability curve of joints (M,), at least one, over bins of equal width from 0 to 1.
 
-    Scores of published code may lie outside [0, 1], and count in the outermost bins.
+    Each bin has its edges ``low`` and ``high``, the ``count`` of its joints, and their mean ``score`` and ``oks``, None
+    without joints. The last bin alone contains its upper edge. Scores of published code may lie outside [0, 1], and
+    count in the outermost bins.
     """
     edges = np.arange(bins + 1) / bins
     which = np.clip(np.searchsorted(edges, score, side="right") - 1, 0, bins - 1)
-    count = np.bincount(which, minlength=bins)
-    sums = (np.bincount(which, values, minlength=bins) for values in (score, oks))
-    mean_score, mean_oks = (np.divide(s, count, out=np.full(bins, np.nan), where=count > 0) for s in sums)
-    return Reliability(edges[:-1], edges[1:], count, mean_score, mean_oks)
+    columns = (np.bincount(which, values, minlength=bins) for values in (None, score, oks))
+    return [
+        {"low": low, "high": high, "count": n, "score": s / n if n else None, "oks": o / n if n else None}
+        for low, high, n, s, o in zip(*(c.tolist() for c in (edges[:-1], edges[1:], *columns)), strict=True)
+    ]
 
 
-def ece(curve: Reliability) -> float:
+def ece(curve: Sequence[Mapping[str, Any]]) -> float:
     """Compute the expected calibration error: the joints' mean of their bin's |score - OKS|; in [0, 1], best 0.
 
     Naeini, Cooper and Hauskrecht, AAAI 2015; with bins of equal width as in Guo et al., ICML 2017.
     """
-    gap = np.nan_to_num(np.abs(curve.score - curve.oks))
-    return float((curve.count * gap).sum() / curve.count.sum())
+    gaps = [bin["count"] * abs(bin["score"] - bin["oks"]) if bin["count"] else 0.0 for bin in curve]
+    return float(np.sum(gaps) / sum(bin["count"] for bin in curve))
 
 
 def aurc(score: np.ndarray, oks: np.ndarray) -> float:
@@ -121,7 +112,7 @@ def fit_temperature(score: np.ndarray, oks: np.ndarray) -> float:
 
 
 def calibration_summary(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> dict[str, Any]:
-    """Return all measures of calibration as results record them, those of a bin without joints as None."""
+    """Return all measures of calibration as results record them, see `reliability` for those of bins."""
     curve = reliability(score, oks, bins)
     return {
         "ece": ece(curve),
@@ -129,8 +120,5 @@ def calibration_summary(score: np.ndarray, oks: np.ndarray, bins: int = 10) -> d
         "joints": len(score),
         "mean_score": float(np.mean(score)),
         "mean_oks": float(np.mean(oks)),
-        "bins": [
-            {"low": low, "high": high, "count": count, "score": s if count else None, "oks": o if count else None}
-            for low, high, count, s, o in zip(*(column.tolist() for column in curve), strict=True)
-        ],
+        "bins": curve,
     }

@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
+from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from poserep.data.coco_file import read_coco
@@ -14,7 +15,7 @@ from poserep.errors import InputError, check_choice
 from poserep.geometry import fit_aspect
 from poserep.instances import Truth
 from poserep.metrics.coco_resampling import MEASURES, CocoResampler
-from poserep.metrics.coco_truth import ground_truth, persons_of
+from poserep.metrics.coco_truth import persons_of
 from poserep.metrics.oks import oks_nms
 from poserep.metrics.scorer import Predictions, Resampler, Scorer, Scores
 
@@ -24,13 +25,6 @@ COCO_LIMIT = 20
 PASSED_OVER = "with num_keypoints 0 though joints are labelled"
 AreaSource = Literal["annotation", "box"]
 RANGES = {"AP_M": "has an area between 32^2 and 96^2 px", "AP_L": "has an area above 96^2 px"}
-
-
-class Match(NamedTuple):
-    """Predictions matched to persons: a COCOeval after ``evaluate()``, and the ids of annotations left out."""
-
-    evaluation: COCOeval
-    unusable: list[Any]
 
 
 class CocoAP(Scorer):
@@ -73,6 +67,11 @@ class CocoAP(Scorer):
         """The categories of the evaluated file whose annotations count, as one; predictions bear the first one's id."""
         return read_coco(self.truth.annotations).categories_of(self.truth.skeleton, self.truth.category)
 
+    def persons(self) -> tuple[list[dict[str, Any]], list[Any]]:
+        """See `persons_of`: the annotations to score, and the ids of those that cannot be read."""
+        file, joints = read_coco(self.truth.annotations), self.truth.skeleton.num_keypoints
+        return persons_of(file, tuple(self.categories), joints, self.area)
+
     def results(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Return predictions in COCO's result format, rescored and without duplicates, as its server takes them."""
         index, xy, instances = predictions.index, predictions.xy, self.truth.instances
@@ -93,10 +92,11 @@ class CocoAP(Scorer):
             for i in keep
         ]
 
-    def match(self, predictions: Predictions, ranges: Sequence[str] | None = None) -> Match:
+    def match(self, predictions: Predictions, ranges: Sequence[str] | None = None) -> COCOeval:
         """Match predictions to persons image by image, in some ranges of areas (COCO's names) or all of this scorer's.
 
-        Raises an `InputError` if the annotation file has no such category, or lacks areas or images.
+        Returns a COCOeval after ``evaluate()``, without the annotations that cannot be read. Raises an `InputError` if
+        the annotation file has no such category, or lacks areas or images.
         """
         path = self.truth.annotations
         file = read_coco(path)
@@ -108,7 +108,14 @@ class CocoAP(Scorer):
                 "from?"
             )
         with redirect_stdout(StringIO()):  # pycocotools prints
-            truth, unusable = ground_truth(file, tuple(self.categories), self.truth.skeleton.num_keypoints, self.area)
+            truth = COCO()
+            truth.dataset = {
+                "images": [{"id": key} for key in file.images_by_id],
+                # Copies, as COCOeval writes into them.
+                "annotations": [dict(person) for person in self.persons()[0]],
+                "categories": [{"id": next(iter(self.categories)), "name": "person"}],
+            }
+            truth.createIndex()
             evaluation = COCOeval(truth, truth.loadRes(rows), "keypoints")
             params = evaluation.params
             params.kpt_oks_sigmas = self.truth.sigmas
@@ -116,17 +123,17 @@ class CocoAP(Scorer):
             params.areaRng = [params.areaRng[params.areaRngLbl.index(label)] for label in labels]
             params.areaRngLbl, params.maxDets = labels, [self.max_detections]
             evaluation.evaluate()
-        return Match(evaluation, unusable)
+        return evaluation
 
     def __call__(self, predictions: Predictions) -> Scores:
         """Return the values in percent, -1 where there is nothing to find; the diagnosis says why one is 0 or -1."""
-        evaluation, unusable = self.match(predictions)
+        evaluation = self.match(predictions)
         values = self.summary(evaluation)
         if values["AP"] <= 0:
             reasons = [f"AP is {values['AP']:g}: {self._nothing(evaluation, predictions.threshold)}"]
         else:
             reasons = [f"{name} is {values[name]:g}: {why}" for name, why in self._parts(values) if values[name] <= 0]
-        if unusable:
+        if unusable := self.persons()[1]:
             reasons.append(
                 f"{len(unusable)} annotations of {self.truth.annotations} cannot be read and are not scored, the first "
                 f"has id {unusable[0]!r}"
@@ -135,9 +142,7 @@ class CocoAP(Scorer):
 
     def uncounted(self) -> dict[str, int]:
         """See `Scorer.uncounted`: persons without area, passed over by ``num_keypoints``, or beyond the limit."""
-        file = read_coco(self.truth.annotations)
-        persons, _ = persons_of(file, tuple(self.categories), self.truth.skeleton.num_keypoints, self.area)
-        people = [p for p in persons if not p["iscrowd"] and (p["keypoints"][2::3] > 0).any()]
+        people = [p for p in self.persons()[0] if not p["iscrowd"] and (p["keypoints"][2::3] > 0).any()]
         counted = [p for p in people if p["num_keypoints"] > 0]
         images = Counter(person["image_id"] for person in counted)
         reasons = {
@@ -164,7 +169,7 @@ class CocoAP(Scorer):
         """See `Scorer.resampler`; NaN stands for -1."""
         computed = [name for name in COCO_VALUES if names is None or name in names]
         ranges = list(dict.fromkeys(MEASURES[name].area for name in computed))
-        return CocoResampler(self.match(predictions, ranges).evaluation, computed)
+        return CocoResampler(self.match(predictions, ranges), computed)
 
     def _parts(self, values: Mapping[str, float]) -> list[tuple[str, str]]:
         """Return the names of the values that see some persons only, and why each is 0 or -1 if it is."""

@@ -68,9 +68,7 @@ class _Area:
     def __init__(self, images: Sequence[Any], thresholds: int, curves: Sequence[int]) -> None:
         rows = [(i, e) for i, e in enumerate(images) if e is not None]
         # (I,)
-        self.positives = np.zeros(len(images), np.int32)
-        for i, e in rows:
-            self.positives[i] = np.count_nonzero(np.asarray(e["gtIgnore"]) == 0)
+        self.positives = np.array([0 if e is None else list(e["gtIgnore"]).count(0) for e in images], np.int32)
         none = np.zeros((thresholds, 0))
         score = np.concatenate([none[0], *(e["dtScores"] for _, e in rows)])
         # As in accumulate(): of equal scores, the image with the lower id comes first.

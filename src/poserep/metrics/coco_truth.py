@@ -5,7 +5,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO
 
 from poserep.data.coco_file import CocoFile
 from poserep.data.json_fields import FURTHEST, as_box, as_integer, as_numbers
@@ -13,28 +12,15 @@ from poserep.errors import InputError
 from poserep.instances import BOX_COVER
 
 
-def ground_truth(file: CocoFile, categories: tuple[int, ...], joints: int, area: str) -> tuple[COCO, list[Any]]:
-    """Return all persons and crowds of categories for one COCOeval, which writes into them, and the ids left out.
-
-    They count as one category, the first. ``area`` is ``annotation``, which every annotation must have then, or ``box``
-    to take 0.53 of the box whatever the file has. Annotations that cannot be read are left out.
-    """
-    persons, unusable = persons_of(file, categories, joints, area)
-    truth = COCO()
-    truth.dataset = {
-        "images": [{"id": key} for key in file.images_by_id],
-        "annotations": [dict(person) for person in persons],
-        "categories": [{"id": categories[0], "name": "person"}],
-    }
-    truth.createIndex()
-    return truth, unusable
-
-
 @lru_cache(maxsize=1)
 def persons_of(
     file: CocoFile, categories: tuple[int, ...], joints: int, area: str
 ) -> tuple[list[dict[str, Any]], list[Any]]:
-    """Return the persons and crowds that `ground_truth` holds, numbered from 1, and the ids of those left out."""
+    """Return all persons and crowds of categories, numbered from 1, and the ids of those that cannot be read.
+
+    They count as one category, the first. ``area`` is ``annotation``, which every annotation must have then, or ``box``
+    to take 0.53 of the box whatever the file has.
+    """
     records = [r for r in file.annotations or () if isinstance(r, dict) and r.get("category_id") in categories]
     persons = [_person(record, joints, area == "box", file) for record in records]
     unusable = [record.get("id") for record, person in zip(records, persons, strict=True) if person is None]

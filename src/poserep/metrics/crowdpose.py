@@ -85,17 +85,15 @@ class CrowdPoseAP(CocoAP):
 
 class _CrowdResampler:
     def __init__(self, scorer: CrowdPoseAP, predictions: Predictions) -> None:
-        evaluation = scorer.match(predictions).evaluation
+        evaluation = scorer.match(predictions)
         self.all = CocoResampler(evaluation, CROWD_VALUES)
         self.images = self.all.images
         crowding = scorer.crowding(self.images.tolist())
-        self.masks = {name: crowding == k for k, name in enumerate(CROWDING_PARTS)}
-        self.parts = {n: CocoResampler(of_images(evaluation, m), ("AP",)) for n, m in self.masks.items() if m.any()}
+        masks = {name: crowding == k for k, name in enumerate(CROWDING_PARTS)}
+        self.parts = {n: (m, CocoResampler(of_images(evaluation, m), ("AP",))) for n, m in masks.items()}
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        blank = dict.fromkeys(CROWDING_PARTS, np.full(len(weights), np.nan))
-        parts = {name: part(weights[:, self.masks[name]])["AP"] for name, part in self.parts.items()}
-        return self.all(weights) | blank | parts
+        return self.all(weights) | {name: part(weights[:, mask])["AP"] for name, (mask, part) in self.parts.items()}
 
 
 def of_images(evaluation: COCOeval, chosen: np.ndarray) -> Any:

@@ -83,11 +83,12 @@ class PCKh(SumScorer):
         counts = totals.reshape(len(totals), 1 + len(self.thresholds), -1)
         labelled = counts[:, 0]
         values = {}
-        for threshold, hits in zip(self.thresholds, counts[:, 1:].swapaxes(0, 1), strict=True):
-            values[f"PCKh@{threshold:g}"] = 100 * _ratio(hits @ self.in_mean, labelled @ self.in_mean)
-            share = 100 * np.nan_to_num(_ratio(hits, labelled))
-            groups = _ratio(share @ self.groups.T, (labelled > 0) @ self.groups.T)
-            values |= {f"{name}@{threshold:g}": value for name, value in zip(GROUPS, groups.T, strict=True)}
+        with np.errstate(invalid="ignore"):
+            for threshold, hits in zip(self.thresholds, counts[:, 1:].swapaxes(0, 1), strict=True):
+                values[f"PCKh@{threshold:g}"] = 100 * ((hits @ self.in_mean) / (labelled @ self.in_mean))
+                share = 100 * np.nan_to_num(hits / labelled)
+                groups = (share @ self.groups.T) / ((labelled > 0) @ self.groups.T)
+                values |= {f"{name}@{threshold:g}": value for name, value in zip(GROUPS, groups.T, strict=True)}
         return values
 
     def __call__(self, predictions: Predictions) -> Scores:
@@ -102,8 +103,3 @@ class PCKh(SumScorer):
         missed = [name for name in names if name not in NOT_IN_MEAN]
         note = f"PCKh leaves out {', '.join(missed)}: nobody has them labelled; groups are of the others"
         return Scores(values, note if missed else "")
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Divide; NaN where the whole is 0."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)

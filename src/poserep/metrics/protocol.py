@@ -11,7 +11,7 @@ PREDICTION = frozenset({"flip_test", "readout", "score", "temperature", "score_t
 OPTION_NAMES = {
     "nms_threshold": "OKS-NMS",
     "clip": "boxes clipped",
-    "inclusive": "centres of pixels",
+    "inclusive": "inclusive boxes",
     "strict": "strictly below",
     "max_detections": "predictions of an image that count:",
 }
@@ -78,15 +78,26 @@ class Protocol:
 
     def differs(self, other: "Protocol") -> list[str]:
         """Return the names of the entries in which two protocols differ, but for those that tables compare."""
-        one, two = self.record(), other.record()
+        one, two = _comparable(self.record()), _comparable(other.record())
         return [name for name in one if name not in COMPARED and one[name] != two[name]]
+
+
+def _unusual(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options without usual values, which records of versions without such an option lack."""
+    return {key: value for key, value in options.items() if key not in USUAL or value != USUAL[key]}
+
+
+def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries that decide; who is left out follows from files and options, and older records lack it."""
+    unusual = {name: _unusual(record.get(name, {})) for name in ("metric", "crop", "loader")}
+    return {**{name: entry for name, entry in record.items() if name != "uncounted"}, **unusual}
 
 
 def truth_and_metric(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of a protocol's record about truth and metric, which two sides of a comparison must share."""
-    kept = {name: entry for name, entry in record.items() if name not in PREDICTION}
+    kept = {name: entry for name, entry in _comparable(record).items() if name not in PREDICTION}
     # Clipping moves the boxes that crops are cut from, and no label.
-    return {**kept, "loader": {name: entry for name, entry in record.get("loader", {}).items() if name != "clip"}}
+    return {**kept, "loader": {name: entry for name, entry in kept["loader"].items() if name != "clip"}}
 
 
 def protocol_line(protocols: Sequence[Protocol]) -> str:
@@ -95,10 +106,8 @@ def protocol_line(protocols: Sequence[Protocol]) -> str:
     counts = ", ".join(f"{p.instances} {p.boxes} boxes" for p in protocols)
     files = ", ".join(dict.fromkeys(f"{name} {digest}" for p in protocols for name, digest in p.hashes.items()))
     tempered = f" tempered by {first.temperature:.9g}" if first.temperature != 1 else ""
-    options: dict[str, Any] = {}
     measured = {key: value for key, value in first.metric.items() if key not in ("_target_", "area")}
-    for more in (measured, first.crop, first.loader):
-        options |= {key: value for key, value in more.items() if key not in USUAL or value != USUAL[key]}
+    options = _unusual(measured) | _unusual(first.crop) | _unusual(first.loader)
     parts = [
         f"{first.data} {first.split}, {counts}" + (f" ({files})" if files else ""),
         f"flip test {'on' if first.flip_test else 'off'}",

@@ -16,9 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from poserep.models.heads.base import Stacks
 from poserep.models.model import PoseNet
-
-# The published code keeps its position tables among the parameters; here they are buffers of that name.
-TABLE_BUFFER = "pos_embedding"
+from poserep.models.weights.load import POSITION_TABLE
 
 
 def parameters(module: nn.Module, training: bool = False, tables: bool = False) -> int:
@@ -26,25 +24,15 @@ def parameters(module: nn.Module, training: bool = False, tables: bool = False) 
 
     TransPose's paper counts fixed position ``tables`` too, TokenPose's does not.
     """
-    count = sum(p.numel() for p in module.parameters())
-    return count - (0 if training else training_only(module)) + (table_elements(module) if tables else 0)
-
-
-def training_only(module: nn.Module) -> int:
-    """Count the parameters of parts that only training runs (``training_only``)."""
-    extra = (m for m in module.modules() if getattr(m, "training_only", False))
-    return sum(p.numel() for m in extra for p in m.parameters())
-
-
-def table_elements(module: nn.Module) -> int:
-    """Count the elements of fixed position tables."""
-    return sum(buffer.numel() for name, buffer in module.named_buffers() if TABLE_BUFFER in name)
+    part = _part("", module)
+    return part.params + (part.training_only if training else 0) + (part.tables if tables else 0)
 
 
 class Part(NamedTuple):
     """A part of a network, such as ``head.final_layer``, and its numbers of parameters.
 
-    ``params`` leave out what only training runs; ``frozen`` are those that take no gradient.
+    ``params`` leave out those of modules that only training runs (``training_only``); ``frozen`` are those that take no
+    gradient, ``tables`` the elements of fixed position tables.
     """
 
     path: str
@@ -64,20 +52,22 @@ def parts(net: nn.Module) -> list[Part]:
         rows.append(_part(path, module))
         while len(children := list(module.named_children())) == 1 and not list(module.parameters(recurse=False)):
             path, module = f"{path}.{children[0][0]}", children[0][1]
-        inner = [_part(f"{path}.{name}", child) for name, child in children]
-        for name, p in module.named_parameters(recurse=False):
-            inner.append(Part(f"{path}.{name}", p.numel(), 0 if p.requires_grad else p.numel(), 0, 0))
+        own = ((name, nn.ParameterList([p])) for name, p in module.named_parameters(recurse=False))
+        inner = [_part(f"{path}.{name}", child) for name, child in (*children, *own)]
         for name, buffer in module.named_buffers(recurse=False):
-            if TABLE_BUFFER in name:
+            if POSITION_TABLE in name:
                 inner.append(Part(f"{path}.{name}", 0, 0, 0, buffer.numel()))
-        inner = [part for part in inner if part.params or part.training_only or part.tables]
+        inner = [part for part in inner if any(part[1:])]
         rows += inner if len(inner) > 1 else []
     return rows
 
 
 def _part(path: str, module: nn.Module) -> Part:
     frozen = sum(p.numel() for p in module.parameters() if not p.requires_grad)
-    return Part(path, parameters(module), frozen, training_only(module), table_elements(module))
+    extra = (m for m in module.modules() if getattr(m, "training_only", False))
+    training_only = sum(p.numel() for m in extra for p in m.parameters())
+    tables = sum(buffer.numel() for name, buffer in module.named_buffers() if POSITION_TABLE in name)
+    return Part(path, sum(p.numel() for p in module.parameters()) - training_only, frozen, training_only, tables)
 
 
 def summary(net: PoseNet, height: int, width: int) -> dict[str, Any]:
@@ -86,14 +76,14 @@ def summary(net: PoseNet, height: int, width: int) -> dict[str, Any]:
     ``params`` are those that prediction runs, ``params_frozen`` those that take no gradient; beside them stand
     ``params_training_only`` and ``params_tables`` (fixed position tables, which some papers count).
     """
-    counts = macs_by_module(net, height, width)
+    counts, whole = macs_by_module(net, height, width), _part("", net)
     return {
-        "params": parameters(net),
+        "params": whole.params,
         "params_backbone": parameters(net.backbone),
         "params_head": parameters(net.head),
-        "params_frozen": sum(p.numel() for p in net.parameters() if not p.requires_grad),
-        "params_training_only": training_only(net),
-        "params_tables": table_elements(net),
+        "params_frozen": whole.frozen,
+        "params_training_only": whole.training_only,
+        "params_tables": whole.tables,
         "gmacs": counts[""] / 1e9,
         "parts": [{**part._asdict(), "gmacs": counts.get(part.path, 0) / 1e9} for part in parts(net)],
     }
@@ -133,12 +123,9 @@ def run_once(net: PoseNet, height: int, width: int, training: bool, *watchers: A
     with ExitStack() as stack:
         stack.callback(torch.backends.mha.set_fastpath_enabled, fast_path)
         torch.backends.mha.set_fastpath_enabled(False)
-        stack.enter_context(set_modes(net, False, training))
-        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.no_grad())
-        for watcher in watchers:
-            stack.enter_context(watcher)
+        modes: list[AbstractContextManager[Any]] = [set_modes(net, False, training), sdpa_kernel(SDPBackend.MATH)]
+        for context in (*modes, torch.inference_mode(False), torch.no_grad(), *watchers):
+            stack.enter_context(context)
         net(image)
 
 

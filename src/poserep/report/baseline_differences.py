@@ -69,13 +69,11 @@ class _Intervals:
         seeds = sorted({*row.runs} & {*base.runs})
         if not seeds:
             raise InputError(f"no finished run of {base.row.name!r} has an equal seed")
-        for side in (row, base):
-            if not side.values:
-                raise InputError(f"{side.row.name!r} has no values: {', '.join(side.marks)}")
         key: dict[str, Any] = {"metric": metric, "boxes": self.boxes, "samples": self.samples, "level": CONFIDENCE}
         for letter, side in (("a", row), ("b", base)):
             if metric not in side.values:
-                raise InputError(f"{side.row.name!r} has no metric {metric!r}")
+                lacking = f"metric {metric!r}" if side.values else f"values: {', '.join(side.marks)}"
+                raise InputError(f"{side.row.name!r} has no {lacking}")
             values = dict(zip(side.runs, side.values[metric], strict=True))
             # A run keeps its name when it is repeated on other hardware; its values may change.
             known = [{"run": side.runs[seed].name, "value": values[seed]} for seed in seeds]

@@ -28,4 +28,4 @@ def main(arguments: Sequence[str]) -> None:
         for sheet in read_report(study).sheets:
             sheet.show()
     else:
-        print(getattr(read_report(study), options.format)(), end="")
+        print(read_report(study).text(options.format), end="")

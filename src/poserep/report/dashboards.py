@@ -180,16 +180,14 @@ def study_texts(study: Study) -> tuple[str, str]:
 def specification(study: Study, project: str, entity: str) -> dict[str, Any]:
     """Return what would be saved, as W&B keeps it; without a network, and the same every time."""
     made = study_workspace(study, project, entity), study_report(study, project, entity, local=True)
-    models = (one._to_model().model_dump(mode="json", by_alias=True) for one in made)
-    return dict(zip(("workspace", "report"), map(_steady, models), strict=True))
 
-
-def _steady(node: Any) -> Any:
-    """Return the node without what W&B's package draws at random or takes from the clock."""
-    if isinstance(node, Mapping):
+    def steady(node: dict[str, Any]) -> dict[str, Any]:
+        # W&B's package draws these at random, or takes them from the clock.
         drawn = ("id", "__id__", "createdAt", "updatedAt")
-        return {key: _steady(value) for key, value in node.items() if key not in drawn and value is not None}
-    return [_steady(value) for value in node] if isinstance(node, list) else node
+        return {key: value for key, value in node.items() if key not in drawn and value is not None}
+
+    workspace, report = (json.loads(one._to_model().model_dump_json(by_alias=True), object_hook=steady) for one in made)
+    return {"workspace": workspace, "report": report}
 
 
 def save_dashboards(study: Study, folder: Path, project: str, entity: str | None) -> dict[str, str]:

@@ -12,15 +12,7 @@ from typing import Any, NamedTuple
 from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.overrides import key_of
 from poserep.report.labels import differing_keys, height_and_width
-from poserep.report.row_status import (
-    AskedRun,
-    changing_arguments,
-    deviations,
-    has_other_data,
-    joint_status,
-    last_value,
-    read_asked_run,
-)
+from poserep.report.row_status import AskedRun, changing_arguments, deviations, joint_status, last_value, read_asked_run
 from poserep.report.run_sheets import known_mean
 from poserep.runs.identity import flatten
 from poserep.runs.plan import Planned, planned
@@ -48,7 +40,7 @@ class PaperRow:
         setting: What else tells it from other lines of the same row.
         variant: Overrides that the table's arguments and the command line chose, seeds aside.
         marks: In what it did not run as the row says.
-        foreign: Whether its data are not those of the published values.
+        foreign: Whether its data are not those of the published values, or not all of them.
         runs: Directories of the finished runs, by seed.
         values: By metric, one value for each finished run.
         shown: Metrics that tables show of its data, the chief one first; ``lower`` are those of which less is better.
@@ -150,7 +142,7 @@ def _by_configuration(table: Table, blank: PaperRow, runs: Sequence[AskedRun]) -
 
 def _filled(table: Table, blank: PaperRow, group: Sequence[AskedRun]) -> PaperRow:
     marks = [mark for run in group for mark in deviations(table, run)]
-    foreign = any(has_other_data(table, run) for run in group)
+    foreign = bool(table.data) and any(run.limit is not None or run.data not in ("", table.data) for run in group)
     filled: dict[str, Any] = {}
     if done := sorted(((run.config["seed"], run.path, run.result) for run in group if run.result), key=itemgetter(0)):
         results = [result for _, _, result in done]

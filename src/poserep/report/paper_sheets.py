@@ -5,7 +5,7 @@ from itertools import groupby
 
 from poserep.report.baseline_differences import chief_metric
 from poserep.report.paper_rows import PaperRow
-from poserep.report.run_sheets import mean_and_sd
+from poserep.report.run_sheets import mean_and_sd, number_cell
 from poserep.runs.result_values import format_number
 from poserep.sheet import WARNING_MARK, Column, Sheet, SheetCell, texts
 from poserep.sweeps.table import Table
@@ -45,8 +45,8 @@ class _ModeSheet:
         self.published = any(row.values.get(m) is not None for row in table.rows for m in self.metrics)
         self.compared = any(row.against for row in table.rows)
         # Rows that tell their size in their names need no column for it.
-        self.sized = any(o.startswith("size=") for row in rows for o in row.variant)
-        self.varied = any(row.setting for row in rows)
+        sized = any(o.startswith("size=") for row in rows for o in row.variant)
+        self.about = [*(["size"] if sized else []), *(["setting"] if any(row.setting for row in rows) else [])]
         # What all rows have in common stands above the table.
         self.marked = len({row.marks for row in rows if row.marks}) > 1
 
@@ -57,7 +57,7 @@ class _ModeSheet:
         return Sheet(title, list(self._columns()), rows, self._warning(), self.footnotes, list(self._notes()))
 
     def _columns(self) -> Iterator[Column]:
-        yield from texts("row", *(["size"] if self.sized else []), *(["setting"] if self.varied else []))
+        yield from texts("row", *self.about)
         for metric in self.metrics:
             leading = metric == self.chief
             if self.published:
@@ -72,15 +72,15 @@ class _ModeSheet:
     def _cells(self, row: PaperRow) -> Iterator[SheetCell | str]:
         undetermined = row.row.undetermined and f"undetermined: {row.row.undetermined}"
         yield SheetCell(row.row.name, refs=self._refs(undetermined), marked=bool(row.marks))
-        yield from (*([row.size] if self.sized else []), *([row.setting] if self.varied else []))
+        yield from (getattr(row, name) for name in self.about)
         for metric in self.metrics:
             places = self.places[metric]
             if self.published:
-                yield _number_cell(row.row.values.get(metric), places)
+                yield number_cell(row.row.values.get(metric), places)
             yield SheetCell(mean_and_sd(row.values.get(metric, ()), places), row.mean(metric))
             if self.published:
-                yield _number_cell(row.delta(metric), places, "+")
-        yield _number_cell(len(row.runs) or None, 0)
+                yield number_cell(row.delta(metric), places, "+")
+        yield number_cell(len(row.runs) or None, 0)
         if self.compared:
             yield from (self._difference(row), row.row.against or "")
         yield SheetCell(row.status, refs=self._refs(row.row.quoted))
@@ -127,10 +127,6 @@ class _ModeSheet:
                 "choice of images; how seeds scatter is what ± says"
             )
         yield from self.more
-
-
-def _number_cell(value: float | None, places: int, sign: str = "") -> SheetCell:
-    return SheetCell(format_number(None)) if value is None else SheetCell(f"{value:{sign}.{places}f}", value)
 
 
 def paper_csv(table: Table, rows: Sequence[PaperRow]) -> str:

@@ -58,11 +58,6 @@ def last_value(overrides: Sequence[str], *keys: str) -> str:
     return next((o.split("=", 1)[1] for o in reversed(overrides) if key_of(o) in keys and "=" in o), "")
 
 
-def has_other_data(table: Table, run: AskedRun) -> bool:
-    """Return whether a run's data are not those of the published values, or not all of them."""
-    return bool(table.data) and (run.data not in ("", table.data) or run.limit is not None)
-
-
 def deviations(table: Table, run: AskedRun) -> Iterator[str]:
     """Yield how a run deviates from its row, each deviation in a few words."""
     arguments = changing_arguments(run.use)

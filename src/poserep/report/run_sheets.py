@@ -55,6 +55,11 @@ class RunRow:
         return self.values.get(boxes, {}).get(metric, ())
 
 
+def number_cell(value: float | None, digits: int, sign: str = "") -> SheetCell:
+    """Return a cell of a number, with the ``sign`` + even if it is positive, or of a dash where there is none."""
+    return SheetCell(format_number(None)) if value is None else SheetCell(f"{value:{sign}.{digits}f}", value)
+
+
 def mean_and_sd(values: Sequence[float], digits: int) -> str:
     """Return ``mean ± standard deviation``, the mean alone of one value, or a dash where nothing was measured."""
     average = known_mean(values)
@@ -75,20 +80,16 @@ def run_rows(results: Sequence[Result]) -> list[RunRow]:
             protocol = protocol_line([Protocol.load(by_readout[readout]) for by_readout in result["protocol"].values()])
             key = (scheme_title(result), readout, input_size(result), setting, protocol)
             cells.setdefault(key, []).append(result)
-    rows = [_joined(*key, runs) for key, runs in cells.items()]
+    rows = [_joined(key, runs) for key, runs in cells.items()]
     order = list(dict.fromkeys(row.scheme for row in rows))
     return sorted(rows, key=lambda row: (height_and_width(row.size), order.index(row.scheme), row.setting))
 
 
-def _joined(scheme: str, readout: str, size: str, setting: str, protocol: str, runs: list[Result]) -> RunRow:
-    first = runs[0]
+def _joined(key: tuple[str, str, str, str, str], runs: list[Result]) -> RunRow:
+    first, readout = runs[0], key[1]
     scores = [calibration_by_readout(run).get(readout) for run in runs]
     return RunRow(
-        scheme,
-        readout,
-        size,
-        setting,
-        protocol,
+        *key,
         params=first["cost"]["params"] / 1e6,
         gmacs=first["cost"]["gmacs"],
         values={
@@ -143,15 +144,16 @@ def _metrics_sheet(title: str, rows: Sequence[RunRow], notes: Sequence[str]) -> 
         columns[Column("protocol")] = [letters[row.protocol] for row in rows]
         lines.append(f"note: rows follow {len(lines)} protocols; numbers compare only between rows of one letter")
     params, gmacs, seeds = numbers("params M", "GMACs", "seeds")
-    columns[params] = [SheetCell(f"{row.params:.2f}", row.params) for row in rows]
-    columns[gmacs] = [SheetCell(f"{row.gmacs:.3f}", row.gmacs) for row in rows]
-    columns[seeds] = [SheetCell(str(row.seeds), row.seeds) for row in rows]
+    columns[params] = [number_cell(row.params, 2) for row in rows]
+    columns[gmacs] = [number_cell(row.gmacs, 3) for row in rows]
+    columns[seeds] = [number_cell(row.seeds, 0) for row in rows]
     all_boxes = sorted({boxes for row in rows for boxes in row.values}, reverse=True)
     for boxes in all_boxes:
         # Of detected boxes the chief metric is enough.
         for metric in rows[0].columns[: None if boxes == all_boxes[0] else 1]:
             columns[Column(f"{metric}_{boxes}", numeric=True, leading=True)] = _metric_cells(rows, boxes, metric)
-    return _sheet(title, columns, (*lines, *diagnoses(rows), *notes))
+    cells = list(zip(*columns.values(), strict=True))
+    return Sheet(title, list(columns), cells, notes=(*lines, *diagnoses(rows), *notes))
 
 
 def _about(rows: Sequence[RunRow]) -> Columns:
@@ -163,25 +165,23 @@ def _about(rows: Sequence[RunRow]) -> Columns:
 
 def _metric_cells(rows: Sequence[RunRow], boxes: str, metric: str) -> list[SheetCell | str]:
     """Return the cells of a metric; the best of those that compare is marked, unless these are all the same."""
+    digits, best = (2, min) if any(metric in row.lower for row in rows) else (1, max)
     means = [known_mean(row.of(boxes, metric)) for row in rows]
+    # Values that look the same are equally good.
+    shown = [None if average is None else round(average, digits) for average in means]
     groups: dict[tuple[str, str], set[float]] = {}
-    for row, average in zip(rows, means, strict=True):
-        if average is not None:
-            groups.setdefault((row.protocol, row.size), set()).add(average)
-    best = min if any(metric in row.lower for row in rows) else max
+    for row, value in zip(rows, shown, strict=True):
+        if value is not None:
+            groups.setdefault((row.protocol, row.size), set()).add(value)
     leading = {where: best(found) for where, found in groups.items() if len(found) > 1}
     return [
         SheetCell(
-            mean_and_sd(row.of(boxes, metric), 2 if metric in row.lower else 1),
+            mean_and_sd(row.of(boxes, metric), digits),
             average,
-            style="best" if average is not None and average == leading.get((row.protocol, row.size)) else "",
+            style="best" if value is not None and value == leading.get((row.protocol, row.size)) else "",
         )
-        for row, average in zip(rows, means, strict=True)
+        for row, average, value in zip(rows, means, shown, strict=True)
     ]
-
-
-def _sheet(title: str, columns: Columns, notes: Sequence[str] = ()) -> Sheet:
-    return Sheet(title, list(columns), list(zip(*columns.values(), strict=True)), notes=notes)
 
 
 def runs_csv(rows: Sequence[RunRow]) -> str:
@@ -216,7 +216,7 @@ def calibration_sheet(rows: Sequence[RunRow]) -> Sheet | None:
             average = known_mean(values)
             best = "best" if less and average is not None and average == min([*map(mean, rivals), 1.0]) else ""
             column.append(SheetCell(mean_and_sd(values, 3), average, style=best))
-    return _sheet("", columns)
+    return Sheet("", list(columns), list(zip(*columns.values(), strict=True)))
 
 
 def speed_sheet(results: Sequence[Result]) -> Sheet:
@@ -224,16 +224,10 @@ def speed_sheet(results: Sequence[Result]) -> Sheet:
     settings = run_settings(results)
     rows: list[list[SheetCell | str]] = []
     for result, setting in zip(results, settings, strict=True):
-        speed, minutes, seed = result["speed"], result["seconds"]["all"] / 60, result["config"]["seed"]
-        device = f"{result['devices']} × {result['device']}"
-        rows.append(
-            [
-                *(scheme_title(result), input_size(result), device, *([setting] if any(settings) else [])),
-                SheetCell(str(seed), seed),
-                SheetCell(f"{speed['img_s']:.0f}", speed["img_s"]),
-                SheetCell(f"{100 * speed['data_wait']:.0f} %", speed["data_wait"]),
-                SheetCell(f"{minutes:.1f}", minutes),
-            ]
-        )
-    about = texts("scheme", "size", "device", *(["setting"] if any(settings) else []))
-    return Sheet("", (*about, *numbers("seed", "img/s in training", "waiting for data", "minutes")), rows)
+        speed, device = result["speed"], f"{result['devices']} × {result['device']}"
+        waiting = SheetCell(f"{100 * speed['data_wait']:.0f} %", speed["data_wait"])
+        seed, rate = number_cell(result["config"]["seed"], 0), number_cell(speed["img_s"], 0)
+        about = (scheme_title(result), input_size(result), device, *([setting] if any(settings) else []))
+        rows.append([*about, seed, rate, waiting, number_cell(result["seconds"]["all"] / 60, 1)])
+    heads = texts("scheme", "size", "device", *(["setting"] if any(settings) else []))
+    return Sheet("", (*heads, *numbers("seed", "img/s in training", "waiting for data", "minutes")), rows)

@@ -23,8 +23,8 @@ from poserep.sweeps.table import Table
 class StudyReport:
     """What a study's records say, ready to be shown; ``missing`` are runs without a result, and why they have none.
 
-    ``paper`` is the sweep's table and its rows, None if these have neither published values nor baselines;
-    ``run_sheets`` are empty if that table shows every run.
+    ``paper`` is the sweep's table and its rows, None if these have neither published values nor baselines; ``sheets``
+    are all that are printed: those of the paper, and those of all runs unless that table shows every run.
     """
 
     title: str
@@ -33,31 +33,22 @@ class StudyReport:
     missing: Sequence[tuple[str, str]]
     paper: tuple[Table, Sequence[PaperRow]] | None
     paper_sheets: Sequence[Sheet]
-    run_sheets: Sequence[Sheet]
+    sheets: Sequence[Sheet]
 
-    @property
-    def sheets(self) -> list[Sheet]:
-        """All sheets that are printed."""
-        return [*self.paper_sheets, *self.run_sheets]
-
-    def csv(self) -> str:
-        """Return the table's rows, or all runs of a study without a table."""
-        return paper_csv(*self.paper) if self.paper else runs_csv(self.rows)
-
-    def markdown(self) -> str:
-        """Return all sheets as Markdown."""
-        return "\n".join(sheet.markdown() for sheet in self.sheets)
-
-    def latex(self) -> str:
-        """Return all sheets as LaTeX."""
-        return "\n".join(sheet.latex() for sheet in self.sheets)
+    def text(self, form: str) -> str:
+        """Return all sheets as ``markdown`` or ``latex``; as ``csv`` the table's rows, or all runs without a table."""
+        if form == "csv":
+            return paper_csv(*self.paper) if self.paper else runs_csv(self.rows)
+        return "\n".join(getattr(sheet, form)() for sheet in self.sheets)
 
 
 def read_report(study: Path) -> StudyReport:
     """Read a study's folder; it is an `InputError` if no run has finished and no table says which runs there are."""
     damaged: dict[str, str] = {}
     results = _with_rows(load_results(study, damaged), study)
-    missing = [*unfinished(study), *damaged.items()]
+    states = {run_dir.name: run_dir.observed_status() for run_dir in runs_in(study) if not run_dir.finished}
+    missing = [(name, f"{s['state']} {shorten(str(s.get('error', '')))}".strip()) for name, s in states.items()]
+    missing += damaged.items()
     table = table_of(SWEEPS, study.name)
     if table is not None and not any(row.values or row.against for row in table.rows):
         table = None
@@ -67,7 +58,9 @@ def read_report(study: Path) -> StudyReport:
     title = title_of(SWEEPS, study.name)
     rows = run_rows(results)
     drawn = "data: drawn people, not photographs; compare rows with each other, not with published numbers"
+    smoke = "smoke runs are among these, of a few steps and persons, and no number of theirs is a result"
     notes = [*row_notes(rows), *([drawn] if not all(row.real for row in rows) else [])]
+    notes += [smoke] if any(result["config"]["trainer"].get("limit") for result in results) else []
     notes += [f"missing: {name}: {why}" for name, why in missing]
     if table is None:
         return StudyReport(title, results, rows, missing, None, [], run_sheets(title, rows, notes))
@@ -78,13 +71,7 @@ def read_report(study: Path) -> StudyReport:
     # Runs that no row asked for, such as a training into the study.
     others = {r["path"].name for r in results} - {path.name for line in lines for path in line.runs.values()}
     general = run_sheets(f"{title}: all runs", rows, notes) if others else []
-    return StudyReport(title, results, rows, missing, (table, lines), sheets, general)
-
-
-def unfinished(study: Path) -> list[tuple[str, str]]:
-    """Return the names of runs without a result, and why they have none."""
-    states = {run_dir.name: run_dir.observed_status() for run_dir in runs_in(study) if not run_dir.finished}
-    return [(name, f"{s['state']} {shorten(str(s.get('error', '')))}".strip()) for name, s in states.items()]
+    return StudyReport(title, results, rows, missing, (table, lines), sheets, [*sheets, *general])
 
 
 def _with_rows(results: Sequence[Result], study: Path) -> list[Result]:
@@ -110,8 +97,8 @@ def write_report(study: Path) -> Path:
     report = read_report(study)
     for sheet in report.sheets:
         sheet.show()
-    texts = {"report.html": study_page(report), "table.csv": report.csv()}
-    texts |= {"table.md": report.markdown(), "table.tex": report.latex()}
+    texts = {"report.html": study_page(report), "table.csv": report.text("csv")}
+    texts |= {"table.md": report.text("markdown"), "table.tex": report.text("latex")}
     if report.paper and report.rows:
         texts["comparison.csv"] = runs_csv(report.rows)
     for name, text in texts.items():

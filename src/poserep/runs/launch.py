@@ -58,7 +58,7 @@ def launch(
             environment = {"OMP_NUM_THREADS": "1", **environment}
         if stop_file:
             sweep_file = os.environ.get(stop_request.STOP_FILE)
-            environment[stop_request.STOP_FILES] = os.pathsep.join([*filter(None, [sweep_file]), str(stop_file)])
+            environment[stop_request.STOP_FILE] = os.pathsep.join([*filter(None, [sweep_file]), str(stop_file)])
         command += ["-m", program, *arguments]
         # In a session of its own, torchrun does not hear the signals that a scheduler sends to the whole group.
         child = subprocess.Popen(command, env=environment, start_new_session=stop_file is not None)
@@ -98,17 +98,11 @@ def _passing_on(child: subprocess.Popen, stop_file: Path | None) -> Callable[[in
     return pass_on
 
 
-def torchrun() -> int:
-    """Run torchrun on this process's command line and return its exit status."""
+if __name__ == "__main__":
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main
 
     try:
         main()
     except ChildFailedError:
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(torchrun())
+        sys.exit(1)

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def held_by_this_launch(folder: Path) -> bool:
     return record is not None and record["launch"] == _launch()
 
 
-class Lease:
+class Lease(AbstractContextManager["Lease"]):
     """A lease on a folder, held by at most one process.
 
     Each acquisition creates ``lease.N`` with the next number, which only one process can do; the highest number holds.
@@ -92,9 +92,6 @@ class Lease:
             # A network file system may be out of reach for a while.
             with suppress(OSError):
                 os.utime(self.path)
-
-    def __enter__(self) -> "Lease":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.release()

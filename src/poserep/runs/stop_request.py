@@ -16,10 +16,9 @@ from poserep.errors import Stopped
 from poserep.runs.lease import is_alive
 
 # Environment variables for the processes of a sweep: the process that started them; the file that tells the sweep's
-# cells to stop, or not to begin; whether a cell that fails is to write it.
+# cells to stop, or not to begin; whether a cell that fails is to write it. The ranks of a distributed run watch their
+# launcher's file beside the sweep's: for them it names both.
 PARENT, STOP_FILE, FAIL_FAST = "POSEREP_PARENT", "POSEREP_STOP", "POSEREP_FAIL_FAST"
-# Several such files, any of which may ask: the ranks of a distributed run watch their launcher's beside the sweep's.
-STOP_FILES = "POSEREP_STOPS"
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _POLL = 1.0
 
@@ -79,8 +78,7 @@ class StopRequest:
 
     def _watch(self, ended: threading.Event) -> None:
         parent = os.environ.get(PARENT)
-        names = os.environ.get(STOP_FILES) or os.environ.get(STOP_FILE, "")
-        files = [Path(name) for name in names.split(os.pathsep) if name]
+        files = [Path(name) for name in os.environ.get(STOP_FILE, "").split(os.pathsep) if name]
         while not ended.wait(_POLL):
             if any(file.is_file() and file.read_text() == "stop" for file in files):
                 self.ask("the sweep or launcher that started it was stopped")
@@ -90,8 +88,7 @@ class StopRequest:
 
 def sweep_is_ending() -> bool:
     """Return whether the sweep of this process begins no more cells."""
-    file = os.environ.get(STOP_FILE)
-    return bool(file) and Path(str(file)).is_file()
+    return Path(os.environ.get(STOP_FILE, "")).is_file()
 
 
 def end_sweep_after_failure() -> None:

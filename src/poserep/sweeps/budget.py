@@ -19,8 +19,8 @@ from poserep.errors import InputError, nearest
 from poserep.files import write_text
 from poserep.overrides import CONF
 from poserep.sheet import Sheet, texts
-from poserep.sweeps.sweep_file import cells_of, complete_table, compositions, table_names
-from poserep.sweeps.table import MODES
+from poserep.sweeps.sweep_file import complete_table, compositions, table_names
+from poserep.sweeps.table import MODES, cells_of
 
 RECORD = CONF.parent / "results" / "budget.csv"
 # Annotated persons with joints in the training sets; for CrowdPose its 80,000 by the share of images that train.
@@ -58,10 +58,8 @@ class Budget:
 
 def training_persons(cfg: DictConfig, own_study: bool) -> int | None:
     """Return the number of persons in an epoch; None for our own studies of photographs, which take what is there."""
-    if cfg.data.prepare:
-        persons: int | None = cfg.data.prepare.train
-    else:
-        persons = None if own_study else PERSONS.get(cfg.data.name)
+    known = None if own_study else PERSONS.get(cfg.data.name)
+    persons = cfg.data.prepare.train if cfg.data.prepare else known
     return persons if persons is None or cfg.trainer.limit is None else min(persons, cfg.trainer.limit)
 
 

@@ -32,20 +32,6 @@ def _progress(run_dir: RunDir) -> str:
     return f"{epochs} of {run_dir.config()['trainer']['epochs']} epochs"
 
 
-def show_status(study: Path) -> int:
-    """Print a line for each cell of a table, which must have been run (`InputError`); return how many have failed."""
-    cells = planned(study)
-    if not cells:
-        if study.name in _sweeps():
-            raise InputError(f"no cell of {study} has been asked for; run: poserep sweep run {study.name}")
-        raise InputError(f"{study} has no cells of a table{nearest(study.name, _sweeps())}")
-    states = [describe_state(RunDir(study / cell.name)) for cell in cells]
-    for cell, (state, more) in zip(cells, states, strict=True):
-        print(f"{state:<9} {cell.name}  {_rows(cell)}" + (f"  {more}" if more else ""))
-    print(f"{study}: {len(cells)} cells, {count_states([state for state, _ in states])}")
-    return sum(state == "failed" for state, _ in states)
-
-
 def _sweeps(folder: Path = SWEEPS) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
@@ -101,9 +87,20 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def status(arguments: Sequence[str]) -> int:
-    """Print the state of a table's cells; return 1 if one has failed."""
+    """Print a line for each cell of a table, which must have been run (`InputError`); return 1 if one has failed."""
     parser = parser_of("sweep status", STATUS)
     parser.add_argument("table", metavar="TABLE", help="name of a table that has been run")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (runs)")
     options = parser.parse_args(arguments)
-    return 1 if show_status(options.runs / options.table) else 0
+    study = options.runs / options.table
+    cells = planned(study)
+    if not cells:
+        if study.name in _sweeps():
+            raise InputError(f"no cell of {study} has been asked for; run: poserep sweep run {study.name}")
+        raise InputError(f"{study} has no cells of a table{nearest(study.name, _sweeps())}")
+    described = [describe_state(RunDir(study / cell.name)) for cell in cells]
+    for cell, (state, more) in zip(cells, described, strict=True):
+        print(f"{state:<9} {cell.name}  {_rows(cell)}" + (f"  {more}" if more else ""))
+    states = [state for state, _ in described]
+    print(f"{study}: {len(cells)} cells, {count_states(states)}")
+    return int("failed" in states)

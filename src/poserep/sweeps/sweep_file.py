@@ -1,7 +1,7 @@
 """The files of sweeps/: the table of each, its cells, and the configurations that they compose to."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,8 @@ import yaml
 from poserep.config import DictConfig, composing
 from poserep.errors import InputError
 from poserep.files import load_yaml
-from poserep.overrides import CONF, SWEEPS, groups
-from poserep.runs.plan import Cell
-from poserep.sweeps.table import Table, cells, read_table, split_values
+from poserep.overrides import CONF, SWEEPS
+from poserep.sweeps.table import Table, read_table
 
 RECIPES = "recipes@table.recipes"
 
@@ -87,11 +86,6 @@ def complete_table(name: str, mode: str | None = None) -> Table:
     file = read_sweep(SWEEPS, name)["overridden"].get(RECIPES)
     shared = load_yaml((CONF / "recipes" / f"{file}.yaml").read_text()) if file else {}
     return replace(table, recipes={**shared, **table.recipes}, mode=mode or table.mode)
-
-
-def cells_of(table: Table, given: Mapping[str, Sequence[str]] | None = None) -> list[Cell]:
-    """Return the cells of a table, as its sweep makes them; ``given`` is that of `poserep.sweeps.table.cells`."""
-    return cells(table, given or {}, groups(), split_values(table.arguments))
 
 
 def compositions(name: str, cells: Iterable[Sequence[str]]) -> Iterator[DictConfig]:

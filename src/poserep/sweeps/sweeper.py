@@ -21,7 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from poserep.errors import Failed, InputError, Stopped
-from poserep.overrides import explain, groups, quoted
+from poserep.overrides import explain, key_of, quoted
 from poserep.runs import stop_request
 from poserep.runs.create import create_run, missing_files, resolved
 from poserep.runs.identity import name_of
@@ -29,7 +29,7 @@ from poserep.runs.lease import holder
 from poserep.runs.plan import Cell, count_states, forget, remember
 from poserep.runs.rundir import RunDir
 from poserep.sweeps.cell import WORKER, fail_without_files, run_directory
-from poserep.sweeps.table import cells, chosen, read_table, split_values
+from poserep.sweeps.table import cells_of, chosen, read_table
 
 # Seconds between two looks at cells that other processes run.
 _POLL = 5.0
@@ -64,9 +64,10 @@ class RowSweeper(Sweeper):
     those of `RowSweeperConfig`.
     """
 
-    def __init__(
-        self, retries: int = 1, fail_fast: bool = False, rows: Sequence[str] = (), worker: str = WORKER
-    ) -> None:
+    config: DictConfig
+    hydra_context: HydraContext
+
+    def __init__(self, retries: int, fail_fast: bool, rows: Sequence[str], worker: str) -> None:
         self.retries, self.fail_fast, self.rows, self.worker = retries, fail_fast, rows, worker
         self.stopped_by = ""
 
@@ -83,7 +84,6 @@ class RowSweeper(Sweeper):
         No table, no such row, or a cell that does not compose is an `InputError`; nothing has run then. Raises `Failed`
         if a cell has not finished, `Stopped` if the sweep was asked to stop.
         """
-        assert self.config is not None
         if not OmegaConf.select(self.config, "table.rows"):
             raise InputError("this configuration has no table.rows; run a file of sweeps/, or drop hydra/sweeper=rows")
         study = Path(self.config.runs) / self.config.study
@@ -118,18 +118,16 @@ class RowSweeper(Sweeper):
         self._end(study, run_dirs, failed)
 
     def _cells(self, arguments: Sequence[str]) -> list[Cell]:
-        assert self.config is not None and self.hydra_context is not None
         node: Any = OmegaConf.to_container(self.config.table, resolve=False)
         table = read_table(node)
         # Hydra has applied overrides of the table itself.
-        given = {key: values for key, values in split_values(arguments).items() if not key.startswith("table.")}
+        given = [override for override in arguments if not key_of(override).startswith("table.")]
         rows = chosen(table, self.rows)
         # A run keeps the names of all rows that it stands for.
-        return [c for c in cells(table, given, groups(), split_values(table.arguments)) if rows.intersection(c.rows)]
+        return [cell for cell in cells_of(table, given) if rows.intersection(cell.rows)]
 
     def _compose(self, cells: Sequence[Cell]) -> list[dict[str, Any]]:
         """Return the resolved configuration of each cell."""
-        assert self.config is not None and self.hydra_context is not None
         configs = []
         for cell in cells:
             overrides = list(cell.overrides)
@@ -196,8 +194,7 @@ class RowSweeper(Sweeper):
             # A launcher whose worker was killed: the records of the cells say which of them have ended.
             print(f"{type(self.launcher).__name__}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             return {}
-        causes = {run.name: _cause(job) for run, job in zip(run_dirs, jobs, strict=True)}
-        return {name: cause for name, cause in causes.items() if cause}
+        return {run.name: cause for run, job in zip(run_dirs, jobs, strict=True) if (cause := _cause(job))}
 
     def _end(self, study: Path, run_dirs: Sequence[RunDir], failed: dict[str, str]) -> None:
         states = _states(run_dirs)

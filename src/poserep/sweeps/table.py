@@ -1,7 +1,7 @@
 """Tables of sweep files: their rows, the published values, and the cells that they ask for."""
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from fnmatch import fnmatchcase
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from poserep.errors import InputError, nearest, similar
-from poserep.overrides import key_of
+from poserep.overrides import groups, key_of
 from poserep.runs.plan import Cell
 
 MODES = ("published", "controlled")
@@ -158,23 +158,15 @@ def split_values(overrides: Sequence[str]) -> dict[str, list[str]]:
     return by_key
 
 
-def cells(
-    table: Table,
-    given: Mapping[str, Sequence[str]],
-    groups: Collection[str] = (),
-    defaults: Mapping[str, Sequence[str]] | None = None,
-) -> list[Cell]:
+def cells_of(table: Table, arguments: Sequence[str] = ()) -> list[Cell]:
     """Return the cells of a table, each once; an unknown recipe is an `InputError`.
 
-    Args:
-        table: The table.
-        given: The overrides of the command line to take in turn, by key. They replace the rows' overrides of that key
-            and, if it is a group, of everything in the group.
-        groups: The names of the configuration's groups.
-        defaults: The same from the table's ``arguments``, for keys that are not given.
+    ``arguments`` are the overrides of the command line, such as ``seed=0,1``, and win over the table's own. They
+    replace the rows' overrides of that key and, if it is a group, of everything in the group.
     """
-    choices = {**(defaults or {}), **given}
-    chosen_groups = tuple(f"{group}." for group in groups if group in choices)
+    given = split_values(arguments)
+    choices = split_values(table.arguments) | given
+    chosen_groups = tuple(f"{group}." for group in groups() if group in choices)
     by_overrides: dict[tuple[str, ...], Cell] = {}
     for row in table.runnable:
         settings = table.settings(row).items()

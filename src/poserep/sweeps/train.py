@@ -7,7 +7,7 @@ from poserep.cli import STOPPED, stopped_line
 from poserep.config import DictConfig, run_application
 from poserep.errors import Failed, InputError, Stopped, message
 from poserep.runs.create import create_run, missing_files, resolved
-from poserep.runs.launch import is_rank, launch, refuse_other_launchers
+from poserep.runs.launch import launch, refuse_other_launchers
 from poserep.runs.result_values import chief_value
 from poserep.runs.rundir import RunDir
 from poserep.sweeps.cell import WORKER, how_it_ended, run_cell
@@ -34,7 +34,7 @@ def run_single(run_dir: RunDir) -> None:
     try:
         if run_dir.finished:
             pass
-        elif devices > 1 and not is_rank():
+        elif devices > 1:
             launch(WORKER, [str(run_dir)], devices, saves=True)
         else:
             from poserep.training.fit import fit

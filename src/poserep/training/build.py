@@ -1,19 +1,28 @@
 """From a configuration to the objects of a run. Derived numbers (channels, strides, K, bins) are passed here."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from poserep.config import DictConfig, make
 from poserep.data.datamodule import PoseDataModule
 from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of, split_files, truth_of
+from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import Tally
+from poserep.models import PoseNet
+from poserep.models.cost import activations
 from poserep.skeleton import Skeleton
 from poserep.training.learning_rate import effective_lr
-from poserep.training.machine import check_shared_memory, check_smallest_batch
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network
+
+SHARED = Path("/dev/shm")
+# Batches that every loader process keeps ready.
+READY = 2
 
 
 @dataclass
@@ -70,7 +79,35 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
     drop_last = cfg.trainer.get("drop_last", True)
     data = PoseDataModule(training, evaluation, cfg.trainer.batch, cfg.seed, cfg.trainer.workers, drop_last)
     size, batch, devices = Size.parse(cfg.input_size), cfg.trainer.batch, cfg.trainer.devices
-    check_shared_memory(cfg.trainer.workers, batch, size, 4 if cfg.data.get("pixels") else 1)
+    # A depth is one float, a colour three bytes.
+    check_shared_memory(cfg.trainer.workers, batch, size, 4 if cfg.data.get("pixels") else 3)
     if training:
         check_smallest_batch(net, size, len(training), batch, devices, drop_last)
     return Run(cfg, module, data, skeleton, split_files(cfg, root), tallies, lr)
+
+
+def check_shared_memory(workers: int, batch: int, size: Size, pixel_bytes: int) -> None:
+    """Raise an `InputError` if loader processes cannot hand over their batches for want of shared memory."""
+    needed = workers * READY * batch * size.height * size.width * pixel_bytes
+    if not SHARED.is_dir() or (free := shutil.disk_usage(SHARED).free) >= needed:
+        return
+    raise InputError(
+        f"{SHARED} has {free / 1e6:.0f} MB free, and trainer.workers={workers} hand over {needed / 1e6:.0f} MB there: "
+        "give the container more (docker run --shm-size=8g), or set trainer.workers=0"
+    )
+
+
+def check_smallest_batch(net: PoseNet, size: Size, persons: int, batch: int, devices: int, drop_last: bool) -> None:
+    """Raise an `InputError` if a step of training has one sample, and a batch norm one value of it."""
+    rest = persons % batch
+    smallest = min(batch, persons) if drop_last or not rest else rest
+    if smallest // devices > 1 or not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in net.modules()):
+        return
+    try:
+        activations(net, 1, size.height, size.width, training=True)
+    except ValueError as error:
+        where = "the last step of an epoch has" if smallest == rest < batch else "a step on each device has"
+        raise InputError(
+            f"{where} one sample, of which a batch norm sees a single value at {size} px; take another trainer.batch, "
+            "a larger input_size, or trainer.drop_last=true"
+        ) from error

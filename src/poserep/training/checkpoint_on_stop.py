@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import lightning
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from poserep.runs.stop_request import SIGNALS, StopRequest
@@ -26,7 +26,7 @@ class CheckpointOnStop(Callback):
         self._within: dict[str, int] | None = None
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop if asked; all processes of a run stop after the same step."""
         if self.request.lost:
@@ -37,22 +37,23 @@ class CheckpointOnStop(Callback):
         if steps < trainer.num_training_batches and self._asked(trainer, steps % often == 0):
             self._within = {"epoch": trainer.current_epoch, "steps": steps}
             trainer.save_checkpoint(self.path)
-            self.request.ask("another process was asked")
             self.request.check()
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop if asked; the epoch before has been saved."""
         if self._asked(trainer, True):
-            self.request.ask("another process was asked")
             self.request.check()
 
-    def _asked(self, trainer: lightning.Trainer, agree: bool) -> bool:
+    def _asked(self, trainer: Trainer, agree: bool) -> bool:
         asked = bool(self.request.why)
         if trainer.world_size == 1:
             return asked
-        return agree and bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
+        asked = agree and bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
+        if asked:
+            self.request.ask("another process was asked")
+        return asked
 
-    def on_validation_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
         """Stop if asked; what was trained has been saved, or was one epoch.
 
         Several processes continue to the end: the others would wait for what a stopped one does not send.
@@ -60,23 +61,17 @@ class CheckpointOnStop(Callback):
         if trainer.world_size == 1:
             self.request.check()
 
-    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restore our signal handlers, which Lightning has replaced by its own."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self.request.on_signal)
 
-    def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """See `on_fit_start`."""
-        self.on_fit_start(trainer, pl_module)
-
     # The evaluation after training is Lightning's test.
-    on_test_start = on_validation_start
+    on_validation_start = on_test_start = on_fit_start
     on_test_batch_end = on_validation_batch_end
 
-    def on_save_checkpoint(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Record the steps of the epoch; a checkpoint from an epoch's end has no such record."""
         if self._within:
             checkpoint["within"] = self._within

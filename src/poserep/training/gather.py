@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 from poserep.codecs.base import Points
 from poserep.errors import InputError
-from poserep.metrics.scorer import Predictions
 
 
 class Gather(Metric):
@@ -42,15 +42,7 @@ class Gather(Metric):
         """
         if not len(self.index):
             raise InputError("no predictions to evaluate")
-        # After synchronisation a state is one tensor.
-        index, xy, score = (
-            (torch.cat(list(state)) if isinstance(state, list) else state).cpu().numpy()
-            for state in (self.index, self.xy, self.score)
-        )
+        index, xy, score = (dim_zero_cat(state).cpu().numpy() for state in (self.index, self.xy, self.score))
         # Samplers repeat samples to give every process as many.
         unique, first = np.unique(index, return_index=True)
         return unique, xy[first], score[first]
-
-    def predictions(self, threshold: float = 0.0) -> Predictions:
-        """Return the predictions of all processes; ``threshold`` belongs to their scores."""
-        return Predictions(*self.compute(), threshold)

@@ -48,7 +48,7 @@ def save_samples(run: Run, path: Path) -> None:
     write_npz(path, arrays)
 
 
-def save_worst(run: Run, predictions: Mapping[str, Predictions], path: Path, count: int = COUNT) -> None:
+def save_worst(run: Run, predictions: Mapping[str, Predictions], path: Path) -> None:
     """Write the crops of the persons in annotated boxes that the default readout predicts worst, the worst one first.
 
     The arrays are those of `save_samples`, but for bins and densities, and those of `worst_persons`. The network is not
@@ -58,7 +58,7 @@ def save_worst(run: Run, predictions: Mapping[str, Predictions], path: Path, cou
     if not predictions:
         return
     try:
-        persons = worst_persons(predictions[run.module.readouts[0]], run.module.scorers[ANNOTATED].truth, count)
+        persons = worst_persons(predictions[run.module.readouts[0]], run.module.scorers[ANNOTATED].truth, COUNT)
     except InputError:
         # The evaluation has noted the reason when it left out errors by joint.
         return
@@ -94,7 +94,7 @@ def worst_persons(predictions: Predictions, truth: Truth, count: int) -> dict[st
     oks, error = (np.where(labelled, values, 0).sum(1) / joints for values in (similarity, distance))
     worst = np.lexsort((index, -error, oks))[:count]
     # Similarities of joints that are far off are all 0; distances in units of the joint's sigma still differ.
-    joint = np.where(labelled, distance / truth.sigmas, -1).argmax(1) if len(index) else np.zeros(0, int)
+    joint = np.where(labelled, distance / truth.sigmas, -1).argmax(1)
     kind = error_kinds(predictions, truth, area)
     return {
         "index": index[worst],

@@ -6,9 +6,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from poserep.runs.wandb.follow import FOLLOW_END, push_remedy, warn
@@ -18,20 +17,8 @@ from poserep.runs.wandb.publish import default_mode
 PATIENCE = {"online": FOLLOW_END + 2, "offline": 60.0}
 
 
-class _RunLogger(Logger):
-    """The part of Lightning's interface that the loggers below share: other files hold configuration and curves."""
-
-    name, version = "poserep", 0
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Do nothing: metrics.jsonl has them."""
-
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: config.yaml has them."""
-
-
-class JsonlLogger(_RunLogger):
-    """Appends one JSON object per logged set of metrics to a file."""
+class JsonlLogger(DummyLogger):
+    """Appends one JSON object per logged set of metrics to a file; config.yaml has the hyperparameters."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -45,7 +32,7 @@ class JsonlLogger(_RunLogger):
             file.write(json.dumps(row) + "\n")
 
 
-class Dashboard(_RunLogger):
+class Dashboard(DummyLogger):
     """Shows a run on Weights & Biases through a process that follows the run's files, see `poserep.runs.wandb.follow`.
 
     Whatever happens to the network or in the package neither stops, slows nor changes the training. ``save_dir`` is the
@@ -72,21 +59,15 @@ class Dashboard(_RunLogger):
 
     def finish(self) -> None:
         """Give the process some seconds to send the rest."""
-        if self._child is None or self._child.stdin is None:
+        if self._child is None:
             return
         try:
-            # Closing alone is not enough: loader processes may hold the pipe as well.
-            self._child.stdin.write(b"end\n")
-            self._child.stdin.close()
-        except BrokenPipeError:
-            pass
-        try:
-            self._child.wait(PATIENCE.get(default_mode(), PATIENCE["online"]))
+            # Closing the pipe alone is not enough: loader processes may hold it as well.
+            self._child.communicate(b"end\n", PATIENCE.get(default_mode(), PATIENCE["online"]))
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
             warn(f"not everything was sent in time. {push_remedy(self.run_dir)}")
-        self._child = None
 
 
 # The name in conf/logger and in the configurations of earlier runs.

@@ -90,8 +90,6 @@ class PoseModule(lightning.LightningModule):
         self.perm: Tensor
         self.register_buffer("perm", perm, persistent=False)
         self.readouts = list(readouts or codec.readouts)
-        for readout in self.readouts:
-            codec.readout(readout)
         self.scorers, self.boxes = dict(scorers), list(scorers)
         # One for each readout, by kind of boxes; in modules, so that they move to the device.
         self.gathers = nn.ModuleList(nn.ModuleList(Gather() for _ in self.readouts) for _ in self.boxes)
@@ -181,7 +179,7 @@ class PoseModule(lightning.LightningModule):
         for i, boxes in enumerate(self.boxes if self.trainer.testing else self.boxes[:1]):
             self.scored[boxes] = {}
             for name, gather in zip(self.readouts, self._gathers(i), strict=True):
-                predictions = gather.predictions(threshold)
+                predictions = Predictions(*gather.compute(), threshold)
                 scores = self.scorers[boxes](predictions)
                 self.scored[boxes][name] = Scored(predictions, scores)
                 keys = [f"val/{name}/"] + (["val/"] if name == self.readouts[0] else [])

@@ -54,9 +54,7 @@ def assemble(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
     return net.to(memory_format=torch.channels_last) if cfg.trainer.channels_last else net, codec
 
 
-def make_backbone(
-    cfg: DictConfig, size: Size, num_keypoints: int, in_channels: int = 3, multiscale: bool = False
-) -> Any:
+def make_backbone(cfg: DictConfig, size: Size, num_keypoints: int, in_channels: int, multiscale: bool) -> Any:
     """Build the backbone with its own options and, as far as its constructor takes them, the arguments given here."""
     offered = {"size": size, "num_keypoints": num_keypoints, "in_channels": in_channels}
     offered |= {"multiscale": True} if multiscale else {}

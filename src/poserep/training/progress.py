@@ -1,10 +1,10 @@
 """The progress of training: speed, waiting for data, and a line per epoch."""
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import lightning
+import numpy as np
 from lightning.pytorch.callbacks import Callback
 
 from poserep.training.module import PoseModule
@@ -15,8 +15,8 @@ class Progress(Callback):
 
     def __init__(self, verbose: bool = True) -> None:
         self.verbose = verbose
-        # Images, seconds spent waiting for data, and seconds: of the run and of the epoch.
-        self.totals, self._epoch = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+        # Images, seconds spent waiting for data, and seconds: of the run, and of the run before this epoch.
+        self.totals, self._before = np.zeros(3), np.zeros(3)
         self._mark = 0.0
 
     def summary(self) -> dict[str, float]:
@@ -25,12 +25,10 @@ class Progress(Callback):
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Start the epoch's clock."""
-        self._epoch = [0.0, 0.0, 0.0]
+        self._before = self.totals.copy()
         self._mark = time.perf_counter()
 
-    def on_train_batch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, *_: Any, **__: Any) -> None:
         """Count the time since the last step as waiting for data."""
         self.tick(waiting=True)
 
@@ -39,21 +37,18 @@ class Progress(Callback):
     ) -> None:
         """Count the step, and show the speed in the bar."""
         self.tick(images=len(batch.index) * trainer.world_size)
-        speed = _speed(self._epoch)
+        speed = _speed(self.totals - self._before)
         pl_module.log_dict(speed, prog_bar=True, logger=False, on_step=True, on_epoch=False, batch_size=1)
 
     def tick(self, waiting: bool = False, images: int = 0) -> None:
         """Count images, and the time since the last call as waiting for data or as computation."""
         now = time.perf_counter()
         passed, self._mark = now - self._mark, now
-        for counts in (self.totals, self._epoch):
-            counts[0] += images
-            counts[1] += passed if waiting else 0.0
-            counts[2] += passed
+        self.totals += (images, passed if waiting else 0.0, passed)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Log the epoch's speed; print a line with loss, the chief metric of every readout, and speed."""
-        speed = _speed(self._epoch)
+        speed = _speed(self.totals - self._before)
         pl_module.log_dict({f"speed/{name}": value for name, value in speed.items()}, rank_zero_only=True)
         if not (self.verbose and trainer.is_global_zero):
             return
@@ -71,6 +66,6 @@ class Progress(Callback):
         )
 
 
-def _speed(counts: Sequence[float]) -> dict[str, float]:
-    images, waited, spent = counts
+def _speed(counts: np.ndarray) -> dict[str, float]:
+    images, waited, spent = counts.tolist()
     return {"img_s": images / max(spent, 1e-9), "data_wait": waited / max(spent, 1e-9)}

@@ -22,7 +22,6 @@ def quiet() -> None:
         ".*treespec.*",
         ".*logging interval.*",
         ".*does not have many workers.*",
-        ".*estimate number of.*",
         ".*when logging on epoch level in distributed.*",
         ".*exists and is not empty.*",
         ".*lr_scheduler.step.*",

@@ -3,6 +3,7 @@
 import hashlib
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -138,6 +139,12 @@ class _Split:
         return content
 
 
+def _begin_process() -> None:
+    # Ctrl-C reaches all processes, and the first one ends the others without a traceback of each.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
 def _fill(level: str, counts: tuple[int, int], seed: int, workers: int, folder: Path) -> dict[str, Any]:
     rate = TextColumn("{task.fields[rate]:.0f} images/s")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
@@ -146,7 +153,7 @@ def _fill(level: str, counts: tuple[int, int], seed: int, workers: int, folder: 
     splits = {name: _Split(folder, level, seed, split) for split, name in enumerate(_SPLITS)}
     # A forked child inherits the locks of threads that it does not have, torch's among them, and can wait for ever.
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,)) if workers > 1 else nullcontext()
+    executor = ProcessPoolExecutor(workers, context, _begin_process) if workers > 1 else nullcontext()
     with executor as pool, Progress(*columns, transient=True) as progress:
         for (name, split), count in zip(splits.items(), counts, strict=True):
             content = split.annotate(count, pool, max(1, workers), progress)

@@ -1,7 +1,7 @@
 """The block of HRFormer: attention inside windows, then a convolutional feed-forward that mixes windows."""
 
 import torch
-from timm.layers.drop import DropPath
+from timm.layers import DropPath, gen_relative_position_index
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -67,7 +67,7 @@ class WindowAttention(nn.Module):
         self.heads, self.position_bias = heads, position_bias
         table = nn.init.trunc_normal_(torch.empty((2 * WINDOW - 1) ** 2, heads), std=0.02)
         self.relative_position_bias_table = nn.Parameter(table, requires_grad=position_bias)
-        self.relative_position_index = nn.Buffer(offsets(WINDOW))
+        self.relative_position_index = nn.Buffer(gen_relative_position_index((WINDOW, WINDOW)))
         self.k_proj = nn.Linear(channels, channels)
         self.v_proj = nn.Linear(channels, channels)
         self.q_proj = nn.Linear(channels, channels)
@@ -83,16 +83,6 @@ class WindowAttention(nn.Module):
         if self.position_bias:
             logits = logits + self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
         return self.out_proj((logits.softmax(-1) @ value).transpose(1, 2).flatten(2))
-
-
-def offsets(side: int) -> Tensor:
-    """Return the number of the offset of each pair of positions in a window, row by row: (side^2, side^2) integers.
-
-    Offsets (down, right) of query minus key from (1 - side, 1 - side) on are numbered row by row.
-    """
-    row, column = torch.arange(side).repeat_interleave(side), torch.arange(side).repeat(side)
-    down, right = (n[:, None] - n[None] + side - 1 for n in (row, column))
-    return down * (2 * side - 1) + right
 
 
 class FeedForward(nn.Module):

@@ -95,17 +95,13 @@ class MoaiHRNet(nn.Module):
 
     Args:
         width: Channels of the finest branch; each coarser one has twice as many.
-        inner: Channels inside the units of all branches.
-        units: Units in each branch of a stage.
         in_turn: Fuse one branch after the other, each reading the finer ones already fused, as the study's code does;
             false fuses all at once, as HRNet does.
     """
 
     multiple = 32
 
-    def __init__(
-        self, width: int = 32, inner: int = 128, units: int = 4, in_turn: bool = True, in_channels: int = 3
-    ) -> None:
+    def __init__(self, width: int = 32, in_turn: bool = True, in_channels: int = 3) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             conv_norm_relu(in_channels, 32, 2),
@@ -116,7 +112,7 @@ class MoaiHRNet(nn.Module):
         self.first = nn.ModuleList([conv_norm_relu(256, width, 1), conv_norm_relu(256, 2 * width, 2)])
         self.stages = nn.ModuleList(
             # Of the last fusion only the finest branch is read: the others would be parameters without gradient.
-            Exchange(branches, branches if branches < 4 else 1, width, inner, units, in_turn)
+            Exchange(branches, branches if branches < 4 else 1, width, in_turn)
             for branches in (2, 3, 4)
         )
         self.coarser = nn.ModuleList(conv_norm_relu(2**i * width, 2 ** (i + 1) * width, 2) for i in (1, 2))
@@ -134,14 +130,14 @@ class MoaiHRNet(nn.Module):
 
 
 class Exchange(nn.Module):
-    """Units on every branch, then a fusion of all branches into each of the ``outputs`` finest ones."""
+    """Four units on every branch, then a fusion of all branches into each of the ``outputs`` finest ones."""
 
-    def __init__(self, branches: int, outputs: int, width: int, inner: int, units: int, in_turn: bool) -> None:
+    def __init__(self, branches: int, outputs: int, width: int, in_turn: bool) -> None:
         super().__init__()
         widths = [width * 2**i for i in range(branches)]
         self.in_turn = in_turn
         self.branches = nn.ModuleList(
-            nn.Sequential(*(MoaiUnit(w, w, inner, norm_relu, bias=False) for _ in range(units))) for w in widths
+            nn.Sequential(*(MoaiUnit(w, w, 128, norm_relu, bias=False) for _ in range(4))) for w in widths
         )
         self.fuse = nn.ModuleList(
             nn.ModuleList(resampling_link(widths, source, target) for source in range(branches))

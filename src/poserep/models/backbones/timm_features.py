@@ -12,7 +12,7 @@ from timm.layers.format import Format
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from poserep.errors import InputError
+from poserep.errors import InputError, first_line
 from poserep.models.weights.load import load_resized, load_trunk
 
 # Arguments of timm.create_model that are set here.
@@ -114,9 +114,9 @@ class TimmFeatures(nn.Module):
                 total = sum((x.sum() for x in outputs), torch.zeros((), device="meta"))
                 gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
         except Exception as error:
-            why = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(
-                f"backbone {name} cannot take an input of {height}x{width}: {why}; take another size or model"
+                f"backbone {name} cannot take an input of {height}x{width}: {first_line(error)}; take another size or "
+                "model"
             ) from error
         maps = [tuple(x.shape[1:]) for x in outputs]
         due = [(c, height // s, width // s) for c, s in zip(self.channels, self.strides, strict=True)]
@@ -132,7 +132,7 @@ class TimmFeatures(nn.Module):
         inner: Any = getattr(self.trunk, "model", self.trunk)
         if isinstance(getattr(inner, "pos_embed", None), nn.Parameter) and hasattr(inner, "num_prefix_tokens"):
             extra = 0 if getattr(inner, "no_embed_class", False) else inner.num_prefix_tokens
-            load_resized(self, inner, path, inner.patch_embed.grid_size, extra)
+            load_resized(self, inner.pos_embed, path, inner.patch_embed.grid_size, extra)
         else:
             load_trunk(self, path)
 

@@ -70,7 +70,7 @@ class TokenPose(nn.Module):
         self.patch = _patch(rows, columns, patch)
         if width is None:
             self.trunk: Any = Stem(in_channels, weights, init)
-            inputs = self.trunk.channels
+            inputs = 256
         else:
             # Two more halvings on the way to the third stage's coarsest branch.
             self.multiple = 4 * TRUNK_STRIDE
@@ -93,7 +93,10 @@ class TokenPose(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor]:
         """Turn normalised images (B, C, H, W) into the joints' tokens (B, K, channels[0])."""
         joints = self.keypoint_token.shape[1]
-        patches = self.patch_to_embedding(_patches(self.trunk(image)[-1], self.patch))
+        rows, columns = self.patch
+        cells = self.trunk(image)[-1].unflatten(3, (-1, columns)).unflatten(2, (-1, rows))
+        # (B, patches, rows * columns * channels), a patch row by row, channels innermost.
+        patches = self.patch_to_embedding(cells.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2))
         positions = F.pad(self.pos_embedding, (0, 0, joints, 0))
         x = torch.cat([self.keypoint_token.expand(patches.shape[0], -1, -1), patches], 1) + positions
         joint_tokens = []
@@ -106,23 +109,20 @@ class TokenPose(nn.Module):
     def official(self, key: str) -> str:
         """Return the own name of an entry of the published code."""
         key = re.sub(r"^(features|pre_feature|transformer)\.", "", key)
-        entry = LAYER_ENTRY.fullmatch(key)
-        if not entry or entry["part"] not in LAYER_PARTS:
-            return key
-        transformer = int(entry["transformer"] or 1) - 1
-        return f"transformers.{transformer}.{entry['layer']}.{LAYER_PARTS[entry['part']]}.{entry['kind']}"
+        key = re.sub(r"^transformer(\d?)\.layers\.", lambda match: f"transformers.{int(match[1] or 1) - 1}.", key)
+        for theirs, own in LAYER_PARTS.items():
+            key = key.replace(theirs, own)
+        return key
 
 
-LAYER_ENTRY = re.compile(
-    r"transformer(?P<transformer>\d?)\.layers\.(?P<layer>\d+)\.(?P<part>[01]\.fn\..+)\.(?P<kind>weight|bias)"
-)
+# Parts of a layer in the published code, and their own names.
 LAYER_PARTS = {
-    "0.fn.norm": "norm1",
-    "0.fn.fn.to_qkv": "qkv",
-    "0.fn.fn.to_out.0": "out",
-    "1.fn.norm": "norm2",
-    "1.fn.fn.net.0": "fc1",
-    "1.fn.fn.net.3": "fc2",
+    ".0.fn.norm.": ".norm1.",
+    ".0.fn.fn.to_qkv.": ".qkv.",
+    ".0.fn.fn.to_out.0.": ".out.",
+    ".1.fn.norm.": ".norm2.",
+    ".1.fn.fn.net.0.": ".fc1.",
+    ".1.fn.fn.net.3.": ".fc2.",
 }
 
 
@@ -154,8 +154,6 @@ class PreNormLayer(nn.Module):
 class Stem(nn.Sequential):
     """HRNet's two strided convolutions and first layer: 256 channels at stride 4."""
 
-    channels = 256
-
     def __init__(self, in_channels: int, weights: str | Path | None, init: Callable[[nn.Module], None] | None) -> None:
         super().__init__()
         # The same at every width; the rest of the smallest is thrown away.
@@ -183,9 +181,3 @@ def _patch(rows: int, columns: int, given: Sequence[int] | None) -> tuple[int, i
             f"stride-4 map of {rows}x{columns} positions; take divisors of both, or patch=null"
         )
     return given[0], given[1]
-
-
-def _patches(maps: Tensor, patch: tuple[int, int]) -> Tensor:
-    """Cut maps (B, C, H, W) into (B, patches, rows * columns * C), a patch row by row, channels innermost."""
-    cells = maps.unflatten(3, (-1, patch[1])).unflatten(2, (-1, patch[0]))
-    return cells.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)

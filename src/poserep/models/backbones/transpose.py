@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from poserep.errors import InputError
 from poserep.models.backbones.hrnet import HRNet
@@ -39,7 +38,7 @@ class TransPose(nn.Module):
 
     What follows in the paper, a deconvolution (R) and a 1x1 convolution, is the head `Deconv`. The table of positions
     is a buffer of positions x ``dim``, which the published counts include: 196,608 elements for R and 294,912 for H at
-    256x192.
+    256x192. The encoder's weights start from Xavier's uniform numbers.
 
     Args:
         source: A backbone. The last of its maps is encoded, finer ones are given as they are.
@@ -48,8 +47,6 @@ class TransPose(nn.Module):
         feedforward: Width of the hidden layer of a block.
         dropout: Dropout rate in training, of attention weights too.
     """
-
-    multiple: int
 
     def __init__(
         self,
@@ -72,13 +69,20 @@ class TransPose(nn.Module):
         self.reduce = nn.Conv2d(source.channels[-1], dim, 1, bias=False)
         height, width = (side // self.strides[-1] for side in size)
         self.pos_embedding = nn.Buffer(sine_table(height, width, dim)[:, None])
-        self.global_encoder = Encoder(layers, dim, feedforward, num_heads, dropout)
+        encoder = (PostNormLayer(dim, num_heads, feedforward, dropout, batch_first=True) for _ in range(layers))
+        # So named in the published code.
+        self.global_encoder = nn.ModuleDict({"layers": nn.ModuleList(encoder)})
+        for p in self.global_encoder.parameters():
+            if p.ndim > 1:
+                nn.init.xavier_uniform_(p)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Turn normalised images (B, C, H, W) into a map (B, dim, H / stride, W / stride), after finer ones if any."""
         *finer, coarsest = self.trunk(image)
         maps = self.reduce(coarsest)
-        x = self.global_encoder(maps.flatten(2).transpose(1, 2), self.pos_embedding.transpose(0, 1))
+        x = maps.flatten(2).transpose(1, 2)
+        for layer in self.global_encoder["layers"].children():
+            x = layer(x, self.pos_embedding.transpose(0, 1))
         return (*finer, x.transpose(1, 2).unflatten(2, maps.shape[2:]).contiguous())
 
 
@@ -135,39 +139,12 @@ class TransPoseH(TransPose):
         small_normal(self.reduce)
 
 
-class Encoder(nn.Module):
-    """A sequence of `PostNormLayer`. Weights start from Xavier's uniform numbers."""
-
-    def __init__(self, layers: int, dim: int, feedforward: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(PostNormLayer(dim, feedforward, heads, dropout) for _ in range(layers))
-        for p in self.parameters():
-            if p.ndim > 1:
-                nn.init.xavier_uniform_(p)
-
-    def forward(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Return (B, N, dim) for the same shape and a table of positions (1, N, dim)."""
-        for layer in self.layers:
-            x = layer(x, positions)
-        return x
-
-
-class PostNormLayer(nn.Module):
+class PostNormLayer(nn.TransformerEncoderLayer):
     """Post-norm self-attention and a ReLU block, each around a shortcut; positions are added to queries and keys."""
 
-    def __init__(self, dim: int, feedforward: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.self_attn = nn.MultiheadAttention(dim, heads, dropout=dropout, batch_first=True)
-        self.linear1 = nn.Linear(dim, feedforward)
-        self.linear2 = nn.Linear(feedforward, dim)
-        self.norm1 = nn.LayerNorm(dim)
-        self.norm2 = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, positions: Tensor) -> Tensor:
+    def forward(self, x: Tensor, positions: Tensor) -> Tensor:  # type: ignore[override]
         """Return (B, N, dim) for the same shape and a table of positions (1, N, dim)."""
         query = x + positions
         attended, _ = self.self_attn(query, query, x, need_weights=False)
-        x = self.norm1(x + self.dropout(attended))
-        inner = self.dropout(F.relu(self.linear1(x)))
-        return self.norm2(x + self.dropout(self.linear2(inner)))
+        x = self.norm1(x + self.dropout1(attended))
+        return self.norm2(x + self._ff_block(x))

@@ -79,7 +79,7 @@ class ViTPose(nn.Module):
         self.channels: tuple[int, ...] = (width,)
         self.strides: tuple[int, ...] = (PATCH,)
         if weights:
-            load_resized(self, self, weights, self.grid, self.extra)
+            load_resized(self, self.pos_embed, weights, self.grid, self.extra)
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
         """Turn normalised images (B, C, H, W) into a map (B, width, H / 16, W / 16)."""

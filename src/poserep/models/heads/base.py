@@ -1,11 +1,10 @@
 """What all heads share: their interface, what they are built for, and deconvolutions."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from poserep.errors import InputError
 from poserep.geometry import Axis
@@ -74,7 +73,7 @@ class Stacks(tuple[Any, ...]):
 
 
 class Head(nn.Module):
-    """Turns features into the output that a codec reads; has parameters, knows no coordinates.
+    """Turns maps, fine to coarse, or keypoint tokens into what a codec reads; has parameters, knows no coordinates.
 
     Heads are built as ``Head(spec, **own options)`` and raise an `InputError` if they do not read such features. A head
     on several stacks emits `Stacks` in training and the last stack's output otherwise.
@@ -86,10 +85,6 @@ class Head(nn.Module):
 
     form: str
     multiscale: ClassVar[bool] = False
-
-    def forward(self, features: Sequence[Tensor]) -> Any:
-        """Turn maps, fine to coarse, or keypoint tokens into what the codec reads."""
-        raise NotImplementedError
 
 
 def deconvolved(head: nn.Module, spec: HeadSpec, stride: float | None, width: int) -> tuple[nn.Sequential, int, float]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ class PointHead(Head):
         else:
             self.fc_coord = centred_linear(spec.one_map(self)[0], spec.num_keypoints * 2)
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
+    def forward(self, features: Sequence[Tensor]) -> Any:
         """Turn the map or the tokens into points."""
         return _pairs(self.fc_coord(self.read(features)))
 
@@ -52,9 +52,7 @@ class RLEHead(PointHead):
         self.flow = RealNVP(couplings, hidden)
         self.flow.training_only = True  # type: ignore[assignment]
 
-    def forward(  # type: ignore[override]
-        self, features: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]:
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]:
         """Turn the map or the tokens into points with scales."""
         given = self.read(features)
         sigma = _pairs(self.fc_sigma(given).float().sigmoid())

@@ -89,13 +89,12 @@ class SRPose(Head):
 
     def official(self, key: str) -> str:
         """Return the own name of an entry of the published code, which lists predictors by part, then by level."""
-        entry = LEVEL_ENTRY.fullmatch(key)
-        if not entry:
-            return key
-        level = int(entry["level"])
-        part = "main" if level == len(self.strides) - 1 else f"side.{level}"
-        rest = f"{entry['index']}." if entry["list"] == "kp_encoder" else ""
-        return f"{part}.{entry['list']}.{rest}{entry['kind']}"
+        main = str(len(self.strides) - 1)
+
+        def own(entry: re.Match[str]) -> str:
+            return f"{'main' if entry['level'] == main else 'side.' + entry['level']}.{entry['part']}."
+
+        return re.sub(r"^(?P<part>kp_encoder|converge)\.(?P<level>\d)\.(conv\.)?", own, key)
 
 
 def _check(spec: HeadSpec, supervise: Sequence[bool], widths: Sequence[int]) -> None:
@@ -117,9 +116,6 @@ def _check(spec: HeadSpec, supervise: Sequence[bool], widths: Sequence[int]) -> 
             f"supervise={list(supervise)} must have {levels} entries: representation.codec.supervise=[true, ...], "
             "representation.codec.lr_stride the coarsest stride, +representation.head.widths=[...]"
         )
-
-
-LEVEL_ENTRY = re.compile(r"(?P<list>kp_encoder|converge)\.(?P<level>\d)\.(?P<index>0|conv)\.(?P<kind>weight|bias)")
 
 
 class ConvBlock(nn.Module):

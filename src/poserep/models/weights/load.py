@@ -3,11 +3,9 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import torch
 from timm.layers.pos_embed import resample_abs_pos_embed
@@ -31,12 +29,9 @@ LEFTOVERS = {
     re.compile(r"ema_.*"): "moving average, kept beside the weights",
     re.compile(r"data_preprocessor\..*"): "normalisation, which the configuration sets",
 }
-# Fixed tables of positions, which follow from the input's size. They differ from the published ones by rounding alone.
+# Fixed tables of positions, which follow from the input's size: buffers, in the published code among the parameters.
+# They differ from the published ones by rounding alone.
 POSITION_TABLE, ROUNDING = "pos_embedding", 1e-4
-# Entries by which `load_resized` knows the file's table of positions.
-ENTRIES = ("pos_embed", "cls_token")
-# So many names appear in a message.
-SHOWN_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -52,14 +47,15 @@ class Imported:
     missing: dict[str, str]
 
 
-def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
+def load_trunk(trunk: nn.Module, path: str | Path, state: Mapping[str, Tensor] | None = None) -> Imported:
     """Load ImageNet weights, or a pose model's, into a trunk; the file may hold more parts, never less.
 
     Names are the trunk's own, or those that it translates (``official``, see `destinations`). A tensor that is missing,
     has another shape or is not finite, more of a part that the trunk has, as of a deeper network, and a fixed table of
-    positions for another size are an `InputError`; the trunk is then unchanged.
+    positions for another size are an `InputError`; the trunk is then unchanged. With ``state`` its tensors stand for
+    those of the file.
     """
-    state, own = read_state(path), trunk.state_dict()
+    state, own = read_state(path) if state is None else state, trunk.state_dict()
     names = {key: TRUNK_PREFIXES.sub("", key, count=1) for key in state}
     names = {key: _translated(trunk, name) or name for key, name in names.items()}
     mapped = {key: name for key, name in names.items() if name in own}
@@ -77,31 +73,23 @@ def load_trunk(trunk: nn.Module, path: str | Path) -> Imported:
     return Imported(mapped, unused, _assign(trunk, own, state, mapped, source, advice))
 
 
-def load_resized(trunk: nn.Module, owner: Any, path: str | Path, grid: Sequence[int], extra: int) -> None:
+def load_resized(trunk: nn.Module, table: Tensor, path: str | Path, grid: Sequence[int], extra: int) -> None:
     """Load weights as `load_trunk` does, a table of another square grid resampled to ``grid`` (rows, columns).
 
-    That is done bicubically, as in ViTPose's code. The ``owner``, the trunk or a module inside it, has the table as
-    ``pos_embed``, (1, extra + positions, features), of which ``extra`` entries stand for no position, such as that of
-    the class token; the file's entry for it is left out if there is none here. Another length that is not that of a
-    square is refused.
+    That is done bicubically, as in ViTPose's code. The trunk's ``table``, in files ``pos_embed``, is (1, extra +
+    positions, features), of which ``extra`` entries stand for no position, such as that of the class token; the file's
+    entry for it is left out if there is none here. Another length that is not that of a square is refused.
     """
-    table = owner.pos_embed
-    entries = {key.split(".")[-1]: value for key, value in read_state(path).items() if key.split(".")[-1] in ENTRIES}
-    given = entries.get("pos_embed", table)
-    theirs = next((n for n in (extra, *([1] if "cls_token" in entries else [])) if _square(given, n)), None)
-    resized = given.shape != table.shape and theirs is not None
-    if resized:
-        # In the file's shape for as long as it takes to load.
-        owner.pos_embed = nn.Parameter(torch.empty(given.shape, dtype=table.dtype, device=table.device))
-    try:
-        load_trunk(trunk, path)
-    except InputError:
-        owner.pos_embed = table
-        raise
-    if resized:
-        loaded = owner.pos_embed.detach()
-        positions = resample_abs_pos_embed(loaded[:, theirs:], list(grid), num_prefix_tokens=0, antialias=False)
-        owner.pos_embed = nn.Parameter(torch.cat([loaded[:, :extra], positions], 1))
+    state = read_state(path)
+    entries = {key.split(".")[-1]: key for key in state}
+    key = entries.get("pos_embed")
+    if key and state[key].shape != table.shape and state[key].is_floating_point():
+        given = state[key].to(table.dtype)
+        theirs = next((n for n in (extra, *([1] if "cls_token" in entries else [])) if _square(given, n)), None)
+        if theirs is not None and given.shape[2] == table.shape[2]:
+            positions = resample_abs_pos_embed(given[:, theirs:], list(grid), num_prefix_tokens=0, antialias=False)
+            state[key] = torch.cat([given[:, :extra], positions], 1)
+    load_trunk(trunk, path, state)
 
 
 def destinations(net: nn.Module, keys: Iterable[str]) -> dict[str, str | None]:
@@ -155,7 +143,7 @@ def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> I
             f"{advice or 'its parts have other names, or more layers, than backbone and head here'}"
         )
     spare = {
-        f"{name}.{key}": "runs in training alone"
+        f"{name}.{key}"
         for name, module in net.named_modules()
         if getattr(module, "training_only", False)
         for key in module.state_dict()
@@ -175,7 +163,7 @@ def _assign(
     mapped: Mapping[str, str],
     source: str,
     advice: str,
-    spare: Mapping[str, str] = MappingProxyType({}),
+    spare: Collection[str] = (),
 ) -> dict[str, str]:
     """Load the mapped tensors, all or none; return the entries of the model that keep their values, and why."""
     given, advice = {key: state[key] for key in mapped}, f"; {advice}" if advice else ""
@@ -208,7 +196,10 @@ def _assign(
             )
     module.load_state_dict({mapped[key]: value for key, value in given.items()}, strict=False)
     kept = {*own} - {*mapped.values()}
-    return {key: spare.get(key, "counter of batch norm, as in old files") for key in sorted(kept)}
+    return {
+        key: "runs in training alone" if key in spare else "counter of batch norm, as in old files"
+        for key in sorted(kept)
+    }
 
 
 def _square(table: Tensor, extra: int) -> bool:
@@ -217,4 +208,4 @@ def _square(table: Tensor, extra: int) -> bool:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

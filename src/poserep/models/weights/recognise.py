@@ -104,17 +104,19 @@ def _recognise_backbone(shapes: Mapping[str, tuple[int, ...]], parts: set[str]) 
 
 def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = False) -> str:
     """Say what to change so that a file suits the model, or its trunk; empty if nothing is known."""
-    theirs, ours = look(file), look(own)
+    theirs, ours, other = look(file), look(own), ""
+    if theirs.backbone and theirs.backbone != ours.backbone:
+        other = f"its backbone looks like {theirs.backbone}, the model's like {ours.backbone or 'none of those known'}"
     if trunk:
-        return _other_backbone(theirs.backbone, ours.backbone)
+        return other
     if theirs.layout == "poserep":
         return "this is a checkpoint of a run of poserep: give its run directory to poserep evaluate"
     advice = []
     if theirs.head != ours.head:
         kind = f"looks like {'an' if theirs.head.startswith(('I', 'SR')) else 'a'} {theirs.head} checkpoint"
         advice.append(f"this {kind if theirs.head else 'has no head'}: {SUITING[theirs.head]}")
-    if theirs.head not in ("", "ImageNet classifier") and _other_backbone(theirs.backbone, ours.backbone):
-        advice.append(_other_backbone(theirs.backbone, ours.backbone))
+    if other and theirs.head not in ("", "ImageNet classifier"):
+        advice.append(other)
     elif theirs.head == ours.head and theirs.deconvolutions != ours.deconvolutions:
         has, wants = ("has", "none") if theirs.deconvolutions else ("has no", "some")
         advice.append(f"it {has} deconvolutions, the model {wants}: see representation.head.upsample_to")
@@ -124,12 +126,6 @@ def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = 
             "was trained on, or its data.skeleton"
         )
     return "; ".join(advice)
-
-
-def _other_backbone(theirs: str, ours: str) -> str:
-    if not theirs or theirs == ours:
-        return ""
-    return f"its backbone looks like {theirs}, the model's like {ours or 'none of those known'}"
 
 
 def shape_remedy(key: str, theirs: tuple[int, ...], ours: tuple[int, ...]) -> str:

@@ -81,8 +81,7 @@ def _side_record(runs: Sequence[StoredEvaluation], side: Side) -> dict[str, Any]
         "runs": [run.name for run in runs],
         "readout": runs[0].readout,
         "seeds": [run.result["config"]["seed"] for run in runs],
-        "values": side.values,
-        "mean": side.mean,
+        **side._asdict(),
         "sd": side.sd if len(runs) > 1 else None,
     }
 

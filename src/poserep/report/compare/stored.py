@@ -93,9 +93,9 @@ def _read(path: Path, readout: str, boxes: str | None) -> StoredEvaluation:
 
 def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
     """Return in what two protocols differ, as ``entry (A's, B's)``; other persons or metrics are an `InputError`."""
-    differ = {key: (getattr(a.protocol, key), getattr(b.protocol, key)) for key in a.protocol.differs(b.protocol)}
-    lines = {key: f"{key} ({first}, {second})" for key, (first, second) in differ.items()}
-    records = [truth_and_metric(run.protocol.record()) for run in (a, b)]
+    one, two = a.protocol, b.protocol
+    lines = {key: f"{key} ({getattr(one, key)}, {getattr(two, key)})" for key in one.differs(two)}
+    records = [truth_and_metric(protocol.record()) for protocol in (one, two)]
     refused = [line for key, line in lines.items() if records[0].get(key) != records[1].get(key)]
     if refused:
         raise InputError(f"{a.name} and {b.name} were not evaluated on the same: they differ in {', '.join(refused)}")

@@ -59,9 +59,8 @@ def _panel(size: str, series: Mapping[tuple[str, str], Sequence[Any]], colours: 
 
 def _joined(seeds: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return joints, mean score and mean OKS of each bin, over all seeds; 0 where there are no joints."""
-    bins = [seed["bins"] for seed in seeds]
-    count = np.array([[b["count"] for b in one] for one in bins], float)
-    means = (np.array([[b[key] or 0.0 for b in one] for one in bins]) for key in ("score", "oks"))
+    bins = [[(b["count"], b["score"] or 0.0, b["oks"] or 0.0) for b in seed["bins"]] for seed in seeds]
+    count, *means = np.moveaxis(np.array(bins, float), -1, 0)
     joints = count.sum(0)
     score, oks = ((mean * count).sum(0) / np.maximum(joints, 1) for mean in means)
     return joints, score, oks

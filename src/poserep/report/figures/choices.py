@@ -33,14 +33,11 @@ LABEL_SHAPES = ("none", "equal", "Gaussian", "Laplace")
 
 def pareto_front(cost: Sequence[float], value: Sequence[float], lower: bool) -> list[int]:
     """Return the positions of the points that no other dominates, by rising cost; ``lower``: less is better."""
-    worth = [-v if lower else v for v in value]
-    order = sorted(range(len(cost)), key=lambda i: (cost[i], -worth[i]))
-    kept: list[int] = []
-    for i in order:
-        # Of two that are equal in both, neither dominates.
-        if not kept or worth[i] > worth[kept[-1]] or (worth[i], cost[i]) == (worth[kept[-1]], cost[kept[-1]]):
-            kept.append(i)
-    return kept
+    costs, losses = np.array(cost), np.array(value) if lower else -np.array(value)
+    # Of two that are equal in both, neither dominates.
+    no_worse = (costs <= costs[:, None]) & (losses <= losses[:, None])
+    dominated = np.any(no_worse & ~no_worse.T, axis=1)
+    return [i for i in np.lexsort((losses, costs)).tolist() if not dominated[i]]
 
 
 def size_figure(results: Sequence[Result]) -> Figure | None:
@@ -76,14 +73,26 @@ def _panel(group: ResultGroup, points: Sequence[Point], colours: Mapping[str, st
     marks = [] if by_size else [(legend_mark("#475569", shapes[size]), size) for size in sizes]
 
     def draw(ax: Axes) -> None:
+        ax.margins(0.08, 0.12)
+        ax.set_ylabel(group.axis)
         if by_size:
             # Points of a size stand side by side, as equal values would hide each other.
             places = np.linspace(-0.32, 0.32, len(called)) if len(called) > 1 else np.zeros(1)
             off = dict(zip(called, places, strict=True))
             x = [sizes.index(p.size) + off[p.series] for p in points]
             cost = [float(area(p.size)) for p in points]
+            ax.set_xticks(range(len(sizes)), sizes)
+            ax.set(xlim=(-0.6, len(sizes) - 0.4), xlabel="input size, height x width")
+            ax.grid(axis="x", visible=False)
         else:
             x = cost = [p.gmacs for p in points]
+            ax.set_xlabel("GMACs for one crop")
+            if max(cost) > LOG_FACTOR * min(cost) > 0:
+                ax.set_xscale("log")
+                ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                ax.xaxis.set_minor_formatter(NullFormatter())
+            ax.tick_params(labelsize=SMALL)
         best = pareto_front(cost, [p.mean for p in points], group.lower)
         front = [x[i] for i in best], [points[i].mean for i in best]
         ax.plot(*front, color=FRONT_COLOUR, linewidth=6, alpha=0.35, zorder=1)
@@ -91,29 +100,11 @@ def _panel(group: ResultGroup, points: Sequence[Point], colours: Mapping[str, st
             spread_bars(ax, [place], [(p.mean, p.sd)], colours[p.scheme])
             style: dict[str, Any] = {"color": colours[p.scheme], "marker": shapes[p.size]}
             ax.scatter([place], [p.mean], 34, edgecolors="white", linewidths=0.6, zorder=3, **style)
-        _axis(ax, group, sizes if by_size else None, cost)
         at = [(place, p.mean) for place, p in zip(x, points, strict=True)]
         number_points(ax, at, [numbers[p.series] for p in points], [colours[p.scheme] for p in points])
 
     what = "input size" if by_size else "multiply-accumulates"
     return Panel(group.title(what), draw, legend, marks)
-
-
-def _axis(ax: Axes, group: ResultGroup, sizes: Sequence[str] | None, cost: Sequence[float]) -> None:
-    ax.margins(0.08, 0.12)
-    ax.set_ylabel(group.axis)
-    if sizes:
-        ax.set_xticks(range(len(sizes)), sizes)
-        ax.set(xlim=(-0.6, len(sizes) - 0.4), xlabel="input size, height x width")
-        ax.grid(axis="x", visible=False)
-        return
-    ax.set_xlabel("GMACs for one crop")
-    if max(cost) > LOG_FACTOR * min(cost) > 0:
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.tick_params(labelsize=SMALL)
 
 
 def k_figure(results: Sequence[Result]) -> Figure | None:

@@ -102,29 +102,21 @@ def number_points(ax: Axes, at: Sequence[tuple[float, float]], texts: Sequence[s
     dots = ax.transData.transform(np.array(at, float)) * unit
     frame = ax.get_window_extent().get_points() * unit
     taken = np.stack([dots - 3.5, dots + 3.5], 1)
+    # Places around a point, the best first, (60,) each.
+    radius = np.repeat((8.0, 12.0, 17.0, 23.0, 30.0), 12)
+    angle = np.tile(np.radians((0, 180, 45, 135, 315, 225, 90, 270, 20, 160, 340, 200)), 5)
     for i in sorted(range(len(at)), key=lambda i: (*dots[i].round(3), i)):
         half = np.array([0.31 * SMALL * len(texts[i]), 0.4 * SMALL])
-        best, cost = (8.0, 0.0), np.inf
-        for radius in (8.0, 12.0, 17.0, 23.0, 30.0):
-            for angle in (0, 180, 45, 135, 315, 225, 90, 270, 20, 160, 340, 200):
-                away = (radius + half[0] - 3) * np.cos(np.radians(angle)), radius * np.sin(np.radians(angle))
-                box = np.array([dots[i] + away - half, dots[i] + away + half])
-                over = _shared_area(box, taken)
-                outside = np.clip(frame[0] - box[0], 0, None).sum() + np.clip(box[1] - frame[1], 0, None).sum()
-                if over + 100 * outside < cost:
-                    best, cost = away, over + 100 * outside
-            if cost == 0:
-                break
-        taken = np.concatenate([taken, [[dots[i] + best - half, dots[i] + best + half]]])
+        away = np.stack([(radius + half[0] - 3) * np.cos(angle), radius * np.sin(angle)], 1)
+        low, high = dots[i] + away - half, dots[i] + away + half
+        common = np.minimum(high[:, None], taken[:, 1]) - np.maximum(low[:, None], taken[:, 0])
+        outside = np.clip(frame[0] - low, 0, None) + np.clip(high - frame[1], 0, None)
+        which = np.argmin(np.clip(common, 0, None).prod(2).sum(1) + 100 * outside.sum(1))
+        best = away[which]
+        taken = np.concatenate([taken, [[low[which], high[which]]]])
         arrow = {"arrowstyle": "-", "color": "#94a3b8", "linewidth": 0.7, "shrinkA": 1, "shrinkB": 2}
         lines: dict[str, Any] = {"arrowprops": arrow} if np.hypot(*best) > 16 else {}
         ax.annotate(
             texts[i], at[i], best, textcoords="offset points", ha="center", va="center", fontsize=SMALL, zorder=5,
             color=colours[i], path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")], **lines,
         )  # fmt: skip
-
-
-def _shared_area(box: np.ndarray, others: np.ndarray) -> float:
-    """Return the area that a box [[left, bottom], [right, top]] shares with others (N, 2, 2), added up."""
-    common = np.minimum(box[1], others[:, 1]) - np.maximum(box[0], others[:, 0])
-    return float(np.clip(common, 0, None).prod(1).sum())

@@ -70,7 +70,8 @@ class ResultGroup(NamedTuple):
         settings = _settings([r for r, _ in members], [json.dumps(about) for _, about in members], hidden)
         points: dict[str, Point] = {}
         for (result, about), setting in zip(members, settings, strict=True):
-            value = _default(result["metrics"][self.boxes]).get(self.metric)
+            # The first readout is the default one.
+            value = next(iter(result["metrics"][self.boxes].values())).get(self.metric)
             if is_undefined(value):
                 continue
             series = tuple({**{k: v for k, v in about.items() if k != x}, **setting}.items())
@@ -86,7 +87,7 @@ def grouped_results(results: Sequence[Result]) -> list[ResultGroup]:
     groups: dict[str, tuple[dict[str, Any], list[Result]]] = {}
     for result in results:
         if boxes in result["metrics"] and result["columns"] == shown:
-            protocol = flatten(truth_and_metric(_default(result["protocol"][boxes])))
+            protocol = flatten(truth_and_metric(next(iter(result["protocol"][boxes].values()))))
             groups.setdefault(json.dumps(protocol, sort_keys=True), (protocol, []))[1].append(result)
     known = [protocol for protocol, _ in groups.values()]
     keys = dict.fromkeys(key for protocol in known for key in protocol)
@@ -116,10 +117,8 @@ def series_names(points: Sequence[Point], always: Sequence[str], width: int) -> 
     Names are wrapped to lines of ``width`` characters, two at most; longer ones end in dots.
     """
     described = {point.series: dict(point.series) for point in points}
-    tried: dict[str, set[str]] = {key: set() for series in described.values() for key in series}
-    for key, values in tried.items():
-        values |= {json.dumps(series.get(key)) for series in described.values()}
-    keys = [key for key, values in tried.items() if key in always or len(values) > 1]
+    tried = dict.fromkeys(key for series in described.values() for key in series)
+    keys = [key for key in tried if key in always or len({json.dumps(s.get(key)) for s in described.values()}) > 1]
     names = {}
     for series, about in described.items():
         line = ", ".join(_property(key, about[key]) for key in keys if key in about)
@@ -132,11 +131,6 @@ def _property(key: str, value: Any) -> str:
         return str(value)
     name, _, text = setting_text(key, value).partition("=")
     return f"{name.split('.')[-1]}={text}"
-
-
-def _default(by_readout: Mapping[str, Any]) -> Any:
-    # The first readout is the default one.
-    return next(iter(by_readout.values()))
 
 
 def _settings(results: Sequence[Result], alike: Sequence[str], hidden: Sequence[str]) -> list[dict[str, Any]]:

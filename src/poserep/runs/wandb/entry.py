@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from poserep.runs.plan import planned
@@ -27,11 +27,6 @@ class WandbEntry:
     config: Mapping[str, Any]
     history: Mapping[int, Mapping[str, Any]]
     summary: Mapping[str, Any]
-
-    @property
-    def digest(self) -> str:
-        """Twelve hex digits of all that is shown."""
-        return digest(asdict(self))
 
 
 def digest(shown: Any) -> str:

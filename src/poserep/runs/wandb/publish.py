@@ -145,7 +145,7 @@ class Sender:
         self.run.summary.update(dict(entry.summary))
         self.run.finish(exit_code=0 if entry.summary else 1)
         complete = entry.summary and self.ledger["rows"] == _digests(entry.history)
-        write_json(self.file, {**self.ledger, "record": entry.digest if complete else None})
+        write_json(self.file, {**self.ledger, "record": digest(asdict(entry)) if complete else None})
 
 
 def _digests(history: Mapping[int, Mapping[str, Any]]) -> dict[str, str]:
@@ -169,7 +169,7 @@ def publish(study: Path, target: Target, again: bool = False) -> list[str]:
     sent: list[str] = []
     for run_dir in runs:
         entry, sender = read_entry(run_dir), Sender(run_dir, target)
-        if sender.ledger["record"] == entry.digest and not again:
+        if sender.ledger["record"] == digest(asdict(entry)) and not again:
             continue
         if target.mode == "online" and not sent and not answers(server()):
             raise InputError(f"{server()} does not answer; try again later, or take --offline")

@@ -23,12 +23,10 @@ from poserep.models import PoseNet
 from poserep.models.cost import macs, parameters
 from poserep.overrides import key_of
 from poserep.studies import study_parser
-from poserep.studies.published_costs.cells import Cost, PrintedCell, printed_cells
+from poserep.studies.published_costs.cells import PrintedCell, printed_cells
 from poserep.studies.published_costs.countings import gflops
 from poserep.studies.published_costs.page import agreement_sheet, cells_sheet, page, table_sheets
 from poserep.training.network import assemble
-
-Configure = Callable[[list[str]], DictConfig]
 
 
 def network(cfg: DictConfig, device: str) -> tuple[PoseNet, Size]:
@@ -38,31 +36,29 @@ def network(cfg: DictConfig, device: str) -> tuple[PoseNet, Size]:
     return net.eval(), Size.parse(cfg.input_size)
 
 
-def cost_of(cfg: DictConfig, counting: str, training: bool, tables: bool) -> Cost:
-    """Count a configured network by one of `poserep.studies.published_costs.countings.COUNTINGS`.
+def cost_of(cfg: DictConfig, counting: str, training: bool, tables: bool) -> dict[str, float]:
+    """Count a configured network by one of `poserep.studies.published_costs.countings.COUNTINGS`, see `PrintedCell`.
 
     What only ``training`` runs is counted if asked, and attributed to the backbone; so are fixed position ``tables``.
     """
     # Nothing is computed: shapes are enough.
     net, size = network(cfg, "meta")
-    params = parameters(net, training=training, tables=tables)
-    backbone = parameters(net.backbone, training=training, tables=tables)
-    if training:
-        backbone += params - parameters(net, tables=tables)
-    return Cost(params, backbone, gflops(net, *size, counting, training), macs(net, *size) / 1e9)
+    params, other = parameters(net, training=training, tables=tables), parameters(net.head, tables=tables)
+    millions = {"params": params / 1e6, "backbone": (params - other) / 1e6, "other": other / 1e6}
+    return {**millions, "gflops": gflops(net, *size, counting, training), "gmacs": macs(net, *size) / 1e9}
 
 
-def cells_of_network(node: dict[str, Any], configure: Configure) -> Iterator[PrintedCell]:
+def cells_of_network(node: dict[str, Any], configure: Callable[[list[str]], DictConfig]) -> Iterator[PrintedCell]:
     """Yield the cells that a network of the sweep file stands for."""
     counting = node.get("counting", "hrnet")
     if "unbuilt" in node:
-        size, cost, excused = node["size"], None, {"all": node["unbuilt"]}
+        size, ours, excused = node["size"], {}, {"all": node["unbuilt"]}
     else:
         cfg = configure(node["overrides"])
         size, excused = cfg.input_size, node.get("except") or {}
-        cost = cost_of(cfg, counting, node.get("training", False), node.get("tables", False))
+        ours = cost_of(cfg, counting, node.get("training", False), node.get("tables", False))
     for table, row, numbers in printed_cells(node):
-        yield PrintedCell(table, node["name"], row, size, counting, numbers, cost, excused)
+        yield PrintedCell(table, node["name"], row, size, counting, numbers, ours, excused)
 
 
 def check_sweep(table: dict[str, Any], given: list[str]) -> None:

@@ -10,26 +10,13 @@ GOOD = ("rounds", "truncates", "within 1 %")
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Our counts of a network.
-
-    ``params`` are the parameters that the paper counts, ``backbone`` those that it attributes to the backbone.
-    ``gflops`` are by the counting that the paper used, in its unit (10^9, or 2^30 for ``hrnet``), ``gmacs`` true, 10^9.
-    """
-
-    params: int
-    backbone: int
-    gflops: float
-    gmacs: float
-
-
-@dataclass(frozen=True)
 class PrintedCell:
     """One row of a paper's table (``table``, for example ``simcc-1``): its printed numbers and our counts.
 
     ``row`` is the scheme as the table calls it, ``counting`` how the paper counted GFLOPs. ``printed`` has ``params``,
-    ``backbone``, ``other`` (than the backbone's) and ``gflops`` as printed, those that are; ``cost`` is ours, or None
-    if the network cannot be built. ``excuses`` say why a number differs, by its key; ``all`` if it cannot be built.
+    ``backbone``, ``other`` (than the backbone's) and ``gflops`` as printed, those that are. ``ours`` has all of these
+    in millions and in the counting's unit (10^9, or 2^30 for ``hrnet``), and true ``gmacs``, 10^9; it is empty if the
+    network cannot be built. ``excuses`` say why a number differs, by its key; ``all`` if it cannot be built.
     """
 
     table: str
@@ -38,28 +25,21 @@ class PrintedCell:
     size: str
     counting: str
     printed: dict[str, str]
-    cost: Cost | None
+    ours: dict[str, float]
     excuses: dict[str, str]
-
-    def ours(self) -> dict[str, float]:
-        """Return our numbers by the same keys, in millions and in the counting's unit; none if nothing was built."""
-        if self.cost is None:
-            return {}
-        params, backbone = self.cost.params / 1e6, self.cost.backbone / 1e6
-        return {"params": params, "backbone": backbone, "other": params - backbone, "gflops": self.cost.gflops}
 
     def shown(self) -> tuple[str, str]:
         """Return printed parameters and ours as texts; backbone and others apart where the paper prints them so."""
         keys = [key for key in ("params", "backbone", "other") if key in self.printed]
-        ours = self.ours()
-        return " + ".join(self.printed[key] for key in keys), " + ".join(f"{ours[key]:.3f}" for key in keys if ours)
+        ours = (f"{self.ours[key]:.3f}" for key in keys if self.ours)
+        return " + ".join(self.printed[key] for key in keys), " + ".join(ours)
 
     def verdicts(self) -> dict[str, str]:
         """Say how every printed number agrees with ours: one of `GOOD`, ``differs``, or ``not built``."""
-        ours = self.ours()
-        if not ours:
+        if not self.ours:
             return dict.fromkeys(self.printed, "not built")
-        return {key: verdict(text, ours[key], 0.01 if key == "gflops" else 0.0) for key, text in self.printed.items()}
+        tolerance = {"gflops": 0.01}
+        return {key: verdict(text, self.ours[key], tolerance.get(key, 0.0)) for key, text in self.printed.items()}
 
     def stale(self) -> list[str]:
         """Return the keys of numbers that are excused although they agree."""

@@ -6,13 +6,12 @@ compare only within one tool; `poserep.models.cost.macs` is what a network reall
 `hrnet` and `mmcv` look at layers, so that their numbers follow how a network's code is written.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from poserep.errors import InputError
@@ -42,8 +41,8 @@ class TracedOperation(NamedTuple):
 class Trace(NamedTuple):
     """One pass, from the normalised image to the head's output.
 
-    ``layers`` are modules with a tensor in and a tensor out, in the order in which they end, ``operations`` those of
-    PyTorch's core in the order in which they run, attention taken apart into its products.
+    ``layers`` are modules that the papers' tools see, with a tensor in and a tensor out, in the order in which they
+    end, ``operations`` those of PyTorch's core in the order in which they run, attention taken apart into its products.
     """
 
     layers: list[TracedLayer]
@@ -52,24 +51,27 @@ class Trace(NamedTuple):
 
 def trace(net: PoseNet, height: int, width: int, training: bool = False) -> Trace:
     """Record one pass of a network; for the arguments see `poserep.models.cost.run_once`."""
-    mode, layers = _Operations(), list[TracedLayer]()
-    run_once(net, height, width, training, _layers_of(net, layers), mode)
+    mode, layers, hidden = _Operations(), list[TracedLayer](), _hidden(net)
+
+    def end(module: nn.Module, inputs: Any, output: Any) -> None:
+        if module not in hidden and inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
+            layers.append(TracedLayer(module, tuple(inputs[0].shape), tuple(output.shape)))
+
+    with register_module_forward_hook(end):
+        run_once(net, height, width, training, mode)
     # The first two normalise the image, which no tool counts.
     return Trace(layers, mode.operations[2:])
 
 
-@contextmanager
-def _layers_of(net: nn.Module, layers: list[TracedLayer]) -> Iterator[None]:
-    def end(module: nn.Module, inputs: Any, output: Any) -> None:
-        if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
-            layers.append(TracedLayer(module, tuple(inputs[0].shape), tuple(output.shape)))
+def _hidden(net: PoseNet) -> set[nn.Module]:
+    """Return the layers of HRFormer that its own code has in other forms, so that the papers' tools do not see them.
 
-    handles = [module.register_forward_hook(end) for module in net.modules()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    Its batch norms are synchronised ones, which the tools do not know, and it runs the last projection of its attention
+    as a function.
+    """
+    modules = list(net.backbone.modules()) if isinstance(net.backbone, HRFormer) else []
+    norms = {module for module in modules if isinstance(module, nn.BatchNorm2d)}
+    return norms | {module.out_proj for module in modules if isinstance(module, WindowAttention)}
 
 
 class _Operations(TorchDispatchMode):
@@ -86,20 +88,14 @@ class _Operations(TorchDispatchMode):
         return out
 
 
-COUNTED_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-COUNTED_NORMS = (
-    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm),
-    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
-)
+# Layers that mmcv's tool knows, as far as networks of pictures have them: none of volumes, no pooling along one axis.
+COUNTED_CONVOLUTIONS, TRANSPOSED = (nn.Conv1d, nn.Conv2d), (nn.ConvTranspose1d, nn.ConvTranspose2d)
+COUNTED_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.LayerNorm)
 ACTIVATIONS = (nn.ReLU, nn.PReLU, nn.ELU, nn.LeakyReLU, nn.ReLU6)
-POOLS = (
-    *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
-    *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
-    *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
-)
-ELEMENTWISE = {"add", "add_", "mul", "sub", "div", "floor_divide", "relu", "relu_"}
-SOFTMAX = {"_softmax", "_safe_softmax"}
+POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d)
+# What the tool of DETR's family counts for an element of an operation's output.
+PER_ELEMENT = dict.fromkeys(("add", "add_", "mul", "sub", "div", "floor_divide", "relu", "relu_"), 1)
+PER_ELEMENT |= {"_softmax": 5, "_safe_softmax": 5}
 
 
 def hrnet(layer: TracedLayer) -> int:
@@ -142,19 +138,6 @@ def mmcv(layer: TracedLayer) -> int:
     return outputs if isinstance(module, (*ACTIVATIONS, nn.Upsample)) else 0
 
 
-def visible(net: PoseNet, layers: list[TracedLayer]) -> Iterator[TracedLayer]:
-    """Yield the layers that the papers' tools see: of HRFormer not those that its own code has in other forms.
-
-    Its batch norms are synchronised ones, which the tools do not know, and it runs the last projection of its attention
-    as a function.
-    """
-    hidden: set[nn.Module] = set()
-    if isinstance(net.backbone, HRFormer):
-        hidden = {module for module in net.backbone.modules() if isinstance(module, nn.BatchNorm2d)}
-        hidden |= {module.out_proj for module in net.backbone.modules() if isinstance(module, WindowAttention)}
-    return (layer for layer in layers if layer.module not in hidden)
-
-
 def detr(traced: Trace) -> int:
     """Count as the tool of DETR's family does, as TransPose's code has it and its table prints it.
 
@@ -171,44 +154,31 @@ def _detr(operation: TracedOperation) -> int:
     elements = prod(operation.output)
     if operation.name == "convolution":
         return elements * prod(operation.inputs[1][1:])
-    if operation.name in ELEMENTWISE:
-        return elements
-    if operation.name in SOFTMAX:
-        return 5 * elements
-    if "batch_norm" in operation.name:
-        return 4 * elements
-    if operation.name in ("mm", "bmm"):
-        return elements * operation.inputs[0][-1]
-    return elements * operation.inputs[1][-1] if operation.name in ("addmm", "baddbmm") else 0
+    if operation.name in ("mm", "bmm", "addmm", "baddbmm"):
+        return elements * operation.inputs[-1][-2]
+    return elements * (4 if "batch_norm" in operation.name else PER_ELEMENT.get(operation.name, 0))
 
 
-@dataclass(frozen=True)
-class Counting:
-    """A way of counting the pass of a network, and the unit by which tables divide the count."""
-
-    count: Callable[[PoseNet, Trace], int]
-    unit: int
-
-
-COUNTINGS = {
-    "hrnet": Counting(lambda net, traced: sum(map(hrnet, visible(net, traced.layers))), 2**30),
-    "mmcv": Counting(lambda net, traced: sum(map(mmcv, visible(net, traced.layers))), 10**9),
-    "detr": Counting(lambda _, traced: detr(traced), 10**9),
+COUNTINGS: dict[str, Callable[[Trace], int]] = {
+    "hrnet": lambda traced: sum(map(hrnet, traced.layers)),
+    "mmcv": lambda traced: sum(map(mmcv, traced.layers)),
+    "detr": detr,
 }
+# By which tables divide the counts.
+UNITS = {"hrnet": 2**30, "mmcv": 10**9, "detr": 10**9}
 
 
 def countings(net: PoseNet, height: int, width: int, training: bool = False) -> dict[str, int]:
     """Return multiply-accumulates for one image by every counting, and ``true`` ones; for the arguments see `trace`."""
     traced = trace(net, height, width, training)
-    counts = {name: counting.count(net, traced) for name, counting in COUNTINGS.items()}
-    return {"true": macs(net, height, width), **counts}
+    return {"true": macs(net, height, width), **{name: count(traced) for name, count in COUNTINGS.items()}}
 
 
 def gflops(net: PoseNet, height: int, width: int, name: str, training: bool = False) -> float:
     """Return multiply-accumulates for one image by one counting (`InputError` if unknown), in its tables' unit."""
     if name not in COUNTINGS:
         raise InputError(f"counting={name!r} is not one of {', '.join(COUNTINGS)}")
-    return COUNTINGS[name].count(net, trace(net, height, width, training)) / COUNTINGS[name].unit
+    return COUNTINGS[name](trace(net, height, width, training)) / UNITS[name]
 
 
 class UnreadFusions(HRFormer):

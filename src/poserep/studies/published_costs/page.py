@@ -21,7 +21,7 @@ def excuses(cells: Sequence[PrintedCell]) -> list[str]:
     for cell in cells:
         for key, verdict in cell.verdicts().items():
             if verdict == "truncates":
-                cut = f"{cell.printed[key]} is {cell.ours()[key]:.3f} cut off, not rounded"
+                cut = f"{cell.printed[key]} is {cell.ours[key]:.3f} cut off, not rounded"
                 lines[f"{cell.network} at {cell.size}, {NAMES[key]}: {cut}"] = None
             if verdict not in GOOD:
                 reason = cell.excuses.get("all") or cell.excuses.get(key) or "unexplained"
@@ -55,7 +55,7 @@ def table_sheets(cells: Sequence[PrintedCell]) -> Iterator[Sheet]:
             if set(verdicts.values()) - set(GOOD) and not cell.unexplained():
                 agreement += " (known)"
             printed, ours = cell.shown()
-            gflops, gmacs = (f"{cell.cost.gflops:.3f}", f"{cell.cost.gmacs:.3f}") if cell.cost else ("-", "-")
+            gflops, gmacs = (f"{cell.ours[key]:.3f}" if cell.ours else "-" for key in ("gflops", "gmacs"))
             params = SheetCell(ours or "-", style="bad" if differing - {"gflops"} else "")
             operations = SheetCell(gflops, style="bad" if "gflops" in differing else "")
             about = cell.network, ", ".join(c.row for c in same), cell.size, printed, params
@@ -70,9 +70,9 @@ def cells_sheet(cells: Sequence[PrintedCell]) -> Sheet:
     rows = []
     for cell in cells:
         verdicts = cell.verdicts()
-        ours = {key: f"{value:.{4 if key == 'gflops' else 6}f}" for key, value in cell.ours().items()}
+        ours = {key: f"{value:.{4 if key == 'gflops' else 6}f}" for key, value in cell.ours.items()}
         each = [(cell.printed[k], ours.get(k, ""), verdicts[k]) if k in cell.printed else [""] * 3 for k in NAMES]
-        true = f"{cell.cost.gmacs:.4f}" if cell.cost else ""
+        true = f"{cell.ours['gmacs']:.4f}" if cell.ours else ""
         about = cell.table, cell.network, cell.row, cell.size, cell.counting
         rows.append([*about, *(text for three in each for text in three), true, "; ".join(cell.excuses.values())])
     heads = "table", "network", "row", "size", "counting", *kinds, "true_gmacs", "reason"

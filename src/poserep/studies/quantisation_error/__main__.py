@@ -52,7 +52,8 @@ def measure_job(cfg: DictConfig, job: Sequence[str]) -> Entry:
     size = Size.parse(cfg.input_size)
     codec = make(cfg.representation.codec, size=size, align=cfg.align)
     conditions = [Condition(name, **options) for name, options in cfg.table.conditions.items()]
-    conditions = [c for c in conditions if c.applies(size, cfg.align)]
+    conditions = [c for c in conditions if str(size) in (c.sizes or [str(size)])]
+    conditions = [c for c in conditions if cfg.align in (c.aligns or [cfg.align])]
     config = {
         "codec": OmegaConf.to_container(cfg.representation.codec, resolve=True),
         "input_size": str(size),
@@ -64,7 +65,8 @@ def measure_job(cfg: DictConfig, job: Sequence[str]) -> Entry:
     }
     name = f"{cfg.representation.name}-{cfg.data.name}-{size}-{cfg.align}"
     title = cfg.representation.title
-    return Entry(title, row_label(title, job), result_of(folder, name, config, codec, poses, conditions))
+    result = result_of(folder, name, config, codec, poses, conditions)
+    return {"title": title, "label": row_label(title, job), **result}
 
 
 def run_study(directory: Path, name: str, given: Sequence[str]) -> int:

@@ -1,6 +1,6 @@
 """Poses on their way through a codec: a perfect or a disturbed output, and every readout of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from poserep.codecs import Codec
 from poserep.codecs.base import Points
-from poserep.geometry import Align, Size
+from poserep.geometry import Align
 
 # Values of a target that are worked on at once, a few arrays of 16 MB, and persons at most.
 BATCH_VALUES, BATCH_PERSONS = 4_000_000, 64
@@ -35,10 +35,6 @@ class Condition:
     scores: float = 1.0
     sizes: Sequence[str] | None = None
     aligns: Sequence[Align] | None = None
-
-    def applies(self, size: Size, align: Align) -> bool:
-        """Return whether it is measured there."""
-        return str(size) in (self.sizes or (str(size),)) and align in (self.aligns or (align,))
 
     @property
     def output(self) -> tuple[float, float]:
@@ -90,13 +86,6 @@ def paired(perm: Tensor) -> Tensor:
     return perm != torch.arange(len(perm))
 
 
-def batches(codec: Codec, count: int, joints: int) -> Iterator[slice]:
-    """Cut persons into batches whose targets fit in memory, whatever their resolution."""
-    bins = codec.x.n * codec.y.n if codec.form != "axes" else codec.x.n + codec.y.n
-    step = max(1, min(BATCH_PERSONS, BATCH_VALUES // (joints * bins)))
-    return (slice(first, first + step) for first in range(0, count, step))
-
-
 def decode_poses(
     codec: Codec, xy: Tensor, weight: Tensor, condition: Condition, perm: Tensor, seed: int = 0
 ) -> dict[str, Decoded] | None:
@@ -108,8 +97,10 @@ def decode_poses(
     generator = torch.Generator().manual_seed(seed)
     decoded: dict[str, list[Points]] = {name: [] for name in codec.readouts}
     kept = []
-    for part in batches(codec, *weight.shape):
-        target, w = codec.encode(xy[part], weight[part])
+    bins = codec.x.n * codec.y.n if codec.form != "axes" else codec.x.n + codec.y.n
+    count = max(1, min(BATCH_PERSONS, BATCH_VALUES // (weight.shape[1] * bins)))
+    for batch in zip(xy.split(count), weight.split(count), strict=True):
+        target, w = codec.encode(*batch)
         if any(condition.output):
             if not is_density(codec, target):
                 return None

@@ -3,7 +3,6 @@
 import csv
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,8 @@ DATA = ("data", "annotations", "area", "persons", "seed")
 READOUTS = "representation.codec.readouts"
 
 Line = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A cell of the study: title of its representation, label of its row (the same at every size), and its result."""
-
-    title: str
-    label: str
-    result: Mapping[str, Any]
+# The result of a cell, with the ``title`` of its representation and the ``label`` of its row, the same at every size.
+Entry = Mapping[str, Any]
 
 
 def row_label(title: str, job: Sequence[str]) -> str:
@@ -42,14 +34,13 @@ def lines_of(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     """Return every number with all that it belongs to, in the order of the entries."""
     lines = []
     for entry in entries:
-        config, data = entry.result["config"], entry.result["config"]["data"]
-        about = {"title": entry.title, "representation": entry.label}
-        about |= {"size": config["input_size"], "align": config["align"], "seed": config["seed"]}
-        about |= {"data": data["name"], "annotations": data["annotations"], "area": data["area"]}
-        about |= {"real": data["real"], "persons": entry.result["persons"]}
+        config, data = entry["config"], entry["config"]["data"]
+        about = {"title": entry["title"], "representation": entry["label"], "persons": entry["persons"]}
+        about |= {"size": config["input_size"], "align": config["align"], "seed": config["seed"], "data": data["name"]}
+        about |= {key: data[key] for key in ("annotations", "area", "real")}
         disturbed = {c["name"]: bool(c["noise"] or c["second"]) for c in config["conditions"]}
-        for row in entry.result["rows"]:
-            lines.append({**about, **entry.result["codec"], **row, "disturbed": disturbed[row["condition"]]})
+        for row in entry["rows"]:
+            lines.append({**about, **entry["codec"], **row, "disturbed": disturbed[row["condition"]]})
     return lines
 
 
@@ -149,7 +140,7 @@ def print_tables(title: str, entries: Sequence[Entry]) -> None:
         print(f"data: {source}")
         if not rows[0]["real"]:
             print("drawn people, not photographs: compare rows with each other, not with published numbers")
-    skipped = {entry.label: ", ".join(entry.result["skipped"]) for entry in entries if entry.result["skipped"]}
+    skipped = {entry["label"]: ", ".join(entry["skipped"]) for entry in entries if entry["skipped"]}
     for name, left_out in skipped.items():
         print(f"not for {name}, whose target is no density: {left_out}")
 
