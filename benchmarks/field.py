@@ -126,7 +126,7 @@ class FieldDataset:
         return cv2.getAffineTransform(source, _triangle(middle, middle + np.array([0, -self.size.width / 2])))
 
     def _targets(self, joints: np.ndarray, visible: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        maps, weight = loops.heatmap_targets(joints[None, :, :2], visible[None, :, 0], self.size, 4, 2.0, "corner")
+        maps, weight = loops.heatmap_targets(joints[None, :, :2], visible[None, :, 0], self.size, 4, 2.0)
         return torch.from_numpy(maps[0]), torch.from_numpy(weight[0])
 
 
