@@ -94,11 +94,11 @@ class TokenPose(nn.Module):
         """Turn normalised images (B, C, H, W) into the joints' tokens (B, K, channels[0])."""
         joints = self.keypoint_token.shape[1]
         rows, columns = self.patch
-        cells = self.trunk(image)[-1].unflatten(3, (-1, columns)).unflatten(2, (-1, rows))
+        x = self.trunk(image)[-1].unflatten(3, (-1, columns)).unflatten(2, (-1, rows))
         # (B, patches, rows * columns * channels), a patch row by row, channels innermost.
-        patches = self.patch_to_embedding(cells.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2))
+        x = self.patch_to_embedding(x.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2))
         positions = F.pad(self.pos_embedding, (0, 0, joints, 0))
-        x = torch.cat([self.keypoint_token.expand(patches.shape[0], -1, -1), patches], 1) + positions
+        x = torch.cat([self.keypoint_token.expand(x.shape[0], -1, -1), x], 1) + positions
         joint_tokens = []
         for layers in self.transformers:
             for i, layer in enumerate(layers.children()):
