@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from poserep.drawing import MARKS
 from poserep.report.figures.panels import (
@@ -21,6 +20,7 @@ from poserep.report.figures.panels import (
     series_style,
     spread_bars,
     stack,
+    write_out,
 )
 from poserep.report.figures.points import Point, ResultGroup, area, described, grouped_results, series_names
 from poserep.report.labels import Result, scheme_colours
@@ -89,9 +89,7 @@ def _panel(group: ResultGroup, points: Sequence[Point], colours: Mapping[str, st
             ax.set_xlabel("GMACs for one crop")
             if max(cost) > LOG_FACTOR * min(cost) > 0:
                 ax.set_xscale("log")
-                ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-                ax.xaxis.set_minor_formatter(NullFormatter())
+                write_out(ax.xaxis)
             ax.tick_params(labelsize=SMALL)
         best = pareto_front(cost, [p.mean for p in points], group.lower)
         front = [x[i] for i in best], [points[i].mean for i in best]

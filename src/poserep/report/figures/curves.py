@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from poserep.report.figures.panels import TEXT_WIDTH, Panel, legend_mark, series_style, spread_bars, stack
+from poserep.report.figures.panels import TEXT_WIDTH, Panel, legend_mark, series_style, spread_bars, stack, write_out
 from poserep.report.labels import Result, height_and_width, input_size, run_labels, scheme_colours, scheme_title
 from poserep.runs.rundir import RunDir
 
@@ -89,6 +89,7 @@ def training_figure(results: Sequence[Result]) -> Figure | None:
             ax.set_ylim(0, None)
         else:
             ax.set_yscale("log", nonpositive="mask")
+            write_out(ax.yaxis)
 
     legend = [(legend_mark(**s, size=4), textwrap.fill(text, TEXT_WIDTH)) for (_, text), s in styles.items()]
     # Runs that end with their first evaluation have no curve of it.

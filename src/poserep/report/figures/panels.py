@@ -8,8 +8,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from poserep.drawing import MARKS
 
@@ -88,6 +90,13 @@ def spread_bars(ax: Axes, x: Any, points: Sequence[tuple[float, float]], colour:
     """Draw means and standard deviations as bars without caps."""
     y, sd = np.array(points).T
     ax.errorbar(x, y, sd, fmt="none", ecolor=colour, elinewidth=1.2, alpha=0.55, zorder=2)
+
+
+def write_out(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers, in place of powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def number_points(ax: Axes, at: Sequence[tuple[float, float]], texts: Sequence[str], colours: Sequence[str]) -> None:
