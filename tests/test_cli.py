@@ -99,6 +99,8 @@ def test_a_run_takes_the_overrides_of_training(trained_once):
     refused = {
         "backbone=hrnet_w33": "no backbone 'hrnet_w33'; did you mean hrnet_w32",
         "~flip_test": "~flip_test: only a group can be left out",
+        "~data": "data cannot be left out: choose one of the files of conf/data",
+        "~size": "size: choose one of the files of conf/size, as in size=128x128",
         "flip=false": "no key or group flip; did you mean flip_test?",
         "flip_test=maybe": "flip_test: Value 'maybe' is not a valid bool",
         "trainer.batch=0": "trainer.batch=0 is not a whole number",

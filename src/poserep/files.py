@@ -44,7 +44,7 @@ def write_json(path: Path, data: Any) -> None:
     try:
         text = json.dumps(data, indent=1, allow_nan=False)
     except ValueError:
-        # Python's JSON has them as constants.
+        # NaN and infinities are what parse_constant is called for.
         text = json.dumps(json.loads(json.dumps(data), parse_constant=lambda _: None), indent=1)
     write_text(path, text + "\n")
 

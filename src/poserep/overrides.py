@@ -8,8 +8,9 @@ from pathlib import Path
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf import Container, DictConfig, Node, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -61,8 +62,7 @@ def quoted(text: str) -> str:
 
 def at_home(overrides: Iterable[str]) -> list[str]:
     """Return overrides with the user's home for ``~/``, which a shell leaves alone in them and Hydra does not parse."""
-    home = str(Path.home()).replace("\\", "\\\\")
-    return [re.sub(r"(?<=[=,\[])(['\"]?)~(?=/)", rf"\1{home}", word) for word in overrides]
+    return [re.sub(r"(?<=[=,\[])(['\"]?)~(?=/)", rf"\1{Path.home()}", word) for word in overrides]
 
 
 def refuse_missing(cfg: DictConfig) -> None:
@@ -84,17 +84,26 @@ def in_quotes(word: str) -> str:
     return shlex.quote(f"{key}={quoted(value)}" if '"' in value else f'{key}="{value}"')
 
 
-def keys(node: Container, prefix: str = "", hydra: bool = False) -> Iterator[str]:
+def split_values(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """Return the overrides that set each key in turn, by key: ``seed=0,1`` becomes ``seed: [seed=0, seed=1]``."""
+    by_key = {}
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = str(override.input_line).split("=", 1)[0]
+        several = override.is_sweep_override()
+        values = override.sweep_string_iterator() if several else [override.get_value_element_as_str()]
+        by_key[key_of(key)] = [f"{key}={value}" for value in values]
+    return by_key
+
+
+def keys(node: Node | None, prefix: str = "", hydra: bool = False) -> Iterator[str]:
     """Yield the dotted keys of a configuration, mappings before their contents; Hydra's own only if asked for."""
-    if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
+    if not isinstance(node, DictConfig) or node._is_none() or node._is_missing() or node._is_interpolation():
         return
     for key in map(str, node):
         name = f"{prefix}{key}"
         if prefix or hydra or key != "hydra":
             yield name
-            child = node._get_node(key)
-            if isinstance(child, DictConfig) and not child._is_interpolation():
-                yield from keys(child, f"{name}.")
+            yield from keys(node._get_node(key), f"{name}.")
 
 
 def understood(error: BaseException) -> bool:
@@ -110,6 +119,7 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     """
     given = [word for word in overrides if not word.startswith("-")]
     text = str(error)
+    said = first_line(error.__cause__ or error).replace("str is not a ListConfig, list or tuple", "write key=[value]")
     if isinstance(error, InputError):
         return text
     if isinstance(error, ConfigAttributeError | ConfigKeyError):
@@ -123,7 +133,7 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     if match := re.search(r"An item is already at '([^']+)'", text):
         return f"{match[1]} exists already: write {match[1]}=... without the +"
     if match := re.match(r"Error merging override (.*)", text):
-        return f"{match[1]}: {_reason(error.__cause__)}"
+        return f"{match[1]}: {said}"
     if match := re.search(r"Ambiguous value for argument '([^']+)'|Sweep parameters '([^']+)'", text):
         several = match[1] or match[2]
         word = next((word for word in given if key_of(word) == key_of(several)), several)
@@ -137,12 +147,8 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         wrong = [_no_choice(group, value, _choices(group)) for group, value in chosen if value not in _choices(group)]
         return "; ".join(wrong) or "a group is set to the name of one of its files, as in backbone=resnet50"
     if isinstance(error, InterpolationKeyError | ValidationError):
-        return f"{error.full_key}: {_reason(error)}"
+        return f"{error.full_key}: {said}"
     return f"{first_line(error)} (HYDRA_FULL_ERROR=1 shows where)"
-
-
-def _reason(error: BaseException | None) -> str:
-    return first_line(error).replace("str is not a ListConfig, list or tuple", "write a list, as in key=[value]")
 
 
 def groups() -> list[str]:
@@ -157,8 +163,8 @@ def restore_interpolations(cfg: DictConfig, group: str) -> None:
     """
     for path in (CONF / group).glob("*.yaml"):
         file = OmegaConf.create({group: OmegaConf.load(path)})
-        for parent, _, last in (key.rpartition(".") for key in keys(file)):
-            source, target = OmegaConf.select(file, parent or group), OmegaConf.select(cfg, parent or group)
+        for parent, _, last in (key.rpartition(".") for key in keys(file[group], f"{group}.")):
+            source, target = OmegaConf.select(file, parent), OmegaConf.select(cfg, parent)
             if OmegaConf.is_interpolation(source, last) and last in (target or ()):
                 followed, given = source._get_node(last)._value(), target[last]
                 target[last] = followed if f"{{{group}." in followed else given
@@ -182,6 +188,8 @@ def _unknown(asked: str, cause: BaseException | None, given: Sequence[str]) -> s
     node = getattr(cause, "parent_node", None)
     cfg = node._get_root() if isinstance(node, Container) else _composable(given, plain)
     known = list(dict.fromkeys([*keys(cfg, hydra=plain.startswith("hydra")), *groups()]))
+    if plain in groups():
+        return f"{asked}: choose one of the files of conf/{plain}, as in {plain}={_choices(plain)[0]}"
     line = f"no {'key' if '.' in plain else 'key or group'} {asked}"
     value = next((word.split("=", 1)[1] for word in given if key_of(word) == plain and "=" in word), "")
     having = [group for group in groups() if value in _choices(group)]

@@ -1,5 +1,6 @@
 """A training that fails or is stopped, with any number of workers, ends as one that ran through with another."""
 
+import multiprocessing
 import shutil
 
 import pytest
@@ -23,6 +24,16 @@ RUN = [
 
 def weights(run_dir):
     return torch.load(run_dir.checkpoint("last"), weights_only=True)["state_dict"]
+
+
+def test_no_loader_process_outlives_a_stop_in_validation(configure, monkeypatch):
+    def stop(*_):
+        raise Stopped("SIGTERM")
+
+    monkeypatch.setattr(CheckpointOnStop, "on_validation_batch_end", stop)
+    with pytest.raises(Stopped):
+        fit(prepare(configure(*RUN, "trainer.workers=1", "trainer.epochs=1"), "backbone"))
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize("workers", [0, 1])

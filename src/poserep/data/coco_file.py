@@ -81,7 +81,8 @@ class CocoFile:
         names = [r["file_name"] for r in self.images if isinstance(r, dict) and is_file_name(r.get("file_name"))]
         if not names or (folder / names[0]).is_file() or not (folder / last_part(names[0])).is_file():
             return lambda name: folder / name
-        last, given = {name: folder / last_part(name) for name in names}, dict[Path, str]()
+        last = {name: folder / last_part(name) for name in names}
+        given: dict[Path, str] = {}
         for name, path in last.items():
             if given.setdefault(path, name) != name:
                 raise InputError(

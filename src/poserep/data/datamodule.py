@@ -130,6 +130,11 @@ class PoseDataModule(lightning.LightningDataModule):
             for data in self.evaluation.values()
         ]
 
+    def on_exception(self, exception: BaseException) -> None:
+        """End the loader processes of training, too, if validation fails; Lightning ends those of the running loop."""
+        if self.trainer:
+            self.trainer.fit_loop.teardown()
+
     def _loader(
         self, dataset: PoseDataset, sampler: Iterable[tuple[int, int]], batch: int, drop_last: bool
     ) -> DataLoader:

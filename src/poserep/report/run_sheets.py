@@ -113,6 +113,12 @@ def row_notes(rows: Sequence[RunRow]) -> list[str]:
     return [f"† {', '.join(names)}: {note}" for note, names in schemes.items() if note]
 
 
+def limit_notes(results: Sequence[Result]) -> list[str]:
+    """Return a line for each limit of persons that runs were given, such as smoke runs."""
+    limits = sorted({result["config"]["trainer"].get("limit") or 0 for result in results} - {0})
+    return [f"runs with trainer.limit={limit} take the first {limit} persons of each set only" for limit in limits]
+
+
 def diagnoses(rows: Sequence[RunRow]) -> list[str]:
     """Return why values are unexpected, a line for each reason."""
     reasons: dict[str, dict[str, list[str]]] = {}

@@ -11,7 +11,7 @@ from poserep.report.baseline_differences import with_baseline_differences
 from poserep.report.labels import Result
 from poserep.report.paper_rows import PaperRow, paper_rows, vanished_rows
 from poserep.report.paper_sheets import paper_csv, paper_sheets
-from poserep.report.run_sheets import RunRow, row_notes, run_rows, run_sheets, runs_csv
+from poserep.report.run_sheets import RunRow, limit_notes, row_notes, run_rows, run_sheets, runs_csv
 from poserep.runs.plan import planned, shorten
 from poserep.runs.rundir import load_results, runs_in
 from poserep.sheet import Sheet
@@ -58,9 +58,8 @@ def read_report(study: Path) -> StudyReport:
     title = title_of(SWEEPS, study.name)
     rows = run_rows(results)
     drawn = "data: drawn people, not photographs; compare rows with each other, not with published numbers"
-    smoke = "smoke runs are among these, of a few steps and persons, and no number of theirs is a result"
     notes = [*row_notes(rows), *([drawn] if not all(row.real for row in rows) else [])]
-    notes += [smoke] if any(result["config"]["trainer"].get("limit") for result in results) else []
+    notes += limit_notes(results)
     notes += [f"missing: {name}: {why}" for name, why in missing]
     if table is None:
         return StudyReport(title, results, rows, missing, None, [], run_sheets(title, rows, notes))

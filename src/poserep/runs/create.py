@@ -27,6 +27,8 @@ CHOICES: Mapping[str, Sequence[str]] = {
 FORBIDDEN = frozenset("/\\#?%:")
 LEAST = {f"trainer.{key}": 1 for key in ("epochs", "batch", "evaluate_every", "devices", "limit")}
 LEAST |= {"trainer.workers": 0, "optim.reference_batch": 1}
+# Groups of which every run has a file.
+NEEDED = (*READ, "backbone", "augment")
 POSITIVE = ("optim.lr", "data.crop.padding")
 
 
@@ -38,7 +40,6 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     """
     plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     refuse_missing(plain)
-    check_keys(plain)
     check(plain)
     config = as_dict(plain) | {"names": {"backbone": backbone}}
     config.pop("table", None)
@@ -71,8 +72,7 @@ def prepare(cfg: DictConfig, backbone: str, imported: str | None = None) -> RunD
     return create_run(resolved(cfg, backbone, imported))
 
 
-def check_keys(cfg: DictConfig, also: Iterable[str] = ()) -> None:
-    """Raise `InputError` for a key that neither runs, those in ``also`` aside, nor files of its group have."""
+def _check_keys(cfg: DictConfig, also: Iterable[str]) -> None:
     known = [field.name for field in fields(RunSchema)]
     if unknown := next((str(key) for key in cfg if key not in (*known, *also)), None):
         raise InputError(f"no key {unknown!r} in a run's configuration{suggestion(unknown, known, 1)}")
@@ -86,14 +86,21 @@ def check_keys(cfg: DictConfig, also: Iterable[str] = ()) -> None:
             raise InputError(f"no key {asked}{near or f'; {group} has ' + ', '.join(own)}")
 
 
-def check(cfg: DictConfig) -> None:
-    """Raise `InputError` for a setting of data, training or evaluation that is out of range."""
-    if cfg.data.get("prepare") is not None and "_target_" not in cfg.data.prepare:
+def check(cfg: DictConfig, also: Iterable[str] = ()) -> None:
+    """Raise `InputError` for a setting of data, training or evaluation that is missing or out of range.
+
+    So it is for keys that neither runs, those in ``also`` aside, nor the files of their group have.
+    """
+    _check_keys(cfg, also)
+    if lacking := next((group for group in NEEDED if not cfg.get(group)), None):
         raise InputError(
-            f"data.prepare={dict(cfg.data.prepare)}: data={cfg.data.name} is not drawn, set no data.prepare"
+            f"{lacking} cannot be left out: choose one of the files of conf/{lacking}, as in {lacking}=..."
         )
-    if cfg.data.get("prepare") is not None and cfg.data.prepare.get("level") != cfg.data.get("level"):
-        raise InputError(f"data.prepare.level={cfg.data.prepare.get('level')} follows data.level; set that")
+    if (prepare := cfg.data.get("prepare")) is not None:
+        if "_target_" not in prepare:
+            raise InputError(f"data.prepare={dict(prepare)}: data={cfg.data.name} is not drawn, set no data.prepare")
+        if prepare.get("level") != cfg.data.get("level"):
+            raise InputError(f"data.prepare.level={prepare.get('level')} follows data.level; set that")
     if Path(str(cfg.study)).name in ("", ".."):
         raise InputError(f"study={cfg.study} is not the name of a folder below {cfg.runs}")
     for key, choices in CHOICES.items():

@@ -6,10 +6,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from fnmatch import fnmatchcase
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-
 from poserep.errors import InputError, nearest, similar
-from poserep.overrides import groups, key_of
+from poserep.overrides import groups, key_of, split_values
 from poserep.runs.plan import Cell
 
 MODES = ("published", "controlled")
@@ -145,17 +143,6 @@ def chosen(table: Table, patterns: Sequence[str]) -> set[str]:
             raise InputError(f"no row {pattern!r} that can run; there are {len(names)}{examples}")
         matching.update(matches)
     return matching
-
-
-def split_values(overrides: Sequence[str]) -> dict[str, list[str]]:
-    """Return the overrides that set each key in turn, by key: ``seed=0,1`` becomes ``seed: [seed=0, seed=1]``."""
-    by_key = {}
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        key = override.input_line.split("=", 1)[0] if override.input_line else override.get_key_element()
-        several = override.is_sweep_override()
-        values = override.sweep_string_iterator() if several else [override.get_value_element_as_str()]
-        by_key[key_of(key)] = [f"{key}={value}" for value in values]
-    return by_key
 
 
 def cells_of(table: Table, arguments: Sequence[str] = ()) -> list[Cell]:

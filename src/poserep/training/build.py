@@ -1,4 +1,4 @@
-"""From a configuration to the objects of a run. Derived numbers (channels, strides, K, bins) are passed here."""
+"""From a configuration to the objects of a run: derived numbers (channels, bins) are passed, the machine is checked."""
 
 import shutil
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ from poserep.files import provenance
 from poserep.geometry import Size
 from poserep.models.cost import summary
 from poserep.models.weights.read import read_state
-from poserep.runs.create import check, check_keys
+from poserep.runs.create import check
 from poserep.runs.identity import contents, identity
 from poserep.runs.rundir import RunDir
 from poserep.training.build import Run, build
@@ -31,10 +31,12 @@ def configure(run_dir: str | os.PathLike[str], overrides: Sequence[str]) -> Dict
     """
     config = RunDir(run_dir).config() | {"checkpoint": "last"}
     cfg = with_overrides(config, overrides)
-    # Runs of earlier versions may have keys that no file of a group has now.
-    if any(word.startswith("+") for word in overrides):
-        check_keys(cfg, config)
-    check(cfg)
+    try:
+        check(with_overrides(config, ()), config)
+    except InputError:
+        # What an earlier version let pass is evaluated as it was recorded.
+        return cfg
+    check(cfg, config)
     return cfg
 
 

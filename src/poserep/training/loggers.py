@@ -6,8 +6,9 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from lightning.pytorch.loggers.logger import DummyLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from poserep.runs.wandb.follow import FOLLOW_END, push_remedy, warn
@@ -17,8 +18,20 @@ from poserep.runs.wandb.publish import default_mode
 PATIENCE = {"online": FOLLOW_END + 2, "offline": 60.0}
 
 
-class JsonlLogger(DummyLogger):
-    """Appends one JSON object per logged set of metrics to a file; config.yaml has the hyperparameters."""
+class _RunLogger(Logger):
+    """The part of Lightning's interface that the loggers below share: other files hold configuration and curves."""
+
+    name, version = "poserep", 0
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Do nothing: metrics.jsonl has them."""
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: config.yaml has them."""
+
+
+class JsonlLogger(_RunLogger):
+    """Appends one JSON object per logged set of metrics to a file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -32,7 +45,7 @@ class JsonlLogger(DummyLogger):
             file.write(json.dumps(row) + "\n")
 
 
-class Dashboard(DummyLogger):
+class Dashboard(_RunLogger):
     """Shows a run on Weights & Biases through a process that follows the run's files, see `poserep.runs.wandb.follow`.
 
     Whatever happens to the network or in the package neither stops, slows nor changes the training. ``save_dir`` is the

@@ -30,8 +30,9 @@ _DETECTOR = 7919
 # Pictures that each process draws before it is seen how many people are still missing, and at a time.
 _ROUND, _CHUNK = 24, 4
 
-# The lists of a COCO file; and the entry of a picture in it, with the people.
+# The lists of a COCO file.
 _Content = dict[str, list[dict[str, Any]]]
+# The entry of a picture in `images`, and those of its people in `annotations`.
 _Record = tuple[dict[str, Any], list[dict[str, Any]]]
 
 

@@ -147,4 +147,5 @@ class PostNormLayer(nn.TransformerEncoderLayer):
         query = x + positions
         attended, _ = self.self_attn(query, query, x, need_weights=False)
         x = self.norm1(x + self.dropout1(attended))
-        return self.norm2(x + self._ff_block(x))
+        block = self.linear2(self.dropout(self.linear1(x).relu()))
+        return self.norm2(x + self.dropout2(block))

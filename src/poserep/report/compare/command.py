@@ -81,7 +81,8 @@ def _side_record(runs: Sequence[StoredEvaluation], side: Side) -> dict[str, Any]
         "runs": [run.name for run in runs],
         "readout": runs[0].readout,
         "seeds": [run.result["config"]["seed"] for run in runs],
-        **side._asdict(),
+        "values": side.values,
+        "mean": side.mean,
         "sd": side.sd if len(runs) > 1 else None,
     }
 

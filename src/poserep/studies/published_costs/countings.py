@@ -155,6 +155,7 @@ def _detr(operation: TracedOperation) -> int:
     if operation.name == "convolution":
         return elements * prod(operation.inputs[1][1:])
     if operation.name in ("mm", "bmm", "addmm", "baddbmm"):
+        # The last of the inputs is the right matrix, whose rows are summed over.
         return elements * operation.inputs[-1][-2]
     return elements * (4 if "batch_norm" in operation.name else PER_ELEMENT.get(operation.name, 0))
 

@@ -19,14 +19,13 @@ from poserep.config import DictConfig, OmegaConf, composing, make
 from poserep.data.from_config import root_of, skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.overrides import key_of, refuse_missing
+from poserep.overrides import key_of, refuse_missing, split_values
 from poserep.studies import study_parser
 from poserep.studies.quantisation_error.cell import result_of
 from poserep.studies.quantisation_error.disturbance import Condition
 from poserep.studies.quantisation_error.figures import draw_figures
 from poserep.studies.quantisation_error.poses import read_poses
 from poserep.studies.quantisation_error.table import Entry, by_source, lines_of, print_tables, row_label, write_lines
-from poserep.sweeps.table import split_values
 
 
 def jobs(table: DictConfig, given: Sequence[str]) -> list[list[str]]:
