@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from poserep.data.loaders.mpii import load_mpii
 from poserep.errors import InputError
@@ -96,3 +97,19 @@ def test_a_joint_that_nobody_labelled_spoils_only_the_official_numbers(file):
     mmpose, ours = v["Z_mmpose"], row(scored(v, "Z", strict=True), "PCKh@0.1")
     assert ours[5] == pytest.approx(2 * mmpose[5] + 100, abs=1e-6)
     np.testing.assert_allclose(ours[7:], mmpose[7:], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("file", PCKH)
+def test_head_lengths_and_joints_come_from_the_official_file(file, tmp_path):
+    v = arrays(file)
+    rows = {"headboxes_src": v["A_headboxes"], "pos_gt_src": v["A_gt"], "jnt_missing": v["A_missing"]}
+    savemat(tmp_path / "gt_valid.mat", rows)
+    joints, shown = v["A_gt"].transpose(2, 0, 1), v["A_missing"].T == 0
+    marked = np.where(shown[..., None], joints, -1).tolist(), shown.astype(int).tolist()
+    place = {"image": "a.jpg", "center": [9, 9], "scale": 1}
+    records = [{**place, "joints": xy, "joints_vis": vis} for xy, vis in zip(*marked, strict=True)]
+    (tmp_path / "valid.json").write_text(json.dumps(records))
+    persons = load_mpii(tmp_path / "valid.json", tmp_path, MPII, heads=tmp_path / "gt_valid.mat")
+    subject = PCKh(Truth(persons, MPII, tmp_path / "valid.json", SQUARE))
+    values = subject(Predictions(np.arange(len(persons)), v["A_preds"], np.ones((len(persons), 16)))).values
+    np.testing.assert_allclose(row(values, "PCKh@0.11"), v["A_hrnet"], rtol=0, atol=1e-6)
