@@ -27,6 +27,8 @@ ALLOWED = {
     "deploy": VOCABULARY | CORE | {"runs", "training"},
     "studies": VOCABULARY | CORE | {"deploy", "report", "runs", "sweeps", "training"},
 }
+# The modules that import Hydra and OmegaConf.
+COMPOSING = ("config", "overrides", "sweeps.sweeper")
 FILES = {
     ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): ast.parse(file.read_text())
     for file in ROOT.rglob("*.py")
@@ -48,6 +50,8 @@ def test_imports_point_one_way():
         part = module.split(".")[0]
         used = {name.split(".")[1] for name in imported(tree) if name.startswith("poserep.")}
         assert used <= ALLOWED[part] | {part}, module
+        libraries = {name.split(".")[0] for name in imported(tree)}
+        assert module in COMPOSING or not libraries.intersection(("hydra", "omegaconf")), module
 
 
 def test_wandb_is_imported_late():
