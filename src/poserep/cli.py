@@ -79,15 +79,10 @@ def ended(command: Callable[[], int | None], silent: bool = False) -> int:
     except KeyboardInterrupt:
         code, text = INTERRUPTED, "interrupted"
     except Stopped as stop:
-        code, text = STOPPED, stopped_line(stop)
+        code, text = STOPPED, f"stopped ({stop}); run the same command again to continue from its last checkpoint"
     if not silent:
         print(text, file=sys.stderr, flush=True)
     return code
-
-
-def stopped_line(stop: Stopped) -> str:
-    """Return the line that tells how to go on after a stop."""
-    return f"stopped ({stop}); run the same command again to continue from its last checkpoint"
 
 
 def _call(words: list[str]) -> int | None:

@@ -16,11 +16,10 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from poserep.cli import add_origin
 from poserep.errors import InputError
@@ -151,13 +150,14 @@ def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConf
         OmegaConf.set_struct(cfg, True)
         for override in OverridesParser.create().parse_overrides(at_home(overrides)):
             key, value = key_of(override.get_key_element()), override.value()
+            if override.is_sweep_override():
+                raise InputError(f"{key} has several values: write a list as {key}=[...]")
             restore_interpolations(cfg, key.split(".")[0])
             if isinstance(value, str) and key in groups():
                 file = OmegaConf.load(file_of(key, value))
                 if key in cfg:
                     cfg[key] = file
-                else:
-                    # Such as size, which sets keys of the run.
+                else:  # such as size, which sets keys of the run
                     cfg.merge_with(file)
             elif override.is_delete():
                 if key not in groups():
@@ -165,7 +165,7 @@ def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConf
                 cfg[key] = None
             else:
                 OmegaConf.update(cfg, key, value, force_add=override.is_add())
-    except (OmegaConfBaseException, HydraException) as error:
+    except ERRORS as error:
         raise InputError(explain(error, overrides)) from error
     return cfg
 

@@ -24,7 +24,7 @@ from poserep.errors import InputError, first_line, similar, suggestion
 CONF = Path(__file__).parents[2] / "conf"
 SWEEPS = CONF.parent / "sweeps"
 # What composing raises; Hydra 1.3 has no class of its own for a group whose choice is not a word.
-ERRORS = (HydraException, OmegaConfBaseException, ValueError)
+ERRORS = (HydraException, OmegaConfBaseException, AssertionError, ValueError)
 CHOICE_IS_NO_WORD = "Config group override"
 HYDRA_OPTIONS = (
     *("--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun", "--info"),
@@ -108,7 +108,7 @@ def keys(node: Node | None, prefix: str = "", hydra: bool = False) -> Iterator[s
 
 def understood(error: BaseException) -> bool:
     """Return whether an error concerns configurations, so that `explain` can explain it."""
-    return isinstance(error, HydraException | OmegaConfBaseException) or str(error).startswith(CHOICE_IS_NO_WORD)
+    return isinstance(error, ERRORS[:-1]) or str(error).startswith(CHOICE_IS_NO_WORD)
 
 
 def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:

@@ -123,7 +123,7 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
     if cfg.backbone.get("weights"):
         cfg.backbone.weights = None
     skeleton, size = skeleton_of(cfg), Size.parse(cfg.input_size)
-    net, codec = build_network(cfg, skeleton)
+    net, codec = build_network(cfg, skeleton, counted=not options.time)
     dtype = torch.float32 if cfg.data.get("pixels") else torch.uint8
     record: dict[str, Any] = {
         "backbone": type(net.backbone).__name__,

@@ -1,9 +1,8 @@
 """The command ``poserep train``: compose a configuration, create its run directory, train and evaluate it there."""
 
-import sys
 from collections.abc import Sequence
 
-from poserep.cli import STOPPED, stopped_line
+from poserep.cli import STOPPED
 from poserep.config import DictConfig, run_application
 from poserep.errors import Failed, InputError, Stopped, message
 from poserep.runs.create import create_run, missing_files, resolved
@@ -74,8 +73,7 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool) -> float | None:
     except Stopped as stop:
         if not several:
             raise
-        # Hydra would begin the next one after any other exception.
-        print(stopped_line(stop), file=sys.stderr, flush=True)
+        # The run's own process has said so; Hydra would begin the next one after any other exception.
         raise SystemExit(STOPPED) from stop
     return chief_value(run_dir.result()) if run_dir.finished else None
 

@@ -68,8 +68,9 @@ def fit(directory: str | os.PathLike[str]) -> dict[str, Any]:
         except BaseException as error:
             # Lightning exits the process when it is interrupted.
             interrupted = isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
-            if interrupted or isinstance(error, Stopped | KeyboardInterrupt):
-                why = str(error) if isinstance(error, Stopped) else "interrupted"
+            # A signal to all processes also ends those that draw people, on which this one then fails.
+            if interrupted or request.why or isinstance(error, Stopped | KeyboardInterrupt):
+                why = str(error) if isinstance(error, Stopped) else request.why or "interrupted"
                 _record_end(run_dir, "stopped", why=why)
                 raise Stopped(why) from error
             explained = isinstance(error, InputError | Failed)

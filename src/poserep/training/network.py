@@ -14,13 +14,16 @@ from poserep.models import UNREAD, Head, HeadSpec, PoseNet
 from poserep.skeleton import Skeleton
 
 
-def build_network(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
+def build_network(cfg: DictConfig, skeleton: Skeleton, counted: bool = False) -> tuple[PoseNet, Codec]:
     """Build network and codec of a configuration, and try that they can train and predict together.
 
-    If backbone, head, codec and size do not fit, an `InputError` names both sides.
+    If backbone, head, codec and size do not fit, an `InputError` names both sides. With ``counted``, a head that no
+    codec reads is let pass.
     """
     net, codec = assemble(cfg, skeleton)
     head = net.head
+    if head.form == UNREAD and counted:
+        return net, codec
     if head.form == UNREAD:
         raise InputError(
             f"head {type(head).__name__} emits {head.form}: its network can be counted (poserep cost, make "
