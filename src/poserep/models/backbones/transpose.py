@@ -147,5 +147,4 @@ class PostNormLayer(nn.TransformerEncoderLayer):
         query = x + positions
         attended, _ = self.self_attn(query, query, x, need_weights=False)
         x = self.norm1(x + self.dropout1(attended))
-        block = self.linear2(self.dropout(self.linear1(x).relu()))
-        return self.norm2(x + self.dropout2(block))
+        return self.norm2(x + self.dropout2(self.linear2(self.dropout(self.linear1(x).relu()))))
