@@ -3,7 +3,6 @@
 import argparse
 import inspect
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from poserep.cli import add_origin
 from poserep.errors import InputError
+from poserep.geometry import by_size
 from poserep.overrides import (
     CONF,
     ERRORS,
@@ -62,29 +62,6 @@ class RunSchema:
 
 
 ConfigStore.instance().store("schema", RunSchema)
-
-
-class BySize(NamedTuple):
-    """Widths that the papers take at an input size, in bins: ``${by_size:heatmap_sigma}`` in a representation's file.
-
-    They are the standard deviations of heatmaps of stride 4 and of SimCC's labels, and the width of DARK's blur.
-    """
-
-    heatmap_sigma: float
-    simcc_sigma: float
-    dark_kernel: int
-
-
-# By the longer side, which is one of these in the papers; other inputs take those of the nearest, the larger of two.
-PUBLISHED = {128: BySize(1.0, 4.0, 3), 256: BySize(2.0, 6.0, 11), 384: BySize(3.0, 6.0, 11)}
-# The reproduction study of DARK takes a sigma of 2 % of the diagonal, 7.16 px.
-DEPTH_IMAGES = {"160x320": BySize(1.79, 6.0, 5)}
-
-
-def by_size(input_size: str) -> BySize:
-    """Return the widths for an input size, ``HxW``; the smallest for what is not a size, as codecs refuse it."""
-    longer = max((int(side) for side in re.findall(r"\d+", input_size)), default=0)
-    return DEPTH_IMAGES.get(input_size) or PUBLISHED[min(PUBLISHED, key=lambda side: (abs(side - longer), -side))]
 
 
 OmegaConf.register_new_resolver("by_size", lambda key, *, _root_: getattr(by_size(_root_.input_size), key))
