@@ -16,6 +16,21 @@ from poserep.skeleton import Skeleton
 BOX_COVER = 0.53
 
 
+class CocoForm(NamedTuple):
+    """How the records of a file in COCO's format are taken.
+
+    ``boxes`` are ``annotated``, or ``joints`` to take for every person's box that of its labelled joints, an eighth of
+    its longer side larger on each side. ``fields`` are joined to one list of keypoints, as the five of COCO-WholeBody;
+    without any it is ``keypoints``.
+    """
+
+    boxes: str = "annotated"
+    fields: tuple[str, ...] = ()
+
+
+PLAIN = CocoForm()
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
     """One person of an image: its box and, if annotated, its keypoints.
@@ -131,24 +146,32 @@ class Truth:
     Args:
         instances: What predictions are made for; their ``index`` is a position in it.
         skeleton: The joints of the instances.
-        annotations: The file that the instances were read from; some metrics need all of it.
+        annotations: The file, or files, that the instances were read from; some metrics need all of it.
         size: Size of the network's input.
         padding: Factor by which the crops are larger than the boxes.
         category: Names or ids of the categories that count, where a file has several with these joints; None: all.
+        form: How the records of such a file are taken.
     """
 
     def __init__(
         self,
         instances: Sequence[Instance],
         skeleton: Skeleton,
-        annotations: str | Path,
+        annotations: str | Path | Sequence[Path],
         size: Size,
         padding: float = 1.25,
         category: Any = None,
+        form: CocoForm = PLAIN,
     ) -> None:
-        self.instances, self.skeleton, self.annotations = InstanceTable.of(instances), skeleton, Path(annotations)
-        self.size, self.padding, self.category = size, padding, category
+        self.instances, self.skeleton = InstanceTable.of(instances), skeleton
+        self.files = (Path(annotations),) if isinstance(annotations, str | Path) else tuple(annotations)
+        self.size, self.padding, self.category, self.form = size, padding, category, form
         self.sigmas = np.array(skeleton.sigmas)
+
+    @property
+    def annotations(self) -> Path:
+        """The file that the instances were read from, the first of several."""
+        return self.files[0]
 
     @property
     def labelled(self) -> np.ndarray:

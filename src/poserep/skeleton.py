@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -69,14 +69,14 @@ class Skeleton:
         """Build a skeleton from a COCO-style category with the fields that COCO leaves to code.
 
         Args:
-            category: ``keypoints`` (list of names); ``pairs`` (lists of two names); ``sigmas`` (list in keypoint
-                order, or a mapping from name to value); optional ``skeleton`` (1-based index pairs, as in COCO files)
-                or ``edges`` (name pairs); optional ``upper`` (names) and ``name``.
+            category: ``keypoints`` (list of names, which may be numbers); ``pairs`` (lists of two names); ``sigmas``
+                (list in keypoint order, or a mapping from name to value); optional ``skeleton`` (1-based index pairs,
+                as in COCO files) or ``edges`` (name pairs); optional ``upper`` (names) and ``name``.
         """
         name = str(category.get("name", "custom"))
         if not category.get("keypoints"):
             raise InputError(f"skeleton {name!r} has no `keypoints`: list the joint names in annotation order")
-        names = tuple(category["keypoints"])
+        names = _named(category["keypoints"])
         for key, remedy in (
             ("sigmas", "one OKS sigma per keypoint (list, or mapping from name)"),
             ("pairs", "the left/right pairs that a mirror exchanges ([] if there are none)"),
@@ -85,6 +85,7 @@ class Skeleton:
                 raise InputError(f"skeleton {name!r} has no `{key}`: add {remedy}")
         sigmas = category["sigmas"]
         if isinstance(sigmas, Mapping):
+            sigmas = {str(n): sigma for n, sigma in sigmas.items()}
             missing = [n for n in names if n not in sigmas]
             if missing or len(sigmas) > len(names):
                 unknown = [n for n in sigmas if n not in names]
@@ -100,10 +101,10 @@ class Skeleton:
         return cls(
             name,
             names,
-            tuple(tuple(pair) for pair in category["pairs"]),
-            tuple(tuple(edge) for edge in edges),
+            tuple(_named(pair) for pair in category["pairs"]),
+            tuple(_named(edge) for edge in edges),
             tuple(float(s) for s in sigmas),
-            tuple(category.get("upper", ())),
+            _named(category.get("upper", ())),
         )
 
     @classmethod
@@ -140,6 +141,10 @@ class Skeleton:
     def upper_mask(self) -> np.ndarray:
         """Return (K,) bool, which keypoints belong to the upper body."""
         return np.array([n in self.upper for n in self.names])
+
+
+def _named(joints: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(map(str, joints))
 
 
 # OKS sigmas by part of the body. COCO publishes those of its own joints; other sets have none, and no metric of theirs

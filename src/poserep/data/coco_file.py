@@ -4,22 +4,19 @@ Records are handed on as they stand in the file; whoever uses a field converts i
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote
 
+from poserep.data.coco_forms import Source, bring_to_form, merge, number_ids
 from poserep.data.json_fields import Invalid, abridged, as_integer, is_file_name, read_json
 from poserep.errors import InputError
-from poserep.instances import Tally
-from poserep.skeleton import Skeleton
+from poserep.instances import PLAIN, CocoForm, Tally
 
 DETECTION_FIELDS = {"image_id", "category_id", "bbox", "score"}
-ID_FIELDS = ("id", "image_id", "category_id")
-# Names that files give to keypoints of a skeleton; some of CrowdPose's releases call the head top_head.
-ALIASES = {"top_head": "head"}
 
 
 class NotCoco(InputError):
@@ -30,29 +27,36 @@ class NotCoco(InputError):
 class CocoFile:
     """An annotation file. Its records are shared by all who read the file: they must not be changed.
 
-    ``annotations`` have no polygons, which nothing needs; None if the file has no such list, as for test images.
+    ``annotations`` have no polygons, which nothing needs; None if the file has no such list, as for test images. Of
+    several files that are read as one, ``path`` is the first, and ``sources`` says where the annotations of each begin.
     """
 
     path: Path
     images: list[Any]
     annotations: list[Any] | None
     categories: list[Any]
+    form: CocoForm = PLAIN
+    sources: tuple[Source, ...] = ()
 
     @classmethod
-    def from_json(cls, path: Path, data: Any, lists: Sequence[str] = ("images", "categories")) -> Self:
+    def from_json(
+        cls, path: Path, data: Any, lists: Sequence[str] = ("images", "categories"), form: CocoForm = PLAIN
+    ) -> Self:
         """Return the file of a path whose content has been parsed; raise `NotCoco` if one of ``lists`` is missing."""
         if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in lists):
             raise NotCoco(f"annotation file {path} lacks {' or '.join(lists)}: is it COCO format?")
+        bring_to_form(data, path, form)
         images, annotations, categories = (
             value if isinstance(value := data.get(key), list) else None
             for key in ("images", "annotations", "categories")
         )
-        for annotation in annotations or ():
-            if isinstance(annotation, dict):
-                annotation.pop("segmentation", None)
-        for records in (images, annotations, categories):
-            _number_ids(records or ())
-        return cls(path, images or [], annotations, categories or [])
+        return cls(path, images or [], annotations, categories or [], form)
+
+    def place(self, row: int, record: Any) -> str:
+        """Return the file and the id, or the row, of an annotation for a message."""
+        source = next((s for s in reversed(self.sources) if s.row <= row), Source(0, self.path, 0))
+        key = record.get("id", row - source.row) if isinstance(record, dict) else row - source.row
+        return f"{source.path}: annotation {abridged(key - source.offset if type(key) is int else key)}"
 
     @cached_property
     def images_by_id(self) -> dict[int, dict[str, Any]]:
@@ -90,64 +94,6 @@ class CocoFile:
                     "their names, by which they would be found; write file_name as the path below data's images"
                 )
         return lambda name: last[name]
-
-    def categories_of(
-        self, skeleton: Skeleton, chosen: int | str | Sequence[int | str] | None = None, need_keypoints: bool = False
-    ) -> dict[int, str]:
-        """Return the categories that have the skeleton's keypoints, in order and under any of `ALIASES`: names by id.
-
-        ``chosen`` are ids or names of those to take if not all. In a file without keypoints, such as those of test
-        images, it is the category called ``person``, unless ``need_keypoints`` is set. If there is no such category, an
-        `InputError` says what the file has.
-        """
-        usable = [c for c in self.categories if isinstance(c, dict) and as_integer(c.get("id")) is not None]
-        rows = [c for c in usable if isinstance(c.get("keypoints"), list) and c["keypoints"]]
-        fitting = {}
-        for row in rows:
-            names = tuple(str(name) for name in row["keypoints"])
-            if skeleton.names in (names, tuple(ALIASES.get(name, name) for name in names)):
-                fitting[int(row["id"])] = str(row.get("name", row["id"]))
-        if fitting:
-            return fitting if chosen is None else self._chosen(fitting, chosen)
-        if rows:
-            given = rows[0]["keypoints"]
-            raise InputError(
-                f"{self.path}: its keypoints are not those of skeleton {skeleton.name!r}: {len(given)} in the file "
-                f"{given}, {skeleton.num_keypoints} in the skeleton {list(skeleton.names)}; set data.skeleton to the "
-                "file's keypoints"
-            )
-        if need_keypoints:
-            raise InputError(
-                f"{self.path}: no category has keypoints; this is a detection or caption file. For COCO take "
-                "person_keypoints_*"
-            )
-        people = {int(row["id"]): "person" for row in usable if row.get("name") == "person"}
-        if people:
-            return people
-        raise InputError(
-            f"{self.path}: no category has keypoints and none is called 'person'; take the annotation file whose "
-            "images the detections are of"
-        )
-
-    def _chosen(self, fitting: dict[int, str], chosen: int | str | Sequence[int | str]) -> dict[int, str]:
-        asked = [chosen] if isinstance(chosen, int | str) else list(chosen)
-        for one in asked:
-            if one not in (*fitting, *fitting.values()):
-                there = ", ".join(f"{name} ({key})" for key, name in fitting.items())
-                raise InputError(
-                    f"data.category={one}: {self.path} has no such category with these joints; it has {there}"
-                )
-        return {key: name for key, name in fitting.items() if key in asked or name in asked}
-
-
-def _number_ids(records: Iterable[Any]) -> None:
-    """Make numbers of ids that are written as texts, as some programs write them."""
-    for record in records:
-        if isinstance(record, dict):
-            for key in ID_FIELDS:
-                value = record.get(key)
-                if isinstance(value, str) and value.isascii() and value.isdigit():
-                    record[key] = int(value)
 
 
 def last_part(name: str) -> str:
@@ -215,19 +161,25 @@ class ListedImages:
         return entry
 
 
-def read_coco(path: str | Path) -> CocoFile:
-    """Parse an annotation file, unless it was the last one parsed and has not been written since.
+def read_coco(path: str | Path | Sequence[str | Path], form: CocoForm = PLAIN) -> CocoFile:
+    """Parse an annotation file, or several as one, unless they were the last ones parsed and not written since.
 
-    Only the last file is kept: a run's validation file is parsed once, and its far larger training file is let go.
+    Only the last file is kept: a run's validation file is parsed once, and its far larger training file is let go. What
+    ``form`` asks for and the file does not have is an `InputError`.
     """
-    path = Path(path)
-    stat = path.stat() if path.is_file() else None
-    return _parse(path, stat and (stat.st_mtime_ns, stat.st_size))
+    paths = tuple(map(Path, [path] if isinstance(path, str | Path) else path))
+    stats = [file.stat() if file.is_file() else None for file in paths]
+    return _parse(paths, tuple(stat and (stat.st_mtime_ns, stat.st_size) for stat in stats), form)
 
 
 @lru_cache(maxsize=1)
-def _parse(path: Path, _: tuple[int, int] | None) -> CocoFile:
-    return CocoFile.from_json(path, read_json(path, "annotation file"))
+def _parse(paths: tuple[Path, ...], _: tuple[tuple[int, int] | None, ...], form: CocoForm) -> CocoFile:
+    contents = [(path, read_json(path, "annotation file")) for path in paths]
+    files = [CocoFile.from_json(path, content, form=form) for path, content in contents]
+    if len(files) == 1:
+        return files[0]
+    whole, sources = merge(contents)
+    return replace(CocoFile.from_json(paths[0], whole), form=form, sources=tuple(sources))
 
 
 def read_detections(path: str | Path) -> list[Any]:
@@ -235,5 +187,5 @@ def read_detections(path: str | Path) -> list[Any]:
     records = read_json(Path(path), "detection file")
     if not isinstance(records, list):
         raise InputError(f"{path} is no list of detections; is it a COCO result file?")
-    _number_ids(records)
+    number_ids(records)
     return records

@@ -13,7 +13,7 @@ from poserep.config import DictConfig, as_dict, make
 from poserep.data.coco_file import CocoFile, NotCoco, read_coco
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.instances import Instance, Tally, Truth
+from poserep.instances import CocoForm, Instance, Tally, Truth
 from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FILES = ("annotations", "heads")
 PATHS = (*FILES, "images")
 # The keys of `data` that are handed to those loaders that have them.
-OPTIONS = ("category", "skip_invalid", "clip", "project")
+OPTIONS = ("category", "skip_invalid", "clip", "project", "boxes", "fields")
 
 
 def skeleton_of(cfg: DictConfig) -> Skeleton:
@@ -44,9 +44,23 @@ def root_of(cfg: DictConfig) -> Path:
     return Path(make(cfg.data.prepare, **fewer))
 
 
+def located(root: Path, given: str | Sequence[str] | None) -> list[Path]:
+    """Return the paths of what a key names below the data's root: one file, several or none."""
+    return [root / name for name in ([given] if isinstance(given, str) else given or ())]
+
+
+def form_of(cfg: DictConfig) -> CocoForm:
+    """Return how the records of files in COCO's format are taken."""
+    return CocoForm(cfg.data.get("boxes") or "annotated", tuple(cfg.data.get("fields") or ()))
+
+
 def split_files(cfg: DictConfig, root: Path, split: str = "val") -> dict[str, Path]:
     """Return the files that define a split, by the name under which records list them."""
-    files = {key: root / cfg.data[split][key] for key in FILES if cfg.data[split].get(key)}
+    files = {}
+    for key in FILES:
+        # Several annotation files are read as one.
+        for n, path in enumerate(located(root, cfg.data[split].get(key)), 1):
+            files[key if n == 1 else f"{key} {n}"] = path
     if split == "val" and cfg.data.detections:
         files["detections"] = root / cfg.data.detections
     return files
@@ -54,11 +68,11 @@ def split_files(cfg: DictConfig, root: Path, split: str = "val") -> dict[str, Pa
 
 def coco_file_of(cfg: DictConfig, root: Path, split: str) -> CocoFile | None:
     """Return a split's annotation file, or None if it has another format than COCO's."""
-    path = split_files(cfg, root, split)["annotations"]
-    if path.suffix != ".json":
+    paths = located(root, cfg.data[split].annotations)
+    if paths[0].suffix != ".json":
         return None
     try:
-        return read_coco(path)
+        return read_coco(paths, form_of(cfg))
     except NotCoco:
         return None
 
@@ -96,7 +110,9 @@ def instances_of(
 ) -> list[Instance]:
     """Return the persons of a split (``train`` or ``val``), or with ``boxes="det"`` the detections on its images."""
     node = cfg.data[split]
-    paths = {key: root / node[key] for key in PATHS if node.get(key)}
+    paths: dict[str, Any] = {
+        key: where if where[1:] else where[0] for key in PATHS if (where := located(root, node.get(key)))
+    }
     if boxes == "det":
         paths["detections"] = root / cfg.data.detections
     return make(node, skeleton=skeleton, tally=tally, **options_of(cfg), **paths)
@@ -155,5 +171,5 @@ def dataset_of(cfg: DictConfig, instances: list[Instance], skeleton: Skeleton, a
 def truth_of(cfg: DictConfig, instances: Sequence[Instance], skeleton: Skeleton, root: Path) -> Truth:
     """Return what predictions for persons of the validation split are scored against."""
     padding = (cfg.data.get("crop") or {}).get("padding", 1.25)
-    file, size, category = root / cfg.data.val.annotations, Size.parse(cfg.input_size), options_of(cfg).get("category")
-    return Truth(instances, skeleton, file, size, padding, category)
+    files, size = located(root, cfg.data.val.annotations), Size.parse(cfg.input_size)
+    return Truth(instances, skeleton, files, size, padding, cfg.data.get("category"), form_of(cfg))

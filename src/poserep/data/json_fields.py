@@ -75,6 +75,25 @@ def as_numbers(values: Any, limit: float = math.inf) -> np.ndarray | None:
     return numbers if np.isfinite(numbers).all() and (np.abs(numbers) <= limit).all() else None
 
 
+def as_keypoints(values: Any, joints: int) -> np.ndarray | None:
+    """Return keypoints as float64 (3 K,): x, y, visibility of each joint in turn, or None if they are not that.
+
+    A missing or empty list stands for no labelled joint; where the visibility is 0, x and y may be anything, as NaN or
+    null in files that say so of joints that were not found. Each joint may be a list of its own.
+    """
+    if values is None or values == []:
+        return np.zeros(3 * joints)
+    if isinstance(values, list) and all(isinstance(value, list) for value in values):
+        values = [number for joint in values for number in joint]
+    if not isinstance(values, list) or len(values) != 3 * joints:
+        return None
+    numbers = as_numbers(values, FURTHEST)
+    if numbers is None:
+        hidden = [values[i - i % 3 + 2] == 0 for i in range(len(values))]
+        numbers = as_numbers([0 if off else value for value, off in zip(values, hidden, strict=True)], FURTHEST)
+    return numbers
+
+
 def as_box(record: Mapping[str, Any]) -> Box | None:
     """Return the ``bbox`` of a record as x, y, width, height (px), or None if it is not four finite numbers."""
     numbers = as_numbers(record.get("bbox"), FURTHEST)

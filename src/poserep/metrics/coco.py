@@ -10,7 +10,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from poserep.data.coco_file import read_coco
+from poserep.data.coco_categories import categories_of
+from poserep.data.coco_file import CocoFile, read_coco
 from poserep.errors import InputError, check_choice
 from poserep.geometry import fit_aspect
 from poserep.instances import Truth
@@ -63,14 +64,18 @@ class CocoAP(Scorer):
         self.crop_areas = (fit_aspect(truth.instances.box[:, 2:], truth.size) * truth.padding).prod(-1)
 
     @property
+    def file(self) -> CocoFile:
+        """The evaluated file; it is parsed again if another one has been since."""
+        return read_coco(self.truth.files, self.truth.form)
+
+    @property
     def categories(self) -> dict[int, str]:
         """The categories of the evaluated file whose annotations count, as one; predictions bear the first one's id."""
-        return read_coco(self.truth.annotations).categories_of(self.truth.skeleton, self.truth.category)
+        return categories_of(self.file, self.truth.skeleton, self.truth.category)
 
     def persons(self) -> tuple[list[dict[str, Any]], list[Any]]:
         """See `persons_of`: the annotations to score, and the ids of those that cannot be read."""
-        file, joints = read_coco(self.truth.annotations), self.truth.skeleton.num_keypoints
-        return persons_of(file, tuple(self.categories), joints, self.area)
+        return persons_of(self.file, tuple(self.categories), self.truth.skeleton.num_keypoints, self.area)
 
     def results(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Return predictions in COCO's result format, rescored and without duplicates, as its server takes them."""
@@ -99,7 +104,7 @@ class CocoAP(Scorer):
         the annotation file has no such category, or lacks areas or images.
         """
         path = self.truth.annotations
-        file = read_coco(path)
+        file = self.file
         rows = self.results(predictions)
         absent = sorted({row["image_id"] for row in rows} - file.images_by_id.keys())
         if absent:

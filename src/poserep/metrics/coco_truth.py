@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from poserep.data.coco_file import CocoFile
-from poserep.data.json_fields import FURTHEST, as_box, as_integer, as_numbers
+from poserep.data.json_fields import FURTHEST, as_box, as_integer, as_keypoints
 from poserep.errors import InputError
 from poserep.instances import BOX_COVER
 
@@ -30,9 +30,9 @@ def persons_of(
 
 
 def _person(record: Mapping[str, Any], joints: int, by_box: bool, file: CocoFile) -> dict[str, Any] | None:
-    keypoints, box = as_numbers(record.get("keypoints", [0] * 3 * joints), FURTHEST), as_box(record)
+    keypoints, box = as_keypoints(record.get("keypoints"), joints), as_box(record)
     image, crowd, count = as_integer(record.get("image_id")), record.get("iscrowd", 0), record.get("num_keypoints")
-    if keypoints is None or box is None or len(keypoints) != 3 * joints:
+    if keypoints is None or box is None:
         return None
     if image not in file.images_by_id or crowd not in (0, 1):
         return None

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 from pycocotools.cocoeval import COCOeval
 
-from poserep.data.coco_file import read_coco
 from poserep.errors import InputError
 from poserep.instances import Truth
 from poserep.metrics.coco import COCO_LIMIT, PASSED_OVER, CocoAP
@@ -51,7 +50,7 @@ class CrowdPoseAP(CocoAP):
 
     def crowding(self, images: Sequence[int]) -> np.ndarray:
         """Return whether each image is easy (0), medium (1) or hard (2), (I,); all need a ``crowdIndex``."""
-        listed = read_coco(self.truth.annotations).images_by_id
+        listed = self.file.images_by_id
         index: dict[int, Any] = {int(i): listed[i].get("crowdIndex") for i in images}
         lacking = [i for i, value in index.items() if type(value) not in (int, float) or not 0 <= value < 1e6]
         if lacking:

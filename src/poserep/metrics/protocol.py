@@ -14,6 +14,7 @@ OPTION_NAMES = {
     "inclusive": "inclusive boxes",
     "strict": "strictly below",
     "max_detections": "predictions of an image that count:",
+    "boxes": "boxes from",
 }
 # Values that a line does not mention.
 USUAL: Mapping[str, Any] = {
@@ -23,6 +24,8 @@ USUAL: Mapping[str, Any] = {
     "inclusive": None,
     "clip": "exact",
     "category": None,
+    "boxes": "annotated",
+    "fields": None,
     "skip_invalid": False,
     "project": "exact",
     "strict": False,
@@ -36,7 +39,7 @@ class Protocol:
 
     Attributes:
         real: Whether the images are photographs, not drawn.
-        split: The annotation file.
+        split: The annotation file, or files.
         boxes: ``gt``, of annotations, or ``det``, of a detector; there are ``instances`` of them.
         hashes: First digits of the SHA-256 of every file that decides who is evaluated.
         score: Definition of a joint's score: ``contract`` or ``published``.

@@ -47,7 +47,10 @@ def files_of(config: Mapping[Any, Any]) -> dict[str, Path]:
     files = {"weights": file_and_entry(weights)[0]} if weights else {}
     if not data["prepare"]:
         root = Path(data["root"])
-        files |= {split: root / data[split]["annotations"] for split in ("train", "val")}
+        for split in ("train", "val"):
+            given = data[split]["annotations"]
+            names = [given] if isinstance(given, str) else given
+            files |= {split if n == 1 else f"{split} {n}": root / name for n, name in enumerate(names, 1)}
         heads = {f"{split} heads": data[split].get("heads") for split in ("train", "val")}
         files |= {name: root / file for name, file in heads.items() if file}
         files |= {"detections": root / data["detections"]} if data["detections"] else {}

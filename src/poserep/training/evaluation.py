@@ -36,7 +36,7 @@ def protocols_of(run: Run, boxes: str) -> dict[str, dict[str, Any]]:
     common = Protocol(
         data=cfg.data.name,
         real=cfg.data.real,
-        split=cfg.data.val.annotations,
+        split=given if isinstance(given := cfg.data.val.annotations, str) else ", ".join(given),
         boxes=boxes,
         hashes={name: file_hash(path) for name, path in run.files.items() if boxes == "det" or name != "detections"},
         instances=len(run.data.evaluation[boxes]),

@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 from poserep.data.check.image_headers import ImageReader, each_image
-from poserep.data.from_config import coco_file_of, image_reader, load_split, root_of, skeleton_of, splits_of
+from poserep.data.from_config import (
+    coco_file_of,
+    image_reader,
+    load_split,
+    root_of,
+    skeleton_of,
+    split_files,
+    splits_of,
+)
 from poserep.errors import InputError
 
 
@@ -35,7 +43,7 @@ def split_images(cfg: Any, split: str) -> list[Path]:
         listed = [i.image for i in load_split(cfg, split, skeleton_of(cfg), root).required()]
     existing = sorted({path for path in listed if path.is_file()})
     if not existing:
-        annotations = root / cfg.data[split].annotations
+        annotations = split_files(cfg, root, split)["annotations"]
         raise InputError(f"none of the {len(listed)} images of {annotations} exists; set data.root")
     return existing
 

@@ -10,7 +10,7 @@ import numpy as np
 from poserep.data.check.findings import Finding, Rule, findings_at
 from poserep.data.check.image_headers import ImageHeader
 from poserep.data.coco_file import CocoFile
-from poserep.data.json_fields import FURTHEST, as_box, as_integer, as_number, as_numbers
+from poserep.data.json_fields import FURTHEST, as_box, as_integer, as_keypoints, as_number
 from poserep.data.units import held_joints
 from poserep.instances import Instance
 from poserep.skeleton import Skeleton
@@ -23,7 +23,8 @@ LARGER = 1.02
 BOX_OUTSIDE = Rule("box outside its image", "mend the box, or the centre and scale that it follows from")
 ACROSS = Rule("box that reaches out of its image", "nothing if that is meant: loaders cut it to the image", error=False)
 UNSCALED = Rule(
-    "evaluated person without area, by which the metric scales", "add the mask's area, or 0.53 x box width x height"
+    "evaluated person without area, by which the metric scales",
+    "add the mask's area, or set data.metric.area=box to take 0.53 x box width x height for everybody",
 )
 AREA_LARGER = Rule("area larger than its box", "correct area or bbox: an area is that of the mask, in px", error=False)
 OUTSIDE = Rule("labelled keypoint outside its image", "correct it, or set its visibility to 0", error=False)
@@ -48,9 +49,8 @@ def usable_annotations(
         if not isinstance(record, dict) or record.get("iscrowd"):
             continue
         if as_integer(record.get("category_id")) in categories:
-            points = as_numbers(record.get("keypoints"), FURTHEST)
-            whole = points is not None and len(points) == 3 * joints and as_box(record) is not None
-            if whole and as_integer(record.get("image_id")) in images:
+            points = as_keypoints(record.get("keypoints"), joints)
+            if points is not None and as_box(record) is not None and as_integer(record.get("image_id")) in images:
                 kept.append(record)
     return kept
 
@@ -88,7 +88,7 @@ class PersonArrays:
         return cls(
             [f"annotation {r.get('id')} on {i['file_name']}" for r, i in zip(records, owners, strict=True)],
             np.array([r["bbox"] for r in records], np.float64).reshape(-1, 4),
-            np.array([r["keypoints"] for r in records], np.float64).reshape(-1, joints, 3),
+            np.array([as_keypoints(r.get("keypoints"), joints) for r in records], np.float64).reshape(-1, joints, 3),
             values(records, "area"),
             values(records, "num_keypoints"),
             np.where(np.isnan(size) | (size == 0), np.inf, size),
@@ -118,7 +118,8 @@ class PersonArrays:
 def broken_persons(persons: PersonArrays, skeleton: Skeleton, cut: bool) -> Iterator[Finding]:
     """Yield what is wrong with boxes, areas and keypoints.
 
-    Annotated boxes (``cut``) should lie inside the image; those that follow from centre and scale need only touch it.
+    Annotated boxes (``cut``) should lie inside the image; those that follow from joints, or from centre and scale, need
+    only touch it.
     """
     labelled, sides, where = persons.labelled.any(1), persons.box[:, 2:], persons.where
     first, last = persons.box[:, :2], persons.box[:, :2] + sides

@@ -11,7 +11,9 @@ from poserep.data.check import person_rules, rules
 from poserep.data.check.findings import Finding, Rule, Section
 from poserep.data.check.image_headers import ImageHeader, ImageReader, each_image, read_header
 from poserep.data.check.person_rules import PersonArrays
+from poserep.data.coco_categories import categories_of
 from poserep.data.coco_file import CocoFile, read_detections
+from poserep.data.coco_forms import fields_of_joints
 from poserep.data.from_config import LoadedSplit
 from poserep.errors import InputError
 from poserep.skeleton import Skeleton
@@ -19,9 +21,7 @@ from poserep.skeleton import Skeleton
 UNUSABLE_SKELETON = Rule("skeleton that cannot be used", "mend data.skeleton; nothing else can be checked before")
 FILE = Rule("file missing", "set data.root or the file's own key to where it is")
 UNREADABLE = Rule("file that cannot be read", "copy or fetch it again")
-OTHER_KEYPOINTS = Rule(
-    "keypoints that are not the skeleton's", "set data.skeleton to the file's keypoints, in its order"
-)
+OTHER_KEYPOINTS = Rule("keypoints that are not the skeleton's", "")
 REFUSED_SPLIT = Rule("split that its loader refuses", "")
 METRIC = Rule("split that its metric refuses", "")
 
@@ -87,13 +87,18 @@ def _listed(
     yield from rules.image_sizes(file, folder, headers, bool(loaded.tally.mended["image sizes exchanged"]))
     images = {int(record["id"]): record for record, _ in file.image_files(folder)}
     try:
-        categories = file.categories_of(skeleton, cfg.data.get("category"))
+        labelled = from_config.is_labelled(cfg)
+        categories = categories_of(file, skeleton, cfg.data.get("category"), need_keypoints=labelled)
     except InputError as error:
         yield Finding(OTHER_KEYPOINTS, str(file.path), str(error).removeprefix(f"{file.path}: "))
         return
     records = person_rules.usable_annotations(file, images, categories, skeleton.num_keypoints)
     persons = PersonArrays.of_records(records, images, skeleton.num_keypoints)
-    yield from person_rules.broken_persons(persons, skeleton, cut=True)
+    yield from person_rules.broken_persons(persons, skeleton, cut=file.form.boxes == "annotated")
+    further = [field for field in fields_of_joints(file.annotations or ()) if field != "keypoints"]
+    if further and not file.form.fields:
+        remedy = f"nothing if that is meant; data.fields=[keypoints,{','.join(further)}] joins them"
+        yield Finding(Rule("fields of joints that are not read", remedy, error=False), ", ".join(further))
 
 
 def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, broken: bool) -> Iterator[Finding]:
@@ -111,7 +116,7 @@ def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, bro
 def _detections(cfg: Any, file: CocoFile, skeleton: Skeleton, root: Path, path: Path) -> Section:
     section = Section(f"detections: {path}")
     try:
-        records, categories = read_detections(path), file.categories_of(skeleton, cfg.data.get("category"))
+        records, categories = read_detections(path), categories_of(file, skeleton, cfg.data.get("category"))
     except InputError as error:
         section.findings.append(Finding(UNREADABLE, str(path), str(error)))
         return section

@@ -6,20 +6,24 @@ from typing import Any, get_args
 
 import numpy as np
 
+from poserep.data.coco_categories import categories_of
 from poserep.data.coco_file import DETECTION_FIELDS, ImageEntry, ListedImages, read_coco, read_detections
-from poserep.data.json_fields import FURTHEST, Box, Invalid, abridged, as_box, as_integer, as_number, as_numbers
+from poserep.data.coco_forms import fields_of_joints
+from poserep.data.json_fields import FURTHEST, Box, Invalid, abridged, as_integer, as_number
 from poserep.data.loaders.clip_box import Clip, clip_box
+from poserep.data.loaders.person_record import MEND, box_of, keypoints_of, no_area
 from poserep.data.units import guess_units
 from poserep.errors import InputError, check_choice
-from poserep.instances import Instance, Tally
+from poserep.instances import CocoForm, Instance, Tally
 from poserep.skeleton import Skeleton
 
 # Longest side of a box, px, around which no crop can be made any more.
 SMALLEST_SIDE = 1e-3
+JOINT_BOXES = "set data.boxes=joints to take boxes from joints"
 
 
 def load_coco(
-    annotations: str | Path,
+    annotations: str | Path | Sequence[str | Path],
     images: str | Path,
     skeleton: Skeleton,
     detections: str | Path | None = None,
@@ -27,6 +31,8 @@ def load_coco(
     tally: Tally | None = None,
     clip: Clip = "exact",
     category: int | str | Sequence[int | str] | None = None,
+    boxes: str = "annotated",
+    fields: Sequence[str] | None = None,
 ) -> list[Instance]:
     """Read persons from a COCO-format annotation file.
 
@@ -35,7 +41,7 @@ def load_coco(
     be one of test images (``image_info_test-dev2017.json``), which has neither annotations nor keypoints.
 
     Args:
-        annotations: JSON with ``images``, ``annotations`` and ``categories``.
+        annotations: JSON with ``images``, ``annotations`` and ``categories``, or several that are read as one.
         images: Folder that the images' file names are relative to.
         skeleton: The keypoints of the persons' category, in order.
         detections: COCO result file with ``image_id``, ``category_id``, ``bbox``, ``score``; None takes the
@@ -45,11 +51,14 @@ def load_coco(
         clip: How annotated boxes are cut: ``exact``, ``none``, or as published code does, which also leaves out persons
             whose annotated area is 0: ``hrnet``, ``dark``. See `clip_box`.
         category: Names or ids of the categories to take, of those that have the skeleton's joints; None: all of them.
+        boxes: ``annotated``, or ``joints`` to follow from the labelled joints, see `CocoForm`.
+        fields: Fields of an annotation that are joined to its keypoints; None takes ``keypoints``.
 
     An `InputError` names a file that is missing or malformed, a skeleton that does not fit, and the first person that
     cannot be used, such as one without area or with an image that is not listed.
     """
-    return CocoLoader(annotations, images, skeleton, skip_invalid, tally, clip, category).load(detections)
+    loader = CocoLoader(annotations, images, skeleton, skip_invalid, tally, clip, category, boxes, fields)
+    return loader.load(detections)
 
 
 class CocoLoader:
@@ -57,16 +66,20 @@ class CocoLoader:
 
     def __init__(
         self,
-        annotations: str | Path,
+        annotations: str | Path | Sequence[str | Path],
         images: str | Path,
         skeleton: Skeleton,
         skip_invalid: bool = False,
         tally: Tally | None = None,
         clip: Clip = "exact",
         category: int | str | Sequence[int | str] | None = None,
+        boxes: str = "annotated",
+        fields: Sequence[str] | None = None,
     ) -> None:
-        check_choice("clip", clip, get_args(Clip))
-        self.file, self.skeleton, self.skip_invalid, self.clip = read_coco(annotations), skeleton, skip_invalid, clip
+        check_choice("data.clip", clip, get_args(Clip))
+        check_choice("data.boxes", boxes, ("annotated", "joints"))
+        self.file = read_coco(annotations, CocoForm(boxes, tuple(fields or ())))
+        self.skeleton, self.skip_invalid, self.clip = skeleton, skip_invalid, clip
         self.tally = Tally() if tally is None else tally
         self.images = ListedImages(self.file, Path(images), self.tally)
         self.sizes: dict[int, tuple[float, float]] = {}
@@ -103,9 +116,12 @@ class CocoLoader:
         path, listed = self.file.path, self.file.annotations
         if detections is None and listed is None:
             raise InputError(f"{path} lists no annotations, as test sets do; give a detection file: data.detections")
-        self.categories = self.file.categories_of(self.skeleton, self.chosen, need_keypoints=detections is None)
+        self.categories = categories_of(self.file, self.skeleton, self.chosen, need_keypoints=detections is None)
         if detections is None:
-            instances = self._take(listed or (), self._person, f"{path}: annotation")
+            instances = self._take(listed or (), self._person, self.file.place)
+            further = [] if self.file.form.fields else fields_of_joints(listed or ())
+            if extra := [field for field in further if field != "keypoints"]:
+                self.tally.left_out[f"persons' {', '.join(extra)}, which data.fields would join"] += len(instances)
             lacking = f"{path}: no person with labelled keypoints"
         else:
             records = read_detections(detections)
@@ -114,7 +130,7 @@ class CocoLoader:
                 # Detectors of a single category often count from 0.
                 self.categories = {0: "the only one of the detections"}
                 self.tally.mended["detections of category 0, the only one"] += len(records)
-            instances = self._take(records, self._detection, f"{detections}: detection")
+            instances = self._take(records, self._detection, lambda row, _: f"{detections}: detection {row}")
             ids = " or ".join(map(str, self.categories))
             lacking = f"{detections}: no detection of category {ids} lies on an image of the annotation file"
         if not instances:
@@ -129,8 +145,13 @@ class CocoLoader:
         if guess := guess_units(boxes, xy, labelled, sizes, len({i.image_id for i in instances})):
             raise InputError(f"{self.file.path}: {guess}")
 
-    def _take(self, records: Iterable[Any], read: Callable[[int, Any], Instance | str], what: str) -> list[Instance]:
-        """Read all records; ``read`` returns an instance, or the reason for which a record is left out as a rule."""
+    def _take(
+        self, records: Iterable[Any], read: Callable[[int, Any], Instance | str], place: Callable[[int, Any], str]
+    ) -> list[Instance]:
+        """Read all records; ``read`` returns an instance, or the reason for which a record is left out as a rule.
+
+        ``place`` names the file and a record in messages.
+        """
         instances: list[Instance] = []
         for row, record in enumerate(records):
             try:
@@ -138,8 +159,7 @@ class CocoLoader:
                     raise Invalid("that are no records", f"is no record but {abridged(record)}")
                 result = read(row, record)
             except Invalid as error:
-                key = record.get("id", row) if isinstance(record, dict) else row
-                error.leave_out(f"{what} {abridged(key)} ", self.skip_invalid, self.tally)
+                error.leave_out(f"{place(row, record)} ", self.skip_invalid, self.tally)
                 continue
             if isinstance(result, str):
                 self.tally.left_out[result] += 1
@@ -160,11 +180,13 @@ class CocoLoader:
             return "crowds"
         if self.ignored(annotation):
             return "that the evaluation ignores"
-        keypoints = self._keypoints(annotation)
+        keypoints = keypoints_of(annotation, self.skeleton)
         weight = (keypoints[:, 2] > 0).astype(np.float32)
         if not weight.any():
             return "without labelled keypoints"
-        entry, box = self.images.find(annotation.get("image_id")), _box(annotation)
+        entry, box = self.images.find(annotation.get("image_id")), box_of(annotation, JOINT_BOXES)
+        if self.file.form.boxes == "joints" and max(box[2:]) == 0:
+            return "with a single labelled joint, which gives no box"
         area, published = self.area(annotation, box), self.clip in ("hrnet", "dark")
         if published and annotation.get("area") is not None and area <= 0:
             return "without area by the papers' code"
@@ -174,7 +196,7 @@ class CocoLoader:
         if cut is None or max(cut[2:]) < SMALLEST_SIDE:
             if published:
                 return "without area by the papers' code"
-            raise _no_area(box, " inside its image")
+            raise no_area(box, " inside its image", JOINT_BOXES)
         key = as_integer(annotation.get("id"))
         if key is None:
             raise Invalid("without id", "has no id that is a whole number", "number the annotations")
@@ -194,43 +216,15 @@ class CocoLoader:
             return "of other categories"
         if detection["image_id"] not in self.images:
             return "on images that are not listed"
-        entry, box, score = self.images.find(detection["image_id"]), _box(detection), as_number(detection["score"])
+        entry, box, score = (
+            self.images.find(detection["image_id"]),
+            box_of(detection, MEND),
+            as_number(detection["score"]),
+        )
         if min(box[2:]) <= 0 or max(box[2:]) < SMALLEST_SIDE:
-            raise _no_area(box)
+            raise no_area(box, "", MEND)
         if score is None:
             raise Invalid("without score", f"has the score {abridged(detection['score'])}, which is no number")
         joints = self.skeleton.num_keypoints
         unlabelled = np.zeros((joints, 2), np.float32), np.zeros(joints, np.float32)
         return Instance(entry.path, entry.id, row, np.array(box), *unlabelled, score=score)
-
-    def _keypoints(self, annotation: Mapping[str, Any]) -> np.ndarray:
-        """Return the keypoints as float64 (K, 3): x and y in image px, visibility."""
-        given, joints = annotation.get("keypoints", []), self.skeleton.num_keypoints
-        if not isinstance(given, list) or len(given) != 3 * joints:
-            what = f"{len(given)} keypoint numbers" if isinstance(given, list) else f"the keypoints {abridged(given)}"
-            raise Invalid(
-                "with keypoints of another skeleton",
-                f"has {what}; skeleton {self.skeleton.name!r} needs 3 for each of its {joints} keypoints",
-                "write x, y, visibility of every joint, 0, 0, 0 if unlabelled",
-            )
-        values = as_numbers(given, FURTHEST)
-        if values is None:
-            message = f"has keypoints that are not finite numbers up to {FURTHEST:g}"
-            raise Invalid("with keypoints that are no numbers", message, "write 0, 0, 0 for unlabelled joints")
-        return values.reshape(-1, 3)
-
-
-def _box(record: Mapping[str, Any]) -> Box:
-    box = as_box(record)
-    if box is None:
-        raise Invalid(
-            "without a box of four numbers",
-            f"has no bbox [x, y, width, height] of finite numbers up to {FURTHEST:g}, but "
-            f"{abridged(record.get('bbox'))}",
-        )
-    return box
-
-
-def _no_area(box: Box, where: str = "") -> Invalid:
-    sides = np.round(box, 2).tolist()
-    return Invalid("with a box without area", f"has a box without area{where}, [x, y, w, h] = {sides}")

@@ -1,0 +1,134 @@
+"""Forms of COCO's format that other programs write: understood where the meaning is clear, else refused with it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poserep.data import load_coco
+from poserep.data.coco_categories import categories_of
+from poserep.data.coco_file import read_coco
+from poserep.errors import InputError
+from poserep.geometry import Size
+from poserep.instances import CocoForm, Tally, Truth
+from poserep.metrics.coco import CocoAP
+from poserep.metrics.scorer import Predictions
+from poserep.skeleton import Skeleton
+
+JOINTS = ("a", "b", "c")
+THREE = Skeleton("three", JOINTS, (), (), (0.1,) * 3)
+FIVE = Skeleton("five", (*JOINTS, "d", "e"), (), (), (0.1,) * 5)
+PERSON = {"keypoints": [20, 30, 2, 60, 70, 1, 30, 40, 2], "bbox": [10, 20, 60, 60], "area": 900.0}
+
+
+def write(path: Path, *people: dict, names: tuple[str, ...] | None = JOINTS, images=((7, "7.jpg"),), first=1) -> Path:
+    category = {"id": 1, "name": "person"} | ({"keypoints": list(names)} if names else {})
+    base = {"image_id": images[0][0], "category_id": 1, "iscrowd": 0}
+    annotations = [{"id": number, **base, **person} for number, person in enumerate(people, first)]
+    listed = [{"id": key, "file_name": name, "width": 100, "height": 90} for key, name in images]
+    path.write_text(json.dumps({"images": listed, "annotations": annotations, "categories": [category]}))
+    return path
+
+
+def without(*keys: str, **changes) -> dict:
+    return {key: value for key, value in {**PERSON, **changes}.items() if key not in keys}
+
+
+def test_persons_without_joints_are_unlabelled_and_hidden_joints_may_be_anywhere(tmp_path):
+    nan, tally = float("nan"), Tally()
+    hidden = {"keypoints": [20, 30, 2, nan, None, 0, 30, 40, 2]}
+    path = write(
+        tmp_path / "a.json", PERSON, without("keypoints"), {**PERSON, "keypoints": []}, {**PERSON, **hidden},
+        {**PERSON, "keypoints": [[20, 30, 2], [60, 70, 1], [30, 40, 2]]}, {**PERSON, "keypoints": None},
+    )  # fmt: skip
+    people = load_coco(path, tmp_path, THREE, tally=tally)
+    assert [i.id for i in people] == [1, 4, 5] and tally.left_out == {"without labelled keypoints": 3}
+    assert people[1].keypoints.tolist() == [[20, 30], [0, 0], [30, 40]] and people[1].weight.tolist() == [1, 0, 1]
+    scorer = CocoAP(Truth(people, THREE, path, Size(64, 64)), nms_threshold=None)
+    exact = Predictions(np.arange(3), np.stack([i.keypoints for i in people]), np.ones((3, 3), np.float32))
+    assert scorer(exact).values["AP"] == pytest.approx(100) and scorer.persons()[1] == []
+
+
+def test_boxes_follow_from_joints_if_asked_for(tmp_path):
+    line = [10, 50, 2, 50, 50, 2, 30, 50, 1]
+    single = [10, 50, 2, 0, 0, 0, 0, 0, 0]
+    path = write(tmp_path / "a.json", without("bbox"), {**PERSON, "keypoints": line, "bbox": [10, 50, 40, 0]})
+    with pytest.raises(InputError, match=r"annotation 1 has no bbox.*set data.boxes=joints to take boxes from joints"):
+        load_coco(path, tmp_path, THREE)
+    people = load_coco(path, tmp_path, THREE, boxes="joints", clip="none")
+    # Extent 40x40 and 40x0, an eighth of the longer side more on each side.
+    assert [i.box.tolist() for i in people] == [[15, 25, 50, 50], [5, 45, 50, 10]]
+    scorer = CocoAP(Truth(people, THREE, path, Size(64, 64), form=CocoForm("joints")), area="box")
+    assert [person["area"] for person in scorer.persons()[0]] == [0.53 * 2500, 0.53 * 500]
+    tally = Tally()
+    path = write(tmp_path / "b.json", PERSON, without("bbox", keypoints=single), without("bbox", "keypoints"))
+    assert len(load_coco(path, tmp_path, THREE, boxes="joints", tally=tally)) == 1
+    assert tally.left_out == {"with a single labelled joint, which gives no box": 1, "without labelled keypoints": 1}
+    with pytest.raises(InputError, match=r"data\.boxes='joint' is not one of"):
+        load_coco(path, tmp_path, THREE, boxes="joint")
+
+
+def test_fields_of_joints_are_joined(tmp_path):
+    foot = {"foot_kpts": [1, 2, 2, 0, 0, 0], "num_keypoints": 3}
+    path = write(tmp_path / "a.json", {**PERSON, **foot}, PERSON)
+    tally = Tally()
+    assert load_coco(path, tmp_path, THREE, tally=tally)[0].weight.tolist() == [1, 1, 1]
+    assert tally.left_out == {"persons' foot_kpts, which data.fields would join": 2}
+    fields = ["keypoints", "foot_kpts"]
+    first, second = load_coco(path, tmp_path, FIVE, fields=fields)
+    assert first.keypoints[3].tolist() == [1, 2] and first.weight.tolist() == [1, 1, 1, 1, 0]
+    assert second.weight.tolist() == [1, 1, 1, 0, 0]
+    scorer = CocoAP(Truth([first, second], FIVE, path, Size(64, 64), form=CocoForm(fields=tuple(fields))))
+    assert [person["num_keypoints"] for person in scorer.persons()[0]] == [4, 3]
+    with pytest.raises(InputError, match=r"or join its fields: data\.fields=\[keypoints,foot_kpts\]"):
+        load_coco(path, tmp_path, FIVE)
+    with pytest.raises(
+        InputError, match=r"names face_kpts, which no annotation of .* has; fields of joints: keypoints"
+    ):
+        load_coco(path, tmp_path, FIVE, fields=["keypoints", "face_kpts"])
+
+
+def test_categories_without_joint_names_are_taken_if_chosen(tmp_path):
+    path = write(tmp_path / "a.json", PERSON, names=None)
+    with pytest.raises(InputError, match=r"category 'person' \(1\) does not name its joints; .* set data.category=1"):
+        load_coco(path, tmp_path, THREE)
+    assert [len(load_coco(path, tmp_path, THREE, category=chosen)) for chosen in (1, "person", [1])] == [1, 1, 1]
+    with pytest.raises(InputError, match="annotations have 3, skeleton 'five' has 5; write their names into"):
+        load_coco(path, tmp_path, FIVE, category=1)
+    points = [{"id": number, "name": name} for number, name in enumerate(JOINTS, 1)]
+    data = json.loads(path.read_text()) | {"categories": points, "annotations": [{"id": 1, "category_id": 1}]}
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputError, match=r"categories are joints \(a, b, c, \.\.\.\) and each annotation is one"):
+        load_coco(path, tmp_path, THREE)
+
+
+def test_joints_may_be_called_by_numbers(tmp_path):
+    numbered = Skeleton.from_category(
+        {"keypoints": [1, 2, 3], "pairs": [[1, 3]], "edges": [[1, 2]], "sigmas": {1: 0.1, 2: 0.1, 3: 0.2}, "upper": [2]}
+    )
+    assert numbered.names == ("1", "2", "3") and numbered.pairs == (("1", "3"),) and numbered.sigmas[2] == 0.2
+    for names in ((1, 2, 3), ("1", "2", "3")):
+        path = write(tmp_path / "a.json", PERSON, names=names)
+        assert categories_of(read_coco(path), numbered) == {1: "person"}
+
+
+def test_several_files_are_read_as_one(tmp_path):
+    paths = [
+        write(tmp_path / "a.json", PERSON, {**PERSON, "area": 500.0}),
+        # The same image again, with ids of annotations that the first file has.
+        write(tmp_path / "b.json", {**PERSON, "area": 600.0}),
+        write(tmp_path / "c.json", {**PERSON, "area": 700.0}, images=((7, "other.jpg"),), first=40),
+    ]
+    people = load_coco(paths, tmp_path, THREE)
+    assert [(i.id, i.image_id, i.image.name, i.area) for i in people] == [
+        (1, 7, "7.jpg", 900), (2, 7, "7.jpg", 500), (3, 7, "7.jpg", 600), (40, 14, "other.jpg", 700)
+    ]  # fmt: skip
+    scorer = CocoAP(Truth(people, THREE, paths, Size(64, 64)))
+    exact = Predictions(np.arange(4), np.stack([i.keypoints for i in people]), np.ones((4, 3), np.float32))
+    assert scorer(exact).values["AR"] > 0 and len(scorer.persons()[0]) == 4
+    broken = write(tmp_path / "b.json", {**PERSON, "bbox": [1, 2, 3]})
+    with pytest.raises(InputError, match=r"b\.json: annotation 1 has no bbox"):
+        load_coco([paths[0], broken], tmp_path, THREE)
+    with pytest.raises(InputError, match="keypoints are not those of skeleton 'three'"):
+        load_coco([write(tmp_path / "e.json", PERSON, names=("x", "y", "z"))], tmp_path, THREE)
