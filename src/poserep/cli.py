@@ -35,6 +35,7 @@ COMMANDS = {
     "compare": ("report.compare.command:main", "test whether two runs differ by more than noise"),
     "wandb push": ("runs.wandb.publish:main", "send finished runs to Weights & Biases"),
     "wandb dashboard": ("report.dashboards:main", "create a study's W&B workspace and report"),
+    "data init": ("data.check.command:init_command", "write the configuration of a data set of your own"),
     "data check": ("data.check.command:check_command", "find what is wrong with a data set"),
     "data stats": ("data.check.command:stats_command", "count the persons, joints and sizes of a data set"),
     "data overlap": ("data.check.command:overlap_command", "find images that two splits or two sets share"),
@@ -133,3 +134,10 @@ def add_origin(parser: argparse.ArgumentParser) -> None:
     """Add the options that say from which file a configuration starts, for `poserep.config.compose`."""
     parser.add_argument("--config-dir", type=Path, metavar="DIR", help="folder of the file to start from (conf)")
     parser.add_argument("--config-name", default="config", metavar="NAME", help="the file, without .yaml (config)")
+
+
+def take_origin(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return the values of `add_origin`'s options, and the other words of a command line, which Hydra reads."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_origin(parser)
+    return parser.parse_known_args(arguments)

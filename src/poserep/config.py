@@ -1,6 +1,5 @@
 """The one composer: from overrides to a run's configuration, and from a node of it to the object it describes."""
 
-import argparse
 import inspect
 import os
 import sys
@@ -10,18 +9,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import hydra
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-from poserep.cli import add_origin
-from poserep.errors import InputError
+from poserep.cli import take_origin
+from poserep.errors import InputError, first_line
 from poserep.geometry import by_size
 from poserep.overrides import (
     CONF,
@@ -62,8 +63,6 @@ class RunSchema:
 
 
 ConfigStore.instance().store("schema", RunSchema)
-
-
 OmegaConf.register_new_resolver("by_size", lambda key, *, _root_: getattr(by_size(_root_.input_size), key))
 
 
@@ -78,20 +77,17 @@ class Composed(NamedTuple):
 def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
     """Give a function that composes as `compose` does, and reads files once for all its calls.
 
-    The file to start from lies in ``folder``, conf/ by default, which must exist (`InputError`); groups are always
-    found in conf/ too.
+    The file to start from lies in ``folder``, conf/ by default; groups are found in conf/ too. No folder: `InputError`.
     """
     folder, paths = _origin(folder)
 
     def composed(overrides: Sequence[str] = (), name: str = "config") -> Composed:
         try:
-            cfg = hydra.compose(name, [*paths, *at_home(overrides)], return_hydra_config=True)
+            cfg = hydra.compose(name, [*paths, *composable(overrides)], return_hydra_config=True)
         except ERRORS as error:
             raise InputError(explain(error, overrides)) from error
         choices = {str(group): str(choice) for group, choice in cfg.hydra.runtime.choices.items()}
-        with open_dict(cfg):
-            cfg.pop("hydra")
-        return Composed(cfg, choices)
+        return Composed(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]), choices)
 
     with hydra_at(folder):
         yield composed
@@ -105,6 +101,44 @@ def _origin(folder: Path | None) -> tuple[Path, list[str]]:
         raise InputError(f"--config-dir: {folder} is not a folder")
     folder = (folder or CONF).resolve()
     return folder, [] if folder == CONF.resolve() else [f"hydra.searchpath=[file://{CONF},file://{SWEEPS}]"]
+
+
+# The contents of files given by their paths, by group and the name under which Hydra finds them.
+_GIVEN: dict[tuple[str, str], DictConfig] = {}
+
+
+def composable(overrides: Sequence[str]) -> list[str]:
+    """Return overrides in which ``~/`` is the user's home, and Hydra finds the files of groups that paths name.
+
+    ``data=sets/mine.yaml`` chooses that file as ``data=coco`` chooses one of conf/data. A file that is missing or is no
+    mapping is an `InputError`.
+    """
+    return [_choices(word) if key_of(word) in groups() else word for word in at_home(overrides)]
+
+
+def _choices(word: str) -> str:
+    group, sign, value = word.partition("=")
+    return f"{group}{sign}" + ",".join(_choice(group.lstrip("+"), one) for one in value.split(","))
+
+
+def _choice(group: str, value: str) -> str:
+    path = Path(value.strip("'\""))
+    if path.suffix not in (".yaml", ".yml"):
+        return value
+    if not path.is_file():
+        raise InputError(f"{group}={path}: there is no such file")
+    try:
+        node = OmegaConf.load(path)
+    except (yaml.YAMLError, OSError) as error:
+        raise InputError(f"{group}={path} cannot be read: {first_line(error)}") from error
+    if not isinstance(node, DictConfig):
+        raise InputError(f"{group}={path} must hold the keys of a file of conf/{group}")
+    name, others = path.stem, {file.stem for file in (CONF / group).glob("*.yaml")}
+    while name in others or _GIVEN.get((group, name), node) != node:
+        name += "_"
+    _GIVEN[group, name] = node
+    ConfigStore.instance().store(name, node, group=group)
+    return name
 
 
 def compose(overrides: Sequence[str] = (), name: str = "config", folder: Path | None = None) -> Composed:
@@ -125,13 +159,13 @@ def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConf
     try:
         cfg.merge_with(config)
         OmegaConf.set_struct(cfg, True)
-        for override in OverridesParser.create().parse_overrides(at_home(overrides)):
+        for override in OverridesParser.create().parse_overrides(composable(overrides)):
             key, value = key_of(override.get_key_element()), override.value()
             if override.is_sweep_override():
                 raise InputError(f"{key} has several values: write a list as {key}=[...]")
             restore_interpolations(cfg, key.split(".")[0])
             if isinstance(value, str) and key in groups():
-                file = OmegaConf.load(file_of(key, value))
+                file = _GIVEN.get((key, value)) or OmegaConf.load(file_of(key, value))
                 if key in cfg:
                     cfg[key] = file
                 else:  # such as size, which sets keys of the run
@@ -153,9 +187,7 @@ def run_application(program: str, arguments: Sequence[str], task: Callable[[Dict
     The task gets the configuration, the name of the chosen backbone, and whether it is one of several; ``program`` is
     the name in Hydra's own help. A command line that does not compose is an `InputError`.
     """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    add_origin(parser)
-    given, words = parser.parse_known_args(arguments)
+    given, words = take_origin(arguments)
     refuse_options(words, ("--config-dir", "--config-name"))
     folder, paths = _origin(given.config_dir)
     ended_by: list[Exception] = []
@@ -170,22 +202,15 @@ def run_application(program: str, arguments: Sequence[str], task: Callable[[Dict
             # Hydra would print a report of its own for an exception that leaves the job.
             ended_by.append(error)
 
-    full_error, argv = os.environ.get("HYDRA_FULL_ERROR"), sys.argv
-    # Without it Hydra prints errors in its own way and ends the process.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = [program, *at_home(words), *paths]
+    full_error, argv = os.environ.get("HYDRA_FULL_ERROR"), [program, *composable(words), *paths]
     try:
-        hydra.main(config_path=str(folder), config_name=given.config_name, version_base="1.3")(job)()
+        # Without the variable Hydra prints errors in its own way and ends the process.
+        with patch.dict(os.environ, HYDRA_FULL_ERROR="1"), patch.object(sys, "argv", argv):
+            hydra.main(config_path=str(folder), config_name=given.config_name, version_base="1.3")(job)()
     except ERRORS as error:
         if full_error == "1" or isinstance(error, InputError) or not understood(error):
             raise
         raise InputError(explain(error, arguments)) from error
-    finally:
-        sys.argv = argv
-        if full_error is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = full_error
     if ended_by:
         raise ended_by[0]
 
@@ -216,12 +241,9 @@ def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
     where = f"{node._get_full_key(None)} ({node._target_})"
     try:
         inspect.signature(bound).bind(*args, **kwargs)
-    except (TypeError, ValueError) as error:
-        # A partial object has the reason in its cause.
-        raise InputError(f"{where}: {error.__cause__ or error}") from error
-    try:
         return bound(*args, **kwargs)
     except InputError:
         raise
     except (TypeError, ValueError) as error:
-        raise InputError(f"{where}: {error}") from error
+        # A partial object has the reason in its cause.
+        raise InputError(f"{where}: {error.__cause__ or error}") from error

@@ -149,12 +149,12 @@ def _named(joints: Iterable[Any]) -> tuple[Any, ...]:
 
 # OKS sigmas by part of the body. COCO publishes those of its own joints; other sets have none, and no metric of theirs
 # uses any: a joint has the sigma of COCO's nearest.
-_UPPER = {
+UPPER_SIGMAS = {
     "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "arm": 0.079, "elbow": 0.072, "forearm": 0.072,
     "wrist": 0.062, "hand": 0.062, "spine": 0.107, "thorax": 0.079, "neck": 0.079, "upper_neck": 0.079, "head": 0.079,
     "head_top": 0.079,
 }  # fmt: skip
-_LOWER = {
+LOWER_SIGMAS = {
     "hips": 0.107, "pelvis": 0.107, "hip": 0.107, "up_leg": 0.107, "knee": 0.087, "leg": 0.087, "ankle": 0.089,
     "foot": 0.089, "toe": 0.089,
 }  # fmt: skip
@@ -162,7 +162,7 @@ _LOWER = {
 
 def _published(name: str, joints: str, chains: Sequence[str]) -> Skeleton:
     """Return a skeleton whose limbs join neighbours of each chain; pairs, sigmas and upper body follow from names."""
-    names, sigmas = tuple(joints.split()), _UPPER | _LOWER
+    names, sigmas = tuple(joints.split()), UPPER_SIGMAS | LOWER_SIGMAS
     part = {n: n.removeprefix("left_").removeprefix("right_") for n in names}
     return Skeleton(
         name,
@@ -170,7 +170,7 @@ def _published(name: str, joints: str, chains: Sequence[str]) -> Skeleton:
         tuple((f"left_{p}", f"right_{p}") for p in sigmas if f"left_{p}" in names),
         tuple(pair for chain in chains for pair in pairwise(chain.split())),
         tuple(sigmas[part[n]] for n in names),
-        tuple(n for n in names if part[n] in _UPPER),
+        tuple(n for n in names if part[n] in UPPER_SIGMAS),
     )
 
 

@@ -20,6 +20,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from poserep.config import composable
 from poserep.errors import Failed, InputError, Stopped
 from poserep.overrides import explain, key_of, quoted
 from poserep.runs import stop_request
@@ -132,7 +133,7 @@ class RowSweeper(Sweeper):
         for cell in cells:
             overrides = list(cell.overrides)
             try:
-                cfg = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+                cfg = self.hydra_context.config_loader.load_sweep_config(self.config, composable(overrides))
                 configs.append(resolved(cfg, cfg.hydra.runtime.choices["backbone"]))
             except Exception as error:
                 raise InputError(f"row {cell.rows[0]!r}: {explain(error, overrides)}") from error

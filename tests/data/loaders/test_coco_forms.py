@@ -83,9 +83,7 @@ def test_fields_of_joints_are_joined(tmp_path):
     assert [person["num_keypoints"] for person in scorer.persons()[0]] == [4, 3]
     with pytest.raises(InputError, match=r"or join its fields: data\.fields=\[keypoints,foot_kpts\]"):
         load_coco(path, tmp_path, FIVE)
-    with pytest.raises(
-        InputError, match=r"names face_kpts, which no annotation of .* has; fields of joints: keypoints"
-    ):
+    with pytest.raises(InputError, match=r"face_kpts, which no annotation of .* has; fields of joints: keypoints"):
         load_coco(path, tmp_path, FIVE, fields=["keypoints", "face_kpts"])
 
 

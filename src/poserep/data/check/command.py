@@ -14,6 +14,7 @@ from poserep.data.check.findings import print_sections
 from poserep.data.check.overlap import overlaps
 from poserep.data.check.stats import sheets, stats
 from poserep.data.check.validate import validate
+from poserep.data.custom_set import draft_set, write_set
 from poserep.data.from_config import image_reader
 from poserep.data.loaders.mpii_matlab import convert_mat
 from poserep.errors import InputError
@@ -113,6 +114,28 @@ def preview_command(arguments: Sequence[str]) -> None:
 
     persons, crops = write_preview(cfg, given.out, given.split, given.count, given.epoch, choices["augment"])
     print(f"{given.out}: {persons} persons, {crops} crop{'s' * (crops > 1)} of each")
+
+
+def init_command(arguments: Sequence[str]) -> None:
+    """Write the configuration of a data set of one's own: joints, pairs guessed from names, sigmas to fill in.
+
+    example: poserep data init farm/train.json --out farm.yaml
+    """
+    parser = parser_of("data init", inspect.getdoc(init_command))
+    add = parser.add_argument
+    add("file", type=Path, metavar="FILE", help="annotations in COCO's format to train on")
+    add("--val", type=Path, metavar="FILE", help="those to evaluate on (beside it, with val for train in the name)")
+    add("--images", type=Path, metavar="DIR", help="folder of the images of both (looked for around the files)")
+    add("--category", metavar="NAME", help="name or id of the category, if several have different joints")
+    add("--fields", nargs="+", default=[], metavar="FIELD", help="fields of joints to read as one, such as foot_kpts")
+    add("--name", help="name of the set (that of the folder)")
+    add("--out", type=Path, metavar="FILE", help="YAML file to write (NAME.yaml)")
+    given = parser.parse_args(arguments)
+    draft = draft_set(given.file, given.val, given.images, given.category, given.name, given.fields)
+    out = given.out or Path(f"{draft.name}.yaml")
+    write_set(draft, out)
+    print("\n".join([f"{out}:", *(f"  {note}" for note in draft.notes)]))
+    print(f"next: poserep data check data={out}")
 
 
 def convert_command(arguments: Sequence[str]) -> None:
