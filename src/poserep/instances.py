@@ -68,24 +68,27 @@ class InvalidRecord(NamedTuple):
 
 @dataclass
 class Tally:
-    """Counts of a loader: persons returned, those left out by reason, and defects put right by kind.
+    """Counts of a loader: persons returned, those left out by reason, defects put right, and persons with more labels.
 
-    ``invalid`` lists those left out because ``data.skip_invalid`` is set.
+    ``not_read`` has the numbers of persons who have labels that nothing reads, by their fields. ``invalid`` lists those
+    left out because ``data.skip_invalid`` is set.
     """
 
     taken: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
+    not_read: Counter[str] = field(default_factory=Counter)
     invalid: list[InvalidRecord] = field(default_factory=list, compare=False)
 
     def record(self) -> dict[str, Any]:
         """Return the counts as a result file holds them."""
-        return {"taken": self.taken, "left_out": dict(self.left_out), "mended": dict(self.mended)}
+        counters = {"left_out": self.left_out, "mended": self.mended, "not_read": self.not_read}
+        return {"taken": self.taken, **{name: dict(counter) for name, counter in counters.items()}}
 
     def line(self) -> str:
         """Return the counts in one line."""
         parts = [f"{self.taken} taken"]
-        for title, counter in (("left out", self.left_out), ("mended", self.mended)):
+        for title, counter in (("left out", self.left_out), ("mended", self.mended), ("not read", self.not_read)):
             if counter:
                 parts.append(f"{title}: " + ", ".join(f"{count} {reason}" for reason, count in sorted(counter.items())))
         return "; ".join(parts)

@@ -14,9 +14,13 @@ from poserep.config import compose, with_overrides
 from poserep.data.custom_set import DEFAULT_SIGMA, draft_set, mirror_pairs
 from poserep.errors import InputError
 from poserep.overrides import CONF
+from poserep.runs.result_values import training_note
 from poserep.runs.rundir import runs_in
 from poserep.skeleton import COCO, Skeleton
+from poserep.training.build import build
+from poserep.training.evaluation import protocols_of
 from poserep.training.fit import fit
+from tiny import SMOKE
 
 PAGE = (CONF.parent / "docs/your-data.md").read_text()
 # Positions and names of the joints of the export.
@@ -124,3 +128,23 @@ def test_files_of_groups_are_chosen_by_path(tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             compose([word])
+
+
+def test_who_is_left_out_stands_beside_the_numbers(export, tmp_path):
+    for split in ("train", "val"):
+        file = export / f"annotations/person_keypoints_{split}.json"
+        content = json.loads(file.read_text())
+        people, category = content["annotations"], content["categories"][0]
+        people[0]["bbox"], people[1]["category_id"] = None, 2
+        content["categories"].append({**category, "id": 2, "name": "visitor"})
+        people[2]["keypoints"] = []
+        file.write_text(json.dumps(content))
+    (tmp_path / "own.yaml").write_text(draft_set(export / "annotations/person_keypoints_train.json", name="own").text)
+    words = ["data.boxes=annotated", "data.skip_invalid=true", "data.category=person"]
+    run = build(compose([*SMOKE, f"data={tmp_path}/own.yaml", *words]).cfg)
+    lost = {"without a box of four numbers": 1, "of other categories": 1}
+    (protocol, *_) = protocols_of(run, "gt").values()
+    assert protocol["uncounted"] == {f"left out, {reason}": count for reason, count in lost.items()}
+    record = {"loaded": run.loaded()}
+    assert training_note(record) == "left out of training: 1 of other categories, 1 without a box of four numbers"
+    assert training_note({"loaded": {"train": {"left_out": {"crowds": 3}}}}) == training_note({}) == ""

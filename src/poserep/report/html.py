@@ -20,7 +20,7 @@ from poserep.report.figures.crops import crops_figure, views_figure, worst_figur
 from poserep.report.figures.curves import accuracy_figure, training_figure
 from poserep.report.figures.errors import error_kinds_figure, joint_errors_figure
 from poserep.report.labels import Result
-from poserep.report.run_sheets import calibration_sheet, limit_notes, row_notes, run_sheets, speed_sheet
+from poserep.report.run_sheets import calibration_sheet, limit_notes, row_notes, run_sheets, speed_sheet, training_notes
 from poserep.report.study import StudyReport
 
 
@@ -37,7 +37,7 @@ def study_page(report: StudyReport) -> str:
         speed=speed_sheet(results) if results else None,
         notes=row_notes(rows),
         real=all(row.real for row in rows),
-        limits=limit_notes(results),
+        limits=[*limit_notes(results), *training_notes(results)],
         figures=page_figures(results) if results else {},
         recipes=sorted({recipe(result) for result in results}),
         provenance=results[0]["provenance"] if results else None,

@@ -6,7 +6,13 @@ from statistics import mean, stdev
 
 from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.report.labels import Result, height_and_width, input_size, run_settings, scheme_title
-from poserep.runs.result_values import CALIBRATION_MEASURES, calibration_by_readout, format_number, is_undefined
+from poserep.runs.result_values import (
+    CALIBRATION_MEASURES,
+    calibration_by_readout,
+    format_number,
+    is_undefined,
+    training_note,
+)
 from poserep.sheet import Column, Sheet, SheetCell, numbers, texts
 
 # Columns of a sheet with their cells.
@@ -117,6 +123,11 @@ def limit_notes(results: Sequence[Result]) -> list[str]:
     """Return a line for each limit of persons that runs were given, such as smoke runs."""
     limits = sorted({result["config"]["trainer"].get("limit") or 0 for result in results} - {0})
     return [f"runs with trainer.limit={limit} take the first {limit} persons of each set only" for limit in limits]
+
+
+def training_notes(results: Sequence[Result]) -> list[str]:
+    """Return who was left out of training, a line for each different count."""
+    return list(dict.fromkeys(note for result in results if (note := training_note(result))))
 
 
 def diagnoses(rows: Sequence[RunRow]) -> list[str]:

@@ -11,7 +11,7 @@ from poserep.report.baseline_differences import with_baseline_differences
 from poserep.report.labels import Result
 from poserep.report.paper_rows import PaperRow, paper_rows, vanished_rows
 from poserep.report.paper_sheets import paper_csv, paper_sheets
-from poserep.report.run_sheets import RunRow, limit_notes, row_notes, run_rows, run_sheets, runs_csv
+from poserep.report.run_sheets import RunRow, limit_notes, row_notes, run_rows, run_sheets, runs_csv, training_notes
 from poserep.runs.plan import planned, shorten
 from poserep.runs.rundir import load_results, runs_in
 from poserep.sheet import Sheet
@@ -59,14 +59,14 @@ def read_report(study: Path) -> StudyReport:
     rows = run_rows(results)
     drawn = "data: drawn people, not photographs; compare rows with each other, not with published numbers"
     notes = [*row_notes(rows), *([drawn] if not all(row.real for row in rows) else [])]
-    notes += limit_notes(results)
+    notes += [*limit_notes(results), *training_notes(results)]
     notes += [f"missing: {name}: {why}" for name, why in missing]
     if table is None:
         return StudyReport(title, results, rows, missing, None, [], run_sheets(title, rows, notes))
     lines = with_baseline_differences(paper_rows(table, study), study, table)
     vanished = vanished_rows(table, study)
     gone = [f"runs were asked for as row {name!r}, which the table no longer has" for name in vanished]
-    sheets = paper_sheets(table, lines, gone)
+    sheets = paper_sheets(table, lines, [*gone, *training_notes(results)])
     # Runs that no row asked for, such as a training into the study.
     others = {r["path"].name for r in results} - {path.name for line in lines for path in line.runs.values()}
     general = run_sheets(f"{title}: all runs", rows, notes) if others else []

@@ -10,6 +10,8 @@ CALIBRATION_MEASURES = (
     ("ECE", "ece", True),
     ("AURC", "aurc", True),
 )
+# Why loaders leave annotations out as a rule, which says nothing about a set.
+USUALLY_LEFT_OUT = frozenset(("crowds", "without labelled keypoints", "that the evaluation ignores"))
 
 
 def is_undefined(value: float | None) -> bool:
@@ -31,3 +33,14 @@ def chief_value(result: Mapping[str, Any]) -> float | None:
     """Return the chief metric of the default readout with the first kind of boxes; None if it is undefined."""
     value = next(iter(next(iter(result["metrics"].values())).values())).get(result["columns"][0])
     return None if is_undefined(value) else value
+
+
+def unusual_losses(left_out: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts of a loader's tally of persons left out, without those that every set is meant to leave out."""
+    return {reason: count for reason, count in left_out.items() if reason not in USUALLY_LEFT_OUT}
+
+
+def training_note(result: Mapping[str, Any]) -> str:
+    """Return how many persons a recorded run did not train on, by reason; empty if nobody, or if nobody knows."""
+    lost = unusual_losses(result.get("loaded", {}).get("train", {}).get("left_out", {}))
+    return f"left out of training: {', '.join(f'{n} {reason}' for reason, n in sorted(lost.items()))}" if lost else ""

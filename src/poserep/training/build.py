@@ -47,7 +47,8 @@ class Run:
 
     def loading_notes(self) -> list[str]:
         """Return a line for each set of which the loaders left something out or corrected something."""
-        return [f"{name}: {tally.line()}" for name, tally in self.tallies.items() if tally.left_out or tally.mended]
+        lines = {name: tally.line() for name, tally in self.tallies.items()}
+        return [f"{name}: {line}" for name, line in lines.items() if line != f"{self.tallies[name].taken} taken"]
 
 
 def build(cfg: DictConfig, train: bool = True) -> Run:

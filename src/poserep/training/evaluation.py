@@ -1,7 +1,6 @@
 """One evaluation of a run as it is built: values, protocol, calibration and errors, as results record them."""
 
 import sys
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from poserep.metrics.coco import CocoSubmission
 from poserep.metrics.protocol import Protocol
 from poserep.metrics.scorer import Predictions
 from poserep.metrics.taxonomy import error_breakdown
+from poserep.runs.result_values import unusual_losses
 from poserep.runs.rundir import RunDir
 from poserep.training.build import Run
 from poserep.training.module import score_temperature, score_threshold
@@ -31,8 +31,8 @@ def protocols_of(run: Run, boxes: str) -> dict[str, dict[str, Any]]:
     """Return all that the numbers of each readout depend on besides the weights, as records."""
     cfg, codec = run.cfg, run.module.codec
     loader = {key: value for key, value in as_dict(cfg.data.val).items() if key not in (*PATHS, "_target_")}
-    left_out = run.tallies[boxes].invalid if boxes == ANNOTATED else ()
-    invalid = Counter(f"left out as invalid, {record.reason}" for record in left_out)
+    # Detections are left out, not people.
+    lost = unusual_losses(run.tallies[boxes].left_out) if boxes == ANNOTATED else {}
     common = Protocol(
         data=cfg.data.name,
         real=cfg.data.real,
@@ -51,7 +51,7 @@ def protocols_of(run: Run, boxes: str) -> dict[str, dict[str, Any]]:
         align=cfg.align,
         crop=as_dict(cfg.data.get("crop")),
         loader=loader | options_of(cfg),
-        uncounted=run.module.scorers[boxes].uncounted() | dict(invalid),
+        uncounted=run.module.scorers[boxes].uncounted() | {f"left out, {reason}": n for reason, n in lost.items()},
     )
     return {readout: replace(common, readout=readout).record() for readout in run.module.readouts}
 

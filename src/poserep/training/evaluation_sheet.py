@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from poserep.metrics.protocol import Protocol, protocol_line
-from poserep.runs.result_values import CALIBRATION_MEASURES, format_number
+from poserep.runs.result_values import CALIBRATION_MEASURES, format_number, training_note
 from poserep.sheet import Sheet, numbers, texts
 
 # More values than this are not shown in one row.
@@ -12,7 +12,7 @@ WIDEST_ROW = 12
 
 
 def evaluation_sheet(title: str, evaluation: Mapping[str, Any]) -> Sheet:
-    """Return a recorded evaluation as a row for each kind of boxes and readout, and the protocols that it followed."""
+    """Return an evaluation as rows of boxes and readouts, with the protocols and who was left out of training."""
     metrics, protocol = evaluation["metrics"], evaluation["protocol"]
     names = list(next(iter(next(iter(metrics.values())).values())))
     # Some scorers have a value for every joint.
@@ -27,4 +27,5 @@ def evaluation_sheet(title: str, evaluation: Mapping[str, Any]) -> Sheet:
     heads = (*texts("boxes", "readout"), *numbers(*columns, *(name for name, _ in measures)))
     readouts = next(iter(protocol.values()))
     followed = dict.fromkeys(protocol_line([Protocol.load(by[r]) for by in protocol.values()]) for r in readouts)
-    return Sheet(title, heads, rows, notes=[f"protocol: {text}" for text in followed])
+    notes = [f"protocol: {text}" for text in followed]
+    return Sheet(title, heads, rows, notes=[*notes, *filter(None, [training_note(evaluation)])])

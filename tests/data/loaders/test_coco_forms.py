@@ -74,7 +74,7 @@ def test_fields_of_joints_are_joined(tmp_path):
     path = write(tmp_path / "a.json", {**PERSON, **foot}, PERSON)
     tally = Tally()
     assert load_coco(path, tmp_path, THREE, tally=tally)[0].weight.tolist() == [1, 1, 1]
-    assert tally.left_out == {"persons' foot_kpts, which data.fields would join": 2}
+    assert tally.line() == "2 taken; not read: 2 persons' foot_kpts, which data.fields joins"
     fields = ["keypoints", "foot_kpts"]
     first, second = load_coco(path, tmp_path, FIVE, fields=fields)
     assert first.keypoints[3].tolist() == [1, 2] and first.weight.tolist() == [1, 1, 1, 1, 0]

@@ -121,7 +121,7 @@ class CocoLoader:
             instances = self._take(listed or (), self._person, self.file.place)
             further = [] if self.file.form.fields else fields_of_joints(listed or ())
             if extra := [field for field in further if field != "keypoints"]:
-                self.tally.left_out[f"persons' {', '.join(extra)}, which data.fields would join"] += len(instances)
+                self.tally.not_read[f"persons' {', '.join(extra)}, which data.fields joins"] += len(instances)
             lacking = f"{path}: no person with labelled keypoints"
         else:
             records = read_detections(detections)
