@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from poserep.data import load_coco
-from poserep.data.units import guess_units
+from poserep.data.units import guess_detections, guess_units
 from poserep.errors import InputError
 from poserep.skeleton import COCO
 from spoiling import edit
@@ -32,6 +32,15 @@ def test_persons_in_px_are_nothing_strange():
     assert guess_units(box / 16, xy / 16, labelled, size, 9) == ""
     assert guess_units(box, xy, labelled & False, size, 9) == ""
     assert guess_units(box, xy, labelled, np.full((20, 2), np.inf), 9) == ""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_units_of_detections_are_guessed(seed):
+    box, _, _, size = persons(seed=seed)
+    corners = np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], 1)
+    assert guess_detections(box, size, 9) == guess_detections(box * 1.9, size, 9) == ""
+    assert "fractions" in guess_detections(box / np.concatenate([size, size], 1), size, 9)
+    assert "corners x1, y1, x2, y2" in guess_detections(corners, corners[:, 2:] + 9, 9)
 
 
 @pytest.mark.parametrize("seed", range(5))

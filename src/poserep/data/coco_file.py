@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import unquote
 
 from poserep.data.coco_forms import Source, bring_to_form, merge, number_ids
-from poserep.data.json_fields import Invalid, abridged, as_integer, is_file_name, read_json
+from poserep.data.json_fields import FURTHEST, Invalid, abridged, as_integer, as_number, is_file_name, read_json
 from poserep.errors import InputError
 from poserep.instances import PLAIN, CocoForm, Tally
 
@@ -108,6 +108,11 @@ class ImageEntry(NamedTuple):
     path: Path
     width: Any
     height: Any
+
+    def known_size(self) -> tuple[float, float]:
+        """Return width and height, px, infinite where the file does not say them."""
+        width, height = (as_number(side, FURTHEST) or float("inf") for side in (self.width, self.height))
+        return width, height
 
 
 class ListedImages:

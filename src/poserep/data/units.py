@@ -18,6 +18,24 @@ def held_joints(box: np.ndarray, xy: np.ndarray, labelled: np.ndarray) -> np.nda
     return (inside.all(-1) & labelled).sum(1)
 
 
+def guess_detections(box: np.ndarray, size: np.ndarray, images: int) -> str:
+    """Return what detected boxes seem to be if they are not x, y, width, height in image px, and the remedy.
+
+    The arguments are those of `guess_units`; the guess is empty if nothing is strange.
+    """
+    if box.max() <= 1:
+        return "boxes seem to be fractions of the image: multiply x by its width, y by its height"
+    if images > 1 and _reach_out_as_corners_do_not(box, size).mean() > MAJORITY:
+        return "boxes seem to be corners x1, y1, x2, y2: subtract the first two numbers from the last two"
+    return ""
+
+
+def _reach_out_as_corners_do_not(box: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return which boxes (N,) reach out of their image, but would not if the last two numbers were a corner."""
+    known = np.isfinite(size).all(1) & (box[:, 2:] >= box[:, :2]).all(1)
+    return known & (box[:, :2] + box[:, 2:] > size + ROUNDED).any(1) & (box[:, 2:] <= size + ROUNDED).all(1)
+
+
 def guess_units(box: np.ndarray, xy: np.ndarray, labelled: np.ndarray, size: np.ndarray, images: int) -> str:
     """Return what the coordinates of a file seem to be if they are not what they should be, and the remedy.
 
@@ -42,7 +60,7 @@ def guess_units(box: np.ndarray, xy: np.ndarray, labelled: np.ndarray, size: np.
     if images > 1 and side >= SMALLEST_IMAGE and points.min() >= 0 and 60 <= greatest <= 100 and reach <= 101:
         return "coordinates seem to be percent of the image: multiply x by its width / 100, y by its height / 100"
     corners = np.concatenate([box[:, :2], box[:, 2:] - box[:, :2]], 1)
-    out = known & (box[:, :2] + box[:, 2:] > size + ROUNDED).any(1) & (box[:, 2:] <= size + ROUNDED).all(1)
+    out = _reach_out_as_corners_do_not(box, size)
     if images > 1 and (out & (held_joints(corners, xy, labelled) == labelled.sum(1))).mean() > MAJORITY:
         return "boxes seem to be corners x1, y1, x2, y2: subtract the first two numbers from the last two"
     if ((labelled.sum(1) > 2) & (held_joints(box, xy, labelled) == 0)).mean() > MAJORITY:

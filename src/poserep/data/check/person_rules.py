@@ -29,7 +29,9 @@ UNSCALED = Rule(
 AREA_LARGER = Rule("area larger than its box", "correct area or bbox: an area is that of the mask, in px", error=False)
 OUTSIDE = Rule("labelled keypoint outside its image", "correct it, or set its visibility to 0", error=False)
 BOX_ELSEWHERE = Rule("box that holds none of its joints", "mend box or joints: crops are cut around boxes")
-ORIGIN = Rule("labelled keypoint at 0, 0", "set its visibility to 0: programs write 0, 0 for what was not found")
+ORIGIN = Rule(
+    "labelled keypoint at 0, 0 or -1, -1", "set its visibility to 0: programs write this for what was not found"
+)
 VISIBILITY = Rule(
     "visibility other than 0, 1 or 2", "write 0 unlabelled, 1 hidden, 2 visible; all above 0 count", error=False
 )
@@ -141,7 +143,7 @@ def broken_persons(persons: PersonArrays, skeleton: Skeleton, cut: bool) -> Iter
         return ", ".join(f"{skeleton.names[j]} {_rounded(value[i, j])}" for j in np.flatnonzero(mask[i])[:3])
 
     yield from findings_at(OUTSIDE, outside.any(1), where, lambda i: joints(outside, i, xy) + persons.image_size(i))
-    origin: np.ndarray = persons.labelled & (xy == 0).all(-1)
+    origin: np.ndarray = persons.labelled & ((xy == 0).all(-1) | (xy == -1).all(-1))
     yield from findings_at(ORIGIN, origin.any(1), where, lambda i: joints(origin, i, xy))
     apart = (persons.labelled.sum(1) > 2) & (sides > 0).all(1) & (held_joints(persons.box, xy, persons.labelled) == 0)
     yield from findings_at(BOX_ELSEWHERE, apart, where, lambda i: f"{_rounded(persons.box[i])}")

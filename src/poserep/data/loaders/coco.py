@@ -12,7 +12,7 @@ from poserep.data.coco_forms import fields_of_joints
 from poserep.data.json_fields import FURTHEST, Box, Invalid, abridged, as_integer, as_number
 from poserep.data.loaders.clip_box import Clip, clip_box
 from poserep.data.loaders.person_record import MEND, box_of, keypoints_of, no_area
-from poserep.data.units import guess_units
+from poserep.data.units import guess_detections, guess_units
 from poserep.errors import InputError, check_choice
 from poserep.instances import CocoForm, Instance, Tally
 from poserep.skeleton import Skeleton
@@ -85,8 +85,8 @@ class CocoLoader:
         self.sizes: dict[int, tuple[float, float]] = {}
         self.ids: set[int] = set()
         self.chosen, self.categories = category, dict[int, str]()
-        # Of every person taken: box as annotated, and size of the image, px.
-        self.annotated: list[tuple[Box, tuple[float, float]]] = []
+        # Of every person taken: box as it stands in the file, and size of the image, px.
+        self.given: list[tuple[Box, tuple[float, float]]] = []
 
     def area(self, annotation: Mapping[str, Any], box: Box) -> float:
         """Return a person's area, square px, or 0 if it is unknown; ``box`` is the annotated one, not cut, image px."""
@@ -135,15 +135,16 @@ class CocoLoader:
             lacking = f"{detections}: no detection of category {ids} lies on an image of the annotation file"
         if not instances:
             raise InputError(f"{lacking} ({self.tally.line()})")
+        boxes, sizes = (np.array(values, np.float64) for values in zip(*self.given, strict=True))
+        images = len({i.image_id for i in instances})
         if detections is None:
-            self._refuse_units(instances)
+            xy, labelled = np.stack([i.keypoints for i in instances]), np.stack([i.weight > 0 for i in instances])
+            guess = guess_units(boxes, xy, labelled, sizes, images)
+        else:
+            guess = guess_detections(boxes, sizes, images)
+        if guess:
+            raise InputError(f"{detections or path}: {guess}")
         return instances
-
-    def _refuse_units(self, instances: Sequence[Instance]) -> None:
-        boxes, sizes = (np.array(values, np.float64) for values in zip(*self.annotated, strict=True))
-        xy, labelled = np.stack([i.keypoints for i in instances]), np.stack([i.weight > 0 for i in instances])
-        if guess := guess_units(boxes, xy, labelled, sizes, len({i.image_id for i in instances})):
-            raise InputError(f"{self.file.path}: {guess}")
 
     def _take(
         self, records: Iterable[Any], read: Callable[[int, Any], Instance | str], place: Callable[[int, Any], str]
@@ -203,8 +204,7 @@ class CocoLoader:
         if key in self.ids:
             raise Invalid("with an id that repeats", "has the id of another annotation", "number the annotations anew")
         self.ids.add(key)
-        sides = (as_number(side, FURTHEST) or np.inf for side in (entry.width, entry.height))
-        self.annotated.append((box, (next(sides), next(sides))))
+        self.given.append((box, entry.known_size()))
         xy = keypoints[:, :2].astype(np.float32)
         return Instance(entry.path, entry.id, key, np.array(cut), xy, weight, area=area)
 
@@ -227,4 +227,5 @@ class CocoLoader:
             raise Invalid("without score", f"has the score {abridged(detection['score'])}, which is no number")
         joints = self.skeleton.num_keypoints
         unlabelled = np.zeros((joints, 2), np.float32), np.zeros(joints, np.float32)
+        self.given.append((box, entry.known_size()))
         return Instance(entry.path, entry.id, row, np.array(box), *unlabelled, score=score)
