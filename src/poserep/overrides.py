@@ -232,12 +232,12 @@ def _missing(error: MissingConfigException) -> str:
 
 
 def _no_choice(group: str, choice: str, options: Sequence[str]) -> str:
-    turned = "x".join(reversed(choice.split("x")))
-    if group == "size" and turned in options:
+    if group == "size" and (turned := "x".join(reversed(choice.split("x")))) in options:
         return f"size={choice}: sizes are height x width; write size={turned}, or input_size={choice} if that is meant"
     if group == "size" and re.fullmatch(r"\d+x\d+", choice):
         return f"size={choice} has no file in conf/size; write input_size={choice}"
-    return f"no {group} {choice!r}{suggestion(choice, options, 1) or ';'} there are {', '.join(options) or 'none'}"
+    near, there = suggestion(choice, options, 1) or ";", ", ".join(options) or "none"
+    return f"no {group} {choice!r}{near} there are {there}; a file of your own is {group}=PATH.yaml"
 
 
 def _unparsable(error: OverrideParseException, given: Sequence[str]) -> str:

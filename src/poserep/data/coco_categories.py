@@ -52,6 +52,15 @@ def categories_of(
     )
 
 
+def detected_categories(detections: Sequence[Any], categories: Mapping[int, str]) -> Mapping[int, str]:
+    """Return the categories of detections to take: those of the annotations, or 0 if all detections are of that.
+
+    Detectors of a single category often count from 0.
+    """
+    detected = {as_integer(record.get("category_id")) for record in detections if isinstance(record, dict)}
+    return {0: "the only one of the detections"} if detected == {0} and 0 not in categories else categories
+
+
 def _numbered(file: CocoFile) -> list[dict[str, Any]]:
     return [c for c in file.categories if isinstance(c, dict) and as_integer(c.get("id")) is not None]
 

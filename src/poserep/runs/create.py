@@ -53,7 +53,7 @@ def missing_files(config: dict[str, Any]) -> list[Path]:
     files = files_of(config)
     boxes = config["boxes"]
     needed = [name for name in files if name != "skeleton" and (name != "detections" or not boxes or "det" in boxes)]
-    return [files[name] for name in needed if not files[name].exists()]
+    return list(dict.fromkeys(files[name] for name in needed if not files[name].exists()))
 
 
 def create_run(config: dict[str, Any]) -> RunDir:

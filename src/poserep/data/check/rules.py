@@ -88,17 +88,15 @@ def annotated_size(record: Mapping[str, Any]) -> tuple[float, float] | None:
     return (width, height) if width and height and min(width, height) > 0 else None
 
 
-def detections(
-    records: list[Any], images: Container[int | None], categories: Container[int | None]
-) -> Iterator[Finding]:
-    """Yield what the loader passes over or takes as it is, given the ids of listed images and of the categories."""
+def detections(records: list[Any], images: Container[Any], categories: Container[int | None]) -> Iterator[Finding]:
+    """Yield what the loader passes over or takes as it is, given the listed images and the ids of categories."""
     for row, record in enumerate(records):
         if not isinstance(record, dict) or not record.keys() >= DETECTION_FIELDS:
             continue
         where, score = f"detection {row}", as_number(record["score"])
         if as_integer(record["category_id"]) not in categories:
             yield Finding(OTHER_CATEGORY, where, f"category {abridged(record['category_id'])}")
-        elif as_integer(record["image_id"]) not in images:
+        elif record["image_id"] not in images:
             yield Finding(DETECTION_IMAGE, where, f"image {abridged(record['image_id'])}")
         elif score is not None and not 0 <= score <= 1:
             yield Finding(SCORE, f"{where} on image {record['image_id']}", f"{score:g}")

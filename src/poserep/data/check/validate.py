@@ -11,11 +11,12 @@ from poserep.data.check import person_rules, rules
 from poserep.data.check.findings import Finding, Rule, Section
 from poserep.data.check.image_headers import ImageHeader, ImageReader, each_image, read_header
 from poserep.data.check.person_rules import PersonArrays
-from poserep.data.coco_categories import categories_of
-from poserep.data.coco_file import CocoFile, read_detections
+from poserep.data.coco_categories import categories_of, detected_categories
+from poserep.data.coco_file import CocoFile, ListedImages, read_detections
 from poserep.data.coco_forms import fields_of_joints
 from poserep.data.from_config import LoadedSplit
 from poserep.errors import InputError
+from poserep.instances import Tally
 from poserep.skeleton import Skeleton
 
 UNUSABLE_SKELETON = Rule("skeleton that cannot be used", "mend data.skeleton; nothing else can be checked before")
@@ -116,14 +117,15 @@ def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, bro
 def _detections(cfg: Any, file: CocoFile, skeleton: Skeleton, root: Path, path: Path) -> Section:
     section = Section(f"detections: {path}")
     try:
-        records, categories = read_detections(path), categories_of(file, skeleton, cfg.data.get("category"))
+        records = read_detections(path)
+        categories = detected_categories(records, categories_of(file, skeleton, cfg.data.get("category")))
     except InputError as error:
         section.findings.append(Finding(UNREADABLE, str(path), str(error)))
         return section
     loaded = from_config.load_split(cfg, "val", skeleton, root, "det")
     section.notes.append(loaded.line("detected"))
     section.findings.extend(rules.invalid_records(loaded.tally, path, cfg.data.skip_invalid))
-    images = {int(record["id"]) for record, _ in file.image_files(root)}
+    images = ListedImages(file, root / cfg.data.val.images, Tally())
     section.findings.extend(rules.detections(records, images, categories))
     if loaded.refusal and not section.broken():
         section.findings.append(Finding(REFUSED_SPLIT, str(path), loaded.refusal))

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from poserep.data.coco_categories import categories_of
+from poserep.data.coco_categories import categories_of, detected_categories
 from poserep.data.coco_file import DETECTION_FIELDS, ImageEntry, ListedImages, read_coco, read_detections
 from poserep.data.coco_forms import fields_of_joints
 from poserep.data.json_fields import FURTHEST, Box, Invalid, abridged, as_integer, as_number
@@ -84,7 +84,8 @@ class CocoLoader:
         self.images = ListedImages(self.file, Path(images), self.tally)
         self.sizes: dict[int, tuple[float, float]] = {}
         self.ids: set[int] = set()
-        self.chosen, self.categories = category, dict[int, str]()
+        self.chosen = category
+        self.categories: Mapping[int, str] = {}
         # Of every person taken: box as it stands in the file, and size of the image, px.
         self.given: list[tuple[Box, tuple[float, float]]] = []
 
@@ -125,10 +126,8 @@ class CocoLoader:
             lacking = f"{path}: no person with labelled keypoints"
         else:
             records = read_detections(detections)
-            detected = {as_integer(record.get("category_id")) for record in records if isinstance(record, dict)}
-            if detected == {0} and 0 not in self.categories:
-                # Detectors of a single category often count from 0.
-                self.categories = {0: "the only one of the detections"}
+            annotated, self.categories = self.categories, detected_categories(records, self.categories)
+            if self.categories is not annotated:
                 self.tally.mended["detections of category 0, the only one"] += len(records)
             instances = self._take(records, self._detection, lambda row, _: f"{detections}: detection {row}")
             ids = " or ".join(map(str, self.categories))
@@ -216,11 +215,10 @@ class CocoLoader:
             return "of other categories"
         if detection["image_id"] not in self.images:
             return "on images that are not listed"
-        entry, box, score = (
-            self.images.find(detection["image_id"]),
-            box_of(detection, MEND),
-            as_number(detection["score"]),
-        )
+        if isinstance(detection["image_id"], str):
+            self.tally.mended["image ids of detections that are file names"] += 1
+        entry, box = self.images.find(detection["image_id"]), box_of(detection, MEND)
+        score = as_number(detection["score"])
         if min(box[2:]) <= 0 or max(box[2:]) < SMALLEST_SIDE:
             raise no_area(box, "", MEND)
         if score is None:
