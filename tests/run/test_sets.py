@@ -111,7 +111,8 @@ def test_a_run_parses_its_validation_file_once(config, monkeypatch):
 def test_options_of_loading_can_be_changed_for_an_evaluation(trained, tmp_path):
     run_dir, result = trained["coco"]
     copy = Path(shutil.copytree(run_dir, tmp_path / "run"))
-    assert result["protocol"]["gt"]["argmax"]["loader"] == {"category": None, "skip_invalid": False, "clip": "hrnet"}
+    loader = {"category": None, "boxes": "annotated", "fields": None, "skip_invalid": False, "clip": "hrnet"}
+    assert result["protocol"]["gt"]["argmax"]["loader"] == loader
     exact = reevaluate(copy, reconfigure(copy, ["data.clip=exact", "boxes=[gt]"]))
     assert exact["protocol"]["gt"]["argmax"]["loader"]["clip"] == "exact" and exact["loaded"]["gt"]["taken"] == 6
     with pytest.raises(InputError, match="nonsense"):
