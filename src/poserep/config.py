@@ -58,6 +58,7 @@ class RunSchema:
     flip_test: bool = True
     readouts: list[str] | None = None
     boxes: list[str] | None = None
+    init: str | None = None
     runs: str = "runs"
     table: Any = None
 

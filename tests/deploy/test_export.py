@@ -19,8 +19,9 @@ from poserep.deploy.card import METADATA_KEY, Card
 from poserep.deploy.export import Parity, equally_good, parity, sample_crops
 from poserep.deploy.inference import Estimator, InferenceModule, onnx_estimator, restore_inference
 from poserep.errors import Failed, InputError
+from poserep.runs.rundir import checkpoint_of
 from poserep.skeleton import COCO
-from poserep.training.evaluate import checkpoint_of, configure, restore
+from poserep.training.evaluate import configure, restore
 from reference.vectors import listed
 
 

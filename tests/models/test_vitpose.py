@@ -11,7 +11,8 @@ from poserep.codecs import Heatmap
 from poserep.errors import InputError
 from poserep.models import Deconv, ViTPose
 from poserep.models.cost import parameters
-from poserep.models.weights.load import load_official
+from poserep.models.weights.load import load_official, load_trunk
+from poserep.models.weights.read import read_state
 
 
 # Xu et al. 2022 count 86M for ViT-B alone. ViTPose-S, which came later, has no published count.
@@ -56,7 +57,8 @@ def test_vitpose_takes_imagenet_weights_of_another_grid(tmp_path, class_entry):
     with torch.no_grad():
         source.pos_embed[0] = F.pad(table, (0, 0, 1, 0), value=7)
     torch.save({"model": source.state_dict() | {"mask_token": torch.zeros(1, 1, 32)}}, tmp_path / "mae.pth")
-    net = ViTPose((112, 224), 32, 2, 4, class_entry=class_entry, weights=tmp_path / "mae.pth")
+    net = ViTPose((112, 224), 32, 2, 4, class_entry=class_entry)
+    load_trunk(net, read_state(tmp_path / "mae.pth"), "mae.pth")
     assert torch.equal(net.trunk.blocks[1].mlp.fc2.weight, source.blocks[1].mlp.fc2.weight)
     assert torch.equal(net.trunk.norm.weight, source.norm.weight)
     assert net.pos_embed.requires_grad and net.pos_embed.shape == (1, class_entry + 7 * 14, 32)
@@ -70,6 +72,6 @@ def test_vitpose_takes_imagenet_weights_of_another_grid(tmp_path, class_entry):
 @pytest.mark.parametrize("size", [(64, 32), (128, 96)])
 def test_vitpose_refuses_positions_that_are_no_square(tmp_path, size):
     torch.save(ViTPose(size, 32, 2, 4).state_dict(), tmp_path / "pose.pth")
-    ViTPose(size, 32, 2, 4, weights=tmp_path / "pose.pth")
+    load_trunk(ViTPose(size, 32, 2, 4), read_state(tmp_path / "pose.pth"), "pose.pth")
     with pytest.raises(InputError, match=r"pos_embed has shape .*change size"):
-        ViTPose((64, 64), 32, 2, 4, weights=tmp_path / "pose.pth")
+        load_trunk(ViTPose((64, 64), 32, 2, 4), read_state(tmp_path / "pose.pth"), "pose.pth")

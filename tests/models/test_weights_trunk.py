@@ -1,7 +1,6 @@
 """Trunks that start from files of weights: what fits, what is left out, and refusals that change nothing."""
 
 from functools import partial
-from pathlib import Path
 
 import pytest
 import timm
@@ -12,7 +11,7 @@ from model_cases import build, resnet
 from poserep.codecs import SimCC
 from poserep.errors import InputError
 from poserep.models import AxisLinear, HRNet, TimmFeatures, ViTPose
-from poserep.models.weights.load import load_resized, load_trunk
+from poserep.models.weights.load import load_trunk
 from state_dicts import papers
 
 
@@ -21,11 +20,10 @@ def trunk() -> nn.Sequential:
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "module.backbone.", "net.backbone.trunk."])
-def test_trunks_take_files_that_hold_more(tmp_path, prefix):
+def test_trunks_take_files_that_hold_more(prefix):
     source, target = trunk(), trunk()
     state = {prefix + key: value for key, value in source.state_dict().items()}
-    torch.save(state | {"fc.weight": torch.zeros(3)}, tmp_path / "t.pth")
-    done = load_trunk(target, tmp_path / "t.pth")
+    done = load_trunk(target, state | {"fc.weight": torch.zeros(3)}, "t.pth")
     assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
     assert done.mapped[f"{prefix}0.weight"] == "0.weight" and len(done.mapped) == 7
     assert done.unused == {"fc.weight": "fc, another part"} and not done.missing
@@ -33,42 +31,39 @@ def test_trunks_take_files_that_hold_more(tmp_path, prefix):
 
 # `test_weights_load` has the other faults that a file may have.
 @pytest.mark.parametrize("entries", [{}, {"1.weight": torch.zeros(5)}, {"1.3.weight": torch.zeros(4)}])
-def test_trunks_are_never_half_loaded(tmp_path, entries):
+def test_trunks_are_never_half_loaded(entries):
     state, target = trunk().state_dict() | entries, trunk()
     before = {key: value.clone() for key, value in target.state_dict().items()}
     if not entries:
         del state["1.running_mean"]
-    torch.save(state, tmp_path / "t.pth")
     with pytest.raises(InputError, match=r"1\.(running_mean|weight|3)"):
-        load_trunk(target, tmp_path / "t.pth")
+        load_trunk(target, state, "t.pth")
     assert all(torch.equal(value, before[key]) for key, value in target.state_dict().items())
 
 
-def test_tables_that_were_to_be_resized_are_left_as_they_were(tmp_path):
+def test_tables_that_were_to_be_resized_are_left_as_they_were():
     net = ViTPose((64, 48), 32, 2, 4)
     state = ViTPose((64, 64), 32, 2, 4).state_dict() | {"trunk.norm.weight": torch.full((32,), float("nan"))}
-    torch.save(state, tmp_path / "v.pth")
     table, before = net.pos_embed, {key: value.clone() for key, value in net.state_dict().items()}
     with pytest.raises(InputError, match=r"norm\.weight"):
-        load_resized(net, net.pos_embed, tmp_path / "v.pth", net.grid, net.extra)
+        load_trunk(net, state, "v.pth")
     assert net.pos_embed is table
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
 
-def saved(path: Path, make, named=nn.Module.state_dict) -> Path:
-    """A file of the weights of a network, all of them 3."""
+def threes(make, named=nn.Module.state_dict) -> dict[str, torch.Tensor]:
+    """The weights of a network, all of them 3."""
     with torch.device("meta"):
         state = named(make())
-    torch.save({key: torch.full_like(value, 3, device="cpu") for key, value in state.items()}, path)
-    return path
+    return {key: torch.full_like(value, 3, device="cpu") for key, value in state.items()}
 
 
-def test_hrnet_starts_from_a_classifier_of_timm_or_of_its_own_code(tmp_path):
+def test_hrnet_starts_from_a_classifier_of_timm_or_of_its_own_code():
     # The official classifier has the same parts, names and a last layer that is called as the pose head's is.
-    file = saved(tmp_path / "c.pth", lambda: timm.create_model("hrnet_w18"))
+    state = threes(lambda: timm.create_model("hrnet_w18"))
     for stages in (4, 3):
         backbone = HRNet(18, multiscale=stages == 4, stages=stages)
-        done = load_trunk(backbone.trunk, file)
+        done = load_trunk(backbone.trunk, state, "c.pth")
         assert all((p == 3).all() for p in backbone.parameters())
         parts = {why.split(",")[0] for why in done.unused.values()}
         assert {"final_layer", "classifier", "incre_modules", "downsamp_modules"} <= parts and not done.missing
@@ -76,12 +71,13 @@ def test_hrnet_starts_from_a_classifier_of_timm_or_of_its_own_code(tmp_path):
 
 
 # `test_timm_features` has classifiers.
-def test_resnet_starts_from_a_pose_model(tmp_path):
-    file = saved(tmp_path / "p.pth", lambda: build(resnet(18), AxisLinear, SimCC("64x64")), papers)
-    assert all((p == 3).all() for p in TimmFeatures("resnet18", (2,), weights=file).parameters())
+def test_resnet_starts_from_a_pose_model():
+    backbone = TimmFeatures("resnet18", (2,))
+    load_trunk(backbone, threes(lambda: build(resnet(18), AxisLinear, SimCC("64x64")), papers), "p.pth")
+    assert all((p == 3).all() for p in backbone.parameters())
 
 
-def test_weights_of_another_network_are_refused_by_name(tmp_path):
+def test_weights_of_another_network_are_refused_by_name():
     for name, make, message in (
         ("resnet18", partial(TimmFeatures, "resnet18", (4,), in_channels=1), "3 channels, the model for depths"),
         ("resnet18", partial(TimmFeatures, "resnet34", (4,)), "looks like resnet18, the model's like resnet34"),
@@ -89,6 +85,7 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path):
         # Its first blocks are no shallower network.
         ("resnet34", partial(TimmFeatures, "resnet18", (4,)), "parts of the trunk but fit .*looks like resnet34"),
     ):
-        file = saved(tmp_path / "c.pth", partial(timm.create_model, name))
-        with pytest.raises(InputError, match=rf"c\.pth: .*{message}"), torch.device("meta"):
-            make(weights=file)
+        state, backbone = threes(partial(timm.create_model, name)), make()
+        part = backbone.get_submodule(getattr(backbone, "pretrained_part", ""))
+        with pytest.raises(InputError, match=rf"c\.pth: .*{message}"):
+            load_trunk(part, state, "c.pth")

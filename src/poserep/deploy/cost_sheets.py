@@ -120,8 +120,6 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
         cfg = configure(Path(options.words[0]), options.words[1:])
     else:
         cfg = compose(options.words, options.config_name, options.config_dir).cfg
-    if cfg.backbone.get("weights"):
-        cfg.backbone.weights = None
     skeleton, size = skeleton_of(cfg), Size.parse(cfg.input_size)
     net, codec = build_network(cfg, skeleton, counted=not options.time)
     dtype = torch.float32 if cfg.data.get("pixels") else torch.uint8

@@ -19,7 +19,8 @@ from poserep.errors import InputError, first_line
 from poserep.geometry import Size
 from poserep.models import PoseNet
 from poserep.models.weights.read import read_state
-from poserep.training.evaluate import checkpoint_of, configure, load
+from poserep.runs.rundir import checkpoint_of
+from poserep.training.evaluate import configure, load
 from poserep.training.module import PoseModule, score_temperature, score_threshold
 from poserep.training.network import build_network
 
@@ -60,9 +61,6 @@ def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None
     """
     state = read_state(checkpoint_of(run_dir, cfg.checkpoint))
     cfg = cfg.copy()
-    # The checkpoint has all weights: those that training began with may be gone.
-    if cfg.backbone.get("weights"):
-        cfg.backbone.weights = None
     cfg.trainer.channels_last = False
     skeleton = skeleton_of(cfg)
     net, codec = build_network(cfg, skeleton)

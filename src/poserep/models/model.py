@@ -14,13 +14,14 @@ class Backbone(Protocol):
 
     All backbones are built with their own options and, as far as their constructors name them, ``num_keypoints``,
     ``in_channels`` of the images, ``size``, (height, width) of the input in px, ``multiscale=True`` if the head reads
-    maps of several resolutions, ``weights``, a local file to start from, and ``init``, which initialises the trunk in
-    place before that, see `poserep.models.init`.
+    maps of several resolutions, and ``init``, which initialises the trunk in place, see `poserep.models.init`. Files of
+    weights are loaded afterwards, see `poserep.models.weights`.
 
     Attributes:
         channels: Channels of each map, fine to coarse; for keypoint tokens, their width.
         strides: Input px per position of each map; empty if the backbone gives keypoint tokens.
         multiple: Height and width of the input must be multiples of this, px.
+        pretrained_part: Name of the part that files of ImageNet weights fill, if it is not the whole backbone.
     """
 
     channels: tuple[int, ...]

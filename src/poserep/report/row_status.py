@@ -12,7 +12,7 @@ from poserep.runs.rundir import RunDir
 from poserep.sweeps.table import Table
 
 # Where weights lie changes no run, but whether there are any does.
-CHANGING = ("backbone.weights", "trainer.pretrained")
+CHANGING = ("init", "backbone.weights", "trainer.pretrained")
 
 
 class AskedRun(NamedTuple):

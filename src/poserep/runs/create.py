@@ -8,10 +8,11 @@ from typing import Any
 
 from poserep.config import DictConfig, OmegaConf, RunSchema, as_dict
 from poserep.errors import InputError, suggestion
+from poserep.files import file_and_entry
 from poserep.geometry import ALIGNMENTS
 from poserep.overrides import CONF, keys, refuse_missing
 from poserep.runs.identity import contents, files_of, name_of
-from poserep.runs.rundir import RunDir
+from poserep.runs.rundir import RunDir, checkpoint_of, runs_in
 
 # Groups whose keys are read one by one, so that nothing would notice a wrong name; in other groups keys are arguments.
 READ = ("data", "optim", "representation", "trainer")
@@ -41,11 +42,33 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     refuse_missing(plain)
     check(plain)
+    _check_initial(plain)
     config = as_dict(plain) | {"names": {"backbone": backbone}}
     config.pop("table", None)
     if not cfg.trainer.pretrained and "weights" in config["backbone"]:
         config["backbone"]["weights"] = None
     return {**config, "contents": contents(config), **({"imported": imported} if imported else {})}
+
+
+def _check_initial(cfg: DictConfig) -> None:
+    if cfg.init is None:
+        return
+    if not cfg.trainer.pretrained:
+        raise InputError(
+            f"init={cfg.init} means nothing with trainer.pretrained=false, as in trainer=smoke: add "
+            "trainer.pretrained=true, or leave init out"
+        )
+    if weights := cfg.backbone.get("weights"):
+        raise InputError(
+            f"init={cfg.init} and backbone.weights={weights} are both initial weights of the backbone: add "
+            "backbone.weights=null, or leave init out"
+        )
+    path, entry = file_and_entry(cfg.init)
+    if path.is_dir():
+        if not (path / "config.yaml").is_file():
+            inside = next((f", such as {run}" for run in runs_in(path)), "")
+            raise InputError(f"init={cfg.init} is a folder, but no run directory: name one{inside}, or a file")
+        checkpoint_of(path, entry or "last")
 
 
 def missing_files(config: dict[str, Any]) -> list[Path]:

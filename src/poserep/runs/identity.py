@@ -1,12 +1,16 @@
 """What makes two runs the same, and how a run is named."""
 
+import glob
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from poserep.errors import InputError
 from poserep.files import file_and_entry, file_hash
+from poserep.runs.rundir import RunDir
 
 # Keys that say where a run happens or what watches it, and change no number. Files count by content: see `contents`.
 ELSEWHERE = (
@@ -17,6 +21,7 @@ ELSEWHERE = (
     "logger",
     "data.root",
     "data.prepare.root",
+    "init",
     "backbone.weights",
     "trainer.pretrained",
     "trainer.accelerator",
@@ -27,6 +32,9 @@ ELSEWHERE = (
     "trainer.compile",
     "trainer.channels_last",
 )
+
+# Runs that a new one is compared with, at most.
+MOST_COMPARED = 300
 
 
 def identity(config: Mapping[Any, Any]) -> str:
@@ -43,8 +51,8 @@ def identity(config: Mapping[Any, Any]) -> str:
 
 def files_of(config: Mapping[Any, Any]) -> dict[str, Path]:
     """Return the files that a resolved configuration names, by role; data that the run draws itself are left out."""
-    data, weights = config["data"], config["backbone"].get("weights")
-    files = {"weights": file_and_entry(weights)[0]} if weights else {}
+    data = config["data"]
+    files = {role: path for role, (path, _) in initial_files(config).items()}
     if not data["prepare"]:
         root = Path(data["root"])
         for split in ("train", "val"):
@@ -61,13 +69,54 @@ def files_of(config: Mapping[Any, Any]) -> dict[str, Path]:
 
 def contents(config: Mapping[Any, Any]) -> dict[str, str]:
     """Return the hashes of the existing files that a resolved configuration names, as part of its identity."""
-    files = files_of(config)
-    hashes = {name: file_hash(path) for name, path in files.items() if path.is_file()}
-    if "weights" in files:
-        # Missing initial weights differ from none, and one entry of a file from another.
-        entry = file_and_entry(config["backbone"]["weights"])[1]
-        hashes["weights"] = hashes.get("weights", "missing") + (f"#{entry}" if entry else "")
-    return hashes
+    hashes = {name: file_hash(path) for name, path in files_of(config).items() if path.is_file()}
+    # What a run has started from is a fact, whatever lies there when it is evaluated.
+    recorded = config.get("contents") or {}
+    return hashes | {role: recorded.get(role, now) for role, now in initial_hashes(config).items()}
+
+
+def initial_files(config: Mapping[Any, Any]) -> dict[str, tuple[Path, str]]:
+    """Return the files of initial weights that a configuration names, each with the entry to take of it, by role.
+
+    A run directory stands for its last checkpoint, ``RUN#best`` for its best one.
+    """
+    given = {"weights": config["backbone"].get("weights"), "init": config.get("init")}
+    files = {role: file_and_entry(path) for role, path in given.items() if path}
+    if "init" in files and files["init"][0].is_dir():
+        run, entry = files["init"]
+        files["init"] = (RunDir(run).checkpoint(entry or "last"), "")
+    return files
+
+
+def initial_hashes(config: Mapping[Any, Any]) -> dict[str, str]:
+    """Return the hashes of files of initial weights, by role: missing ones differ from none, and entries of a file."""
+    return {
+        role: (file_hash(path) if path.is_file() else "missing") + (f"#{entry}" if entry else "")
+        for role, (path, entry) in initial_files(config).items()
+    }
+
+
+def earlier_run(config: dict[str, Any]) -> Path | None:
+    """Return the finished run of a configuration that differs in fewer epochs alone; of several, the longest one."""
+    # Only runs that are called like this one, its identity aside; reading hundreds would be felt.
+    pattern = f"{glob.escape(name_of(config).rpartition('-')[0])}-*/result.json"
+    files = list((Path(config["runs"]) / config["study"]).glob(pattern))
+    epochs = {}
+    for run_dir in (RunDir(file.parent) for file in files if len(files) <= MOST_COMPARED):
+        with suppress(InputError):
+            other = run_dir.config()
+            if _but_epochs(other) == _but_epochs(config):
+                epochs[run_dir.path] = other["trainer"]["epochs"]
+    fewer = [path for path, n in epochs.items() if n < config["trainer"]["epochs"]]
+    return max(fewer, key=lambda path: epochs[path], default=None)
+
+
+def _but_epochs(config: Mapping[str, Any]) -> str:
+    """Return the identity of a configuration whatever its number of epochs, and where the LR falls."""
+    kept = json.loads(json.dumps(config))
+    kept["trainer"].pop("epochs")
+    (kept["optim"].get("schedule") or {}).pop("milestones", None)
+    return identity(kept)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -157,6 +157,16 @@ class RunDir:
         return [epochs[epoch] for epoch in sorted(epochs)]
 
 
+def checkpoint_of(run_dir: str | os.PathLike[str], name: str) -> Path:
+    """Return the file of a run's checkpoint; it is an `InputError` if the run has none of that name."""
+    path = RunDir(run_dir).checkpoint(name)
+    if not path.is_file():
+        existing = sorted(other.stem for other in path.parent.glob("*.ckpt"))
+        remedy = f"; poserep calibrate {run_dir} makes it" if name == "calibrated" else ""
+        raise InputError(f"checkpoint={name}: {run_dir} has {', '.join(existing) or 'no checkpoint yet'}{remedy}")
+    return path
+
+
 def runs_in(study: Path) -> Iterator[RunDir]:
     """Yield the run directories of a study, by name."""
     yield from (RunDir(file.parent) for file in sorted(study.glob("*/config.yaml")))

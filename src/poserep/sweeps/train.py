@@ -6,6 +6,7 @@ from poserep.cli import STOPPED
 from poserep.config import DictConfig, run_application
 from poserep.errors import Failed, InputError, Stopped, message
 from poserep.runs.create import create_run, missing_files, resolved
+from poserep.runs.identity import earlier_run
 from poserep.runs.launch import launch, refuse_other_launchers
 from poserep.runs.result_values import chief_value
 from poserep.runs.rundir import RunDir
@@ -64,6 +65,12 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool) -> float | None:
                 f"missing: {names}; set data.root, or the keys that name them (docs/data-and-evaluation.md)"
             )
         run_dir = create_run(config)
+        earlier = None if several or run_dir.status()["state"] != "waiting" else earlier_run(config)
+        if earlier:
+            print(
+                f"note: {earlier} is this run with fewer epochs; this one begins anew. To start from its weights, add "
+                f"init={earlier}"
+            )
         run_cell(run_dir) if several else run_single(run_dir)
     except InputError as error:
         if not several:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -16,7 +15,7 @@ from poserep.models.cost import summary
 from poserep.models.weights.read import read_state
 from poserep.runs.create import check
 from poserep.runs.identity import contents, identity
-from poserep.runs.rundir import RunDir
+from poserep.runs.rundir import RunDir, checkpoint_of
 from poserep.training.build import Run, build
 from poserep.training.evaluation import evaluate, save_submissions, stored_predictions
 from poserep.training.evaluation_sheet import evaluation_sheet
@@ -54,16 +53,6 @@ def restore(run_dir: str | os.PathLike[str], cfg: DictConfig, tempered: bool = T
     run = build(cfg, train=False)
     load(run.module, state, f"checkpoint {cfg.checkpoint} of {run_dir}")
     return run
-
-
-def checkpoint_of(run_dir: str | os.PathLike[str], name: str) -> Path:
-    """Return the file of a run's checkpoint; it is an `InputError` if the run has none of that name."""
-    path = RunDir(run_dir).checkpoint(name)
-    if not path.is_file():
-        existing = sorted(other.stem for other in path.parent.glob("*.ckpt"))
-        remedy = f"; poserep calibrate {run_dir} makes it" if name == "calibrated" else ""
-        raise InputError(f"checkpoint={name}: {run_dir} has {', '.join(existing) or 'no checkpoint yet'}{remedy}")
-    return path
 
 
 def load(module: PoseModule, state: Mapping[str, Tensor], what: str) -> None:

@@ -31,6 +31,7 @@ from poserep.training.build import Run, build
 from poserep.training.checkpoint_on_stop import CheckpointOnStop
 from poserep.training.checkpoints import LAST, checkpoint_to_resume
 from poserep.training.evaluation import annotated_predictions, evaluate, stored_predictions
+from poserep.training.initial_weights import load_initial
 from poserep.training.kept_crops import save_samples, save_worst
 from poserep.training.loggers import Dashboard, JsonlLogger
 from poserep.training.progress import Progress
@@ -110,8 +111,10 @@ def _train_and_evaluate(run_dir: RunDir, loggers: list[Logger], main: bool, requ
     if cfg.logger and main:
         loggers.append(make(cfg.logger, save_dir=run_dir.path))
     trainer = make_trainer(cfg, loggers, callbacks)
+    # A checkpoint has all weights, and wins over initial ones.
+    initial = [] if begun else load_initial(cfg, run.module.net, run.module.codec, run.skeleton)
     if main:
-        print("\n".join([start_line(cfg, facts, begun is not None), *run.loading_notes()]), flush=True)
+        print("\n".join([start_line(cfg, facts, begun is not None), *initial, *run.loading_notes()]), flush=True)
     if begun:
         within = saved.get("within") or {"epoch": saved["epoch"] + 1, "steps": 0}
         run.data.resume(within["epoch"], within["steps"])

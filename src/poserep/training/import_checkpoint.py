@@ -37,8 +37,9 @@ def import_checkpoint(path: Path, overrides: list[str], name: str = "config", fo
     if any(override.startswith("-") for override in overrides):
         raise InputError(f"one file is one run; {overrides} may only hold overrides, as key=value")
     cfg, choices = compose([f"study={STUDY}", *overrides], name, folder)
-    if cfg.backbone.get("weights"):
-        raise InputError("backbone.weights would be replaced by the imported ones; leave it out")
+    for key, value in {"backbone.weights": cfg.backbone.get("weights"), "init": cfg.init}.items():
+        if value:
+            raise InputError(f"{key} would be replaced by the imported ones; leave it out")
     # What only training runs may be missing in the file; it starts as a run of this seed would start it.
     lightning.seed_everything(cfg.seed, verbose=False)
     skeleton = skeleton_of(cfg)

@@ -42,19 +42,33 @@ def build_network(cfg: DictConfig, skeleton: Skeleton, counted: bool = False) ->
 
 
 def assemble(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
-    """Build network and codec of a configuration, whether or not the codec can read what the network emits."""
+    """Build network and codec of a configuration, whether or not the codec can read what the network emits.
+
+    Files of weights are not needed: `poserep.training.initial_weights` loads them when training starts.
+    """
     size = Size.parse(cfg.input_size)
     # That the backbone cannot take a size is the better reason, where the codec cannot either.
     if step := getattr(resolve_name(cfg.backbone._target_), "multiple", None):
         _check_size(cfg, size, step)
     codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align)
     pixels = as_dict(cfg.data.get("pixels"))
-    in_channels = len(pixels["mean"]) if pixels else 3
-    backbone = make_backbone(cfg, size, skeleton.num_keypoints, in_channels, reads_multiscale(cfg))
-    spec = HeadSpec(backbone.channels, backbone.strides, skeleton.num_keypoints, codec.x, codec.y)
-    net = PoseNet(backbone, make(head_node(cfg), spec), **pixels, channels_last=cfg.trainer.channels_last)
+    net = PoseNet(*_parts(cfg, codec, skeleton.num_keypoints), **pixels, channels_last=cfg.trainer.channels_last)
     # Weights in the images' layout, or every step converts them.
     return net.to(memory_format=torch.channels_last) if cfg.trainer.channels_last else net, codec
+
+
+def _parts(cfg: DictConfig, codec: Codec, num_keypoints: int) -> tuple[Any, Head]:
+    in_channels = len(cfg.data.pixels.mean) if cfg.data.get("pixels") else 3
+    backbone = make_backbone(cfg, Size.parse(cfg.input_size), num_keypoints, in_channels, reads_multiscale(cfg))
+    spec = HeadSpec(backbone.channels, backbone.strides, num_keypoints, codec.x, codec.y)
+    return backbone, make(head_node(cfg), spec)
+
+
+def joint_tensors(cfg: DictConfig, net: PoseNet, codec: Codec, num_keypoints: int) -> set[str]:
+    """Return the names of the tensors of a configuration's network whose shapes depend on the number of joints."""
+    with torch.device("meta"):
+        more = PoseNet(*_parts(cfg, codec, num_keypoints + 1)).state_dict()
+    return {name for name, value in net.state_dict().items() if name in more and more[name].shape != value.shape}
 
 
 def make_backbone(cfg: DictConfig, size: Size, num_keypoints: int, in_channels: int, multiscale: bool) -> Any:
@@ -64,7 +78,8 @@ def make_backbone(cfg: DictConfig, size: Size, num_keypoints: int, in_channels: 
     taken = inspect.signature(resolve_name(cfg.backbone._target_)).parameters
     node = cfg.backbone.copy()
     OmegaConf.set_struct(node, False)
-    node.pop("heads", None)
+    for key in ("heads", "weights"):
+        node.pop(key, None)
     backbone = make(node, **{key: value for key, value in offered.items() if key in taken})
     _check_size(cfg, size, backbone.multiple)
     return backbone

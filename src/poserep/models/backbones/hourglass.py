@@ -1,14 +1,12 @@
 """The stacked hourglass (Newell et al. 2016) in the form of DARK's code: each stack predicts, the next one refines."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poserep.errors import InputError
-from poserep.models.weights.load import load_trunk
 
 SCORE_STRIDE = 4
 
@@ -22,7 +20,7 @@ class Hourglass(nn.Module):
     the size of the map that it is added to.
 
     There are ``features`` channels between the ``stacks``, a multiple of 4, and each halves its map ``depth`` times.
-    ``size`` is only checked. Files of ``weights`` are in the layout of DARK's code.
+    ``size`` is only checked.
     """
 
     multiple = SCORE_STRIDE
@@ -33,7 +31,6 @@ class Hourglass(nn.Module):
         stacks: int = 4,
         features: int = 256,
         depth: int = 4,
-        weights: str | Path | None = None,
         in_channels: int = 3,
         size: tuple[int, int] | None = None,
     ) -> None:
@@ -58,8 +55,6 @@ class Hourglass(nn.Module):
         self.score_ = nn.ModuleList(nn.Conv2d(joints, features, 1) for _ in range(stacks - 1))
         self.channels: tuple[int, ...] = (joints,) * stacks
         self.strides: tuple[int, ...] = (SCORE_STRIDE,) * stacks
-        if weights:
-            load_trunk(self, weights)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Turn normalised images (B, C, H, W) into score maps (B, K, H / 4, W / 4), first stack to last."""

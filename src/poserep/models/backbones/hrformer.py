@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 
 from poserep.errors import InputError
 from poserep.models.backbones.hrformer_block import HRFormerBlock
-from poserep.models.weights.load import load_trunk
 
 STEM = 64
 # Modules of the stages with two, three and four branches, and blocks on each branch of a module.
@@ -32,7 +30,6 @@ class HRFormer(nn.Module):
         position_bias: Add biases by relative position to the logits; false is the published pose code, which does not.
             The tables are frozen then.
         multiscale: Give all four branches (7.89M parameters in S) instead of the finest alone (7.75M).
-        weights: A file of ImageNet weights in the layout of HRFormer's code.
         init: The pose code takes `small_normal`. Tables of position biases always start from N(0, 0.02), truncated.
     """
 
@@ -45,7 +42,6 @@ class HRFormer(nn.Module):
         drop_path: float = 0.1,
         position_bias: bool = True,
         multiscale: bool = False,
-        weights: str | Path | None = None,
         in_channels: int = 3,
         init: Callable[[nn.Module], None] | None = None,
     ) -> None:
@@ -86,8 +82,6 @@ class HRFormer(nn.Module):
         self.strides: tuple[int, ...] = (4, 8, 16, 32)[:given]
         if init:
             init(self)
-        if weights:
-            load_trunk(self, weights)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Turn normalised images (B, C, H, W) into maps (B, channels[i], H / strides[i], W / strides[i])."""

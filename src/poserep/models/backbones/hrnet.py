@@ -1,14 +1,12 @@
 """The pose trunk of HRNet (Sun et al. 2019), on timm's modules."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import timm
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.weights.load import load_trunk
 
 
 class HRNet(nn.Module):
@@ -17,19 +15,18 @@ class HRNet(nn.Module):
     Args:
         width: Channels of the finest branch, 18, 32 or 48.
         multiscale: Give all four branches (29.3M parameters at width 32) instead of the finest alone (28.5M).
-        weights: A file of ImageNet weights in HRNet's or timm's layout.
         stages: 4, or 3 for the trunk of TokenPose-B and -L and of TransPose-H, which ends at the finest branch of the
             third stage (7.7M parameters at width 32).
         init: The published code takes `small_normal`.
     """
 
     multiple = 32
+    pretrained_part = "trunk"
 
     def __init__(
         self,
         width: int = 32,
         multiscale: bool = False,
-        weights: str | Path | None = None,
         in_channels: int = 3,
         stages: int = 4,
         init: Callable[[nn.Module], None] | None = None,
@@ -59,8 +56,6 @@ class HRNet(nn.Module):
         self.strides: tuple[int, ...] = tuple(4 * 2**i for i in range(len(indices)))
         if init:
             init(self.trunk)
-        if weights:
-            load_trunk(self.trunk, weights)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Turn normalised images (B, C, H, W) into maps (B, channels[i], H / strides[i], W / strides[i])."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from poserep.errors import InputError, first_line
-from poserep.models.weights.load import load_resized, load_trunk
+from poserep.models.weights.load import resample_positions
 
 # Arguments of timm.create_model that are set here.
 OWN = ("pretrained", "features_only", "out_indices", "in_chans", "img_size")
@@ -32,7 +31,6 @@ class TimmFeatures(nn.Module):
         out_indices: Which maps, fine to coarse; for ResNets 1 to 4 are strides 4 to 32. Models without stages, such as
             vision transformers, have one map per block, all of one stride: take one (-1 is the last).
         multiscale: Give, beside the one map of ``out_indices``, the finer ones down to stride 4.
-        weights: A file of ImageNet weights in timm's or torchvision's layout; tables of positions are resized.
         size: (height, width) of the input, which some models must know (Swin, vision transformers); None is their own.
         init: None keeps timm's; for ResNets He's normal numbers (fan out), and zero for the last scale of every
             residual block.
@@ -45,7 +43,6 @@ class TimmFeatures(nn.Module):
         self,
         name: str,
         out_indices: Sequence[int],
-        weights: str | Path | None = None,
         in_channels: int = 3,
         size: tuple[int, int] | None = None,
         init: Callable[[nn.Module], None] | None = None,
@@ -84,8 +81,6 @@ class TimmFeatures(nn.Module):
             self._check_maps(name, in_channels, *size)
         if init:
             init(self.trunk)
-        if weights:
-            self._load(weights)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Turn normalised images (B, C, H, W) into maps (B, channels[i], H / strides[i], W / strides[i])."""
@@ -102,6 +97,14 @@ class TimmFeatures(nn.Module):
         near = (name for name in names[:2] if name.split(".")[0] in self.parts)
         own = next((name for name in names if name in self.entries), None) or next(near, None)
         return f"trunk.{own}" if own else key
+
+    def resampled(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a file's tensors with a vision transformer's table of positions resampled to this one's size."""
+        inner: Any = getattr(self.trunk, "model", self.trunk)
+        if not isinstance(getattr(inner, "pos_embed", None), nn.Parameter) or not hasattr(inner, "num_prefix_tokens"):
+            return dict(state)
+        extra = 0 if getattr(inner, "no_embed_class", False) else inner.num_prefix_tokens
+        return resample_positions(state, inner.pos_embed, inner.patch_embed.grid_size, extra)
 
     def _check_maps(self, name: str, in_channels: int, height: int, width: int) -> None:
         """Check the sizes of the maps on the meta device, and freeze the parameters that they do not depend on."""
@@ -127,14 +130,6 @@ class TimmFeatures(nn.Module):
             )
         for p, gradient in zip(self.train(training).parameters(), gradients, strict=True):
             p.requires_grad_(p.requires_grad and gradient is not None)
-
-    def _load(self, path: str | Path) -> None:
-        inner: Any = getattr(self.trunk, "model", self.trunk)
-        if isinstance(getattr(inner, "pos_embed", None), nn.Parameter) and hasattr(inner, "num_prefix_tokens"):
-            extra = 0 if getattr(inner, "no_embed_class", False) else inner.num_prefix_tokens
-            load_resized(self, inner.pos_embed, path, inner.patch_embed.grid_size, extra)
-        else:
-            load_trunk(self, path)
 
 
 def _finer(build: Build, index: int) -> tuple[int, ...]:

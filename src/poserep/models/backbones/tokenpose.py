@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -14,7 +13,6 @@ from poserep.errors import InputError
 from poserep.models.backbones.hrnet import HRNet
 from poserep.models.backbones.transpose import sine_table
 from poserep.models.init import small_normal, truncated_normal
-from poserep.models.weights.load import load_trunk
 
 TRUNK_STRIDE = 4
 # Rows and columns of patches that the published models keep at every size.
@@ -40,11 +38,11 @@ class TokenPose(nn.Module):
         depths: Layers of each transformer. L has three in series, and the joints' tokens of all three are joined.
         mlp_ratio: Width of the hidden layer of a block by ``dim``.
         scale_with_head: Divide the attention's products by the root of a head's width (T, B, L), not of ``dim`` (S).
-        weights: A file of ImageNet weights of HRNet for the trunk. S was trained without.
         init: As published; None keeps timm's.
     """
 
     multiple = TRUNK_STRIDE
+    pretrained_part = "trunk"
 
     def __init__(
         self,
@@ -57,7 +55,6 @@ class TokenPose(nn.Module):
         num_heads: int = 8,
         mlp_ratio: int = 3,
         scale_with_head: bool = False,
-        weights: str | Path | None = None,
         in_channels: int = 3,
         init: Callable[[nn.Module], None] | None = small_normal,
     ) -> None:
@@ -69,12 +66,12 @@ class TokenPose(nn.Module):
         rows, columns = size[0] // TRUNK_STRIDE, size[1] // TRUNK_STRIDE
         self.patch = _patch(rows, columns, patch)
         if width is None:
-            self.trunk: Any = Stem(in_channels, weights, init)
+            self.trunk: Any = Stem(in_channels, init)
             inputs = 256
         else:
             # Two more halvings on the way to the third stage's coarsest branch.
             self.multiple = 4 * TRUNK_STRIDE
-            hrnet = HRNet(width, weights=weights, in_channels=in_channels, stages=3, init=init)
+            hrnet = HRNet(width, in_channels=in_channels, stages=3, init=init)
             self.trunk, inputs = hrnet.trunk, hrnet.channels[0]
         self.keypoint_token = nn.Parameter(torch.empty(1, num_keypoints, dim))
         self.pos_embedding = nn.Buffer(sine_table(rows // self.patch[0], columns // self.patch[1], dim)[None])
@@ -154,7 +151,7 @@ class PreNormLayer(nn.Module):
 class Stem(nn.Sequential):
     """HRNet's two strided convolutions and first layer: 256 channels at stride 4."""
 
-    def __init__(self, in_channels: int, weights: str | Path | None, init: Callable[[nn.Module], None] | None) -> None:
+    def __init__(self, in_channels: int, init: Callable[[nn.Module], None] | None) -> None:
         super().__init__()
         # The same at every width; the rest of the smallest is thrown away.
         whole = timm.create_model("hrnet_w18", features_only=True, in_chans=in_channels)
@@ -162,8 +159,6 @@ class Stem(nn.Sequential):
             self.add_module(name, whole.get_submodule(name))
         if init:
             init(self)
-        if weights:
-            load_trunk(self, weights)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Turn images (B, C, H, W) into a list of one map (B, 256, H / 4, W / 4), as other trunks do."""

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +46,8 @@ class TransPose(nn.Module):
         feedforward: Width of the hidden layer of a block.
         dropout: Dropout rate in training, of attention weights too.
     """
+
+    pretrained_part = "trunk"
 
     def __init__(
         self,
@@ -103,13 +104,12 @@ class TransPoseR(TransPose):
         feedforward: int = 1024,
         num_heads: int = 8,
         dropout: float = 0.1,
-        weights: str | Path | None = None,
         in_channels: int = 3,
         init: Callable[[nn.Module], None] | None = small_normal,
         multiscale: bool = False,
     ) -> None:
         indices = (1, 2) if multiscale else (2,)
-        resnet = TimmFeatures("resnet50", indices, weights=weights, in_channels=in_channels, init=init)
+        resnet = TimmFeatures("resnet50", indices, in_channels=in_channels, init=init)
         super().__init__(resnet, size, layers, dim, feedforward, num_heads, dropout)
 
 
@@ -130,11 +130,10 @@ class TransPoseH(TransPose):
         feedforward: int = 192,
         num_heads: int = 1,
         dropout: float = 0.1,
-        weights: str | Path | None = None,
         in_channels: int = 3,
         init: Callable[[nn.Module], None] | None = small_normal,
     ) -> None:
-        hrnet = HRNet(width, weights=weights, in_channels=in_channels, stages=3, init=init)
+        hrnet = HRNet(width, in_channels=in_channels, stages=3, init=init)
         super().__init__(hrnet, size, layers, dim, feedforward, num_heads, dropout)
         small_normal(self.reduce)
 

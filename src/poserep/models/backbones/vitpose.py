@@ -1,14 +1,14 @@
 """ViTPose (Xu et al. 2022): a plain vision transformer, on timm's modules."""
 
 import re
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.weights.load import load_resized
+from poserep.models.weights.load import resample_positions
 
 PATCH = 16
 # Names of entries in ViTPose's code, ImageNet weights and mmpose 1.x, and here; the first match counts.
@@ -36,7 +36,6 @@ class ViTPose(nn.Module):
         drop_path: Probability that a sample skips a part of the last block in training, growing linearly from 0.
         class_entry: The table has one entry more, from pretraining with a class token, which is added to all
             positions; so in ViTPose's code, but not in mmpose 1.x, whose files need false.
-        weights: A file of a vision transformer's weights, MAE's or ImageNet's; its table may be of another size.
     """
 
     multiple = PATCH
@@ -49,7 +48,6 @@ class ViTPose(nn.Module):
         num_heads: int = 12,
         drop_path: float = 0.1,
         class_entry: bool = True,
-        weights: str | Path | None = None,
         in_channels: int = 3,
     ) -> None:
         super().__init__()
@@ -78,8 +76,6 @@ class ViTPose(nn.Module):
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         self.channels: tuple[int, ...] = (width,)
         self.strides: tuple[int, ...] = (PATCH,)
-        if weights:
-            load_resized(self, self.pos_embed, weights, self.grid, self.extra)
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
         """Turn normalised images (B, C, H, W) into a map (B, width, H / 16, W / 16)."""
@@ -88,6 +84,10 @@ class ViTPose(nn.Module):
             x = x + self.pos_embed[:, :1]
         x = self.trunk.norm(self.trunk.blocks(x))
         return (x.transpose(1, 2).unflatten(2, self.grid).contiguous(),)
+
+    def resampled(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a file's tensors with the table of positions, if it is of another size, resampled to this one."""
+        return resample_positions(state, self.pos_embed, self.grid, self.extra)
 
     def official(self, key: str) -> str | None:
         """Return the own name of an entry of ViTPose's code, of mmpose 1.x, or of ImageNet weights; None if none."""

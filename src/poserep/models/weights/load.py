@@ -5,14 +5,12 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from poserep.errors import InputError
-from poserep.models.weights.read import read_state
 from poserep.models.weights.recognise import remedy, shape_remedy
 
 # Prefixes of the parts' own names: DataParallel's, then mmpose's for either part. Its SimCC head keeps deconvolutions
@@ -47,40 +45,59 @@ class Imported:
     missing: dict[str, str]
 
 
-def load_trunk(trunk: nn.Module, path: str | Path, state: Mapping[str, Tensor] | None = None) -> Imported:
+def load_trunk(trunk: nn.Module, state: Mapping[str, Tensor], source: str) -> Imported:
     """Load ImageNet weights, or a pose model's, into a trunk; the file may hold more parts, never less.
 
-    Names are the trunk's own, or those that it translates (``official``, see `destinations`). A tensor that is missing,
-    has another shape or is not finite, more of a part that the trunk has, as of a deeper network, and a fixed table of
-    positions for another size are an `InputError`; the trunk is then unchanged. With ``state`` its tensors stand for
-    those of the file.
+    Names are the trunk's own, or those that it translates (``official``, see `destinations`); tables of positions are
+    resized where it does so (``resampled``). A tensor that is missing, has another shape or is not finite, more of a
+    part that the trunk has, as of a deeper network, and a fixed table of positions for another size are an
+    `InputError`; the trunk is then unchanged.
     """
-    state, own = read_state(path) if state is None else state, trunk.state_dict()
-    names = {key: TRUNK_PREFIXES.sub("", key, count=1) for key in state}
-    names = {key: _translated(trunk, name) or name for key, name in names.items()}
+    state, own = resized(trunk, state), trunk.state_dict()
+    names = {key: trunk_name(trunk, key) for key in state}
     mapped = {key: name for key, name in names.items() if name in own}
-    tops = {name.split(".")[0] for name in own}
     unused = {key: f"{name.split('.')[0]}, another part" for key, name in names.items() if name not in own}
+    source, advice = f"weights {source}", remedy(state, own, trunk=True)
+    if not _lacking(own, mapped.values()):
+        refuse_deeper(own, {key: names[key] for key in unused}, source, advice)
+    return Imported(mapped, unused, assign(trunk, own, state, mapped, source, advice))
+
+
+def trunk_name(trunk: nn.Module, key: str) -> str:
+    """Return a trunk's own name for an entry of a file, or what the file calls it below its prefixes."""
+    name = TRUNK_PREFIXES.sub("", key, count=1)
+    return _translated(trunk, name) or name
+
+
+def refuse_deeper(own: Iterable[str], unused: Mapping[str, str], source: str, advice: str) -> None:
+    """Raise an `InputError` if a file has more of the parts that a trunk has; ``unused`` are names by key."""
+    tops = {name.split(".")[0] for name in own}
     # The rows of HRNet's last fusion that make coarser maps are cut off where nothing reads these.
     extra = [key for key in unused if ".fuse_layers." not in key and not key.endswith(COUNTER)]
-    extra = [key for key in extra if names[key].split(".")[0] in tops]
-    source, advice = f"weights {path}", remedy(state, own, trunk=True)
-    if extra and not _lacking(own, mapped.values()):
+    extra = [key for key in extra if unused[key].split(".")[0] in tops]
+    if extra:
         raise InputError(
             f"{source}: {len(extra)} entries belong to parts of the trunk but fit nowhere, for example {_some(extra)}; "
             f"{advice or 'this is another network'}"
         )
-    return Imported(mapped, unused, _assign(trunk, own, state, mapped, source, advice))
 
 
-def load_resized(trunk: nn.Module, table: Tensor, path: str | Path, grid: Sequence[int], extra: int) -> None:
-    """Load weights as `load_trunk` does, a table of another square grid resampled to ``grid`` (rows, columns).
+def resized(trunk: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return a file's tensors as a trunk wants them: vision transformers resample a table of positions."""
+    resample = getattr(trunk, "resampled", None)
+    return resample(state) if resample else state
+
+
+def resample_positions(
+    state: Mapping[str, Tensor], table: Tensor, grid: Sequence[int], extra: int
+) -> dict[str, Tensor]:
+    """Return a file's tensors with a table of another square grid resampled to ``grid`` (rows, columns).
 
     That is done bicubically, as in ViTPose's code. The trunk's ``table``, in files ``pos_embed``, is (1, extra +
     positions, features), of which ``extra`` entries stand for no position, such as that of the class token; the file's
-    entry for it is left out if there is none here. Another length that is not that of a square is refused.
+    entry for it is left out if there is none here. Another length that is not that of a square is left as it is.
     """
-    state = read_state(path)
+    state = dict(state)
     entries = {key.split(".")[-1]: key for key in state}
     key = entries.get("pos_embed")
     if key and state[key].shape != table.shape and state[key].is_floating_point():
@@ -89,7 +106,7 @@ def load_resized(trunk: nn.Module, table: Tensor, path: str | Path, grid: Sequen
         if theirs is not None and given.shape[2] == table.shape[2]:
             positions = resample_abs_pos_embed(given[:, theirs:], list(grid), num_prefix_tokens=0, antialias=False)
             state[key] = torch.cat([given[:, :extra], positions], 1)
-    load_trunk(trunk, path, state)
+    return state
 
 
 def destinations(net: nn.Module, keys: Iterable[str]) -> dict[str, str | None]:
@@ -148,7 +165,7 @@ def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> I
         if getattr(module, "training_only", False)
         for key in module.state_dict()
     }
-    return Imported(mapped, unused, _assign(net, own, state, mapped, source, advice, spare))
+    return Imported(mapped, unused, assign(net, own, state, mapped, source, advice, spare))
 
 
 def _lacking(own: Iterable[str], places: Iterable[str], spare: Iterable[str] = ()) -> list[str]:
@@ -156,7 +173,7 @@ def _lacking(own: Iterable[str], places: Iterable[str], spare: Iterable[str] = (
     return sorted(key for key in {*own} - {*places} - {*spare} if not key.endswith(COUNTER))
 
 
-def _assign(
+def assign(
     module: nn.Module,
     own: Mapping[str, Tensor],
     state: Mapping[str, Tensor],
@@ -165,7 +182,11 @@ def _assign(
     advice: str,
     spare: Collection[str] = (),
 ) -> dict[str, str]:
-    """Load the mapped tensors, all or none; return the entries of the model that keep their values, and why."""
+    """Load the mapped tensors, all or none; return the entries of the model that keep their values, and why.
+
+    ``spare`` are the entries that may be missing. Other shapes, types of numbers or fixed positions, and numbers that
+    are not finite, are an `InputError` that ends in the advice.
+    """
     given, advice = {key: state[key] for key in mapped}, f"; {advice}" if advice else ""
     twice = [place for place, n in Counter(mapped.values()).items() if n > 1]
     if twice:

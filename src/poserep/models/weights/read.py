@@ -78,7 +78,8 @@ def read_weights(path: str | Path) -> Weights:
     """
     path, entry = file_and_entry(path)
     if path.is_dir():
-        raise InputError(f"weights {path} are a folder; name the file in it")
+        run = f", or start from all of that run with init={path}" if (path / "config.yaml").is_file() else ""
+        raise InputError(f"weights {path} are a folder; name the file in it{run}")
     if not path.is_file():
         raise InputError(f"weights {path} do not exist; nothing is downloaded, so give the path of a local file")
     with path.open("rb") as file:

@@ -110,7 +110,10 @@ def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = 
     if trunk:
         return other
     if theirs.layout == "poserep":
-        return "this is a checkpoint of a run of poserep: give its run directory to poserep evaluate"
+        return (
+            "this is a checkpoint of a run of poserep: give its run directory to poserep evaluate, or train on from it "
+            "with init=RUN_DIR"
+        )
     advice = []
     if theirs.head != ours.head:
         kind = f"looks like {'an' if theirs.head.startswith(('I', 'SR')) else 'a'} {theirs.head} checkpoint"
@@ -123,7 +126,7 @@ def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = 
     if theirs.joints and ours.joints and theirs.joints != ours.joints:
         advice.append(
             f"its last layer is for {theirs.joints} joints, the model's for {ours.joints}: take the data set that it "
-            "was trained on, or its data.skeleton"
+            "was trained on, or its data.skeleton; or train from what fits, by poserep train init=FILE"
         )
     return "; ".join(advice)
 
