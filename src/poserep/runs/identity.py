@@ -10,7 +10,7 @@ from typing import Any
 
 from poserep.errors import InputError
 from poserep.files import file_and_entry, file_hash
-from poserep.runs.rundir import RunDir
+from poserep.runs.rundir import RunDir, run_of
 
 # Keys that say where a run happens or what watches it, and change no number. Files count by content: see `contents`.
 ELSEWHERE = (
@@ -89,11 +89,15 @@ def initial_files(config: Mapping[Any, Any]) -> dict[str, tuple[Path, str]]:
 
 
 def initial_hashes(config: Mapping[Any, Any]) -> dict[str, str]:
-    """Return the hashes of files of initial weights, by role: missing ones differ from none, and entries of a file."""
-    return {
-        role: (file_hash(path) if path.is_file() else "missing") + (f"#{entry}" if entry else "")
-        for role, (path, entry) in initial_files(config).items()
-    }
+    """Return the hashes of files of initial weights, by role: missing ones differ from none, and entries of a file.
+
+    So do the checkpoints of runs, whose joints are known, from files of the same tensors.
+    """
+    hashes = {}
+    for role, (path, entry) in initial_files(config).items():
+        known = "#run" if role == "init" and run_of(path) else ""
+        hashes[role] = (file_hash(path) if path.is_file() else "missing") + known + (f"#{entry}" if entry else "")
+    return hashes
 
 
 def earlier_run(config: dict[str, Any]) -> Path | None:

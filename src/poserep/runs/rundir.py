@@ -167,6 +167,12 @@ def checkpoint_of(run_dir: str | os.PathLike[str], name: str) -> Path:
     return path
 
 
+def run_of(checkpoint: Path) -> RunDir | None:
+    """Return the run that a checkpoint lies in; None if it is a file of its own."""
+    run_dir = RunDir(checkpoint.parent.parent)
+    return run_dir if checkpoint.parent.name == "checkpoints" and run_dir.config_file.is_file() else None
+
+
 def runs_in(study: Path) -> Iterator[RunDir]:
     """Yield the run directories of a study, by name."""
     yield from (RunDir(file.parent) for file in sorted(study.glob("*/config.yaml")))

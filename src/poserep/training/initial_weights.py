@@ -12,9 +12,9 @@ from poserep.models import PoseNet
 from poserep.models.weights.load import Imported, load_trunk
 from poserep.models.weights.read import read_state
 from poserep.models.weights.recognise import look
-from poserep.models.weights.transfer import PerJoint, account, transfer
+from poserep.models.weights.transfer import PerJoint, account, is_constant, transfer
 from poserep.runs.identity import initial_files, initial_hashes
-from poserep.runs.rundir import RunDir
+from poserep.runs.rundir import run_of
 from poserep.skeleton import Skeleton
 from poserep.training.network import joint_tensors
 
@@ -27,7 +27,7 @@ def load_initial(cfg: DictConfig, net: PoseNet, codec: Codec, skeleton: Skeleton
     config, lines = as_dict(cfg), list[str]()
     hashes, recorded = initial_hashes(config), config.get("contents") or {}
     for role, (path, entry) in initial_files(config).items():
-        if hashes[role] != recorded.get(role, hashes[role]):
+        if path.is_file() and hashes[role] != recorded.get(role, hashes[role]):
             raise InputError(f"{path} has changed since this run was composed; give the command again")
         file = f"{path}#{entry}" if entry else str(path)
         state = read_state(file)
@@ -43,7 +43,8 @@ def _into_backbone(net: PoseNet, state: dict[str, Tensor], file: str) -> str:
     done = load_trunk(net.get_submodule(part), state, file)
     mapped = {key: f"{part}.{name}" for key, name in done.mapped.items()}
     anew = dict.fromkeys({*net.state_dict()} - {*mapped.values()} - {"scale", "offset"}, "")
-    text = account(net, Imported(mapped, done.unused, dict(sorted(anew.items()))))
+    unused = {key: "" for key in done.unused if not is_constant(key)}
+    text = account(net, Imported(mapped, unused, dict(sorted(anew.items()))))
     looks = look(state)
     if looks.head in ("", "ImageNet classifier"):
         return text
@@ -64,11 +65,8 @@ def _into_network(
 
 def joints_of(checkpoint: Path) -> tuple[str, ...] | None:
     """Return the names of the joints of the run that a checkpoint belongs to; None if that is not known."""
-    run_dir = RunDir(checkpoint.parent.parent)
-    if checkpoint.parent.name != "checkpoints" or not run_dir.config_file.is_file():
-        return None
     try:
-        return skeleton_of(OmegaConf.create(run_dir.config())).names
+        return skeleton_of(OmegaConf.create(run_dir.config())).names if (run_dir := run_of(checkpoint)) else None
     except InputError:
         # Its skeleton was a file that is gone.
         return None

@@ -56,6 +56,8 @@ def load_trunk(trunk: nn.Module, state: Mapping[str, Tensor], source: str) -> Im
     state, own = resized(trunk, state), trunk.state_dict()
     names = {key: trunk_name(trunk, key) for key in state}
     mapped = {key: name for key, name in names.items() if name in own}
+    if not mapped and (inner := without_top(state)):
+        return load_trunk(trunk, inner, source)
     unused = {key: f"{name.split('.')[0]}, another part" for key, name in names.items() if name not in own}
     source, advice = f"weights {source}", remedy(state, own, trunk=True)
     if not _lacking(own, mapped.values()):
@@ -67,6 +69,12 @@ def trunk_name(trunk: nn.Module, key: str) -> str:
     """Return a trunk's own name for an entry of a file, or what the file calls it below its prefixes."""
     name = TRUNK_PREFIXES.sub("", key, count=1)
     return _translated(trunk, name) or name
+
+
+def without_top(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors by their names below the part that holds them all, whatever it is called; empty if none does."""
+    tops = {key.partition(".")[0] for key in state}
+    return {} if len(tops) > 1 else {key.partition(".")[2]: value for key, value in state.items() if "." in key}
 
 
 def refuse_deeper(own: Iterable[str], unused: Mapping[str, str], source: str, advice: str) -> None:
@@ -147,6 +155,8 @@ def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> I
     own = {key: value for key, value in net.state_dict().items() if key.startswith(("backbone.", "head."))}
     places = destinations(net, state)
     mapped = {key: place for key, place in places.items() if place is not None}
+    if not mapped and (inner := without_top(state)):
+        return load_official(net, inner, source)
     unused = {
         key: next((why for pattern, why in LEFTOVERS.items() if pattern.fullmatch(key)), "")
         for key in places

@@ -95,10 +95,12 @@ def read_weights(path: str | Path) -> Weights:
         if entry not in dicts:
             raise InputError(f"weights {path} have no entry {entry!r} with a state dict; {', '.join(dicts) or 'none'}")
         content = content[entry]
-    for wrapper in STATE_KEYS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            beside += sorted(str(key) for key in content if key != wrapper)
-            content = content[wrapper]
+    while isinstance(content, dict) and (inner := _state_keys(content)):
+        if len(inner) > 1:
+            names = ", ".join(map(str, inner))
+            raise InputError(f"weights {path} hold several state dicts: {names}; name one, as in {path}#{inner[0]}")
+        beside += sorted(str(key) for key in content if key != inner[0])
+        content = content[inner[0]]
     if not isinstance(content, dict):
         raise InputError(f"weights {path} hold no state dict of tensors, but a {type(content).__name__}")
     kept = {key: value for key, value in content.items() if key != "_metadata"}
@@ -108,6 +110,19 @@ def read_weights(path: str | Path) -> Weights:
         why = f"{str(others[0])!r} is a {type(state[others[0]]).__name__}" if others else "they hold nothing"
         raise InputError(f"weights {path} hold no state dict of tensors: {why}")
     return Weights(state, beside)
+
+
+def _state_keys(content: dict[Any, Any]) -> list[Any]:
+    """Return where state dicts lie in a file's content: the first of the usual keys, or all others; none in itself."""
+    usual = next(([key] for key in STATE_KEYS if isinstance(content.get(key), dict)), None)
+    if usual or any(isinstance(value, Tensor) for value in content.values()):
+        return usual or []
+    return [key for key, value in content.items() if isinstance(value, dict) and _holds_tensors(value)]
+
+
+def _holds_tensors(content: dict[Any, Any]) -> bool:
+    inner = (content[key] for key in _state_keys(content))
+    return any(isinstance(value, Tensor) for value in content.values()) or any(_holds_tensors(value) for value in inner)
 
 
 def _plain(value: Any) -> bool:

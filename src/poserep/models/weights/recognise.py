@@ -77,7 +77,7 @@ def look(state: Mapping[str, Tensor]) -> Looks:
         # Classes, or several channels for each joint.
         joints = None
     tops = {key.removeprefix("module.").split(".")[0] for key in state}
-    if "net" in tops:
+    if {"scale", "offset"} <= shapes.keys():
         return Looks("poserep", backbone, head, deconvolutions, joints)
     layout = "the papers' own code"
     if "backbone" in tops and tops & {"keypoint_head", "head"}:

@@ -17,6 +17,7 @@ from poserep.models.weights.load import (
     refuse_deeper,
     resized,
     trunk_name,
+    without_top,
 )
 from poserep.models.weights.recognise import look, remedy, shape_remedy
 
@@ -24,7 +25,7 @@ SIDES = ("backbone", "head")
 # What wraps a whole network's names in files, also in those of our own runs.
 WRAPPERS = re.compile(r"(?:(?:module|model|net|network)\.)+")
 # What follows from the configuration in our own checkpoints.
-CONSTANTS = re.compile(r"(?:net\.)?(?:scale|offset)|codec\..*")
+CONSTANTS = re.compile(r"scale|offset|codec\..*")
 # Rows of HRNet's last fusion that only heads on several maps need.
 FUSION = ".fuse_layers."
 # Parts that a line names at most.
@@ -52,13 +53,15 @@ def transfer(net: nn.Module, state: Mapping[str, Tensor], source: str, joints: P
     """
     own = {name: value for name, value in net.state_dict().items() if name.startswith(("backbone.", "head."))}
     backbone = net.get_submodule("backbone")
-    state = {key: value for key, value in resized(backbone, state).items() if not CONSTANTS.fullmatch(key)}
+    state = {key: value for key, value in resized(backbone, state).items() if not is_constant(key)}
     mapped, unused = dict[str, str](), dict[str, str]()
     for key, place in _places(net, state, own).items():
         if place is not None:
             mapped[key] = place
         elif not key.endswith(COUNTER):
             unused[key] = next((why for pattern, why in LEFTOVERS.items() if pattern.fullmatch(key)), "")
+    if not mapped and (inner := without_top(state)):
+        return transfer(net, inner, source, joints)
     # Fixed tables follow from the input's size.
     fixed = {name for name, _ in net.named_buffers() if POSITION_TABLE in name}
     given = {place: state[key] for key, place in mapped.items()}
@@ -77,11 +80,11 @@ def transfer(net: nn.Module, state: Mapping[str, Tensor], source: str, joints: P
     if lacking:
         some = ", ".join(f"{name}: {anew[name]}" for name in lacking[:3])
         hints = (shape_remedy(n, tuple(given[n].shape), tuple(own[n].shape)) for n in lacking if n in given)
-        advice = advice or next(filter(None, hints), "")
+        advice = advice or next(filter(None, hints), "take the backbone=... that it was trained with")
         raise InputError(
             f"{source}: {len(lacking)} of the backbone's {sum(n.startswith('backbone.') for n in why)} tensors do not "
             f"fit ({some}{', ...' if len(lacking) > 3 else ''}), and a backbone is taken whole or not at all; the file "
-            f"looks like {look(state)}{f': {advice}' if advice else ''}"
+            f"looks like {look(state)}; {advice}"
         )
     names = {key: trunk_name(backbone, WRAPPERS.sub("", key, count=1)).removeprefix("trunk.") for key in unused}
     parts = [name.removeprefix("backbone.").removeprefix("trunk.") for name in own if name.startswith("backbone.")]
@@ -89,6 +92,11 @@ def transfer(net: nn.Module, state: Mapping[str, Tensor], source: str, joints: P
     mapped = {key: place for key, place in mapped.items() if place not in anew and state[key].shape == own[place].shape}
     assign(net, own, state, mapped, source, advice, spare=own)
     return Imported(mapped, unused, anew)
+
+
+def is_constant(key: str) -> bool:
+    """Return whether an entry of one of our own checkpoints follows from the configuration, and is no weight."""
+    return CONSTANTS.fullmatch(WRAPPERS.sub("", key, count=1)) is not None
 
 
 def _places(net: nn.Module, state: Iterable[str], own: Collection[str]) -> dict[str, str | None]:
@@ -129,7 +137,8 @@ def account(net: nn.Module, done: Imported) -> str:
         text += f"; begin anew: {_listed(_groups(anew, own))}"
     if done.unused:
         tops = dict.fromkeys(_part(key) + (f" ({why})" if why else "") for key, why in done.unused.items())
-        text += f"; not taken: {len(done.unused)} entries of the file ({_listed(list(tops))})"
+        entries = "1 entry" if len(done.unused) == 1 else f"{len(done.unused)} entries"
+        text += f"; not taken: {entries} of the file ({_listed(list(tops))})"
     return text
 
 
