@@ -21,7 +21,6 @@ from poserep.models.weights.load import (
 )
 from poserep.models.weights.recognise import look, remedy, shape_remedy
 
-SIDES = ("backbone", "head")
 # What wraps a whole network's names in files, also in those of our own runs.
 WRAPPERS = re.compile(r"(?:(?:module|model|net|network)\.)+")
 # What follows from the configuration in our own checkpoints.
@@ -130,7 +129,9 @@ def account(net: nn.Module, done: Imported) -> str:
     """Say what a network took from a file, what begins anew, and what of the file was left, on one line."""
     own = [name for name in net.state_dict() if name.startswith(("backbone.", "head.")) and not name.endswith(COUNTER)]
     taken = {name for name in done.mapped.values() if not name.endswith(COUNTER)}
-    counts = [f"{side} {len(_of(side, taken))} of {len(every)}" for side in SIDES if (every := _of(side, own))]
+    counts = [
+        f"{side} {len(_of(side, taken))} of {len(every)}" for side in ("backbone", "head") if (every := _of(side, own))
+    ]
     anew = {name: why for name, why in done.missing.items() if not name.endswith(COUNTER)}
     text = f"{counts[0]} tensors{''.join(f', {count}' for count in counts[1:])}"
     if anew:
