@@ -71,6 +71,9 @@ def transfer(net: nn.Module, state: Mapping[str, Tensor], source: str, joints: P
     }
     layers = {_layer(net, name): reason for name, reason in why.items() if reason}
     anew = {name: layers[_layer(net, name)] for name in why if _layer(net, name) in layers}
+    for key in [key for key, place in mapped.items() if place in fixed and state[key].shape != own[place].shape]:
+        unused[key] = "positions of another size"
+        del mapped[key]
     source, advice = f"init {source}", remedy(state, own, trunk=True)
     free = {_layer(net, name) for name in joints.tensors}
     lacking = [name for name in anew if name.startswith("backbone.") and _layer(net, name) not in free]
@@ -80,6 +83,8 @@ def transfer(net: nn.Module, state: Mapping[str, Tensor], source: str, joints: P
         some = ", ".join(f"{name}: {anew[name]}" for name in lacking[:3])
         hints = (shape_remedy(n, tuple(given[n].shape), tuple(own[n].shape)) for n in lacking if n in given)
         advice = advice or next(filter(None, hints), "take the backbone=... that it was trained with")
+        if hasattr(backbone, "pretrained_part") and look(state).head in ("", "ImageNet classifier"):
+            advice = "a trunk alone is taken by backbone.weights=FILE"
         raise InputError(
             f"{source}: {len(lacking)} of the backbone's {sum(n.startswith('backbone.') for n in why)} tensors do not "
             f"fit ({some}{', ...' if len(lacking) > 3 else ''}), and a backbone is taken whole or not at all; the file "
@@ -88,7 +93,7 @@ def transfer(net: nn.Module, state: Mapping[str, Tensor], source: str, joints: P
     names = {key: trunk_name(backbone, WRAPPERS.sub("", key, count=1)).removeprefix("trunk.") for key in unused}
     parts = [name.removeprefix("backbone.").removeprefix("trunk.") for name in own if name.startswith("backbone.")]
     refuse_deeper(parts, names, source, advice)
-    mapped = {key: place for key, place in mapped.items() if place not in anew and state[key].shape == own[place].shape}
+    mapped = {key: place for key, place in mapped.items() if place not in anew}
     assign(net, own, state, mapped, source, advice, spare=own)
     return Imported(mapped, unused, anew)
 
