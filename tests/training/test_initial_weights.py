@@ -129,7 +129,7 @@ def test_a_backbone_says_what_it_took_and_of_a_pose_model_how_to_take_the_head(t
     assert line.startswith(
         f"backbone.weights {file}: backbone 50 of 50 tensors, head 0 of 7; begin anew: head; not taken"
     )
-    assert line.endswith("heatmap, 17 joints: init=FILE instead takes what fits of its head too")
+    assert line.endswith(f"heatmap, 17 joints: init={file} instead takes what fits of its head too")
 
 
 def test_initial_weights_that_cannot_be_meant_are_refused(trained_once, configure, tmp_path):

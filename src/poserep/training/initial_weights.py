@@ -48,7 +48,7 @@ def _into_backbone(net: PoseNet, state: dict[str, Tensor], file: str) -> str:
     looks = look(state)
     if looks.head in ("", "ImageNet classifier"):
         return text
-    return f"{text}; the file looks like {looks}: init=FILE instead takes what fits of its head too"
+    return f"{text}; the file looks like {looks}: init={file} instead takes what fits of its head too"
 
 
 def _into_network(

@@ -61,8 +61,7 @@ def transfer(net: nn.Module, state: Mapping[str, Tensor], source: str, joints: P
             unused[key] = next((why for pattern, why in LEFTOVERS.items() if pattern.fullmatch(key)), "")
     if not mapped and (inner := without_top(state)):
         return transfer(net, inner, source, joints)
-    # Fixed tables follow from the input's size.
-    fixed = {name for name, _ in net.named_buffers() if POSITION_TABLE in name}
+    fixed = _fixed_tables(net)
     given = {place: state[key] for key, place in mapped.items()}
     why = {
         name: _misfit(given.get(name), value, joints, name)
@@ -96,6 +95,11 @@ def transfer(net: nn.Module, state: Mapping[str, Tensor], source: str, joints: P
     mapped = {key: place for key, place in mapped.items() if place not in anew}
     assign(net, own, state, mapped, source, advice, spare=own)
     return Imported(mapped, unused, anew)
+
+
+def _fixed_tables(net: nn.Module) -> set[str]:
+    """Return the names of tables of positions, which follow from the input's size and are neither taken nor anew."""
+    return {name for name, _ in net.named_buffers() if POSITION_TABLE in name}
 
 
 def is_constant(key: str) -> bool:
@@ -132,12 +136,14 @@ def _layer(net: nn.Module, name: str) -> str:
 
 def account(net: nn.Module, done: Imported) -> str:
     """Say what a network took from a file, what begins anew, and what of the file was left, on one line."""
-    own = [name for name in net.state_dict() if name.startswith(("backbone.", "head.")) and not name.endswith(COUNTER)]
-    taken = {name for name in done.mapped.values() if not name.endswith(COUNTER)}
+    fixed = _fixed_tables(net)
+    own = [name for name in net.state_dict() if name.startswith(("backbone.", "head.")) and name not in fixed]
+    own = [name for name in own if not name.endswith(COUNTER)]
+    taken = {*own}.intersection(done.mapped.values())
     counts = [
         f"{side} {len(_of(side, taken))} of {len(every)}" for side in ("backbone", "head") if (every := _of(side, own))
     ]
-    anew = {name: why for name, why in done.missing.items() if not name.endswith(COUNTER)}
+    anew = {name: done.missing[name] for name in own if name in done.missing}
     text = f"{counts[0]} tensors{''.join(f', {count}' for count in counts[1:])}"
     if anew:
         text += f"; begin anew: {_listed(_groups(anew, own))}"
