@@ -92,14 +92,16 @@ def test_a_run_that_was_lost_saves_nothing(tmp_path, request_to_stop):
 
 
 def test_a_file_stops_those_who_listen(tmp_path, monkeypatch, request_to_stop):
-    monkeypatch.setenv(stop_request.STOP_FILE, str(tmp_path / "stop"))
+    (tmp_path / "12:30").mkdir()
+    file = tmp_path / "12:30" / "stop"
+    monkeypatch.setenv(stop_request.STOP_FILE, str(file))
     with request_to_stop.listening():
         request_to_stop.check()
-        (tmp_path / "stop").write_text("failed")
+        file.write_text("failed")
         time.sleep(0.1)
         request_to_stop.check()
         assert stop_request.sweep_is_ending(), "what has not begun is left"
-        (tmp_path / "stop").write_text("stop")
+        file.write_text("stop")
         until(lambda: request_to_stop.why)
     with pytest.raises(Stopped, match="the sweep or launcher that started it was stopped"):
         request_to_stop.check()

@@ -58,7 +58,7 @@ def launch(
             environment = {"OMP_NUM_THREADS": "1", **environment}
         if stop_file:
             sweep_file = os.environ.get(stop_request.STOP_FILE)
-            environment[stop_request.STOP_FILE] = os.pathsep.join([*filter(None, [sweep_file]), str(stop_file)])
+            environment[stop_request.STOP_FILE] = "\n".join([*filter(None, [sweep_file]), str(stop_file)])
         command += ["-m", program, *arguments]
         # In a session of its own, torchrun does not hear the signals that a scheduler sends to the whole group.
         child = subprocess.Popen(command, env=environment, start_new_session=stop_file is not None)

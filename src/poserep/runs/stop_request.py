@@ -17,7 +17,7 @@ from poserep.runs.lease import is_alive
 
 # Environment variables for the processes of a sweep: the process that started them; the file that tells the sweep's
 # cells to stop, or not to begin; whether a cell that fails is to write it. The ranks of a distributed run watch their
-# launcher's file beside the sweep's: for them it names both.
+# launcher's file beside the sweep's: for them it names both, on lines of their own.
 PARENT, STOP_FILE, FAIL_FAST = "POSEREP_PARENT", "POSEREP_STOP", "POSEREP_FAIL_FAST"
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _POLL = 1.0
@@ -78,7 +78,7 @@ class StopRequest:
 
     def _watch(self, ended: threading.Event) -> None:
         parent = os.environ.get(PARENT)
-        files = [Path(name) for name in os.environ.get(STOP_FILE, "").split(os.pathsep) if name]
+        files = [Path(name) for name in os.environ.get(STOP_FILE, "").splitlines()]
         while not ended.wait(_POLL):
             if any(file.is_file() and file.read_text() == "stop" for file in files):
                 self.ask("the sweep or launcher that started it was stopped")
