@@ -182,11 +182,11 @@ def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConf
     return cfg
 
 
-def run_application(program: str, arguments: Sequence[str], task: Callable[[DictConfig, str, bool], Any]) -> None:
+def run_application(program: str, arguments: Sequence[str], task: Callable[[DictConfig, str, bool, str], Any]) -> None:
     """Let Hydra compose a command line, or several with ``-m`` or by a sweeper, and call a task with each.
 
-    The task gets the configuration, the name of the chosen backbone, and whether it is one of several; ``program`` is
-    the name in Hydra's own help. A command line that does not compose is an `InputError`.
+    The task gets the configuration, the chosen backbone, whether it is one of several, and the direction of a search or
+    ""; ``program`` is the name in Hydra's own help. A command line that does not compose is an `InputError`.
     """
     given, words = take_origin(arguments)
     refuse_options(words, ("--config-dir", "--config-name"))
@@ -195,8 +195,9 @@ def run_application(program: str, arguments: Sequence[str], task: Callable[[Dict
 
     def job(cfg: DictConfig) -> Any:
         several = HydraConfig.get().mode == RunMode.MULTIRUN
+        direction = str(HydraConfig.get().sweeper.get("direction") or "") if several else ""
         try:
-            return task(cfg, HydraConfig.get().runtime.choices["backbone"], several)
+            return task(cfg, HydraConfig.get().runtime.choices["backbone"], several, direction)
         except Exception as error:
             if several:
                 raise

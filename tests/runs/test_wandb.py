@@ -12,11 +12,14 @@ import wandb
 
 from dashboard_server import Server
 from poserep import cli
+from poserep.config import OmegaConf
 from poserep.errors import Failed, InputError
 from poserep.runs.plan import Cell, remember
 from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.entry import compared_settings, read_entry
+from poserep.runs.wandb.follow import show_finished
 from poserep.runs.wandb.publish import Target, answers, default_mode, ledger_file, publish
+from poserep.sweeps.train import run_composed
 from poserep.training import loggers
 from poserep.training.loggers import Dashboard
 from run_records import SIMCC, config, line, until, write
@@ -30,6 +33,7 @@ LINES = [line(0, train__loss=3.0), line(1, train__loss=2.0), line(1, val__AP_gt=
 def fake(monkeypatch):
     """A module in the place of wandb: runs by id, every call of ``init``, and W&B's rule that steps only rise."""
     module = Mock(runs={}, inits=[], Error=type("Error", (Exception,), {}), Settings=dict)
+    module.__spec__ = "installed"
     module.setup().settings.base_url = "http://127.0.0.1:9"
 
     def init(**given):
@@ -117,6 +121,48 @@ def test_a_run_of_two_tables_is_shown_in_both(fake, tmp_path):
         assert [publish(tmp_path / study, target) for study in ("table", "other")] == sent
     shown = fake.runs["other-0123abcd"]["said"]
     assert (shown["study"], shown["table"]["rows"], shown["setting"]["mode"]) == ("other", ["its row"], "published")
+
+
+def as_an_agent(monkeypatch, run_id):
+    """Set what an agent of W&B sets for a run that it starts."""
+    for name, value in {"SWEEP_ID": "s1", "RUN_ID": run_id, "PROJECT": "agents", "ENTITY": "team"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+
+
+def test_every_configuration_that_an_agent_starts_is_recorded_under_its_id(fake, trained, monkeypatch, capfd):
+    run_dir = RunDir(trained("representation=simcc")[0])
+    monkeypatch.setattr("poserep.sweeps.train.create_run", lambda config: run_dir)
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    logger = {"_target_": "poserep.training.loggers.wandb_logger", "project": "mine", "entity": None}
+    cfg = OmegaConf.create({**run_dir.config(), "table": None, "logger": logger})
+    del cfg["names"], cfg["contents"]
+
+    def train():
+        capfd.readouterr()
+        assert run_composed(cfg, "backbone", False) == run_dir.result()["metrics"]["gt"]["argmax"]["AP"]
+        ledger = json.loads(ledger_file(run_dir).read_text())
+        return capfd.readouterr().out, ledger["project"], ledger["entity"], ledger["id"]
+
+    own = f"trained-{run_dir.name[-8:]}"
+    for run_id in ("abc", "def"):
+        as_an_agent(monkeypatch, run_id)
+        out, *ledger = train()
+        assert "finished before" in out and f"W&B: sent to project agents as {run_id}\n" in out
+        assert ledger == ["agents", "team", run_id] and fake.inits[-1]["project"] == "agents"
+        shown = fake.runs[run_id]
+        assert shown["exit"] == 0 and "result/AP_gt" in shown["said"] and "train/loss" in shown["lines"][0]
+    cfg.logger = None
+    with pytest.raises(InputError, match="write logger=wandb and leave out -m"):
+        run_composed(cfg, "backbone", False)
+    cfg.logger = logger
+    monkeypatch.delenv("WANDB_SWEEP_ID")
+    assert "sent to project mine as" in train()[0] and "sent to project mine before" in train()[0]
+    assert list(fake.runs) == ["abc", "def", own], "once, whatever the environment names beside"
+    monkeypatch.setattr("poserep.runs.wandb.publish.answers", lambda url: False)
+    ledger_file(run_dir).write_text("{}")
+    run_composed(cfg, "backbone", False)
+    line = f"does not answer. poserep wandb push trained {run_dir.path.parent.parent} --project mine shows the run"
+    assert line in capfd.readouterr().err
 
 
 def test_refusals(fake, tmp_path, monkeypatch):
@@ -210,6 +256,21 @@ def test_the_command_with_wandbs_own_client(server, push, tmp_path):
     assert "wandb sync" in push("--offline")
     push("--offline", "--again")
     assert len(list(run_dir.glob(f"wandb/offline-run-*-{ID}/*.wandb"))) == 1
+
+
+@pytest.mark.slow
+def test_an_agents_run_with_wandbs_own_client(server, tmp_path, monkeypatch, capfd):
+    as_an_agent(monkeypatch, "abc")
+    chosen = tmp_path / "chosen.yaml"
+    chosen.write_text("wandb_version: 1\nrepresentation: {value: simcc}\n")
+    monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", str(chosen))
+    run_dir = RunDir(write(tmp_path / "table", NAME, config(), LINES))
+    show_finished(run_dir, "poserep", None)
+    run = server.runs["abc"]
+    assert [run[key] for key in ("project", "sweep", "exit")] == ["agents", "s1", 0]
+    assert server.steps("abc", "train/loss") == [(0, 3), (1, 2)] and list(server.runs) == ["abc"]
+    assert json.loads(run["config"])["setting"]["value"]["k"] == 2
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.slow

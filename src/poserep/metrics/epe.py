@@ -20,6 +20,7 @@ class EPE(SumScorer):
     """
 
     columns = ("EPE",)
+    lower = frozenset(columns)
 
     def __init__(self, truth: Truth) -> None:
         super().__init__(truth)

@@ -1,8 +1,10 @@
 """From a composed configuration to a run directory: validated, resolved, named, and written as config.yaml."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,8 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "trainer.accelerator": ("cpu", "gpu"),
     "optim.rule": ("linear", "sqrt", "none"),
 }
-# Characters that W&B takes in no name of a project.
-FORBIDDEN = frozenset("/\\#?%:")
+# Characters that W&B takes in no name of a project, and how many it takes.
+FORBIDDEN, LONGEST = frozenset("/\\#?%:"), 128
 LEAST = {f"trainer.{key}": 1 for key in ("epochs", "batch", "evaluate_every", "devices", "limit")}
 LEAST |= {"trainer.workers": 0, "optim.reference_batch": 1}
 # Groups of which every run has a file.
@@ -43,6 +45,7 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     refuse_missing(plain)
     check(plain)
     _check_initial(plain)
+    _check_logger(plain.logger or {})
     config = as_dict(plain) | {"names": {"backbone": backbone}}
     config.pop("table", None)
     if not cfg.trainer.pretrained and "weights" in config["backbone"]:
@@ -135,12 +138,22 @@ def check(cfg: DictConfig, also: Iterable[str] = ()) -> None:
             raise InputError(f"{key}={value} is not a whole number of {least} or more{or_null}")
     if (value := cfg.trainer.get("drop_last")) not in (True, False, None):
         raise InputError(f"trainer.drop_last={value} is not true or false")
-    if strange := FORBIDDEN.intersection(str((cfg.logger or {}).get("project", ""))):
-        raise InputError(f"logger.project={cfg.logger.project}: W&B takes no {' '.join(sorted(strange))} in names")
     for key in POSITIVE:
         value = OmegaConf.select(cfg, key, default=1)
         if type(value) not in (int, float) or not 0 < value < float("inf"):
             raise InputError(f"{key}={value} is not a number above 0")
+
+
+def _check_logger(logger: Mapping[str, Any]) -> None:
+    for key in (key for key in ("project", "entity") if key in logger):
+        value = "" if logger[key] is None else str(logger[key])
+        name = f"logger.{key}" if os.environ.get(f"WANDB_{key.upper()}") != value else f"WANDB_{key.upper()}"
+        if strange := FORBIDDEN.intersection(value):
+            raise InputError(f"{name}={value}: W&B takes no {' '.join(sorted(strange))} in names")
+        if len(value) > LONGEST or (key == "project" and not value):
+            raise InputError(f"{name}={value}: W&B takes names of 1 to {LONGEST} characters")
+    if "project" in logger and not find_spec("wandb"):
+        raise InputError("logger=wandb needs a package: pip install -c constraints.txt wandb; or take logger=none")
 
 
 @cache

@@ -29,6 +29,8 @@ from poserep.runs.identity import name_of
 from poserep.runs.lease import holder
 from poserep.runs.plan import Cell, count_states, forget, remember
 from poserep.runs.rundir import RunDir
+from poserep.runs.wandb.follow import push_command
+from poserep.runs.wandb.publish import training_target
 from poserep.sweeps.cell import WORKER, fail_without_files, run_directory
 from poserep.sweeps.table import cells_of, chosen, read_table
 
@@ -52,6 +54,17 @@ class RowSweeperConfig:
 
 
 ConfigStore.instance().store("rows", RowSweeperConfig, group="hydra/sweeper", provider="poserep")
+
+
+def set_search_defaults() -> None:
+    """Let Optuna's sweeper, if it is installed, look for the greatest metric, and go on after a trial that failed."""
+    # Plugins store their configurations when they are found.
+    Plugins.instance()
+    store = ConfigStore.instance()
+    if "optuna.yaml" in store.list("hydra/sweeper"):
+        node = store.load("hydra/sweeper/optuna.yaml").node
+        node.update(direction="maximize", n_jobs=1, max_failure_rate=1.0)
+        store.store("optuna", node, group="hydra/sweeper", provider="poserep")
 
 
 class RowSweeper(Sweeper):
@@ -95,6 +108,10 @@ class RowSweeper(Sweeper):
         run_dirs = self._create(study, cells, configs)
         missing = {name_of(config): missing_files(config) for config in configs}
         print(f"{study}: {len(run_dirs)} cells, {count_states(_states(run_dirs))}", flush=True)
+        logger = configs[0]["logger"] or {}
+        if "project" in logger and any(run_dir.finished for run_dir in run_dirs):
+            command = push_command(study, training_target(logger["project"], logger.get("entity")))
+            print(f"W&B: runs that had finished before are shown by {command}", flush=True)
         for old in study.glob(f"{STOP}*"):
             with suppress(FileNotFoundError):
                 if time.time() - old.stat().st_mtime > KEEP_DAYS * 86400:

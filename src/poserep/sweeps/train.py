@@ -1,16 +1,30 @@
 """The command ``poserep train``: compose a configuration, create its run directory, train and evaluate it there."""
 
+import os
+import sys
+import time
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
-from poserep.cli import STOPPED
+from poserep.cli import REFUSED, STOPPED
 from poserep.config import DictConfig, run_application
 from poserep.errors import Failed, InputError, Stopped, message
+from poserep.files import load_yaml
 from poserep.runs.create import create_run, missing_files, resolved
 from poserep.runs.identity import earlier_run
 from poserep.runs.launch import launch, refuse_other_launchers
 from poserep.runs.result_values import chief_value
 from poserep.runs.rundir import RunDir
+from poserep.runs.wandb.follow import show_finished
+from poserep.runs.wandb.publish import SWEEP
 from poserep.sweeps.cell import WORKER, how_it_ended, run_cell
+from poserep.sweeps.sweeper import set_search_defaults
+
+# Where Optuna's sweeper leaves what it found, in the folder of the study.
+SEARCHED = "optimization_results.yaml"
 
 HELP = """usage: poserep train [-m] [key=value ...] [--config-dir DIR] [--config-name NAME]
 
@@ -48,15 +62,17 @@ def run_single(run_dir: RunDir) -> None:
     evaluation_sheet(run_dir.name, run_dir.result()).show()
 
 
-def run_composed(cfg: DictConfig, backbone: str, several: bool) -> float | None:
+def run_composed(cfg: DictConfig, backbone: str, several: bool, direction: str = "") -> float | None:
     """Run a composed configuration, alone or as one of several of a plain multirun; return its chief metric.
 
-    Searches, such as Optuna's, optimise it: that of the default readout with the first kind of boxes. It is None if
-    another process has the run.
+    Searches, such as Optuna's, optimise it in their ``direction``: that of the default readout with the first kind of
+    boxes. It is None if it is undefined, or another process has the run; in a search, which can do nothing with that,
+    both are `Failed`. A search in the direction that the metric does not improve in ends the process.
 
     If no run can be made of it, it is an `InputError`, and no run directory has been created. Raises `Failed` if the
     run failed or one of several was refused, `Stopped` if it was asked to stop.
     """
+    _refuse_direction(cfg, direction)
     try:
         config = resolved(cfg, backbone)
         if missing := missing_files(config):
@@ -64,6 +80,7 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool) -> float | None:
             raise InputError(
                 f"missing: {names}; set data.root, or the keys that name them (docs/data-and-evaluation.md)"
             )
+        _refuse_agent(config, several)
         run_dir = create_run(config)
         earlier = None if several or run_dir.status()["state"] != "waiting" else earlier_run(config)
         if earlier:
@@ -71,6 +88,7 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool) -> float | None:
                 f"note: {earlier} is this run with fewer epochs; this one begins anew. To start from its weights, add "
                 f"init={earlier}"
             )
+        trained = not (run_dir.finished or (several and run_dir.twin))
         run_cell(run_dir) if several else run_single(run_dir)
     except InputError as error:
         if not several:
@@ -82,7 +100,36 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool) -> float | None:
             raise
         # The run's own process has said so; Hydra would begin the next one after any other exception.
         raise SystemExit(STOPPED) from stop
-    return chief_value(run_dir.result()) if run_dir.finished else None
+    # A training shows itself; only loggers of W&B have a project.
+    if run_dir.finished and not trained and "project" in (config["logger"] or {}):
+        show_finished(run_dir, config["logger"]["project"], config["logger"].get("entity"))
+    value = chief_value(run_dir.result()) if run_dir.finished else None
+    if direction and value is None:
+        why = "its chief metric is undefined" if run_dir.finished else "another process has it"
+        raise Failed(f"{run_dir} gives the search no value: {why}")
+    return value
+
+
+def _refuse_direction(cfg: DictConfig, direction: str) -> None:
+    if direction not in ("minimize", "maximize"):
+        return
+    module, _, name = cfg.data.metric._target_.rpartition(".")
+    scorer = getattr(import_module(module), name)
+    less = not scorer.lower.isdisjoint(scorer.columns[:1])
+    right = "minimize" if less else "maximize"
+    if direction != right:
+        better = f"{'less' if less else 'more'} {scorer.columns[0]} is better"
+        # Searches count any exception as a trial that failed, and go on.
+        print(f"error: hydra.sweeper.direction={direction}, but {better}: set it to {right}", file=sys.stderr)
+        raise SystemExit(REFUSED)
+
+
+def _refuse_agent(config: dict[str, Any], several: bool) -> None:
+    if SWEEP in os.environ and (several or not config["logger"]):
+        raise InputError(
+            f"an agent of W&B has started this command ({SWEEP} is set), which records one run: in the command of its "
+            "sweep, write logger=wandb and leave out -m"
+        )
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -91,4 +138,22 @@ def main(arguments: Sequence[str]) -> None:
         print(HELP)
         return
     refuse_other_launchers()
-    run_application("poserep train", arguments, run_composed)
+    if "hydra/sweeper=optuna" in arguments and not find_spec("optuna"):
+        raise InputError("hydra/sweeper=optuna needs an extra: pip install -c constraints.txt -e '.[optuna]'")
+    began, outcomes = time.time(), set()
+
+    def task(cfg: DictConfig, *how: Any) -> float | None:
+        outcomes.add(Path(cfg.runs, cfg.study, "optimization_results.yaml"))
+        return run_composed(cfg, *how)
+
+    set_search_defaults()
+    try:
+        run_application("poserep train", arguments, task)
+    except ValueError as error:
+        if not str(error).startswith("No trials are completed"):
+            raise
+        raise Failed("no trial of the search has finished; the lines above say why") from error
+    for file in (file for file in outcomes if file.is_file() and file.stat().st_mtime >= began):
+        best = load_yaml(file.read_text())
+        words = " ".join(f"{key}={value}" for key, value in best["best_params"].items())
+        print(f"best value {best['best_value']:.4g} with {words} (kept in {file})")

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from poserep.runs.wandb.follow import FOLLOW_END, push_remedy, warn
-from poserep.runs.wandb.publish import default_mode
+from poserep.runs.wandb.publish import default_mode, training_target
 
 # Seconds that a finished run waits until it is shown in full: with a network, and offline, where nothing can hang.
 PATIENCE = {"online": FOLLOW_END + 2, "offline": 60.0}
@@ -54,7 +54,7 @@ class Dashboard(_RunLogger):
 
     def __init__(self, save_dir: Path, project: str, entity: str | None = None) -> None:
         super().__init__()
-        self.run_dir = save_dir
+        self._remedy = push_remedy(save_dir, training_target(project, entity))
         command = [sys.executable, "-m", "poserep.runs.wandb.follow", str(save_dir), f"--project={project}"]
         command += [f"--entity={entity}"] if entity else []
         self._child: subprocess.Popen | None = None
@@ -68,7 +68,7 @@ class Dashboard(_RunLogger):
                 start_new_session=True,
             )
         except OSError as error:
-            warn(f"not started: {error}. {push_remedy(save_dir)}")
+            warn(f"not started: {error}. {self._remedy}")
 
     def finish(self) -> None:
         """Give the process some seconds to send the rest."""
@@ -80,7 +80,7 @@ class Dashboard(_RunLogger):
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-            warn(f"not everything was sent in time. {push_remedy(self.run_dir)}")
+            warn(f"not everything was sent in time. {self._remedy}")
 
 
 # The name in conf/logger and in the configurations of earlier runs.

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from poserep.errors import first_line
+from poserep.errors import Failed, InputError, first_line
 from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.entry import read_entry, read_history
-from poserep.runs.wandb.publish import Sender, Target, answers, default_mode, server
+from poserep.runs.wandb.publish import Sender, Target, answers, send, server, training_target
 
 # Seconds between looks at the record, and between looks for a server that did not answer.
 PAUSE, RETRY = 2.0, 30.0
@@ -22,10 +22,31 @@ PAUSE, RETRY = 2.0, 30.0
 FOLLOW_END = 8.0
 
 
-def push_remedy(run_dir: Path) -> str:
+def push_command(study: Path, target: Target) -> str:
+    """Return the command that shows a study's finished runs."""
+    words = [study.name, *([] if str(study.parent) == "runs" else [str(study.parent)])]
+    words += [f"--project {target.project}"] if target.project != "poserep" else []
+    words += [f"--entity {target.entity}"] if target.entity else []
+    return f"poserep wandb push {' '.join(words)}"
+
+
+def push_remedy(run_dir: Path, target: Target) -> str:
     """Return which command shows the run later."""
-    where = "" if str(run_dir.parent.parent) == "runs" else f" {run_dir.parent.parent}"
-    return f"poserep wandb push {run_dir.parent.name}{where} shows the run once there is a network"
+    return f"{push_command(run_dir.parent, target)} shows the run once there is a network"
+
+
+def show_finished(run_dir: RunDir, project: str, entity: str | None) -> None:
+    """Show a run that had finished before it was asked for, unless it is there; trouble is a line and no error."""
+    target = training_target(project, entity)
+    if target.mode == "disabled":
+        return
+    os.environ.setdefault("WANDB_SILENT", "true")
+    try:
+        done = f"{'recorded for' if target.mode == 'offline' else 'sent to'} project {target.project}"
+        run_id = send(run_dir, target)
+        print(f"W&B: {done} as {run_id}" if run_id else f"W&B: {done} before", flush=True)
+    except (Failed, InputError) as error:
+        warn(f"{first_line(error)}. {push_remedy(run_dir.path, target)}")
 
 
 def follow(path: Path, target: Target, over: Callable[[float], bool]) -> str:
@@ -36,7 +57,7 @@ def follow(path: Path, target: Target, over: Callable[[float], bool]) -> str:
         warned = False
         while not answers(server()):
             if not warned:
-                warn(f"{server()} does not answer; training goes on. {push_remedy(path)}")
+                warn(f"{server()} does not answer; training goes on. {push_remedy(path, target)}")
                 warned = True
             if over(RETRY):
                 return ""
@@ -75,10 +96,10 @@ def main() -> None:
     # Data loaders come first where processors are few.
     os.nice(5)
     os.environ.setdefault("WANDB_SILENT", "true")
-    target = Target(options.project, options.entity, default_mode())
+    target = training_target(options.project, options.entity)
     # The training process writes to standard input when it ends, or closes it.
     if why := follow(options.run_dir, target, lambda seconds: bool(select.select([sys.stdin], [], [], seconds)[0])):
-        warn(f"{why}. {push_remedy(options.run_dir)}")
+        warn(f"{why}. {push_remedy(options.run_dir, target)}")
 
 
 if __name__ == "__main__":

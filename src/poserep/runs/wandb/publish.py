@@ -25,17 +25,33 @@ from poserep.files import write_json
 from poserep.runs.rundir import RunDir, finished_in, runs_in
 from poserep.runs.wandb.entry import WandbEntry, digest, read_entry
 
+# Set by an agent of a W&B sweep for the run that it starts, beside the run's id, project and owner.
+SWEEP = "WANDB_SWEEP_ID"
 # Seconds within which a server must answer, begin a run, and end it.
 _ANSWER, _BEGIN, _END = 3.0, 30.0, 120.0
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where runs are shown: a project of W&B, its owner (None: the key's), ``online`` or ``offline``."""
+    """Where runs are shown: a project of W&B, its owner (None: the key's), ``online`` or ``offline``.
+
+    ``id`` is that of the only run which is shown there, if an agent of W&B has given it one.
+    """
 
     project: str
     entity: str | None = None
     mode: str = "online"
+    id: str | None = None
+
+
+def training_target(project: str, entity: str | None) -> Target:
+    """Return where a training is shown: where the agent of W&B that has started it says, or else as configured."""
+    if SWEEP not in os.environ:
+        return Target(project, entity, default_mode())
+    # W&B's own client goes by the environment then, and ignores what it is given.
+    given = (os.environ.get(f"WANDB_{name}") for name in ("PROJECT", "ENTITY", "RUN_ID"))
+    own_project, own_entity, run_id = given
+    return Target(own_project or project, own_entity or entity, default_mode(), run_id)
 
 
 def default_mode() -> str:
@@ -77,8 +93,9 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say which study is shown, and where."""
     parser.add_argument("study", metavar="STUDY", help="folder of runs")
     parser.add_argument("runs", nargs="?", default="runs", type=Path, metavar="RUNS", help="its folder (runs)")
-    parser.add_argument("--project", default="poserep", help="project of W&B (poserep)")
-    parser.add_argument("--entity", help="owner of the project (the owner of the key)")
+    project, entity = os.environ.get("WANDB_PROJECT") or "poserep", os.environ.get("WANDB_ENTITY") or None
+    parser.add_argument("--project", default=project, help="project of W&B (WANDB_PROJECT, or else poserep)")
+    parser.add_argument("--entity", default=entity, help="its owner (WANDB_ENTITY, or else the owner of the key)")
 
 
 class Sender:
@@ -101,17 +118,17 @@ class Sender:
         """Begin, or resume, the run that the entry names; raises `wandb.Error` if the server does not take it."""
         import wandb
 
+        run_id = self.target.id or entry.id
         now = _digests(entry.history)
         rewritten = any(now.get(epoch) != sent for epoch, sent in self.ledger["rows"].items())
         if self.target.mode == "offline":
             # Each of them would be a segment of the run when they are synchronised.
-            for folder in self.run_dir.path.glob(f"wandb/offline-run-*-{entry.id}"):
+            for folder in self.run_dir.path.glob(f"wandb/offline-run-*-{run_id}"):
                 shutil.rmtree(folder, ignore_errors=True)
-        target: dict[str, Any] = asdict(self.target)
+        target: dict[str, Any] = {**asdict(self.target), "id": run_id}
         self.run = wandb.init(
             **target,
             dir=self.run_dir.path,
-            id=entry.id,
             name=entry.name,
             group=entry.group,
             tags=list(entry.tags),
@@ -157,10 +174,30 @@ def ledger_file(run_dir: RunDir) -> Path:
     return run_dir / f"published-{run_dir.path.absolute().parent.name}.json"
 
 
-def publish(study: Path, target: Target, again: bool = False) -> list[str]:
-    """Send a study's finished runs and return the ids of those sent; `InputError` before the first, `Failed` after."""
+def send(run_dir: RunDir, target: Target, again: bool = False) -> str:
+    """Send a finished run and return its id; nothing and an empty text if the target has all of it already.
+
+    A server that does not answer is an `InputError`; others of ``wandb`` are `Failed`.
+    """
     import wandb
 
+    entry, sender = read_entry(run_dir), Sender(run_dir, target)
+    if sender.ledger["record"] == digest(asdict(entry)) and not again:
+        return ""
+    if target.mode == "online" and not answers(server()):
+        raise InputError(f"{server()} does not answer")
+    run_id = target.id or entry.id
+    try:
+        sender.open(entry)
+        sender.log(entry.history)
+        sender.close(entry)
+    except (wandb.Error, TimeoutError, OSError) as error:
+        raise Failed(f"{run_id}: {first_line(error)}") from error
+    return run_id
+
+
+def publish(study: Path, target: Target, again: bool = False) -> list[str]:
+    """Send a study's finished runs and return the ids of those sent; `InputError` before the first, `Failed` after."""
     if target.mode not in ("online", "offline"):
         raise InputError(f"WANDB_MODE={target.mode} shows nothing; unset it, or take --offline")
     runs = list(finished_in(study))
@@ -168,20 +205,16 @@ def publish(study: Path, target: Target, again: bool = False) -> list[str]:
         raise InputError(f"{study} holds no finished run")
     sent: list[str] = []
     for run_dir in runs:
-        entry, sender = read_entry(run_dir), Sender(run_dir, target)
-        if sender.ledger["record"] == digest(asdict(entry)) and not again:
-            continue
-        if target.mode == "online" and not sent and not answers(server()):
-            raise InputError(f"{server()} does not answer; try again later, or take --offline")
         try:
-            sender.open(entry)
-            sender.log(entry.history)
-            sender.close(entry)
-        except (wandb.Error, TimeoutError, OSError) as error:
+            run_id = send(run_dir, target, again)
+        except (Failed, InputError) as error:
+            if isinstance(error, InputError) and not sent:
+                raise InputError(f"{error}; try again later, or take --offline") from error
             done = f"{len(sent)} runs are there, the same command goes on with the others"
-            raise Failed(f"{entry.id}: {first_line(error)}; {done}") from error
-        sent.append(entry.id)
-        print(f"{'recorded' if target.mode == 'offline' else 'sent'}: {entry.id} ({run_dir.name})", flush=True)
+            raise Failed(f"{error}; {done}") from error
+        if run_id:
+            sent.append(run_id)
+            print(f"{'recorded' if target.mode == 'offline' else 'sent'}: {run_id} ({run_dir.name})", flush=True)
     return sent
 
 

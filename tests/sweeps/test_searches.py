@@ -1,0 +1,83 @@
+"""Searches by Optuna's sweeper, an extra: what it is given of each trial, and what ends it."""
+
+import math
+
+import pytest
+
+from poserep import cli
+from poserep.errors import Failed
+from poserep.runs.rundir import RunDir
+from run_records import result
+
+SEARCH = ["train", "-m", "hydra/sweeper=optuna", "study=search", "hydra.sweeper.sampler.seed=0"]
+LR = "optim.lr=interval(1e-4,1e-2)"
+EPE = ["data.metric={_target_:poserep.metrics.EPE}", *(f"~data.metric.{k}" for k in ("area", "max_detections"))]
+
+
+def best_near(lr):
+    """A metric that is best at a learning rate of 0.003."""
+    return 100 - abs(math.log(lr / 0.003))
+
+
+@pytest.fixture
+def search(monkeypatch, tmp_path, capfd):
+    """Search with stubs in the place of trainings: exit code, learning rates of those begun, what was printed."""
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="Optuna's sweeper is an extra: .[optuna]")
+    monkeypatch.chdir(tmp_path)
+
+    def go(*words, fails=(), stops=()):
+        begun = []
+
+        def launch(worker, arguments, *devices, **how):
+            run_dir = RunDir(arguments[0])
+            begun.append(run_dir.config()["optim"]["lr"])
+            number = len(begun)
+            if number in fails or number in stops:
+                ending = {"error": "loss is not finite"} if number in fails else {"why": "SIGTERM"}
+                run_dir.write_status("failed" if number in fails else "stopped", **ending)
+                raise Failed("the process ended with exit status 1")
+            run_dir.write_result(result(run_dir.config(), best_near(begun[-1])))
+
+        monkeypatch.setattr("poserep.sweeps.cell.launch", launch)
+        capfd.readouterr()
+        code = cli.main([*SEARCH, *words])
+        return code, begun, "".join(capfd.readouterr())
+
+    return go
+
+
+def test_a_search_finds_the_best_and_goes_on_where_it_was(search):
+    three = [LR, "hydra.sweeper.n_trials=3"]
+    code, begun, _ = search(*three, stops=(2,))
+    assert (code, len(begun)) == (75, 2), "a trial that was stopped ends the search"
+    code, after, printed = search(*three, fails=(1,))
+    assert code == 0 and len(after) == 2 and after[0] == begun[1]
+    assert printed.count("finished before") == 1 and printed.count("Error executing job") == 1
+    value, rate = max((best_near(lr), lr) for lr in (begun[0], after[1]))
+    assert f"best value {value:.4g} with optim.lr={rate} (kept in runs/search/optimization_results.yaml)" in printed
+
+
+def test_a_search_without_a_value_says_so(search):
+    for words, begun in ((["optim.lr=-1,0"], 0), ([LR], 2)):
+        code, launched, printed = search(*words, "hydra.sweeper.n_trials=2", fails=(1, 2))
+        assert (code, len(launched)) == (1, begun) and "no trial of the search has finished" in printed
+    code, launched, printed = search(LR, "hydra.sweeper.max_failure_rate=0", "seed=1", fails=(1,))
+    assert (code, len(launched)) == (1, 1) and printed.endswith("error: loss is not finite\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["hydra.sweeper.direction=minimize"], "direction=minimize, but more AP is better: set it to maximize"),
+        ([*EPE, "~data.metric.nms_threshold"], "direction=maximize, but less EPE is better: set it to minimize"),
+    ],
+)
+def test_searches_in_the_wrong_direction_are_refused(search, words, line):
+    code, begun, printed = search(LR, *words)
+    assert (code, begun) == (2, []) and line in printed
+
+
+def test_the_sweeper_is_an_extra(monkeypatch, capfd):
+    monkeypatch.setattr("poserep.sweeps.train.find_spec", lambda name: None)
+    assert cli.main([*SEARCH, LR]) == 2
+    assert "pip install -c constraints.txt -e '.[optuna]'" in capfd.readouterr().err
