@@ -10,6 +10,8 @@ from poserep.runs.result_values import format_number
 from poserep.sheet import WARNING_MARK, Column, Sheet, SheetCell, texts
 from poserep.sweeps.table import Table
 
+# Characters of a cause that stands in the column; longer ones stand below the table.
+LONGEST_CAUSE = 40
 MODE_TITLES = {
     "published": "published mode: rows as their papers made them",
     "controlled": "controlled mode: one recipe for all rows",
@@ -83,7 +85,10 @@ class _ModeSheet:
         yield number_cell(len(row.runs) or None, 0)
         if self.compared:
             yield from (self._difference(row), row.row.against or "")
-        yield SheetCell(row.status, refs=self._refs(row.row.quoted))
+        # Causes are often the same for many rows, and longer than the column is wide.
+        state, _, cause = row.status.partition(": ")
+        long = len(cause) > LONGEST_CAUSE
+        yield SheetCell(state if long else row.status, refs=self._refs(row.row.quoted or (cause if long else "")))
         if self.marked:
             yield "; ".join(row.marks)
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from poserep.cli import parser_of
-from poserep.errors import InputError, nearest
+from poserep.errors import InputError, nearest, suggestion
 from poserep.overrides import SWEEPS, quoted, refuse_options
 from poserep.runs.lease import by_whom
-from poserep.runs.plan import Planned, count_states, planned, shorten
-from poserep.runs.rundir import RunDir
+from poserep.runs.plan import Cell, Planned, count_states, planned, shorten
+from poserep.runs.rundir import RunDir, runs_in
 from poserep.sweeps.sweep_file import table_of
 
 
@@ -36,12 +36,13 @@ def _sweeps(folder: Path = SWEEPS) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
+def _asked(use: Cell) -> str:
+    mode = "" if use.mode == "published" else f" ({use.mode})"
+    return mode + (f" with {' '.join(use.arguments)}" if use.arguments else "")
+
+
 def _rows(cell: Planned) -> str:
-    uses = []
-    for use in cell.uses:
-        rows = " | ".join(use.rows) + ("" if use.mode == "published" else f" ({use.mode})")
-        uses.append(rows + (f" with {' '.join(use.arguments)}" if use.arguments else ""))
-    return f"[{'; '.join(uses)}]"
+    return f"  [{'; '.join(' | '.join(use.rows) + _asked(use) for use in cell.uses)}]" if cell.uses else ""
 
 
 RUN = """Run a table, a file of sweeps/. Runs that have finished are skipped, others continue where they stopped.
@@ -50,7 +51,7 @@ Every key=value is an override of Hydra, hydra/launcher=joblib among them, and r
 
 example: poserep sweep run simcc-table1 --rows 'HRNet-W48 64x64*' data.root=data/coco
 """
-STATUS = """Show the state of the cells of a table, a line for each; the exit code is 1 if one has failed.
+STATUS = """Show the state of a table's cells, or of all runs of another study; the exit code is 1 if one has failed.
 
 example: poserep sweep status simcc-table1
 """
@@ -87,20 +88,30 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def status(arguments: Sequence[str]) -> int:
-    """Print a line for each cell of a table, which must have been run (`InputError`); return 1 if one has failed."""
+    """Print a line for each cell of a table, or each run of a study of none, and totals; return 1 if one has failed.
+
+    It is an `InputError` if there is neither.
+    """
     parser = parser_of("sweep status", STATUS)
-    parser.add_argument("table", metavar="TABLE", help="name of a table that has been run")
+    parser.add_argument("table", metavar="STUDY", help="name of a table that has been run, or of a folder of runs")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (runs)")
     options = parser.parse_args(arguments)
     study = options.runs / options.table
-    cells = planned(study)
+    cells = planned(study) or [Planned(run_dir.name, (), ()) for run_dir in runs_in(study)]
     if not cells:
         if study.name in _sweeps():
             raise InputError(f"no cell of {study} has been asked for; run: poserep sweep run {study.name}")
-        raise InputError(f"{study} has no cells of a table{nearest(study.name, _sweeps())}")
+        near = suggestion(study.name, [*_sweeps(), *(path.name for path in options.runs.glob("*"))], 1)
+        raise InputError(f"{study} holds no runs{near or '; make help lists the tables'}")
     described = [describe_state(RunDir(study / cell.name)) for cell in cells]
+    totals: dict[str, list[str]] = {}
     for cell, (state, more) in zip(cells, described, strict=True):
-        print(f"{state:<9} {cell.name}  {_rows(cell)}" + (f"  {more}" if more else ""))
+        print(f"{state:<9} {cell.name}{_rows(cell)}" + (f"  {more}" if more else ""))
+        for asked in dict.fromkeys(map(_asked, cell.uses)):
+            totals.setdefault(asked or " as they are", []).append(state)
     states = [state for state, _ in described]
-    print(f"{study}: {len(cells)} cells, {count_states(states)}")
+    # What was asked for with other settings stays in the table.
+    for asked, some in totals.items() if len(totals) > 1 else ():
+        print(f"rows{asked}: {len(some)} cells, {count_states(some)}")
+    print(f"{study}: {len(cells)} {'cells' if cells[0].uses else 'runs'}, {count_states(states)}")
     return int("failed" in states)

@@ -217,7 +217,10 @@ class RowSweeper(Sweeper):
     def _end(self, study: Path, run_dirs: Sequence[RunDir], failed: dict[str, str]) -> None:
         states = _states(run_dirs)
         print(f"{study}: {count_states(states)}", flush=True)
-        lines = [f"  {run.name}: {failed[run.name]}" for run in run_dirs if run.name in failed]
+        alike: dict[str, list[str]] = {}
+        for run in (run for run in run_dirs if run.name in failed):
+            alike.setdefault(failed[run.name], []).append(run.name)
+        lines = [f"  {names[0]}{_others(names)}: {cause}" for cause, names in alike.items()]
         summary = "\n".join([f"{len(failed)} of {len(run_dirs)} cells failed:", *lines])
         if self.stopped_by:
             if failed:
@@ -229,6 +232,10 @@ class RowSweeper(Sweeper):
             raise Failed(summary)
         if set(states) != {"finished"}:
             raise Failed(f"not all cells have finished; poserep sweep status {study.name} shows them")
+
+
+def _others(names: Sequence[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
 def _states(run_dirs: Iterable[RunDir]) -> list[str]:
