@@ -10,15 +10,17 @@ same command again to continue; 130, interrupted.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 
 from poserep.errors import Failed, InputError, Stopped, message, suggestion
 
+_T = TypeVar("_T")
 DONE, FAILED, REFUSED, STOPPED, INTERRUPTED = 0, 1, 2, os.EX_TEMPFAIL, 130
 
 # For each command, ``module:function`` below ``poserep``, and what it does.
@@ -121,6 +123,16 @@ def _overview(group: str, commands: Mapping[str, tuple[str, str]]) -> str:
 def wide_console() -> Console:
     """Return a console that does not squeeze tables on a narrow terminal or in a file, where long lines wrap."""
     return Console(width=max(Console().width, 160))
+
+
+def tracked(items: Iterable[_T], what: str, total: int) -> Iterable[_T]:
+    """Return the items; while they are gone through, a terminal shows how many of the total are done."""
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    # Drawn anew after each item, and by no thread beside, which would slow down what is timed.
+    return track(items, what, total, auto_refresh=False, console=console, transient=True, disable=hidden)
 
 
 def parser_of(command: str, description: str | None) -> argparse.ArgumentParser:

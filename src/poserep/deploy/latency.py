@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from poserep.cli import tracked
 from poserep.errors import InputError, check_choice, check_positive, first_line
 
 # How often each variant has its turn, so that a disturbed machine disturbs all of them alike.
@@ -161,7 +162,8 @@ def timings(
         with torch.inference_mode(), warnings.catch_warnings(action="ignore"):
             for batch in timing.batches:
                 image = torch.randint(0, 256, (batch, *shape), dtype=torch.uint8).to(device, dtype)
-                for count, way in itertools.product(counts, timing.ways):
+                ways = list(itertools.product(counts, timing.ways))
+                for count, way in tracked(ways, f"preparing, batch {batch}", len(ways)):
                     torch.set_num_threads(count)
                     variant = Variant(way, name, count if device == "cpu" else 0, batch)
                     start = time.perf_counter()
@@ -177,7 +179,7 @@ def timings(
                         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
                         variant.unavailable = f"{kind}{first_line(error)}"[:300]
                     variants.append(variant)
-            for count, times, timer in TURNS * running:
+            for count, times, timer in tracked(TURNS * running, "timing", TURNS * len(running)):
                 torch.set_num_threads(count)
                 # The first call finds caches and memory as the one before has left them, and is not counted.
                 calls = timing.seconds / 2 / TURNS / timer.timeit(1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from poserep.cli import parser_of
+from poserep.cli import parser_of, tracked
 from poserep.config import DictConfig
 from poserep.errors import InputError, nearest
 from poserep.files import write_text
@@ -75,12 +75,14 @@ def estimate(name: str, mode: str | None, records: Sequence) -> Budget:
         raise InputError(f"no table {name!r} with rows to train{nearest(name, table_names())}")
     table = complete_table(name, mode)
     cells = cells_of(table)
-    cfgs = list(compositions(name, [[*cell.overrides, "data.root=nowhere"] for cell in cells]))
-    persons = [training_persons(cfg, not table.paper) for cfg in cfgs]
-    if None in persons:
-        return Budget(name, table.mode, len(cells), None)
-    seen = [count * cfg.trainer.epochs for count, cfg in zip(persons, cfgs, strict=True) if count is not None]
-    macs, times = [macs_of(cfg) for cfg in cfgs], []
+    cfgs, seen, macs, times = [], [], [], []
+    composed = compositions(name, [[*cell.overrides, "data.root=nowhere"] for cell in cells])
+    for cfg in tracked(composed, name, len(cells)):
+        if (persons := training_persons(cfg, not table.paper)) is None:
+            return Budget(name, table.mode, len(cells), None)
+        cfgs.append(cfg)
+        seen.append(persons * cfg.trainer.epochs)
+        macs.append(macs_of(cfg))
     for record in records:
         each = [seconds_per_image(record.networks, cfg, m) for cfg, m in zip(cfgs, macs, strict=True)]
         hours = sum(images * seconds for images, (seconds, *_) in zip(seen, each, strict=True)) / 3600

@@ -90,7 +90,9 @@ def fail_without_files(run_dirs: Sequence[RunDir], missing: Mapping[str, Sequenc
         # A run that another table has finished needs no files: it is linked.
         if missing[run_dir.name] and run_dir.twin is None and holder(run_dir.path) is None:
             first, *others = missing[run_dir.name]
-            more = f", and {len(others)} more of its files {'are' if len(others) > 1 else 'is'} missing" if others else ""
+            more = (
+                f", and {len(others)} more of its files {'are' if len(others) > 1 else 'is'} missing" if others else ""
+            )
             failed[run_dir.name] = f"there is no {first}{more}"
             run_dir.write_status("failed", input=True, error=failed[run_dir.name])
     paths = [path for name in failed for path in missing[name]]
