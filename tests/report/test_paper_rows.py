@@ -114,7 +114,10 @@ def test_status(tmp_path, monkeypatch, said):
     for seed, state in enumerate(STATES[said]):
         about = {} if state is None else {"ap": 70.0} if state == "done" else {"state": state}
         plan(tmp_path, f"run-{seed}", **about, **({"cfg": config(seed)} if about else {}))
-    assert first(tmp_path).status == said.split(": nobody")[0]
+    line = first(tmp_path)
+    assert line.status == said.split(": nobody")[0]
+    long = f"[1] {117 * 'x'}..." in "\n".join(paper_sheets(table(), [line])[0].around)
+    assert long == (len(said) > 100), "long causes stand below the table, once"
 
 
 MARKS = [

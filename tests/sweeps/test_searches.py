@@ -1,12 +1,21 @@
-"""Searches by Optuna's sweeper, an extra: what it is given of each trial, and what ends it."""
+"""Searches by Optuna's sweeper, an extra: what it is given of each trial, and what ends it; and docs/sweeps.md."""
 
+import itertools
 import math
+import re
+import shlex
 
 import pytest
+import yaml
+from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 from poserep import cli
+from poserep.config import compose
 from poserep.errors import Failed
+from poserep.metrics import CocoAP
+from poserep.overrides import CONF
 from poserep.runs.rundir import RunDir
+from poserep.sweeps.table import cells_of, read_table
 from run_records import result
 
 SEARCH = ["train", "-m", "hydra/sweeper=optuna", "study=search", "hydra.sweeper.sampler.seed=0"]
@@ -81,3 +90,50 @@ def test_the_sweeper_is_an_extra(monkeypatch, capfd):
     monkeypatch.setattr("poserep.sweeps.train.find_spec", lambda name: None)
     assert cli.main([*SEARCH, LR]) == 2
     assert "pip install -c constraints.txt -e '.[optuna]'" in capfd.readouterr().err
+
+
+PAGE = (CONF.parent / "docs" / "sweeps.md").read_text()
+FILES = {
+    name: yaml.safe_load(text) for name, text in re.findall(r"<!-- file: (\S+) -->\n\n```yaml\n(.*?)```", PAGE, re.S)
+}
+COMMANDS = [shlex.split(line) for line in PAGE.replace("\\\n", "").splitlines() if line.startswith("poserep train")]
+
+
+def test_the_documented_search(search):
+    (words,) = COMMANDS
+    assert words[:3] == ["poserep", "train", "-m"] and {*SEARCH} - {*words} == {"study=search"}
+    code, begun, printed = search(*words[3:], "hydra.sweeper.n_trials=2")
+    (line,) = re.findall(r"^best value .*$", PAGE, re.M)
+    assert (code, len(begun)) == (0, 2)
+    assert re.search(re.escape(line).replace(r"\.\.\.", r"\S+"), printed)
+
+
+def test_the_documented_table_and_product_are_twelve_runs():
+    table = read_table(FILES["lr.yaml"]["table"])
+    cells = [set(cell.overrides) for cell in cells_of(table)]
+    (product,) = re.findall(r"`poserep train -m (study=lr-product [^`]+)`", PAGE)
+    lists = [
+        [f"{key}={value}" for value in values.split(",")] for key, values in (w.split("=") for w in product.split())
+    ]
+    fixed = {"study=lr-product", f"trainer.epochs={FILES['lr.yaml']['trainer']['epochs']}"}
+    assert len(cells) == 12 and all(set(words) - fixed in cells for words in itertools.product(*lists))
+
+
+def test_an_agents_documented_command_composes_to_a_run_that_has_its_metric():
+    sweep = FILES["sweep.yaml"]
+    for representation in sweep["parameters"]["representation"]["values"]:
+        given = {"representation": {"value": representation}, "optim.lr": {"value": 0.00123}}
+        assert given.keys() == sweep["parameters"].keys()
+        parts = {
+            "${program}": [sweep["program"]],
+            "${args_no_hyphens}": create_sweep_command_args({"args": given})["args_no_hyphens"],
+        }
+        program, command, *words = (word for part in sweep["command"] for word in parts.get(part, [part]))
+        cfg = compose(words).cfg
+        assert (program, command, cfg.representation.name, cfg.optim.lr) == (
+            "poserep",
+            "train",
+            representation,
+            0.00123,
+        )
+        assert cfg.logger.project == "poserep" and sweep["metric"]["name"] == f"val/{CocoAP.columns[0]}_gt"

@@ -10,9 +10,12 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from sweeping import Sweep, kill, schedule
 
+from poserep import cli
+from poserep.runs.plan import Cell, remember
 from poserep.runs.rundir import RunDir, runs_in
 from poserep.sweeps.sweeper import RowSweeper
 from poserep.training.fit import fit
+from run_records import config, write
 
 SCHEMES = ["heatmap", "simcc", "sr", "ipr", "simcc_equal", "heatmap_unbiased"]
 
@@ -71,6 +74,36 @@ def test_a_table_without_its_files_says_so_at_once(sweep, status, tmp_path, capf
     assert "run: " not in out and f"missing: {weights}, which 2 of 2 cells need\n" in err and "docs/tables.md" in err
     code, lines = status(tiny)
     assert code == 1 and "\n".join(lines).count(f"there is no {weights}") == 2
+    assert err.count("there is no") == 1 and f" and 1 more: there is no {weights}\n" in err
+
+
+def test_any_study_has_a_status_and_settings_have_totals(sweep, tmp_path, capfd):
+    study = tmp_path / "runs" / "search"
+
+    def status(name="search"):
+        capfd.readouterr()
+        code = cli.main(["sweep", "status", name])
+        out, err = capfd.readouterr()
+        return code, (out or err).splitlines()
+
+    for name, ap in (("run-0", 50.0), ("run-1", None)):
+        write(study, name, config(), [], ap)
+    assert status() == (0, ["finished  run-0", "waiting   run-1", "runs/search: 2 runs, 1 finished, 1 waiting"])
+    assert status("serch") == (2, ["error: runs/serch holds no runs; did you mean search?"])
+    assert status("xyzzy") == (2, ["error: runs/xyzzy holds no runs; make help lists the tables"])
+    remember(study, "run-0", Cell((), ("a row",)))
+    remember(study, "run-1", Cell((), ("a row",), ("trainer=smoke",)))
+    totals = ["rows as they are: 1 cells, 1 finished", "rows with trainer=smoke: 1 cells, 1 waiting"]
+    assert status()[1][2:] == [*totals, "runs/search: 2 cells, 1 finished, 1 waiting"]
+
+
+def test_finished_runs_of_a_table_are_shown_by_a_command(sweep, monkeypatch, capfd):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    tiny = sweep("representation=simcc", trainer="epochs: 1")
+    for shown in (False, True):
+        assert tiny.main("logger=wandb", "logger.project=mine") == 0
+        line = "W&B: runs that had finished before are shown by poserep wandb push tiny --project mine\n"
+        assert (line in capfd.readouterr().out) == shown
 
 
 def test_a_table_that_is_refused_asks_for_nothing(sweep, capfd):
