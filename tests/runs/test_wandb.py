@@ -144,10 +144,14 @@ def test_every_configuration_that_an_agent_starts_is_recorded_under_its_id(fake,
         return capfd.readouterr().out, ledger["project"], ledger["entity"], ledger["id"]
 
     own = f"trained-{run_dir.name[-8:]}"
+    # Another agent has drawn it, and takes a while.
+    held = [{"host": "another", "pid": 1}]
+    monkeypatch.setattr("poserep.sweeps.train.holder", lambda path: held.pop() if held else None)
+    monkeypatch.setattr("poserep.sweeps.train._POLL", 0)
     for run_id in ("abc", "def"):
         as_an_agent(monkeypatch, run_id)
         out, *ledger = train()
-        assert "finished before" in out and f"W&B: sent to project agents as {run_id}\n" in out
+        assert not held and "finished before" in out and f"W&B: sent to project agents as {run_id}\n" in out
         assert ledger == ["agents", "team", run_id] and fake.inits[-1]["project"] == "agents"
         shown = fake.runs[run_id]
         assert shown["exit"] == 0 and "result/AP_gt" in shown["said"] and "train/loss" in shown["lines"][0]

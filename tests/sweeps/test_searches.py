@@ -33,14 +33,18 @@ def search(monkeypatch, tmp_path, capfd):
     """Search with stubs in the place of trainings: exit code, learning rates of those begun, what was printed."""
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="Optuna's sweeper is an extra: .[optuna]")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("poserep.sweeps.train._POLL", 0)
 
-    def go(*words, fails=(), stops=()):
-        begun = []
+    def go(*words, fails=(), stops=(), taken=()):
+        begun, held = [], []
 
         def launch(worker, arguments, *devices, **how):
             run_dir = RunDir(arguments[0])
             begun.append(run_dir.config()["optim"]["lr"])
             number = len(begun)
+            if number in taken:
+                held.extend(2 * [{"host": "another", "pid": 1}])
+                raise Failed("the process ended with exit status 2")
             if number in fails or number in stops:
                 ending = {"error": "loss is not finite"} if number in fails else {"why": "SIGTERM"}
                 run_dir.write_status("failed" if number in fails else "stopped", **ending)
@@ -48,6 +52,8 @@ def search(monkeypatch, tmp_path, capfd):
             run_dir.write_result(result(run_dir.config(), best_near(begun[-1])))
 
         monkeypatch.setattr("poserep.sweeps.cell.launch", launch)
+        for module in ("cell", "train"):
+            monkeypatch.setattr(f"poserep.sweeps.{module}.holder", lambda path: held.pop() if held else None)
         capfd.readouterr()
         code = cli.main([*SEARCH, *words])
         return code, begun, "".join(capfd.readouterr())
@@ -64,6 +70,12 @@ def test_a_search_finds_the_best_and_goes_on_where_it_was(search):
     assert printed.count("finished before") == 1 and printed.count("Error executing job") == 1
     value, rate = max((best_near(lr), lr) for lr in (begun[0], after[1]))
     assert f"best value {value:.4g} with optim.lr={rate} (kept in runs/search/optimization_results.yaml)" in printed
+
+
+def test_a_trial_that_another_process_has_is_waited_for(search):
+    code, begun, printed = search(LR, "hydra.sweeper.n_trials=1", taken=(1,))
+    assert (code, len(begun), len(set(begun))) == (0, 2, 1)
+    assert "left by process 1 on another" in printed and "best value" in printed
 
 
 def test_a_search_without_a_value_says_so(search):

@@ -16,6 +16,7 @@ from poserep.files import load_yaml
 from poserep.runs.create import create_run, missing_files, resolved
 from poserep.runs.identity import earlier_run
 from poserep.runs.launch import launch, refuse_other_launchers
+from poserep.runs.lease import by_whom, holder
 from poserep.runs.result_values import chief_value
 from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.follow import show_finished
@@ -23,6 +24,8 @@ from poserep.runs.wandb.publish import SWEEP
 from poserep.sweeps.cell import WORKER, how_it_ended, run_cell
 from poserep.sweeps.sweeper import set_search_defaults
 
+# Seconds between two looks at a run that another process has.
+_POLL = 5.0
 # Where Optuna's sweeper leaves what it found, in the folder of the study.
 SEARCHED = "optimization_results.yaml"
 
@@ -66,8 +69,8 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool, direction: str =
     """Run a composed configuration, alone or as one of several of a plain multirun; return its chief metric.
 
     Searches, such as Optuna's, optimise it in their ``direction``: that of the default readout with the first kind of
-    boxes. It is None if it is undefined, or another process has the run; in a search, which can do nothing with that,
-    both are `Failed`. A search in the direction that the metric does not improve in ends the process.
+    boxes. It is None if another process has the run, for which searches and agents of W&B wait, or if it is undefined,
+    which is `Failed` in a search. A search in the direction that the metric does not improve in ends the process.
 
     If no run can be made of it, it is an `InputError`, and no run directory has been created. Raises `Failed` if the
     run failed or one of several was refused, `Stopped` if it was asked to stop.
@@ -88,8 +91,15 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool, direction: str =
                 f"note: {earlier} is this run with fewer epochs; this one begins anew. To start from its weights, add "
                 f"init={earlier}"
             )
+        # Two trials, or two agents, may draw the same configuration at once, and each needs its result.
+        if (direction or SWEEP in os.environ) and (other := holder(run_dir.path)):
+            print(f"waiting while it is run {by_whom(other)}: {run_dir}", flush=True)
+            while holder(run_dir.path):
+                time.sleep(_POLL)
         trained = not (run_dir.finished or (several and run_dir.twin))
         run_cell(run_dir) if several else run_single(run_dir)
+        while direction and not run_dir.finished:
+            run_cell(run_dir) if holder(run_dir.path) is None else time.sleep(_POLL)
     except InputError as error:
         if not several:
             raise
@@ -105,8 +115,7 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool, direction: str =
         show_finished(run_dir, config["logger"]["project"], config["logger"].get("entity"))
     value = chief_value(run_dir.result()) if run_dir.finished else None
     if direction and value is None:
-        why = "its chief metric is undefined" if run_dir.finished else "another process has it"
-        raise Failed(f"{run_dir} gives the search no value: {why}")
+        raise Failed(f"{run_dir} gives the search no value: its chief metric is undefined")
     return value
 
 
