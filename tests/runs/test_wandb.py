@@ -187,6 +187,23 @@ def test_refusals(fake, tmp_path, monkeypatch):
     assert not ledger_file(RunDir(tmp_path / "table" / NAME)).exists()
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("WANDB_PROJECT", "my/proj", "WANDB_PROJECT=my/proj: W&B takes no / in names"),
+        ("WANDB_ENTITY", "50%", "WANDB_ENTITY=50%: W&B takes no % in names"),
+        ("", "", "logger=wandb needs a package: pip install -c constraints.txt wandb"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_before_training(tmp_path, monkeypatch, capfd, variable, value, line):
+    if variable:
+        monkeypatch.setenv(variable, value)
+    else:
+        monkeypatch.setitem(sys.modules, "wandb", None)
+    assert cli.main(["train", "logger=wandb", f"runs={tmp_path}/runs"]) == 2
+    assert line in capfd.readouterr().err and not (tmp_path / "runs").exists()
+
+
 def test_the_mode_follows_key_and_environment(monkeypatch, tmp_path):
     for key in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE", "WANDB_BASE_URL", "NETRC"):
         monkeypatch.delenv(key, raising=False)
