@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from poserep.config import DictConfig
 from poserep.errors import Failed, Stopped, message
@@ -12,6 +13,8 @@ from poserep.runs.launch import launch
 from poserep.runs.lease import by_whom, holder
 from poserep.runs.rundir import RunDir
 from poserep.runs.stop_request import end_sweep_after_failure, sweep_is_ending
+from poserep.runs.wandb.follow import push_command
+from poserep.runs.wandb.publish import training_target
 
 # The module that trains and evaluates a run directory, named on its command line.
 WORKER = "poserep.training.fit"
@@ -101,3 +104,19 @@ def fail_without_files(run_dirs: Sequence[RunDir], missing: Mapping[str, Sequenc
     if failed:
         print("docs/tables.md says what they are; data.root=... says where data lie", file=sys.stderr, flush=True)
     return failed
+
+
+def by_cause(run_dirs: Sequence[RunDir], failed: Mapping[str, str]) -> list[str]:
+    """Return a line for each cause of failures, with the first of the cells that share it and how many more do."""
+    alike: dict[str, list[str]] = {}
+    for run_dir in (run_dir for run_dir in run_dirs if run_dir.name in failed):
+        alike.setdefault(failed[run_dir.name], []).append(run_dir.name)
+    more = {cause: f" and {len(names) - 1} more" if len(names) > 1 else "" for cause, names in alike.items()}
+    return [f"  {names[0]}{more[cause]}: {cause}" for cause, names in alike.items()]
+
+
+def name_push_command(study: Path, run_dirs: Sequence[RunDir], logger: Mapping[str, Any]) -> None:
+    """Print which command shows runs that had finished before on W&B, if it is to show the table."""
+    if "project" in logger and any(run_dir.finished for run_dir in run_dirs):
+        command = push_command(study, training_target(logger["project"], logger.get("entity")))
+        print(f"W&B: runs that had finished before are shown by {command}", flush=True)

@@ -29,9 +29,7 @@ from poserep.runs.identity import name_of
 from poserep.runs.lease import holder
 from poserep.runs.plan import Cell, count_states, forget, remember
 from poserep.runs.rundir import RunDir
-from poserep.runs.wandb.follow import push_command
-from poserep.runs.wandb.publish import training_target
-from poserep.sweeps.cell import WORKER, fail_without_files, run_directory
+from poserep.sweeps.cell import WORKER, by_cause, fail_without_files, name_push_command, run_directory
 from poserep.sweeps.table import cells_of, chosen, read_table
 
 # Seconds between two looks at cells that other processes run.
@@ -108,10 +106,7 @@ class RowSweeper(Sweeper):
         run_dirs = self._create(study, cells, configs)
         missing = {name_of(config): missing_files(config) for config in configs}
         print(f"{study}: {len(run_dirs)} cells, {count_states(_states(run_dirs))}", flush=True)
-        logger = configs[0]["logger"] or {}
-        if "project" in logger and any(run_dir.finished for run_dir in run_dirs):
-            command = push_command(study, training_target(logger["project"], logger.get("entity")))
-            print(f"W&B: runs that had finished before are shown by {command}", flush=True)
+        name_push_command(study, run_dirs, configs[0]["logger"] or {})
         for old in study.glob(f"{STOP}*"):
             with suppress(FileNotFoundError):
                 if time.time() - old.stat().st_mtime > KEEP_DAYS * 86400:
@@ -217,11 +212,7 @@ class RowSweeper(Sweeper):
     def _end(self, study: Path, run_dirs: Sequence[RunDir], failed: dict[str, str]) -> None:
         states = _states(run_dirs)
         print(f"{study}: {count_states(states)}", flush=True)
-        alike: dict[str, list[str]] = {}
-        for run in (run for run in run_dirs if run.name in failed):
-            alike.setdefault(failed[run.name], []).append(run.name)
-        lines = [f"  {names[0]}{_others(names)}: {cause}" for cause, names in alike.items()]
-        summary = "\n".join([f"{len(failed)} of {len(run_dirs)} cells failed:", *lines])
+        summary = "\n".join([f"{len(failed)} of {len(run_dirs)} cells failed:", *by_cause(run_dirs, failed)])
         if self.stopped_by:
             if failed:
                 print(summary, file=sys.stderr, flush=True)
@@ -232,10 +223,6 @@ class RowSweeper(Sweeper):
             raise Failed(summary)
         if set(states) != {"finished"}:
             raise Failed(f"not all cells have finished; poserep sweep status {study.name} shows them")
-
-
-def _others(names: Sequence[str]) -> str:
-    return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
 def _states(run_dirs: Iterable[RunDir]) -> list[str]:
