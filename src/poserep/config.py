@@ -194,10 +194,9 @@ def run_application(program: str, arguments: Sequence[str], task: Callable[[Dict
     ended_by: list[Exception] = []
 
     def job(cfg: DictConfig) -> Any:
-        several = HydraConfig.get().mode == RunMode.MULTIRUN
-        direction = str(HydraConfig.get().sweeper.get("direction") or "") if several else ""
+        own, several = HydraConfig.get(), HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            return task(cfg, HydraConfig.get().runtime.choices["backbone"], several, direction)
+            return task(cfg, own.runtime.choices["backbone"], several, (several and own.sweeper.get("direction")) or "")
         except Exception as error:
             if several:
                 raise
