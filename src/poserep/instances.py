@@ -1,7 +1,7 @@
 """A person as every loader returns it, the tally, the table that workers share, and the truth of an evaluation."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -14,6 +14,8 @@ from poserep.skeleton import Skeleton
 
 # Area of a person as a share of its box where no mask is annotated, as in CrowdPose's evaluation.
 BOX_COVER = 0.53
+# Why loaders leave annotations out as a rule, which says nothing about a set.
+USUALLY_LEFT_OUT = frozenset(("crowds", "without labelled keypoints", "that the evaluation ignores"))
 
 
 class CocoForm(NamedTuple):
@@ -94,6 +96,11 @@ class Tally:
         return "; ".join(parts)
 
 
+def unusual_losses(left_out: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts of a loader's tally of persons left out, without those that every set is meant to leave out."""
+    return {reason: count for reason, count in left_out.items() if reason not in USUALLY_LEFT_OUT}
+
+
 class InstanceTable(Sequence[Instance]):
     """A sequence of instances kept as flat arrays, whose memory forked loader processes share.
 
@@ -154,6 +161,10 @@ class Truth:
         padding: Factor by which the crops are larger than the boxes.
         category: Names or ids of the categories that count, where a file has several with these joints; None: all.
         form: How the records of such a file are taken.
+        layout: The joints of the persons in that file, where others stand beside the skeleton's or in another order.
+
+    Attributes:
+        columns: Positions of the skeleton's joints in the layout.
     """
 
     def __init__(
@@ -165,11 +176,14 @@ class Truth:
         padding: float = 1.25,
         category: Any = None,
         form: CocoForm = PLAIN,
+        layout: Skeleton | None = None,
     ) -> None:
         self.instances, self.skeleton = InstanceTable.of(instances), skeleton
         self.files = (Path(annotations),) if isinstance(annotations, str | Path) else tuple(annotations)
         self.size, self.padding, self.category, self.form = size, padding, category, form
         self.sigmas = np.array(skeleton.sigmas)
+        self.layout = layout or skeleton
+        self.columns = self.layout.positions(skeleton.names)
 
     @property
     def annotations(self) -> Path:

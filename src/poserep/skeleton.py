@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -16,6 +16,15 @@ from poserep.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# Names that files give to keypoints of a skeleton; some of CrowdPose's releases call the head top_head.
+ALIASES = {"top_head": "head"}
+
+
+def plain_joint(name: str) -> str:
+    """Return the name by which joints of two skeletons are the same: lower case, words joined by _, without alias."""
+    plain = "_".join(name.lower().replace("-", " ").replace("_", " ").split())
+    return ALIASES.get(plain, plain)
 
 
 @dataclass(frozen=True)
@@ -133,6 +142,22 @@ class Skeleton:
 
         other = {a: b for a, b in self.pairs} | {b: a for a, b in self.pairs}
         return torch.tensor([self.names.index(other.get(n, n)) for n in self.names])
+
+    def positions(self, names: Iterable[str]) -> list[int]:
+        """Return the positions of joints that another skeleton has too, by `plain_joint`."""
+        own = [plain_joint(name) for name in self.names]
+        return [own.index(plain_joint(name)) for name in names]
+
+    def only(self, names: Collection[str]) -> Skeleton:
+        """Return the skeleton of some of its keypoints, in its own order, with the pairs and limbs between them."""
+        kept = [(name, sigma) for name, sigma in zip(self.names, self.sigmas, strict=True) if name in names]
+        pairs, edges = (
+            tuple(g for g in groups if g[0] in names and g[1] in names) for groups in (self.pairs, self.edges)
+        )
+        named, sigmas = tuple(name for name, _ in kept), tuple(sigma for _, sigma in kept)
+        return replace(
+            self, names=named, pairs=pairs, edges=edges, sigmas=sigmas, upper=tuple(n for n in self.upper if n in names)
+        )
 
     def edge_indices(self) -> list[tuple[int, int]]:
         """Return the limbs as positions of their two keypoints."""

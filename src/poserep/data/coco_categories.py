@@ -10,17 +10,15 @@ from poserep.data.coco_file import CocoFile
 from poserep.data.coco_forms import fields_of_joints
 from poserep.data.json_fields import as_integer
 from poserep.errors import InputError
-from poserep.skeleton import Skeleton
+from poserep.skeleton import Skeleton, plain_joint
 
-# Names that files give to keypoints of a skeleton; some of CrowdPose's releases call the head top_head.
-ALIASES = {"top_head": "head"}
 Chosen = int | str | Sequence[int | str] | None
 
 
 def categories_of(
     file: CocoFile, skeleton: Skeleton, chosen: Chosen = None, need_keypoints: bool = False
 ) -> dict[int, str]:
-    """Return the categories that have the skeleton's keypoints, in order and under any of `ALIASES`: names by id.
+    """Return the categories that have the skeleton's keypoints in order, compared by `plain_joint`: names by id.
 
     ``chosen`` are ids or names of those to take if not all; one without joint names is taken if it is chosen and its
     annotations have as many joints. Of joined fields a category may name the first joints alone. In a file without
@@ -68,7 +66,7 @@ def _numbered(file: CocoFile) -> list[dict[str, Any]]:
 def _fits(joints: tuple[str, ...], skeleton: Skeleton, joined: bool) -> bool:
     # Of joined fields a category names the first one's joints.
     own = skeleton.names[: len(joints)] if joined else skeleton.names
-    return own in (joints, tuple(ALIASES.get(name, name) for name in joints))
+    return [plain_joint(name) for name in own] == [plain_joint(name) for name in joints]
 
 
 def _chosen(file: CocoFile, fitting: Mapping[int, str], chosen: int | str | Sequence[int | str]) -> dict[int, str]:

@@ -168,8 +168,10 @@ def dataset_of(cfg: DictConfig, instances: list[Instance], skeleton: Skeleton, a
     return PoseDataset(instances, skeleton, Size.parse(cfg.input_size), cfg.align, augment, **options)
 
 
-def truth_of(cfg: DictConfig, instances: Sequence[Instance], skeleton: Skeleton, root: Path) -> Truth:
-    """Return what predictions for persons of the validation split are scored against."""
+def truth_of(
+    cfg: DictConfig, instances: Sequence[Instance], skeleton: Skeleton, root: Path, layout: Skeleton | None = None
+) -> Truth:
+    """Return what predictions for persons of the validation split are scored against; ``layout`` as `Truth` has it."""
     padding = (cfg.data.get("crop") or {}).get("padding", 1.25)
     files, size = located(root, cfg.data.val.annotations), Size.parse(cfg.input_size)
-    return Truth(instances, skeleton, files, size, padding, cfg.data.get("category"), form_of(cfg))
+    return Truth(instances, skeleton, files, size, padding, cfg.data.get("category"), form_of(cfg), layout)

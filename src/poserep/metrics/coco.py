@@ -71,11 +71,12 @@ class CocoAP(Scorer):
     @property
     def categories(self) -> dict[int, str]:
         """The categories of the evaluated file whose annotations count, as one; predictions bear the first one's id."""
-        return categories_of(self.file, self.truth.skeleton, self.truth.category)
+        return categories_of(self.file, self.truth.layout, self.truth.category)
 
     def persons(self) -> tuple[list[dict[str, Any]], list[Any]]:
         """See `persons_of`: the annotations to score, and the ids of those that cannot be read."""
-        return persons_of(self.file, tuple(self.categories), self.truth.skeleton.num_keypoints, self.area)
+        joints, columns = self.truth.layout.num_keypoints, tuple(self.truth.columns)
+        return persons_of(self.file, tuple(self.categories), joints, self.area, columns)
 
     def results(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Return predictions in COCO's result format, rescored and without duplicates, as its server takes them."""
@@ -205,6 +206,14 @@ class CocoSubmission(CocoAP):
     """Rescores and de-duplicates as `CocoAP` does, where only a server has the truth: `results` is what it takes."""
 
     columns = ()
+
+    def __init__(self, truth: Truth, **options: Any) -> None:
+        super().__init__(truth, **options)
+        if truth.skeleton.num_keypoints < truth.layout.num_keypoints:
+            raise InputError(
+                f"the server takes results of all {truth.layout.num_keypoints} joints, and the run has "
+                f"{truth.skeleton.num_keypoints} of them"
+            )
 
     def __call__(self, predictions: Predictions) -> Scores:
         """Return no values."""

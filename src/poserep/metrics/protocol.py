@@ -49,6 +49,7 @@ class Protocol:
         area: Whose area scales OKS; empty where none does.
         size: Size of the network's input, ``HxW`` in px.
         uncounted: Numbers of annotated persons who are left out or can never count as found, by reason.
+        joints: Names of the evaluated joints where predictions or data set have others too; empty where these are all.
     """
 
     data: str
@@ -69,6 +70,7 @@ class Protocol:
     crop: Mapping[str, Any] = field(default_factory=dict)
     loader: Mapping[str, Any] = field(default_factory=dict)
     uncounted: Mapping[str, int] = field(default_factory=dict)
+    joints: Sequence[str] = field(default_factory=list)
 
     @classmethod
     def load(cls, record: Mapping[str, Any]) -> Self:
@@ -93,7 +95,8 @@ def _unusual(options: Mapping[str, Any]) -> dict[str, Any]:
 def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries that decide; who is left out follows from files and options, and older records lack it."""
     unusual = {name: _unusual(record.get(name, {})) for name in ("metric", "crop", "loader")}
-    return {**{name: entry for name, entry in record.items() if name != "uncounted"}, **unusual}
+    entries = {"joints": [], **record}
+    return {**{name: entry for name, entry in entries.items() if name != "uncounted"}, **unusual}
 
 
 def truth_and_metric(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,6 +122,7 @@ def protocol_line(protocols: Sequence[Protocol]) -> str:
         str(first.metric.get("_target_", "")).split(".")[-1],
         *(f"{OPTION_NAMES.get(key, key)} {value}" for key, value in options.items()),
         *([f"area of the {first.area}"] if first.area else []),
+        *([f"{len(first.joints)} joints ({', '.join(first.joints)})"] if first.joints else []),
     ]
     uncounted = {reason: count for p in protocols for reason, count in p.uncounted.items()}
     if uncounted:

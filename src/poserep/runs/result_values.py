@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from poserep.instances import unusual_losses
+
 # Measures of calibration: title, key in a result, and whether less is better.
 CALIBRATION_MEASURES = (
     ("mean score", "mean_score", False),
@@ -10,8 +12,6 @@ CALIBRATION_MEASURES = (
     ("ECE", "ece", True),
     ("AURC", "aurc", True),
 )
-# Why loaders leave annotations out as a rule, which says nothing about a set.
-USUALLY_LEFT_OUT = frozenset(("crowds", "without labelled keypoints", "that the evaluation ignores"))
 
 
 def is_undefined(value: float | None) -> bool:
@@ -33,11 +33,6 @@ def chief_value(result: Mapping[str, Any]) -> float | None:
     """Return the chief metric of the default readout with the first kind of boxes; None if it is undefined."""
     value = next(iter(next(iter(result["metrics"].values())).values())).get(result["columns"][0])
     return None if is_undefined(value) else value
-
-
-def unusual_losses(left_out: Mapping[str, int]) -> dict[str, int]:
-    """Return the counts of a loader's tally of persons left out, without those that every set is meant to leave out."""
-    return {reason: count for reason, count in left_out.items() if reason not in USUALLY_LEFT_OUT}
 
 
 def training_note(result: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from poserep.config import DictConfig, make
+from poserep.data.common_joints import CommonJoints, common_joints
 from poserep.data.datamodule import PoseDataModule
 from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of, split_files, truth_of
 from poserep.errors import InputError
@@ -30,7 +31,7 @@ class Run:
     """The objects that a configuration describes.
 
     ``files`` decide who is evaluated, by name, ``tallies`` say what the loaders did with each set; ``lr`` is the
-    effective learning rate.
+    effective learning rate. ``joints`` are those that are evaluated, of which ``skeleton`` consists.
     """
 
     cfg: DictConfig
@@ -40,24 +41,29 @@ class Run:
     files: dict[str, Path]
     tallies: dict[str, Tally]
     lr: float
+    joints: CommonJoints
 
     def loaded(self) -> dict[str, Any]:
         """Return what the loaders did with each set, as results record it."""
         return {name: tally.record() for name, tally in self.tallies.items()}
 
     def loading_notes(self) -> list[str]:
-        """Return a line for each set of which the loaders left something out or corrected something."""
-        lines = {name: tally.line() for name, tally in self.tallies.items()}
-        return [f"{name}: {line}" for name, line in lines.items() if line != f"{self.tallies[name].taken} taken"]
+        """Return a line for each set of which the loaders left something out or corrected something, and for joints."""
+        lines = {"joints": self.joints.line} | {name: tally.line() for name, tally in self.tallies.items()}
+        silent = {"joints": ""} | {name: f"{tally.taken} taken" for name, tally in self.tallies.items()}
+        return [f"{name}: {line}" for name, line in lines.items() if line != silent[name]]
 
 
-def build(cfg: DictConfig, train: bool = True) -> Run:
+def build(cfg: DictConfig, train: bool = True, learnt: Skeleton | None = None) -> Run:
     """Make all objects of a run; ``train=False`` leaves out what only training needs.
 
-    Parts of the configuration that do not fit each other, and data that are missing or malformed, are an `InputError`.
+    ``learnt`` are the joints of the network if it was trained on another skeleton than ``data.skeleton``; it is
+    evaluated on the joints that it has in common with the data. Parts of the configuration that do not fit each other,
+    and data that are missing or malformed, are an `InputError`.
     """
     skeleton = skeleton_of(cfg)
-    net, codec = build_network(cfg, skeleton)
+    learnt = learnt or skeleton
+    net, codec = build_network(cfg, learnt)
     if train and cfg.trainer.compile:
         net.compile()
     boxes, root = boxes_of(cfg), root_of(cfg)
@@ -67,15 +73,18 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
         persons = instances_of(cfg, "train", skeleton, root, tally=tallies["train"])[: cfg.trainer.limit]
         training = dataset_of(cfg, persons, skeleton, make(cfg.augment))
     # Last, as only the last file that was parsed is kept, and scoring reads it again.
+    joints = CommonJoints(skeleton, skeleton, skeleton) if train else common_joints(cfg, root, learnt)
     evaluation, scorers = {}, {}
     for kind in boxes:
-        persons = instances_of(cfg, "val", skeleton, root, kind, tallies[kind])[: cfg.trainer.limit]
-        evaluation[kind] = dataset_of(cfg, persons, skeleton)
-        scorers[kind] = make(cfg.data.metric, truth_of(cfg, evaluation[kind].instances, skeleton, root))
+        persons = joints.load(cfg, root, kind, tallies[kind])[: cfg.trainer.limit]
+        evaluation[kind] = dataset_of(cfg, persons, joints.skeleton)
+        truth = truth_of(cfg, evaluation[kind].instances, joints.skeleton, root, joints.layout)
+        scorers[kind] = make(cfg.data.metric, truth)
     lr = effective_lr(cfg.optim, cfg.trainer.batch)
     optimizer, schedule = make(cfg.optim.optimizer, lr=lr), make(cfg.optim.schedule)
-    perm = skeleton.flip_perm()
+    perm = learnt.flip_perm()
     module = PoseModule(net, codec, perm, scorers, cfg.readouts, optimizer, schedule, cfg.flip_test, cfg.seed)
+    module.outputs = slice(None) if joints.outputs is None else joints.outputs
     # Configurations written before this key existed lack it.
     drop_last = cfg.trainer.get("drop_last", True)
     data = PoseDataModule(training, evaluation, cfg.trainer.batch, cfg.seed, cfg.trainer.workers, drop_last)
@@ -84,7 +93,7 @@ def build(cfg: DictConfig, train: bool = True) -> Run:
     check_shared_memory(cfg.trainer.workers, batch, size, 4 if cfg.data.get("pixels") else 3)
     if training:
         check_smallest_batch(net, size, len(training), batch, devices, drop_last)
-    return Run(cfg, module, data, skeleton, split_files(cfg, root), tallies, lr)
+    return Run(cfg, module, data, joints.skeleton, split_files(cfg, root), tallies, lr, joints)
 
 
 def check_shared_memory(workers: int, batch: int, size: Size, pixel_bytes: int) -> None:

@@ -8,6 +8,7 @@ import lightning
 from torch import Tensor
 
 from poserep.config import DictConfig, as_dict, with_overrides
+from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
 from poserep.files import provenance
 from poserep.geometry import Size
@@ -42,6 +43,7 @@ def configure(run_dir: str | os.PathLike[str], overrides: Sequence[str]) -> Dict
 def restore(run_dir: str | os.PathLike[str], cfg: DictConfig, tempered: bool = True) -> Run:
     """Build a run's objects with the weights of the checkpoint that ``cfg.checkpoint`` names.
 
+    Where ``cfg`` names other data, predictions are compared on the joints that these have in common with the run's own.
     Without ``tempered``, a calibrated checkpoint's temperature is ignored. A checkpoint that is missing or does not fit
     the configuration is an `InputError`.
     """
@@ -50,7 +52,8 @@ def restore(run_dir: str | os.PathLike[str], cfg: DictConfig, tempered: bool = T
     state = dict(read_state(checkpoint_of(run_dir, cfg.checkpoint)))
     if not tempered:
         state.pop("codec.temperature", None)
-    run = build(cfg, train=False)
+    learnt = skeleton_of(with_overrides(RunDir(run_dir).config(), ()))
+    run = build(cfg, train=False, learnt=learnt)
     load(run.module, state, f"checkpoint {cfg.checkpoint} of {run_dir}")
     return run
 

@@ -9,16 +9,15 @@ from typing import Any
 import lightning
 
 from poserep.config import as_dict
-from poserep.data.from_config import PATHS, options_of
 from poserep.errors import InputError
 from poserep.files import file_hash, write_json
 from poserep.instances import Truth
 from poserep.metrics.calibration import calibration_summary, labelled_joints
 from poserep.metrics.coco import CocoSubmission
+from poserep.metrics.evaluated_data import data_entries
 from poserep.metrics.protocol import Protocol
 from poserep.metrics.scorer import Predictions
 from poserep.metrics.taxonomy import error_breakdown
-from poserep.runs.result_values import unusual_losses
 from poserep.runs.rundir import RunDir
 from poserep.training.build import Run
 from poserep.training.module import score_temperature, score_threshold
@@ -30,13 +29,9 @@ ANNOTATED = "gt"
 def protocols_of(run: Run, boxes: str) -> dict[str, dict[str, Any]]:
     """Return all that the numbers of each readout depend on besides the weights, as records."""
     cfg, codec = run.cfg, run.module.codec
-    loader = {key: value for key, value in as_dict(cfg.data.val).items() if key not in (*PATHS, "_target_")}
-    # Detections are left out, not people.
-    lost = unusual_losses(run.tallies[boxes].left_out) if boxes == ANNOTATED else {}
+    annotated = run.tallies[boxes] if boxes == ANNOTATED else None
     common = Protocol(
-        data=cfg.data.name,
-        real=cfg.data.real,
-        split=given if isinstance(given := cfg.data.val.annotations, str) else ", ".join(given),
+        **data_entries(cfg, run.module.scorers[boxes], run.joints, annotated),
         boxes=boxes,
         hashes={name: file_hash(path) for name, path in run.files.items() if boxes == "det" or name != "detections"},
         instances=len(run.data.evaluation[boxes]),
@@ -45,13 +40,9 @@ def protocols_of(run: Run, boxes: str) -> dict[str, dict[str, Any]]:
         score=codec.deviations.score,
         temperature=score_temperature(codec),
         score_threshold=score_threshold(codec),
-        metric=as_dict(cfg.data.metric),
-        area=run.module.scorers[boxes].area,
         size=cfg.input_size,
         align=cfg.align,
         crop=as_dict(cfg.data.get("crop")),
-        loader=loader | options_of(cfg),
-        uncounted=run.module.scorers[boxes].uncounted() | {f"left out, {reason}": n for reason, n in lost.items()},
     )
     return {readout: replace(common, readout=readout).record() for readout in run.module.readouts}
 

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from poserep.codecs import Codec
+from poserep.codecs.base import Points
 from poserep.data.dataset import Batch
 from poserep.errors import Failed
 from poserep.metrics.scorer import Predictions, Scorer, Scores
@@ -71,6 +72,7 @@ class PoseModule(lightning.LightningModule):
 
     Attributes:
         scored: By boxes and readout, from the last evaluation; empty in an epoch of training that has none yet.
+        outputs: Positions among the network's joints of those that are evaluated; by default all.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class PoseModule(lightning.LightningModule):
         self.flip_test, self.seed = flip_test, seed
         self._last_step: tuple[Callable[[], bool], int, Tensor] | None = None
         self.scored: dict[str, dict[str, Scored]] = {}
+        self.outputs: list[int] | slice = slice(None)
 
     @property
     def scorer(self) -> Scorer:
@@ -163,7 +166,8 @@ class PoseModule(lightning.LightningModule):
             out = self.predict_batch(batch.image)
             decoded = [self.codec.decode(out, name) for name in self.readouts]
         for points, gather in zip(decoded, self._gathers(dataloader_idx), strict=True):
-            gather.update(batch.index, points._replace(xy=batch.crop.to_image(points.xy)))
+            xy, score = batch.crop.to_image(points.xy), points.score
+            gather.update(batch.index, Points(xy[:, self.outputs], score[:, self.outputs]))
 
     def on_validation_epoch_start(self) -> None:
         """Check that the last training step was sound, and drop earlier predictions."""

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from poserep.config import DictConfig, OmegaConf, make
-from poserep.data.from_config import instances_of, root_of, skeleton_of, split_files, truth_of
+from poserep.data.common_joints import common_joints
+from poserep.data.from_config import root_of, skeleton_of, split_files, truth_of
 from poserep.errors import InputError
 from poserep.files import file_hash
 from poserep.metrics.protocol import Protocol, truth_and_metric
@@ -15,6 +16,7 @@ from poserep.metrics.scorer import Predictions, Scorer
 from poserep.report.labels import differing_keys
 from poserep.runs.identity import flatten
 from poserep.runs.rundir import RunDir, named_result
+from poserep.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class StoredEvaluation:
     def protocol(self) -> Protocol:
         """How predictions were made and scored."""
         return Protocol.load(self.result["protocol"][self.boxes][self.readout])
+
+    @property
+    def skeleton_entry(self) -> Any:
+        """What its configuration calls the skeleton: a name, a file or the joints."""
+        return self.result["config"]["data"].get("skeleton")
 
     @property
     def values(self) -> dict[str, float]:
@@ -94,12 +101,17 @@ def _read(path: Path, readout: str, boxes: str | None) -> StoredEvaluation:
 def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
     """Return in what two protocols differ, as ``entry (A's, B's)``; other persons or metrics are an `InputError`."""
     one, two = a.protocol, b.protocol
-    lines = {key: f"{key} ({getattr(one, key)}, {getattr(two, key)})" for key in one.differs(two)}
     records = [truth_and_metric(protocol.record()) for protocol in (one, two)]
+    lines = {key: f"{key} ({getattr(one, key)}, {getattr(two, key)})" for key in one.differs(two)}
+    if one.joints != two.joints or a.skeleton_entry != b.skeleton_entry:
+        # The same joints with the same sigmas are alike, whatever else a network predicts.
+        joints = [dict(sorted(zip(s.names, s.sigmas, strict=True))) for s in (joints_of(a), joints_of(b))]
+        lines["joints"] = f"joints ({', '.join(sorted(dict(joints[0].items() ^ joints[1].items())))})"
+        records[0]["joints"], records[1]["joints"] = joints
     refused = [line for key, line in lines.items() if records[0].get(key) != records[1].get(key)]
     if refused:
         raise InputError(f"{a.name} and {b.name} were not evaluated on the same: they differ in {', '.join(refused)}")
-    return list(lines.values())
+    return [line for key, line in lines.items() if key != "joints"]
 
 
 def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) -> tuple[Scorer, Predictions]:
@@ -110,6 +122,30 @@ def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) 
     cfg = OmegaConf.create(evaluation.result["config"])
     assert isinstance(cfg, DictConfig)
     root = root_of(cfg)
+    check_files(evaluation, cfg, root)
+    boxes, readout, joints = evaluation.boxes, evaluation.readout, common_joints(cfg, root, joints_of(evaluation))
+    persons = joints.load(cfg, root, boxes)[: cfg.trainer.get("limit")]
+    truth = truth_of(cfg, persons, joints.skeleton, root, joints.layout)
+    stored = evaluation.run_dir.predictions(evaluation.evaluation)
+    for key in ("image_id", "id", "box"):
+        if not np.array_equal(stored[f"{boxes}/{key}"], getattr(truth.instances, key)):
+            raise InputError(
+                f"{evaluation.run_dir.predictions_file(evaluation.evaluation)} holds predictions of other boxes than "
+                f"{truth.annotations} now gives (their {key} differs); evaluate again with poserep evaluate"
+            )
+    index, xy, score = (stored[f"{boxes}/{key}"] for key in ("index", f"{readout}/xy", f"{readout}/score"))
+    threshold = evaluation.protocol.score_threshold if score_threshold is None else score_threshold
+    return make(cfg.data.metric, truth), Predictions(index, xy, score, threshold)
+
+
+def joints_of(evaluation: StoredEvaluation) -> Skeleton:
+    """Return the joints that were evaluated."""
+    skeleton = skeleton_of(OmegaConf.create(evaluation.result["config"]))
+    return skeleton.only(evaluation.protocol.joints) if evaluation.protocol.joints else skeleton
+
+
+def check_files(evaluation: StoredEvaluation, cfg: DictConfig, root: Path) -> None:
+    """Raise an `InputError` if files that decide who is evaluated have changed since the evaluation."""
     files = split_files(cfg, root)
     for name, recorded in evaluation.protocol.hashes.items():
         found = file_hash(files[name]) if files[name].is_file() else "no file"
@@ -118,16 +154,3 @@ def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) 
                 f"{evaluation.name} was evaluated on {files[name]} with SHA-256 {recorded}, but there is {found} now; "
                 "bring back the file, or evaluate again with poserep evaluate"
             )
-    skeleton, boxes, readout = skeleton_of(cfg), evaluation.boxes, evaluation.readout
-    persons = instances_of(cfg, "val", skeleton, root, boxes)[: cfg.trainer.get("limit")]
-    truth = truth_of(cfg, persons, skeleton, root)
-    stored = evaluation.run_dir.predictions(evaluation.evaluation)
-    for key in ("image_id", "id", "box"):
-        if not np.array_equal(stored[f"{boxes}/{key}"], getattr(truth.instances, key)):
-            raise InputError(
-                f"{evaluation.run_dir.predictions_file(evaluation.evaluation)} holds predictions of other boxes than "
-                f"{files['annotations']} now gives (their {key} differs); evaluate again with poserep evaluate"
-            )
-    index, xy, score = (stored[f"{boxes}/{key}"] for key in ("index", f"{readout}/xy", f"{readout}/score"))
-    threshold = evaluation.protocol.score_threshold if score_threshold is None else score_threshold
-    return make(cfg.data.metric, truth), Predictions(index, xy, score, threshold)

@@ -1,0 +1,25 @@
+"""What an evaluation's protocol says about the data and the metric, whoever made the predictions."""
+
+from typing import Any
+
+from poserep.config import DictConfig, as_dict
+from poserep.data.common_joints import CommonJoints
+from poserep.data.from_config import PATHS, options_of
+from poserep.instances import Tally, unusual_losses
+from poserep.metrics.scorer import Scorer
+
+
+def data_entries(cfg: DictConfig, scorer: Scorer, joints: CommonJoints, tally: Tally | None) -> dict[str, Any]:
+    """Return the entries of a `Protocol` about the data and the metric; ``tally`` counts the annotated persons."""
+    loader = {key: value for key, value in as_dict(cfg.data.val).items() if key not in (*PATHS, "_target_")}
+    lost = unusual_losses(tally.left_out) if tally else {}
+    return {
+        "data": cfg.data.name,
+        "real": cfg.data.real,
+        "split": files if isinstance(files := cfg.data.val.annotations, str) else ", ".join(files),
+        "metric": as_dict(cfg.data.metric),
+        "area": scorer.area,
+        "loader": loader | options_of(cfg),
+        "uncounted": scorer.uncounted() | {f"left out, {reason}": n for reason, n in lost.items()},
+        "joints": joints.named,
+    }
