@@ -18,7 +18,7 @@ from poserep.instances import Truth
 from poserep.metrics.coco_resampling import MEASURES, CocoResampler
 from poserep.metrics.coco_truth import persons_of
 from poserep.metrics.oks import oks_nms
-from poserep.metrics.scorer import Predictions, Resampler, Scorer, Scores
+from poserep.metrics.scorer import FinishedResults, Predictions, Resampler, Scorer, Scores
 
 COCO_VALUES = tuple(MEASURES)
 # Predictions of an image that count in COCO's evaluation of keypoints.
@@ -79,9 +79,24 @@ class CocoAP(Scorer):
         return persons_of(self.file, tuple(self.categories), joints, self.area, columns)
 
     def results(self, predictions: Predictions) -> list[dict[str, Any]]:
-        """Return predictions in COCO's result format, rescored and without duplicates, as its server takes them."""
+        """Return predictions in COCO's result format, rescored and without duplicates, as its server takes them.
+
+        Finished results are returned as they stand.
+        """
+        xy, category = predictions.xy, next(iter(self.categories))
+        if isinstance(predictions, FinishedResults):
+            score, image, keep = predictions.person_score, predictions.image_id, np.arange(len(xy))
+        else:
+            score, image, keep = self._rescored(predictions)
+        keypoints = np.dstack([xy, predictions.score]).astype(float).reshape(len(xy), -1).tolist()
+        return [
+            {"image_id": int(image[i]), "category_id": category, "keypoints": keypoints[i], "score": float(score[i])}
+            for i in keep
+        ]
+
+    def _rescored(self, predictions: Predictions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return scores and images of persons (N,), and the positions of those that are no duplicates."""
         index, xy, instances = predictions.index, predictions.xy, self.truth.instances
-        category = next(iter(self.categories))
         counts = predictions.score > predictions.threshold
         mean = (predictions.score * counts).sum(1) / np.maximum(counts.sum(1), 1)
         score, image, area = instances.score[index] * mean, instances.image_id[index], self.crop_areas[index]
@@ -92,11 +107,7 @@ class CocoAP(Scorer):
                 by_image[key].append(i)
             groups = map(np.array, by_image.values())
             keep = np.concatenate([g[oks_nms(xy[g], score[g], area[g], self.truth.sigmas, limit)] for g in groups])
-        keypoints = np.dstack([xy, predictions.score]).astype(float).reshape(len(index), -1).tolist()
-        return [
-            {"image_id": int(image[i]), "category_id": category, "keypoints": keypoints[i], "score": float(score[i])}
-            for i in keep
-        ]
+        return score, image, keep
 
     def match(self, predictions: Predictions, ranges: Sequence[str] | None = None) -> COCOeval:
         """Match predictions to persons image by image, in some ranges of areas (COCO's names) or all of this scorer's.
@@ -136,7 +147,7 @@ class CocoAP(Scorer):
         evaluation = self.match(predictions)
         values = self.summary(evaluation)
         if values["AP"] <= 0:
-            reasons = [f"AP is {values['AP']:g}: {self._nothing(evaluation, predictions.threshold)}"]
+            reasons = [f"AP is {values['AP']:g}: {self._nothing(evaluation, predictions)}"]
         else:
             reasons = [f"{name} is {values[name]:g}: {why}" for name, why in self._parts(values) if values[name] <= 0]
         if unusable := self.persons()[1]:
@@ -184,7 +195,7 @@ class CocoAP(Scorer):
             for name, where in RANGES.items()
         ]
 
-    def _nothing(self, evaluation: COCOeval, threshold: float) -> str:
+    def _nothing(self, evaluation: COCOeval, predictions: Predictions) -> str:
         """Return why AP is 0 or -1."""
         path = self.truth.annotations
         persons, predicted = (data.dataset["annotations"] for data in (evaluation.cocoGt, evaluation.cocoDt))
@@ -197,8 +208,10 @@ class CocoAP(Scorer):
             return "predictions and annotated persons share no image id"
         if not any(a["area"] > 0 for a in labelled):
             return "annotations have no area, by which OKS is scaled"
+        if isinstance(predictions, FinishedResults):
+            return "no result comes within OKS 0.5 of a person; are joints in the file's order, and coordinates px?"
         if all(d["score"] == 0 for d in predicted):
-            return f"every person's score is 0; no joint's score exceeds {threshold:g}"
+            return f"every person's score is 0; no joint's score exceeds {predictions.threshold:g}"
         return "no prediction comes within OKS 0.5 of a person; the network has hardly learnt anything"
 
 

@@ -8,6 +8,9 @@ from typing import Any, Self
 COMPARED = ("readout", "size")
 # How predictions were made. Two sides of a comparison may differ in it, unlike in the truth and the metric.
 PREDICTION = frozenset({"flip_test", "readout", "score", "temperature", "score_threshold", "size", "align", "crop"})
+# The kind of boxes and the readout of results that another program wrote, and what is said of them.
+UNKNOWN, FINISHED = "unknown", "results"
+GIVEN = "of another program, as they stand (its boxes, flip test and input are not known)"
 OPTION_NAMES = {
     "nms_threshold": "OKS-NMS",
     "clip": "boxes clipped",
@@ -40,7 +43,8 @@ class Protocol:
     Attributes:
         real: Whether the images are photographs, not drawn.
         split: The annotation file, or files.
-        boxes: ``gt``, of annotations, or ``det``, of a detector; there are ``instances`` of them.
+        boxes: ``gt``, of annotations, ``det``, of a detector, or ``unknown``, of another program, whose results tell
+            neither flip test (None), size nor alignment; there are ``instances`` of them.
         hashes: First digits of the SHA-256 of every file that decides who is evaluated.
         score: Definition of a joint's score: ``contract`` or ``published``.
         temperature: Temperature applied to scores; 1 changes nothing.
@@ -58,7 +62,7 @@ class Protocol:
     boxes: str
     hashes: Mapping[str, str]
     instances: int
-    flip_test: bool
+    flip_test: bool | None
     readout: str
     score: str
     temperature: float
@@ -109,16 +113,20 @@ def truth_and_metric(record: Mapping[str, Any]) -> dict[str, Any]:
 def protocol_line(protocols: Sequence[Protocol]) -> str:
     """Describe the protocol of a run, one for each kind of boxes, in a line; equal lines mean equal protocols."""
     first = protocols[0]
-    counts = ", ".join(f"{p.instances} {p.boxes} boxes" for p in protocols)
+    given = first.boxes == UNKNOWN
+    counts = ", ".join(f"{p.instances} {'results' if given else f'{p.boxes} boxes'}" for p in protocols)
     files = ", ".join(dict.fromkeys(f"{name} {digest}" for p in protocols for name, digest in p.hashes.items()))
     tempered = f" tempered by {first.temperature:.9g}" if first.temperature != 1 else ""
     measured = {key: value for key, value in first.metric.items() if key not in ("_target_", "area")}
     options = _unusual(measured) | _unusual(first.crop) | _unusual(first.loader)
-    parts = [
-        f"{first.data} {first.split}, {counts}" + (f" ({files})" if files else ""),
+    made = [
         f"flip test {'on' if first.flip_test else 'off'}",
         f"score {first.score}{tempered} above {first.score_threshold:.9g}",
         f"{first.align} alignment",
+    ]
+    parts = [
+        f"{first.data} {first.split}, {counts}" + (f" ({files})" if files else ""),
+        *(made if not given else [GIVEN]),
         str(first.metric.get("_target_", "")).split(".")[-1],
         *(f"{OPTION_NAMES.get(key, key)} {value}" for key, value in options.items()),
         *([f"area of the {first.area}"] if first.area else []),

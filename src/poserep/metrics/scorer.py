@@ -27,6 +27,18 @@ class Predictions:
         return replace(self, index=self.index[rows], xy=self.xy[rows], score=self.score[rows])
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FinishedResults(Predictions):
+    """People whom another program has found: neither are they rescored, nor are duplicates among them suppressed.
+
+    ``index`` (N,) are their positions in its file, of ``xy`` nothing is rounded (float64), and ``score`` is NaN where
+    the file has none. ``image_id`` (N,) are the ids of their images, ``person_score`` (N,) the scores that rank them.
+    """
+
+    image_id: np.ndarray
+    person_score: np.ndarray
+
+
 class Scores(NamedTuple):
     """A scorer's values by name, and why some are surprising (such as an AP of 0 or -1); empty if none is."""
 

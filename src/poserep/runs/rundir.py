@@ -199,6 +199,12 @@ def load_results(study: Path, damaged: dict[str, str] | None = None) -> list[dic
     return results
 
 
+def is_result(path: Path) -> bool:
+    """Tell whether a path is that of a run's result file or of a later evaluation's."""
+    mine = path.stem == "result" or path.stem.startswith("evaluation-")
+    return path.suffix == ".json" and mine and RunDir(path.parent).config_file.is_file()
+
+
 def named_result(path: Path) -> tuple[RunDir, str]:
     """Return the run and the id of the evaluation that a path names: a run directory, or a result file in one."""
     if path.suffix != ".json":

@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from poserep.cli import add_origin, parser_of
+from poserep.errors import InputError
 from poserep.runs.launch import is_rank, launch, refuse_other_launchers
 
 EVALUATE = """Evaluate a checkpoint of a run again, with other readouts, boxes, scores or data.
 
-Overrides are written as for training; +key=value adds, for example a readout. Writes evaluation-ID.json and .npz beside
-the result of the run.
+Overrides are written as for training; +key=value adds, for example a readout. Data of other joints are evaluated, by
+name, on those that they have in common with the run's. Writes evaluation-ID.json and .npz beside the result of the run.
+
+With --results the results of another program, a list in COCO's format, are scored as they stand in place of a run, and
+FILE.evaluation.json is written beside them; poserep compare takes them as well.
 
 example: poserep evaluate runs/demo/heatmap-... checkpoint=best flip_test=false 'boxes=[det]'
+         poserep evaluate --results results.json data=coco data.root=data/coco
 """
 CALIBRATE = """Calibrate a run's scores to OKS: fit a temperature on half of the images, measure it on the others.
 
@@ -34,18 +39,43 @@ example: poserep import pose_hrnet_w32_256x192.pth backbone=hrnet_w32 representa
 """
 
 
+_RUN_DIR = "directory made by poserep train or import"
+
+
 def run_and_overrides(command: str, description: str, arguments: Sequence[str]) -> tuple[Path, list[str]]:
     """Parse the arguments of a command that takes a run directory and overrides."""
     parser = parser_of(command, description)
-    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="directory made by poserep train or import")
+    parser.add_argument("run", type=Path, metavar="RUN_DIR", help=_RUN_DIR)
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="changes of its settings")
     options = parser.parse_intermixed_args(arguments)
     return options.run, options.overrides
 
 
 def evaluate_command(arguments: Sequence[str]) -> None:
-    """Run ``poserep evaluate``, on several devices in one process for each."""
-    run_dir, overrides = run_and_overrides("evaluate", EVALUATE, arguments)
+    """Run ``poserep evaluate``, on several devices in one process for each; for results in this one alone."""
+    parser = parser_of("evaluate", EVALUATE)
+    parser.add_argument("run", nargs="?", metavar="RUN_DIR", help=_RUN_DIR)
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="changes of its settings")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="results of another program, in place of a run")
+    add_origin(parser)
+    options = parser.parse_intermixed_args(arguments)
+    words = [word for word in (options.run, *options.overrides) if word]
+    if options.results:
+        if stray := next((word for word in words if "=" not in word and not word.startswith("~")), None):
+            raise InputError(
+                f"--results takes settings such as data=coco, not {stray}; to score results beside a run, use "
+                f"poserep compare RUN_DIR {options.results}"
+            )
+        from poserep.config import compose
+        from poserep.training.evaluate_results import evaluate_results
+
+        evaluate_results(options.results, compose(words, options.config_name, options.config_dir).cfg)
+        return
+    if not words:
+        parser.error("the following arguments are required: RUN_DIR")
+    if options.config_dir or options.config_name != "config":
+        raise InputError("--config-dir and --config-name go with --results; a run has its own configuration")
+    run_dir, overrides = Path(words[0]), words[1:]
     refuse_other_launchers()
     from poserep.training.evaluate import configure, reevaluate
 

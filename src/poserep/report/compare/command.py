@@ -1,10 +1,12 @@
 """Tell whether two runs or readouts differ by more than the choice of images explains, from their stored predictions.
 
 A and B are run directories, evaluation-*.json files of poserep evaluate, or several of them joined by commas that
-differ in their seed only. Images are drawn anew with replacement, the same for both sides, and the difference of
-the metric gets an interval; no network is needed. Both sides must be about the same persons and the same metric.
+differ in their seed only. A side may also be a file of another program's results in COCO's format, which is scored as
+the other side's run was. Images are drawn anew with replacement, the same for both sides, and the difference of the
+metric gets an interval; no network is needed. Both sides must be about the same persons and the same metric.
 
 example: poserep compare runs/demo/heatmap-...:dark runs/demo/simcc-... --metric AP75
+         poserep compare runs/demo/heatmap-... results.json
 """
 
 import sys
@@ -16,7 +18,7 @@ from poserep.cli import parser_of
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
 from poserep.metrics.bootstrap import Side, paired_bootstrap
-from poserep.report.compare.stored import StoredEvaluation, check_protocols, read_side, rebuild
+from poserep.report.compare.stored import StoredEvaluation, check_protocols, read_sides, rebuild
 from poserep.sheet import Sheet, numbers, texts
 
 LEVEL = 0.95
@@ -61,7 +63,7 @@ def compare_sides(
         "metric": name,
         "data": a[0].protocol.data,
         "drawn": not a[0].protocol.real,
-        "boxes": a[0].boxes,
+        "boxes": " and ".join(dict.fromkeys(run.boxes for run in runs)),
         "score_threshold": score_threshold,
         "a": _side_record(a, gap.a),
         "b": _side_record(b, gap.b),
@@ -127,8 +129,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the resampling (0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to a file as well")
     options = parser.parse_args(arguments)
-    a = read_side(options.a, options.boxes)
-    b = read_side(options.b, options.boxes or a[0].boxes)
+    a, b = read_sides(options.a, options.b, options.boxes)
     record = compare_sides(a, b, options.metric, options.samples, options.seed, options.score_threshold)
     show_comparison(record)
     if options.json:

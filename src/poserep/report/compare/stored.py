@@ -11,33 +11,40 @@ from poserep.data.common_joints import common_joints
 from poserep.data.from_config import root_of, skeleton_of, split_files, truth_of
 from poserep.errors import InputError
 from poserep.files import file_hash
-from poserep.metrics.protocol import Protocol, truth_and_metric
+from poserep.metrics.protocol import UNKNOWN, Protocol, truth_and_metric
 from poserep.metrics.scorer import Predictions, Scorer
 from poserep.report.labels import differing_keys
 from poserep.runs.identity import flatten
-from poserep.runs.rundir import RunDir, named_result
+from poserep.runs.rundir import RunDir, is_result, named_result
 from poserep.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
 class StoredEvaluation:
-    """The stored evaluation of one readout of one run; ``evaluation`` is its id, empty for the run's own."""
+    """The stored evaluation of one readout of one run; ``evaluation`` is its id, empty for the run's own.
+
+    Results of another program are no run's: they have their ``file``, and ``scored`` by a run's or their own settings.
+    """
 
     run_dir: RunDir
     evaluation: str
     result: dict[str, Any]
     boxes: str
     readout: str
+    file: Path | None = None
+    scored: tuple[Scorer, Predictions] | None = None
 
     @property
     def name(self) -> str:
-        """Name of the run, and of the evaluation if it is not the run's own."""
+        """Name of the run, and of the evaluation if it is not the run's own, or that of a file."""
+        if self.file:
+            return self.file.name
         return f"{self.run_dir.name}/{self.path.stem}" if self.evaluation else self.run_dir.name
 
     @property
     def path(self) -> Path:
         """The result file."""
-        return self.run_dir.result_file(self.evaluation)
+        return self.file or self.run_dir.result_file(self.evaluation)
 
     @property
     def protocol(self) -> Protocol:
@@ -62,6 +69,33 @@ class StoredEvaluation:
     def agrees(self, metric: str, value: float) -> bool:
         """Return whether a value is the recorded one, apart from rounding."""
         return abs(value - self.values[metric]) <= 1e-6 * max(1, abs(value))
+
+
+def read_sides(a: str, b: str, boxes: str | None) -> tuple[list[StoredEvaluation], list[StoredEvaluation]]:
+    """Read the two sides of a comparison as the command line names them, see `read_side`.
+
+    Boxes of B are those of A by default. Results of other programs are scored against the truth, and by the metric, of
+    the other side's run; where there is none, by those with which poserep evaluate scored them before.
+    """
+    given = names_results(a), names_results(b)
+    if not any(given):
+        side = read_side(a, boxes)
+        return side, read_side(b, boxes or side[0].boxes)
+    # Scorers take half a second to import.
+    from poserep.report.compare.result_files import read_result_files
+
+    runs = [] if all(given) else read_side(b if given[0] else a, boxes)
+    files = read_result_files(([a] if given[0] else []) + ([b] if given[1] else []), runs[0] if runs else None)
+    return (files[0] if given[0] else runs), (files[-1] if given[1] else runs)
+
+
+def names_results(argument: str) -> bool:
+    """Tell whether a side consists of files of results, which no run has written."""
+    paths = [Path(path) for path in argument.split(",")]
+    given = [path.suffix == ".json" and not is_result(path) for path in paths]
+    if any(given) and not all(given):
+        raise InputError(f"{argument}: runs and results of other programs are no single side; compare them as A and B")
+    return all(given)
 
 
 def read_side(argument: str, boxes: str | None) -> list[StoredEvaluation]:
@@ -99,8 +133,12 @@ def _read(path: Path, readout: str, boxes: str | None) -> StoredEvaluation:
 
 
 def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
-    """Return in what two protocols differ, as ``entry (A's, B's)``; other persons or metrics are an `InputError`."""
+    """Return in what two protocols differ, as ``entry (A's, B's)``; other persons or metrics are an `InputError`.
+
+    Of results of other programs, how predictions were made is not known; their boxes may be any.
+    """
     one, two = a.protocol, b.protocol
+    given = [run.name for run in (a, b) if run.boxes == UNKNOWN]
     records = [truth_and_metric(protocol.record()) for protocol in (one, two)]
     lines = {key: f"{key} ({getattr(one, key)}, {getattr(two, key)})" for key in one.differs(two)}
     if one.joints != two.joints or a.skeleton_entry != b.skeleton_entry:
@@ -108,17 +146,29 @@ def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
         joints = [dict(sorted(zip(s.names, s.sigmas, strict=True))) for s in (joints_of(a), joints_of(b))]
         lines["joints"] = f"joints ({', '.join(sorted(dict(joints[0].items() ^ joints[1].items())))})"
         records[0]["joints"], records[1]["joints"] = joints
+    if given:
+        for record in records:
+            record |= {"boxes": "", "instances": 0}
+            record["hashes"] = {k: v for k, v in record["hashes"].items() if k not in ("detections", "results")}
+            record["metric"] = {k: v for k, v in record["metric"].items() if k != "nms_threshold"}
     refused = [line for key, line in lines.items() if records[0].get(key) != records[1].get(key)]
     if refused:
         raise InputError(f"{a.name} and {b.name} were not evaluated on the same: they differ in {', '.join(refused)}")
+    if given:
+        return [f"boxes, flip test, scores and input, which results of another program do not tell ({given[-1]})"]
     return [line for key, line in lines.items() if key != "joints"]
 
 
 def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) -> tuple[Scorer, Predictions]:
     """Return the scorer of a stored evaluation and its predictions, as when the run was evaluated.
 
-    A ``score_threshold`` replaces the run's own. Files that have changed since then are an `InputError`.
+    A ``score_threshold`` replaces the run's own; results of other programs have none. Files that have changed since are
+    an `InputError`.
     """
+    if evaluation.scored:
+        if score_threshold is not None:
+            raise InputError(f"{evaluation.name}: scores of results stand as they are, compare without score threshold")
+        return evaluation.scored
     cfg = OmegaConf.create(evaluation.result["config"])
     assert isinstance(cfg, DictConfig)
     root = root_of(cfg)
