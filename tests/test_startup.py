@@ -1,5 +1,6 @@
 """Commands that need no torch do not import it."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,10 @@ def test_torch_is_not_imported(trained_once, synthetic, tmp_path):
     runs = "runs/tiny/seed-0 runs/tiny/seed-1"
     # Drawing the figures of a page takes seconds.
     work = ["sweep status tiny", f"diff {runs}", f"compare {runs} --samples 20", f"data check {words}"]
+    (val,) = synthetic.glob("*/annotations/val.json")
+    person = json.loads(val.read_text())["annotations"][0]
+    (tmp_path / "results.json").write_text(json.dumps([{**person, "score": 1.0}]))
+    work += [f"evaluate --results results.json {words}"]
     work += ["report tiny --format csv", "poserep.report.html"]
     commands = ["--help", *(f"{name} --help" for name in COMMANDS), *work]
     done = subprocess.run([sys.executable, "-c", PROGRAM, *commands], cwd=tmp_path, capture_output=True, text=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from poserep import cli
+from poserep.report.compare.joint_errors import agreement, joint_errors
 from poserep.report.compare.stored import read_side, read_sides, rebuild
 from poserep.runs.rundir import RunDir
 from poserep.training.evaluate import configure, reevaluate
@@ -40,9 +41,11 @@ def test_a_runs_own_results_have_its_values_whichever_side_they_are(theirs, caps
         record = json.loads((tmp_path / "it.json").read_text())
         assert [record[side]["mean"] for side in "ab"] == pytest.approx([ours["AP"]] * 2, abs=1e-9)
         assert (record["difference"], record["low"], record["high"]) == (0, 0, 0) and 0 < ours["AP"] < 100 and not err
-        assert "theirs.json" in out and "results of another program do not tell (theirs.json)" in out
-    for side in read_sides(str(run_dir), str(file), None):
-        assert side[0].values == pytest.approx(ours, abs=1e-9)
+        assert "theirs.json" in out and "results of another program do not tell\n" in out
+    (one,), (other,) = read_sides(str(run_dir), str(file), None)
+    assert one.values == ours and other.values == pytest.approx(ours, abs=1e-9)
+    # They are matched with the persons that they were predicted for.
+    assert (agreement(joint_errors(one), joint_errors(other)).first == 0).all()
 
 
 def test_files_are_compared_as_they_were_evaluated(theirs, capsys, synthetic, tmp_path):

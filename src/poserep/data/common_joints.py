@@ -96,7 +96,8 @@ def common_joints(cfg: DictConfig, root: Path, predicted: Skeleton | None = None
             "that are the same in data.skeleton and in the annotation file"
         )
     left_out = len(names) < max(joints.num_keypoints for joints in (wanted, layout, predicted))
-    return CommonJoints(wanted.only(names), layout, predicted, left_out)
+    skeleton = replace(wanted.only(names), name=f"{wanted.name}, joints in common") if left_out else wanted
+    return CommonJoints(skeleton, layout, predicted, left_out)
 
 
 def _places(joints: Skeleton, others: Skeleton) -> list[int] | None:
@@ -120,7 +121,7 @@ def _layout(cfg: DictConfig, root: Path, wanted: Skeleton) -> Skeleton:
     except InputError:
         found = _named_joints(file, {plain_joint(name) for name in wanted.names}, chosen)
     # Only files are read by it, which takes neither sigmas nor pairs.
-    return Skeleton(wanted.name, tuple(found), (), (), (1.0,) * len(found)) if found else wanted
+    return Skeleton(str(file.path), tuple(found), (), (), (1.0,) * len(found)) if found else wanted
 
 
 def _named_joints(file: CocoFile, wanted: set[str], chosen: Sequence[int | str] | int | str | None) -> list[str]:

@@ -6,6 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from poserep.errors import InputError
+from poserep.metrics.coco import CocoAP
+from poserep.metrics.finished_results import matched_with_persons
+from poserep.metrics.protocol import UNKNOWN
+from poserep.metrics.scorer import FinishedResults
 from poserep.metrics.taxonomy import KINDS, areas, error_kinds
 from poserep.report.compare.stored import StoredEvaluation, rebuild
 
@@ -53,10 +57,15 @@ class Agreement(NamedTuple):
 
 
 def joint_errors(evaluation: StoredEvaluation) -> JointErrors:
-    """Return the errors of an evaluation of annotated boxes; changed files or no labelled joint are an `InputError`."""
-    if evaluation.boxes != "gt":
+    """Return the errors of an evaluation of annotated boxes; changed files or no labelled joint are an `InputError`.
+
+    Of results of another program they are those of the persons with whom `matched_with_persons` matches them.
+    """
+    if evaluation.boxes not in ("gt", UNKNOWN):
         raise InputError(f"{evaluation.name}: boxes={evaluation.boxes} have no joints of their own; take those of gt")
     scorer, predictions = rebuild(evaluation)
+    if isinstance(scorer, CocoAP) and isinstance(predictions, FinishedResults):
+        predictions = matched_with_persons(predictions, scorer.truth, scorer.max_detections)
     truth, table = scorer.truth, scorer.truth.instances
     predictions = predictions.take(truth.labelled[predictions.index].any(1))
     index = predictions.index

@@ -138,7 +138,7 @@ def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
     Of results of other programs, how predictions were made is not known; their boxes may be any.
     """
     one, two = a.protocol, b.protocol
-    given = [run.name for run in (a, b) if run.boxes == UNKNOWN]
+    given = UNKNOWN in (a.boxes, b.boxes)
     records = [truth_and_metric(protocol.record()) for protocol in (one, two)]
     lines = {key: f"{key} ({getattr(one, key)}, {getattr(two, key)})" for key in one.differs(two)}
     if one.joints != two.joints or a.skeleton_entry != b.skeleton_entry:
@@ -155,7 +155,7 @@ def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
     if refused:
         raise InputError(f"{a.name} and {b.name} were not evaluated on the same: they differ in {', '.join(refused)}")
     if given:
-        return [f"boxes, flip test, scores and input, which results of another program do not tell ({given[-1]})"]
+        return ["boxes, flip test, scores and input, which results of another program do not tell"]
     return [line for key, line in lines.items() if key != "joints"]
 
 
