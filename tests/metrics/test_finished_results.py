@@ -17,9 +17,9 @@ from poserep.metrics.finished_results import count_matched, matched_with_persons
 from poserep.training.evaluate_results import evaluate_results
 
 
-@pytest.fixture
-def made(tiny_sets, tmp_path):
-    """Write results on the tiny COCO set and return words, annotation file, results and their file."""
+@pytest.fixture(scope="module")
+def made(tiny_sets, tmp_path_factory):
+    """Results on the tiny COCO set: its configuration and annotation file, the records, and what writes them."""
     root = tiny_sets["coco"]
     truth = root / "annotations/person_keypoints_val2017.json"
     rng, rows = np.random.default_rng(0), []
@@ -32,13 +32,13 @@ def made(tiny_sets, tmp_path):
             rows.append({"image_id": image, "category_id": 1, "keypoints": moved.ravel().tolist(), "score": score})
 
     def write(change=None, rows=rows):
-        file = tmp_path / "theirs.json"
+        file = tmp_path_factory.mktemp("results") / "theirs.json"
         rows = [dict(row) for row in rows]
         changed = change(rows) if change else None
         file.write_text(json.dumps(rows if changed is None else changed))
         return file
 
-    return ["data=coco", f"data.root={root}"], truth, rows, write
+    return compose(["data=coco", f"data.root={root}"]).cfg, truth, rows, write
 
 
 def points(row):
@@ -58,9 +58,9 @@ def each(**changes):
 
 
 def test_results_have_the_values_of_pycocotools_alone(made, capsys):
-    words, truth, rows, write = made
+    cfg, truth, rows, write = made
     file = write()
-    found = evaluate_results(file, compose(words).cfg)
+    found = evaluate_results(file, cfg)
     with contextlib.redirect_stdout(io.StringIO()):
         annotations = CocoApi(str(truth))
         reference = COCOeval(annotations, annotations.loadRes(str(file)), "keypoints")
@@ -99,9 +99,9 @@ def test_results_have_the_values_of_pycocotools_alone(made, capsys):
     ],
 )
 def test_what_files_of_other_programs_mean_is_understood(made, change):
-    words, _, _, write = made
-    scorer, expected, _, _ = results_of(compose(words).cfg, write())
-    _, found, _, tally = results_of(compose(words).cfg, write(change))
+    cfg, _, _, write = made
+    scorer, expected, _, _ = results_of(cfg, write())
+    _, found, _, tally = results_of(cfg, write(change))
     for name in ("index", "xy", "score", "image_id", "person_score"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
     assert scorer.results(found) == scorer.results(expected)
@@ -130,20 +130,22 @@ def test_what_files_of_other_programs_mean_is_understood(made, change):
     ],
 )
 def test_files_that_cannot_be_scored_are_refused(made, change, message):
-    words, _, _, write = made
+    cfg, _, _, write = made
     with pytest.raises(InputError, match=message):
-        results_of(compose(words).cfg, write(change))
+        results_of(cfg, write(change))
 
 
 def test_invalid_results_are_left_out_if_that_is_asked_for(made):
-    words, _, rows, write = made
+    cfg, _, rows, write = made
     file = write(lambda rows: rows[0].pop("score") and None)
-    _, results, _, tally = results_of(compose([*words, "data.skip_invalid=true"]).cfg, file)
+    lenient = cfg.copy()
+    lenient.data.skip_invalid = True
+    _, results, _, tally = results_of(lenient, file)
     assert tally.left_out["without score"] == 1 and results.index.tolist() == list(range(1, len(rows)))
 
 
 def test_the_best_results_take_the_nearest_persons(made):
-    words, truth, _, write = made
+    cfg, truth, _, write = made
     people = [a for a in json.loads(truth.read_text())["annotations"] if a["num_keypoints"] and not a["iscrowd"]]
     rows = []
     for person in people[1:]:
@@ -151,7 +153,7 @@ def test_the_best_results_take_the_nearest_persons(made):
         exact, off = person["keypoints"], (np.array(person["keypoints"]) + 1).tolist()
         rows += [{**row, "keypoints": off, "score": 0.5}, {**row, "keypoints": exact, "score": 0.9}]
     rows.append({**rows[0], "keypoints": [9000, 9000, 1] * 17, "score": 1.0})
-    scorer, results, _, _ = results_of(compose(words).cfg, write(rows=rows))
+    scorer, results, _, _ = results_of(cfg, write(rows=rows))
     matched = matched_with_persons(results, scorer.truth, 20)
     assert sorted(scorer.truth.instances.id[matched.index]) == sorted(person["id"] for person in people[1:])
     np.testing.assert_allclose(matched.xy, scorer.truth.instances.keypoints[matched.index], atol=1e-4)
@@ -159,12 +161,12 @@ def test_the_best_results_take_the_nearest_persons(made):
 
 
 def test_scores_of_joints_that_are_no_scores_leave_calibration_out(made, capsys):
-    words, _, _, write = made
+    cfg, _, _, write = made
     for change, reason in (
         (each(keypoints=lambda r: points(r)[:, :2].tolist()), "not every joint has a score"),
         (each(keypoints=lambda r: np.column_stack([points(r)[:, :2], [2] * 17]).tolist()), "these are from 2 to 2"),
     ):
-        found = evaluate_results(write(change), compose(words).cfg)
+        found = evaluate_results(write(change), cfg)
         assert "calibration" not in found and "errors" in found
         assert f"note: calibration is left out: {reason}" in capsys.readouterr().err.replace(
             "scores of joints must differ and lie in [0, 1]; ", ""
