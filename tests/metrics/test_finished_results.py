@@ -144,6 +144,31 @@ def test_invalid_results_are_left_out_if_that_is_asked_for(made):
     assert tally.left_out["without score"] == 1 and results.index.tolist() == list(range(1, len(rows)))
 
 
+def test_several_annotation_files_are_scored_as_one_if_their_ids_differ(made, tmp_path):
+    cfg, truth, _, write = made
+    expected = results_of(cfg, write()).scorer
+    content = json.loads(truth.read_text())
+    first, *others = [image["id"] for image in content["images"]]
+    parts = [tmp_path / "first.json", tmp_path / "others.json"]
+
+    def split(rename):
+        for path, ids in zip(parts, ([first], others), strict=True):
+            part = {
+                key: [r for r in content[key] if r[name] in ids]
+                for key, name in (("images", "id"), ("annotations", "image_id"))
+            }
+            path.write_text(json.dumps({**content, **part}).replace(f": {others[0]},", f": {rename},"))
+
+    both = cfg.copy()
+    both.data.val.annotations = list(map(str, parts))
+    split(others[0])
+    scorer, results, *_ = results_of(both, write())
+    assert scorer(results).values == expected(results).values
+    split(first)
+    with pytest.raises(InputError, match=f"image ids such as {first} do not tell an image.*others.json"):
+        results_of(both, write())
+
+
 def test_the_best_results_take_the_nearest_persons(made):
     cfg, truth, _, write = made
     people = [a for a in json.loads(truth.read_text())["annotations"] if a["num_keypoints"] and not a["iscrowd"]]

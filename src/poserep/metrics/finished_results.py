@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from poserep.config import DictConfig, make
-from poserep.data.coco_file import ListedImages
+from poserep.data.coco_file import ListedImages, read_coco
 from poserep.data.common_joints import common_joints
 from poserep.data.from_config import is_labelled, root_of, skeleton_of, split_files, truth_of
 from poserep.errors import InputError
@@ -52,6 +52,8 @@ def results_of(cfg: DictConfig, file: Path, predicted: Skeleton | None = None) -
             "CocoAP and CrowdPoseAP score them"
         )
     tally = Tally()
+    if scorer.truth.files[1:]:
+        _refuse_renumbered(file, scorer)
     images = ListedImages(scorer.file, root / cfg.data.val.images, Tally())
     # Results name no joints: they have those of the annotation file, else those of the configuration.
     orders = {own.num_keypoints: own.positions(joints.skeleton.names) for own in (skeleton_of(cfg), joints.layout)}
@@ -78,6 +80,18 @@ def results_of(cfg: DictConfig, file: Path, predicted: Skeleton | None = None) -
         align="",
     )
     return ScoredResults(scorer, results, protocol, tally)
+
+
+def _refuse_renumbered(file: Path, scorer: CocoAP) -> None:
+    """Raise an `InputError` if results cannot name images by id, as several annotation files use ids twice."""
+    merged = {key: record.get("file_name") for key, record in scorer.file.images_by_id.items()}
+    for path in scorer.truth.files:
+        own = read_coco(path, scorer.truth.form).images_by_id
+        if twice := [key for key, record in own.items() if merged.get(key) != record.get("file_name")]:
+            raise InputError(
+                f"{file}: image ids such as {twice[0]} do not tell an image, as {path} gives them to others "
+                "than another file of data.val.annotations does; score the results of each file alone"
+            )
 
 
 def matched_with_persons(results: FinishedResults, truth: Truth, most: int) -> Predictions:
