@@ -12,7 +12,7 @@ from poserep.errors import InputError, first_line
 from poserep.files import file_hash
 from poserep.metrics.finished_results import results_of
 from poserep.metrics.protocol import FINISHED, UNKNOWN
-from poserep.report.compare.stored import StoredEvaluation, check_files, joints_of
+from poserep.report.compare.stored import StoredEvaluation, check_files, evaluated_joints
 from poserep.runs.rundir import RunDir
 
 # Ending of what `poserep evaluate --results` writes beside a result file.
@@ -68,7 +68,7 @@ def _read(path: Path, record: dict[str, Any] | None, run: StoredEvaluation | Non
         cfg = OmegaConf.create(run.result["config"])
         assert isinstance(cfg, DictConfig)
         check_files(run, cfg, root_of(cfg))
-        joints = joints_of(run)
+        joints = evaluated_joints(run)
     else:
         raise InputError(
             f"{path}: neither side says what results are scored against; compare them with a run, or write "

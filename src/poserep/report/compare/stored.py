@@ -143,7 +143,7 @@ def check_protocols(a: StoredEvaluation, b: StoredEvaluation) -> list[str]:
     lines = {key: f"{key} ({getattr(one, key)}, {getattr(two, key)})" for key in one.differs(two)}
     if one.joints != two.joints or a.skeleton_entry != b.skeleton_entry:
         # The same joints with the same sigmas are alike, whatever else a network predicts.
-        joints = [dict(sorted(zip(s.names, s.sigmas, strict=True))) for s in (joints_of(a), joints_of(b))]
+        joints = [dict(sorted(zip(s.names, s.sigmas, strict=True))) for s in (evaluated_joints(a), evaluated_joints(b))]
         lines["joints"] = f"joints ({', '.join(sorted(dict(joints[0].items() ^ joints[1].items())))})"
         records[0]["joints"], records[1]["joints"] = joints
     if given:
@@ -173,7 +173,11 @@ def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) 
     assert isinstance(cfg, DictConfig)
     root = root_of(cfg)
     check_files(evaluation, cfg, root)
-    boxes, readout, joints = evaluation.boxes, evaluation.readout, common_joints(cfg, root, joints_of(evaluation))
+    boxes, readout, joints = (
+        evaluation.boxes,
+        evaluation.readout,
+        common_joints(cfg, root, evaluated_joints(evaluation)),
+    )
     persons = joints.load(cfg, root, boxes)[: cfg.trainer.get("limit")]
     truth = truth_of(cfg, persons, joints.skeleton, root, joints.layout)
     stored = evaluation.run_dir.predictions(evaluation.evaluation)
@@ -188,7 +192,7 @@ def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) 
     return make(cfg.data.metric, truth), Predictions(index, xy, score, threshold)
 
 
-def joints_of(evaluation: StoredEvaluation) -> Skeleton:
+def evaluated_joints(evaluation: StoredEvaluation) -> Skeleton:
     """Return the joints that were evaluated."""
     skeleton = skeleton_of(OmegaConf.create(evaluation.result["config"]))
     return skeleton.only(evaluation.protocol.joints) if evaluation.protocol.joints else skeleton
