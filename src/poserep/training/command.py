@@ -74,7 +74,10 @@ def evaluate_command(arguments: Sequence[str]) -> None:
     if not words:
         parser.error("the following arguments are required: RUN_DIR")
     if options.config_dir or options.config_name != "config":
-        raise InputError("--config-dir and --config-name go with --results; a run has its own configuration")
+        raise InputError(
+            "--config-dir and --config-name go with --results, as a run has its own configuration; choose a file of "
+            "yours by its path, as in data=conf/data/mine.yaml"
+        )
     run_dir, overrides = Path(words[0]), words[1:]
     refuse_other_launchers()
     from poserep.training.evaluate import configure, reevaluate
