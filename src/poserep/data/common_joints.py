@@ -7,7 +7,7 @@ from pathlib import Path
 from poserep.config import DictConfig
 from poserep.data.coco_categories import categories_of
 from poserep.data.coco_file import CocoFile
-from poserep.data.from_config import coco_file_of, instances_of, options_of, skeleton_of
+from poserep.data.from_config import coco_file_of, instances_of, options_of, skeleton_of, split_files
 from poserep.errors import InputError
 from poserep.instances import Instance, Tally
 from poserep.skeleton import Skeleton, plain_joint
@@ -73,7 +73,7 @@ class CommonJoints:
             tally.left_out["without labelled keypoints in common"] += len(taken) - len(kept)
         if not kept:
             raise InputError(
-                f"{root / cfg.data.val.annotations}: nobody has a label of the joints in common, "
+                f"{split_files(cfg, root)['annotations']}: nobody has a label of the joints in common, "
                 f"{', '.join(self.skeleton.names)}"
             )
         return kept
