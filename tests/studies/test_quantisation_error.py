@@ -188,7 +188,7 @@ def test_files_without_keypoints_or_with_others_are_refused(annotations):
     with pytest.raises(InputError, match=r"people.json: its keypoints are not those of skeleton 'crowdpose'"):
         read_poses(annotations, CROWDPOSE, "annotation", False)
     edit(annotations, lambda data: data["categories"][0].pop("keypoints"))
-    with pytest.raises(InputError, match=r"people.json: no category has keypoints"):
+    with pytest.raises(InputError, match=r"people.json: category 'person' \(1\) does not name its joints"):
         read_poses(annotations, COCO, "annotation", True)
     with pytest.raises(InputError, match=r"table.area='mask' is not one of"):
         read_poses(annotations, COCO, "mask", True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from poserep.config import DictConfig, as_dict, make
 from poserep.data.coco_file import CocoFile, NotCoco, read_coco
+from poserep.data.wholebody import WHOLEBODY
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import CocoForm, Instance, Tally, Truth
@@ -30,7 +31,7 @@ def skeleton_of(cfg: DictConfig) -> Skeleton:
     """Return the skeleton that `data.skeleton` names: built-in, file or inline mapping."""
     node = cfg.data.skeleton
     if isinstance(node, str):
-        known = {skeleton.name: skeleton for skeleton in (COCO, CROWDPOSE, HUMAN4D, MPII)}
+        known = {skeleton.name: skeleton for skeleton in (COCO, CROWDPOSE, HUMAN4D, MPII, WHOLEBODY)}
         return known[node] if node in known else Skeleton.from_file(node)
     return Skeleton.from_category(as_dict(node))
 

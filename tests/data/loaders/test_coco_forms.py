@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from poserep.config import compose
 from poserep.data import load_coco
 from poserep.data.coco_categories import categories_of
 from poserep.data.coco_file import read_coco
+from poserep.data.from_config import instances_of, skeleton_of
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import CocoForm, Tally, Truth
 from poserep.metrics.coco import CocoAP
 from poserep.metrics.scorer import Predictions
-from poserep.skeleton import Skeleton
+from poserep.skeleton import COCO, Skeleton
 
 JOINTS = ("a", "b", "c")
 THREE = Skeleton("three", JOINTS, (), (), (0.1,) * 3)
@@ -130,3 +132,15 @@ def test_several_files_are_read_as_one(tmp_path):
         load_coco([paths[0], broken], tmp_path, THREE)
     with pytest.raises(InputError, match="keypoints are not those of skeleton 'three'"):
         load_coco([write(tmp_path / "e.json", PERSON, names=("x", "y", "z"))], tmp_path, THREE)
+
+
+def test_wholebody_is_read_as_133_joints(tmp_path):
+    counts = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
+    labels, first = {}, 0
+    for field, count in counts.items():
+        labels[field] = [number for i in range(first, first + count) for number in (i, 5, 1)]
+        first += count
+    write(tmp_path / "a.json", {**PERSON, **labels}, names=COCO.names)
+    cfg = compose(["data=coco_wholebody", f"data.root={tmp_path}", "data.val.annotations=a.json", "data.clip=none"]).cfg
+    (person,) = instances_of(cfg, "val", skeleton_of(cfg), tmp_path)
+    assert person.keypoints[:, 0].tolist() == list(range(133))
