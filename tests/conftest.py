@@ -36,6 +36,12 @@ def coco_subset(real_data: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_caches(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what is remembered of pictures away from the user's own cache folder."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("caches"))
+
+
 def of_all_workers(factory: pytest.TempPathFactory) -> Path:
     """Return the folder of this run of the tests, in which what one worker draws is there for the others."""
     own = factory.getbasetemp()

@@ -15,6 +15,7 @@ from poserep.data.augment import Augment
 from poserep.data.cache import BAND, UNIT, ImageCache
 from poserep.data.datamodule import PoseDataModule
 from poserep.data.dataset import PoseDataset
+from poserep.data.image_files import PhotographReader
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Size
 from poserep.skeleton import COCO
@@ -49,7 +50,7 @@ def test_pixels_are_the_same_on_and_off(drawn, tmp_path, monkeypatch):
         data = dataset(drawn, align=align, cache=ImageCache(tmp_path, 1))
         assert_same(images(data), expected)
         with monkeypatch.context() as patched:
-            patched.setattr(cache, "decode_image", no_decoding)
+            patched.setattr(PhotographReader, "decode", no_decoding)
             assert_same(images(data), expected)
     other = PoseDataset(drawn, COCO, Size(48, 32), padding=2.0, cache=ImageCache(tmp_path, 1))
     assert len(images(other)) == 18, "other sizes and paddings share the entries"
@@ -109,7 +110,7 @@ def test_damaged_entries_are_found_and_replaced(drawn, tmp_path, monkeypatch):
             data.cache.rows(i.image, 0, 10**6)
         assert {path: path.read_bytes() for path in entries(tmp_path)} == whole, name
         assert data.cache.used() == used
-    monkeypatch.setattr(cache, "decode_image", no_decoding)
+    monkeypatch.setattr(PhotographReader, "decode", no_decoding)
     assert_same(images(data), expected)
 
 

@@ -4,13 +4,14 @@ import json
 import re
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from PIL import Image
 
 from poserep.data.check import person_rules, rules, validate
 from poserep.data.check.findings import Finding, Rule
-from poserep.data.check.image_headers import read_header
-from poserep.data.from_config import image_reader
+from poserep.data.pictures import read_picture
 from poserep.skeleton import COCO
 from spoiling import edit, spoiled
 
@@ -47,8 +48,8 @@ DEFECTS = [
     (lambda d: d["images"].append({**image(d), "width": 9}), "on images that share an id", "10 is on image 100701"),
     (lambda d: d["images"].append(image(d)), rules.REPEATED, "entries 1 and 4"),
     (lambda d: d["images"].append({**image(d), "id": 7}), rules.SEVERAL_IDS, "ids 100701 and 7"),
-    (lambda d: swap(image(d)), rules.EXCHANGED, "320x426 in person_keypoints_val2017.json, 426x320 in the file"),
-    (lambda d: image(d).update(width=430), rules.OTHER_SIZE, "430x320 in .*, 426x320 in the file"),
+    (lambda d: swap(image(d)), rules.EXCHANGED, "annotated 320x426, 426x320 in the file"),
+    (lambda d: image(d).update(width=430), rules.OTHER_SIZE, "annotated 430x320, 426x320 in the file"),
     (lambda d: person(d).pop("category_id"), "without category", "annotation 10"),
     (lambda d: person(d).pop("id"), "without id", "annotation 1 "),
     (lambda d: person(d, 2).update(id=10), "with an id that repeats", "annotation 10"),
@@ -133,24 +134,54 @@ def test_faults_inside_an_image_are_found_by_decoding_and_what_follows_it_does_n
     root, cfg = copy(detections=None)
     path, other, *_ = sorted((root / "images/val2017").glob("*.jpg"))
     other.write_bytes(other.read_bytes() + bytes(9000))
-    assert read_header(other).fault == "" and read_header(other).width > 0
+    assert read_picture(other).fault == "" and read_picture(other).width > 0
     Image.open(path).save(path.with_suffix(".png"))
     content = bytearray(path.with_suffix(".png").read_bytes())
     content[100:200] = bytes(100)
     path.write_bytes(content)
     assert not broken(cfg)
-    assert list(broken(cfg, decode=image_reader(cfg))) == [rules.BROKEN]
+    assert list(broken(cfg, decode=True)) == [rules.BROKEN]
 
 
-def test_images_that_exif_turns_are_named(copy):
+@pytest.mark.parametrize("tag", range(2, 9))
+def test_every_exif_orientation_is_named_unless_an_option_says_what_it_means(copy, tag):
     root, cfg = copy(detections=None)
     path = root / "images/val2017/000000100701.jpg"
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = tag
     Image.open(path).save(path, exif=exif)
+    (rule, (finding,)) = next(iter(broken(cfg).items()))
+    assert rule == rules.TURNED and finding.value == f"orientation {tag}, 426x320 px as stored"
+    cfg.data.orientation = "stored"
+    assert not broken(cfg)
+    cfg.data.orientation = "upright"
+    assert list(broken(cfg)) == [rules.EXCHANGED] * (tag >= 5)
     edit(root / VAL, lambda d: swap(image(d)))
-    (finding,) = broken(cfg)[rules.EXCHANGED]
-    assert finding.value.endswith("orientation 6")
+    assert list(broken(cfg)) == [rules.EXCHANGED] * (tag < 5)
+    if tag >= 5:
+        cfg.data.orientation = "refuse"
+        assert broken(cfg)[rules.TURNED][0].value.endswith("annotated upright")
+
+
+def test_images_of_many_bits_and_of_one_colour_are_named(copy):
+    root, cfg = copy(detections=None)
+    first, second, third, *_ = sorted((root / "images/val2017").glob("*.jpg"))
+    deep = cv2.imread(str(first)).astype(np.uint16) * 16
+    first.write_bytes(cv2.imencode(".png", deep)[1].tobytes())
+    height, width = cv2.imread(str(second)).shape[:2]
+    second.write_bytes(cv2.imencode(".jpg", np.zeros((height, width, 3), np.uint8))[1].tobytes())
+    # Uncompressed, so that its size does not tell.
+    height, width = cv2.imread(str(third)).shape[:2]
+    third.write_bytes(cv2.imencode(".bmp", np.full((height, width, 3), 9, np.uint8))[1].tobytes())
+    findings = broken(cfg)
+    assert findings.keys() == {rules.DEEP, rules.BLANK}
+    assert findings[rules.DEEP][0][1:] == (str(first), "16 bits")
+    assert [f.where for f in findings[rules.BLANK]] == [str(second)]
+    cfg.data.range = [0, 4080]
+    findings = broken(cfg, decode=True)
+    assert findings.keys() == {rules.BLANK} and len(findings[rules.BLANK]) == 2
+    cfg.data.range = [4080, 9000]
+    assert [f.where for f in broken(cfg, decode=True)[rules.BLANK]] == [str(first), str(second), str(third)]
 
 
 def test_what_crowdpose_puts_right_is_no_error(copy):
@@ -186,6 +217,24 @@ def test_heads_missing_where_pckh_needs_them(copy):
     assert finding.where == "PCKh" and "6 of 6 persons have no head length" in finding.value
 
 
+def test_a_file_of_persons_without_joints_is_named(copy):
+    root, cfg = copy("mpii")
+    strip = ("joints", "joints_vis", "head_box")
+    edit(root / cfg.data.val.annotations, lambda d: [record.pop(key, None) for record in d for key in strip])
+    for heads, rule in ((cfg.data.val.heads, validate.REFUSED_SPLIT), (None, validate.UNLABELLED)):
+        cfg.data.val.heads = heads
+        (finding,) = broken(cfg)[rule]
+        assert "nobody has joints, as in MPII's test.json" in finding.value
+
+
+def test_persons_beyond_the_predictions_that_count_are_a_warning(copy):
+    _, cfg = copy(detections=None)
+    cfg.data.metric.max_detections = 1
+    ((rule, findings),) = broken(cfg).items()
+    assert rule == rules.CROWDED and not rule.error
+    assert findings[0].where.endswith("000000100701.jpg") and findings[0].value == "2 persons, 1 predictions"
+
+
 def test_persons_of_other_formats_are_held_against_their_images(copy):
     root, cfg = copy("mpii")
     path = root / cfg.data.train.annotations
@@ -199,7 +248,7 @@ def test_persons_of_other_formats_are_held_against_their_images(copy):
 
 def test_sound_sets_break_no_rule(cfgs):
     for cfg in cfgs.values():
-        assert not broken(cfg) and not broken(cfg, decode=image_reader(cfg))
+        assert not broken(cfg) and not broken(cfg, decode=True)
 
 
 def test_check_prints_rules_examples_remedies_and_counts(copy, data):

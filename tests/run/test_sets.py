@@ -113,8 +113,12 @@ def test_options_of_loading_can_be_changed_for_an_evaluation(trained, tmp_path):
     copy = Path(shutil.copytree(run_dir, tmp_path / "run"))
     loader = {"category": None, "boxes": "annotated", "fields": None, "skip_invalid": False, "clip": "hrnet"}
     assert result["protocol"]["gt"]["argmax"]["loader"] == loader
-    exact = reevaluate(copy, reconfigure(copy, ["data.clip=exact", "boxes=[gt]"]))
-    assert exact["protocol"]["gt"]["argmax"]["loader"]["clip"] == "exact" and exact["loaded"]["gt"]["taken"] == 6
+    words = ["data.clip=exact", "boxes=[gt]", "data.orientation=upright", "data.range=[0,4095]"]
+    exact = reevaluate(copy, reconfigure(copy, words))
+    protocol = exact["protocol"]["gt"]["argmax"]
+    assert protocol["loader"]["clip"] == "exact" and exact["loaded"]["gt"]["taken"] == 6
+    assert (protocol["loader"]["orientation"], protocol["loader"]["range"]) == ("upright", [0, 4095])
+    assert protocol["pictures"] == exact["config"]["contents"]["pictures val"]
     with pytest.raises(InputError, match="nonsense"):
         build(reconfigure(copy, ["data.clip=nonsense"]), train=False)
 

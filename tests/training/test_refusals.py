@@ -40,8 +40,9 @@ def test_truncated_image_stops_a_run_with_one_line(configure, synthetic, tmp_pat
     bad.write_bytes(bad.read_bytes()[:1000])
     run_dir = prepare(configure("data.prepare=null", f"data.root={folder}", "trainer.workers=1"), "backbone")
     # As the worker of a run does.
-    assert cli.ended(lambda: fit(run_dir)) == 1
-    assert capsys.readouterr().err.startswith(f"error: image {bad} is cut short")
+    assert cli.ended(lambda: fit(run_dir)) == 2
+    expected = f"error: {bad}: image file that cannot be read (is cut short (1000 bytes, no end mark); copy it again)"
+    assert capsys.readouterr().err.startswith(f"{expected}, so are 1 of 8 train images")
 
 
 @pytest.mark.parametrize("case", listed("refused_settings"), ids=lambda case: " ".join(case["overrides"]))

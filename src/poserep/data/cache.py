@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from poserep.data.image_files import decode_image, read_bytes
+from poserep.data.image_files import PhotographReader, read_bytes, read_image
 from poserep.errors import InputError
 from poserep.files import replacing
 
@@ -29,21 +29,25 @@ class ImageCache:
     Whole photographs need less room than one region per person with all that augmentation may show, and boxes, sizes
     and augmentations share them. Only the rows of a crop are read.
 
-    An entry's name is the hash of the image file's bytes and of the decoder's version, as another version may round
-    differently. Entries appear whole or not at all, whatever the number of processes that write at once; damaged ones
-    are detected by checksums and written anew. Once the limit is reached nothing is added or removed: an epoch visits
-    all samples in turn, so removing the oldest entries would leave it none to reuse.
+    An entry's name is the hash of the image file's bytes, of the decoder's version, as another version may round
+    differently, and of the reader's options. Entries appear whole or not at all, whatever the number of processes that
+    write at once; damaged ones are detected by checksums and written anew. Once the limit is reached nothing is added
+    or removed: an epoch visits all samples in turn, so removing the oldest entries would leave it none to reuse.
 
     Args:
         folder: Folder on a local disk; made if missing. Delete it to free its room.
         limit_gb: Limit for all entries together, in 10^9 bytes.
+        read: Decodes the photographs; readers of other orientations or ranges have their own entries.
     """
 
-    def __init__(self, folder: str | Path, limit_gb: float) -> None:
+    def __init__(self, folder: str | Path, limit_gb: float, read: PhotographReader = read_image) -> None:
         if not limit_gb > 0:
             raise InputError(f"cache of {limit_gb} GB: give a positive limit, or trainer.cache=null for no cache")
         self.limit = int(limit_gb * 1e9)
-        self.folder = Path(folder)
+        self.folder, self.read = Path(folder), read
+        # Empty for files as they are.
+        options = [read.orientation] * (read.orientation == "upright") + [*(read.range or ())]
+        self._options = " ".join(map(str, options)).encode()
         self._ledger = self.folder / "ledger"
         self._adding = True
         self._buffer = np.empty(0, np.uint8)
@@ -58,15 +62,15 @@ class ImageCache:
         They are (H, W, 3) uint8, RGB, which the next call may overwrite, and come with the number of the first row.
         """
         data = read_bytes(path)
-        digest = hashlib.blake2b(data, digest_size=16, person=DECODER).digest()
+        digest = hashlib.blake2b(data, digest_size=16, key=self._options, person=DECODER).digest()
         name = digest.hex()
         entry = self.folder / name[:2] / name[2:]
         cached = self._read(entry, digest, top, bottom)
         if cached is not None:
             return cached
         if not self._adding or self.used() + UNIT > self.limit:
-            return decode_image(data, path, bottom), 0
-        image = decode_image(data, path)
+            return self.read.decode(data, path, bottom), 0
+        image = self.read.decode(data, path)
         self._write(entry, digest, image)
         return image, 0
 

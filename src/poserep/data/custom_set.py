@@ -97,7 +97,8 @@ def draft_set(
         **{"name": draft.name, "real": True, "root": str(root), "skeleton": skeleton, "prepare": None},
         **splits,
         **{"detections": None, "category": chosen, "boxes": "joints" if boxless else "annotated"},
-        **{"fields": list(fields) or None, "skip_invalid": False, "clip": "exact"},
+        **{"fields": list(fields) or None, "skip_invalid": False},
+        **{"orientation": "refuse", "range": None, "clip": "exact"},
         "crop": {"padding": 1.25, "bgr": False, "inclusive": None, "whole": False},
         "metric": {
             **{"_target_": "poserep.metrics.CocoAP", "nms_threshold": 0.9},

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from poserep.data.augment import Augment, CropRegion
 from poserep.data.cache import ImageCache
-from poserep.data.image_files import decode_image, read_bytes, read_image
+from poserep.data.image_files import PhotographReader, read_bytes, read_image
 from poserep.errors import InputError
 from poserep.geometry import Align, Crop, Size, box_to_region, crop_matrix, fit_aspect
 from poserep.instances import Instance, InstanceTable
@@ -53,7 +53,7 @@ class PoseDataset(Dataset):
         padding: Factor on the box, see `box_to_region`.
         seed: Seed of the run.
         read: Reads a path to (H, W, 3) uint8, RGB, or to (H, W) float32, which becomes an input of one float channel.
-            With `read_image` only the rows that a crop needs are decoded.
+            Of photographs (`PhotographReader`) only the rows that a crop needs are decoded.
         bgr: Channels in the order of OpenCV, as published ResNets and Hourglasses were trained (``COLOR_RGB: false``).
         whole: Crop the whole image instead of the person's box; an image of the input's size stays as it is.
         inclusive: Whether boxes end with their last pixel, see `box_to_region`.
@@ -81,10 +81,10 @@ class PoseDataset(Dataset):
         self.augment, self.padding, self.seed = augment, padding, seed
         self.read, self.bgr, self.whole, self.inclusive, self.cache = read, bgr, whole, inclusive, cache
         # A region that is the whole image can only be computed once the image has been read.
-        self.read_first = whole or read is not read_image
+        self.read_first = whole or not isinstance(read, PhotographReader)
         if cache and self.read_first:
             raise InputError("the cache holds photographs of which persons are cut out; set trainer.cache=null")
-        if read is not read_image and (bgr or (augment and augment.pixels)):
+        if not isinstance(read, PhotographReader) and (bgr or (augment and augment.pixels)):
             raise InputError("images are no photographs: set data.crop.bgr=false and an augmentation without pixels")
         self.perm, self.upper = skeleton.flip_perm().numpy(), skeleton.upper_mask()
         self.recolour = augment.recolour() if augment else None
@@ -137,7 +137,8 @@ class PoseDataset(Dataset):
         if image is None and self.cache:
             image, above = self.cache.rows(path, top, bottom)
         elif image is None:
-            image = decode_image(read_bytes(path), path, bottom)
+            assert isinstance(self.read, PhotographReader)
+            image = self.read.decode(read_bytes(path), path, bottom)
         pixels = image[max(top - above, 0) : max(bottom - above, 0), left:right]
         if not pixels.size:
             return np.zeros((*self.size, *image.shape[2:]), image.dtype)

@@ -152,9 +152,11 @@ def load_split(cfg: DictConfig, split: str, skeleton: Skeleton, root: Path, boxe
 
 def image_reader(cfg: DictConfig) -> Callable[[Path], np.ndarray]:
     """Return the function that reads the data set's images, see `PoseDataset`."""
-    from poserep.data.image_files import read_image
+    from poserep.data.image_files import PhotographReader
 
-    return make(cfg.data.read) if cfg.data.get("read") else read_image
+    if cfg.data.get("read"):
+        return make(cfg.data.read)
+    return PhotographReader(cfg.data.get("orientation", "refuse"), cfg.data.get("range"))
 
 
 def dataset_of(cfg: DictConfig, instances: list[Instance], skeleton: Skeleton, augment: Any = None) -> PoseDataset:
@@ -165,7 +167,7 @@ def dataset_of(cfg: DictConfig, instances: list[Instance], skeleton: Skeleton, a
 
     options: dict[str, Any] = {**(cfg.data.get("crop") or {}), "seed": cfg.seed, "read": image_reader(cfg)}
     if cfg.trainer.get("cache"):
-        options["cache"] = ImageCache(cfg.trainer.cache, cfg.trainer.cache_gb)
+        options["cache"] = ImageCache(cfg.trainer.cache, cfg.trainer.cache_gb, options["read"])
     return PoseDataset(instances, skeleton, Size.parse(cfg.input_size), cfg.align, augment, **options)
 
 

@@ -1,20 +1,96 @@
 """Photographs in files: decoded to pixels, a JPEG only down to the last row that is needed, and written."""
 
+from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
 
-from poserep.errors import InputError
+from poserep.errors import InputError, check_choice
 from poserep.files import replacing
 
-_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+Orientation = Literal["refuse", "stored", "upright"]
+_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
+# What stands before the EXIF data of a JPEG.
+EXIF = b"Exif\0\0"
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 # Markers of a JPEG file: frames whose rows are coded in order, start of scan, restart interval, application data 2.
 SEQUENTIAL, SCAN, RESTARTS, APP2 = (0xC0, 0xC1), 0xDA, 0xDD, 0xE2
 # Rows: at the end of a shortened image, where interpolated chroma can differ for want of the rows below; and in the
 # tallest block that is coded together.
 MARGIN, BLOCK = 8, 32
+
+
+@dataclass(frozen=True)
+class PhotographReader:
+    """Reads photographs as (H, W, 3) uint8, RGB.
+
+    Attributes:
+        orientation: ``upright`` turns pixels as the EXIF orientation says; ``stored`` ignores it, as COCO's annotations
+            do, and so does ``refuse``, with which files of another orientation than 1 are refused before they are read.
+        range: The values that become 0 and 255 of files with more than 8 bits, such as (0, 4095) of a 12-bit camera;
+            those beyond are clipped. None refuses such files. Files of 8 bits stay as they are.
+
+    Another orientation, and a range that is not two increasing numbers, are an `InputError`.
+    """
+
+    orientation: Orientation = "refuse"
+    range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("data.orientation", self.orientation, get_args(Orientation))
+        if self.range is None:
+            return
+        try:
+            low, high = map(float, self.range)
+        except (TypeError, ValueError):
+            low = high = 0.0
+        if not (low < high and isfinite(high - low)):
+            raise InputError(
+                f"data.range={self.range} is not two increasing numbers, the values that become black and white, as in "
+                "data.range=[0,4095]"
+            )
+        object.__setattr__(self, "range", (low, high))
+
+    def __call__(self, path: Path) -> np.ndarray:
+        """Read an image file; one that is missing, damaged or refused raises an `InputError`."""
+        return self.decode(read_bytes(path), path)
+
+    def decode(self, data: bytes, path: Path, rows: int | None = None) -> np.ndarray:
+        """Decode the bytes of an image, or at least its first ``rows`` rows if that is given.
+
+        A JPEG is coded from top to bottom, so that what lies below a person need not be decoded; the rows above are the
+        same to the last bit. Bytes that are no image, or are cut short, raise an `InputError` that names ``path``.
+        """
+        # OpenCV silently fills what is missing of a JPEG with grey. A whole file has its end mark behind the start of
+        # its last scan.
+        if data[:2] == JPEG_START and data[-2:] != JPEG_END and data.rfind(JPEG_END) < data.rfind(bytes((0xFF, SCAN))):
+            raise InputError(f"image {path} is cut short ({len(data)} bytes, no end mark); copy it again")
+        upright = self.orientation == "upright"
+        flags = _FLAGS if upright else _FLAGS | cv2.IMREAD_IGNORE_ORIENTATION
+        # The upper rows of a turned picture are not those of its file.
+        short = shorten_jpeg(data, rows + MARGIN) if rows is not None and not (upright and EXIF in data) else None
+        image = cv2.imdecode(np.frombuffer(short, np.uint8), flags) if short else None
+        if image is None and data:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        if image is None:
+            raise InputError(f"image {path} is not a readable image ({len(data)} bytes)")
+        return image if image.dtype == np.uint8 else self._bytes(image, path)
+
+    def _bytes(self, image: np.ndarray, path: Path) -> np.ndarray:
+        if self.range is None:
+            low, high = image.min(), image.max()
+            raise InputError(
+                f"image {path} has {8 * image.itemsize} bits, here with values from {low:g} to {high:g}; set "
+                "data.range to those that become black and white, as in data.range=[0,4095] for 12 bits"
+            )
+        low, high = self.range
+        return np.clip(np.rint((image.astype(np.float64) - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
+
+
+read_image = PhotographReader()
 
 
 def read_bytes(path: Path) -> bytes:
@@ -24,31 +100,7 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb", buffering=0) as file:
             return file.read()
     except OSError as error:
-        raise InputError(f"image {path} cannot be read ({error.strerror}); check data.root and file names") from error
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Decode an image file to (H, W, 3) uint8, RGB, ignoring the EXIF orientation as annotations do."""
-    return decode_image(read_bytes(path), path)
-
-
-def decode_image(data: bytes, path: Path, rows: int | None = None) -> np.ndarray:
-    """Decode the bytes of an image to (H, W, 3) uint8, RGB, or at least its first ``rows`` rows if that is given.
-
-    A JPEG is coded from top to bottom, so that what lies below a person need not be decoded; the rows above are the
-    same to the last bit. Bytes that are no image, or are cut short, raise an `InputError` that names ``path``.
-    """
-    # OpenCV silently fills what is missing of a JPEG with grey. A whole file has its end mark behind the start of its
-    # last scan.
-    if data[:2] == JPEG_START and data[-2:] != JPEG_END and data.rfind(JPEG_END) < data.rfind(bytes((0xFF, SCAN))):
-        raise InputError(f"image {path} is cut short ({len(data)} bytes, no end mark); copy it again")
-    short = shorten_jpeg(data, rows + MARGIN) if rows is not None else None
-    image = cv2.imdecode(np.frombuffer(short, np.uint8), _FLAGS) if short else None
-    if image is None and data:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
-    if image is None:
-        raise InputError(f"image {path} is not a readable image ({len(data)} bytes)")
-    return image
+        raise InputError(f"image {path} cannot be read ({error.strerror}); check its name and folder") from error
 
 
 def shorten_jpeg(data: bytes, rows: int) -> bytearray | None:

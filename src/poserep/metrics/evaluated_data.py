@@ -12,6 +12,9 @@ from poserep.metrics.scorer import Scorer
 def data_entries(cfg: DictConfig, scorer: Scorer, joints: CommonJoints, tally: Tally | None) -> dict[str, Any]:
     """Return the entries of a `Protocol` about the data and the metric; ``tally`` counts the annotated persons."""
     loader = {key: value for key, value in as_dict(cfg.data.val).items() if key not in (*PATHS, "_target_")}
+    # To refuse files of another orientation and to take pixels as stored give the same images.
+    reading: dict[str, Any] = {"orientation": "upright"} if cfg.data.get("orientation") == "upright" else {}
+    reading |= {"range": list(cfg.data.range)} if cfg.data.get("range") else {}
     lost = unusual_losses(tally.left_out) if tally else {}
     return {
         "data": cfg.data.name,
@@ -19,7 +22,7 @@ def data_entries(cfg: DictConfig, scorer: Scorer, joints: CommonJoints, tally: T
         "split": files if isinstance(files := cfg.data.val.annotations, str) else ", ".join(files),
         "metric": as_dict(cfg.data.metric),
         "area": scorer.area,
-        "loader": loader | options_of(cfg),
+        "loader": loader | options_of(cfg) | reading,
         "uncounted": scorer.uncounted() | {f"left out, {reason}": n for reason, n in lost.items()},
         "joints": joints.named,
     }

@@ -7,7 +7,9 @@ from typing import Any, Self
 # Entries in which the results of one table may differ.
 COMPARED = ("readout", "size")
 # How predictions were made. Two sides of a comparison may differ in it, unlike in the truth and the metric.
-PREDICTION = frozenset({"flip_test", "readout", "score", "temperature", "score_threshold", "size", "align", "crop"})
+PREDICTION = frozenset(
+    {"flip_test", "readout", "score", "temperature", "score_threshold", "size", "align", "crop", "pictures"}
+)
 # The kind of boxes and the readout of results that another program wrote, and what is said of them.
 UNKNOWN, FINISHED = "unknown", "results"
 GIVEN = "of another program, as they stand (its boxes, flip test and input are not known)"
@@ -54,6 +56,7 @@ class Protocol:
         size: Size of the network's input, ``HxW`` in px.
         uncounted: Numbers of annotated persons who are left out or can never count as found, by reason.
         joints: Names of the evaluated joints where predictions or data set have others too; empty where these are all.
+        pictures: First digits of the hash of all images; empty for drawn ones, and in records of earlier versions.
     """
 
     data: str
@@ -75,6 +78,7 @@ class Protocol:
     loader: Mapping[str, Any] = field(default_factory=dict)
     uncounted: Mapping[str, int] = field(default_factory=dict)
     joints: Sequence[str] = field(default_factory=list)
+    pictures: str = ""
 
     @classmethod
     def load(cls, record: Mapping[str, Any]) -> Self:
@@ -115,7 +119,8 @@ def protocol_line(protocols: Sequence[Protocol]) -> str:
     first = protocols[0]
     given = first.boxes == UNKNOWN
     counts = ", ".join(f"{p.instances} {'results' if given else f'{p.boxes} boxes'}" for p in protocols)
-    files = ", ".join(dict.fromkeys(f"{name} {digest}" for p in protocols for name, digest in p.hashes.items()))
+    hashes = [*(pair for p in protocols for pair in p.hashes.items()), *(("images", p.pictures) for p in protocols)]
+    files = ", ".join(dict.fromkeys(f"{name} {digest}" for name, digest in hashes if digest))
     tempered = f" tempered by {first.temperature:.9g}" if first.temperature != 1 else ""
     measured = {key: value for key, value in first.metric.items() if key not in ("_target_", "area")}
     options = _unusual(measured) | _unusual(first.crop) | _unusual(first.loader)

@@ -3,7 +3,7 @@
 import glob
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -102,17 +102,26 @@ def initial_hashes(config: Mapping[Any, Any]) -> dict[str, str]:
 
 def earlier_run(config: dict[str, Any]) -> Path | None:
     """Return the finished run of a configuration that differs in fewer epochs alone; of several, the longest one."""
+    epochs = {run_dir.path: other["trainer"]["epochs"] for run_dir, other in _alike(config, _but_epochs)}
+    fewer = [path for path, n in epochs.items() if n < config["trainer"]["epochs"]]
+    return max(fewer, key=lambda path: epochs[path], default=None)
+
+
+def runs_of_other_pictures(config: dict[str, Any]) -> list[RunDir]:
+    """Return the finished runs of a configuration that differs in its pictures alone."""
+    return [run_dir for run_dir, _ in _alike(config, _but_pictures) if run_dir.name != name_of(config)]
+
+
+def _alike(config: dict[str, Any], part: Callable[[Mapping[str, Any]], str]) -> Iterator[tuple[RunDir, dict[str, Any]]]:
+    """Yield the finished runs of the study, with their configurations, that are equal in a part of theirs."""
     # Only runs that are called like this one, its identity aside; reading hundreds would be felt.
     pattern = f"{glob.escape(name_of(config).rpartition('-')[0])}-*/result.json"
-    files = list((Path(config["runs"]) / config["study"]).glob(pattern))
-    epochs = {}
+    files = sorted((Path(config["runs"]) / config["study"]).glob(pattern))
     for run_dir in (RunDir(file.parent) for file in files if len(files) <= MOST_COMPARED):
         with suppress(InputError):
             other = run_dir.config()
-            if _but_epochs(other) == _but_epochs(config):
-                epochs[run_dir.path] = other["trainer"]["epochs"]
-    fewer = [path for path, n in epochs.items() if n < config["trainer"]["epochs"]]
-    return max(fewer, key=lambda path: epochs[path], default=None)
+            if part(other) == part(config):
+                yield run_dir, other
 
 
 def _but_epochs(config: Mapping[str, Any]) -> str:
@@ -121,6 +130,12 @@ def _but_epochs(config: Mapping[str, Any]) -> str:
     kept["trainer"].pop("epochs")
     (kept["optim"].get("schedule") or {}).pop("milestones", None)
     return identity(kept)
+
+
+def _but_pictures(config: Mapping[str, Any]) -> str:
+    """Return the identity of a configuration whatever its pictures hold."""
+    contents = (config.get("contents") or {}).items()
+    return identity({**config, "contents": {key: value for key, value in contents if not key.startswith("pictures ")}})
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

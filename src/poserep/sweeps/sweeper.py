@@ -141,12 +141,16 @@ class RowSweeper(Sweeper):
 
     def _compose(self, cells: Sequence[Cell]) -> list[dict[str, Any]]:
         """Return the resolved configuration of each cell."""
-        configs = []
+        from poserep.data.split_pictures import picture_hasher  # here, as Hydra imports this module for every command
+
+        configs, hashes = [], picture_hasher()
         for cell in cells:
             overrides = list(cell.overrides)
             try:
                 cfg = self.hydra_context.config_loader.load_sweep_config(self.config, composable(overrides))
-                configs.append(resolved(cfg, cfg.hydra.runtime.choices["backbone"]))
+                config = resolved(cfg, cfg.hydra.runtime.choices["backbone"])
+                config["contents"] |= hashes(cfg)
+                configs.append(config)
             except Exception as error:
                 raise InputError(f"row {cell.rows[0]!r}: {explain(error, overrides)}") from error
         return configs

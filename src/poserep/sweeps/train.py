@@ -14,7 +14,7 @@ from poserep.config import DictConfig, run_application
 from poserep.errors import Failed, InputError, Stopped, message
 from poserep.files import load_yaml
 from poserep.runs.create import create_run, missing_files, resolved
-from poserep.runs.identity import earlier_run
+from poserep.runs.identity import earlier_run, runs_of_other_pictures
 from poserep.runs.launch import launch, refuse_other_launchers
 from poserep.runs.lease import by_whom, holder
 from poserep.runs.result_values import chief_value
@@ -84,13 +84,12 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool, direction: str =
                 f"missing: {names}; set data.root, or the keys that name them (docs/data-and-evaluation.md)"
             )
         _refuse_agent(config, several)
+        from poserep.data.split_pictures import picture_hashes  # here, as help needs no data
+
+        config["contents"] |= picture_hashes(cfg)
         run_dir = create_run(config)
-        earlier = None if several or run_dir.status()["state"] != "waiting" else earlier_run(config)
-        if earlier:
-            print(
-                f"note: {earlier} is this run with fewer epochs; this one begins anew. To start from its weights, add "
-                f"init={earlier}"
-            )
+        if not several and run_dir.status()["state"] == "waiting":
+            _print_alike(config)
         # Two trials, or two agents, may draw the same configuration at once, and each needs its result.
         if (direction or SWEEP in os.environ) and (other := holder(run_dir.path)):
             print(f"waiting while it is run {by_whom(other)}: {run_dir}", flush=True)
@@ -117,6 +116,19 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool, direction: str =
     if direction and value is None:
         raise Failed(f"{run_dir} gives the search no value: its chief metric is undefined")
     return value
+
+
+def _print_alike(config: dict[str, Any]) -> None:
+    """Name the finished runs that are almost the same, before one begins anew."""
+    if earlier := earlier_run(config):
+        print(
+            f"note: {earlier} is this run with fewer epochs; this one begins anew. To start from its weights, add "
+            f"init={earlier}"
+        )
+    for other in runs_of_other_pictures(config):
+        known = any(key.startswith("pictures ") for key in other.config().get("contents", {}))
+        what = "had other images" if known else "did not record its images"
+        print(f"note: {other} {what}; everything else is the same, but this is another run")
 
 
 def _refuse_direction(cfg: DictConfig, direction: str) -> None:

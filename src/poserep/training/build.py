@@ -10,7 +10,17 @@ from torch import nn
 from poserep.config import DictConfig, make
 from poserep.data.common_joints import CommonJoints, common_joints
 from poserep.data.datamodule import PoseDataModule
-from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of, split_files, truth_of
+from poserep.data.from_config import (
+    boxes_of,
+    dataset_of,
+    image_reader,
+    instances_of,
+    root_of,
+    skeleton_of,
+    split_files,
+    truth_of,
+)
+from poserep.data.split_pictures import check_pictures
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import Tally
@@ -63,6 +73,8 @@ def build(cfg: DictConfig, train: bool = True, learnt: Skeleton | None = None) -
     """
     skeleton = skeleton_of(cfg)
     learnt = learnt or skeleton
+    # Refuses its options before any file is read.
+    image_reader(cfg)
     net, codec = build_network(cfg, learnt)
     if train and cfg.trainer.compile:
         net.compile()
@@ -71,12 +83,14 @@ def build(cfg: DictConfig, train: bool = True, learnt: Skeleton | None = None) -
     training = None
     if train:
         persons = instances_of(cfg, "train", skeleton, root, tally=tallies["train"])[: cfg.trainer.limit]
+        check_pictures(cfg, "train", root, (person.image for person in persons), tallies["train"])
         training = dataset_of(cfg, persons, skeleton, make(cfg.augment))
     # Last, as only the last file that was parsed is kept, and scoring reads it again.
     joints = CommonJoints(skeleton, skeleton, skeleton) if train else common_joints(cfg, root, learnt)
     evaluation, scorers = {}, {}
     for kind in boxes:
         persons = joints.load(cfg, root, kind, tallies[kind])[: cfg.trainer.limit]
+        check_pictures(cfg, "val", root, (person.image for person in persons), tallies[kind])
         evaluation[kind] = dataset_of(cfg, persons, joints.skeleton)
         truth = truth_of(cfg, evaluation[kind].instances, joints.skeleton, root, joints.layout)
         scorers[kind] = make(cfg.data.metric, truth)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from poserep.config import DictConfig, as_dict, with_overrides
 from poserep.data.from_config import skeleton_of
+from poserep.data.split_pictures import picture_hashes
 from poserep.errors import InputError
 from poserep.files import provenance
 from poserep.geometry import Size
@@ -79,7 +80,7 @@ def reevaluate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, 
     record = evaluate(run, trainer)
     config = as_dict(cfg)
     config.pop("table")
-    config["contents"] = contents(config)
+    config["contents"] = contents(config) | picture_hashes(cfg, ["val"])
     size = Size.parse(cfg.input_size)
     result = {
         "id": identity(config),

@@ -9,6 +9,7 @@ from typing import Any
 import lightning
 
 from poserep.config import as_dict
+from poserep.data.split_pictures import picture_hashes
 from poserep.errors import InputError
 from poserep.files import file_hash, write_json
 from poserep.instances import Truth
@@ -43,6 +44,7 @@ def protocols_of(run: Run, boxes: str) -> dict[str, dict[str, Any]]:
         size=cfg.input_size,
         align=cfg.align,
         crop=as_dict(cfg.data.get("crop")),
+        pictures=picture_hashes(cfg, ["val"]).get("pictures val", ""),
     )
     return {readout: replace(common, readout=readout).record() for readout in run.module.readouts}
 

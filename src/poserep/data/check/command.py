@@ -15,7 +15,6 @@ from poserep.data.check.overlap import overlaps
 from poserep.data.check.stats import sheets, stats
 from poserep.data.check.validate import validate
 from poserep.data.custom_set import draft_set, write_set
-from poserep.data.from_config import image_reader
 from poserep.data.loaders.mpii_matlab import convert_mat
 from poserep.errors import InputError
 from poserep.files import write_json
@@ -54,7 +53,7 @@ def check_command(arguments: Sequence[str]) -> int:
     parser.add_argument("--decode", action="store_true", help="decode every image, not its header only")
     parser.add_argument("--show", type=int, default=3, metavar="N", help="number of examples of each (3)")
     given, (cfg, _) = _parse(parser, arguments)
-    sections = validate(cfg, image_reader(cfg) if given.decode else None)
+    sections = validate(cfg, given.decode)
     print_sections(sections, given.show, Console(highlight=False))
     return int(any(f.rule.error or given.strict for section in sections for f in section.findings))
 

@@ -11,16 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from poserep.data.check.image_headers import ImageReader, each_image
-from poserep.data.from_config import (
-    coco_file_of,
-    image_reader,
-    load_split,
-    root_of,
-    skeleton_of,
-    split_files,
-    splits_of,
-)
+from poserep.data.from_config import image_reader, root_of, split_files, splits_of
+from poserep.data.pictures import ImageReader, each_image
+from poserep.data.split_pictures import listed_pictures
 from poserep.errors import InputError
 
 
@@ -36,11 +29,7 @@ class Overlap:
 def split_images(cfg: Any, split: str) -> list[Path]:
     """Return the image files that a split lists, or if its format lists none, those of its persons."""
     root = root_of(cfg)
-    file = coco_file_of(cfg, root, split)
-    if file:
-        listed = [path for _, path in file.image_files(root / cfg.data[split].images)]
-    else:
-        listed = [i.image for i in load_split(cfg, split, skeleton_of(cfg), root).required()]
+    listed = listed_pictures(cfg, split, root)
     existing = sorted({path for path in listed if path.is_file()})
     if not existing:
         annotations = split_files(cfg, root, split)["annotations"]

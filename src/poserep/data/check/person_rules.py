@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 
 from poserep.data.check.findings import Finding, Rule, findings_at
-from poserep.data.check.image_headers import ImageHeader
 from poserep.data.coco_file import CocoFile
 from poserep.data.json_fields import FURTHEST, as_box, as_integer, as_keypoints, as_number
+from poserep.data.pictures import Picture
 from poserep.data.units import held_joints
 from poserep.instances import Instance
 from poserep.skeleton import Skeleton
@@ -97,10 +97,10 @@ class PersonArrays:
         )
 
     @classmethod
-    def of_instances(cls, instances: Sequence[Instance], headers: Mapping[Path, ImageHeader], joints: int) -> Self:
+    def of_instances(cls, instances: Sequence[Instance], pictures: Mapping[Path, Picture], joints: int) -> Self:
         """Return the persons of a loader; sizes are those of the image files."""
         unknown = np.full(len(instances), np.nan)
-        size = np.array([headers.get(i.image, ImageHeader())[:2] for i in instances], np.float64).reshape(-1, 2)
+        size = np.array([pictures.get(i.image, Picture())[:2] for i in instances], np.float64).reshape(-1, 2)
         points = [np.concatenate([i.keypoints, 2 * i.weight[:, None]], 1) for i in instances]
         return cls(
             [f"person {i.id} on {i.image.name}" for i in instances],

@@ -1,14 +1,16 @@
 """The rules of a check on images and detections, and on records that loaders refuse."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from poserep.data.check.findings import Finding, Rule
-from poserep.data.check.image_headers import ImageHeader, orientation
 from poserep.data.coco_file import DETECTION_FIELDS, CocoFile
+from poserep.data.image_files import PhotographReader
 from poserep.data.json_fields import FURTHEST, abridged, as_integer, as_number, is_file_name
-from poserep.instances import Tally
+from poserep.data.pictures import ImageReader, Picture
+from poserep.instances import Instance, Tally
 
 ENTRY = Rule("image entry without id or file name", "give each an id and a file_name")
 REPEATED = Rule("image listed several times", "list it once; loaders take the first entry", error=False)
@@ -17,13 +19,25 @@ SEVERAL_IDS = Rule(
 )
 MISSING = Rule("image file missing", "set data.root and the split's images to where the files are, or fetch them")
 BROKEN = Rule("image file that cannot be read", "copy or fetch the file again")
-EXCHANGED = Rule(
-    "width and height exchanged",
-    "exchange them in the annotation file; if the file has an EXIF orientation, that turned them: store it upright",
+TURNED = Rule(
+    "image with an EXIF orientation",
+    "set data.orientation=stored if it was annotated as its pixels are stored, as COCO's are, or "
+    "data.orientation=upright if it was annotated as viewers turn it",
 )
+DEEP = Rule(
+    "image of more than 8 bits",
+    "set data.range to the values that become black and white, as in data.range=[0,4095] for 12 bits",
+)
+BLANK = Rule("image of one colour", "look at it: it shows nobody", error=False)
+EXCHANGED = Rule("width and height exchanged", "exchange them in the annotation file, or turn the picture")
 MENDED = Rule("width and height exchanged", "nothing: the loader puts it right", error=False)
 OTHER_SIZE = Rule(
     "image of another size than annotated", "take the data set's own image, or correct width, height and annotations"
+)
+CROWDED = Rule(
+    "image of more persons than predictions of it that count",
+    "raise data.metric.max_detections, 20 as in COCO's evaluation, or the others can never be found",
+    error=False,
 )
 DETECTION_IMAGE = Rule(
     "detection on an image that is not listed", "it is left out; take the split's own file", error=False
@@ -59,33 +73,65 @@ def image_entries(file: CocoFile) -> Iterator[Finding]:
             yield Finding(SEVERAL_IDS, name, f"ids {ids[name]} and {key}")
 
 
-def image_files(headers: Mapping[Path, ImageHeader]) -> Iterator[Finding]:
-    """Yield files that are missing or cannot be read."""
-    for path, header in headers.items():
-        if header.missing:
+def picture_findings(
+    pictures: Mapping[Path, Picture], reader: ImageReader, file: CocoFile | None, folder: Path, mended: bool
+) -> Iterator[Finding]:
+    """Yield image files that are missing, cannot be read, or are not as annotated.
+
+    Of photographs the sizes are those that their reader gives; ``mended``: the loader exchanges width and height.
+    """
+    annotated = {path: annotated_size(record) for record, path in file.image_files(folder)} if file else {}
+    photographs = reader if isinstance(reader, PhotographReader) else None
+    for path, picture in pictures.items():
+        size = annotated.get(path)
+        if picture.missing:
             yield Finding(MISSING, str(path))
-        elif header.fault:
-            yield Finding(BROKEN, str(path), header.fault.replace(f"image {path} ", ""))
+        elif photographs and photographs.orientation == "refuse" and picture.orientation != 1:
+            upright = size == picture.size("upright") != picture.size("stored")
+            stored = f"orientation {picture.orientation}, {picture.width}x{picture.height} px as stored"
+            yield Finding(TURNED, str(path), stored + ", annotated upright" * upright)
+        elif photographs and photographs.range is None and picture.bits > 8:
+            yield Finding(DEEP, str(path), f"{picture.bits} bits")
+        elif picture.fault:
+            yield Finding(BROKEN, str(path), picture.fault.replace(f"image {path} ", ""))
+        elif picture.blank:
+            yield Finding(BLANK, str(path))
+        elif photographs and size and picture.width:
+            yield from _size_finding(path, size, picture.size(photographs.orientation), mended)
 
 
-def image_sizes(file: CocoFile, folder: Path, headers: Mapping[Path, ImageHeader], mended: bool) -> Iterator[Finding]:
-    """Yield files of another size than their entries say; ``mended``: the loader exchanges width and height."""
-    for record, path in file.image_files(folder):
-        size, header = annotated_size(record), headers.get(path)
-        if size is None or header is None or not header.width or size == header[:2]:
-            continue
-        value = f"{size[0]:g}x{size[1]:g} in {file.path.name}, {header.width}x{header.height} in the file"
-        if size != (header.height, header.width):
-            yield Finding(OTHER_SIZE, str(path), value)
-            continue
-        turned = orientation(path)
-        yield Finding(MENDED if mended else EXCHANGED, str(path), value + f", orientation {turned}" * (turned != 1))
+def corrected(pictures: Mapping[Path, Picture], reader: ImageReader) -> dict[str, int]:
+    """Return how many pictures a reader of photographs does not take as they are stored, by what it does."""
+    if not isinstance(reader, PhotographReader):
+        return {}
+    turned = sum(picture.orientation != 1 for picture in pictures.values())
+    deep = sum(picture.bits > 8 for picture in pictures.values())
+    way = {"upright": "turned as it says", "stored": "left as they are stored"}.get(reader.orientation)
+    counts = {f"images with an EXIF orientation, {way}": turned if way else 0}
+    if reader.range:
+        counts[f"images of more than 8 bits, {reader.range[0]:g} black and {reader.range[1]:g} white"] = deep
+    return {what: count for what, count in counts.items() if count}
+
+
+def _size_finding(path: Path, size: tuple[float, float], pixels: tuple[int, int], mended: bool) -> Iterator[Finding]:
+    if size == pixels:
+        return
+    value = f"annotated {size[0]:g}x{size[1]:g}, {pixels[0]}x{pixels[1]} in the file"
+    exchanged = size == pixels[::-1]
+    yield Finding((MENDED if mended else EXCHANGED) if exchanged else OTHER_SIZE, str(path), value)
 
 
 def annotated_size(record: Mapping[str, Any]) -> tuple[float, float] | None:
     """Return the width and height (px) that an image's entry says, or None."""
     width, height = as_number(record.get("width"), FURTHEST), as_number(record.get("height"), FURTHEST)
     return (width, height) if width and height and min(width, height) > 0 else None
+
+
+def crowded(persons: Iterable[Instance], limit: int) -> Iterator[Finding]:
+    """Yield the images with more labelled persons than the ``limit`` of predictions of an image that are evaluated."""
+    for path, count in Counter(str(person.image) for person in persons if (person.weight > 0).any()).items():
+        if count > limit:
+            yield Finding(CROWDED, path, f"{count} persons, {limit} predictions")
 
 
 def detections(records: list[Any], images: Container[Any], categories: Container[int | None]) -> Iterator[Finding]:

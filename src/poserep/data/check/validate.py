@@ -1,7 +1,6 @@
 """The check of a configured data set: every rule on every split and on the detection file."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,13 @@ from poserep.config import make
 from poserep.data import from_config
 from poserep.data.check import person_rules, rules
 from poserep.data.check.findings import Finding, Rule, Section
-from poserep.data.check.image_headers import ImageHeader, ImageReader, each_image, read_header
 from poserep.data.check.person_rules import PersonArrays
 from poserep.data.coco_categories import categories_of, detected_categories
 from poserep.data.coco_file import CocoFile, ListedImages, read_detections
 from poserep.data.coco_forms import fields_of_joints
 from poserep.data.from_config import LoadedSplit
+from poserep.data.loaders.mpii import NO_JOINTS
+from poserep.data.pictures import Picture, each_image, examine, known_pictures, may_be_blank
 from poserep.errors import InputError
 from poserep.instances import Tally
 from poserep.skeleton import Skeleton
@@ -24,11 +24,16 @@ FILE = Rule("file missing", "set data.root or the file's own key to where it is"
 UNREADABLE = Rule("file that cannot be read", "copy or fetch it again")
 OTHER_KEYPOINTS = Rule("keypoints that are not the skeleton's", "")
 REFUSED_SPLIT = Rule("split that its loader refuses", "")
+UNLABELLED = Rule("split without labelled joints", "")
 METRIC = Rule("split that its metric refuses", "")
 
 
-def validate(cfg: Any, decode: ImageReader | None = None) -> list[Section]:
-    """Return all that is wrong with a data set; images are read whole by ``decode``, or else their headers and ends."""
+def validate(cfg: Any, decode: bool = False) -> list[Section]:
+    """Return all that is wrong with a data set.
+
+    With ``decode`` every image is decoded as for training, else only those whose files are so small that they may be of
+    one colour.
+    """
     try:
         skeleton = from_config.skeleton_of(cfg)
     except InputError as error:
@@ -38,7 +43,7 @@ def validate(cfg: Any, decode: ImageReader | None = None) -> list[Section]:
     return [section for split in from_config.splits_of(cfg) for section in _split(cfg, split, skeleton, root, decode)]
 
 
-def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageReader | None) -> Iterator[Section]:
+def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: bool) -> Iterator[Section]:
     """Yield the sections of a split: its persons and images, then the detections on these."""
     files = from_config.split_files(cfg, root, split)
     annotations, folder = files["annotations"], root / cfg.data[split].images
@@ -59,33 +64,40 @@ def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: ImageRe
         section.notes.append(loaded.line("annotated"))
         section.findings.extend(rules.invalid_records(loaded.tally, annotations, cfg.data.skip_invalid))
     listed = [path for _, path in file.image_files(folder)] if file else [i.image for i in loaded.instances]
-    headers = each_image(partial(read_header, read=decode), listed)
-    section.notes.append(f"images: {len(headers)} in {folder}")
-    section.findings.extend(rules.image_files(headers))
-    # A reader of other files than photographs may cut them: sizes are those of what it returns.
-    known = headers if decode or not cfg.data.get("read") else {}
+    pictures = _pictures(cfg, folder, listed, decode)
+    section.notes.append(f"images: {len(pictures)} in {folder}")
+    reader, mended = from_config.image_reader(cfg), bool(loaded.tally.mended["image sizes exchanged"])
+    section.notes.extend(f"{count} {what}" for what, count in rules.corrected(pictures, reader).items())
+    section.findings.extend(rules.picture_findings(pictures, reader, file, folder, mended))
     if file:
-        section.findings.extend(_listed(cfg, file, folder, skeleton, known, loaded))
+        section.findings.extend(_listed(cfg, file, folder, skeleton))
     elif loaded.instances:
+        # A reader of other files than photographs may cut them: sizes are those of what it returns.
+        known = pictures if decode or not cfg.data.get("read") else {}
         persons = PersonArrays.of_instances(loaded.instances, known, skeleton.num_keypoints)
         section.findings.extend(person_rules.broken_persons(persons, skeleton, cut=False))
     # A rule that is broken says more than the loader's refusal.
     if loaded.refusal and not section.broken():
         reason = loaded.refusal.removeprefix(f"{annotations}: ")
         section.findings.append(Finding(REFUSED_SPLIT, str(annotations), reason))
-    if split == "val" and loaded.instances:
+    if loaded.instances and not any((person.weight > 0).any() for person in loaded.instances):
+        section.findings.append(Finding(UNLABELLED, str(annotations), NO_JOINTS))
+    elif split == "val" and loaded.instances:
         section.findings.extend(_measured(cfg, loaded, skeleton, root, section.broken()))
     yield section
     if file and "detections" in files and files["detections"].is_file():
         yield _detections(cfg, file, skeleton, root, files["detections"])
 
 
-def _listed(
-    cfg: Any, file: CocoFile, folder: Path, skeleton: Skeleton, headers: dict[Path, ImageHeader], loaded: LoadedSplit
-) -> Iterator[Finding]:
-    """Yield what is wrong with a COCO-format file, in itself and against its images."""
+def _pictures(cfg: Any, folder: Path, listed: list[Path], decode: bool) -> dict[Path, Picture]:
+    pictures, reader = known_pictures(folder, listed), from_config.image_reader(cfg)
+    some = [path for path, p in pictures.items() if decode or may_be_blank(path, p)]
+    return pictures | each_image(lambda path: examine(path, pictures[path], reader), some)
+
+
+def _listed(cfg: Any, file: CocoFile, folder: Path, skeleton: Skeleton) -> Iterator[Finding]:
+    """Yield what is wrong with a COCO-format file in itself."""
     yield from rules.image_entries(file)
-    yield from rules.image_sizes(file, folder, headers, bool(loaded.tally.mended["image sizes exchanged"]))
     images = {int(record["id"]): record for record, _ in file.image_files(folder)}
     try:
         labelled = from_config.is_labelled(cfg)
@@ -112,6 +124,8 @@ def _measured(cfg: Any, loaded: LoadedSplit, skeleton: Skeleton, root: Path, bro
         return
     if scorer.area == "annotation":
         yield from person_rules.unscaled(loaded.instances)
+    if limit := getattr(scorer, "max_detections", None):
+        yield from rules.crowded(loaded.instances, limit)
 
 
 def _detections(cfg: Any, file: CocoFile, skeleton: Skeleton, root: Path, path: Path) -> Section:

@@ -14,6 +14,7 @@ from poserep.skeleton import MPII, Skeleton
 
 # Largest median distance, px, between the joints of one person in two files.
 SAME = 2.0
+NO_JOINTS = "nobody has joints, as in MPII's test.json, whose joints are not published; evaluate on annot/valid.json"
 
 
 def load_mpii(
@@ -56,13 +57,15 @@ def load_mpii(
     if not isinstance(records, list):
         raise InputError(f"{path} is not a list of MPII records; a COCO-format file is read with data=coco")
     official = None if heads is None else read_heads(Path(heads))
+    # Whether this is the published test file, which lists persons without joints.
+    to_predict = not any(isinstance(record, Mapping) and "joints" in record for record in records)
+    if official is not None and to_predict:
+        raise InputError(f"{path}: {NO_JOINTS}")
     if official is not None and len(official.length) != len(records):
         raise InputError(
             f"{heads} has {len(official.length)} head boxes for the {len(records)} records of {path}; it belongs to "
             "annot/valid.json. For other persons set data.val.heads=null and give records a head_box [x1, y1, x2, y2]"
         )
-    # Whether this is the published test file, which lists persons without joints.
-    to_predict = not any(isinstance(record, Mapping) and "joints" in record for record in records)
     numbers: dict[str, int] = {}
     instances = []
     for row, record in enumerate(records):
