@@ -57,7 +57,7 @@ def colours(names: Sequence[str]) -> dict[str, str]:
 
 # Colours of a skeleton's joints and limbs by side.
 LEFT, RIGHT, MIDDLE = "#f97316", "#2563eb", "#059669"
-# Pictures with a shorter longest side (px) are enlarged by a whole factor, or limbs would hide what they belong to.
+# Longest side (px) of smaller pictures once they are enlarged, or limbs would hide what they belong to.
 LEAST_SIDE = 480
 
 
@@ -121,7 +121,13 @@ def limbs_by_side(ax: Axes, xy: np.ndarray, weight: np.ndarray, skeleton: Skelet
 
 
 def paint_people(
-    pixels: np.ndarray, xy: np.ndarray, score: np.ndarray, skeleton: Skeleton, threshold: float, box: np.ndarray
+    pixels: np.ndarray,
+    xy: np.ndarray,
+    score: np.ndarray,
+    skeleton: Skeleton,
+    threshold: float,
+    box: np.ndarray,
+    least: int = LEAST_SIDE,
 ) -> np.ndarray:
     """Return a picture with everybody's limbs and joints in the colours of `side_colours`.
 
@@ -134,13 +140,14 @@ def paint_people(
         skeleton: The joints.
         threshold: Score above which a joint is sure.
         box: (N, 4) x, y, width, height, image px; the smaller, the thinner a person's limbs.
+        least: Px; a picture whose longest side is shorter is enlarged by a whole factor.
 
     Returns:
-        (H, W, 3) uint8, RGB; enlarged by a whole factor if the picture is small.
+        (H, W, 3) uint8, RGB.
     """
     import cv2
 
-    factor = max(1, -(-LEAST_SIDE // max(pixels.shape[:2])))
+    factor = max(1, -(-least // max(pixels.shape[:2])))
     height, width = (side * factor for side in pixels.shape[:2])
     canvas = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC) if factor > 1 else pixels.copy()
     widest = max(2.0, 0.0048 * np.hypot(height, width))

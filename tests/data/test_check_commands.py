@@ -113,6 +113,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(words, data):
         (["stats", *coco, "data.val.annotations=gone.json"], "gone.json does not exist"),
         (["preview", *coco, "--epoch", "-1"], "epoch=-1 is no epoch: they count from 0"),
         (["preview", *coco, "--count", "0"], "no number of persons"),
+        (["convert", "mpii", "gone.mat", "all.json"], "gone.mat does not exist; give the path of MPII's release"),
     ):
         code, _, err = data(*arguments)
         assert code == 2 and err.startswith("error: ") and message in err and err.count("\n") == 1

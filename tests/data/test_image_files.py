@@ -90,7 +90,7 @@ def test_values_of_many_bits_are_scaled_by_an_option_and_refused_without(tmp_pat
     path = tmp_path / "a.png"
     values = np.array([[0, 1000, 2000], [3000, 4000, 65535]], np.uint16)
     cv2.imwrite(str(path), values)
-    with pytest.raises(InputError, match=r"a\.png has 16 bits, here with values from 0 to 65535; set data\.range"):
+    with pytest.raises(InputError, match=r"a\.png has 16 bits, here with values from 0 to 65535; say which"):
         read_image(path)
     expected = [[0, 0, 85], [170, 255, 255]]
     assert PhotographReader(range=(1000, 4000))(path)[..., 0].tolist() == expected

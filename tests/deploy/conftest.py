@@ -2,10 +2,12 @@
 
 import contextlib
 import io
+import json
 
 import pytest
 import torch
 
+from poserep import cli
 from poserep.config import OmegaConf, compose
 from poserep.data.from_config import skeleton_of
 from poserep.deploy.export import export
@@ -56,3 +58,28 @@ def untrained(configure):
         return run_dir
 
     return make
+
+
+@pytest.fixture(scope="module")
+def models(trained, exported):
+    """A run directory, and its file."""
+    return trained, exported[0]
+
+
+@pytest.fixture(scope="module")
+def images(synthetic):
+    return sorted(synthetic.glob("easy-8-6-*/images/val/*.jpg"))
+
+
+@pytest.fixture
+def go(tmp_path, capsys):
+    """The command: exit code, records, standard output and error."""
+
+    def call(*words):
+        out = tmp_path / "out"
+        code = cli.main(["predict", *map(str, words), "--out", str(out)])
+        path = out / "keypoints.json"
+        said = capsys.readouterr()
+        return code, json.loads(path.read_text()) if path.is_file() else None, said.out, said.err
+
+    return call

@@ -11,11 +11,12 @@ import onnx
 import pytest
 from PIL import Image
 
-from poserep import cli
 from poserep.deploy.box_arguments import read_boxes
 from poserep.deploy.command import export_parser, predict_parser
+from poserep.deploy.frame_poses import crops_of, estimated
 from poserep.deploy.inference import open_model
-from poserep.deploy.predict import poses_in
+from poserep.deploy.media import frames_of
+from poserep.deploy.predict import predict
 from poserep.drawing import LEFT, MIDDLE, RIGHT, paint_people, side_colours
 from poserep.errors import InputError
 from poserep.overrides import CONF
@@ -23,29 +24,10 @@ from poserep.skeleton import COCO
 from reference.vectors import listed
 
 
-@pytest.fixture(scope="module")
-def models(trained, exported):
-    """A run directory, and its file."""
-    return trained, exported[0]
-
-
-@pytest.fixture(scope="module")
-def images(synthetic):
-    return sorted(synthetic.glob("easy-8-6-*/images/val/*.jpg"))
-
-
-@pytest.fixture
-def go(tmp_path, capsys):
-    """The command: exit code, records, standard output and error."""
-
-    def call(*words):
-        out = tmp_path / "out"
-        code = cli.main(["predict", *map(str, words), "--out", str(out)])
-        path = out / "keypoints.json"
-        said = capsys.readouterr()
-        return code, json.loads(path.read_text()) if path.is_file() else None, said.out, said.err
-
-    return call
+def poses_in(model, path, requests):
+    frames = frames_of(path, model.card.reader)
+    (found,) = estimated(model, (crops_of(model.card, frame, requests) for frame in frames), 32)
+    return found
 
 
 def points(records):
@@ -109,7 +91,7 @@ def test_bad_boxes_are_named_and_the_others_are_done(models, images, go, tmp_pat
         "-50,10,50,50": "-50.* lies outside the image",
     }
     code, records, _, err = go(images[0], "--model", models[1], "--boxes", BOX, *(f" {box}" for box in bad))
-    assert code == 1 and len(records) == 1 and "4 images or boxes could not be read" in err
+    assert code == 1 and len(records) == 1 and "4 files or boxes could not be read" in err
     assert all(re.search(message, err) for message in bad.values()) and "Traceback" not in err
     rows = [[1, 2, 3], None, [float("nan"), 1, 2, 3], [10, 10, 50, 100]]
     records = [{"image_id": 0, "bbox": row} for row in rows]
@@ -126,8 +108,8 @@ def test_bad_images_are_named_and_the_others_are_done(models, images, go, tmp_pa
     words = [tmp_path / "gone.jpg", images[1], tmp_path / "text.jpg", tmp_path]
     code, records, _, err = go(*words, "--model", models[1])
     assert code == 1 and [r["file_name"] for r in records] == [images[1].name]
-    assert "gone.jpg cannot be read" in err and "text.jpg is not a readable image" in err
-    assert "3 images or boxes could not be read" in err and "Traceback" not in err
+    assert "gone.jpg does not exist; give photographs" in err and "text.jpg is not a readable image" in err
+    assert "3 files or boxes could not be read" in err and "Traceback" not in err
 
 
 @pytest.mark.parametrize(("words", "message"), listed("refused_words")["predict"])
@@ -153,7 +135,7 @@ def test_folders_are_taken_and_what_is_not_read_is_said_in_a_line(models, images
     for word, message in {
         "https://there.org/a.jpg": "https:/there.org/a.jpg: addresses are not read; fetch the file",
         "0": "0: cameras are not read",
-        "clip.mp4": "clip.mp4: videos are not read; take their frames first",
+        "/dev/video7": "/dev/video7: cameras are not read",
         tmp_path / "empty": f"folder {tmp_path / 'empty'} holds no image (.jpg, ",
     }.items():
         code, records, out, error = go(images[0], word, "--model", models[1])
@@ -186,12 +168,12 @@ def test_images_of_one_name_get_two_pictures_and_turned_ones_a_note(models, imag
     assert names == {"keypoints.json", f"{stem}-pose.jpg", f"{stem}-pose-2.jpg", "turned-pose.jpg"}
 
 
-def test_models_of_whole_images_take_no_boxes(models, images):
+def test_models_of_whole_images_take_no_boxes(models, images, tmp_path):
     model = open_model(models[1])
     object.__setattr__(model.card, "whole", True)
     assert poses_in(model, images[0], None).xy.shape == (1, 17, 2)
     with pytest.raises(InputError, match="trained on whole images and takes no boxes"):
-        poses_in(model, images[0], read_boxes([BOX]).everywhere)
+        predict(model, images, read_boxes([BOX]), tmp_path / "out")
 
 
 def test_limbs_have_the_colour_of_their_side():
@@ -237,7 +219,7 @@ def test_the_page_s_ten_lines(models, images, tmp_path, monkeypatch, capsys):
 def test_the_page_s_commands_parse():
     page = (CONF.parent / "docs" / "deploy.md").read_text().replace("\\\n", "")
     lines = [re.sub(r"\s+#.*", "", line).split()[1:] for line in page.splitlines() if line.startswith("poserep ")]
-    assert len(lines) == 7
+    assert len(lines) == 9
     for program, *words in lines:
         parser = {"export": export_parser, "predict": predict_parser}[program]()
         assert parser.parse_intermixed_args(words)

@@ -46,7 +46,7 @@ class PhotographReader:
         try:
             low, high = map(float, self.range)
         except (TypeError, ValueError):
-            low = high = 0.0
+            low, high = 0.0, 0.0
         if not (low < high and isfinite(high - low)):
             raise InputError(
                 f"data.range={self.range} is not two increasing numbers, the values that become black and white, as in "
@@ -83,8 +83,8 @@ class PhotographReader:
         if self.range is None:
             low, high = image.min(), image.max()
             raise InputError(
-                f"image {path} has {8 * image.itemsize} bits, here with values from {low:g} to {high:g}; set "
-                "data.range to those that become black and white, as in data.range=[0,4095] for 12 bits"
+                f"image {path} has {8 * image.itemsize} bits, here with values from {low:g} to {high:g}; say which "
+                "become black and white: data.range=[0,4095] for 12 bits (of predict: --range 0,4095)"
             )
         low, high = self.range
         return np.clip(np.rint((image.astype(np.float64) - low) * (255 / (high - low))), 0, 255).astype(np.uint8)

@@ -52,6 +52,9 @@ class BoxRequest:
 class BoxRequests:
     """Boxes on every image, and boxes by the file name of their image, or by that name without its ending.
 
+    A frame of a video is called ``<video>/<frame>``, the video without its ending, and by its number alone if no other
+    file is looked at.
+
     ``ids`` are image ids of the file by the same names, ``notes`` messages about what was left out and why, ``source``
     is the last file.
     """
@@ -62,15 +65,22 @@ class BoxRequests:
     notes: list[str] = field(default_factory=list)
     source: Path | None = None
 
-    def on(self, image: Path) -> list[BoxRequest]:
-        """Return the boxes on an image."""
-        return self.everywhere + [box for name in _names(image) for box in self.by_name.get(name, ())]
+    def on(self, image: Path, frame: int | None = None, alone: bool = False) -> list[BoxRequest]:
+        """Return the boxes on an image, or on a frame of a video."""
+        return self.everywhere + [box for name in _names(image, frame, alone) for box in self.by_name.get(name, ())]
 
-    def image_id(self, image: Path) -> Any:
-        """Return an image's id in the file, else its name without ending, as a number if it is one."""
-        stem = image.stem
-        plain: Any = int(stem) if stem.isascii() and stem.isdigit() and len(stem) < math.log10(2**63) else stem
-        return next((self.ids[name] for name in _names(image) if name in self.ids), plain)
+    def image_id(self, image: Path, frame: int | None = None, alone: bool = False) -> Any:
+        """Return an image's id in the file, else its name without ending, as a number if it is one.
+
+        A frame that the file does not name has its number for id if the video is ``alone``, else its name.
+        """
+        names = _names(image, frame, alone)
+        plain: Any = image.stem
+        if frame is not None:
+            plain = frame if alone else names[0]
+        elif plain.isascii() and plain.isdigit() and len(plain) < math.log10(2**63):
+            plain = int(plain)
+        return next((self.ids[name] for name in names if name in self.ids), plain)
 
 
 def read_boxes(words: Sequence[str], category: int = 1, least: float = 0.0) -> BoxRequests:
@@ -148,7 +158,9 @@ def _key(value: Any) -> Any:
     return str(value) if whole is None else whole
 
 
-def _names(image: Path) -> list[str]:
+def _names(image: Path, frame: int | None = None, alone: bool = False) -> list[str]:
+    if frame is not None:
+        return [f"{image.stem}/{frame:06d}", f"{image.stem}/{frame}", *([str(frame)] if alone else [])]
     # With its ending, or without it and leading zeros.
     return list(dict.fromkeys([image.name, _without_zeros(image.stem)]))
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -10,14 +10,13 @@ from typing import Any, Self
 import numpy as np
 
 from poserep.data import read_depth
-from poserep.data.image_files import read_image
+from poserep.data.image_files import Orientation, PhotographReader
 from poserep.errors import InputError
 from poserep.geometry import Align, Size
 from poserep.skeleton import Skeleton
 
 # Key of the card in an ONNX file's metadata, and version of what it holds.
 METADATA_KEY, _FORMAT = "poserep", 1
-READERS: dict[str, Callable[[Path], np.ndarray]] = {"photographs": read_image, "depths": read_depth}
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Card:
         category: The skeleton as `Skeleton.from_category` reads it.
         height: Height of the input, px, as ``width``.
         channels: Channels of the input: one is a depth in metres (float32), three are bytes.
-        reads: What images are, a key of `READERS`.
+        reads: What images are: ``photographs`` or ``depths``.
         align: Alignment of the crop, see `poserep.geometry.crop_matrix`.
         padding: Enlargement of boxes, see `poserep.geometry.box_to_region`, as ``inclusive``.
         bgr: Whether channels are in the order blue, green, red.
@@ -38,6 +37,7 @@ class Card:
         score: Definition of the scores, ``contract`` or ``published``.
         temperature: Temperature of calibrated scores, else 1.
         score_threshold: Joints with a lower score do not count when a person's score is formed.
+        orientation, range: How photographs are read, see `poserep.data.image_files.PhotographReader`.
     """
 
     run: str
@@ -60,6 +60,13 @@ class Card:
     score: str
     temperature: float
     score_threshold: float
+    orientation: Orientation = "stored"
+    range: tuple[float, float] | None = None
+
+    @property
+    def reader(self) -> Callable[[Path], np.ndarray]:
+        """Return the function that reads an image file."""
+        return PhotographReader(self.orientation, self.range) if self.reads == "photographs" else read_depth
 
     @property
     def size(self) -> Size:
@@ -83,16 +90,15 @@ class Card:
             version = values.pop("format", None)
         except (ValueError, AttributeError, TypeError):
             version, values = None, {}
-        if version != _FORMAT or set(values) != {field.name for field in fields(cls)}:
+        known = {field.name: field.default is MISSING for field in fields(cls)}
+        if version != _FORMAT or not {name for name, needed in known.items() if needed} <= set(values) <= set(known):
             raise InputError(f"{source} was exported by another version of poserep; export the run again")
         return cls(**values)
 
 
 def reads_of(node: Any) -> str:
-    """Return the key of `READERS` that a configuration's ``data.read`` stands for; photographs if it has none."""
-    target = node._target_ if node else "read_image"
-    keys = {reader.__name__: key for key, reader in READERS.items()}
-    name = target.split(".")[-1]
-    if name not in keys:
-        raise InputError(f"data.read={target} is not available in exported models (available: {', '.join(keys)})")
-    return keys[name]
+    """Return what images are that a configuration's ``data.read`` reads, see `Card`; photographs if it has none."""
+    target = node._target_ if node else ""
+    if target.split(".")[-1] not in ("", read_depth.__name__):
+        raise InputError(f"data.read={target} is not available in exported models (available: {read_depth.__name__})")
+    return "depths" if target else "photographs"

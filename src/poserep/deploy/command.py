@@ -3,7 +3,9 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from poserep.cli import add_origin, parser_of
 from poserep.errors import Failed, InputError
@@ -17,11 +19,12 @@ crops if its data are there, else drawn people; if they differ by more than 0.05
 
 example: poserep export runs/demo/heatmap-... dark.onnx readout=dark checkpoint=calibrated flip_test=false --check 500
 """
-PREDICT = """Find the joints of people in images, and draw them.
+PREDICT = """Find the joints of people in photographs and videos, and draw them.
 
 Without boxes the whole image is taken for one person's box. Files of boxes are COCO results (image_id is the image's
-name without ending), or objects with images and annotations. Writes one picture for each image, and keypoints.json in
-COCO's result format. Images are read as annotations see them, without EXIF orientation.
+name without ending, or the number of a video's frame), or objects with images and annotations. Writes a picture or
+video for each file, and keypoints.json in COCO's result format; image_id of a single video is the frame's number from 0
+on, of one of several files VIDEO/FRAME. Photographs are read as annotations see them, without EXIF orientation.
 
 example: poserep predict photo.jpg --model dark.onnx --boxes 40,20,120,300
 """
@@ -67,7 +70,7 @@ def predict_parser() -> argparse.ArgumentParser:
     """Return the parser of ``poserep predict``."""
     parser = parser_of("predict", PREDICT)
     add = parser.add_argument
-    add("images", nargs="+", type=Path, metavar="IMAGE", help="image files, or folders of them")
+    add("images", nargs="+", type=Path, metavar="IMAGE", help="photographs, videos, or folders of them")
     add("--model", type=Path, required=True, metavar="RUN_DIR|FILE.onnx", help="trained run, or exported file")
     add("--boxes", nargs="+", default=[], metavar="FILE.json|x,y,w,h", help="boxes of people (the whole image)")
     add("--out", type=Path, default=Path("predictions"), metavar="DIR", help="folder to write to (predictions)")
@@ -78,6 +81,8 @@ def predict_parser() -> argparse.ArgumentParser:
     add("--box-threshold", type=float, default=0.0, metavar="S", help="least score of the boxes to take (0)")
     add("--device", choices=["cpu", "cuda"], default="cpu", help="device to predict on (cpu)")
     add("--batch", type=int, default=32, metavar="N", help="number of crops at a time (32)")
+    add("--range", metavar="LOW,HIGH", help="values that become black and white in images of more than 8 bits")
+    add("--upright", action="store_true", help="turn photographs as their EXIF orientation says; boxes are on these")
     return parser
 
 
@@ -88,18 +93,22 @@ def predict_command(arguments: Sequence[str]) -> None:
         raise InputError(f"--batch {given.batch} must be at least 1 crop")
     from poserep.deploy.box_arguments import read_boxes
     from poserep.deploy.inference import open_model
-    from poserep.deploy.predict import images_given, predict
+    from poserep.deploy.media import media_given
+    from poserep.deploy.predict import predict
     from poserep.training.trainer import quiet
 
     quiet()
-    images = images_given(given.images)
+    files = media_given(given.images)
     requests = read_boxes(given.boxes, given.category, given.box_threshold)
     for note in requests.notes:
         print(f"note: {note}", file=sys.stderr)
     model = open_model(given.model, given.readout, given.checkpoint, given.device)
-    errors = predict(model, images, requests, given.out, given.score_threshold, given.category, given.batch)
+    reading: dict[str, Any] = {"orientation": "upright"} if given.upright else {}
+    reading |= {"range": given.range.split(",")} if given.range else {}
+    model = model._replace(card=replace(model.card, **reading))
+    errors = predict(model, files, requests, given.out, given.score_threshold, given.category, given.batch)
     if errors:
-        raise Failed(f"{len(errors)} images or boxes could not be read; the others are done")
+        raise Failed(f"{len(errors)} files or boxes could not be read; the others are done")
 
 
 def cost_command(arguments: Sequence[str]) -> None:

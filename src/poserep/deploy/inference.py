@@ -88,6 +88,8 @@ def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None
         score=codec.deviations.score,
         temperature=score_temperature(codec),
         score_threshold=score_threshold(codec),
+        orientation=cfg.data.get("orientation") or "stored",
+        range=tuple(cfg.data.range) if cfg.data.get("range") else None,
     )
     return inference, card
 

@@ -1,213 +1,125 @@
-"""Find the joints of people in images, draw them, and write them in COCO's result format."""
+"""Find the joints of people in photographs and videos, draw them, and write them in COCO's result format."""
 
-import re
 import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch.utils.data import DataLoader
-
-from poserep.data.check.image_headers import orientation
-from poserep.data.dataset import PoseDataset
-from poserep.data.image_files import write_jpeg
-from poserep.deploy.box_arguments import BoxRequest, BoxRequests
-from poserep.deploy.card import READERS
+from poserep.data.pictures import read_picture
+from poserep.deploy.box_arguments import BoxRequests
+from poserep.deploy.card import Card
+from poserep.deploy.frame_poses import FramePoses, crops_of, estimated
 from poserep.deploy.inference import Estimator
-from poserep.drawing import as_rgb, paint_people
+from poserep.deploy.media import Frame, drawing_to, frames_of, is_video, read_ahead
 from poserep.errors import InputError, message
 from poserep.files import write_json
-from poserep.instances import Instance
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-
-
-@dataclass(frozen=True)
-class ImagePoses:
-    """Predicted poses of the N people in an image.
-
-    ``pixels`` (H, W, 3) are uint8, RGB, to look at; ``box`` (N, 4) is x, y, width, height and ``xy`` (N, K, 2) points
-    in image px, with ``joint_score`` (N, K). A person's ``score`` (N,) is the box's times the mean of the joints' above
-    the model's threshold, as for AP. ``errors`` are messages about boxes that could not be used.
-    """
-
-    pixels: np.ndarray
-    box: np.ndarray
-    xy: np.ndarray
-    joint_score: np.ndarray
-    score: np.ndarray
-    errors: list[str]
-
-    def results(self, image_id: Any, file_name: str, category: int = 1) -> list[dict[str, Any]]:
-        """Return records in COCO's result format."""
-        keypoints = np.concatenate([self.xy, self.joint_score[..., None]], -1)
-        return [
-            {
-                "image_id": image_id,
-                "file_name": file_name,
-                "category_id": category,
-                "keypoints": points.ravel().round(3).tolist(),
-                "score": float(score),
-                "bbox": box.tolist(),
-            }
-            for points, score, box in zip(keypoints, self.score, self.box, strict=True)
-        ]
-
-
-def poses_in(model: Estimator, path: Path, requests: list[BoxRequest] | None, batch: int = 32) -> ImagePoses:
-    """Predict the poses in an image file, ``batch`` crops at a time; no boxes (None) take the whole image for one.
-
-    An image that cannot be read, and boxes for a model of whole images, raise an `InputError`.
-    """
-    card = model.card
-    image = READERS[card.reads](path)
-    height, width = image.shape[:2]
-    if requests is None:
-        requests = [BoxRequest(str(path), [0.0, 0.0, float(width), float(height)])]
-    elif card.whole:
-        raise InputError(f"model {card.run} was trained on whole images and takes no boxes; leave --boxes out")
-    checked, errors = [], []
-    for request in requests:
-        try:
-            checked.append(request.checked(width, height))
-        except InputError as error:
-            errors.append(f"{path}: {error}")
-    boxes = [box for box, _ in checked]
-    xy, joint_score = _predict(model, path, image, boxes, batch)
-    finite = np.isfinite(xy).all((1, 2)) & np.isfinite(joint_score).all(1)
-    errors += [
-        f"{path}: {card.run} finds points that are no numbers in box {boxes[i].tolist()}; its weights are not finite, "
-        "take another checkpoint"
-        for i in np.flatnonzero(~finite)
-    ]
-    counted = joint_score > card.score_threshold
-    mean = (joint_score * counted).sum(1) / np.maximum(counted.sum(1), 1)
-    return ImagePoses(
-        as_rgb(image.transpose(2, 0, 1) if image.ndim == 3 else image[None]),
-        np.array(boxes).reshape(-1, 4)[finite],
-        xy[finite],
-        joint_score[finite],
-        (np.array([score for _, score in checked]) * mean)[finite],
-        errors,
-    )
-
-
-def _predict(
-    model: Estimator, path: Path, image: np.ndarray, boxes: list[np.ndarray], batch: int
-) -> tuple[np.ndarray, np.ndarray]:
-    card, joints = model.card, model.card.skeleton.num_keypoints
-    if not boxes:
-        return np.zeros((0, joints, 2)), np.zeros((0, joints))
-    unlabelled = np.zeros((joints, 2), np.float32), np.zeros(joints, np.float32)
-    dataset = PoseDataset(
-        [Instance(path, 0, i, box, *unlabelled) for i, box in enumerate(boxes)],
-        card.skeleton,
-        card.size,
-        card.align,
-        padding=card.padding,
-        # The image is read once, not once for every box.
-        read=lambda _: image,
-        whole=card.whole,
-        inclusive=card.inclusive,
-    )
-    xy, score = [], []
-    for crops in DataLoader(dataset, batch, sampler=[(0, i) for i in range(len(boxes))]):
-        images = crops.image.flip(1) if card.bgr else crops.image
-        points, scores = model.estimate(np.ascontiguousarray(images.numpy()))
-        xy.append(crops.crop.to_image(torch.from_numpy(points).double()).numpy())
-        score.append(scores)
-    return np.concatenate(xy), np.concatenate(score)
-
-
-def images_given(given: Sequence[Path]) -> list[Path]:
-    """Return image files, those of folders in the order of their names; what is neither is an `InputError`."""
-    files: list[Path] = []
-    for path in given:
-        text = str(path)
-        if path.is_dir():
-            inside = [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_ENDINGS]
-            if not inside:
-                raise InputError(f"folder {path} holds no image ({', '.join(IMAGE_ENDINGS)})")
-            files += inside
-        # A path has one slash where an address has two.
-        elif re.match(r"\w+:/", text) and not path.exists():
-            raise InputError(f"{text}: addresses are not read; fetch the file and give its path")
-        elif text.isdigit() and not path.exists():
-            raise InputError(f"{text}: cameras are not read; give photographs")
-        elif path.suffix.lower() in VIDEO_ENDINGS:
-            raise InputError(f"{path}: videos are not read; take their frames first (ffmpeg -i {path.name} %06d.jpg)")
-        else:
-            files.append(path)
-    return files
+# Pictures that are read and cropped while others are predicted.
+AHEAD = 8
 
 
 def predict(
     model: Estimator,
-    images: Sequence[Path],
+    given: Sequence[Path],
     requests: BoxRequests,
     out: Path,
     threshold: float | None = None,
     category: int = 1,
     batch: int = 32,
 ) -> list[str]:
-    """Predict the people of images; write a picture for each image, and keypoints.json.
+    """Predict the people of photographs and videos; write a picture or video for each, and keypoints.json.
 
     They go into the folder ``out``, which is made if missing. Joints whose score does not exceed ``threshold``, the
     model's if None, are drawn hollow. ``category`` is written into keypoints.json, ``batch`` crops are predicted at a
-    time. Images and boxes that cannot be used are left out, with a message each; these are returned. Boxes of which
-    none is on any of the images raise an `InputError`. Nothing is written if no image can be read.
+    time, of one or several pictures. Files and boxes that cannot be used are left out, with a message each; these are
+    returned. Boxes for a model of whole images, and boxes of which none is on any photograph, unless there are videos,
+    raise an `InputError`. Nothing is written if no file can be read.
     """
-    given = requests.everywhere or requests.source
-    boxes = [requests.on(path) if given else None for path in images]
-    if given and not any(boxes):
+    began, card, read = time.perf_counter(), model.card, model.card.reader
+    boxed, alone = bool(requests.everywhere or requests.source), len(given) == 1
+    if boxed and card.whole:
+        raise InputError(f"model {card.run} was trained on whole images and takes no boxes; leave --boxes out")
+    if boxed and not any(is_video(path) or requests.on(path) for path in given):
         known = ", ".join(list(requests.ids)[:3]) or "no image"
         raise InputError(
-            f"{requests.source} has no box on any of the {len(images)} images; it names {known}: image_id must be the "
+            f"{requests.source} has no box on any of the {len(given)} images; it names {known}: image_id must be the "
             "image's name without ending, or the file must list its images"
         )
-    records: list[dict[str, Any]] = []
     errors: list[str] = []
-    named: Counter[str] = Counter()
-    limit = model.card.score_threshold if threshold is None else threshold
-    for path, of_image in zip(images, boxes, strict=True):
-        try:
-            people = poses_in(model, path, of_image, batch)
-        except InputError as error:
-            errors.append(message(error))
-            print(f"error: {errors[-1]}", file=sys.stderr)
-            continue
-        for line in people.errors:
-            print(f"error: {line}", file=sys.stderr)
-        errors += people.errors
-        # Images of one name may come from several folders.
-        named[path.stem] += 1
-        number = f"-{named[path.stem]}" if named[path.stem] > 1 else ""
-        picture = out / f"{path.stem}-pose{number}.jpg"
-        skeleton = model.card.skeleton
-        write_jpeg(picture, paint_people(people.pixels, people.xy, people.joint_score, skeleton, limit, people.box))
-        records += people.results(requests.image_id(path), path.name, category)
-        note = "" if of_image != [] else f"; no box in {requests.source}"
-        print(f"{picture}: {_persons(len(people.xy))}{note}{_orientation(path)}")
+
+    def report(line: str) -> None:
+        errors.append(line)
+        print(f"error: {line}", file=sys.stderr)
+
+    def pictures() -> Iterator[FramePoses]:
+        for path in given:
+            try:
+                if is_video(path) and card.reads != "photographs":
+                    raise InputError(f"{path}: model {card.run} reads {card.reads}, and a video has none")
+                for frame in frames_of(path, read):
+                    yield crops_of(card, frame, requests.on(path, frame.number, alone) if boxed else None)
+            except InputError as error:
+                report(message(error))
+
+    limit = card.score_threshold if threshold is None else threshold
+    records: list[dict[str, Any]] = []
+    named, count = Counter[str](), 0
+    results = estimated(model, read_ahead(pictures(), AHEAD), batch)
+    for _, group in groupby(_numbered(results), itemgetter(0)):
+        frames = map(itemgetter(1), group)
+        first = next(frames)
+        path, before, ending = first.frame.path, len(records), ".jpg" if first.frame.number is None else ".mp4"
+        # Files of one name may come from several folders.
+        named[path.stem + ending] += 1
+        number = f"-{named[path.stem + ending]}" if named[path.stem + ending] > 1 else ""
+        target = out / f"{path.stem}-pose{number}{ending}"
+        height, width = first.frame.image.shape[:2]
+        with drawing_to(target, first.frame.rate, width, height) as write:
+            length = 0
+            for picture in chain([first], frames):
+                # A box for every frame is wrong on each of them.
+                for line in (line for line in picture.errors if line not in errors):
+                    report(line)
+                write(picture.drawn(card, limit))
+                image_id = requests.image_id(path, picture.frame.number, alone)
+                records += picture.results(image_id, category)
+                length += 1
+        count += length
+        found = _counted(len(records) - before, "person")
+        notes = [f"{_counted(length, 'frame')}, {found}" if is_video(path) else found, *_notes(first.frame, card)]
+        notes += [f"no box in {requests.source}"] * (requests.source is not None and len(records) == before)
+        print(f"{target}: {'; '.join(notes)}", flush=True)
     if not named:
         return errors
     write_json(out / "keypoints.json", records)
-    print(f"{out / 'keypoints.json'}: {_persons(len(records))}")
+    print(f"{out / 'keypoints.json'}: {_counted(len(records), 'person')}")
+    seconds = time.perf_counter() - began
+    print(
+        f"{_counted(count, 'image')} in {seconds:.1f} s: {count / seconds:.1f} images and {len(records) / seconds:.1f} "
+        "persons a second, reading and drawing included"
+    )
     return errors
 
 
-def _persons(count: int) -> str:
-    return f"{count} {'person' if count == 1 else 'persons'}"
+def _numbered(pictures: Iterable[FramePoses]) -> Iterator[tuple[int, FramePoses]]:
+    """Yield pictures with the number of their file."""
+    file = -1
+    for picture in pictures:
+        file += not picture.frame.number
+        yield file, picture
 
 
-def _orientation(path: Path) -> str:
-    """Return a note on a photograph that its camera says should be turned."""
-    with suppress(OSError, ValueError, SyntaxError):
-        if orientation(path) != 1:
-            return "; its EXIF orientation is ignored: turn the pixels if people lie on their side"
-    return ""
+def _notes(frame: Frame, card: Card) -> Iterator[str]:
+    """Yield what is to be said of a file that its camera says should be turned."""
+    if frame.turned:
+        yield f"turned by {frame.turned} degrees, as it says"
+    if frame.number is None and card.orientation != "upright" and read_picture(frame.path).orientation != 1:
+        yield "its EXIF orientation is ignored: give --upright to turn it"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -149,5 +149,9 @@ def convert_command(arguments: Sequence[str]) -> None:
     given = parser.parse_args(arguments)
     if given.target.exists():
         raise InputError(f"{given.target} exists; remove it, or give another name")
+    if not given.source.is_file():
+        raise InputError(
+            f"{given.source} does not exist; give the path of MPII's release, mpii_human_pose_v1_u12_1.mat"
+        )
     tally = convert_mat(given.source, given.target)
     print(f"{given.target}: {tally.line()}")
