@@ -158,6 +158,7 @@ def test_other_pictures_make_another_run_which_names_the_first(copy, tmp_path, m
     turn(images(root)[0])
     older.result_file().touch()
     second, out = go()
-    says = "had other images; everything else is the same, but this is another run"
-    expected = [f"note: {cfg.runs}/default/{name} {says}" for name in sorted((first, older.name))]
+    what = {first: "had other images", older.name: "did not record its images"}
+    says = "everything else is the same, but this is another run"
+    expected = [f"note: {cfg.runs}/default/{name} {what[name]}; {says}" for name in sorted(what)]
     assert second != first and out.splitlines() == expected

@@ -99,8 +99,10 @@ def examine(path: Path, picture: Picture, read: ImageReader) -> Picture:
     except InputError as error:
         return picture._replace(fault=picture.fault or str(error))
     picture = picture._replace(blank=bool((image == image[:1, :1]).all()))
-    # Other readers than of photographs may cut what they read.
-    return picture if isinstance(read, PhotographReader) else picture._replace(width=image.shape[1], height=len(image))
+    if isinstance(read, PhotographReader):
+        return picture
+    # Other readers may cut what they read, or read what Pillow does not.
+    return picture._replace(width=image.shape[1], height=len(image), fault="")
 
 
 def _orientation(image: Image.Image, data: bytes) -> int:

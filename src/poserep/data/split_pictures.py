@@ -16,6 +16,7 @@ from poserep.data.from_config import (
     skeleton_of,
     splits_of,
 )
+from poserep.data.image_files import PhotographReader
 from poserep.data.pictures import digest_of, known_pictures
 from poserep.errors import InputError
 from poserep.instances import Tally
@@ -87,6 +88,9 @@ def check_pictures(cfg: Any, split: str, root: Path, images: Iterable[Path], tal
         return
     folder, reader = root / cfg.data[split].images, image_reader(cfg)
     pictures = known_pictures(folder, images)
+    if not isinstance(reader, PhotographReader):
+        # Only the reader knows what its files should be.
+        pictures = {path: picture._replace(fault="") for path, picture in pictures.items()}
     mended = bool(tally.mended["image sizes exchanged"])
     findings = list(picture_findings(pictures, reader, coco_file_of(cfg, root, split), folder, mended))
     if broken := [finding for finding in findings if finding.rule.error]:
