@@ -154,6 +154,7 @@ def test_every_exif_orientation_is_named_unless_an_option_says_what_it_means(cop
     assert rule == rules.TURNED and finding.value == f"orientation {tag}, 426x320 px as stored"
     cfg.data.orientation = "stored"
     assert not broken(cfg)
+    assert "1 images with an EXIF orientation, left as they are stored" in validate.validate(cfg)[1].notes
     cfg.data.orientation = "upright"
     assert list(broken(cfg)) == [rules.EXCHANGED] * (tag >= 5)
     edit(root / VAL, lambda d: swap(image(d)))

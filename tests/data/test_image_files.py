@@ -96,6 +96,11 @@ def test_values_of_many_bits_are_scaled_by_an_option_and_refused_without(tmp_pat
     assert PhotographReader(range=(1000, 4000))(path)[..., 0].tolist() == expected
     cv2.imwrite(str(path), np.stack([values, values * 0, values * 0], -1))
     assert PhotographReader(range=(1000, 4000))(path)[..., 2].tolist() == expected, "colours are in order"
+    for kind in (np.uint16, np.float32):
+        cv2.imwrite(str(path.with_suffix(".tif")), values.astype(kind))
+        assert PhotographReader(range=(1000, 4000))(path.with_suffix(".tif"))[..., 0].tolist() == expected
+    cv2.imwrite(str(path.with_suffix(".tif")), np.stack([values, values * 0, values * 0], -1))
+    assert PhotographReader(range=(1000, 4000))(path.with_suffix(".tif"))[..., 2].tolist() == expected
     cv2.imwrite(str(path), (values // 257).astype(np.uint8))
     np.testing.assert_array_equal(PhotographReader(range=(1000, 4000))(path), read_image(path))
 

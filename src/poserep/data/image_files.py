@@ -13,6 +13,7 @@ from poserep.files import replacing
 
 Orientation = Literal["refuse", "stored", "upright"]
 _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
+TIFF_STARTS = (b"II*\0", b"MM\0*")
 # What stands before the EXIF data of a JPEG.
 EXIF = b"Exif\0\0"
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -69,7 +70,10 @@ class PhotographReader:
         if data[:2] == JPEG_START and data[-2:] != JPEG_END and data.rfind(JPEG_END) < data.rfind(bytes((0xFF, SCAN))):
             raise InputError(f"image {path} is cut short ({len(data)} bytes, no end mark); copy it again")
         upright = self.orientation == "upright"
-        flags = _FLAGS if upright else _FLAGS | cv2.IMREAD_IGNORE_ORIENTATION
+        # OpenCV cannot make colours of a grey TIFF of single precision.
+        tiff = data[:4] in TIFF_STARTS
+        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if tiff else _FLAGS
+        flags |= 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION
         # The upper rows of a turned picture are not those of its file.
         short = shorten_jpeg(data, rows + MARGIN) if rows is not None and not (upright and EXIF in data) else None
         image = cv2.imdecode(np.frombuffer(short, np.uint8), flags) if short else None
@@ -77,6 +81,8 @@ class PhotographReader:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         if image is None:
             raise InputError(f"image {path} is not a readable image ({len(data)} bytes)")
+        if tiff:
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.ndim == 3 else cv2.COLOR_GRAY2RGB)
         return image if image.dtype == np.uint8 else self._bytes(image, path)
 
     def _bytes(self, image: np.ndarray, path: Path) -> np.ndarray:

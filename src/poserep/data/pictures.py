@@ -123,7 +123,7 @@ def _bits(image: Image.Image, data: bytes) -> int:
         return max(8, data[24])
     if image.format == "TIFF":
         return max(8, *image.tag_v2.get(BITS_PER_SAMPLE, (8,)))  # type: ignore[attr-defined]
-    return {"I": 32, "F": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
+    return 32 if image.mode == "F" else 16 if image.mode.startswith("I") else 8
 
 
 def each_image(function: Callable[[Path], _T], paths: Iterable[Path]) -> dict[Path, _T]:

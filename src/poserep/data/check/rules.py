@@ -102,15 +102,19 @@ def picture_findings(
 
 def corrected(pictures: Mapping[Path, Picture], reader: ImageReader) -> dict[str, int]:
     """Return how many pictures a reader of photographs does not take as they are stored, by what it does."""
-    if not isinstance(reader, PhotographReader):
-        return {}
-    turned = sum(picture.orientation != 1 for picture in pictures.values())
-    deep = sum(picture.bits > 8 for picture in pictures.values())
-    way = {"upright": "turned as it says", "stored": "left as they are stored"}.get(reader.orientation)
-    counts = {f"images with an EXIF orientation, {way}": turned if way else 0}
-    if reader.range:
-        counts[f"images of more than 8 bits, {reader.range[0]:g} black and {reader.range[1]:g} white"] = deep
+    counts = {}
+    if isinstance(reader, PhotographReader) and reader.orientation == "upright":
+        counts["images turned as their EXIF orientation says"] = turned(pictures)
+    if isinstance(reader, PhotographReader) and reader.range:
+        low, high = reader.range
+        deep = sum(picture.bits > 8 for picture in pictures.values())
+        counts[f"images of more than 8 bits, {low:g} black and {high:g} white"] = deep
     return {what: count for what, count in counts.items() if count}
+
+
+def turned(pictures: Mapping[Path, Picture]) -> int:
+    """Return the number of pictures with another EXIF orientation than 1."""
+    return sum(picture.orientation != 1 for picture in pictures.values())
 
 
 def _size_finding(path: Path, size: tuple[float, float], pixels: tuple[int, int], mended: bool) -> Iterator[Finding]:

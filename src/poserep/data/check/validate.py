@@ -67,6 +67,8 @@ def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: bool) -
     pictures = _pictures(cfg, folder, listed, decode)
     section.notes.append(f"images: {len(pictures)} in {folder}")
     reader, mended = from_config.image_reader(cfg), bool(loaded.tally.mended["image sizes exchanged"])
+    if cfg.data.get("orientation") == "stored" and (ignored := rules.turned(pictures)):
+        section.notes.append(f"{ignored} images with an EXIF orientation, left as they are stored")
     section.notes.extend(f"{count} {what}" for what, count in rules.corrected(pictures, reader).items())
     section.findings.extend(rules.picture_findings(pictures, reader, file, folder, mended))
     if file:
