@@ -80,9 +80,13 @@ def test_damaged_videos_are_named_and_what_was_read_is_kept(models, go, tmp_path
     assert code == 1 and 0 < len(records) < 40 and f"cut-pose.mp4: {len(records)} frames" in out
     lines = err.splitlines()
     assert all(f"{i}.mp4 (" in lines[i] and "cannot be read as a video; copy it again" in lines[i] for i in range(3))
-    assert lines[3] == f"error: {cut} ends after {len(records)} of 40 frames; it is cut short, what was read is kept"
+    assert lines[3] == f"error: {cut} ends after {len(records)} of 40 frames: it is cut short; what was read is kept"
     assert lines[4:] == ["error: 4 files or boxes could not be read; the others are done"]
     assert facts(tmp_path / "out/cut-pose.mp4")[-1] == len(records)
+    # A stream tells neither how many frames it has nor how long it lasts.
+    for sound, length in ((film(tmp_path / "stream.ts"), FRAMES), (whole, 40)):
+        code, records, _, err = go(sound, "--model", models[1])
+        assert (code, len(records), err) == (0, length, "")
     code, records, out, err = go(whole, "--model", models[1], "--boxes", "500,5,40,50")
     assert code == 1 and records == [] and err.count("lies outside the image") == 1, "said once, not for every frame"
 

@@ -17,25 +17,13 @@ from poserep.errors import InputError
 from poserep.files import replacing
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-VIDEO_ENDINGS = (
-    ".mp4",
-    ".avi",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".wmv",
-    ".ts",
-    ".mts",
-    ".3gp",
-    ".gif",
-)
+VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".mts", ".3gp")
+# Those that say how many frames they have; of others it is estimated from how long they last.
+COUNTED = (".mp4", ".avi", ".mov", ".m4v", ".3gp")
 # Frames a second of videos that do not say how many.
 USUAL_RATE = 25.0
-# The share of the promised frames that may be missing at the end: some formats only estimate their number.
-ESTIMATE = 0.01
+# The share of the frames, and for formats without a number of them the seconds, that may be missing at the end.
+SHARE, SECONDS = 0.01, 1.0
 _T = TypeVar("_T")
 
 # FFmpeg, and below OpenCV, would print what they think of damaged files beside our own line.
@@ -103,11 +91,14 @@ def frames_of(path: Path, read: Callable[[Path], np.ndarray]) -> Iterator[Frame]
     try:
         video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         rate, promised = video.get(cv2.CAP_PROP_FPS), video.get(cv2.CAP_PROP_FRAME_COUNT)
-        turned, number = int(video.get(cv2.CAP_PROP_ORIENTATION_META)), 0
+        rate = rate if 0 < rate < 1000 else USUAL_RATE
+        turned, number, last = int(video.get(cv2.CAP_PROP_ORIENTATION_META)), 0, 0.0
         while (frame := video.read())[0]:
             pixels = cv2.cvtColor(frame[1], cv2.COLOR_BGR2RGB)
-            yield Frame(path, pixels, number, rate if 0 < rate < 1000 else USUAL_RATE, turned)
-            number += 1
+            yield Frame(path, pixels, number, rate, turned)
+            number, last = number + 1, video.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        counted = path.suffix.lower() in COUNTED
+        lacking = promised - number if counted else promised - rate * (last + SECONDS)
     finally:
         video.release()
     if not number:
@@ -115,8 +106,8 @@ def frames_of(path: Path, read: Callable[[Path], np.ndarray]) -> Iterator[Frame]
             f"{path} ({path.stat().st_size} bytes) cannot be read as a video; copy it again, or convert it "
             f"(ffmpeg -i {path.name} {path.stem}-converted.mp4)"
         )
-    if promised - number > ESTIMATE * promised:
-        raise InputError(f"{path} ends after {number} of {promised:.0f} frames; it is cut short, what was read is kept")
+    if lacking > SHARE * promised:
+        raise InputError(f"{path} ends after {number} of {promised:.0f} frames: it is cut short; what was read is kept")
 
 
 def read_ahead(items: Iterator[_T], most: int) -> Iterator[_T]:
