@@ -1,5 +1,6 @@
 """Atomic writing, YAML, hashes of files, and the provenance of results."""
 
+import errno
 import hashlib
 import json
 import os
@@ -15,22 +16,42 @@ from typing import Any
 import numpy as np
 import yaml
 
+from poserep.errors import Failed
+
 PACKAGES = ("torch", "lightning", "timm", "numpy", "opencv-python-headless", "pycocotools", "albumentations")
+
+
+@contextmanager
+def naming_full_disk(path: Path) -> Iterator[None]:
+    """Raise `Failed` with the path and what to do if the block fails because the disk, or a quota of it, is full."""
+    try:
+        yield
+    except Exception as error:
+        # Libraries raise errors of their own while they handle the system's.
+        cause: BaseException | None = error
+        while cause:
+            if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+                remedy = "make room there, then run the same command again"
+                raise Failed(f"{path} cannot be written ({os.strerror(cause.errno)}): {remedy}") from error
+            cause = cause.__context__
+        raise
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that replaces it at the end, so that readers see all of it or none.
 
-    The folder is made if missing. If the block raises, ``path`` stays as it was and the temporary file is deleted.
+    The folder is made if missing. If the block raises, ``path`` stays as it was and the temporary file is deleted; a
+    full disk is `Failed`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with naming_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{os.getpid()}.{path.name}")
+        try:
+            yield partial
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,9 +18,9 @@ def test_configurations_of_earlier_versions_are_read_under_todays_names(tmp_path
     assert config["backbone"] == {"_target_": "poserep.models.HRFormer"}
 
 
-@pytest.mark.parametrize("text", ["a: [", "- 1"])
+@pytest.mark.parametrize("text", ["", "a: [", "- 1"])
 def test_a_damaged_configuration_is_named(tmp_path, text):
     run_dir = RunDir(tmp_path)
     run_dir.config_file.write_text(text)
-    with pytest.raises(InputError, match=r"config\.yaml is damaged \(.*\); compose the run again"):
+    with pytest.raises(InputError, match=r"config\.yaml is damaged \(.*\); the command that made it writes it again"):
         run_dir.config()

@@ -90,7 +90,7 @@ def test_a_run_that_other_files_renamed_is_wanted_no_more(tmp_path):
     forget(tmp_path, {"after": wanted})
     assert [found.name for found in planned(tmp_path)] == ["after", "other"]
     (tmp_path / "after").mkdir()
-    (tmp_path / "after" / "result.json").touch()
+    (tmp_path / "after" / "result.json").write_text("{}")
     remember(tmp_path, "again", wanted)
     forget(tmp_path, {"again": wanted})
     assert [found.name for found in planned(tmp_path)] == ["after", "again", "other"], "what has finished counts"

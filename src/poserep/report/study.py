@@ -46,7 +46,8 @@ def read_report(study: Path) -> StudyReport:
     """Read a study's folder; it is an `InputError` if no run has finished and no table says which runs there are."""
     damaged: dict[str, str] = {}
     results = _with_rows(load_results(study, damaged), study)
-    states = {run_dir.name: run_dir.observed_status() for run_dir in runs_in(study) if not run_dir.finished}
+    unfinished = [run_dir for run_dir in runs_in(study) if not run_dir.finished and run_dir.name not in damaged]
+    states = {run_dir.name: run_dir.observed_status() for run_dir in unfinished}
     missing = [(name, f"{s['state']} {shorten(str(s.get('error', '')))}".strip()) for name, s in states.items()]
     missing += damaged.items()
     table = table_of(SWEEPS, study.name)

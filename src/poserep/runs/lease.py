@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
+from poserep.files import naming_full_disk
+
 # Seconds between two heartbeats, and without one until a holder on another machine counts as dead.
 HEARTBEAT, EXPIRY = 10.0, 120.0
 
@@ -62,13 +64,14 @@ class Lease(AbstractContextManager["Lease"]):
         }
         # Linking makes the file appear with its content, or fail if the name is taken.
         partial = self.folder / f".lease.{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}"
-        partial.write_text(json.dumps(record))
         try:
-            os.link(partial, path)
+            with naming_full_disk(path):
+                partial.write_text(json.dumps(record))
+                os.link(partial, path)
         except FileExistsError:
             return False
         finally:
-            partial.unlink()
+            partial.unlink(missing_ok=True)
         self.path = path
         self._thread.start()
         return True
@@ -134,7 +137,8 @@ def _newest(folder: Path) -> Path | None:
 
 
 def _read(path: Path | None) -> dict[str, Any] | None:
-    with suppress(FileNotFoundError):
+    # One that cannot be parsed is that of a machine that lost its power.
+    with suppress(FileNotFoundError, ValueError):
         return dict(json.loads(path.read_text())) if path else None
     return None
 

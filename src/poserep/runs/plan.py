@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from poserep.errors import InputError
 from poserep.files import write_json
 from poserep.runs.rundir import RunDir
 
@@ -78,7 +79,10 @@ def planned(study: Path) -> list[Planned]:
 
 
 def _read(path: Path) -> Planned:
-    record = json.loads(path.read_text())
+    try:
+        record = json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); delete it and run the table again") from error
     overrides = tuple(record["overrides"])
     uses = (Cell(overrides, tuple(use["rows"]), tuple(use["arguments"]), use["mode"]) for use in record["uses"])
     return Planned(record["name"], overrides, tuple(uses))

@@ -3,25 +3,17 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from poserep.errors import InputError, first_line
-from poserep.files import load_yaml, write_json, write_npz, write_text
+from poserep.errors import InputError
+from poserep.files import write_json, write_npz, write_text
 from poserep.runs.lease import holder
+from poserep.runs.records import parse_config, read_npz, read_record
 
-# Where targets are that configurations of version 0.1 name by an earlier place.
-MOVED = {
-    "poserep.losses.": "poserep.codecs.losses.",
-    "poserep.schedules.": "poserep.training.schedules.",
-    "poserep.loggers.": "poserep.training.loggers.",
-}
-# Options of that version that changed no result, and that nothing takes any more.
-GONE = ("keep_fusions", "pool", "published_score")
 # What every result of this version holds; earlier versions wrote less.
 RESULT_KEYS = ("config", "metrics", "protocol", "columns", "provenance")
 
@@ -64,20 +56,30 @@ class RunDir:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has a result."""
-        return self.result_file().is_file()
+        """Whether the run has a result that can be read."""
+        return self.result_file().is_file() and not self.damage
+
+    @property
+    def damage(self) -> str:
+        """Why the run's own result cannot be read; empty if it can, or if there is none."""
+        try:
+            if self.result_file().is_file():
+                read_record(self.result_file())
+        except InputError as error:
+            return str(error)
+        return ""
 
     @property
     def twin(self) -> "RunDir | None":
         """The same run where another table has finished it, or this one; None if none has."""
         results = self.path.parent.parent.glob(f"*/{self.name}/result.json")
-        return next((RunDir(file.parent) for file in sorted(results)), None)
+        return next((run for file in sorted(results) if (run := RunDir(file.parent)).finished), None)
 
     def config(self) -> dict[str, Any]:
         """Read the resolved configuration; it is an `InputError` if there is none, or the file is damaged."""
         if not self.config_file.is_file():
             raise InputError(f"{self} is not a run directory: it has no config.yaml")
-        return _read(self.config_file, _parse_config, "compose the run again")
+        return read_record(self.config_file, parse=parse_config)
 
     def write_config(self, text: str) -> None:
         """Create the directory and write the resolved configuration, given as YAML."""
@@ -91,8 +93,15 @@ class RunDir:
         ``refused`` if nothing had begun. A process that was killed leaves ``running`` behind: see `observed_status`.
         """
         file = self.status_file
-        status = _read(file, json.loads, "delete it; the run continues") if file.is_file() else {}
-        return {**status, "state": "finished"} if self.finished else {"state": "waiting", **status}
+        try:
+            status = read_record(file, "the run continues") if file.is_file() else {}
+        except InputError as error:
+            status = {"state": "stopped", "why": str(error)}
+        if self.finished:
+            return {**status, "state": "finished"}
+        if status.get("state") == "finished":
+            return {"state": "stopped", "why": self.damage or f"{self.result_file()} is gone"}
+        return {"state": "waiting", **status}
 
     def observed_status(self) -> dict[str, Any]:
         """Return the state as an onlooker sees it: a run is running if a living process holds its lease (``by``)."""
@@ -112,7 +121,7 @@ class RunDir:
         file = self.result_file(evaluation)
         if not file.is_file():
             raise InputError(f"{self} has no result: {self._why_unfinished()}")
-        result = _read(file, json.loads, "delete it and run again")
+        result = read_record(file)
         if absent := [key for key in RESULT_KEYS if key not in result]:
             raise InputError(f"{file} is no result of this version: it has no {', '.join(absent)}; run it again")
         return result
@@ -210,36 +219,3 @@ def named_result(path: Path) -> tuple[RunDir, str]:
     if path.suffix != ".json":
         return RunDir(path), ""
     return RunDir(path.parent), path.stem.removeprefix("evaluation-") if path.stem != "result" else ""
-
-
-def read_npz(file: Path) -> dict[str, np.ndarray]:
-    """Read all arrays of a file; a damaged one is an `InputError`."""
-    try:
-        with np.load(file) as arrays:
-            return dict(arrays)
-    except Exception as error:
-        raise InputError(f"{file} is damaged ({first_line(error)}); delete it and evaluate again") from error
-
-
-def _read(file: Path, parse: Callable[[str], Any], remedy: str) -> dict[str, Any]:
-    try:
-        record = parse(file.read_text())
-        if isinstance(record, dict):
-            return record
-        reason = "it holds no object"
-    except (ValueError, yaml.YAMLError) as error:
-        reason = first_line(error)
-    raise InputError(f"{file} is damaged ({reason}); {remedy}")
-
-
-def _parse_config(text: str) -> Any:
-    """Parse a configuration; what one of version 0.1 calls otherwise is renamed, and what nothing reads is dropped."""
-    for old, new in MOVED.items():
-        text = text.replace(f"_target_: {old}", f"_target_: {new}")
-    return _without_gone(load_yaml(text))
-
-
-def _without_gone(node: Any) -> Any:
-    if not isinstance(node, dict):
-        return node
-    return {key: _without_gone(value) for key, value in node.items() if key not in GONE}

@@ -70,7 +70,8 @@ def how_it_ended(run_dir: RunDir, error: Failed) -> Failed | Stopped:
         return Stopped(status["why"])
     if status["state"] in ("running", "waiting") and holder(run_dir.path) is None:
         # What kills a process keeps it from recording why.
-        run_dir.write_status("failed", error=message(error))
+        with suppress(Failed):
+            run_dir.write_status("failed", error=message(error))
         return Failed(message(error))
     return Failed(status.get("error") or message(error))
 

@@ -29,7 +29,10 @@ def _progress(run_dir: RunDir) -> str:
     if not run_dir.config_file.is_file():
         return "not begun"
     epochs = sum("train/loss" in row for row in run_dir.curve())
-    return f"{epochs} of {run_dir.config()['trainer']['epochs']} epochs"
+    try:
+        return f"{epochs} of {run_dir.config()['trainer']['epochs']} epochs"
+    except InputError as error:
+        return str(error)
 
 
 def _sweeps(folder: Path = SWEEPS) -> list[str]:

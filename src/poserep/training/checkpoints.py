@@ -11,8 +11,8 @@ from poserep.errors import first_line
 from poserep.files import replacing
 from poserep.runs.rundir import RunDir
 
-# The checkpoint of the last epoch or stop, and the one before.
-LAST, PREVIOUS = "last", "previous"
+# The checkpoint of the last epoch or stop, the one before, and that of the best epoch.
+LAST, PREVIOUS, BEST = "last", "previous", "best"
 
 
 class KeptCheckpoints(TorchCheckpointIO):
@@ -22,9 +22,17 @@ class KeptCheckpoints(TorchCheckpointIO):
         """Write a file; the earlier file of that name is kept if it is the last checkpoint of a run."""
         file = Path(path)
         with replacing(file) as partial:
-            super().save_checkpoint(checkpoint, partial, storage_options)
+            with partial.open("wb") as opened:
+                torch.save(checkpoint, opened)
             if file.stem == LAST and file.is_file():
                 file.replace(file.with_stem(PREVIOUS))
+
+
+def delete_partial(run_dir: RunDir) -> None:
+    """Delete the unfinished checkpoints that a process left behind that was killed; the caller holds the run."""
+    for file in (run_dir.checkpoint(LAST), run_dir.checkpoint(BEST)):
+        for partial in file.parent.glob(f".*.{file.name}"):
+            partial.unlink(missing_ok=True)
 
 
 def checkpoint_to_resume(run_dir: RunDir, say: bool = True) -> tuple[Path | None, dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from poserep.files import naming_full_disk
 from poserep.runs.wandb.follow import FOLLOW_END, push_remedy, warn
 from poserep.runs.wandb.publish import default_mode, training_target
 
@@ -41,8 +42,11 @@ class JsonlLogger(_RunLogger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append a line."""
         row = {"step": step, **{k: int(v) if k == "epoch" else float(v) for k, v in metrics.items()}}
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        with naming_full_disk(self.path), self.path.open("a+b") as file:
+            # What a process wrote that was killed meanwhile is left a line of its own.
+            file.seek(max(0, file.tell() - 1))
+            torn = file.read(1) not in (b"", b"\n")
+            file.write(b"\n" * torn + json.dumps(row).encode() + b"\n")
 
 
 class Dashboard(_RunLogger):

@@ -1,6 +1,8 @@
 """Pictures of evaluated crops: the truth, what each scheme predicts, what its network emits, and where it is worst."""
 
+import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from poserep.drawing import PALETTE, TRUTH, limbs, show_crop
+from poserep.errors import InputError
 from poserep.report.figures.points import area
 from poserep.report.labels import Result, input_size, scheme_colours, scheme_title
-from poserep.runs.rundir import read_npz
+from poserep.runs.records import read_npz
 
 # Inches: a crop of the worst persons, the text below it, the scheme's name above; and crops in a row.
 CELL, CAPTION, NAME = 1.5, 0.42, 0.3
@@ -25,13 +28,28 @@ def default_readout(result: Result) -> str:
 
 
 def kept_crops(results: Sequence[Result], name: str) -> list[tuple[Result, dict[str, np.ndarray]]]:
-    """Return each scheme's first seed of the largest size with the crops of its file ``name``, if it has kept any."""
+    """Return each scheme's first seed of the largest size with the crops of its file ``name``, if it has kept any.
+
+    A file that cannot be read is named and left out.
+    """
     by_scheme: dict[str, list[Result]] = {}
     for result in results:
         by_scheme.setdefault(scheme_title(result), []).append(result)
     chosen = [max(members, key=lambda result: area(input_size(result))) for members in by_scheme.values()]
     files = [Path(result["path"]) / name for result in chosen]
-    return [(result, read_npz(file)) for result, file in zip(chosen, files, strict=True) if file.is_file()]
+    kept = []
+    for result, file in zip(chosen, files, strict=True):
+        try:
+            kept += [(result, read_npz(file))] if file.is_file() else []
+        except InputError as error:
+            _leave_out(str(error))
+    return kept
+
+
+@cache
+def _leave_out(why: str) -> None:
+    """Say once, however many figures there are, that a file is left out."""
+    print(f"note: left out of the pictures: {why}", file=sys.stderr)
 
 
 def _samples(results: Sequence[Result]) -> list[tuple[Result, dict[str, np.ndarray]]]:
