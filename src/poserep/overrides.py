@@ -112,14 +112,13 @@ def understood(error: BaseException) -> bool:
 
 
 def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
-    """Return one line that says what is wrong with a command line, and what to write instead.
-
-    ``error`` is one of `ERRORS`, as composing raised it, or an `InputError`, whose message is kept; options among the
-    overrides are ignored.
-    """
+    """Return one line that says what is wrong with a command line, as one of `ERRORS`, and what to write instead."""
     given = [word for word in overrides if not word.startswith("-")]
     text = str(error)
     said = first_line(error.__cause__ or error).replace("str is not a ListConfig, list or tuple", "write key=[value]")
+    # OmegaConf speaks of its own types.
+    kind = type(getattr(error.__cause__, "child_node", None)).__name__
+    said = {"BooleanNode": "write true or false", "IntegerNode": "write a whole number"}.get(kind, said)
     if isinstance(error, InputError):
         return text
     if isinstance(error, ConfigAttributeError | ConfigKeyError):

@@ -28,7 +28,7 @@ def is_rank() -> bool:
 
 def refuse_other_launchers() -> None:
     """Raise an `InputError` if this process is one of several that another launcher than ours has started."""
-    started = os.environ.get("LOCAL_RANK") is not None or int(os.environ.get("WORLD_SIZE") or 1) > 1
+    started = is_rank() or os.environ.get("WORLD_SIZE", "1") not in ("", "1")
     if started and stop_request.PARENT not in os.environ:
         raise InputError(
             "torchrun or a job system has started this process as one of several (LOCAL_RANK or WORLD_SIZE is set); "

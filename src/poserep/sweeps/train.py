@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,12 +47,22 @@ example: poserep train data=coco backbone=hrnet_w32 representation=simcc size=25
 
 def run_single(run_dir: RunDir) -> None:
     """Run a directory in this process or, on several devices, in one process for each, and print its evaluation."""
-    devices = run_dir.config()["trainer"]["devices"]
     print(f"{'finished before' if run_dir.finished else 'run'}: {run_dir}", flush=True)
     try:
-        if run_dir.finished:
-            pass
-        elif devices > 1:
+        if not run_dir.finished:
+            _work(run_dir)
+    except InputError:
+        _discard(run_dir)
+        raise
+    from poserep.training.evaluation_sheet import evaluation_sheet
+
+    evaluation_sheet(run_dir.name, run_dir.result()).show()
+
+
+def _work(run_dir: RunDir) -> None:
+    devices = run_dir.config()["trainer"]["devices"]
+    try:
+        if devices > 1:
             launch(WORKER, [str(run_dir)], devices, saves=True)
         else:
             from poserep.training.fit import fit
@@ -60,9 +71,17 @@ def run_single(run_dir: RunDir) -> None:
     except Failed as error:
         ending = how_it_ended(run_dir, error)
         raise (InputError(str(ending)) if run_dir.status().get("refused") else ending) from error
-    from poserep.training.evaluation_sheet import evaluation_sheet
 
-    evaluation_sheet(run_dir.name, run_dir.result()).show()
+
+def _discard(run_dir: RunDir) -> None:
+    """Delete the directory of a run that was refused, unless more than its configuration and status is in it."""
+    own = (run_dir.config_file, run_dir.status_file)
+    if {*run_dir.path.iterdir()}.issubset(own):
+        for file in own:
+            file.unlink(missing_ok=True)
+        run_dir.path.rmdir()
+        with suppress(OSError):  # other runs of the study
+            run_dir.path.parent.rmdir()
 
 
 def run_composed(cfg: DictConfig, backbone: str, several: bool, direction: str = "") -> float | None:

@@ -201,7 +201,7 @@ def generate(
 
     An argument out of range raises an `InputError`.
     """
-    check_choice("level", level, LEVELS)
+    check_choice("data.level", level, LEVELS)
     for name, value, least in (("train", train, 1), ("val", val, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name}={value!r} must be a whole number of at least {least}")
