@@ -130,19 +130,23 @@ class Axis(NamedTuple):
 
 
 class Crop(NamedTuple):
-    """Affine maps (B, 2, 3) from image px to input px, float64, so that a point survives the way there and back."""
+    """Affine maps (B, 2, 3) from image px to input px, float64, so that a point survives the way there and back.
+
+    They may be on another device than the points, as Apple's GPUs have no float64.
+    """
 
     matrix: Tensor
 
     def to_input(self, xy: Tensor) -> Tensor:
-        """Convert image px (B, K, 2) to input px (B, K, 2)."""
+        """Convert image px (B, K, 2) to input px (B, K, 2), of the type and on the device that they have."""
         m = self.matrix
-        return (xy.to(m.dtype) @ m[:, :, :2].mT + m[:, None, :, 2]).to(xy.dtype)
+        return (xy.to(m.device).to(m.dtype) @ m[:, :, :2].mT + m[:, None, :, 2]).to(xy.dtype).to(xy.device)
 
     def to_image(self, xy: Tensor) -> Tensor:
-        """Convert input px (B, K, 2) to image px (B, K, 2)."""
+        """Convert input px (B, K, 2) to image px (B, K, 2), of the type and on the device that they have."""
         m = self.matrix
-        return ((xy.to(m.dtype) - m[:, None, :, 2]) @ m[:, :, :2].inverse().mT).to(xy.dtype)
+        points = xy.to(m.device).to(m.dtype)
+        return ((points - m[:, None, :, 2]) @ m[:, :, :2].inverse().mT).to(xy.dtype).to(xy.device)
 
 
 def box_to_region(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from poserep import cli
-from poserep.config import OmegaConf, compose
+from poserep.config import compose
 from poserep.data.from_config import skeleton_of
 from poserep.deploy.export import export
 from poserep.runs.create import prepare
@@ -17,12 +17,11 @@ from poserep.training.fit import fit
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network
 from tiny import TINY
+from tiny_backbone import on_tiny_backbone
 
 
 def tiny_run(cfg):
-    OmegaConf.set_struct(cfg, False)
-    cfg.backbone = {"_target_": "tiny_backbone.TinyMaps", "weights": None}
-    return prepare(cfg, "backbone")
+    return prepare(on_tiny_backbone(cfg), "backbone")
 
 
 @pytest.fixture(scope="session")

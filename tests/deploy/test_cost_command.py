@@ -6,7 +6,6 @@ import time
 
 import pytest
 import torch
-from tiny_backbone import TinyMaps
 from torch import nn
 
 from model_cases import build
@@ -23,6 +22,7 @@ from poserep.models.cost import summary
 from poserep.skeleton import COCO
 from poserep.training.network import build_network
 from reference.vectors import listed
+from tiny_backbone import TinyMaps
 
 
 def say(capsys, *words):

@@ -15,6 +15,7 @@ from poserep.runs import stop_request
 from poserep.runs.create import prepare
 from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reevaluate
+from poserep.training.fit import fit
 
 
 def in_ranks(count: int, words: list[str], log: Path) -> str:
@@ -38,8 +39,6 @@ def in_ranks(count: int, words: list[str], log: Path) -> str:
 
 def run_rank(rank: int, count: int, port: int, words: list[str], log: Path) -> None:
     """Be one of several ranks, as torchrun would start it."""
-    from poserep.training.fit import fit
-
     numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_PORT": port}
     os.environ |= {key: str(number) for key, number in numbers.items()} | {"MASTER_ADDR": "127.0.0.1"}
     os.environ[stop_request.PARENT] = str(os.getppid())
@@ -88,3 +87,17 @@ def test_no_parameter_is_left_without_gradient_in_two_processes(configure, backb
     overrides = ["trainer.epochs=2", "trainer.devices=2", "boxes=[gt]", "flip_test=false"]
     run_dir = prepare(configure(f"backbone={backbone}", f"representation={representation}", *overrides), backbone)
     assert "find_unused_parameters" not in train_on_two(run_dir, tmp_path / "two")
+
+
+@pytest.mark.long
+def test_two_processes_train_with_all_options_as_one_with_none_but_averages(configure, tmp_path):
+    # A network without batch norm.
+    net = ["backbone=vitpose_s", "+backbone.depth=1", "backbone.drop_path=0", "representation=regression"]
+    own = [*net, "trainer.epochs=2", "trainer.ema=0.9", "trainer.clip=1", "boxes=[gt]", "flip_test=false"]
+    weights = []
+    for more in (["trainer.devices=1"], ["trainer.devices=2", "trainer.micro_batch=1", "trainer.patience=9"]):
+        run_dir = prepare(configure(*own, *more), "vitpose_s")
+        fit(run_dir) if "trainer.devices=1" in more else train_on_two(run_dir, tmp_path / "two")
+        weights.append(torch.load(run_dir.checkpoint("last"), weights_only=True)["state_dict"])
+    for key, value in weights[0].items():
+        torch.testing.assert_close(weights[1][key], value, rtol=1e-4, atol=1e-6)

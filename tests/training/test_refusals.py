@@ -13,10 +13,11 @@ from poserep.data import load_coco
 from poserep.errors import Failed, InputError
 from poserep.runs.create import prepare
 from poserep.skeleton import COCO
+from poserep.training import fit as fitting
 from poserep.training.build import build
 from poserep.training.fit import fit
-from poserep.training.trainer import make_trainer
 from reference.vectors import listed
+from tiny import TINY
 
 
 def test_annotation_files_that_cannot_be_read(synthetic, tmp_path):
@@ -86,10 +87,13 @@ def test_key_that_must_be_given(configure):
         prepare(configure("data=lspet", "data.root=???"), "backbone")
 
 
-def test_gpu_that_is_not_there(configure, monkeypatch):
+@pytest.mark.parametrize(("accelerator", "kind"), [("gpu", "GPUs"), ("mps", "GPUs of Apple")])
+def test_a_gpu_that_is_not_there_is_told_before_anything_is_built(configure, monkeypatch, accelerator, kind):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(InputError, match=r"trainer\.devices=1 on gpu, but 0 GPUs are visible; take trainer=cpu"):
-        make_trainer(configure("trainer.accelerator=gpu"), [], [])
+    monkeypatch.setattr(fitting, "build", lambda _: pytest.fail("people were drawn"))
+    run_dir = prepare(configure(f"trainer.accelerator={accelerator}"), "backbone")
+    with pytest.raises(InputError, match=rf"trainer\.devices=1 on {accelerator}, but 0 {kind} are visible; take"):
+        fit(run_dir)
 
 
 def test_batch_that_devices_do_not_divide(configure):
@@ -116,3 +120,13 @@ def test_a_step_of_one_sample_that_a_batch_norm_cannot_train_on_is_told(configur
     with pytest.raises(InputError, match="the last step of an epoch has one sample"):
         build(configure(*one, "trainer.batch=7", "trainer.drop_last=false"))
     build(configure(*one, "trainer.batch=7"))
+    with pytest.raises(InputError, match=r"a micro-batch has one sample, .*trainer.batch, trainer.micro_batch,"):
+        build(configure(*one, "trainer.micro_batch=1"))
+
+
+@pytest.mark.parametrize("word", ["boxes=[gtt]", "readouts=[foo]", "data.level=medium", "representation.codec.sigma=0"])
+def test_a_refused_run_leaves_nothing_behind(synthetic, monkeypatch, tmp_path, capsys, word):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", *TINY, f"data.root={synthetic}", word]) == 2
+    assert word.split("=")[0].split(".")[-1].rstrip("s") in capsys.readouterr().err
+    assert not [*tmp_path.glob("runs/*")]

@@ -138,7 +138,7 @@ class Codec(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, out: Any, target: Any, weight: Tensor) -> Tensor:
-        """Compute a scalar, which joints of weight 0 do not influence."""
+        """Compute a mean over samples, so that parts of a batch add up; joints of weight 0 do not influence it."""
 
     @abstractmethod
     def decode(self, out: Any, readout: str | None = None) -> Points:

@@ -72,14 +72,17 @@ class DARK:
         return xy + (step * usable[..., None]).to(heatmap.dtype), value
 
     def _smoothed(self, heatmap: Tensor, xy: Tensor, value: Tensor, inside: Tensor) -> Tensor:
-        """Return the 5x5 values around the peaks of the blurred and rescaled map, (B, K, 5, 5) float64.
+        """Return the 5x5 values around the peaks of the blurred and rescaled map, (B, K, 5, 5).
 
         Derivatives of a logarithm don't see a factor, so that the maximum of the blurred map is computed only where the
         unscaled values come below the floor under the logarithm: blurring never raises a maximum.
         """
+        # Apple's GPUs have no float64.
+        precise = torch.float32 if heatmap.device.type == "mps" else torch.float64
         if self.kernel is None:
-            return window(heatmap, xy, 2).double()
-        kernel, (h, w) = gaussian_kernel(self.kernel, self.sigma).to(heatmap.device), heatmap.shape[-2:]
+            return window(heatmap, xy, 2).to(precise)
+        kernel = gaussian_kernel(self.kernel, self.sigma).to(precise).to(heatmap.device)
+        h, w = heatmap.shape[-2:]
         margin = self.kernel // 2
         beyond = margin if self.border == "reflect" else 0
         if beyond >= min(h, w):
@@ -92,7 +95,7 @@ class DARK:
         def blurred(maps: Tensor) -> Tensor:
             return blur(maps, kernel)[..., beyond : beyond + h, beyond : beyond + w]
 
-        patch = window(known, xy + beyond, 2 + margin, outside=0.0).double()
+        patch = window(known, xy + beyond, 2 + margin, outside=0.0).to(precise)
         rows = torch.stack([F.pad(kernel, (i, 4 - i)) for i in range(5)])
         near = rows @ patch @ rows.mT
         if self.rescale == "range":

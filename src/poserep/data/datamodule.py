@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from poserep.data.dataset import PoseDataset
+from poserep.data.dataset import Batch, PoseDataset
 from poserep.errors import InputError
 
 
@@ -129,6 +129,13 @@ class PoseDataModule(lightning.LightningDataModule):
             self._loader(data, evaluation_order(len(data), self.batch, *self._ranks()), self.batch, False)
             for data in self.evaluation.values()
         ]
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move a batch to a device; Apple's GPUs have no float64, and the matrices of crops stay where they are."""
+        if device.type != "mps":
+            return super().transfer_batch_to_device(batch, device, dataloader_idx)
+        image, xy, weight, crop, index = batch
+        return Batch(image.to(device), xy.to(device), weight.to(device), crop, index.to(device))
 
     def on_exception(self, exception: BaseException) -> None:
         """End the loader processes of training, too, if validation fails; Lightning ends those of the running loop."""

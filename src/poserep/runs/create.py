@@ -1,6 +1,7 @@
 """From a composed configuration to a run directory: validated, resolved, named, and written as config.yaml."""
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
@@ -14,7 +15,9 @@ from poserep.files import file_and_entry
 from poserep.geometry import ALIGNMENTS
 from poserep.overrides import CONF, keys, refuse_missing
 from poserep.runs.identity import contents, files_of, name_of
+from poserep.runs.records import WRITTEN_AGAIN
 from poserep.runs.rundir import RunDir, checkpoint_of, runs_in
+from poserep.runs.training_options import check_options, check_shares
 
 # Groups whose keys are read one by one, so that nothing would notice a wrong name; in other groups keys are arguments.
 READ = ("data", "optim", "representation", "trainer")
@@ -23,13 +26,15 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "align": ALIGNMENTS,
     # Matrices of crops and coordinates need single precision at least, whatever the network computes in.
     "trainer.precision": ("32-true", "bf16-mixed", "16-mixed"),
-    "trainer.accelerator": ("cpu", "gpu"),
+    "trainer.accelerator": ("cpu", "gpu", "mps"),
     "optim.rule": ("linear", "sqrt", "none"),
 }
 # Characters that W&B takes in no name of a project, and how many it takes.
 FORBIDDEN, LONGEST = frozenset("/\\#?%:"), 128
-LEAST = {f"trainer.{key}": 1 for key in ("epochs", "batch", "evaluate_every", "devices", "limit")}
+LEAST = {f"trainer.{key}": 1 for key in ("epochs", "batch", "evaluate_every", "devices")}
 LEAST |= {"trainer.workers": 0, "optim.reference_batch": 1}
+# Keys that may be null.
+OPTIONAL = {"trainer.limit": 1, "trainer.micro_batch": 1, "trainer.patience": 1}
 # Groups of which every run has a file.
 NEEDED = (*READ, "backbone", "augment")
 POSITIVE = ("optim.lr", "data.crop.padding")
@@ -46,6 +51,8 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     check(plain)
     _check_initial(plain)
     _check_logger(plain.logger or {})
+    if not imported:
+        check_shares(plain.trainer)
     config = as_dict(plain) | {"names": {"backbone": backbone}}
     config.pop("table", None)
     if not cfg.trainer.pretrained and "weights" in config["backbone"]:
@@ -82,10 +89,27 @@ def missing_files(config: dict[str, Any]) -> list[Path]:
     return list(dict.fromkeys(files[name] for name in needed if not files[name].exists()))
 
 
+def read_config(run_dir: RunDir) -> dict[str, Any]:
+    """Read the configuration of a run to work with; one that is damaged or cut short is an `InputError`."""
+    config = run_dir.config()
+    if absent := [group for group in NEEDED if not config.get(group)]:
+        raise InputError(f"{run_dir.config_file} is damaged (it has no {', '.join(absent)}); {WRITTEN_AGAIN}")
+    return config
+
+
 def create_run(config: dict[str, Any]) -> RunDir:
-    """Create the run directory of a resolved configuration and write config.yaml; a finished run is left as it is."""
-    run_dir = RunDir(Path(config["runs"]) / config["study"] / name_of(config))
-    if not run_dir.finished:
+    """Create the run directory of a resolved configuration and write config.yaml; a finished run is left as it is.
+
+    A config.yaml that cannot be read is named and written again.
+    """
+    run_dir, damaged = RunDir(Path(config["runs"]) / config["study"] / name_of(config)), False
+    if run_dir.config_file.is_file():
+        try:
+            read_config(run_dir)
+        except InputError as error:
+            damaged = True
+            print(f"note: {error}", file=sys.stderr)
+    if damaged or not run_dir.finished:
         # A link to another table's run that has been deleted since.
         if run_dir.path.is_symlink():
             run_dir.path.unlink()
@@ -132,12 +156,14 @@ def check(cfg: DictConfig, also: Iterable[str] = ()) -> None:
     for key, choices in CHOICES.items():
         if (value := OmegaConf.select(cfg, key)) not in choices:
             raise InputError(f"{key}={value} is not one of {', '.join(choices)}")
-    for key, least in LEAST.items():
-        value, or_null = OmegaConf.select(cfg, key), ", or null" if key == "trainer.limit" else ""
+    for key, least in {**LEAST, **OPTIONAL}.items():
+        value, or_null = OmegaConf.select(cfg, key), ", or null" if key in OPTIONAL else ""
         if not (type(value) is int and value >= least) and not (or_null and value is None):
             raise InputError(f"{key}={value} is not a whole number of {least} or more{or_null}")
-    if (value := cfg.trainer.get("drop_last")) not in (True, False, None):
-        raise InputError(f"trainer.drop_last={value} is not true or false")
+    check_options(cfg.trainer)
+    for key in ("readouts", "boxes"):
+        if (value := cfg.get(key)) is not None and not value:
+            raise InputError(f"{key}=[] evaluates nothing: name at least one, or write {key}=null for all")
     for key in POSITIVE:
         value = OmegaConf.select(cfg, key, default=1)
         if type(value) not in (int, float) or not 0 < value < float("inf"):

@@ -97,7 +97,8 @@ def build(cfg: DictConfig, train: bool = True, learnt: Skeleton | None = None) -
     lr = effective_lr(cfg.optim, cfg.trainer.batch)
     optimizer, schedule = make(cfg.optim.optimizer, lr=lr), make(cfg.optim.schedule)
     perm = learnt.flip_perm()
-    module = PoseModule(net, codec, perm, scorers, cfg.readouts, optimizer, schedule, cfg.flip_test, cfg.seed)
+    piece = cfg.trainer.get("micro_batch")
+    module = PoseModule(net, codec, perm, scorers, cfg.readouts, optimizer, schedule, cfg.flip_test, cfg.seed, piece)
     module.outputs = slice(None) if joints.outputs is None else joints.outputs
     # Configurations written before this key existed lack it.
     drop_last = cfg.trainer.get("drop_last", True)
@@ -106,7 +107,7 @@ def build(cfg: DictConfig, train: bool = True, learnt: Skeleton | None = None) -
     # A depth is one float, a colour three bytes.
     check_shared_memory(cfg.trainer.workers, batch, size, 4 if cfg.data.get("pixels") else 3)
     if training:
-        check_smallest_batch(net, size, len(training), batch, devices, drop_last)
+        check_smallest_batch(net, size, len(training), batch, devices, drop_last, piece)
     return Run(cfg, module, data, joints.skeleton, split_files(cfg, root), tallies, lr, joints)
 
 
@@ -121,17 +122,27 @@ def check_shared_memory(workers: int, batch: int, size: Size, pixel_bytes: int) 
     )
 
 
-def check_smallest_batch(net: PoseNet, size: Size, persons: int, batch: int, devices: int, drop_last: bool) -> None:
-    """Raise an `InputError` if a step of training has one sample, and a batch norm one value of it."""
+def has_batch_norm(net: nn.Module) -> bool:
+    """Return whether a network has batch norms."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules())
+
+
+def check_smallest_batch(
+    net: PoseNet, size: Size, persons: int, batch: int, devices: int, drop_last: bool, piece: int | None = None
+) -> None:
+    """Raise an `InputError` if a step of training, or a ``piece`` of it, has one sample, and a batch norm one value."""
     rest = persons % batch
     smallest = min(batch, persons) if drop_last or not rest else rest
-    if smallest // devices > 1 or not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in net.modules()):
+    share = smallest // devices
+    one = share % piece == 1 or piece == 1 if piece else share <= 1
+    if not one or not has_batch_norm(net):
         return
     try:
         activations(net, 1, size.height, size.width, training=True)
     except ValueError as error:
         where = "the last step of an epoch has" if smallest == rest < batch else "a step on each device has"
+        where, other = ("a micro-batch has", ", trainer.micro_batch") if piece else (where, "")
         raise InputError(
-            f"{where} one sample, of which a batch norm sees a single value at {size} px; take another trainer.batch, "
-            "a larger input_size, or trainer.drop_last=true"
+            f"{where} one sample, of which a batch norm sees a single value at {size} px; take another trainer.batch"
+            f"{other}, a larger input_size, or trainer.drop_last=true"
         ) from error

@@ -15,7 +15,7 @@ from poserep.files import provenance
 from poserep.geometry import Size
 from poserep.models.cost import summary
 from poserep.models.weights.read import read_state
-from poserep.runs.create import check
+from poserep.runs.create import check, read_config
 from poserep.runs.identity import contents, identity
 from poserep.runs.rundir import RunDir, checkpoint_of
 from poserep.training.build import Run, build
@@ -30,7 +30,7 @@ def configure(run_dir: str | os.PathLike[str], overrides: Sequence[str]) -> Dict
 
     A run or key that does not exist, and a value out of range, is an `InputError`.
     """
-    config = RunDir(run_dir).config() | {"checkpoint": "last"}
+    config = read_config(RunDir(run_dir)) | {"checkpoint": "last"}
     cfg = with_overrides(config, overrides)
     try:
         check(with_overrides(config, ()), config)
@@ -96,7 +96,7 @@ def reevaluate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, 
         file = run_dir.write_result(result, result["id"])
         for line in run.loading_notes():
             print(line)
-        evaluation_sheet(f"{run_dir.name}, checkpoint {cfg.checkpoint}", record).show()
+        evaluation_sheet(f"{run_dir.name}, checkpoint {cfg.checkpoint}", result).show()
         for path in (file, *save_submissions(run, run_dir, result["id"])):
             print(f"written: {path}")
     return result

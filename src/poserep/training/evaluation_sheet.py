@@ -5,6 +5,7 @@ from typing import Any
 
 from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.runs.result_values import CALIBRATION_MEASURES, format_number, training_note
+from poserep.runs.training_options import training_options
 from poserep.sheet import Sheet, numbers, texts
 
 # More values than this are not shown in one row.
@@ -26,6 +27,11 @@ def evaluation_sheet(title: str, evaluation: Mapping[str, Any]) -> Sheet:
             rows.append([boxes, readout, *cells, *(format_number(scores.get(key), 3) for _, key in measures)])
     heads = (*texts("boxes", "readout"), *numbers(*columns, *(name for name, _ in measures)))
     readouts = next(iter(protocol.values()))
+    trainer = evaluation.get("config", {}).get("trainer", {})
+    options = training_options(trainer)
+    if evaluation.get("epochs", trainer.get("epochs")) != trainer.get("epochs"):
+        options += f"; ended after {evaluation['epochs']} of {trainer['epochs']} epochs"
     followed = dict.fromkeys(protocol_line([Protocol.load(by[r]) for by in protocol.values()]) for r in readouts)
     notes = [f"protocol: {text}" for text in followed]
+    notes += [f"trained with {options}"] if options else []
     return Sheet(title, heads, rows, notes=[*notes, *filter(None, [training_note(evaluation)])])

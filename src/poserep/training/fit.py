@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 
 from poserep.cli import ended
 from poserep.config import DictConfig, OmegaConf, make
@@ -27,15 +29,18 @@ from poserep.runs.launch import is_rank
 from poserep.runs.lease import Lease, by_whom, held_by_this_launch, holder
 from poserep.runs.rundir import RunDir
 from poserep.runs.stop_request import StopRequest
-from poserep.training.build import Run, build
+from poserep.runs.training_options import training_options
+from poserep.training.averaged_weights import AveragedWeights
+from poserep.training.build import Run, build, has_batch_norm
 from poserep.training.checkpoint_on_stop import CheckpointOnStop
-from poserep.training.checkpoints import LAST, checkpoint_to_resume
+from poserep.training.checkpoints import BEST, LAST, checkpoint_to_resume, delete_partial
+from poserep.training.early_stopping import EarlyStopping
 from poserep.training.evaluation import annotated_predictions, evaluate, stored_predictions
 from poserep.training.initial_weights import load_initial
 from poserep.training.kept_crops import save_samples, save_worst
 from poserep.training.loggers import Dashboard, JsonlLogger
 from poserep.training.progress import Progress
-from poserep.training.trainer import make_trainer, quiet
+from poserep.training.trainer import check_devices, make_trainer, quiet
 
 
 def fit(directory: str | os.PathLike[str]) -> dict[str, Any]:
@@ -47,7 +52,10 @@ def fit(directory: str | os.PathLike[str]) -> dict[str, Any]:
     run_dir = RunDir(directory)
     if "imported" in run_dir.config():
         raise InputError(f"{run_dir} was imported and is not trained; evaluate it with poserep evaluate")
-    main = int(os.environ.get("RANK", "0")) == 0
+    main = not is_rank() or os.environ.get("RANK", "0") == "0"
+    if not is_rank():
+        # Lightning would take the numbers of a job system for its own.
+        rank_zero_only.rank = 0  # type: ignore[attr-defined]
     quiet()
     request = StopRequest()
     lease = Lease(run_dir.path, on_lost=request.lose)
@@ -57,9 +65,9 @@ def fit(directory: str | os.PathLike[str]) -> dict[str, Any]:
     with lease:
         if main and run_dir.finished:
             return run_dir.result()
-        if main:
-            run_dir.write_status("running")
         try:
+            if main:
+                _begin(run_dir)
             with request.listening():
                 result = _train_and_evaluate(run_dir, loggers, main, request)
             if main:
@@ -87,13 +95,21 @@ def fit(directory: str | os.PathLike[str]) -> dict[str, Any]:
                     logger.finish()
 
 
+def _begin(run_dir: RunDir) -> None:
+    if run_dir.damage:
+        print(f"note: {run_dir.damage}", file=sys.stderr, flush=True)
+    run_dir.write_status("running")
+    delete_partial(run_dir)
+
+
 def _record_end(run_dir: RunDir, state: str, **record: Any) -> None:
     """Record how a run ended, unless another rank has: what it recorded first is the cause of our own end.
 
-    A process that does not hold the run, or has lost it, records nothing.
+    A process that does not hold the run, or has lost it, records nothing, nor can it on a full disk.
     """
     if held_by_this_launch(run_dir.path) and run_dir.status()["state"] in ("waiting", "running"):
-        run_dir.write_status(state, **record)
+        with suppress(Failed):
+            run_dir.write_status(state, **record)
 
 
 def _train_and_evaluate(run_dir: RunDir, loggers: list[Logger], main: bool, request: StopRequest) -> dict[str, Any]:
@@ -101,11 +117,16 @@ def _train_and_evaluate(run_dir: RunDir, loggers: list[Logger], main: bool, requ
     config = run_dir.config()
     cfg = OmegaConf.create(config)
     lightning.seed_everything(cfg.seed, verbose=False)
+    check_devices(cfg)
     run = build(cfg)
     facts = run_facts(run)
     progress, last = Progress(), run_dir.checkpoint(LAST)
     begun, saved = checkpoint_to_resume(run_dir, main)
-    callbacks = [progress, CheckpointOnStop(request, last), *_checkpoints(run, last.parent)]
+    options = cfg.trainer
+    # Averages come first: the others save what they have become.
+    callbacks: list[Callback] = [AveragedWeights(options.ema)] if options.get("ema") else []
+    callbacks += [EarlyStopping(options.patience)] if options.get("patience") else []
+    callbacks += [progress, CheckpointOnStop(request, last), *_checkpoints(run, last.parent)]
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=5))
     if cfg.logger and main:
@@ -114,7 +135,8 @@ def _train_and_evaluate(run_dir: RunDir, loggers: list[Logger], main: bool, requ
     # A checkpoint has all weights, and wins over initial ones.
     initial = [] if begun else load_initial(cfg, run.module.net, run.module.codec, run.skeleton)
     if main:
-        print("\n".join([start_line(cfg, facts, begun is not None), *initial, *run.loading_notes()]), flush=True)
+        line = start_line(cfg, facts, begun is not None, has_batch_norm(run.module.net))
+        print("\n".join([line, *initial, *run.loading_notes()]), flush=True)
     if begun:
         within = saved.get("within") or {"epoch": saved["epoch"] + 1, "steps": 0}
         run.data.resume(within["epoch"], within["steps"])
@@ -122,7 +144,10 @@ def _train_and_evaluate(run_dir: RunDir, loggers: list[Logger], main: bool, requ
     request.check()
     try:
         trainer.fit(run.module, run.data, ckpt_path=begun, weights_only=True)
-        trained = time.time() - began
+        trained, progressed = time.time() - began, trainer.fit_loop.epoch_progress.current
+        epochs = progressed.processed  # type: ignore[attr-defined]
+        # As after an epoch, where a run that had ended early was resumed.
+        progressed.completed = epochs
         record = evaluate(run, trainer)
     except InputError as error:
         # Something in the data that only showed when work had begun.
@@ -137,10 +162,10 @@ def _train_and_evaluate(run_dir: RunDir, loggers: list[Logger], main: bool, requ
         "name": run_dir.name,
         "config": config,
         "cost": facts,
-        "epochs": cfg.trainer.epochs,
+        "epochs": epochs,
         "seconds": {"fit": trained, "all": time.time() - began},
         "speed": progress.summary(),
-        "device": torch.cuda.get_device_name() if cfg.trainer.accelerator == "gpu" else "cpu",
+        "device": torch.cuda.get_device_name() if cfg.trainer.accelerator == "gpu" else cfg.trainer.accelerator,
         "devices": cfg.trainer.devices,
         "checkpoint": "last",
         "provenance": provenance(),
@@ -156,7 +181,7 @@ def _checkpoints(run: Run, folder: Path) -> list[Callback]:
     return [
         ModelCheckpoint(folder, LAST, enable_version_counter=False, save_on_train_epoch_end=True),
         ModelCheckpoint(
-            folder, "best", f"val/{chief}_{run.module.boxes[0]}", mode=mode, save_weights_only=True,
+            folder, BEST, f"val/{chief}_{run.module.boxes[0]}", mode=mode, save_weights_only=True,
             enable_version_counter=False, save_on_train_epoch_end=False,
         ),
     ]  # fmt: skip
@@ -174,9 +199,10 @@ def run_facts(run: Run) -> dict[str, Any]:
     }
 
 
-def start_line(cfg: DictConfig, facts: dict[str, Any], resumed: bool) -> str:
+def start_line(cfg: DictConfig, facts: dict[str, Any], resumed: bool, batch_norm: bool = True) -> str:
     """Describe a run in a line before its first step; an LR that differs from the recipe's is explained."""
-    note = ""
+    note, options = "", training_options(cfg.trainer, batch_norm)
+    options = f", {options}" if options else ""
     if facts["batch"] != facts["recipe_batch"]:
         note = f" (recipe: {cfg.optim.lr:.2e} at batch {facts['recipe_batch']}, {cfg.optim.rule} rule)"
     # Sigmas and kernels follow from the input size unless they are set.
@@ -187,7 +213,7 @@ def start_line(cfg: DictConfig, facts: dict[str, Any], resumed: bool) -> str:
         f"{cfg.representation.name} {cfg.input_size}{bins} on {cfg.data.name}: "
         f"batch {facts['batch']} on {cfg.trainer.devices} {cfg.trainer.accelerator}, LR {facts['lr']:.2e}{note}, "
         f"{facts['params'] / 1e6:.2f} M parameters, {facts['gmacs']:.3f} GMACs, "
-        f"{facts['train_instances']} persons x {cfg.trainer.epochs} epochs{', resumed' if resumed else ''}"
+        f"{facts['train_instances']} persons x {cfg.trainer.epochs} epochs{options}{', resumed' if resumed else ''}"
     )
 
 

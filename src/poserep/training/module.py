@@ -69,6 +69,7 @@ class PoseModule(lightning.LightningModule):
         schedule: Makes the schedule from the optimiser, ``total_steps`` and ``steps_per_epoch``.
         flip_test: Average the outputs for an image and for the mirrored image.
         seed: The run's seed.
+        micro_batch: Samples of a training step whose activations are kept at a time; None takes the whole batch.
 
     Attributes:
         scored: By boxes and readout, from the last evaluation; empty in an epoch of training that has none yet.
@@ -86,6 +87,7 @@ class PoseModule(lightning.LightningModule):
         schedule: Callable[..., LRScheduler] | None = None,
         flip_test: bool = True,
         seed: int = 0,
+        micro_batch: int | None = None,
     ) -> None:
         super().__init__()
         self.net, self.codec = net, codec
@@ -96,7 +98,7 @@ class PoseModule(lightning.LightningModule):
         # One for each readout, by kind of boxes; in modules, so that they move to the device.
         self.gathers = nn.ModuleList(nn.ModuleList(Gather() for _ in self.readouts) for _ in self.boxes)
         self.make_optimizer, self.make_schedule = optimizer, schedule
-        self.flip_test, self.seed = flip_test, seed
+        self.flip_test, self.seed, self.micro_batch = flip_test, seed, micro_batch
         self._last_step: tuple[Callable[[], bool], int, Tensor] | None = None
         self.scored: dict[str, dict[str, Scored]] = {}
         self.outputs: list[int] | slice = slice(None)
@@ -115,18 +117,39 @@ class PoseModule(lightning.LightningModule):
         torch.manual_seed(hash((self.seed, self.current_epoch, batch_idx, self.global_rank)) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch, summed over stacks."""
+        """Return the loss of a batch, summed over stacks, or what is left of it to differentiate.
+
+        Losses are means over samples, so that pieces of a batch count by their size. The gradients of all pieces but
+        the last have been added up when this returns.
+        """
         self._stop_if_diverged()
-        out = self.net(batch.image)
-        # In bfloat16 coordinates, and gradients through them, would be off by a part of a bin.
-        with torch.autocast(batch.image.device.type, enabled=False):
-            target, weight = self.codec.encode(batch.xy, batch.weight)
-            stacks = out if isinstance(out, Stacks) else (out,)
-            loss = torch.stack([self.codec.loss(stack, target, weight) for stack in stacks]).sum()
+        self.zero_grad()
+        size = len(batch.index)
+        *first, last = zip(*(part.split(self.micro_batch or size) for part in batch[:3]), strict=True)
+        total = torch.zeros((), device=batch.image.device)
+        for piece in first:
+            loss = self._loss(*piece) * (len(piece[0]) / size)
+            with torch.autocast(loss.device.type, enabled=False):
+                self.trainer.strategy.backward(loss, None)
+            total += loss.detach()
+        loss = self._loss(*last) * (len(last[0]) / size)
+        total += loss.detach()
         # Read one step later, when it has long arrived.
-        self._last_step = (read_later(torch.isfinite(loss.detach())), batch_idx, batch.index)
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.index), sync_dist=True)
+        self._last_step = (read_later(torch.isfinite(total)), batch_idx, batch.index)
+        # Progress hands it to the loggers.
+        self.log("train/loss", total, logger=False, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
         return loss
+
+    def _loss(self, image: Tensor, xy: Tensor, weight: Tensor) -> Tensor:
+        out = self.net(image)
+        # In bfloat16 coordinates, and gradients through them, would be off by a part of a bin.
+        with torch.autocast(image.device.type, enabled=False):
+            target, weight = self.codec.encode(xy, weight)
+            stacks = out if isinstance(out, Stacks) else (out,)
+            return torch.stack([self.codec.loss(stack, target, weight) for stack in stacks]).sum()
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """Do nothing: Lightning calls this between a training step, which adds gradients up, and its backward pass."""
 
     def on_train_epoch_end(self) -> None:
         """Check that loss and weights are finite after the epoch, before anything is saved."""

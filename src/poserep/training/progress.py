@@ -28,6 +28,9 @@ class Progress(Callback):
         self._before = self.totals.copy()
         self._mark = time.perf_counter()
 
+    # An epoch that is resumed within has no start of its own.
+    on_train_start = on_train_epoch_start
+
     def on_train_batch_start(self, *_: Any, **__: Any) -> None:
         """Count the time since the last step as waiting for data."""
         self.tick(waiting=True)
@@ -40,6 +43,14 @@ class Progress(Callback):
         speed = _speed(self.totals - self._before)
         pl_module.log_dict(speed, prog_bar=True, logger=False, on_step=True, on_epoch=False, batch_size=1)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counts of the run so far, for its checkpoint."""
+        return {"totals": self.totals.tolist()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Add the counts of the processes that trained before this one."""
+        self.totals = np.array(state_dict["totals"])
+
     def tick(self, waiting: bool = False, images: int = 0) -> None:
         """Count images, and the time since the last call as waiting for data or as computation."""
         now = time.perf_counter()
@@ -47,20 +58,23 @@ class Progress(Callback):
         self.totals += (images, passed if waiting else 0.0, passed)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Log the epoch's speed; print a line with loss, the chief metric of every readout, and speed."""
-        speed = _speed(self.totals - self._before)
-        pl_module.log_dict({f"speed/{name}": value for name, value in speed.items()}, rank_zero_only=True)
+        """Log the epoch's loss and speed; print a line with both and the chief metric of every readout."""
+        speed, loss = _speed(self.totals - self._before), trainer.callback_metrics.get("train/loss")
+        values = {f"speed/{name}": value for name, value in speed.items()}
+        values |= {"train/loss": float(loss)} if loss is not None else {}
+        for logger in trainer.loggers:
+            # At once, as Lightning's own logging follows the checkpoint: a run that is killed between lost the line.
+            logger.log_metrics({**values, "epoch": trainer.current_epoch}, trainer.global_step - 1)
         if not (self.verbose and trainer.is_global_zero):
             return
         assert isinstance(pl_module, PoseModule)
-        loss = trainer.callback_metrics.get("train/loss")
         chief = pl_module.scorer.columns[0]
         scored = [(n, s.scores.values[chief]) for by in pl_module.scored.values() for n, s in by.items()]
-        values = ", ".join(f"{readout} {value:.1f}" for readout, value in scored)
+        metrics = ", ".join(f"{readout} {value:.1f}" for readout, value in scored)
         print(
             f"  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             + (f"  loss {float(loss):.3g}" if loss is not None else "")
-            + (f"  {chief}_{pl_module.boxes[0]} {values}" if values else "")
+            + (f"  {chief}_{pl_module.boxes[0]} {metrics}" if metrics else "")
             + f"  {speed['img_s']:.0f} img/s  {speed['data_wait']:.0%} waiting for data",
             flush=True,
         )

@@ -31,20 +31,28 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", text)
 
 
-def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence[Callback]) -> lightning.Trainer:
-    """Make Lightning's trainer for a configuration; it is an `InputError` if it asks for more GPUs than are visible."""
-    distributed = cfg.trainer.devices > 1
-    visible = torch.cuda.device_count()
-    if cfg.trainer.accelerator == "gpu" and cfg.trainer.devices > visible:
+def check_devices(cfg: DictConfig) -> None:
+    """Raise an `InputError` if a configuration asks for devices that this machine does not have."""
+    accelerator, devices = cfg.trainer.accelerator, cfg.trainer.devices
+    visible = {"gpu": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(accelerator)
+    if visible is not None and devices > visible:
+        kind = "GPUs of Apple" if accelerator == "mps" else "GPUs"
         raise InputError(
-            f"trainer.devices={cfg.trainer.devices} on gpu, but {visible} GPUs are visible; take trainer=cpu, or fewer"
+            f"trainer.devices={devices} on {accelerator}, but {visible} {kind} are visible; take trainer=cpu, or fewer"
         )
+
+
+def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence[Callback]) -> lightning.Trainer:
+    """Make Lightning's trainer for a configuration; it is an `InputError` if it asks for devices that are not there."""
+    check_devices(cfg)
+    distributed = cfg.trainer.devices > 1
     return lightning.Trainer(
         accelerator=cfg.trainer.accelerator,
         devices=cfg.trainer.devices,
         strategy="ddp" if distributed else "auto",
         precision=cfg.trainer.precision,
         max_epochs=cfg.trainer.epochs,
+        gradient_clip_val=cfg.trainer.get("clip"),
         check_val_every_n_epoch=cfg.trainer.evaluate_every,
         num_sanity_val_steps=0,
         logger=list(loggers),
@@ -58,6 +66,6 @@ def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence
         # Our samplers split by rank; Lightning's would repeat samples in training.
         use_distributed_sampler=False,
         deterministic="warn" if cfg.trainer.accelerator == "cpu" else False,
-        benchmark=cfg.trainer.accelerator != "cpu",
+        benchmark=cfg.trainer.accelerator == "gpu",
         inference_mode=True,
     )

@@ -3,6 +3,15 @@
 from torch import nn
 from torch.nn import functional as F
 
+from poserep.config import DictConfig, OmegaConf
+
+
+def on_tiny_backbone(cfg: DictConfig, kind: str = "TinyMaps") -> DictConfig:
+    """Take a backbone of this module in place of a configuration's own."""
+    OmegaConf.set_struct(cfg, False)
+    cfg.backbone = {"_target_": f"tiny_backbone.{kind}", "weights": None}
+    return cfg
+
 
 class TinyMaps(nn.Module):
     """One convolution to stride 4, and its average pools if the head reads several resolutions."""
@@ -18,3 +27,11 @@ class TinyMaps(nn.Module):
     def forward(self, image):
         first = F.relu(self.stem(image))
         return [F.avg_pool2d(first, stride // 4) for stride in self.strides]
+
+
+class TinyNormed(TinyMaps):
+    """With a batch norm."""
+
+    def __init__(self, in_channels: int = 3, weights: str | None = None) -> None:
+        super().__init__(in_channels=in_channels)
+        self.stem = nn.Sequential(self.stem, nn.BatchNorm2d(8))
