@@ -26,7 +26,7 @@ def without_batch_norm(module: nn.Module) -> None:
 
 
 def module_of(representation: str) -> tuple[PoseModule, Batch]:
-    """A network without batch norms, and a batch of seven for it, of which some joints are not labelled."""
+    """A network without batch norms, and a batch of five for it, of which some joints are not labelled."""
     wide = ["backbone=resnet18"] if representation == "srpose" else []
     cfg = compose([f"representation={representation}", "trainer.channels_last=false", *wide]).cfg
     torch.manual_seed(0)
@@ -36,11 +36,11 @@ def module_of(representation: str) -> tuple[PoseModule, Batch]:
     module.log = lambda *_, **__: None
     module.trainer = SimpleNamespace(strategy=SimpleNamespace(backward=lambda loss, _: loss.backward()))
     size = Size.parse(cfg.input_size)
-    xy = torch.rand(7, 17, 2) * torch.tensor([size.width, size.height]) - 0.5
+    xy = torch.rand(5, 17, 2) * torch.tensor([size.width, size.height]) - 0.5
     # Samples differ in how many joints are labelled.
-    weight = (torch.rand(7, 17) < torch.linspace(0, 1, 7)[:, None]).float()
-    image = torch.randint(0, 256, (7, 3, *size), dtype=torch.uint8)
-    return module, Batch(image, xy, weight, Crop(torch.eye(3).double()[None, :2]), torch.arange(7))
+    weight = (torch.rand(5, 17) < torch.linspace(0, 1, 5)[:, None]).float()
+    image = torch.randint(0, 256, (5, 3, *size), dtype=torch.uint8)
+    return module, Batch(image, xy, weight, Crop(torch.eye(3).double()[None, :2]), torch.arange(5))
 
 
 def gradient(module: PoseModule, batch: Batch, micro_batch: int | None) -> tuple[torch.Tensor, int]:
@@ -69,8 +69,7 @@ def gradient(module: PoseModule, batch: Batch, micro_batch: int | None) -> tuple
 def test_micro_batches_add_up_to_the_gradient_of_the_whole_batch(representation):
     module, batch = module_of(representation)
     whole, all_kept = gradient(module, batch, None)
-    # Two of three samples and one of one.
-    pieces, kept = gradient(module, batch, 3)
-    print(representation, ((pieces - whole).norm() / whole.norm()).item(), kept / all_kept)
+    # Two of two samples and one of one.
+    pieces, kept = gradient(module, batch, 2)
     assert (pieces - whole).norm() <= 1e-6 * whole.norm() and whole.norm() > 0
-    assert kept < 0.6 * all_kept
+    assert kept < 0.5 * all_kept

@@ -18,7 +18,7 @@ def training_options(trainer: Mapping[str, Any], batch_norm: bool = True) -> str
         "micro_batch": "micro-batches of {}" + (", which are all that a batch norm sees" if batch_norm else ""),
         "clip": "gradient norm at most {}",
         "ema": "EMA {} of the weights",
-        "patience": "ends early after {} epochs that are no better",
+        "patience": "patience of {} epochs",
     }
     # Configurations written before these keys existed lack them.
     return ", ".join(text.format(value) for key, text in words.items() if (value := trainer.get(key)) is not None)

@@ -28,7 +28,7 @@ def evaluation_sheet(title: str, evaluation: Mapping[str, Any]) -> Sheet:
     heads = (*texts("boxes", "readout"), *numbers(*columns, *(name for name, _ in measures)))
     readouts = next(iter(protocol.values()))
     trainer = evaluation.get("config", {}).get("trainer", {})
-    options = training_options(trainer)
+    options = training_options(trainer, batch_norm=False)
     if evaluation.get("epochs", trainer.get("epochs")) != trainer.get("epochs"):
         options += f"; ended after {evaluation['epochs']} of {trainer['epochs']} epochs"
     followed = dict.fromkeys(protocol_line([Protocol.load(by[r]) for by in protocol.values()]) for r in readouts)
