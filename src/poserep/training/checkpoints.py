@@ -49,5 +49,7 @@ def checkpoint_to_resume(run_dir: RunDir, say: bool = True) -> tuple[Path | None
         # Damaged archives fail in many ways.
         except Exception as error:
             if say:
-                print(f"note: {path} cannot be read ({first_line(error)}); {remedy}", file=sys.stderr, flush=True)
+                # The first sentence of PyTorch's says what is wrong, the others guess at causes.
+                why = first_line(error).split(". ")[0]
+                print(f"note: {path} cannot be read ({why}); {remedy}", file=sys.stderr, flush=True)
     return None, {}
