@@ -1,27 +1,22 @@
 """The one composer: from overrides to a run's configuration, and from a node of it to the object it describes."""
 
 import inspect
-import os
-import sys
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import hydra
 import yaml
 from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import InstantiationException
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from poserep.cli import take_origin
 from poserep.errors import InputError, first_line
 from poserep.geometry import by_size
 from poserep.overrides import (
@@ -34,9 +29,7 @@ from poserep.overrides import (
     groups,
     hydra_at,
     key_of,
-    refuse_options,
     restore_interpolations,
-    understood,
 )
 
 
@@ -80,11 +73,11 @@ def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
 
     The file to start from lies in ``folder``, conf/ by default; groups are found in conf/ too. No folder: `InputError`.
     """
-    folder, paths = _origin(folder)
+    folder, paths, own = origin_of(folder)
 
     def composed(overrides: Sequence[str] = (), name: str = "config") -> Composed:
         try:
-            cfg = hydra.compose(name, [*paths, *composable(overrides)], return_hydra_config=True)
+            cfg = hydra.compose(name, [*paths, *composable(overrides, own)], return_hydra_config=True)
         except ERRORS as error:
             raise InputError(explain(error, overrides)) from error
         choices = {str(group): str(choice) for group, choice in cfg.hydra.runtime.choices.items()}
@@ -94,37 +87,42 @@ def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
         yield composed
 
 
-def _origin(folder: Path | None) -> tuple[Path, list[str]]:
-    """Return the folder to start from, and the override by which Hydra finds conf/ from there."""
+def origin_of(folder: Path | None) -> tuple[Path, list[str], Path]:
+    """Return the folder to start from, the override by which Hydra finds conf/ from there, and the folder of groups."""
     if not CONF.is_dir():
         raise InputError("poserep runs from a checkout with its conf/ folder: pip install -e .")
     if folder and not folder.is_dir():
         raise InputError(f"--config-dir: {folder} is not a folder")
-    folder = (folder or CONF).resolve()
-    return folder, [] if folder == CONF.resolve() else [f"hydra.searchpath=[file://{CONF},file://{SWEEPS}]"]
+    own = (folder or CONF).resolve()
+    # A folder without a file to start from adds to the groups of conf/.
+    start = own if any(own.glob("*.yaml")) else CONF
+    return start, [] if start == CONF.resolve() else [f"hydra.searchpath=[file://{CONF},file://{SWEEPS}]"], own
 
 
 # The contents of files given by their paths, by group and the name under which Hydra finds them.
 _GIVEN: dict[tuple[str, str], DictConfig] = {}
 
 
-def composable(overrides: Sequence[str]) -> list[str]:
+def composable(overrides: Sequence[str], own: Path = CONF) -> list[str]:
     """Return overrides in which ``~/`` is the user's home, and Hydra finds the files of groups that paths name.
 
-    ``data=sets/mine.yaml`` chooses that file as ``data=coco`` chooses one of conf/data. A file that is missing or is no
-    mapping is an `InputError`.
+    ``data=sets/mine.yaml`` chooses that file as ``data=coco`` chooses one of conf/data, or of the folder ``own``. A
+    file that is missing or is no mapping is an `InputError`.
     """
-    return [_choices(word) if key_of(word) in groups() else word for word in at_home(overrides)]
+
+    def chosen(word: str) -> str:
+        group, sign, value = word.partition("=")
+        values = [value] if value[:1] in ("'", '"') else value.split(",")
+        return f"{group}{sign}" + ",".join(_choice(group.lstrip("+"), one, own) for one in values)
+
+    return [chosen(word) if key_of(word) in groups() else word for word in at_home(overrides)]
 
 
-def _choices(word: str) -> str:
-    group, sign, value = word.partition("=")
-    return f"{group}{sign}" + ",".join(_choice(group.lstrip("+"), one) for one in value.split(","))
-
-
-def _choice(group: str, value: str) -> str:
-    path = Path(value.strip("'\""))
-    if path.suffix not in (".yaml", ".yml"):
+def _choice(group: str, value: str, own: Path) -> str:
+    path, there = Path(value.strip("'\"")), own / group / f"{value}.yaml"
+    if own != CONF.resolve() and there.is_file():
+        path = there
+    elif path.suffix not in (".yaml", ".yml"):
         return value
     if not path.is_file():
         raise InputError(f"{group}={path}: there is no such file")
@@ -134,7 +132,7 @@ def _choice(group: str, value: str) -> str:
         raise InputError(f"{group}={path} cannot be read: {first_line(error)}") from error
     if not isinstance(node, DictConfig):
         raise InputError(f"{group}={path} must hold the keys of a file of conf/{group}")
-    name, others = path.stem, {file.stem for file in (CONF / group).glob("*.yaml")}
+    name, others = re.sub(r"\W", "_", path.stem), {file.stem for file in (CONF / group).glob("*.yaml")}
     while name in others or _GIVEN.get((group, name), node) != node:
         name += "_"
     _GIVEN[group, name] = node
@@ -180,40 +178,6 @@ def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConf
     except ERRORS as error:
         raise InputError(explain(error, overrides)) from error
     return cfg
-
-
-def run_application(program: str, arguments: Sequence[str], task: Callable[[DictConfig, str, bool, str], Any]) -> None:
-    """Let Hydra compose a command line, or several with ``-m`` or by a sweeper, and call a task with each.
-
-    The task gets the configuration, the chosen backbone, whether it is one of several, and the direction of a search or
-    ""; ``program`` is the name in Hydra's own help. A command line that does not compose is an `InputError`.
-    """
-    given, words = take_origin(arguments)
-    refuse_options(words, ("--config-dir", "--config-name"))
-    folder, paths = _origin(given.config_dir)
-    ended_by: list[Exception] = []
-
-    def job(cfg: DictConfig) -> Any:
-        own, several = HydraConfig.get(), HydraConfig.get().mode == RunMode.MULTIRUN
-        try:
-            return task(cfg, own.runtime.choices["backbone"], several, (several and own.sweeper.get("direction")) or "")
-        except Exception as error:
-            if several:
-                raise
-            # Hydra would print a report of its own for an exception that leaves the job.
-            ended_by.append(error)
-
-    full_error, argv = os.environ.get("HYDRA_FULL_ERROR"), [program, *composable(words), *paths]
-    try:
-        # Without the variable Hydra prints errors in its own way and ends the process.
-        with patch.dict(os.environ, HYDRA_FULL_ERROR="1"), patch.object(sys, "argv", argv):
-            hydra.main(config_path=str(folder), config_name=given.config_name, version_base="1.3")(job)()
-    except ERRORS as error:
-        if full_error == "1" or isinstance(error, InputError) or not understood(error):
-            raise
-        raise InputError(explain(error, arguments)) from error
-    if ended_by:
-        raise ended_by[0]
 
 
 def as_dict(node: DictConfig | None) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def test_images_are_rgb_and_oriented_as_annotations_have_them(tmp_path):
 def test_an_option_turns_pixels_as_viewers_do_whatever_part_is_read(tmp_path, tag):
     exif = Image.Exif()
     exif[0x0112] = tag
-    for name, options in {"a.jpg": {"quality": 95}, "a.png": {}, "a.tif": {}}.items():
+    for name, options in {"a.jpg": {"quality": 95}, "a.png": {}, "a.tif": {}, "a.avif": {"quality": 100}}.items():
         path = tmp_path / name
         Image.fromarray(read_image.decode(jpeg(), path)).save(path, exif=exif, **options)
         expected = ImageOps.exif_transpose(Image.open(path).convert("RGB"))
@@ -96,7 +96,7 @@ def test_values_of_many_bits_are_scaled_by_an_option_and_refused_without(tmp_pat
     assert PhotographReader(range=(1000, 4000))(path)[..., 0].tolist() == expected
     cv2.imwrite(str(path), np.stack([values, values * 0, values * 0], -1))
     assert PhotographReader(range=(1000, 4000))(path)[..., 2].tolist() == expected, "colours are in order"
-    for kind in (np.uint16, np.float32):
+    for kind in (np.uint16, np.int32, np.float32):
         cv2.imwrite(str(path.with_suffix(".tif")), values.astype(kind))
         assert PhotographReader(range=(1000, 4000))(path.with_suffix(".tif"))[..., 0].tolist() == expected
     cv2.imwrite(str(path.with_suffix(".tif")), np.stack([values, values * 0, values * 0], -1))

@@ -140,7 +140,7 @@ def test_more_people_than_count_are_told_and_the_limit_is_an_option(tmp_path):
         assert subject.uncounted() == {reason: count for reason, count in told.items() if count}
         resampled = subject.resampler(predicted(subject), ["AP"])(np.ones((1, 2)))
         assert resampled["AP"][0] == pytest.approx(values["AP"])
-    with pytest.raises(InputError, match="max_detections=0 must be at least 1"):
+    with pytest.raises(InputError, match="max_detections=0 is not a whole number of at least 1"):
         of_file(tmp_path, crowd_of(2), max_detections=0)
 
 

@@ -120,6 +120,16 @@ def test_files_of_groups_are_chosen_by_path(tmp_path):
     assert compose([f"data={own}"]).choices["data"] == "own" and compose(["data=coco"]).cfg.data.root == "data/coco"
     config = {"data": {}, "seed": 1}
     assert with_overrides(config, [f"data={same}"]).data.root == "b"
+    folder = tmp_path / "sets" / "data"
+    folder.mkdir(parents=True)
+    for name in ("mine", "coco"):
+        shutil.copy(own, folder / f"{name}.yaml")
+    # A folder without a file to start from adds to conf/, and comes first.
+    for name in ("mine", "coco"):
+        assert compose([f"data={name}"], folder=folder.parent).cfg.data.root == "a"
+    blank = tmp_path / "my sets, x=1.yaml"
+    shutil.copy(own, blank)
+    assert compose([f"data='{blank}'"]).cfg.data.root == "a"
     own.write_text("[1, 2]")
     for word, message in (
         (f"data={tmp_path}/none.yaml", "none.yaml: there is no such file"),
@@ -140,11 +150,11 @@ def test_who_is_left_out_stands_beside_the_numbers(export, tmp_path):
         people[2]["keypoints"] = []
         file.write_text(json.dumps(content))
     (tmp_path / "own.yaml").write_text(draft_set(export / "annotations/person_keypoints_train.json", name="own").text)
-    words = ["data.boxes=annotated", "data.skip_invalid=true", "data.category=person"]
+    words = ["data.boxes=annotated", "data.skip_invalid=true", "data.category=[person]"]
     run = build(compose([*SMOKE, f"data={tmp_path}/own.yaml", *words]).cfg)
     lost = {"without a box of four numbers": 1, "of other categories": 1}
     (protocol, *_) = protocols_of(run, "gt").values()
     assert protocol["uncounted"] == {f"left out, {reason}": count for reason, count in lost.items()}
-    record = {"loaded": run.loaded()}
+    record = json.loads(json.dumps({"loaded": run.loaded(), "protocol": protocol}))
     assert training_note(record) == "left out of training: 1 of other categories, 1 without a box of four numbers"
     assert training_note({"loaded": {"train": {"left_out": {"crowds": 3}}}}) == training_note({}) == ""

@@ -1,5 +1,6 @@
 """COCO's format as different programs write it, brought to the one form that loaders, checks and metrics read."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,11 +20,11 @@ BEYOND_JOINTS = 0.125
 
 
 class Source(NamedTuple):
-    """One of several files that are read as one: its annotations begin at ``row``, their ids grew by ``offset``."""
+    """One of several files that are read as one: its annotations begin at ``row``; ``ids`` are its own of new ones."""
 
     row: int
     path: Path
-    offset: int
+    ids: Mapping[int, Any]
 
 
 def bring_to_form(content: Mapping[str, Any], path: Path, form: CocoForm) -> None:
@@ -36,6 +37,10 @@ def bring_to_form(content: Mapping[str, Any], path: Path, form: CocoForm) -> Non
     records = list(_records(content))
     for record in records:
         record.pop("segmentation", None)
+        for field in form.fields or ("keypoints",):
+            given = record.get(field)
+            if isinstance(given, list) and given and all(isinstance(joint, list) for joint in given):
+                record[field] = [number for joint in given for number in joint]
     if form.fields:
         _join_fields(records, path, form.fields)
     if form.boxes == "joints":
@@ -43,11 +48,11 @@ def bring_to_form(content: Mapping[str, Any], path: Path, form: CocoForm) -> Non
             _take_box_of_joints(record)
 
 
-def number_ids(records: Iterable[Any] | None) -> None:
+def number_ids(records: Iterable[Any] | None, fields: Sequence[str] = ID_FIELDS) -> None:
     """Make numbers of ids that are written as texts, as some programs write them."""
     for record in records or ():
         if isinstance(record, dict):
-            for key in ID_FIELDS:
+            for key in fields:
                 value = record.get(key)
                 if isinstance(value, str) and value.isascii() and value.isdigit():
                     record[key] = int(value)
@@ -59,64 +64,82 @@ def fields_of_joints(annotations: Iterable[Any]) -> list[str]:
     return list(names)
 
 
-def merge(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> tuple[dict[str, Any], list[Source]]:
-    """Return the contents of several files as that of one, and where the annotations of each begin.
+def merge(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> tuple[dict[str, Any], list[Source], int]:
+    """Return the contents of several files as that of one, where each begins, and how many annotations repeat others.
 
-    An image that two files list with the same id and name is one; ids that two files use for different things are
-    numbered anew in the later file. Categories are one if name and keypoints are equal.
+    Images of the same name are one, as are categories of the same name and keypoints, and annotations of the same
+    image, category, box and keypoints in different files, of which the first is kept. Ids that two files use for
+    different things are numbered anew in the later file.
     """
-    whole: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
-    sources: list[Source] = []
+    whole: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": []}
+    names: dict[Any, int] = {}
+    used: dict[str, set[int]] = {key: set() for key in whole}
+    seen: set[str] = set()
+    sources, repeated = [], 0
     for path, content in files:
-        sources.append(_append(whole, path, content))
-    return whole, sources
+        categories = _merge_categories(whole["categories"], used["categories"], content["categories"])
+        images: dict[int, int] = {}
+        for record in content["images"]:
+            key, name = _id_of(record), record.get("file_name") if isinstance(record, dict) else None
+            if key is None or not isinstance(name, str):
+                whole["images"].append(record)
+                continue
+            images.setdefault(key, names[name] if name in names else _free(key, used["images"]))
+            if names.setdefault(name, images[key]) == images[key] and images[key] not in used["images"]:
+                used["images"].add(images[key])
+                whole["images"].append({**record, "id": images[key]})
+        row, ids, own = len(whole["annotations"]), {}, set()
+        for record in content.get("annotations") or ():
+            key = _id_of(record)
+            if not isinstance(record, dict):
+                whole["annotations"].append(record)
+                continue
+            moved = {"image_id": _moved(record.get("image_id"), images)}
+            moved["category_id"] = _moved(record.get("category_id"), categories)
+            mark = json.dumps([moved, record.get("bbox"), record.get("keypoints")], sort_keys=True)
+            if mark in seen:
+                repeated += 1
+                continue
+            own.add(mark)
+            if key is not None:
+                moved["id"] = _free(key, used["annotations"])
+                used["annotations"].add(moved["id"])
+                ids[moved["id"]] = key
+            whole["annotations"].append({**record, **{k: v for k, v in moved.items() if v is not None}})
+        # Those that one file repeats are its own affair.
+        seen |= own
+        sources.append(Source(row, path, ids))
+    return whole, sources, repeated
 
 
-def _append(whole: dict[str, Any], path: Path, content: Mapping[str, Any]) -> Source:
-    listed = {r["id"]: r.get("file_name") for r in whole["images"] if isinstance(r, dict) and "id" in r}
-    own = [r for r in content["images"] if isinstance(r, dict)]
-    clash = any(listed.get(r.get("id"), r.get("file_name")) != r.get("file_name") for r in own)
-    images = _beyond(listed) if clash else 0
-    used = {as_integer(r.get("id")) for r in _records(whole)}
-    annotations = _beyond(used) if used.intersection(as_integer(r.get("id")) for r in _records(content)) else 0
-    categories = {r.get("id"): _merged_category(r, whole["categories"]) for r in content["categories"] if r}
-    row = len(whole["annotations"])
-    for record in own:
-        if not clash and record.get("id") in listed:
+def _id_of(record: Any) -> int | None:
+    return as_integer(record.get("id")) if isinstance(record, dict) else None
+
+
+def _free(key: int, used: set[int]) -> int:
+    """Return an id that is not used, the given one if possible."""
+    return key if key not in used else max(used) + 1
+
+
+def _moved(given: Any, ids: Mapping[int, int]) -> Any:
+    key = as_integer(given)
+    return given if key is None else ids.get(key, key)
+
+
+def _merge_categories(known: list[Any], used: set[int], added: Sequence[Any]) -> dict[int, int]:
+    """Add categories that are not known yet; return the ids in the whole by those in the file."""
+    ids = {}
+    for record in added:
+        key = _id_of(record)
+        if key is None:
             continue
-        whole["images"].append(_moved(record, {"id": images}))
-    for record in content.get("annotations") or ():
-        if isinstance(record, dict):
-            record = _moved(record, {"id": annotations, "image_id": images})
-            record["category_id"] = categories.get(record.get("category_id"), record.get("category_id"))
-        whole["annotations"].append(record)
-    return Source(row, path, annotations)
-
-
-def _merged_category(category: Mapping[str, Any], known: list[Any]) -> Any:
-    """Return the id of the same category among the known ones, to which it is added if there is none."""
-    for other in known:
-        if all(other.get(key) == category.get(key) for key in ("name", "keypoints")):
-            return other.get("id")
-    ids = {other.get("id") for other in known}
-    own = category.get("id")
-    known.append({**category, "id": _beyond(ids) + 1 if own in ids else own})
-    return known[-1]["id"]
-
-
-def _beyond(ids: Iterable[Any]) -> int:
-    return max((key for key in map(as_integer, ids) if key is not None), default=0)
-
-
-def _moved(record: dict[str, Any], offsets: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        **record,
-        **{
-            key: number + offset
-            for key, offset in offsets.items()
-            if offset and (number := as_integer(record.get(key))) is not None
-        },
-    }
+        same = (o for o in known if all(o.get(field) == record.get(field) for field in ("name", "keypoints")))
+        if (other := next(same, None)) is None:
+            other = {**record, "id": _free(key, used)}
+            known.append(other)
+            used.add(other["id"])
+        ids[key] = other["id"]
+    return ids
 
 
 def _records(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -80,7 +80,8 @@ def coco_file_of(cfg: DictConfig, root: Path, split: str) -> CocoFile | None:
 
 def options_of(cfg: DictConfig) -> dict[str, Any]:
     """Return the options of loading that the configuration has."""
-    return {key: cfg.data[key] for key in OPTIONS if key in cfg.data}
+    # Plain lists, as results record them.
+    return {key: value for key, value in as_dict(cfg.data).items() if key in OPTIONS}
 
 
 def is_labelled(cfg: DictConfig) -> bool:

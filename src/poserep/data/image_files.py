@@ -1,6 +1,8 @@
 """Photographs in files: decoded to pixels, a JPEG only down to the last row that is needed, and written."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from math import isfinite
 from pathlib import Path
 from typing import Literal, get_args
@@ -14,6 +16,8 @@ from poserep.files import replacing
 Orientation = Literal["refuse", "stored", "upright"]
 _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
 TIFF_STARTS = (b"II*\0", b"MM\0*")
+# First bytes of PNG and WebP, the formats beside JPEG and TIFF that OpenCV turns.
+TURNED_STARTS = (b"\x89PNG", b"RIFF")
 # What stands before the EXIF data of a JPEG.
 EXIF = b"Exif\0\0"
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -82,7 +86,9 @@ class PhotographReader:
         if image is None:
             raise InputError(f"image {path} is not a readable image ({len(data)} bytes)")
         if tiff:
-            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.ndim == 3 else cv2.COLOR_GRAY2RGB)
+            image = np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else np.dstack([image] * 3))
+        elif upright and data[:4] not in TURNED_STARTS and data[:2] != JPEG_START:
+            image = _turned(data, image)
         return image if image.dtype == np.uint8 else self._bytes(image, path)
 
     def _bytes(self, image: np.ndarray, path: Path) -> np.ndarray:
@@ -94,6 +100,16 @@ class PhotographReader:
             )
         low, high = self.range
         return np.clip(np.rint((image.astype(np.float64) - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
+
+
+def _turned(data: bytes, image: np.ndarray) -> np.ndarray:
+    """Return the pixels of a file whose format OpenCV does not turn, AVIF among them, as its EXIF orientation says."""
+    from PIL import ExifTags, Image, ImageOps  # here, as hardly any file needs it
+
+    with suppress(OSError, ValueError, SyntaxError), Image.open(BytesIO(data)) as opened:
+        if opened.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+    return image
 
 
 read_image = PhotographReader()

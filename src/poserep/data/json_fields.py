@@ -79,12 +79,10 @@ def as_keypoints(values: Any, joints: int) -> np.ndarray | None:
     """Return keypoints as float64 (3 K,): x, y, visibility of each joint in turn, or None if they are not that.
 
     A missing or empty list stands for no labelled joint; where the visibility is 0, x and y may be anything, as NaN or
-    null in files that say so of joints that were not found. Each joint may be a list of its own.
+    null in files that say so of joints that were not found.
     """
     if values is None or values == []:
         return np.zeros(3 * joints)
-    if isinstance(values, list) and all(isinstance(value, list) for value in values):
-        values = [number for joint in values for number in joint]
     if not isinstance(values, list) or len(values) != 3 * joints:
         return None
     numbers = as_numbers(values, FURTHEST)

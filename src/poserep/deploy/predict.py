@@ -86,6 +86,7 @@ def predict(
                     report(line)
                 write(picture.drawn(card, limit))
                 image_id = requests.image_id(path, picture.frame.number, alone)
+                image_id = f"{image_id}{number}" if number else image_id
                 records += picture.results(image_id, category)
                 length += 1
         count += length

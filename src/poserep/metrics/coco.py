@@ -58,8 +58,8 @@ class CocoAP(Scorer):
         check_choice("data.metric.area", area, get_args(AreaSource))
         if nms_threshold is not None and not 0 < nms_threshold <= 1:
             raise InputError(f"data.metric.nms_threshold={nms_threshold} is not an OKS above 0 and at most 1, or null")
-        if max_detections < 1:
-            raise InputError(f"data.metric.max_detections={max_detections} must be at least 1")
+        if type(max_detections) is not int or max_detections < 1:
+            raise InputError(f"data.metric.max_detections={max_detections} is not a whole number of at least 1")
         self.nms_threshold, self.area, self.max_detections = nms_threshold, area, max_detections
         self.crop_areas = (fit_aspect(truth.instances.box[:, 2:], truth.size) * truth.padding).prod(-1)
 

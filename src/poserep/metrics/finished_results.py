@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from poserep.config import DictConfig, make
-from poserep.data.coco_file import ListedImages, read_coco
+from poserep.data.coco_file import read_coco
 from poserep.data.common_joints import common_joints
 from poserep.data.from_config import is_labelled, root_of, skeleton_of, split_files, truth_of
+from poserep.data.listed_images import ListedImages
 from poserep.errors import InputError
 from poserep.files import file_hash
 from poserep.instances import Tally, Truth

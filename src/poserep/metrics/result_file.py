@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from poserep.data.coco_file import ListedImages
 from poserep.data.coco_forms import number_ids
 from poserep.data.json_fields import FURTHEST, Invalid, abridged, as_number, as_numbers, read_json
+from poserep.data.listed_images import ListedImages
 from poserep.data.units import guess_units
 from poserep.errors import InputError
 from poserep.instances import Tally
@@ -45,6 +45,8 @@ def read_results(
     if {_category(record, categories) for record in records} <= {None, 0} - categories.keys():
         tally.mended["of category 0, or of none, taken for the only one"] += len(records)
         categories = {}
+    if images.name_by_numbers(record.get("image_id") for record in records):
+        tally.mended["image ids that are numbers of files"] += len(records)
     for row, record in enumerate(records):
         try:
             key, points, score = _person(record, images, orders)
@@ -63,7 +65,7 @@ def read_results(
     index, image, joints, ranks = (np.array(column) for column in zip(*taken, strict=True))
     xy = joints[..., :2]
     low, high = xy.min(1), xy.max(1)
-    sizes = np.array([_size(images, key) for key in image.tolist()])
+    sizes = np.array([e.known_size() if (e := images.by_id[key]) else (np.inf, np.inf) for key in image.tolist()])
     everyone = np.ones(xy.shape[:2], bool)
     if guess := guess_units(np.concatenate([low, high - low], 1), xy, everyone, sizes, len(set(image.tolist()))):
         raise InputError(f"{path}: {guess}")
@@ -89,7 +91,7 @@ def _records(path: Path) -> list[Any]:
                 "poserep evaluate RUN_DIR data.detections=FILE"
             )
         raise InputError(f"{path} has no keypoints, but {', '.join(map(str, records[0]))}; results are {FORM}")
-    number_ids(records)
+    number_ids(records, ("category_id",))
     return records
 
 
@@ -140,13 +142,6 @@ def _points(record: Mapping[str, Any]) -> np.ndarray:
     else:
         raise Invalid("with other joints", f"has {len(points)} joints and the keypoint_scores {abridged(scores)}")
     return np.column_stack([points[:, :2], column])
-
-
-def _size(images: ListedImages, key: int) -> tuple[float, float]:
-    """Return an image's width and height, px, infinite if unknown."""
-    entry = images.by_id[key]
-    width, height = (as_number(side) or np.inf for side in (entry.width, entry.height)) if entry else (np.inf, np.inf)
-    return width, height
 
 
 def _remedy(records: Sequence[Mapping[str, Any]], images: ListedImages, categories: Mapping[int, str]) -> str:

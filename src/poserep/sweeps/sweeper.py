@@ -54,17 +54,6 @@ class RowSweeperConfig:
 ConfigStore.instance().store("rows", RowSweeperConfig, group="hydra/sweeper", provider="poserep")
 
 
-def set_search_defaults() -> None:
-    """Let Optuna's sweeper, if it is installed, look for the greatest metric, and go on after a trial that failed."""
-    # Plugins store their configurations when they are found.
-    Plugins.instance()
-    store = ConfigStore.instance()
-    if "optuna.yaml" in store.list("hydra/sweeper"):
-        node = store.load("hydra/sweeper/optuna.yaml").node
-        node.update(direction="maximize", n_jobs=1, max_failure_rate=1.0)
-        store.store("optuna", node, group="hydra/sweeper", provider="poserep")
-
-
 class RowSweeper(Sweeper):
     """Runs every row of ``table.rows``, times the product of the sweeps on the command line.
 

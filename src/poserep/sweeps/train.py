@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from poserep.cli import REFUSED, STOPPED
-from poserep.config import DictConfig, run_application
+from poserep.config import DictConfig
 from poserep.errors import Failed, InputError, Stopped, message
 from poserep.files import load_yaml
 from poserep.runs.create import create_run, missing_files, resolved
@@ -22,13 +22,11 @@ from poserep.runs.result_values import chief_value
 from poserep.runs.rundir import RunDir
 from poserep.runs.wandb.follow import show_finished
 from poserep.runs.wandb.publish import SWEEP
+from poserep.sweeps.application import run_application, set_search_defaults
 from poserep.sweeps.cell import WORKER, how_it_ended, run_cell
-from poserep.sweeps.sweeper import set_search_defaults
 
 # Seconds between two looks at a run that another process has.
 _POLL = 5.0
-# Where Optuna's sweeper leaves what it found, in the folder of the study.
-SEARCHED = "optimization_results.yaml"
 
 HELP = """usage: poserep train [-m] [key=value ...] [--config-dir DIR] [--config-name NAME]
 
@@ -140,9 +138,11 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool, direction: str =
 def _print_alike(config: dict[str, Any]) -> None:
     """Name the finished runs that are almost the same, before one begins anew."""
     if earlier := earlier_run(config):
+        # Smoke runs begin with random numbers whatever else is said.
+        also = "" if config["trainer"]["pretrained"] else " trainer.pretrained=true"
         print(
             f"note: {earlier} is this run with fewer epochs; this one begins anew. To start from its weights, add "
-            f"init={earlier}"
+            f"init={earlier}{also}"
         )
     for other in runs_of_other_pictures(config):
         known = any(key.startswith("pictures ") for key in other.config().get("contents", {}))

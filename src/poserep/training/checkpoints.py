@@ -52,4 +52,6 @@ def checkpoint_to_resume(run_dir: RunDir, say: bool = True) -> tuple[Path | None
                 # The first sentence of PyTorch's says what is wrong, the others guess at causes.
                 why = first_line(error).split(". ")[0]
                 print(f"note: {path} cannot be read ({why}); {remedy}", file=sys.stderr, flush=True)
+                # It must not take the place of the one before at the next save.
+                path.unlink(missing_ok=True)
     return None, {}

@@ -11,6 +11,8 @@ from poserep.data import load_coco
 from poserep.data.coco_categories import categories_of
 from poserep.data.coco_file import read_coco
 from poserep.data.from_config import instances_of, skeleton_of
+from poserep.data.json_fields import Invalid
+from poserep.data.listed_images import ListedImages
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import CocoForm, Tally, Truth
@@ -64,6 +66,9 @@ def test_boxes_follow_from_joints_if_asked_for(tmp_path):
     scorer = CocoAP(Truth(people, THREE, path, Size(64, 64), form=CocoForm("joints")), area="box")
     assert [person["area"] for person in scorer.persons()[0]] == [0.53 * 2500, 0.53 * 500]
     tally = Tally()
+    nested = [[10, 50, 2], [50, 50, 2], [30, 50, 1]]
+    path = write(tmp_path / "b.json", without("bbox", keypoints=nested))
+    assert load_coco(path, tmp_path, THREE, boxes="joints", clip="none")[0].box.tolist() == [5, 45, 50, 10]
     path = write(tmp_path / "b.json", PERSON, without("bbox", keypoints=single), without("bbox", "keypoints"))
     assert len(load_coco(path, tmp_path, THREE, boxes="joints", tally=tally)) == 1
     assert tally.left_out == {"with a single labelled joint, which gives no box": 1, "without labelled keypoints": 1}
@@ -114,19 +119,27 @@ def test_joints_may_be_called_by_numbers(tmp_path):
 
 
 def test_several_files_are_read_as_one(tmp_path):
+    other, tally = {**PERSON, "bbox": [11, 20, 60, 60]}, Tally()
     paths = [
         write(tmp_path / "a.json", PERSON, {**PERSON, "area": 500.0}),
-        # The same image again, with ids of annotations that the first file has.
-        write(tmp_path / "b.json", {**PERSON, "area": 600.0}),
+        # The same image again under another id, someone of the first file, and an id of an annotation that it has.
+        write(tmp_path / "b.json", {**PERSON, "area": 600.0}, other, images=((9, "7.jpg"),)),
         write(tmp_path / "c.json", {**PERSON, "area": 700.0}, images=((7, "other.jpg"),), first=40),
     ]
-    people = load_coco(paths, tmp_path, THREE)
-    assert [(i.id, i.image_id, i.image.name, i.area) for i in people] == [
-        (1, 7, "7.jpg", 900), (2, 7, "7.jpg", 500), (3, 7, "7.jpg", 600), (40, 14, "other.jpg", 700)
+    people = load_coco(paths, tmp_path, THREE, tally=tally)
+    assert [(i.id, i.image_id, i.image.name, i.box[0]) for i in people] == [
+        (1, 7, "7.jpg", 10), (2, 7, "7.jpg", 10), (3, 7, "7.jpg", 11), (40, 8, "other.jpg", 10)
     ]  # fmt: skip
+    assert tally.mended == {"annotations that an earlier file has too": 1}
     scorer = CocoAP(Truth(people, THREE, paths, Size(64, 64)))
     exact = Predictions(np.arange(4), np.stack([i.keypoints for i in people]), np.ones((4, 3), np.float32))
     assert scorer(exact).values["AR"] > 0 and len(scorer.persons()[0]) == 4
+    odd = json.loads(paths[1].read_text())
+    odd["categories"] += ["person", {"id": [2]}]
+    odd["images"] += [{"id": [1]}, "x"]
+    odd["annotations"] += [{**odd["annotations"][0], "id": 9, "category_id": [1]}]
+    (tmp_path / "odd.json").write_text(json.dumps(odd))
+    assert len(load_coco([paths[0], tmp_path / "odd.json"], tmp_path, THREE, skip_invalid=True)) == 3
     broken = write(tmp_path / "b.json", {**PERSON, "bbox": [1, 2, 3]})
     with pytest.raises(InputError, match=r"b\.json: annotation 1 has no bbox"):
         load_coco([paths[0], broken], tmp_path, THREE)
@@ -144,3 +157,26 @@ def test_wholebody_is_read_as_133_joints(tmp_path):
     cfg = compose(["data=coco_wholebody", f"data.root={tmp_path}", "data.val.annotations=a.json", "data.clip=none"]).cfg
     (person,) = instances_of(cfg, "val", skeleton_of(cfg), tmp_path)
     assert person.keypoints[:, 0].tolist() == list(range(133))
+
+
+def test_images_are_told_by_id_or_by_file(tmp_path):
+    images = [(1, "0003.jpg"), (2, "0001.jpg"), (3, "0002.jpg"), (101, "7.jpg"), (7, "b.jpg")]
+    listed = ListedImages(read_coco(write(tmp_path / "a.json", PERSON, images=images)), tmp_path, Tally())
+    asked = {1: 1, "2": 2, "0001": 2, "0001.jpg": 2, "b": 7, "0009": 9, "none": None}
+    assert {image_id: listed.id_of(image_id) for image_id in asked} == asked
+    with pytest.raises(Invalid, match="'7', which is the id of one image and the file name of another"):
+        listed.id_of("7")
+    assert not listed.name_by_numbers([1, 2, 7]) and not listed.name_by_numbers([1, 99])
+    # Not all of them are ids, but all are files.
+    far = ListedImages(
+        read_coco(write(tmp_path / "b.json", PERSON, images=[(5, "1.jpg"), (1, "2.jpg")])), tmp_path, Tally()
+    )
+    assert far.name_by_numbers([1, 2]) and (far.id_of(1), far.id_of(2)) == (5, 1)
+
+
+def test_names_are_looked_for_one_by_one(tmp_path):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / name).touch()
+    names = ["gone.jpg", "a.jpg", "C:\\data\\b.jpg", "s3://bucket/c.jpg?versionId=1"]
+    file = read_coco(write(tmp_path / "f.json", PERSON, images=[*enumerate(names, 7)]))
+    assert [file.locator(tmp_path)(name).name for name in names] == ["gone.jpg", "a.jpg", "b.jpg", "c.jpg"]

@@ -10,9 +10,10 @@ from poserep.data.check import person_rules, rules
 from poserep.data.check.findings import Finding, Rule, Section
 from poserep.data.check.person_rules import PersonArrays
 from poserep.data.coco_categories import categories_of, detected_categories
-from poserep.data.coco_file import CocoFile, ListedImages, read_detections
+from poserep.data.coco_file import CocoFile, read_detections
 from poserep.data.coco_forms import fields_of_joints
 from poserep.data.from_config import LoadedSplit
+from poserep.data.listed_images import ListedImages
 from poserep.data.loaders.mpii import NO_JOINTS
 from poserep.data.pictures import Picture, each_image, examine, known_pictures, may_be_blank
 from poserep.errors import InputError
@@ -23,6 +24,11 @@ UNUSABLE_SKELETON = Rule("skeleton that cannot be used", "mend data.skeleton; no
 FILE = Rule("file missing", "set data.root or the file's own key to where it is")
 UNREADABLE = Rule("file that cannot be read", "copy or fetch it again")
 OTHER_KEYPOINTS = Rule("keypoints that are not the skeleton's", "")
+OTHER_CATEGORIES = Rule(
+    "annotations of categories that are left out",
+    "nothing if that is meant: they have other joints, or data.category leaves them out",
+    error=False,
+)
 REFUSED_SPLIT = Rule("split that its loader refuses", "")
 UNLABELLED = Rule("split without labelled joints", "")
 METRIC = Rule("split that its metric refuses", "")
@@ -63,6 +69,8 @@ def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: bool) -
         loaded = from_config.load_split(cfg, split, skeleton, root)
         section.notes.append(loaded.line("annotated"))
         section.findings.extend(rules.invalid_records(loaded.tally, annotations, cfg.data.skip_invalid))
+        others = loaded.tally.left_out["of other categories"]
+        section.findings.extend([Finding(OTHER_CATEGORIES, str(annotations), f"{others} annotations")] * (others > 0))
     listed = [path for _, path in file.image_files(folder)] if file else [i.image for i in loaded.instances]
     pictures = _pictures(cfg, folder, listed, decode)
     section.notes.append(f"images: {len(pictures)} in {folder}")
@@ -142,6 +150,7 @@ def _detections(cfg: Any, file: CocoFile, skeleton: Skeleton, root: Path, path: 
     section.notes.append(loaded.line("detected"))
     section.findings.extend(rules.invalid_records(loaded.tally, path, cfg.data.skip_invalid))
     images = ListedImages(file, root / cfg.data.val.images, Tally())
+    images.name_by_numbers(record.get("image_id") for record in records if isinstance(record, dict))
     section.findings.extend(rules.detections(records, images, categories))
     if loaded.refusal and not section.broken():
         section.findings.append(Finding(REFUSED_SPLIT, str(path), loaded.refusal))

@@ -7,9 +7,10 @@ from typing import Any, get_args
 import numpy as np
 
 from poserep.data.coco_categories import categories_of, detected_categories
-from poserep.data.coco_file import DETECTION_FIELDS, ImageEntry, ListedImages, read_coco, read_detections
+from poserep.data.coco_file import DETECTION_FIELDS, read_coco, read_detections
 from poserep.data.coco_forms import fields_of_joints
 from poserep.data.json_fields import FURTHEST, Box, Invalid, abridged, as_integer, as_number
+from poserep.data.listed_images import ImageEntry, ListedImages
 from poserep.data.loaders.clip_box import Clip, clip_box
 from poserep.data.loaders.person_record import MEND, box_of, keypoints_of, no_area
 from poserep.data.units import guess_detections, guess_units
@@ -120,6 +121,8 @@ class CocoLoader:
         self.categories = categories_of(self.file, self.skeleton, self.chosen, need_keypoints=detections is None)
         if detections is None:
             instances = self._take(listed or (), self._person, self.file.place)
+            if self.file.repeated:
+                self.tally.mended["annotations that an earlier file has too"] += self.file.repeated
             further = [] if self.file.form.fields else fields_of_joints(listed or ())
             if extra := [field for field in further if field != "keypoints"]:
                 self.tally.not_read[f"persons' {', '.join(extra)}, which data.fields joins"] += len(instances)
@@ -129,6 +132,8 @@ class CocoLoader:
             annotated, self.categories = self.categories, detected_categories(records, self.categories)
             if self.categories is not annotated:
                 self.tally.mended["detections of category 0, the only one"] += len(records)
+            if self.images.name_by_numbers(r.get("image_id") for r in records if isinstance(r, dict)):
+                self.tally.mended["image ids of detections that are numbers of files"] += len(records)
             instances = self._take(records, self._detection, lambda row, _: f"{detections}: detection {row}")
             ids = " or ".join(map(str, self.categories))
             lacking = f"{detections}: no detection of category {ids} lies on an image of the annotation file"

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from poserep.data.coco_file import ImageEntry
 from poserep.data.json_fields import Box, Invalid
+from poserep.data.listed_images import ImageEntry
 from poserep.data.loaders.coco import CocoLoader
 from poserep.instances import BOX_COVER, Instance
 from poserep.skeleton import Skeleton
