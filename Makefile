@@ -15,6 +15,7 @@ install: .venv/installed  ## Install into .venv
 	@echo "installing (several GB, a few minutes) ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+	@echo "done; . .venv/bin/activate makes the command poserep known to this shell"
 
 demo: reproduce-demo  ## Draw people, train three representations on them, compare (15 minutes on 2 cores)
 

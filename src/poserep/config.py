@@ -29,6 +29,7 @@ from poserep.overrides import (
     groups,
     hydra_at,
     key_of,
+    quoted,
     restore_interpolations,
 )
 
@@ -112,10 +113,13 @@ def composable(overrides: Sequence[str], own: Path = CONF) -> list[str]:
 
     def chosen(word: str) -> str:
         group, sign, value = word.partition("=")
+        # RUN#best and FILE#entry need no quotes here, as # means nothing to Hydra but an error.
+        if key_of(word) not in groups():
+            return f"{group}={quoted(value)}" if re.fullmatch(r"[^'\"\[{(,=]+#[^'\"\[{(,=]+", value) else word
         values = [value] if value[:1] in ("'", '"') else value.split(",")
         return f"{group}{sign}" + ",".join(_choice(group.lstrip("+"), one, own) for one in values)
 
-    return [chosen(word) if key_of(word) in groups() else word for word in at_home(overrides)]
+    return [chosen(word) for word in at_home(overrides)]
 
 
 def _choice(group: str, value: str, own: Path) -> str:

@@ -114,7 +114,7 @@ def provenance() -> dict[str, Any]:
     return {
         "poserep": version("poserep"),
         "commit": git("rev-parse", "--short=12", "HEAD"),
-        "dirty": bool(git("status", "--porcelain")),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
     }

@@ -11,7 +11,7 @@ import yaml
 
 from poserep import cli
 from poserep.config import compose, with_overrides
-from poserep.data.custom_set import DEFAULT_SIGMA, draft_set, mirror_pairs
+from poserep.data.custom_set import DEFAULT_SIGMA, draft_set, mirror_pairs, unpaired_sides
 from poserep.errors import InputError
 from poserep.overrides import CONF
 from poserep.runs.result_values import training_note
@@ -58,7 +58,11 @@ def test_the_page_leads_from_an_export_to_a_report(export, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     # In this process, as a new one takes longer to start than to train.
     monkeypatch.setattr("poserep.sweeps.cell.launch", lambda worker, words, *_, **__: fit(words[0]))
-    commands = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, re.S) for line in block.splitlines()]
+    commands = [
+        line
+        for block in re.findall(r"```bash\n(.*?)```", PAGE, re.S)
+        for line in block.replace("\\\n", "").splitlines()
+    ]
     assert len(commands) == 7
     for command in commands:
         words = [
@@ -85,6 +89,11 @@ def test_pairs_are_guessed_from_names():
         "lElbow": ("rElbow", "elbow"), "earL": ("earR", "ear"), "left toe": ("right toe", "toe"),
         "LEFT_PAW": ("RIGHT_PAW", "paw"), "leftHand": ("rightHand", "hand"),
     }  # fmt: skip
+
+
+def test_joints_of_one_side_are_named():
+    names = ["left_ankle", "Foot L", "earR", "l_eye", "r_eye", "lip", "ribs", "nostril", "shoulder"]
+    assert unpaired_sides(names, [("l_eye", "r_eye")]) == ["left_ankle", "Foot L", "earR"]
 
 
 def test_drafts_of_files_with_less(export, tmp_path):

@@ -18,6 +18,8 @@ from poserep.skeleton import COCO, LOWER_SIGMAS, UPPER_SIGMAS
 # Sides in names: whole words, and letters that begin a name or a part of it, or end it.
 WORDS = {"left": "right", "Left": "Right", "LEFT": "RIGHT"}
 LETTERS = re.compile(r"^[lL]|(?<![A-Za-z])[lL](?![a-z])|(?<=[a-z])L$")
+# A side in a name, of either side and without doubt.
+SIDED = re.compile(r"(?i:left|right|(?<![a-z])[lr](?![a-z]))|(?<=[a-z])[LR]$")
 # Sigma of a joint that is none of COCO's kinds, to be replaced: the mean of COCO's.
 DEFAULT_SIGMA = round(float(np.mean(COCO.sigmas)), 3)
 COMMENT = """\
@@ -68,6 +70,8 @@ def draft_set(
     known = {joint: sigma for joint in joints if (sigma := (UPPER_SIGMAS | LOWER_SIGMAS).get(parts[joint]))}
     unknown = [joint for joint in joints if joint not in known]
     draft.notes.append(f"{len(joints)} joints, {len(pairs)} pairs" + ": " * bool(pairs) + _some(map("-".join, pairs)))
+    if alone := unpaired_sides(joints, pairs):
+        draft.notes.append(f"of one side only, so that a mirror shows them on the other: {_some(alone)}")
     if unknown:
         draft.notes.append(f"sigmas to fill in, {DEFAULT_SIGMA} until then: {_some(unknown)}")
     people = [a for a in file.annotations or () if isinstance(a, dict) and a.get("keypoints") and not a.get("iscrowd")]
@@ -127,6 +131,12 @@ def mirror_pairs(joints: Sequence[str]) -> dict[tuple[str, str], str]:
             words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", found[1])
             pairs[joint, found[0]] = re.sub(r"[\W_]+", "_", words).strip("_").lower()
     return pairs
+
+
+def unpaired_sides(joints: Sequence[str], pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Return joints that have a side in their name and stand in no pair, which a mirror would leave on their side."""
+    paired = {joint for pair in pairs for joint in pair}
+    return [joint for joint in joints if joint not in paired and SIDED.search(joint)]
 
 
 def _other_side(joint: str) -> Iterator[tuple[str, str]]:

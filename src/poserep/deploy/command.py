@@ -108,7 +108,8 @@ def predict_command(arguments: Sequence[str]) -> None:
     model = model._replace(card=replace(model.card, **reading))
     errors = predict(model, files, requests, given.out, given.score_threshold, given.category, given.batch)
     if errors:
-        raise Failed(f"{len(errors)} files or boxes could not be read; the others are done")
+        rest = "; the others are done" if (given.out / "keypoints.json").is_file() else ""
+        raise Failed(f"{len(errors)} {'files or boxes' if len(errors) > 1 else 'file or box'} could not be read{rest}")
 
 
 def cost_command(arguments: Sequence[str]) -> None:

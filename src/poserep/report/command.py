@@ -15,17 +15,18 @@ def main(arguments: Sequence[str]) -> None:
     parser = parser_of("report", __doc__)
     parser.add_argument("table", metavar="STUDY", help="name of a sweep, or of any folder of runs")
     parser.add_argument("runs", nargs="?", type=Path, default=Path("runs"), metavar="RUNS", help="its folder (runs)")
+    parser.add_argument("--config-dir", type=Path, metavar="DIR", help="folder of the table's file (sweeps)")
     formats = ("terminal", "markdown", "latex", "csv")
     parser.add_argument("--format", choices=formats, help="print the table in this format and write nothing")
     options = parser.parse_args(arguments)
     # Help needs none of the modules that read runs.
     from poserep.report.study import read_report, write_report
 
-    study = options.runs / options.table
+    study, sweeps = options.runs / options.table, options.config_dir
     if options.format is None:
-        write_report(study)
+        write_report(study, sweeps)
     elif options.format == "terminal":
-        for sheet in read_report(study).sheets:
+        for sheet in read_report(study, sweeps).sheets:
             sheet.show()
     else:
-        print(read_report(study).text(options.format), end="")
+        print(read_report(study, sweeps).text(options.format), end="")

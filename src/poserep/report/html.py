@@ -54,11 +54,12 @@ def render(template: str, **values: object) -> str:
 def recipe(result: Result) -> str:
     """Return how a run was trained, on one line."""
     config, cost, optim = result["config"], result["cost"], result["config"]["optim"]
+    weights = config.get("init") or config["backbone"].get("weights") or "random"
     schedule = optim["schedule"]["_target_"].split(".")[-1].replace("_", " ")
     return (
-        f"{cost['train_instances']} persons × {config['trainer']['epochs']} epochs, batch {cost['batch']}, "
+        f"{cost['train_instances']} persons × {result['epochs']} epochs, batch {cost['batch']}, "
         f"{optim['optimizer']['_target_'].split('.')[-1]} with peak LR {cost['lr']:.1e}, {schedule} schedule, backbone "
-        f"{config['names']['backbone']}, weights {config['backbone']['weights'] or 'random'}"
+        f"{config['names']['backbone']}, weights {weights}"
     )
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from poserep.drawing import colours
@@ -85,8 +86,17 @@ def _differing(flat: Sequence[Mapping[str, Any]], places: Sequence[object]) -> l
             # Another data set has other values everywhere, which need no mention.
             differ = ["data.name", *(key for key in differ if key.split(".")[0] not in ("data", "contents"))]
         # A key that only other runs have says nothing about this one.
-        lines.append(", ".join(setting_text(key, own[key]) for key in differ if key in own))
+        lines.append(", ".join(_told(key, own) for key in differ if key in own))
     return lines
+
+
+def _told(key: str, own: Mapping[str, Any]) -> str:
+    """Return a key with its value, and for the hash of initial weights the name of the run or file that they are of."""
+    if key != "contents.init" or not own.get("init"):
+        return setting_text(key, own[key])
+    name, digest = Path(own["init"]).name, own[key]
+    # Names of runs hold what they are; files of one name may differ.
+    return f"init={name}" + ("" if "#run" in digest and not name.endswith(".ckpt") else f" ({digest[:6]})")
 
 
 def differing_keys(configs: Sequence[Mapping[str, Any]], hidden: Sequence[str] = ()) -> list[str]:

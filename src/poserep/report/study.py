@@ -42,21 +42,24 @@ class StudyReport:
         return "\n".join(getattr(sheet, form)() for sheet in self.sheets)
 
 
-def read_report(study: Path) -> StudyReport:
-    """Read a study's folder; it is an `InputError` if no run has finished and no table says which runs there are."""
+def read_report(study: Path, sweeps: Path | None = None) -> StudyReport:
+    """Read a study's folder, and the file of its table in ``sweeps``, those of the project by default.
+
+    It is an `InputError` if no run has finished and no table says which runs there are.
+    """
     damaged: dict[str, str] = {}
     results = _with_rows(load_results(study, damaged), study)
     unfinished = [run_dir for run_dir in runs_in(study) if not run_dir.finished and run_dir.name not in damaged]
     states = {run_dir.name: run_dir.observed_status() for run_dir in unfinished}
     missing = [(name, f"{s['state']} {shorten(str(s.get('error', '')))}".strip()) for name, s in states.items()]
     missing += damaged.items()
-    table = table_of(SWEEPS, study.name)
+    table = table_of(sweeps or SWEEPS, study.name)
     if table is not None and not any(row.values or row.against for row in table.rows):
         table = None
     if not results and table is None:
         reasons = "".join(f"\n  {name}: {why}" for name, why in missing)
         raise InputError(f"{study} holds no finished run{reasons}")
-    title = title_of(SWEEPS, study.name)
+    title = title_of(sweeps or SWEEPS, study.name)
     rows = run_rows(results)
     drawn = "data: drawn people, not photographs; compare rows with each other, not with published numbers"
     notes = [*row_notes(rows), *([drawn] if not all(row.real for row in rows) else [])]
@@ -89,12 +92,12 @@ def _with_rows(results: Sequence[Result], study: Path) -> list[Result]:
     return named
 
 
-def write_report(study: Path) -> Path:
+def write_report(study: Path, sweeps: Path | None = None) -> Path:
     """Print the tables of a study, write them as ``report.html``, ``table.csv``, ``.md``, ``.tex``; return the page."""
     # Only the page needs matplotlib.
     from poserep.report.html import study_page
 
-    report = read_report(study)
+    report = read_report(study, sweeps)
     for sheet in report.sheets:
         sheet.show()
     texts = {"report.html": study_page(report), "table.csv": report.text("csv")}

@@ -12,6 +12,7 @@ from poserep.data.check.person_rules import PersonArrays
 from poserep.data.coco_categories import categories_of, detected_categories
 from poserep.data.coco_file import CocoFile, read_detections
 from poserep.data.coco_forms import fields_of_joints
+from poserep.data.custom_set import unpaired_sides
 from poserep.data.from_config import LoadedSplit
 from poserep.data.listed_images import ListedImages
 from poserep.data.loaders.mpii import NO_JOINTS
@@ -27,6 +28,11 @@ OTHER_KEYPOINTS = Rule("keypoints that are not the skeleton's", "")
 OTHER_CATEGORIES = Rule(
     "annotations of categories that are left out",
     "nothing if that is meant: they have other joints, or data.category leaves them out",
+    error=False,
+)
+ONE_SIDED = Rule(
+    "joint of a side that stands in no pair",
+    "pair it with that of the other side: mirrored, a left one is learnt as the right one",
     error=False,
 )
 REFUSED_SPLIT = Rule("split that its loader refuses", "")
@@ -46,7 +52,10 @@ def validate(cfg: Any, decode: bool = False) -> list[Section]:
         finding = Finding(UNUSABLE_SKELETON, "data.skeleton", str(error))
         return [Section(f"{cfg.data.name}: skeleton", findings=[finding])]
     root = from_config.root_of(cfg)
-    return [section for split in from_config.splits_of(cfg) for section in _split(cfg, split, skeleton, root, decode)]
+    sections = [s for split in from_config.splits_of(cfg) for s in _split(cfg, split, skeleton, root, decode)]
+    if alone := unpaired_sides(skeleton.names, skeleton.pairs):
+        sections[0].findings.append(Finding(ONE_SIDED, f"skeleton {skeleton.name}", ", ".join(alone)))
+    return sections
 
 
 def _split(cfg: Any, split: str, skeleton: Skeleton, root: Path, decode: bool) -> Iterator[Section]:
