@@ -74,8 +74,6 @@ def _check_initial(cfg: DictConfig) -> None:
             "backbone.weights=null, or leave init out"
         )
     path, entry = file_and_entry(cfg.init)
-    if not path.exists():
-        raise InputError(f"init={cfg.init}: there is no such run directory or file")
     if path.is_dir():
         if not (path / "config.yaml").is_file():
             inside = next((f", such as {run}" for run in runs_in(path)), "")

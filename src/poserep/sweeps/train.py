@@ -98,7 +98,7 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool, direction: str =
         if missing := missing_files(config):
             names = ", ".join(map(str, missing))
             raise InputError(
-                f"missing: {names}; set data.root, or the keys that name them (docs/data-and-evaluation.md)"
+                f"missing: {names}; set the keys that name them, such as data.root, init or backbone.weights"
             )
         _refuse_agent(config, several)
         from poserep.data.split_pictures import picture_hashes  # here, as help needs no data
