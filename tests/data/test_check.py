@@ -64,7 +64,8 @@ DEFECTS = [
     (lambda d: person(d)["keypoints"].__setitem__(0, 600), person_rules.OUTSIDE, r"nose \[600.0, .* in 426x320 px"),
     (lambda d: person(d)["keypoints"].__setitem__(slice(0, 2), [0, 0]), person_rules.ORIGIN, r"nose \[0.0, 0.0\]"),
     (lambda d: person(d).update(bbox=[1, 1, 9, 9], area=80), person_rules.BOX_ELSEWHERE, r"\[1.0, 1.0, 9.0, 9.0\]"),
-    (lambda d: person(d)["keypoints"].__setitem__(2, 3), person_rules.VISIBILITY, "nose 3"),
+    (lambda d: person(d)["keypoints"].__setitem__(2, 3), "with a visibility outside 0 to 2", "visibility 3 of nose"),
+    (lambda d: person(d)["keypoints"].__setitem__(2, 0.5), person_rules.VISIBILITY, "nose 0.5"),
     (lambda d: person(d).update(num_keypoints=3), person_rules.NUM_KEYPOINTS, "3, labelled are 16"),
     (lambda d: d["categories"][0]["keypoints"].reverse(), validate.OTHER_KEYPOINTS, "set data.skeleton"),
     (lambda d: d.pop("annotations"), validate.REFUSED_SPLIT, "lists no annotations"),
@@ -76,7 +77,7 @@ DETECTION_DEFECTS = [
     (lambda d: d[0].update(score=float("nan")), "without score", "score nan"),
     (lambda d: d[0].update(image_id=5), rules.DETECTION_IMAGE, "image 5"),
     (lambda d: d[0].update(category_id=5), rules.OTHER_CATEGORY, "category 5"),
-    (lambda d: d[0].update(score=1.5), rules.SCORE, "1.5"),
+    (lambda d: d[0].update(score=1.5), "with a score outside [0, 1]", "the score 1.5"),
 ]
 
 

@@ -29,6 +29,7 @@ def is_rank() -> bool:
 def refuse_other_launchers() -> None:
     """Raise an `InputError` if this process is one of several that another launcher than ours has started."""
     started = is_rank() or os.environ.get("WORLD_SIZE", "1") not in ("", "1")
+    started = started or not os.environ.get("RANK", "0").isdigit()
     if started and stop_request.PARENT not in os.environ:
         raise InputError(
             "torchrun or a job system has started this process as one of several (LOCAL_RANK or WORLD_SIZE is set); "

@@ -89,6 +89,7 @@ def test_detections_are_taken_or_counted(tmp_path):
         ({"bbox": [1, 2, 3, 0]}, "with a box without area"),
         ({"bbox": "all"}, "without a box of four numbers"),
         ({"score": None}, "without score"),
+        ({"score": 87.5}, "with a score outside [0, 1]"),
     ):
         tally, records = Tally(), [detection(**changes), detection()]
         boxes = load(tmp_path, content(), records, skip_invalid=True, tally=tally)

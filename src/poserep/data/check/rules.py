@@ -45,7 +45,6 @@ DETECTION_IMAGE = Rule(
 OTHER_CATEGORY = Rule(
     "detection of another category", "it is left out; nothing to do if others were detected", error=False
 )
-SCORE = Rule("detection score outside [0, 1]", "give probabilities: persons' scores are multiplied by them")
 
 
 def invalid_records(tally: Tally, file: Path, skip_invalid: bool) -> Iterator[Finding]:
@@ -139,14 +138,12 @@ def crowded(persons: Iterable[Instance], limit: int) -> Iterator[Finding]:
 
 
 def detections(records: list[Any], images: Container[Any], categories: Container[int | None]) -> Iterator[Finding]:
-    """Yield what the loader passes over or takes as it is, given the listed images and the ids of categories."""
+    """Yield what the loader passes over, given the listed images and the ids of categories."""
     for row, record in enumerate(records):
         if not isinstance(record, dict) or not record.keys() >= DETECTION_FIELDS:
             continue
-        where, score = f"detection {row}", as_number(record["score"])
+        where = f"detection {row}"
         if as_integer(record["category_id"]) not in categories:
             yield Finding(OTHER_CATEGORY, where, f"category {abridged(record['category_id'])}")
         elif record["image_id"] not in images:
             yield Finding(DETECTION_IMAGE, where, f"image {abridged(record['image_id'])}")
-        elif score is not None and not 0 <= score <= 1:
-            yield Finding(SCORE, f"{where} on image {record['image_id']}", f"{score:g}")

@@ -20,6 +20,8 @@ from poserep.skeleton import Skeleton
 
 # Longest side of a box, px, around which no crop can be made any more.
 SMALLEST_SIDE = 1e-3
+# By which single precision may exceed 1.
+ROUNDING_UP = 1e-6
 JOINT_BOXES = "set data.boxes=joints to take boxes from joints"
 
 
@@ -228,6 +230,9 @@ class CocoLoader:
             raise no_area(box, "", MEND)
         if score is None:
             raise Invalid("without score", f"has the score {abridged(detection['score'])}, which is no number")
+        if not 0 <= score <= 1 + ROUNDING_UP:
+            what = f"has the score {score:g}, by which those of its joints are multiplied"
+            raise Invalid("with a score outside [0, 1]", what, "write probabilities")
         joints = self.skeleton.num_keypoints
         unlabelled = np.zeros((joints, 2), np.float32), np.zeros(joints, np.float32)
         self.given.append((box, entry.known_size()))

@@ -9,6 +9,7 @@ from poserep.data.json_fields import FURTHEST, Box, Invalid, abridged, as_box, a
 from poserep.skeleton import Skeleton
 
 MEND = "mend the file"
+MOST_VISIBLE = 2
 
 
 def keypoints_of(record: Mapping[str, Any], skeleton: Skeleton) -> np.ndarray:
@@ -16,7 +17,15 @@ def keypoints_of(record: Mapping[str, Any], skeleton: Skeleton) -> np.ndarray:
     given, joints = record.get("keypoints"), skeleton.num_keypoints
     values = as_keypoints(given, joints)
     if values is not None:
-        return values.reshape(-1, 3)
+        points = values.reshape(-1, 3)
+        strange = (points[:, 2] < 0) | (points[:, 2] > MOST_VISIBLE)
+        if strange.any():
+            raise Invalid(
+                "with a visibility outside 0 to 2",
+                f"has the visibility {points[strange, 2][0]:g} of {skeleton.names[int(strange.argmax())]}",
+                "write 0 for unlabelled, 1 for hidden, 2 for visible joints (some sets count otherwise)",
+            )
+        return points
     if not isinstance(given, list) or len(given) != 3 * joints:
         what = f"{len(given)} keypoint numbers" if isinstance(given, list) else f"the keypoints {abridged(given)}"
         raise Invalid(
