@@ -139,7 +139,7 @@ def test_training_that_cannot_be_is_one_line(monkeypatch, tmp_path, capfd):
 
 
 def test_processes_of_other_launchers_are_refused(monkeypatch, capsys):
-    for name, value in (("LOCAL_RANK", "0"), ("WORLD_SIZE", "2")):
+    for name, value in (("LOCAL_RANK", "0"), ("WORLD_SIZE", "2"), ("RANK", "abc")):
         with monkeypatch.context() as patch:
             patch.setenv(name, value)
             for words in (["train", "trainer.devices=2"], ["evaluate", "run"]):

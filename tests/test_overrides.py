@@ -45,6 +45,12 @@ def test_what_to_type_for_a_value_is_shown_and_works(value):
     assert compose_run([word]).cfg.data.root == value
 
 
+def test_entries_of_files_and_checkpoints_of_runs_need_no_quotes():
+    words = ["init=runs/a/heatmap-1#best", "backbone.weights=w.pth#ema", "data.root='x#y'", "study=plain"]
+    cfg = compose_run(words).cfg
+    assert (cfg.init, cfg.backbone.weights, cfg.data.root) == ("runs/a/heatmap-1#best", "w.pth#ema", "x#y")
+
+
 def test_the_home_is_written_as_in_a_shell(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     words = ["data.root=~/coco", "backbone.weights='~/a=b.pth'", "readouts=[~/x,y]"]

@@ -13,6 +13,12 @@ def test_keys_that_differ_without_rows():
     assert run_settings([result(seed=0), result(seed=1)]) == ["", ""]
 
 
+def test_initial_weights_are_told_by_the_name_of_the_run_or_file():
+    given = [("runs/a/heatmap-1f", "abc123456789#run"), ("w/net.pth", "def123456789"), ("v/net.pth", "fff123456789")]
+    found = run_settings([result(init=init, contents={"init": digest}) for init, digest in given])
+    assert found == ["init=heatmap-1f", "init=net.pth (def123)", "init=net.pth (fff123)"]
+
+
 def test_the_last_part_of_a_key_is_enough_if_that_is_clear():
     assert short_setting("data.crop.padding=1.25, milestones=[1, 2]") == "padding=1.25, milestones=[1, 2]"
     assert short_setting("a.b.sigma=1, a.c.sigma=2") == "a.b.sigma=1, a.c.sigma=2"
