@@ -119,6 +119,8 @@ def test_options_of_loading_can_be_changed_for_an_evaluation(trained, tmp_path):
     assert protocol["loader"]["clip"] == "exact" and exact["loaded"]["gt"]["taken"] == 6
     assert (protocol["loader"]["orientation"], protocol["loader"]["range"]) == ("upright", [0, 4095])
     assert protocol["pictures"] == exact["config"]["contents"]["pictures val"]
+    with pytest.raises(InputError, match=r"optim\.lr changes nothing of a trained run; leave it out"):
+        reconfigure(copy, ["optim.lr=1"])
     with pytest.raises(InputError, match="nonsense"):
         build(reconfigure(copy, ["data.clip=nonsense"]), train=False)
 

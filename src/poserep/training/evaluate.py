@@ -15,6 +15,7 @@ from poserep.files import provenance
 from poserep.geometry import Size
 from poserep.models.cost import summary
 from poserep.models.weights.read import read_state
+from poserep.overrides import key_of
 from poserep.runs.create import check, read_config
 from poserep.runs.identity import contents, identity
 from poserep.runs.rundir import RunDir, checkpoint_of
@@ -24,12 +25,18 @@ from poserep.training.evaluation_sheet import evaluation_sheet
 from poserep.training.module import PoseModule
 from poserep.training.trainer import make_trainer, quiet
 
+# What of a configuration only training, or the place of a run, depends on.
+OF_TRAINING = ("augment", "init", "logger", "names", "optim", "runs", "study")
+
 
 def configure(run_dir: str | os.PathLike[str], overrides: Sequence[str]) -> DictConfig:
     """Return a run's configuration with overrides; ``checkpoint`` names the checkpoint, the last one by default.
 
-    A run or key that does not exist, and a value out of range, is an `InputError`.
+    A run or key that does not exist, a value out of range, and what only training reads, is an `InputError`.
     """
+    for key in map(key_of, overrides):
+        if key.split(".")[0] in OF_TRAINING:
+            raise InputError(f"{key} changes nothing of a trained run; leave it out, or train with it")
     config = read_config(RunDir(run_dir)) | {"checkpoint": "last"}
     cfg = with_overrides(config, overrides)
     try:
