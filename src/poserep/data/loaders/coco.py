@@ -222,9 +222,9 @@ class CocoLoader:
             return "of other categories"
         if detection["image_id"] not in self.images:
             return "on images that are not listed"
-        if isinstance(detection["image_id"], str):
-            self.tally.mended["image ids of detections that are file names"] += 1
         entry, box = self.images.find(detection["image_id"]), box_of(detection, MEND)
+        if isinstance(detection["image_id"], str) and detection["image_id"] != str(entry.id):
+            self.tally.mended["image ids of detections that are file names"] += 1
         score = as_number(detection["score"])
         if min(box[2:]) <= 0 or max(box[2:]) < SMALLEST_SIDE:
             raise no_area(box, "", MEND)
