@@ -93,7 +93,7 @@ def test_a_run_takes_the_overrides_of_training(trained_once):
         return reconfigure(trained_once("representation=simcc"), [override])
 
     assert again("size=128x96").input_size == "128x96" and again("~logger").logger is None
-    assert again("optim=adam_step").optim == OmegaConf.load(CONF / "optim" / "adam_step.yaml")
+    assert again("trainer=cpu").trainer == OmegaConf.load(CONF / "trainer" / "cpu.yaml")
     hard = as_dict(again("data.level=hard").data)
     assert hard["name"] == "synthetic-hard" and hard["prepare"]["level"] == "hard"
     refused = {

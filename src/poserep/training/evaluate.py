@@ -26,7 +26,7 @@ from poserep.training.module import PoseModule
 from poserep.training.trainer import make_trainer, quiet
 
 # What of a configuration only training, or the place of a run, depends on.
-OF_TRAINING = ("augment", "init", "logger", "names", "optim", "runs", "study")
+OF_TRAINING = ("augment", "init", "names", "optim", "runs", "study")
 
 
 def configure(run_dir: str | os.PathLike[str], overrides: Sequence[str]) -> DictConfig:
