@@ -60,8 +60,9 @@ def number_ids(records: Iterable[Any] | None, fields: Sequence[str] = ID_FIELDS)
 
 def fields_of_joints(annotations: Iterable[Any]) -> list[str]:
     """Return the names of the fields in which annotations hold joints, in their order."""
-    names = {key: None for a in annotations if isinstance(a, dict) for key, value in a.items() if _holds(key, value)}
-    return list(names)
+    records = [a for a in annotations if isinstance(a, dict)]
+    names = dict.fromkeys(key for record in records for key in record)
+    return [key for key in names if JOINTS.fullmatch(key) and any(_holds(record.get(key)) for record in records)]
 
 
 def merge(files: Sequence[tuple[Path, Mapping[str, Any]]]) -> tuple[dict[str, Any], list[Source], int]:
@@ -147,13 +148,16 @@ def _records(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield from (r for r in (annotations if isinstance(annotations, list) else ()) if isinstance(r, dict))
 
 
-def _holds(key: str, value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 2 and len(value) % 3 == 0 and bool(JOINTS.fullmatch(key))
+def _holds(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 2 and len(value) % 3 == 0
 
 
 def _join_fields(records: Sequence[dict[str, Any]], path: Path, fields: Sequence[str]) -> None:
     """Write the joints of all fields, in this order, into ``keypoints``, and count those that are labelled."""
-    lengths = {field: next((len(r[field]) for r in records if _holds(field, r.get(field))), 0) for field in fields}
+    lengths = {
+        field: next((len(r[field]) for r in records if JOINTS.fullmatch(field) and _holds(r.get(field))), 0)
+        for field in fields
+    }
     if absent := [field for field, length in lengths.items() if not length]:
         there = ", ".join(fields_of_joints(records)) or "none"
         raise InputError(f"data.fields names {absent[0]}, which no annotation of {path} has; fields of joints: {there}")
