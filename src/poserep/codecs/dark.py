@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from poserep.codecs.readouts import Peaks, peak, window
+from poserep.codecs.readouts import LocalReadout, window
 from poserep.errors import InputError, check_choice, check_positive
 
 # Least value under the logarithm, as in the published code.
@@ -17,7 +17,7 @@ Border = Literal["zero", "reflect"]
 
 
 @dataclass(frozen=True)
-class DARK:
+class DARK(LocalReadout):
     """Readout: a Newton step on the logarithm of the blurred heatmap (Zhang et al. 2020, DARK, eqs. 4-10).
 
     It starts at the maximum of the raw map, and is taken only if 1 < x < w - 2 and 1 < y < h - 2.
@@ -51,12 +51,11 @@ class DARK:
         if self.sigma is not None:
             check_positive("DARK: sigma", self.sigma, " of bins, or null")
 
-    def __call__(self, heatmap: Tensor) -> Peaks:
-        """Read positions and maxima."""
+    def at(self, heatmap: Tensor, xy: Tensor) -> Tensor:
+        """See `LocalReadout.at`."""
         h, w = heatmap.shape[-2:]
-        xy, value = peak(heatmap)
         inside = ((xy > 1) & (xy < xy.new_tensor([w - 2, h - 2]))).all(-1)
-        p = self._smoothed(heatmap, xy, value, inside).clamp_min(LOG_FLOOR).log()
+        p = self._smoothed(heatmap, xy, inside).clamp_min(LOG_FLOOR).log()
         gx, gy = 0.5 * (p[..., 2, 3] - p[..., 2, 1]), 0.5 * (p[..., 3, 2] - p[..., 1, 2])
         hxx = 0.25 * (p[..., 2, 4] - 2 * p[..., 2, 2] + p[..., 2, 0])
         hyy = 0.25 * (p[..., 4, 2] - 2 * p[..., 2, 2] + p[..., 0, 2])
@@ -69,10 +68,10 @@ class DARK:
         step = -torch.stack([hyy * gx - hxy * gy, hxx * gy - hxy * gx], -1) / det[..., None]
         if self.max_step is not None:
             step = step.clamp(-self.max_step, self.max_step)
-        return xy + (step * usable[..., None]).to(heatmap.dtype), value
+        return xy + (step * usable[..., None]).to(heatmap.dtype)
 
-    def _smoothed(self, heatmap: Tensor, xy: Tensor, value: Tensor, inside: Tensor) -> Tensor:
-        """Return the 5x5 values around the peaks of the blurred and rescaled map, (B, K, 5, 5).
+    def _smoothed(self, heatmap: Tensor, xy: Tensor, inside: Tensor) -> Tensor:
+        """Return the 5x5 values around the peaks of the blurred and rescaled map, (B, K[, M], 5, 5).
 
         Derivatives of a logarithm don't see a factor, so that the maximum of the blurred map is computed only where the
         unscaled values come below the floor under the logarithm: blurring never raises a maximum.
@@ -98,19 +97,24 @@ class DARK:
         patch = window(known, xy + beyond, 2 + margin, outside=0.0).to(precise)
         rows = torch.stack([F.pad(kernel, (i, 4 - i)) for i in range(5)])
         near = rows @ patch @ rows.mT
+        # Of maps (B, K), and then of all their peaks.
+        peaks = (...,) + (None,) * (near.dim() - 4)
+        value = heatmap.amax((-2, -1))
         if self.rescale == "range":
             smooth = blurred(known)
             low, high = smooth.amin((-2, -1)), smooth.amax((-2, -1))
             factor = value / (high - low).clamp_min(1e-30)
-            return (near - low[..., None, None]) * factor[..., None, None]
-        touched = (near < LOG_FLOOR).any((-2, -1)) & (value > 0) & inside
+            return (near - low[peaks][..., None, None]) * factor[peaks][..., None, None]
+        touched = (near < LOG_FLOOR).any((-2, -1)) & (value > 0)[peaks] & inside
         if torch.compiler.is_exporting():
             # No part of an exported graph can be left out by what the values are.
             factor = value / blurred(known).amax((-2, -1)).clamp_min(1e-30)
-            return near * torch.where(touched, factor, 1.0)[..., None, None]
+            return near * torch.where(touched, factor[peaks], 1.0)[..., None, None]
         if touched.any():
-            high = blurred(known[touched][None])[0].amax((-2, -1))
-            near[touched] *= (value[touched] / high.clamp_min(1e-30))[..., None, None]
+            maps = touched.view(*value.shape, -1).any(-1)
+            factor = torch.ones_like(value)
+            factor[maps] = value[maps] / blurred(known[maps][None])[0].amax((-2, -1)).clamp_min(1e-30)
+            near = near * torch.where(touched, factor[peaks], 1.0)[..., None, None]
         return near
 
 

@@ -1,8 +1,10 @@
 """Readouts of heatmaps: the position of a map's maximum, beside or between bins. `DARK` has a module of its own.
 
-Every readout takes (B, K, h, w) and returns `Peaks`.
+Every readout takes (B, K, h, w) and returns `Peaks`. One that looks at a maximum's neighbourhood alone is a
+`LocalReadout`: it serves where a map has many maxima.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -32,7 +34,7 @@ def peak(heatmap: Tensor, any_value: bool = False) -> Peaks:
 
 
 def window(heatmap: Tensor, xy: Tensor, radius: int, outside: float | None = None) -> Tensor:
-    """Return the values of (B, K, h, w) around positions (B, K, 2), int64, as (B, K, 2 radius + 1, 2 radius + 1).
+    """Return the values of (B, K, h, w) around positions (B, K[, M], 2), int64, with two more axes of 2 radius + 1.
 
     ``outside`` is the value beyond the border; None repeats the border's own.
     """
@@ -47,32 +49,43 @@ def window(heatmap: Tensor, xy: Tensor, radius: int, outside: float | None = Non
     return torch.where(inside, values, outside)
 
 
-@dataclass(frozen=True)
-class Argmax:
-    """Readout: the bin with the highest value."""
+class LocalReadout(ABC):
+    """A readout that moves each maximum by what the map holds around it."""
 
     def __call__(self, heatmap: Tensor) -> Peaks:
         """Read positions and maxima."""
         xy, value = peak(heatmap)
-        return xy.to(heatmap.dtype), value
+        return self.at(heatmap, xy), value
+
+    @abstractmethod
+    def at(self, heatmap: Tensor, xy: Tensor) -> Tensor:
+        """Return where maxima of (B, K, h, w) lie exactly, bins; ``xy`` (B, K[, M], 2), int64, has M per map or one."""
 
 
 @dataclass(frozen=True)
-class QuarterShift:
+class Argmax(LocalReadout):
+    """Readout: the bin with the highest value."""
+
+    def at(self, heatmap: Tensor, xy: Tensor) -> Tensor:
+        """Return the maxima as they are."""
+        return xy.to(heatmap.dtype)
+
+
+@dataclass(frozen=True)
+class QuarterShift(LocalReadout):
     """Readout: a quarter of a bin from the maximum toward the higher neighbour, on each axis.
 
     The rule of HRNet's and SimpleBaseline's code, border included: both axes move only if 1 < x < w - 1 and
     1 < y < h - 1. The papers describe `SecondMax` instead.
     """
 
-    def __call__(self, heatmap: Tensor) -> Peaks:
-        """Read positions and maxima."""
-        xy, value = peak(heatmap)
-        return quarter_shift(heatmap, xy), value
+    def at(self, heatmap: Tensor, xy: Tensor) -> Tensor:
+        """See `LocalReadout.at`."""
+        return quarter_shift(heatmap, xy)
 
 
 def quarter_shift(heatmap: Tensor, xy: Tensor) -> Tensor:
-    """Move maxima (B, K, 2), int64, of (B, K, h, w) as `QuarterShift` does; returns (B, K, 2) bins."""
+    """Move maxima (B, K[, M], 2), int64, of (B, K, h, w) as `QuarterShift` does; returns their bins, same shape."""
     h, w = heatmap.shape[-2:]
     around = window(heatmap, xy, 1)
     step = torch.stack([around[..., 1, 2] - around[..., 1, 0], around[..., 2, 1] - around[..., 0, 1]], -1).sign()
