@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from inspect import signature
 from typing import Any, Literal, NamedTuple, get_args
@@ -23,6 +23,19 @@ class Points(NamedTuple):
 
     xy: Tensor
     score: Tensor
+
+
+class People(NamedTuple):
+    """Predicted persons of a batch of images, as many as there are, where an output shows several.
+
+    ``row`` (N,) int64 is the sample that each is in, in ascending order. Keypoints ``xy`` (N, K, 2) are in input px,
+    their scores (N, K) in [0, 1], 0 for joints that were not found; ``person_score`` (N,) ranks the persons.
+    """
+
+    row: Tensor
+    xy: Tensor
+    score: Tensor
+    person_score: Tensor
 
 
 @dataclass(frozen=True)
@@ -132,21 +145,38 @@ class Codec(nn.Module, ABC):
         index = (row.flatten()[:, None] * n + column).flatten()
         return maps.flatten(1).index_select(1, index).view_as(maps)
 
+    def example(self, num_keypoints: int) -> tuple[Tensor, ...]:
+        """Return the labels of one image, as `encode` takes them, to try whether a network's parts fit."""
+        return torch.zeros(1, num_keypoints, 2), torch.ones(1, num_keypoints)
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of decoding beside readout and deviations that predictions depend on, for protocols."""
+        return {}
+
     @abstractmethod
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Any, Tensor]:
-        """Turn points (B, K, 2), input px, and weights (B, K) into targets and weights, 0 where none can be learnt."""
+        """Turn points (B, K, 2), input px, and weights (B, K) into targets and weights, 0 where none can be learnt.
+
+        Codecs of whole images take what their batches' ``labels`` hold, see `poserep.data.scenes.SceneBatch`.
+        """
 
     @abstractmethod
     def loss(self, out: Any, target: Any, weight: Tensor) -> Tensor:
         """Compute a mean over samples, so that parts of a batch add up; joints of weight 0 do not influence it."""
 
     @abstractmethod
-    def decode(self, out: Any, readout: str | None = None) -> Points:
+    def decode(self, out: Any, readout: str | None = None) -> Points | People:
         """Read points in input px, and their scores, from a head's output."""
 
     @abstractmethod
     def merge(self, out: Any, mirrored: Any, perm: Tensor) -> Any:
         """Average the outputs for an image and its mirror image, un-mirrored by ``perm`` (K,), `Skeleton.flip_perm`."""
+
+    def aggregate(self, outs: Sequence[Any]) -> Any:
+        """Return one output of those for the same images at several scales, the first of which is that of training."""
+        if len(outs) > 1:
+            raise InputError(f"{type(self).__name__} reads images at one scale, not at {len(outs)}")
+        return outs[0]
 
     def oracle(self, target: Any) -> Any:
         """Return the output that a perfect head would emit for this target, here the target itself."""

@@ -7,7 +7,8 @@ import cv2
 import lightning
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from lightning.fabric.utilities import move_data_to_device
+from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from poserep.data.dataset import Batch, PoseDataset
 from poserep.errors import InputError
@@ -42,18 +43,20 @@ class EpochSampler(Sampler[tuple[int, int]]):
             yield self.epoch, int(index)
 
 
-def evaluation_order(length: int, batch: int, rank: int = 0, world: int = 1) -> list[tuple[int, int]]:
-    """Return (0, index) pairs in order, in whole batches that are the same whatever the number of ranks.
+def evaluation_batches(
+    groups: Iterable[np.ndarray], batch: int, rank: int = 0, world: int = 1
+) -> list[list[tuple[int, int]]]:
+    """Return the batches of a rank, (0, index) pairs; each is of one group and the same whatever the number of ranks.
 
     A network's output for a sample can differ in the last bits with the size of its batch; with the same batches every
     number of ranks predicts the same bytes. Ranks with one batch less repeat the first batch, whose predictions are
-    dropped by index.
+    dropped by index. ``groups`` are the positions of samples whose images have one size.
     """
-    blocks = [range(start, min(start + batch, length)) for start in range(0, length, batch)]
+    blocks = [group[start : start + batch].tolist() for group in groups for start in range(0, len(group), batch)]
     own = blocks[rank::world]
     if len(own) < len(blocks[::world]):
         own.append(blocks[0])
-    return [(0, index) for block in own for index in block]
+    return [[(0, index) for index in block] for block in own]
 
 
 def _begin_worker(_: int) -> None:
@@ -117,7 +120,7 @@ class PoseDataModule(lightning.LightningDataModule):
         assert self.train is not None
         batch, (epoch, steps) = self.per_device(), self._resumed
         sampler = EpochSampler(len(self.train), self.seed, *self._ranks(), epoch, steps * batch)
-        return self._loader(self.train, sampler, batch, self.drop_last and len(sampler) >= batch)
+        return self._loader(self.train, BatchSampler(sampler, batch, self.drop_last and len(sampler) >= batch))
 
     def val_dataloader(self) -> list[DataLoader]:
         """Return the loader that validates training."""
@@ -126,7 +129,7 @@ class PoseDataModule(lightning.LightningDataModule):
     def test_dataloader(self) -> list[DataLoader]:
         """Return one loader for each kind of boxes."""
         return [
-            self._loader(data, evaluation_order(len(data), self.batch, *self._ranks()), self.batch, False)
+            self._loader(data, evaluation_batches(data.groups(), self.batch, *self._ranks()))
             for data in self.evaluation.values()
         ]
 
@@ -134,22 +137,17 @@ class PoseDataModule(lightning.LightningDataModule):
         """Move a batch to a device; Apple's GPUs have no float64, and the matrices of crops stay where they are."""
         if device.type != "mps":
             return super().transfer_batch_to_device(batch, device, dataloader_idx)
-        image, xy, weight, crop, index = batch
-        return Batch(image.to(device), xy.to(device), weight.to(device), crop, index.to(device))
+        return move_data_to_device(batch._replace(crop=()), device)._replace(crop=batch.crop)
 
     def on_exception(self, exception: BaseException) -> None:
         """End the loader processes of training, too, if validation fails; Lightning ends those of the running loop."""
         if self.trainer:
             self.trainer.fit_loop.teardown()
 
-    def _loader(
-        self, dataset: PoseDataset, sampler: Iterable[tuple[int, int]], batch: int, drop_last: bool
-    ) -> DataLoader:
+    def _loader(self, dataset: PoseDataset, batches: Iterable[list[tuple[int, int]]]) -> DataLoader:
         return DataLoader(
             dataset,
-            batch_size=batch,
-            sampler=sampler,
-            drop_last=drop_last,
+            batch_sampler=batches,
             num_workers=self.workers,
             worker_init_fn=_begin_worker,
             persistent_workers=self.workers > 0,

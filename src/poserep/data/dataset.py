@@ -40,6 +40,16 @@ class Batch(NamedTuple):
     crop: Crop
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
 
+    @property
+    def labels(self) -> tuple[Tensor, ...]:
+        """What codecs encode."""
+        return self.xy, self.weight
+
+    @property
+    def scales(self) -> tuple[Tensor, ...]:
+        """The images at each scale that is predicted at, here one."""
+        return (self.image,)
+
 
 class PoseDataset(Dataset):
     """Crops of persons. An item (epoch, index) depends on the seed and these two numbers alone.
@@ -91,6 +101,10 @@ class PoseDataset(Dataset):
 
     def __len__(self) -> int:
         return len(self.instances)
+
+    def groups(self) -> list[np.ndarray]:
+        """Return the items by the size of their images, which is that of all crops."""
+        return [np.arange(len(self))]
 
     def __getitem__(self, item: tuple[int, int]) -> Batch:
         epoch, index = item

@@ -10,7 +10,6 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from poserep.codecs import Codec
-from poserep.codecs.base import Points
 from poserep.data.dataset import Batch
 from poserep.errors import Failed
 from poserep.metrics.scorer import Predictions, Scorer, Scores
@@ -125,7 +124,8 @@ class PoseModule(lightning.LightningModule):
         self._stop_if_diverged()
         self.zero_grad()
         size = len(batch.index)
-        *first, last = zip(*(part.split(self.micro_batch or size) for part in batch[:3]), strict=True)
+        parts = (batch.image, *batch.labels)
+        *first, last = zip(*(part.split(self.micro_batch or size) for part in parts), strict=True)
         total = torch.zeros((), device=batch.image.device)
         for piece in first:
             loss = self._loss(*piece) * (len(piece[0]) / size)
@@ -140,11 +140,11 @@ class PoseModule(lightning.LightningModule):
         self.log("train/loss", total, logger=False, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
         return loss
 
-    def _loss(self, image: Tensor, xy: Tensor, weight: Tensor) -> Tensor:
+    def _loss(self, image: Tensor, *labels: Tensor) -> Tensor:
         out = self.net(image)
         # In bfloat16 coordinates, and gradients through them, would be off by a part of a bin.
         with torch.autocast(image.device.type, enabled=False):
-            target, weight = self.codec.encode(xy, weight)
+            target, weight = self.codec.encode(*labels)
             stacks = out if isinstance(out, Stacks) else (out,)
             return torch.stack([self.codec.loss(stack, target, weight) for stack in stacks]).sum()
 
@@ -173,12 +173,15 @@ class PoseModule(lightning.LightningModule):
                 "of the epoch before. Lower optim.lr, or look at these samples"
             )
 
-    def predict_batch(self, image: Tensor) -> Any:
-        """Return the output for uint8 images (B, C, H, W), with the flip test if it is on."""
-        out = self.net(image)
-        if self.flip_test:
-            out = self.codec.merge(out, self.net(self.codec.mirror(image)), self.perm)
-        return out
+    def predict_batch(self, *scales: Tensor) -> Any:
+        """Return the output for uint8 images (B, C, H, W) at one or several scales, with the flip test if it is on."""
+        outs = []
+        for image in scales:
+            out = self.net(image)
+            if self.flip_test:
+                out = self.codec.merge(out, self.net(self.codec.mirror(image)), self.perm)
+            outs.append(out)
+        return self.codec.aggregate(outs)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Decode a batch with every readout and gather the points; in single precision whatever training takes.
@@ -186,11 +189,10 @@ class PoseModule(lightning.LightningModule):
         In bfloat16 the logits of neighbouring SimCC bins round to the same number, and the peak moves by some bins.
         """
         with torch.autocast(batch.image.device.type, enabled=False):
-            out = self.predict_batch(batch.image)
+            out = self.predict_batch(*batch.scales)
             decoded = [self.codec.decode(out, name) for name in self.readouts]
         for points, gather in zip(decoded, self._gathers(dataloader_idx), strict=True):
-            xy, score = batch.crop.to_image(points.xy), points.score
-            gather.update(batch.index, Points(xy[:, self.outputs], score[:, self.outputs]))
+            gather.update(batch.index, batch.crop, points, self.outputs)
 
     def on_validation_epoch_start(self) -> None:
         """Check that the last training step was sound, and drop earlier predictions."""
@@ -206,7 +208,7 @@ class PoseModule(lightning.LightningModule):
         for i, boxes in enumerate(self.boxes if self.trainer.testing else self.boxes[:1]):
             self.scored[boxes] = {}
             for name, gather in zip(self.readouts, self._gathers(i), strict=True):
-                predictions = Predictions(*gather.compute(), threshold)
+                predictions = gather.predictions(threshold)
                 scores = self.scorers[boxes](predictions)
                 self.scored[boxes][name] = Scored(predictions, scores)
                 keys = [f"val/{name}/"] + (["val/"] if name == self.readouts[0] else [])

@@ -133,7 +133,7 @@ def features_of(backbone: Any, size: Size, num_keypoints: int) -> list[torch.Ten
 
 def _try(head: Head, codec: Codec, features: list[torch.Tensor], perm: torch.Tensor) -> None:
     """Pass features through all that training and evaluation do with an output, before any data are read."""
-    target, weight = codec.encode(torch.zeros(1, len(perm), 2), torch.ones(1, len(perm)))
+    target, weight = codec.encode(*codec.example(len(perm)))
     try:
         with torch.no_grad():
             perfect = codec.oracle(target)
