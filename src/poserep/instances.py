@@ -14,6 +14,8 @@ from poserep.skeleton import Skeleton
 
 # Area of a person as a share of its box where no mask is annotated, as in CrowdPose's evaluation.
 BOX_COVER = 0.53
+# Kinds of boxes that have annotated persons: their own boxes, or ``scene``, whole images in which people are found.
+ANNOTATED = ("gt", "scene")
 # Why loaders leave annotations out as a rule, which says nothing about a set.
 USUALLY_LEFT_OUT = frozenset(("crowds", "without labelled keypoints", "that the evaluation ignores"))
 

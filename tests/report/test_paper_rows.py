@@ -131,7 +131,7 @@ MARKS = [
     ({}, {"arguments": ["data.root=/a", "trainer.workers=3", "logger=wandb", "runs=x"]}, ()),
     ({}, {"kept": {"instances": 25}}, ("only 25 gt boxes",)),
     ({}, {"kept": {"readouts": ["argmax"]}}, ("no readout shift",)),
-    ({}, {"kept": {"boxes": "det"}}, ("not evaluated with gt boxes",)),
+    ({}, {"kept": {"boxes": "det"}}, ("not evaluated with boxes=gt",)),
 ]
 
 

@@ -35,7 +35,8 @@ def labelled_joints(predictions: Predictions, truth: Truth) -> Joints:
     index, instances = predictions.index, truth.instances
     labelled, area = truth.labelled[index], instances.area[index]
     if not labelled.any():
-        raise InputError("no joint is labelled, so that scores cannot be compared with OKS")
+        what = "no joint is labelled" if not truth.labelled.any() else "no labelled person is predicted"
+        raise InputError(f"{what}, so that scores cannot be compared with OKS")
     judged = labelled & (area > 0)[:, None]
     if not judged.any():
         raise InputError("no annotation has an area, by which OKS is scaled, so that scores cannot be compared with it")

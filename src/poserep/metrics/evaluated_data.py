@@ -8,6 +8,18 @@ from poserep.data.from_config import PATHS, options_of
 from poserep.instances import Tally, unusual_losses
 from poserep.metrics.scorer import Scorer
 
+# What of a representation's ``scenes`` only training, or the choice of a class, depends on.
+_OF_TRAINING = ("_target_", "_partial_", "mirror_px")
+
+
+def crop_options(cfg: DictConfig) -> dict[str, Any]:
+    """Return the options of crops, or of whole images, that predictions depend on."""
+    crop = as_dict(cfg.data.get("crop"))
+    if not cfg.representation.get("scenes"):
+        return crop
+    scenes = {key: value for key, value in as_dict(cfg.representation.scenes).items() if key not in _OF_TRAINING}
+    return {"bgr": crop.get("bgr", False), **scenes}
+
 
 def data_entries(cfg: DictConfig, scorer: Scorer, joints: CommonJoints, tally: Tally | None) -> dict[str, Any]:
     """Return the entries of a `Protocol` about the data and the metric; ``tally`` counts the annotated persons."""

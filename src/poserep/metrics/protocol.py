@@ -8,7 +8,10 @@ from typing import Any, Self
 COMPARED = ("readout", "size")
 # How predictions were made. Two sides of a comparison may differ in it, unlike in the truth and the metric.
 PREDICTION = frozenset(
-    {"flip_test", "readout", "score", "temperature", "score_threshold", "size", "align", "crop", "pictures"}
+    {
+        *("flip_test", "readout", "score", "temperature", "score_threshold", "size", "align", "crop", "pictures"),
+        "decoding",
+    }
 )
 # The kind of boxes and the readout of results that another program wrote, and what is said of them.
 UNKNOWN, FINISHED = "unknown", "results"
@@ -45,8 +48,9 @@ class Protocol:
     Attributes:
         real: Whether the images are photographs, not drawn.
         split: The annotation file, or files.
-        boxes: ``gt``, of annotations, ``det``, of a detector, or ``unknown``, of another program, whose results tell
-            neither flip test (None), size nor alignment; there are ``instances`` of them.
+        boxes: ``gt``, of annotations, ``det``, of a detector, ``scene`` for whole images without boxes, or
+            ``unknown``, of another program, whose results tell neither flip test (None), size nor alignment; there are
+            ``instances`` of them.
         hashes: First digits of the SHA-256 of every file that decides who is evaluated.
         score: Definition of a joint's score: ``contract`` or ``published``.
         temperature: Temperature applied to scores; 1 changes nothing.
@@ -57,6 +61,7 @@ class Protocol:
         uncounted: Numbers of annotated persons who are left out or can never count as found, by reason.
         joints: Names of the evaluated joints where predictions or data set have others too; empty where these are all.
         pictures: First digits of the hash of all images; empty for drawn ones, and in records of earlier versions.
+        decoding: Options of the decoder beside those above, such as those that group joints to people.
     """
 
     data: str
@@ -79,6 +84,7 @@ class Protocol:
     uncounted: Mapping[str, int] = field(default_factory=dict)
     joints: Sequence[str] = field(default_factory=list)
     pictures: str = ""
+    decoding: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(cls, record: Mapping[str, Any]) -> Self:
@@ -103,7 +109,7 @@ def _unusual(options: Mapping[str, Any]) -> dict[str, Any]:
 def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries that decide; who is left out follows from files and options, and older records lack it."""
     unusual = {name: _unusual(record.get(name, {})) for name in ("metric", "crop", "loader")}
-    entries = {"joints": [], **record}
+    entries = {"joints": [], "decoding": {}, **record}
     return {**{name: entry for name, entry in entries.items() if name != "uncounted"}, **unusual}
 
 
@@ -114,11 +120,16 @@ def truth_and_metric(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "loader": {name: entry for name, entry in kept["loader"].items() if name != "clip"}}
 
 
+def counted(protocols: Sequence[Protocol]) -> str:
+    """Return how many predictions were made, or images looked at, with each kind of boxes."""
+    what = {UNKNOWN: "results", "scene": "whole images"}
+    return ", ".join(f"{p.instances} {what.get(p.boxes, f'{p.boxes} boxes')}" for p in protocols)
+
+
 def protocol_line(protocols: Sequence[Protocol]) -> str:
     """Describe the protocol of a run, one for each kind of boxes, in a line; equal lines mean equal protocols."""
     first = protocols[0]
     given = first.boxes == UNKNOWN
-    counts = ", ".join(f"{p.instances} {'results' if given else f'{p.boxes} boxes'}" for p in protocols)
     hashes = [*(pair for p in protocols for pair in p.hashes.items()), *(("images", p.pictures) for p in protocols)]
     files = ", ".join(dict.fromkeys(f"{name} {digest}" for name, digest in hashes if digest))
     tempered = f" tempered by {first.temperature:.9g}" if first.temperature != 1 else ""
@@ -130,10 +141,11 @@ def protocol_line(protocols: Sequence[Protocol]) -> str:
         f"{first.align} alignment",
     ]
     parts = [
-        f"{first.data} {first.split}, {counts}" + (f" ({files})" if files else ""),
+        f"{first.data} {first.split}, {counted(protocols)}" + (f" ({files})" if files else ""),
         *(made if not given else [GIVEN]),
         str(first.metric.get("_target_", "")).split(".")[-1],
         *(f"{OPTION_NAMES.get(key, key)} {value}" for key, value in options.items()),
+        *([f"parser with {', '.join(f'{k}={v}' for k, v in first.decoding.items())}"] if first.decoding else []),
         *([f"area of the {first.area}"] if first.area else []),
         *([f"{len(first.joints)} joints ({', '.join(first.joints)})"] if first.joints else []),
     ]

@@ -1,6 +1,6 @@
 """The interface of scorers: predictions in, named values out, and the same values for resampled images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -26,17 +26,36 @@ class Predictions:
         """Return the predictions in some rows: positions, a mask or a slice."""
         return replace(self, index=self.index[rows], xy=self.xy[rows], score=self.score[rows])
 
+    def arrays(self, boxes: str, readout: str) -> dict[str, np.ndarray]:
+        """Return what is stored of predictions with a kind of boxes and a readout, by name."""
+        return {f"{boxes}/index": self.index, f"{boxes}/{readout}/xy": self.xy, f"{boxes}/{readout}/score": self.score}
+
+    @staticmethod
+    def load(stored: Mapping[str, np.ndarray], boxes: str, readout: str, threshold: float) -> "Predictions":
+        """Return predictions from stored arrays."""
+        xy, score = (stored[f"{boxes}/{readout}/{name}"] for name in ("xy", "score"))
+        if f"{boxes}/{readout}/image_id" not in stored:
+            return Predictions(stored[f"{boxes}/index"], xy, score, threshold)
+        image, ranks = (stored[f"{boxes}/{readout}/{name}"] for name in ("image_id", "person_score"))
+        return FinishedResults(np.arange(len(xy)), xy, score, image_id=image, person_score=ranks)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FinishedResults(Predictions):
-    """People whom another program has found: neither are they rescored, nor are duplicates among them suppressed.
+    """People found in whole images: neither are they rescored, nor are duplicates among them suppressed.
 
-    ``index`` (N,) are their positions in its file, of ``xy`` nothing is rounded (float64), and ``score`` is NaN where
-    the file has none. ``image_id`` (N,) are the ids of their images, ``person_score`` (N,) the scores that rank them.
+    A network has found them that needs no boxes, or another program. ``index`` (N,) are their positions, in its file if
+    there is one; of the file's ``xy`` nothing is rounded (float64), and ``score`` is NaN where it has none.
+    ``image_id`` (N,) are the ids of their images, ``person_score`` (N,) the scores that rank them.
     """
 
     image_id: np.ndarray
     person_score: np.ndarray
+
+    def arrays(self, boxes: str, readout: str) -> dict[str, np.ndarray]:
+        """See `Predictions.arrays`."""
+        names = ("xy", "score", "image_id", "person_score")
+        return {f"{boxes}/{readout}/{name}": getattr(self, name) for name in names}
 
 
 class Scores(NamedTuple):

@@ -53,7 +53,8 @@ def error_breakdown(predictions: Predictions, truth: Truth) -> dict[str, Any]:
     predictions = predictions.take(truth.labelled[predictions.index].any(1))
     index = predictions.index
     if not len(index):
-        raise InputError("no joint is labelled, so that there are no errors to break down")
+        what = "no joint is labelled" if not truth.labelled.any() else "no labelled person is predicted"
+        raise InputError(f"{what}, so that there are no errors to break down")
     area, source = areas(table)
     labelled = truth.labelled[index]
     someone = truth.labelled.any(1)

@@ -66,10 +66,11 @@ class _Intervals:
         self._resampler = lru_cache(maxsize=6)(self._open)
 
     def __call__(self, row: PaperRow, base: PaperRow, metric: str) -> BaselineDifference:
+        boxes = row.row.boxes or self.boxes
         seeds = sorted({*row.runs} & {*base.runs})
         if not seeds:
             raise InputError(f"no finished run of {base.row.name!r} has an equal seed")
-        key: dict[str, Any] = {"metric": metric, "boxes": self.boxes, "samples": self.samples, "level": CONFIDENCE}
+        key: dict[str, Any] = {"metric": metric, "boxes": boxes, "samples": self.samples, "level": CONFIDENCE}
         for letter, side in (("a", row), ("b", base)):
             if metric not in side.values:
                 lacking = f"metric {metric!r}" if side.values else f"values: {', '.join(side.marks)}"
@@ -92,12 +93,12 @@ class _Intervals:
         from poserep.metrics.bootstrap import paired_bootstrap
         from poserep.report.compare.stored import check_protocols, read_side
 
-        runs = []
+        runs, boxes = [], row.row.boxes or self.boxes
         for side in (row, base):
-            runs += read_side(f"{','.join(str(side.runs[seed]) for seed in seeds)}:{side.readout}", self.boxes)
+            runs += read_side(f"{','.join(str(side.runs[seed]) for seed in seeds)}:{side.readout}", boxes)
         for run in runs:
             check_protocols(runs[0], run)
-        resamplers = [self._resampler(run.path, run.readout, metric) for run in runs]
+        resamplers = [self._resampler(run.path, run.readout, metric, boxes) for run in runs]
         n = len(seeds)
         found = paired_bootstrap(resamplers[:n], resamplers[n:], metric, self.samples, level=CONFIDENCE)
         for run, value in zip(runs, found.a.values + found.b.values, strict=True):
@@ -106,9 +107,9 @@ class _Intervals:
                 raise InputError(f"{metric} of {run.name} is {value:.6g} here and {was}; use poserep evaluate again")
         return {"difference": found.difference, "low": found.low, "high": found.high, "images": found.images}
 
-    def _open(self, path: Path, readout: str, metric: str) -> Any:
+    def _open(self, path: Path, readout: str, metric: str, boxes: str) -> Any:
         from poserep.report.compare.stored import read_side, rebuild
 
-        (run,) = read_side(f"{path}:{readout}", self.boxes)
+        (run,) = read_side(f"{path}:{readout}", boxes)
         scorer, predictions = rebuild(run)
         return scorer.resampler(predictions, [metric])

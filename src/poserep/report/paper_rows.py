@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any, NamedTuple
 
-from poserep.metrics.protocol import Protocol, protocol_line
+from poserep.metrics.protocol import Protocol, counted, protocol_line
 from poserep.overrides import key_of
 from poserep.report.labels import differing_keys, height_and_width
 from poserep.report.row_status import AskedRun, changing_arguments, deviations, joint_status, last_value, read_asked_run
@@ -146,22 +146,22 @@ def _filled(table: Table, blank: PaperRow, group: Sequence[AskedRun]) -> PaperRo
     filled: dict[str, Any] = {}
     if done := sorted(((run.config["seed"], run.path, run.result) for run in group if run.result), key=itemgetter(0)):
         results = [result for _, _, result in done]
-        first = results[0]
-        readouts = first["metrics"].get(table.boxes, {})
+        first, boxes = results[0], table.boxes_of(blank.row)
+        readouts = first["metrics"].get(boxes, {})
         readout = blank.row.readout or next(iter(readouts), "")
         filled = {"readout": readout, "shown": tuple(first["columns"]), "lower": frozenset(first["lower"])}
         if not readouts:
-            marks.append(f"not evaluated with {table.boxes} boxes")
+            marks.append(f"not evaluated with boxes={boxes}")
         elif readout not in readouts:
             marks.append(f"no readout {readout}")
         else:
-            values = [result["metrics"][table.boxes][readout] for result in results]
-            protocol = Protocol.load(first["protocol"][table.boxes][readout])
+            values = [result["metrics"][boxes][readout] for result in results]
+            protocol = Protocol.load(first["protocol"][boxes][readout])
             filled["values"] = {name: tuple(v[name] for v in values) for name in values[0]}
             filled["protocol"] = protocol_line([protocol])
             if table.data and not foreign and protocol.instances < FEW:
                 foreign = True
-                marks.append(f"only {protocol.instances} {table.boxes} boxes")
+                marks.append(f"only {counted([protocol])}")
     return replace(
         blank,
         marks=tuple(dict.fromkeys(marks)),

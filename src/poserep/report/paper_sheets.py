@@ -8,7 +8,7 @@ from poserep.report.paper_rows import PaperRow
 from poserep.report.run_sheets import mean_and_sd, number_cell
 from poserep.runs.result_values import format_number
 from poserep.sheet import WARNING_MARK, Column, Sheet, SheetCell, texts
-from poserep.sweeps.table import Table
+from poserep.sweeps.table import MODES, Table
 
 # Characters of a cause that stands in the column; longer ones stand below the table.
 LONGEST_CAUSE = 40
@@ -19,8 +19,17 @@ MODE_TITLES = {
 
 
 def paper_sheets(table: Table, rows: Sequence[PaperRow], notes: Sequence[str] = ()) -> list[Sheet]:
-    """Return a sheet for each mode, in the order of the rows; notes stand below each, after the table's own."""
-    return [_ModeSheet(table, list(members), notes).sheet() for _, members in groupby(rows, lambda row: row.mode)]
+    """Return a sheet for each mode and kind of boxes, in the order of the rows; notes stand below each.
+
+    Numbers that were measured with other boxes share no sheet.
+    """
+    kinds = list(dict.fromkeys(table.boxes_of(row.row) for row in rows))
+
+    def sheet_of(row: PaperRow) -> tuple[int, int]:
+        return MODES.index(row.mode), kinds.index(table.boxes_of(row.row))
+
+    ordered = sorted(rows, key=sheet_of)
+    return [_ModeSheet(table, list(members), notes).sheet() for _, members in groupby(ordered, sheet_of)]
 
 
 def table_metrics(table: Table, rows: Sequence[PaperRow]) -> tuple[str, ...]:
@@ -40,6 +49,7 @@ class _ModeSheet:
 
     def __init__(self, table: Table, rows: list[PaperRow], notes: Sequence[str]) -> None:
         self.table, self.rows, self.more = table, rows, notes
+        self.boxes = table.boxes_of(rows[0].row)
         self.metrics = table_metrics(table, rows)
         self.chief = chief_metric(table, rows)
         self.places = {m: decimals(table, rows, m) for m in {*self.metrics, self.chief}}
@@ -55,6 +65,7 @@ class _ModeSheet:
     def sheet(self) -> Sheet:
         paper = f"{self.table.paper}: " if self.table.paper else ""
         title = f"{paper}{self.table.title}; {MODE_TITLES[self.rows[0].mode]}"
+        title += "; whole images, without boxes" if self.boxes == "scene" else ""
         rows = [list(self._cells(row)) for row in self.rows]
         return Sheet(title, list(self._columns()), rows, self._warning(), self.footnotes, list(self._notes()))
 
@@ -117,7 +128,8 @@ class _ModeSheet:
 
     def _notes(self) -> Iterator[str]:
         if self.published:
-            yield f"published values: {self.table.data or 'of unknown data'}, {self.table.boxes} boxes"
+            where = "whole images" if self.boxes == "scene" else f"{self.boxes} boxes"
+            yield f"published values: {self.table.data or 'of unknown data'}, {where}"
         yield from self.table.notes
         followers: dict[str, dict[str, None]] = {}
         for row in self.rows:
@@ -144,7 +156,7 @@ def paper_csv(table: Table, rows: Sequence[PaperRow]) -> str:
     for one in rows:
         row, gap = one.row, one.against_baseline
         cells = [row.name, WARNING_MARK if one.marks else "", "; ".join(one.marks), one.mode, one.size, one.setting]
-        cells += [one.status, one.readout, table.boxes, str(len(one.runs))]
+        cells += [one.status, one.readout, table.boxes_of(row), str(len(one.runs))]
         for m in metrics:
             cells += map(_csv_number, (row.values.get(m), one.mean(m), one.sd(m), one.delta(m)))
         cells += [row.against or "", gap.metric if gap else "", *map(_csv_number, gap[:3] if gap else (None,) * 3)]

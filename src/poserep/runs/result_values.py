@@ -25,8 +25,8 @@ def format_number(value: float | None, digits: int = 1) -> str:
 
 
 def calibration_by_readout(result: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """Return how well scores follow OKS on annotated boxes; empty for results from before this was recorded."""
-    return dict(result.get("calibration", {}).get("gt", {}))
+    """Return how well scores follow OKS of annotated persons; empty for results from before this was recorded."""
+    return dict(next(iter(result.get("calibration", {}).values()), {}))
 
 
 def chief_value(result: Mapping[str, Any]) -> float | None:

@@ -26,6 +26,8 @@ class Row:
         against: The name of the row that it is compared with, if any.
         undetermined: Settings that the sources do not state, and what is taken instead.
         quoted: The source of numbers that the paper did not measure itself; such a row is shown and not run.
+        boxes: The kind of boxes that its values were measured with, if not the table's: ``scene`` for people who are
+            found in whole images.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Row:
     against: str | None = None
     undetermined: str = ""
     quoted: str = ""
+    boxes: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Table:
     Attributes:
         paper: The paper and its table; empty for our own studies.
         data: The name of the data set that the published values were measured on.
-        boxes: The kind of boxes that they were measured with, ``gt`` or ``det``.
+        boxes: The kind of boxes that they were measured with, ``gt``, ``det`` or ``scene``.
         columns: The published metrics, as results name them.
         mode: ``published`` if each row follows its paper, ``controlled`` if all rows follow one recipe.
         controlled: That recipe: names of recipes, and overrides.
@@ -71,6 +74,10 @@ class Table:
     def runnable(self) -> tuple[Row, ...]:
         """The rows that are run: those that are not quoted."""
         return tuple(row for row in self.rows if not row.quoted)
+
+    def boxes_of(self, row: Row) -> str:
+        """Return the kind of boxes that a row's values were measured with."""
+        return row.boxes or self.boxes
 
     def settings(self, row: Row) -> dict[str, str]:
         """Return the overrides of a row in the table's mode, by key; its own win over those of recipes.

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from poserep.config import DictConfig
+from poserep.data.from_config import boxes_of
 from poserep.errors import InputError
 from poserep.files import provenance, replacing, write_json
+from poserep.instances import ANNOTATED
 from poserep.metrics.calibration import (
     TEMPERATURES,
     Joints,
@@ -22,7 +24,7 @@ from poserep.metrics.calibration import (
 from poserep.runs.rundir import RunDir
 from poserep.sheet import Sheet, numbers, texts
 from poserep.training.evaluate import restore
-from poserep.training.evaluation import ANNOTATED, evaluate, on_annotated
+from poserep.training.evaluation import annotated_boxes, evaluate, on_annotated
 from poserep.training.trainer import make_trainer
 
 
@@ -78,7 +80,9 @@ def calibrate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, A
     run_dir = RunDir(directory)
     if cfg.trainer.devices > 1:
         print(f"note: calibrates on one device, not on trainer.devices={cfg.trainer.devices}", file=sys.stderr)
-    cfg.trainer.devices, cfg.boxes = 1, [ANNOTATED]
+    cfg.trainer.devices, cfg.boxes = 1, None
+    first = boxes_of(cfg)[0]
+    cfg.boxes = [first if first in ANNOTATED else ANNOTATED[0]]
     run = restore(run_dir, cfg, tempered=False)
     if run.module.codec.deviations.score == "published":
         raise InputError(
@@ -89,7 +93,7 @@ def calibrate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, A
     result = fit_on_half(on_annotated(run, labelled_joints), run.module.readouts[0])
     result |= {
         "checkpoint": cfg.checkpoint,
-        "protocol": record["protocol"][ANNOTATED][run.module.readouts[0]],
+        "protocol": record["protocol"][annotated_boxes(run)][run.module.readouts[0]],
         "provenance": provenance(),
     }
     state = {key: value.cpu() for key, value in run.module.state_dict().items()}

@@ -8,29 +8,26 @@ from typing import Any
 
 import lightning
 
-from poserep.config import as_dict
 from poserep.data.split_pictures import picture_hashes
 from poserep.errors import InputError
 from poserep.files import file_hash, write_json
-from poserep.instances import Truth
+from poserep.instances import ANNOTATED, Truth
 from poserep.metrics.calibration import calibration_summary, labelled_joints
-from poserep.metrics.coco import CocoSubmission
-from poserep.metrics.evaluated_data import data_entries
+from poserep.metrics.coco import CocoAP, CocoSubmission
+from poserep.metrics.evaluated_data import crop_options, data_entries
+from poserep.metrics.finished_results import matched_with_persons
 from poserep.metrics.protocol import Protocol
-from poserep.metrics.scorer import Predictions
+from poserep.metrics.scorer import FinishedResults, Predictions
 from poserep.metrics.taxonomy import error_breakdown
 from poserep.runs.rundir import RunDir
 from poserep.training.build import Run
 from poserep.training.module import score_temperature, score_threshold
 
-# The kind of boxes with a truth of their own: detections have none to compare scores and joints with.
-ANNOTATED = "gt"
-
 
 def protocols_of(run: Run, boxes: str) -> dict[str, dict[str, Any]]:
     """Return all that the numbers of each readout depend on besides the weights, as records."""
     cfg, codec = run.cfg, run.module.codec
-    annotated = run.tallies[boxes] if boxes == ANNOTATED else None
+    annotated = run.tallies[boxes] if boxes in ANNOTATED else None
     common = Protocol(
         **data_entries(cfg, run.module.scorers[boxes], run.joints, annotated),
         boxes=boxes,
@@ -43,7 +40,8 @@ def protocols_of(run: Run, boxes: str) -> dict[str, dict[str, Any]]:
         score_threshold=score_threshold(codec),
         size=cfg.input_size,
         align=cfg.align,
-        crop=as_dict(cfg.data.get("crop")),
+        crop=crop_options(cfg),
+        decoding=codec.options(),
         pictures=picture_hashes(cfg, ["val"]).get("pictures val", ""),
     )
     return {readout: replace(common, readout=readout).record() for readout in run.module.readouts}
@@ -77,20 +75,36 @@ def evaluate(run: Run, trainer: lightning.Trainer) -> dict[str, Any]:
         for key, measure, what in measures:
             try:
                 if values := on_annotated(run, measure):
-                    record[key] = {ANNOTATED: values}
+                    record[key] = {annotated_boxes(run): values}
             except InputError as error:
                 print(f"note: {what} left out: {error}", file=sys.stderr)
     return record
 
 
+def annotated_boxes(run: Run) -> str:
+    """Return the kind of boxes with annotated persons that a run is evaluated on, or none."""
+    return next((boxes for boxes in run.module.boxes if boxes in ANNOTATED), "")
+
+
 def annotated_predictions(run: Run) -> dict[str, Predictions]:
-    """Return the predictions of the last evaluation on annotated boxes, by readout; empty if it had none."""
-    return {readout: scored.predictions for readout, scored in run.module.scored.get(ANNOTATED, {}).items()}
+    """Return the predictions of the last evaluation for annotated persons, by readout; empty if it had none.
+
+    People who were found in whole images are matched with them, see `matched_with_persons`.
+    """
+    boxes = annotated_boxes(run)
+    predictions = {readout: scored.predictions for readout, scored in run.module.scored.get(boxes, {}).items()}
+    if boxes:
+        scorer = run.module.scorers[boxes]
+        for readout, people in predictions.items():
+            if isinstance(people, FinishedResults) and isinstance(scorer, CocoAP):
+                predictions[readout] = matched_with_persons(people, scorer.truth, scorer.max_detections)
+    return predictions
 
 
 def on_annotated(run: Run, measure: Callable[[Predictions, Truth], Any]) -> dict[str, Any]:
-    """Measure each readout's predictions of the last evaluation on annotated boxes; empty if it had none."""
-    return {r: measure(p, run.module.scorers[ANNOTATED].truth) for r, p in annotated_predictions(run).items()}
+    """Measure each readout's predictions of the last evaluation for annotated persons; empty if it had none."""
+    boxes = annotated_boxes(run)
+    return {r: measure(p, run.module.scorers[boxes].truth) for r, p in annotated_predictions(run).items()}
 
 
 def _calibration(predictions: Predictions, truth: Truth) -> dict[str, Any]:
@@ -120,7 +134,5 @@ def stored_predictions(run: Run) -> dict[str, Any]:
         instances = run.data.evaluation[boxes].instances
         arrays |= {f"{boxes}/{key}": getattr(instances, key) for key in ("image_id", "id", "box")}
         for readout, (predictions, _) in by_readout.items():
-            arrays[f"{boxes}/index"] = predictions.index
-            arrays[f"{boxes}/{readout}/xy"] = predictions.xy
-            arrays[f"{boxes}/{readout}/score"] = predictions.score
+            arrays |= predictions.arrays(boxes, readout)
     return arrays

@@ -8,19 +8,23 @@ import numpy as np
 import torch
 
 from poserep.data.dataset import Batch, PoseDataset
+from poserep.data.from_config import image_reader
 from poserep.drawing import as_rgb
 from poserep.errors import InputError
 from poserep.files import write_npz
+from poserep.geometry import Axis, Size
 from poserep.instances import Truth
 from poserep.metrics.epe import distances
 from poserep.metrics.oks import joint_oks
 from poserep.metrics.scorer import Predictions
 from poserep.metrics.taxonomy import KINDS, areas, error_kinds
 from poserep.training.build import Run
-from poserep.training.evaluation import ANNOTATED
+from poserep.training.evaluation import annotated_boxes
 from poserep.training.module import PoseModule
 
 COUNT = 12
+# Size of the crops where the network takes whole images.
+SHOWN = Size(256, 192)
 
 
 @torch.no_grad()
@@ -29,10 +33,12 @@ def save_samples(run: Run, path: Path) -> None:
 
     Arrays: ``index`` (N,), ``image`` (N, H, W, 3) uint8, ``xy`` (N, K, 2) and ``weight`` (N, K) of the truth,
     ``<readout>/xy`` and ``<readout>/score``, the bins' positions ``bins/x`` and ``bins/y``, all in input px, and the
-    head's ``density/...`` as float16.
+    head's ``density/...`` as float16. Nothing is written where people are found in whole images.
     """
     module: PoseModule = run.module.eval()
     dataset = next(iter(run.data.evaluation.values()))
+    if not isinstance(dataset, PoseDataset):
+        return
     index = np.unique(np.linspace(0, len(dataset) - 1, COUNT).round().astype(int))
     batch, arrays = _crops(run, dataset, index)
     device = next(module.net.parameters()).device
@@ -49,22 +55,27 @@ def save_samples(run: Run, path: Path) -> None:
 
 
 def save_worst(run: Run, predictions: Mapping[str, Predictions], path: Path) -> None:
-    """Write the crops of the persons in annotated boxes that the default readout predicts worst, the worst one first.
+    """Write crops of the annotated persons whom the default readout predicts worst, the worst one first.
 
     The arrays are those of `save_samples`, but for bins and densities, and those of `worst_persons`. The network is not
-    run. Nothing is written without predictions on annotated boxes, where nobody is labelled, or where labelled persons
+    run. Nothing is written without predictions for annotated persons, where nobody is labelled, or where those who are
     have no size to measure errors by.
     """
     if not predictions:
         return
     try:
-        persons = worst_persons(predictions[run.module.readouts[0]], run.module.scorers[ANNOTATED].truth, COUNT)
+        truth = run.module.scorers[annotated_boxes(run)].truth
+        persons = worst_persons(predictions[run.module.readouts[0]], truth, COUNT)
     except InputError:
         # The evaluation has noted the reason when it left out errors by joint.
         return
     if not len(persons["index"]):
         return
-    batch, arrays = _crops(run, run.data.evaluation[ANNOTATED], persons["index"])
+    dataset = run.data.evaluation[annotated_boxes(run)]
+    if not isinstance(dataset, PoseDataset):
+        # Whoever is found in a whole image is shown as a person of a box would be.
+        dataset = PoseDataset(truth.instances, run.skeleton, SHOWN, read=image_reader(run.cfg))
+    batch, arrays = _crops(run, dataset, persons["index"])
     for readout, by_readout in predictions.items():
         worst = by_readout.take(np.searchsorted(by_readout.index, persons["index"]))
         arrays[f"{readout}/xy"] = batch.crop.to_input(torch.from_numpy(worst.xy)).numpy()
@@ -115,7 +126,11 @@ def _crops(run: Run, dataset: PoseDataset, index: Sequence[int] | np.ndarray) ->
         "image": np.stack([as_rgb(crop) for crop in images.numpy()]),
         "xy": batch.xy.numpy(),
         # Joints that the crop does not show are not drawn.
-        "weight": (batch.weight * run.module.codec.in_crop(batch.xy)).numpy(),
+        "weight": (batch.weight * _shown(batch.xy, dataset.size)).numpy(),
         "edges": np.array(run.skeleton.edge_indices()).reshape(-1, 2),
         "names": np.array(run.skeleton.names),
     }
+
+
+def _shown(xy: torch.Tensor, size: Size) -> torch.Tensor:
+    return Axis(size.width, size.width).contains(xy[..., 0]) & Axis(size.height, size.height).contains(xy[..., 1])

@@ -122,7 +122,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("a", metavar="A[:READOUT]", help="runs of one side, its default readout if none is given")
     parser.add_argument("b", metavar="B[:READOUT]", help="runs of the other side")
     parser.add_argument("--metric", help="metric to compare (the chief one of A)")
-    parser.add_argument("--boxes", choices=["gt", "det"], help="kind of boxes (the first that A was evaluated with)")
+    parser.add_argument(
+        "--boxes", choices=["gt", "det", "scene"], help="kind of boxes (the first that A was evaluated with)"
+    )
     text = "count joints of higher scores alone, on both sides, in a person's score; 0 counts all (each run's own)"
     parser.add_argument("--score-threshold", type=float, help=text)
     parser.add_argument("--samples", type=int, default=1000, help="number of resamples of the images (1000)")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from poserep.errors import InputError
+from poserep.instances import ANNOTATED
 from poserep.sheet import Column, Sheet
 
 # Columns that tell rows from each other, in either kind of CSV file that reports write.
@@ -12,7 +13,7 @@ TELLING = ("row", "scheme", "readout", "mode", "size", "setting", "seeds")
 
 
 def read_committed(path: Path, columns: Sequence[str]) -> Sheet:
-    """Return the rows of annotated boxes in a CSV file that `poserep report` wrote, such as ``results/embedded.csv``.
+    """Return the rows of annotated persons in a CSV file that `poserep report` wrote, such as ``results/embedded.csv``.
 
     Shown are what tells them apart and the ``columns``, but for those that the file lacks or leaves empty. Any other
     file is an `InputError`.
@@ -23,7 +24,7 @@ def read_committed(path: Path, columns: Sequence[str]) -> Sheet:
         reader = csv.DictReader(file)
         if not {"boxes", "seeds"} <= {*(reader.fieldnames or ())}:
             raise InputError(f"{path} is no table of runs: it has no columns boxes and seeds")
-        rows = [row for row in reader if row["boxes"] == "gt"]
+        rows = [row for row in reader if row["boxes"] in ANNOTATED]
     shown = [name for name in (*TELLING, *columns) if any(row.get(name) for row in rows)]
     heads = [Column(name, numeric=name not in TELLING[:-1]) for name in shown]
     return Sheet(str(path), heads, [[row[name] for name in shown] for row in rows])

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from poserep.errors import InputError
+from poserep.instances import ANNOTATED
 from poserep.metrics.coco import CocoAP
 from poserep.metrics.finished_results import matched_with_persons
 from poserep.metrics.protocol import UNKNOWN
@@ -57,11 +58,12 @@ class Agreement(NamedTuple):
 
 
 def joint_errors(evaluation: StoredEvaluation) -> JointErrors:
-    """Return the errors of an evaluation of annotated boxes; changed files or no labelled joint are an `InputError`.
+    """Return the errors of an evaluation of annotated persons; changed files or no labelled joint are an `InputError`.
 
-    Of results of another program they are those of the persons with whom `matched_with_persons` matches them.
+    Of people that were found in whole images, and of results of another program, they are those of the persons with
+    whom `matched_with_persons` matches them.
     """
-    if evaluation.boxes not in ("gt", UNKNOWN):
+    if evaluation.boxes not in (*ANNOTATED, UNKNOWN):
         raise InputError(f"{evaluation.name}: boxes={evaluation.boxes} have no joints of their own; take those of gt")
     scorer, predictions = rebuild(evaluation)
     if isinstance(scorer, CocoAP) and isinstance(predictions, FinishedResults):

@@ -187,9 +187,8 @@ def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) 
                 f"{evaluation.run_dir.predictions_file(evaluation.evaluation)} holds predictions of other boxes than "
                 f"{truth.annotations} now gives (their {key} differs); evaluate again with poserep evaluate"
             )
-    index, xy, score = (stored[f"{boxes}/{key}"] for key in ("index", f"{readout}/xy", f"{readout}/score"))
     threshold = evaluation.protocol.score_threshold if score_threshold is None else score_threshold
-    return make(cfg.data.metric, truth), Predictions(index, xy, score, threshold)
+    return make(cfg.data.metric, truth), Predictions.load(stored, boxes, readout, threshold)
 
 
 def evaluated_joints(evaluation: StoredEvaluation) -> Skeleton:

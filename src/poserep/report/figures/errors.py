@@ -110,8 +110,8 @@ def _dots(ax: Axes, series: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]
 
 
 def _errors(result: Result) -> Mapping[str, Mapping[str, Any]]:
-    """Return what is recorded of errors on annotated boxes, by readout; empty where nothing is."""
-    return result.get("errors", {}).get("gt", {})
+    """Return what is recorded of errors on annotated persons, by readout; empty where nothing is."""
+    return next(iter(result.get("errors", {}).values()), {})
 
 
 def _merged(found: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from poserep.instances import ANNOTATED
 from poserep.runs.plan import planned
 from poserep.runs.result_values import calibration_by_readout, is_undefined
 from poserep.runs.rundir import RunDir
@@ -102,7 +103,7 @@ def result_summary(result: Mapping[str, Any]) -> dict[str, Any]:
     summary |= {"speed/img_s": result.get("speed", {}).get("img_s"), "seconds": result.get("seconds", {}).get("all")}
     for boxes, by_readout in result["metrics"].items():
         for i, (readout, values) in enumerate(by_readout.items()):
-            scores = calibration_by_readout(result).get(readout, {}) if boxes == "gt" else {}
+            scores = calibration_by_readout(result).get(readout, {}) if boxes in ANNOTATED else {}
             for name, value in {**values, "ece": scores.get("ece"), "aurc": scores.get("aurc")}.items():
                 summary |= {f"result/{key}{name}_{boxes}": value for key in (f"{readout}/", *([""] if not i else []))}
     return {key: value for key, value in summary.items() if not is_undefined(value)}
