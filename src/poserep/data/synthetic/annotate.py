@@ -64,9 +64,9 @@ class CameraView:
         # The entry appended is the owner of surface -1, which is nothing.
         owners = np.append(self.hits.table.owner, -1).astype(np.int8)[self.hits.surface]
         camera, scale = self.hits.camera, self.hits.scale
-        owners = owners.reshape(camera.height, scale, camera.width, scale)
+        owners = owners.reshape(camera.height, scale, camera.width, scale).transpose(1, 3, 0, 2).copy()
         for owner in range(len(self.figures)):
-            yield (owners == owner).sum(axis=(1, 3)) * 2 >= scale * scale
+            yield (owners == owner).sum(axis=(0, 1), dtype=np.int8) * 2 >= scale * scale
 
     @cached_property
     def people(self) -> dict[int, dict[str, Any]]:
