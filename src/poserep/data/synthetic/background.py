@@ -107,8 +107,10 @@ def _polygons(rng: Rng, image: Pixels) -> None:
         _over(image, mask * np.float32(rng.uniform(0.3, 0.9) / 255.0), pick(rng, CLOTHS))
 
 
-def backdrop(rng: Rng, camera: PinholeCamera, cluttered: bool) -> tuple[Pixels, Pixels]:
+def backdrop(rng: Rng, camera: PinholeCamera, cluttered: bool, wall: tuple[float, float]) -> tuple[Pixels, Pixels]:
     """Paint floor and wall or landscape; ``cluttered`` adds pictures, polygons and noise at several scales.
+
+    The wall stands at a z between minus the two values of ``wall``, metres.
 
     Returns RGB (H, W, 3) in roughly 0..1, and how much each pixel belongs to the floor (H, W), 0..1.
     """
@@ -118,7 +120,7 @@ def backdrop(rng: Rng, camera: PinholeCamera, cluttered: bool) -> tuple[Pixels, 
     flat = np.sqrt(dx * dx + dz * dz)
     slope = dy / flat
     kind = rng.choice(["studio", "room", "outdoors"], p=[0.1, 0.5, 0.4] if cluttered else [0.4, 0.35, 0.25])
-    back = float(rng.uniform(-11.0, -6.0) if cluttered else rng.uniform(-2.4, -0.9))
+    back = float(rng.uniform(-wall[1], -wall[0]))
     to_floor = oy / np.maximum(-dy, np.float32(1e-3))
     distance = to_floor * flat
     size = (camera.height, camera.width)
