@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from poserep.data.synthetic.raycast import RayHits
 from poserep.data.synthetic.skeleton3d import Figure
@@ -35,10 +36,14 @@ _TURNED_AWAY = np.array([-0.12, 0.03, 0.03, -0.30, -0.30])
 
 @dataclass(frozen=True)
 class CameraView:
-    """What a camera sees of people: the figures, of which surfaces' ``owner`` is the index, and the rays' hits."""
+    """What a camera sees of people: the figures, of which surfaces' ``owner`` is the index, and the rays' hits.
+
+    With a ``crowd``, the owner that follows the last figure is a crowd of people who are labelled as one.
+    """
 
     figures: Sequence[Figure]
     hits: RayHits
+    crowd: bool = False
 
     def label(self, joints: Sequence[str], owner: int) -> tuple[Array, Mask]:
         """Label K joints of one person, by the names that the figure has for them.
@@ -64,29 +69,31 @@ class CameraView:
         # The entry appended is the owner of surface -1, which is nothing.
         owners = np.append(self.hits.table.owner, -1).astype(np.int8)[self.hits.surface]
         camera, scale = self.hits.camera, self.hits.scale
-        owners = owners.reshape(camera.height, scale, camera.width, scale)
-        for owner in range(len(self.figures)):
-            yield (owners == owner).sum(axis=(1, 3)) * 2 >= scale * scale
+        owners = owners.reshape(camera.height, scale, camera.width, scale).transpose(1, 3, 0, 2).copy()
+        for owner in range(len(self.figures) + self.crowd):
+            yield (owners == owner).sum(axis=(0, 1), dtype=np.int8) * 2 >= scale * scale
 
     @cached_property
     def people(self) -> dict[int, dict[str, Any]]:
         """Annotations of everybody of whom a pixel shows, by index, as COCO's files have them but for the ids.
 
-        Someone with too little in view has a box and no keypoints.
+        Someone with too little in view has a box and a mask, and no keypoints. Masks are compressed run lengths.
         """
         people = {}
         for owner, mask in enumerate(self.masks()):
             area = int(mask.sum())
             if not area:
                 continue
-            keypoints = self._keypoints(owner)
+            crowd = owner == len(self.figures)
+            keypoints = np.zeros((len(COCO.names), 3)) if crowd else self._keypoints(owner)
             if area < _MIN_PIXELS or (keypoints[:, 2] > 0).sum() < _MIN_KEYPOINTS:
                 keypoints = np.zeros_like(keypoints)
             people[owner] = {
                 "category_id": PERSON["id"],
+                "segmentation": _run_lengths(mask),
                 "bbox": [float(v) for v in cv2.boundingRect(mask.astype(np.uint8))],
                 "area": float(area),
-                "iscrowd": 0,
+                "iscrowd": int(crowd),
                 "num_keypoints": int((keypoints[:, 2] > 0).sum()),
                 "keypoints": coco_values(keypoints),
             }
@@ -106,3 +113,9 @@ class CameraView:
 def coco_values(labels: Array) -> list[float]:
     """Return labels (K, 3) as COCO's files list them: x, y, visibility of one keypoint after the other."""
     return [value for x, y, flag in labels.tolist() for value in (round(x, 2), round(y, 2), int(flag))]
+
+
+def _run_lengths(mask: Mask) -> dict[str, Any]:
+    """Return a mask (H, W) as COCO's files list it: its size, and its run lengths as text."""
+    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": list(mask.shape), "counts": encoded["counts"].decode("ascii")}

@@ -107,8 +107,10 @@ def _polygons(rng: Rng, image: Pixels) -> None:
         _over(image, mask * np.float32(rng.uniform(0.3, 0.9) / 255.0), pick(rng, CLOTHS))
 
 
-def backdrop(rng: Rng, camera: PinholeCamera, cluttered: bool) -> tuple[Pixels, Pixels]:
+def backdrop(rng: Rng, camera: PinholeCamera, cluttered: bool, wall: tuple[float, float]) -> tuple[Pixels, Pixels]:
     """Paint floor and wall or landscape; ``cluttered`` adds pictures, polygons and noise at several scales.
+
+    The wall stands at a z between minus the two values of ``wall``, metres.
 
     Returns RGB (H, W, 3) in roughly 0..1, and how much each pixel belongs to the floor (H, W), 0..1.
     """
@@ -118,7 +120,7 @@ def backdrop(rng: Rng, camera: PinholeCamera, cluttered: bool) -> tuple[Pixels, 
     flat = np.sqrt(dx * dx + dz * dz)
     slope = dy / flat
     kind = rng.choice(["studio", "room", "outdoors"], p=[0.1, 0.5, 0.4] if cluttered else [0.4, 0.35, 0.25])
-    back = float(rng.uniform(-11.0, -6.0) if cluttered else rng.uniform(-2.4, -0.9))
+    back = float(rng.uniform(-wall[1], -wall[0]))
     to_floor = oy / np.maximum(-dy, np.float32(1e-3))
     distance = to_floor * flat
     size = (camera.height, camera.width)
@@ -159,11 +161,13 @@ def _pixels(points: Array) -> Array:
     return np.clip(points[..., :2], -_FAR, _FAR).round().astype(np.int32)
 
 
-def _segment(target: Pixels, a: Array, b: Array, size: float) -> None:
-    """Draw a line between two projected points, if both lie before the camera; ``size`` is its width at 1 m, px."""
-    near = min(a[2], b[2])
-    if near > NEAREST:
-        cv2.line(target, _pixels(a).tolist(), _pixels(b).tolist(), 1.0, max(1, round(size / near)))
+def _segments(target: Pixels, ends: Array, size: Array) -> None:
+    """Draw lines between projected points (2, N, 3), if both lie before the camera; ``size`` (N,) is in px at 1 m."""
+    near = ends[..., 2].min(axis=0)
+    seen = near > NEAREST
+    thickness = np.rint(size[seen] / near[seen]).clip(1).astype(int).tolist()
+    for a, b, width in zip(*_pixels(ends[:, seen]).tolist(), thickness, strict=True):
+        cv2.line(target, a, b, 1.0, width)
 
 
 def blurred(image: Pixels, sigma: float) -> Pixels:
@@ -184,17 +188,18 @@ def floor_shadow(surfaces: Sequence[Surface], camera: PinholeCamera, towards_lig
     ground, below = (
         drop(ends.reshape(-1, 3), along).reshape(ends.shape) for along in (lean, np.array([0.0, 1.0, 0.0]))
     )
-    for i, surface in enumerate(surfaces):
-        if surface.half is not None:
-            corners = np.array([(1, 1, 0), (1, -1, 0), (-1, -1, 0), (-1, 1, 0)]) * (*surface.half, 0.0)
-            seen = drop(surface.a + corners @ surface.frame.T, lean)
-            if (seen[:, 2] > NEAREST).all():
-                cv2.fillConvexPoly(cast, _pixels(seen), 1.0)
+    for surface in surfaces:
+        if surface.half is None:
             continue
-        width = (surface.ra + surface.rb) / sum(surface.scale[:2]) * 2.0 * camera.focal
-        _segment(cast, ground[0, i], ground[1, i], 0.8 * width)
-        if ends[:, i, 1].max() < 0.13:
-            _segment(contact, below[0, i], below[1, i], 1.2 * width)
+        corners = np.array([(1, 1, 0), (1, -1, 0), (-1, -1, 0), (-1, 1, 0)]) * (*surface.half, 0.0)
+        seen = drop(surface.a + corners @ surface.frame.T, lean)
+        if (seen[:, 2] > NEAREST).all():
+            cv2.fillConvexPoly(cast, _pixels(seen), 1.0)
+    rounded = np.array([surface.half is None for surface in surfaces])
+    width = np.array([(surface.ra + surface.rb) / sum(surface.scale[:2]) for surface in surfaces]) * 2.0 * camera.focal
+    _segments(cast, ground[:, rounded], 0.8 * width[rounded])
+    low = rounded & (ends[..., 1].max(axis=0) < 0.13)
+    _segments(contact, below[:, low], 1.2 * width[low])
     metre = camera.focal / max(float(np.median(ground[..., 2])), 1.0)
     soft, tight = blurred(cast, max(0.6, 0.035 * metre)), blurred(contact, max(0.5, 0.02 * metre))
     return np.float32(1.0) - (np.float32(1.0) - 0.36 * soft) * (np.float32(1.0) - 0.45 * tight)

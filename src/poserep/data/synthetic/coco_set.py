@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ _SPLITS = ("train", "val")
 _DETECTOR = 7919
 # Pictures that each process draws before it is seen how many people are still missing, and at a time.
 _ROUND, _CHUNK = 24, 4
+# About how many people a picture shows.
+_PEOPLE = {"easy": 1, "hard": 3, "scenes": 4}
 
 # The lists of a COCO file.
 _Content = dict[str, list[dict[str, Any]]]
@@ -106,7 +109,12 @@ class _Split:
         name, (height, width) = f"{index:06d}.jpg", drawn.image.shape[:2]
         write_jpeg(self.images / name, drawn.image, drawn.quality)
         entry = {"id": index + 1, "file_name": name, "width": width, "height": height}
-        return entry, list(drawn.view.people.values())
+        annotations = list(drawn.view.people.values())
+        if self.level != "scenes":
+            # The older levels' files have never had masks, and keep their bytes.
+            for annotation in annotations:
+                del annotation["segmentation"]
+        return entry, annotations
 
     def draw_fewer(self, index: int, record: _Record, missing: int) -> _Record | None:
         """Redraw a picture with so few people that exactly ``missing`` of them count; None if no number does."""
@@ -120,7 +128,7 @@ class _Split:
         missing, start = count, 0
         task = progress.add_task(f"{self.level} {_SPLITS[self.split]}", total=count, rate=0.0)
         while missing:
-            indices = range(start, start + min(missing, _ROUND * workers))
+            indices = range(start, start + min(ceil(missing / _PEOPLE[self.level]), _ROUND * workers))
             start = indices.stop
             drawn = pool.map(self.draw, indices, chunksize=_CHUNK) if pool else map(self.draw, indices)
             for index, full in zip(indices, drawn, strict=False):
@@ -193,9 +201,11 @@ def generate(
 
     Args:
         root: Folder that holds all generated data sets; made if missing.
-        level: "easy" (one clear person per picture) or "hard" (crowds, occlusion, clutter).
+        level: "easy" (one clear person per picture), "hard" (crowds, occlusion, clutter), or "scenes" (2 to 8 people
+            with masks on small pictures, for bottom-up; some without keypoints, and crowds labelled as one).
         train: Exact number of people with keypoints in the training split.
-        val: Exact number of people with keypoints in the validation split.
+        val: Exact number of people with keypoints in the validation split. For exactness, the last picture of a split
+            shows only as many as are missing, which for "scenes" may be one.
         seed: Seed of every choice; the same arguments give the same bytes.
         workers: Processes; 0 or 1 stay in this one, None takes one per core. No byte depends on it.
 

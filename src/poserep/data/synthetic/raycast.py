@@ -91,11 +91,11 @@ def _line(v: Array, x: Array, y: Array) -> Array:
     return (v0 * x + v2) + (v1 * y)[:, None]
 
 
-def _sphere(quad: Array, line: Array, rest: float, x: Array, y: Array) -> Array:
-    """Return the depth at which rays meet |M r t - c|^2 = radius^2; infinite where they miss."""
+def _sphere(quad: Array, square: Array, line: Array, rest: float, x: Array, y: Array) -> Array:
+    """Return the depth at which rays meet |M r t - c|^2 = radius^2; infinite where they miss; ``square`` is |M r|^2."""
     h = _form(np.outer(line, line) - rest * quad, x, y)
     with np.errstate(invalid="ignore"):
-        t = (-_line(line, x, y) - np.sqrt(h)) / _form(quad, x, y)
+        t = (-_line(line, x, y) - np.sqrt(h)) / square
     t[~(h > 0.0)] = np.inf
     return t
 
@@ -109,13 +109,14 @@ def _cone(table: SurfaceTable, p: int, matrix: Array, x: Array, y: Array) -> Arr
     m0, m1, m5 = float(axis @ axis), float(-axis @ start), float(start @ start)
     rr = float(ra - rb)
     d2 = m0 - rr * rr
-    best = _sphere(quad, to_a, m5 - ra * ra, x, y)
+    square = _form(quad, x, y)
+    best = _sphere(quad, square, to_a, m5 - ra * ra, x, y)
     if d2 <= 1e-9:
         return best
     along = axis @ matrix
     if not table.open_end[p]:
         end = start + axis
-        np.minimum(best, _sphere(quad, -end @ matrix, float(end @ end) - rb * rb, x, y), out=best)
+        np.minimum(best, _sphere(quad, square, -end @ matrix, float(end @ end) - rb * rb, x, y), out=best)
     k2 = d2 * quad - np.outer(along, along)
     k1 = d2 * to_a + (rr * ra - m1) * along
     k0 = d2 * m5 - m1 * m1 + m1 * rr * ra * 2.0 - m0 * ra * ra

@@ -8,6 +8,7 @@ from poserep.data.synthetic.background import backdrop, blurred, floor_shadow
 from poserep.data.synthetic.body import dressed
 from poserep.data.synthetic.camera import PinholeCamera, portrait_camera, street_camera
 from poserep.data.synthetic.clothes import Look
+from poserep.data.synthetic.group import Group
 from poserep.data.synthetic.poses import sample_pose
 from poserep.data.synthetic.props import PROPS, Stage, seat
 from poserep.data.synthetic.raycast import RayHits
@@ -15,8 +16,7 @@ from poserep.data.synthetic.shading import Light, shaded
 from poserep.data.synthetic.skeleton3d import Figure, Proportions
 from poserep.data.synthetic.world import Pixels, Place, Rng
 
-LEVELS = ("easy", "hard")
-SUPERSAMPLING = 2
+LEVELS = ("easy", "hard", "scenes")
 _SIZES = ((320, 240), (400, 300), (480, 360), (426, 320), (480, 320), (360, 360))
 # How likely 1, 2, ... people are in a crowd.
 _CROWD = (0.26, 0.25, 0.20, 0.14, 0.09, 0.06)
@@ -101,32 +101,43 @@ def _lens(rng: Rng, image: Pixels) -> Pixels:
 class DrawnImage:
     """A picture: RGB bytes (H, W, 3), the JPEG quality to store it with, and the view that labels its people.
 
-    It is drawn at random for a level, one of `LEVELS`; the first ``people`` of its people are kept, or all (None).
+    It is drawn at random for a level, one of `LEVELS`; the first ``people`` of its people are kept, or all (None), and
+    a far crowd.
     """
 
     def __init__(self, rng: Rng, level: str, people: int | None = None) -> None:
         stage, hard = Stage(), level == "hard"
+        crowd: list[Figure] = []
         if hard:
+            wall = (6.0, 11.0)
             camera = street_camera(rng, *_SIZES[int(rng.integers(len(_SIZES)))])
             places = _street_crowd(rng, camera)[:people]
             figures = [_person(rng, level, place) for place in places]
+        elif level == "scenes":
+            group = Group.sample(rng)
+            wall, camera = (group.depth + 1.0, group.depth + 4.0), group.camera
+            figures = [_person(rng, "easy", place) for place in group.places[:people]]
+            crowd = [_person(rng, "easy", place) for place in group.crowd]
         else:
+            wall = (0.9, 2.4)
             width, height = (int(v) for v in rng.integers(176, 225, 2))
             figures = [_person(rng, level, (0.0, 0.0))]
             tall = min(rng.uniform(122.0, 178.0), 0.93 * height)
             camera = portrait_camera(rng, figures[0], width, height, float(tall))
-        for owner, figure in enumerate(figures):
+        for i, figure in enumerate(figures + crowd):
             look = Look(rng, figure.body)
-            stage.surfaces += dressed(figure, look, stage.add(*look.materials), owner)
-        for figure in figures:
+            stage.surfaces += dressed(figure, look, stage.add(*look.materials), min(i, len(figures)))
+        for figure in figures + crowd:
             if figure.pose.seated:
                 seat(stage, rng, figure)
         if hard:
             _scatter(rng, stage, camera, places)
         light = Light(rng, 110.0 if hard else 55.0)
-        self.view = CameraView(figures, RayHits(stage.surfaces, camera, SUPERSAMPLING))
-        color, cover = shaded(self.view.hits, stage.materials, light)
-        behind, floor = backdrop(rng, camera, hard)
+        # Of an odd number of subpixels at most one person has half, so that masks are disjoint.
+        hits = RayHits(stage.surfaces, camera, 3 if level == "scenes" else 2)
+        self.view = CameraView(figures, hits, bool(crowd))
+        color, cover = shaded(hits, stage.materials, light)
+        behind, floor = backdrop(rng, camera, hard, wall)
         behind = behind * (1.0 - floor * floor_shadow(stage.surfaces, camera, light.direction))[..., None]
         if hard and rng.random() < 0.3:
             behind = blurred(behind, float(rng.uniform(0.8, 2.5)))
