@@ -79,10 +79,10 @@ def one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def side(name: str, which: str, batch: int) -> Callable[[], Any]:
+def side(make: Callable[[int], Job], which: str, batch: int) -> Callable[[], Any]:
     """Return the ``fast`` or ``slow`` side of a job; runs in another process too."""
     one_thread()
-    return getattr(JOBS[name](batch), which)
+    return getattr(make(batch), which)
 
 
 def points(batch: int, margin: float = 0.0) -> tuple[Tensor, Tensor]:
