@@ -1,7 +1,4 @@
-"""Heads of bottom-up networks: heatmaps of all people in the image, and tags that say which joints belong together.
-
-They are here to be counted and imported: no codec groups joints to people yet, so that they cannot be trained.
-"""
+"""Heads of bottom-up networks: heatmaps of all people in the image, and tags that say which joints belong together."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,8 +13,6 @@ from poserep.models.heads.maps_and_axes import Deconv
 from poserep.models.heads.sr import SRHead
 from poserep.models.init import small_normal
 
-UNREAD = "heatmaps and tags, which no codec reads"
-
 
 class BottomUp(Deconv):
     """`Deconv` with a heatmap and a tag map for every joint (Newell et al. 2017, associative embedding; mmpose 0.x).
@@ -26,7 +21,7 @@ class BottomUp(Deconv):
     HRNet-W32 (Wang et al. 2023, SRPose, bottom-up table).
     """
 
-    form = UNREAD
+    form = "heatmaps and tags"
 
     def __init__(self, spec: HeadSpec, width: int = 256) -> None:
         super().__init__(replace(spec, num_keypoints=2 * spec.num_keypoints), width)
@@ -39,7 +34,7 @@ class BottomUpSR(SRHead):
     parameters on ResNet-50 and 28.63M on HRNet-W32.
     """
 
-    form = UNREAD
+    form = "heatmaps and tags"
 
     def __init__(self, spec: HeadSpec, **options: Any) -> None:
         super().__init__(spec, **options)
