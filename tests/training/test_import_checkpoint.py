@@ -159,7 +159,7 @@ def test_everything_about_the_file_is_recorded(given, tmp_path, capsys):
 
 
 @pytest.mark.xfail(raises=InputError, strict=True, reason="until their codec names AssociativeEmbedding")
-@pytest.mark.parametrize("representation", ["bottomup", "bottomup_sr"])
+@pytest.mark.parametrize("representation", ["bottomup", "bottomup_sr", "bottomup_higher"])
 def test_bottom_up_models_are_imported(representation, given, tmp_path, capsys):
     overrides = [*given, "backbone=resnet18", f"representation={representation}"]
     torch.save({"state_dict": mmpose0(network(overrides))}, tmp_path / "bu.pth")

@@ -34,7 +34,7 @@ STACKS = {"hg4": 4, "hg8": 8, "sh_4s": 4}
 LAST_ONLY = {"sh_4s"}
 MULTISCALE = {name for name in BACKBONES if name.startswith(("resnet", "hrformer")) or name == "transpose_r"}
 MULTISCALE |= {"hrnet_w18", "hrnet_w32", "hrnet_w48"}
-BOTTOM_UP = {"bottomup", "bottomup_sr"}
+BOTTOM_UP = {"bottomup", "bottomup_sr", "bottomup_higher"}
 # Deeper backbones, whose maps are those of another.
 SAME_MAPS = {"resnet34": "resnet18", "resnet101": "resnet50", "resnet152": "resnet50"}
 # SRPose on two maps instead of four.
