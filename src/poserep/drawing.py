@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 KNOWN = (
     "Heatmap", "SimCC Gaussian", "SR head", "SimCC equal", "SRPose", "Heatmap, unbiased", "IPR", "SimCC one-hot",
     "Bottom-up heatmap", "SimCC, no upsampling", "1D heatmap", "SimCC Laplace", "DSNT", "Regression", "RLE",
-    "Bottom-up SR head",
+    "Bottom-up SR head", "HigherHRNet",
 )  # fmt: skip
 PALETTE = (
     "#2563eb", "#db2777", "#059669", "#d97706", "#7c3aed", "#0891b2", "#65a30d", "#dc2626", "#475569", "#be185d",

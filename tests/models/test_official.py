@@ -17,7 +17,18 @@ from torch import Tensor, nn
 from model_cases import H_S, NETS, B, R, maps, pair, resnet, tokens
 from poserep import models
 from poserep.codecs import Heatmap, SimCC, SRHeatmap
-from poserep.models import AxisLinear, BottomUpSR, Hourglass, HRFormer, HRNet, PoseNet, StackedMaps, TokenPose
+from poserep.models import (
+    AxisLinear,
+    BottomUp,
+    BottomUpHigher,
+    BottomUpSR,
+    Hourglass,
+    HRFormer,
+    HRNet,
+    PoseNet,
+    StackedMaps,
+    TokenPose,
+)
 from poserep.models.weights.load import destinations, load_official
 from reference.vectors import listed, tensors
 from reference.weights import image, named_state, official_keys
@@ -41,7 +52,9 @@ MAKERS = {
     # Without the predictors that only supervise.
     "srpose_res50_{}_inference": (NETS["srpose_res50"], "256x192"),
     "srpose_res50_{}_train_list": (NETS["srpose_res50"], "256x192"),
+    "bottomup_res50_simple_{}": (pair(resnet, BottomUp, Heatmap), "128x128"),
     "bottomup_res50_sr_{}": (pair(resnet, BottomUpSR, SRHeatmap), "512x512"),
+    "higherhrnet_w32_{}": (pair(partial(HRNet, 32), BottomUpHigher, partial(Heatmap, stride=2)), "128x128"),
     "tokenpose_s_v1_64x64_patch11": (tokens(TokenPose), "64x64"),
     "tokenpose_s_v1_128x128_patch22": (tokens(TokenPose), "128x128"),
     "tokenpose_s_v1_256x192": (tokens(TokenPose), "256x192"),
@@ -59,7 +72,7 @@ EVERY = {name for name in CASES if name.endswith("train_list") or name.startswit
 QUICK = {
     *("simplebaseline_res50_simdr_upfree_64x64", "srhead_res50_256x192", "srpose_res50_256x192_train_list"),
     *("tokenpose_s_v1_64x64_patch11", "tokenpose_b_256x192", "transpose_r_a4_64x64", "transpose_h_s_256x192"),
-    *("hourglass_4stack_128x96", "hrformer_small_256x192_rpe_added"),
+    *("hourglass_4stack_128x96", "hrformer_small_256x192_rpe_added", "higherhrnet_w32_128x128"),
 }
 FOLDER = Path(os.environ.get("POSEREP_MODELS") or "absent")
 

@@ -8,7 +8,18 @@ import torch
 from model_cases import build, pyramid, resnet, tokens
 from poserep.codecs import Heatmap, MultiScale, SimCC, SRHeatmap
 from poserep.errors import InputError
-from poserep.models import AxisLinear, BottomUp, BottomUpSR, Deconv, HRNet, SRHead, SRPose, TokenPose, ViTPose
+from poserep.models import (
+    AxisLinear,
+    BottomUp,
+    BottomUpHigher,
+    BottomUpSR,
+    Deconv,
+    HRNet,
+    SRHead,
+    SRPose,
+    TokenPose,
+    ViTPose,
+)
 from poserep.models.weights.load import load_official
 from poserep.models.weights.recognise import look
 from reference.vectors import listed
@@ -24,6 +35,7 @@ def small(head=Deconv, codec=None, backbone=None, **options):
 tokenpose = tokens(partial(TokenPose, patch=(2, 2), depths=(1,)))
 MAKERS = {
     "heatmap": small,
+    "heatmap_16": lambda: small(joints=16),
     "hrnet": lambda: small(backbone=HRNet(18)),
     "hrnet32": lambda: small(backbone=HRNet(32)),
     "resnet34": lambda: small(backbone=resnet(34)),
@@ -35,6 +47,7 @@ MAKERS = {
     "srpose": lambda: small(SRPose, MultiScale("64x64"), pyramid(18)),
     "bottomup": lambda: small(BottomUp, SRHeatmap("64x64", scale=0.25)),
     "bottomup_sr": lambda: small(BottomUpSR, SRHeatmap("64x64")),
+    "bottomup_higher": lambda: small(BottomUpHigher, Heatmap("64x64", stride=2)),
     "tokenpose": lambda: tokenpose("64x128"),
     "tokenpose_tall": lambda: tokenpose("128x64"),
 }
@@ -56,6 +69,7 @@ def shape_of(name):
         ("simcc", LAYOUTS),
         ("simcc_free", ("mmpose1",)),
         *((name, ("mmpose0",)) for name in ("sr", "srpose", "bottomup", "bottomup_sr")),
+        ("bottomup_higher", ("papers", "mmpose0")),
     ],
 )
 def test_a_model_of_any_layout_loads_whole_and_gives_the_same(name, layouts):
@@ -76,6 +90,7 @@ def test_files_are_recognised_by_names_and_shapes():
         ("heatmap", "resnet18, heatmap, 17 joints"), ("hrnet", "hrnet_w18, heatmap, 17 joints"),
         ("simcc", "resnet18, SimCC, 17 joints"), ("simcc_free", "resnet18, SimCC"), ("sr", "resnet18, SR head"),
         ("srpose", "resnet18, SRPose, 17 joints"), ("bottomup_sr", "resnet18, bottom-up SR, 17 joints"),
+        ("bottomup_higher", "resnet18, HigherHRNet, 17 joints"),
     ):  # fmt: skip
         assert str(look(mmpose0(shape_of(name)))) == str(look(shape_of(name).state_dict())) == due
     net = shape_of("simcc")

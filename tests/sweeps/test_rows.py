@@ -16,7 +16,7 @@ from torch import nn
 from poserep.config import OmegaConf, composing, make
 from poserep.data.from_config import skeleton_of
 from poserep.geometry import Size
-from poserep.models import UNREAD, HeadSpec, Stacks
+from poserep.models import HeadSpec, Stacks
 from poserep.overrides import SWEEPS
 from poserep.runs.create import prepare, resolved
 from poserep.sweeps.sweep_file import complete_table, compositions, read_sweep, table_names
@@ -141,7 +141,7 @@ def check_head(cfg, codec, skeleton, step: bool) -> None:
     backbone = shapes(bare, Size(128, 128), skeleton.num_keypoints, channels, multiscale)
     assert size.height % backbone.multiple == size.width % backbone.multiple == 0
     head = make(node, HeadSpec(backbone.channels, backbone.strides, skeleton.num_keypoints, codec.x, codec.y))
-    assert head.form == codec.form != UNREAD
+    assert head.form == codec.form
     features = network.features_of(backbone, size, skeleton.num_keypoints)
     network._try(head, codec, features, skeleton.flip_perm())
     if step:

@@ -158,13 +158,16 @@ def test_everything_about_the_file_is_recorded(given, tmp_path, capsys):
     restore(run_dir, reconfigure(run_dir, []))
 
 
-def test_what_no_codec_reads_is_imported_but_not_evaluated(given, tmp_path, capsys):
-    overrides = [*given, "backbone=resnet18", "representation=bottomup"]
-    torch.save(mmpose0(network(overrides)), tmp_path / "bu.pth")
+@pytest.mark.xfail(raises=InputError, strict=True, reason="until their codec names AssociativeEmbedding")
+@pytest.mark.parametrize("representation", ["bottomup", "bottomup_sr", "bottomup_higher"])
+def test_bottom_up_models_are_imported(representation, given, tmp_path, capsys):
+    overrides = [*given, "backbone=resnet18", f"representation={representation}"]
+    torch.save({"state_dict": mmpose0(network(overrides))}, tmp_path / "bu.pth")
     run_dir = import_checkpoint(tmp_path / "bu.pth", overrides)
-    assert "there is nothing to evaluate" in capsys.readouterr().out
-    with pytest.raises(InputError, match="emits heatmaps and tags, which no codec reads: its network can be"):
-        restore(run_dir, reconfigure(run_dir, []))
+    about = json.loads((run_dir / "import.json").read_text())
+    assert about["layout"] == "mmpose 0.x" and not about["unused"] and not about["missing"]
+    assert f"next: poserep evaluate {run_dir}" in capsys.readouterr().out
+    restore(run_dir, reconfigure(run_dir, []))
 
 
 def test_refusals_leave_no_run(given, tmp_path):
@@ -182,6 +185,9 @@ def test_refusals_leave_no_run(given, tmp_path):
     }.items():
         with pytest.raises(InputError, match=message):
             import_checkpoint(file, [*words, overrides])
+    with pytest.raises(InputError, match="take head and codec from one representation"):
+        other = ["representation=heatmap", "representation.head._target_=poserep.models.PointHead"]
+        import_checkpoint(file, [*words, *other])
     file.write_bytes(file.read_bytes()[:-1000])
     with pytest.raises(InputError, match="damaged, or no checkpoint of PyTorch"):
         import_checkpoint(file, words)

@@ -121,7 +121,7 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
     else:
         cfg = compose(options.words, options.config_name, options.config_dir).cfg
     skeleton, size = skeleton_of(cfg), Size.parse(cfg.input_size)
-    net, codec = build_network(cfg, skeleton, counted=not options.time)
+    net, codec = build_network(cfg, skeleton)
     dtype = torch.float32 if cfg.data.get("pixels") else torch.uint8
     record: dict[str, Any] = {
         "backbone": type(net.backbone).__name__,

@@ -19,7 +19,7 @@ from poserep.models.weights.recognise import Looks, look
 from poserep.runs.create import prepare
 from poserep.sheet import Sheet, texts
 from poserep.training.module import PoseModule
-from poserep.training.network import assemble
+from poserep.training.network import build_network
 from poserep.training.trainer import quiet
 
 # Runs go to this study unless an override names another.
@@ -43,7 +43,7 @@ def import_checkpoint(path: Path, overrides: list[str], name: str = "config", fo
     # What only training runs may be missing in the file; it starts as a run of this seed would start it.
     lightning.seed_everything(cfg.seed, verbose=False)
     skeleton = skeleton_of(cfg)
-    net, codec = assemble(cfg, skeleton)
+    net, codec = build_network(cfg, skeleton)
     weights = read_weights(path)
     imported = load_official(net, weights.tensors, str(path))
     with path.open("rb") as file:
@@ -71,10 +71,7 @@ def import_checkpoint(path: Path, overrides: list[str], name: str = "config", fo
     write_json(run_dir / "import.json", record)
     run_dir.write_status("imported", error="evaluated, not trained")
     _sheet(run_dir.path, record).show()
-    if net.head.form != codec.form:
-        print(f"note: head {type(net.head).__name__} emits {net.head.form}; there is nothing to evaluate")
-    else:
-        print(f"next: poserep evaluate {run_dir}")
+    print(f"next: poserep evaluate {run_dir}")
     return run_dir.path
 
 

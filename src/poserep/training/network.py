@@ -10,25 +10,17 @@ from poserep.codecs import Codec
 from poserep.config import DictConfig, OmegaConf, as_dict, make
 from poserep.errors import InputError
 from poserep.geometry import Size
-from poserep.models import UNREAD, Head, HeadSpec, PoseNet
+from poserep.models import Head, HeadSpec, PoseNet
 from poserep.skeleton import Skeleton
 
 
-def build_network(cfg: DictConfig, skeleton: Skeleton, counted: bool = False) -> tuple[PoseNet, Codec]:
+def build_network(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
     """Build network and codec of a configuration, and try that they can train and predict together.
 
-    If backbone, head, codec and size do not fit, an `InputError` names both sides. With ``counted``, a head that no
-    codec reads is let pass.
+    If backbone, head, codec and size do not fit, an `InputError` names both sides.
     """
     net, codec = assemble(cfg, skeleton)
     head = net.head
-    if head.form == UNREAD and counted:
-        return net, codec
-    if head.form == UNREAD:
-        raise InputError(
-            f"head {type(head).__name__} emits {head.form}: its network can be counted (poserep cost, make "
-            "reproduce-cost) and imported, not trained or evaluated"
-        )
     if head.form != codec.form:
         raise InputError(
             f"head {type(head).__name__} emits {head.form!r}, but codec {type(codec).__name__} reads {codec.form!r}; "

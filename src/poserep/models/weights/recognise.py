@@ -23,6 +23,7 @@ HEADS = {
     "mlp_head_x": "SimCC",
     "lr_head": "SRPose",
     "tag_head": "bottom-up SR",
+    "final_layers": "HigherHRNet",
     "kp_encoder": "SR head",
     "incre_modules": "ImageNet classifier",
     "classifier": "ImageNet classifier",
@@ -37,6 +38,7 @@ SUITING = {
     "SimCC": "representation=simcc_equal or another whose name begins with simcc (simcc_free without deconvolutions)",
     "SRPose": "representation=srpose",
     "bottom-up SR": "representation=bottomup_sr",
+    "HigherHRNet": "representation=bottomup_higher",
     "SR head": "representation=sr",
     "heatmap": "representation=heatmap or another that draws heatmaps at stride 4",
     "points": "no reader for it; representation=regression and rle have heads of their own",
@@ -70,7 +72,7 @@ def look(state: Mapping[str, Tensor]) -> Looks:
     head = next((name for part, name in HEADS.items() if part in parts), "")
     if any(key.rsplit(".", 1)[0] in POINTS for key in state):
         head = "points"
-    layers = ("lr_head.0.weight", "tag_head.weight", "score.0.weight", "final_layer.weight")
+    layers = ("lr_head.0.weight", "tag_head.weight", "final_layers.1.weight", "score.0.weight", "final_layer.weight")
     joints = next((shapes[key][0] for key in layers if key in shapes), None)
     backbone, deconvolutions = _recognise_backbone(shapes, parts), "deconv_layers" in parts
     if head == "ImageNet classifier" or (head == "SimCC" and backbone.startswith("resnet") and not deconvolutions):
@@ -123,7 +125,14 @@ def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = 
     elif theirs.head == ours.head and theirs.deconvolutions != ours.deconvolutions:
         has, wants = ("has", "none") if theirs.deconvolutions else ("has no", "some")
         advice.append(f"it {has} deconvolutions, the model {wants}: see representation.head.upsample_to")
-    if theirs.joints and ours.joints and theirs.joints != ours.joints:
+    if theirs.joints and ours.joints and 2 * theirs.joints == ours.joints:
+        advice.append("its last layer has half as many maps as the model's: without tags, take representation=heatmap")
+    elif theirs.joints and ours.joints and theirs.joints == 2 * ours.joints:
+        advice.append(
+            f"its last layer has {theirs.joints} maps, twice the model's: if they are heatmaps and tags of a bottom-up "
+            "model, take representation=bottomup"
+        )
+    elif theirs.joints and ours.joints and theirs.joints != ours.joints:
         advice.append(
             f"its last layer is for {theirs.joints} joints, the model's for {ours.joints}: take the data set that it "
             "was trained on, or its data.skeleton; or train from what fits, by poserep train init=FILE"
