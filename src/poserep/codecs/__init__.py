@@ -1,7 +1,10 @@
 """Codecs: everything about coordinates. See `Codec`."""
 
+from poserep.codecs.associative_embedding import AssociativeEmbedding
+from poserep.codecs.associative_losses import MaskedMSE, TagLoss
 from poserep.codecs.base import Codec, Deviations
 from poserep.codecs.dark import DARK
+from poserep.codecs.grouping import Adjust, TagParser
 from poserep.codecs.heatmap import Heatmap, SRHeatmap
 from poserep.codecs.integral import Integral
 from poserep.codecs.label_smoothing import Equal, Gaussian, Laplace

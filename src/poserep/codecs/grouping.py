@@ -29,12 +29,14 @@ class Parsed(NamedTuple):
         xy: (N, K, 2), bins; zero for joints that were not found.
         score: (N, K), the heatmap's value at the joint; zero for joints that were not found.
         person_score: (N,), the mean over all K joints' scores before any was filled.
+        found: (N, K), bool, which joints have a maximum of their own, and were not filled.
     """
 
     row: Tensor
     xy: Tensor
     score: Tensor
     person_score: Tensor
+    found: Tensor
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ class TagParser:
             xy, score = _filled(heat, tags, xy, score)
         exact = readout.at(heat, xy) * (score > 0)[..., None]
         row, person = known.any(1).nonzero(as_tuple=True)
-        return Parsed(row, exact[row, :, person], score[row, :, person], person_score[row, person])
+        exact, score, known = (values[row, :, person] for values in (exact, score, known))
+        return Parsed(row, exact, score, person_score[row, person], known)
 
     def _group(self, score: np.ndarray, tag: np.ndarray, order: Sequence[int]) -> np.ndarray:
         """Return the candidate that each person of an image has for each joint, (P, K), int64; -1 for none.

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
 
-from poserep.instances import ANNOTATED
 from poserep.metrics.protocol import Protocol, protocol_line
 from poserep.report.labels import Result, height_and_width, input_size, run_settings, scheme_title
 from poserep.runs.result_values import (
@@ -212,7 +211,7 @@ def runs_csv(rows: Sequence[RunRow]) -> str:
         for boxes in row.values:
             about = [row.name, row.readout, row.size, row.setting, f"{row.params:.4f}", f"{row.gmacs:.4f}"]
             means = [known_mean(row.of(boxes, metric)) for metric in metrics]
-            scores = row.calibration if boxes in ANNOTATED else {}
+            scores = {} if boxes == "det" else row.calibration
             measured = [f"{mean(scores[key]):.4f}" if key in scores else "" for key in measures]
             shown = ["" if value is None else f"{value:.3f}" for value in means]
             lines.append([*about, boxes, str(row.seeds), *shown, *measured, row.protocol])
