@@ -180,7 +180,7 @@ def test_images_do_not_see_each_other(readout):
         alone = TagParser()(heat[image : image + 1], tags[image : image + 1], readout)
         equal(Parsed(alone.row + image, *alone[1:]), Parsed(*(value[found.row == image] for value in found)))
     nobody = TagParser()(heat[2:3], tags[2:3], readout)
-    assert [tuple(value.shape) for value in nobody] == [(0,), (0, 5, 2), (0, 5), (0,)]
+    assert [tuple(value.shape) for value in nobody] == [(0,), (0, 5, 2), (0, 5), (0,), (0, 5)]
 
 
 def test_constant_tags_make_a_person_of_each_maximum_of_the_first_joint():
@@ -213,7 +213,8 @@ def _lower_neighbours(heat: Tensor) -> Tensor:
 
 def test_one_bin_and_one_joint():
     found = TagParser()(torch.full((1, 1, 1, 1), 0.9), torch.zeros(1, 1, 1, 1, 1), PUBLISHED)
-    equal(found, Parsed(torch.tensor([0]), torch.full((1, 1, 2), 0.25), torch.tensor([[0.9]]), torch.tensor([0.9])))
+    score = torch.tensor([[0.9]])
+    equal(found, Parsed(torch.tensor([0]), torch.full((1, 1, 2), 0.25), score, score[0], score > 0))
 
 
 def test_a_joint_is_filled_by_tag_first_and_stays_missing_without_a_value():

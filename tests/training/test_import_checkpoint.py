@@ -158,7 +158,6 @@ def test_everything_about_the_file_is_recorded(given, tmp_path, capsys):
     restore(run_dir, reconfigure(run_dir, []))
 
 
-@pytest.mark.xfail(raises=InputError, strict=True, reason="until their codec names AssociativeEmbedding")
 @pytest.mark.parametrize("representation", ["bottomup", "bottomup_sr", "bottomup_higher"])
 def test_bottom_up_models_are_imported(representation, given, tmp_path, capsys):
     overrides = [*given, "backbone=resnet18", f"representation={representation}"]

@@ -12,6 +12,7 @@ import torch
 import yaml
 from torch import nn
 
+from poserep.codecs.base import People
 from poserep.config import OmegaConf, compose
 from poserep.errors import InputError
 from poserep.geometry import Size
@@ -57,8 +58,6 @@ def refusal(backbone: str, representation: str) -> str | None:
         return f"reads one map, but the backbone predicts in {STACKS[backbone]} stacks"
     if backbone in TOKENS and representation in {"sr", *BOTTOM_UP}:
         return "reads a map, but the backbone gives keypoint tokens"
-    if representation in BOTTOM_UP:
-        return "emits 'heatmaps and tags.*, but codec .* reads 'map'; take head and codec from one representation"
     if backbone in DEPTH and representation in {"ipr", "dsnt"}:
         return r"squeezes its maps into \(0, 1\), which codec Integral cannot use"
     return None
@@ -104,8 +103,8 @@ def built(monkeypatch):
 
 def learn(module: nn.Module, inputs, codec, size: Size) -> None:
     """A step of training, of a network on images or of a head on features, that changes every part of it."""
-    xy = torch.rand(2, COCO.num_keypoints, 2) * torch.tensor([size.width - 1, size.height - 1])
-    target, weight = codec.encode(xy, torch.ones(2, COCO.num_keypoints))
+    xy, *others = (label.repeat(2, *[1] * (label.ndim - 1)) for label in codec.example(COCO.num_keypoints))
+    target, weight = codec.encode(torch.rand_like(xy) * torch.tensor([size.width - 1, size.height - 1]), *others)
     named = {name: p for name, p in module.named_parameters() if p.requires_grad}
     before = {name: p.detach().clone() for name, p in named.items()}
     out = module.train()(inputs)
@@ -128,7 +127,8 @@ def decode(net: nn.Module, codec, features) -> None:
         assert codec.readouts
         for readout in codec.readouts:
             points = codec.decode(codec.merge(out, out, COCO.flip_perm()), readout)
-            assert points.xy.shape == (2, COCO.num_keypoints, 2) and torch.isfinite(points.xy).all()
+            count = len(points.row) if isinstance(points, People) else 2
+            assert points.xy.shape == (count, COCO.num_keypoints, 2) and torch.isfinite(points.xy).all()
             assert ((points.score >= 0) & (points.score <= 1)).all()
 
 
