@@ -20,8 +20,8 @@ from reference.vectors import files, full, tensors
 PUBLISHED = Adjust(0.5)
 # Sums of 17 numbers in float32, in whatever order.
 MEANS = {"rtol": 16 * 2**-24, "atol": 0.0}
-# The code itself, run on what the file holds with munkres 1.1.4, gives 9 people as we do, not the file's 10: joints 1,
-# 2 and 14 are paired otherwise at equal cost there.
+# The code's grouping, transcribed and run on what the file holds with munkres 1.1.4, gives our 9 people, not the file's
+# 10, in which joints 1, 2 and 14 are paired otherwise at equal cost.
 UNEXPLAINED = "s06"
 
 

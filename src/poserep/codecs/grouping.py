@@ -153,7 +153,7 @@ class TagParser:
         members = np.full((0, joints), -1)
         total = np.zeros((0, depth), np.float32)
         for joint in order:
-            n, offered = np.count_nonzero(score[joint]), min(len(members), self.max_people)
+            n, offered = int(np.count_nonzero(score[joint])), min(len(members), self.max_people)
             if n == 0 or (self.ignore_too_much and offered == self.max_people):
                 continue
             mean = total[:offered] / (members[:offered] >= 0).sum(1, dtype=np.float32, keepdims=True)
@@ -197,9 +197,10 @@ def _filled(heat: Tensor, tags: Tensor, xy: Tensor, score: Tensor) -> tuple[Tens
     for part in missing.split(max(1, SEARCHED // heat[0, 0].numel())):
         image, joint, person = part.unbind(1)
         value, own = heat[image, joint], mean[image, person]
-        squares = [(tags[image, joint, :, :, i] - own[:, i, None, None]).square() for i in range(tags.shape[-1])]
-        distance = torch.stack(squares).sum(0).sqrt()
-        best = peak((value - distance.round())[None], any_value=True)[0][0]
+        distance = torch.zeros_like(value)
+        for i in range(tags.shape[-1]):
+            distance += (tags[image, joint, :, :, i] - own[:, i, None, None]).square_()
+        best = peak((value - distance.sqrt_().round_())[None], any_value=True)[0][0]
         there = value[torch.arange(len(part), device=value.device), best[:, 1], best[:, 0]].clamp_min(0)
         score[image, joint, person] = there
         xy[image, joint, person] = best * (there > 0)[:, None]
