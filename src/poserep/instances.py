@@ -25,11 +25,13 @@ class CocoForm(NamedTuple):
 
     ``boxes`` are ``annotated``, or ``joints`` to take for every person's box that of its labelled joints, an eighth of
     its longer side larger on each side. ``fields`` are joined to one list of keypoints, as the five of COCO-WholeBody;
-    without any it is ``keypoints``.
+    without any it is ``keypoints``. ``masks`` keeps the segmentation of crowds and of people without labelled
+    keypoints, the only ones that anything needs; all others are dropped.
     """
 
     boxes: str = "annotated"
     fields: tuple[str, ...] = ()
+    masks: bool = False
 
 
 PLAIN = CocoForm()

@@ -100,16 +100,16 @@ def test_damaged_entries_are_found_and_replaced(drawn, tmp_path, monkeypatch):
     data = dataset(drawn, cache=ImageCache(tmp_path, 1))
     images(data, 1)
     whole = {path: path.read_bytes() for path in entries(tmp_path)}
-    used = data.cache.used()
+    used = data.crops.cache.used()
     for name, damage in DAMAGE.items():
         for path, content in whole.items():
             path.write_bytes(damage(content))
         assert_same(images(data), expected)
         # A flaw in rows that no crop has shown so far stays until one does.
         for i in drawn:
-            data.cache.rows(i.image, 0, 10**6)
+            data.crops.cache.rows(i.image, 0, 10**6)
         assert {path: path.read_bytes() for path in entries(tmp_path)} == whole, name
-        assert data.cache.used() == used
+        assert data.crops.cache.used() == used
     monkeypatch.setattr(PhotographReader, "decode", no_decoding)
     assert_same(images(data), expected)
 

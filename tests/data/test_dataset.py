@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from poserep.data.augment import Augment, CropRegion
+from poserep.data.crop_reader import visible_pixels
 from poserep.data.datamodule import EpochSampler, PoseDataModule, evaluation_batches
-from poserep.data.dataset import PoseDataset, visible_pixels
+from poserep.data.dataset import PoseDataset
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Crop, Size, crop_matrix
 from poserep.instances import Instance, InstanceTable

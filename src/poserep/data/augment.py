@@ -111,12 +111,13 @@ class Augment:
         spread = np.maximum(np.ptp(chosen.astype(np.float64), axis=0) + self.half_body_px, 1.0)
         return chosen.mean(0).astype(np.float64), fit_aspect(spread, size) * 1.5
 
-    def recolour(self) -> Any:
-        """Return the Albumentations pipeline of ``pixels``, one per process, or None if there are none."""
-        if not self.pixels:
-            return None
-        # Without this, importing it asks the network for its newest version.
-        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-        import albumentations
 
-        return albumentations.Compose(list(self.pixels))
+def recolouring(pixels: Sequence[Any]) -> Any:
+    """Return the Albumentations pipeline of some transforms, one per process, or None if there are none."""
+    if not pixels:
+        return None
+    # Without this, importing it asks the network for its newest version.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    import albumentations
+
+    return albumentations.Compose(list(pixels))

@@ -27,9 +27,9 @@ class NotCoco(InputError):
 class CocoFile:
     """An annotation file. Its records are shared by all who read the file: they must not be changed.
 
-    ``annotations`` have no polygons, which nothing needs; None if the file has no such list, as for test images. Of
-    several files that are read as one, ``path`` is the first, ``sources`` says where the annotations of each begin, and
-    ``repeated`` how many stood in an earlier file too, and are left out.
+    ``annotations`` have no segmentation but what ``form.masks`` keeps; None if the file has no such list, as for test
+    images. Of several files that are read as one, ``path`` is the first, ``sources`` says where the annotations of each
+    begin, and ``repeated`` how many stood in an earlier file too, and are left out.
     """
 
     path: Path
@@ -124,7 +124,9 @@ def _parse(paths: tuple[Path, ...], _: tuple[tuple[int, int] | None, ...], form:
     if len(files) == 1:
         return files[0]
     whole, sources, repeated = merge(contents)
-    return replace(CocoFile.from_json(paths[0], whole), form=form, sources=tuple(sources), repeated=repeated)
+    # Fields are joined and boxes made already.
+    file = CocoFile.from_json(paths[0], whole, form=PLAIN._replace(masks=form.masks))
+    return replace(file, form=form, sources=tuple(sources), repeated=repeated)
 
 
 def read_detections(path: str | Path) -> list[Any]:

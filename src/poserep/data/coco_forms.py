@@ -30,19 +30,22 @@ class Source(NamedTuple):
 def bring_to_form(content: Mapping[str, Any], path: Path, form: CocoForm) -> None:
     """Change the content of an annotation file in place: whole numbers for ids, joined fields, boxes of joints.
 
-    Polygons are dropped, as nothing needs them. A field of ``form.fields`` that no annotation has is an `InputError`.
+    Segmentations are dropped but for those that ``form.masks`` keeps. A field of ``form.fields`` that no annotation has
+    is an `InputError`.
     """
     for key in ("images", "annotations", "categories"):
         number_ids(content.get(key) if isinstance(content.get(key), list) else ())
     records = list(_records(content))
     for record in records:
-        record.pop("segmentation", None)
         for field in form.fields or ("keypoints",):
             given = record.get(field)
             if isinstance(given, list) and given and all(isinstance(joint, list) for joint in given):
                 record[field] = [number for joint in given for number in joint]
     if form.fields:
         _join_fields(records, path, form.fields)
+    for record in records:
+        if not (form.masks and _is_without_labels(record)):
+            record.pop("segmentation", None)
     if form.boxes == "joints":
         for record in records:
             _take_box_of_joints(record)
@@ -167,6 +170,13 @@ def _join_fields(records: Sequence[dict[str, Any]], path: Path, fields: Sequence
         numbers = as_keypoints(joined, sum(lengths.values()) // 3)
         record["keypoints"] = joined
         record["num_keypoints"] = 0 if numbers is None else int((numbers[2::3] > 0).sum())
+
+
+def _is_without_labels(record: Mapping[str, Any]) -> bool:
+    """Tell whether a record is a crowd, or a person without labelled keypoints."""
+    given = record.get("keypoints")
+    labelled = isinstance(given, list) and any(given[2::3])
+    return bool(record.get("iscrowd")) or record.get("num_keypoints") == 0 or not labelled
 
 
 def _take_box_of_joints(record: dict[str, Any]) -> None:

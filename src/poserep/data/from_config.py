@@ -19,6 +19,7 @@ from poserep.skeleton import COCO, CROWDPOSE, HUMAN4D, MPII, Skeleton
 
 if TYPE_CHECKING:
     from poserep.data.dataset import PoseDataset
+    from poserep.data.scenes import SceneDataset
 
 # The keys of a split that are paths below the data's root.
 FILES = ("annotations", "heads")
@@ -52,7 +53,12 @@ def located(root: Path, given: str | Sequence[str] | None) -> list[Path]:
 
 def form_of(cfg: DictConfig) -> CocoForm:
     """Return how the records of files in COCO's format are taken."""
-    return CocoForm(cfg.data.get("boxes") or "annotated", tuple(cfg.data.get("fields") or ()))
+    return CocoForm(cfg.data.get("boxes") or "annotated", tuple(cfg.data.get("fields") or ()), takes_scenes(cfg))
+
+
+def takes_scenes(cfg: DictConfig) -> bool:
+    """Tell whether the representation takes whole images with all their people, not crops of persons."""
+    return bool(cfg.get("representation") and cfg.representation.get("scenes"))
 
 
 def split_files(cfg: DictConfig, root: Path, split: str = "val") -> dict[str, Path]:
@@ -95,7 +101,19 @@ def splits_of(cfg: DictConfig) -> list[str]:
 
 
 def boxes_of(cfg: DictConfig) -> list[str]:
-    """Return the kinds of boxes to evaluate with, ``gt`` and/or ``det``; those asked for must be available."""
+    """Return the kinds of boxes to evaluate with, ``gt`` and/or ``det``, or ``scene`` where whole images are taken.
+
+    Those asked for must be available.
+    """
+    if takes_scenes(cfg):
+        if not is_labelled(cfg):
+            raise InputError(f"data={cfg.data.name} has no annotated persons, which whole images are evaluated with")
+        if list(cfg.boxes or ["scene"]) != ["scene"]:
+            raise InputError(
+                f"boxes={list(cfg.boxes)}: representation={cfg.representation.name} finds people in whole images, "
+                "without boxes (AP_scene); set boxes=null"
+            )
+        return ["scene"]
     available = ["gt"] if is_labelled(cfg) else []
     available += ["det"] if cfg.data.detections else []
     unknown = [b for b in cfg.boxes or () if b not in available]
@@ -110,14 +128,24 @@ def boxes_of(cfg: DictConfig) -> list[str]:
 def instances_of(
     cfg: DictConfig, split: str, skeleton: Skeleton, root: Path, boxes: str = "gt", tally: Tally | None = None
 ) -> list[Instance]:
-    """Return the persons of a split (``train`` or ``val``), or with ``boxes="det"`` the detections on its images."""
-    node = cfg.data[split]
+    """Return the persons of a split (``train`` or ``val``), or with ``boxes="det"`` the detections on its images.
+
+    The persons of ``boxes="scene"`` are those of ``gt``.
+    """
+    node, options = cfg.data[split], options_of(cfg)
+    if takes_scenes(cfg):
+        if coco_file_of(cfg, root, split) is None:
+            raise InputError(
+                f"representation={cfg.representation.name} takes whole images with all their people, which need "
+                f"annotations in COCO's format; those of data={cfg.data.name} have another: take data=coco or crowdpose"
+            )
+        options["masks"] = True
     paths: dict[str, Any] = {
         key: where if where[1:] else where[0] for key in PATHS if (where := located(root, node.get(key)))
     }
     if boxes == "det":
         paths["detections"] = root / cfg.data.detections
-    return make(node, skeleton=skeleton, tally=tally, **options_of(cfg), **paths)
+    return make(node, skeleton=skeleton, tally=tally, **options, **paths)
 
 
 @dataclass
@@ -160,16 +188,40 @@ def image_reader(cfg: DictConfig) -> Callable[[Path], np.ndarray]:
     return PhotographReader(cfg.data.get("orientation", "refuse"), cfg.data.get("range"))
 
 
-def dataset_of(cfg: DictConfig, instances: list[Instance], skeleton: Skeleton, augment: Any = None) -> PoseDataset:
-    """Return the crops of persons that a configuration describes."""
+def dataset_of(
+    cfg: DictConfig,
+    instances: Sequence[Instance],
+    skeleton: Skeleton,
+    augment: Any = None,
+    split: str = "val",
+    root: Path | None = None,
+    tally: Tally | None = None,
+) -> PoseDataset | SceneDataset:
+    """Return the crops of persons that a configuration describes, or the whole images with all their people.
+
+    Whole images need the annotation file of the ``split`` from which all ``instances`` were read, below ``root``, and
+    add to the ``tally`` of that; ``trainer.limit`` counts them.
+    """
     # Imported here, as everything else in this module does without torch.
     from poserep.data.cache import ImageCache
     from poserep.data.dataset import PoseDataset
 
-    options: dict[str, Any] = {**(cfg.data.get("crop") or {}), "seed": cfg.seed, "read": image_reader(cfg)}
+    crop = dict(cfg.data.get("crop") or {})
+    options: dict[str, Any] = {"seed": cfg.seed, "read": image_reader(cfg)}
     if cfg.trainer.get("cache"):
         options["cache"] = ImageCache(cfg.trainer.cache, cfg.trainer.cache_gb, options["read"])
-    return PoseDataset(instances, skeleton, Size.parse(cfg.input_size), cfg.align, augment, **options)
+    size = Size.parse(cfg.input_size)
+    if not takes_scenes(cfg):
+        return PoseDataset(instances, skeleton, size, cfg.align, augment, **crop, **options)
+    from poserep.data.scene_table import scenes_of
+
+    root = root or root_of(cfg)
+    file, folder = coco_file_of(cfg, root, split), root / cfg.data[split].images
+    assert file is not None
+    tally, lenient = Tally() if tally is None else tally, bool(cfg.data.get("skip_invalid"))
+    scenes = scenes_of(file, folder, instances, split == "train", tally, lenient, cfg.trainer.get("limit"))
+    options["bgr"] = crop.get("bgr", False)
+    return make(cfg.representation.scenes)(scenes, skeleton, size, cfg.align, augment, **options)
 
 
 def truth_of(

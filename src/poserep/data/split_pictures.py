@@ -15,6 +15,7 @@ from poserep.data.from_config import (
     root_of,
     skeleton_of,
     splits_of,
+    takes_scenes,
 )
 from poserep.data.image_files import PhotographReader
 from poserep.data.pictures import digest_of, known_pictures
@@ -33,18 +34,19 @@ def _used(cfg: Any, split: str, root: Path) -> list[Path]:
     """Return the image files that decide a run's numbers; empty if they cannot be told, which loaders say better."""
     limit = cfg.trainer.get("limit")
     try:
-        if limit:
+        if limit and not takes_scenes(cfg):
             kinds, skeleton = boxes_of(cfg) if split == "val" else ["gt"], skeleton_of(cfg)
             loaded = [load_split(cfg, split, skeleton, root, boxes).instances[:limit] for boxes in kinds]
             if images := [person.image for persons in loaded for person in persons]:
                 return images
+        first = limit if takes_scenes(cfg) else None
         file = coco_file_of(cfg, root, split) if split == "train" else None
         if file and file.annotations:
             # Half of COCO's training images show nobody.
             ids = {a.get("image_id") for a in file.annotations if isinstance(a, dict)}
             folder = root / cfg.data[split].images
-            return [path for record, path in file.image_files(folder) if record["id"] in ids]
-        return listed_pictures(cfg, split, root)
+            return [path for record, path in file.image_files(folder) if record["id"] in ids][:first]
+        return listed_pictures(cfg, split, root)[:first]
     except (InputError, OSError, TypeError):
         return []
 

@@ -18,6 +18,7 @@ from poserep.data.from_config import (
     root_of,
     skeleton_of,
     split_files,
+    takes_scenes,
     truth_of,
 )
 from poserep.data.split_pictures import check_pictures
@@ -79,19 +80,21 @@ def build(cfg: DictConfig, train: bool = True, learnt: Skeleton | None = None) -
     if train and cfg.trainer.compile:
         net.compile()
     boxes, root = boxes_of(cfg), root_of(cfg)
+    # Of whole images the data set takes as many with all their people.
+    limit = None if takes_scenes(cfg) else cfg.trainer.limit
     tallies = {name: Tally() for name in (*(["train"] if train else []), *boxes)}
     training = None
     if train:
-        persons = instances_of(cfg, "train", skeleton, root, tally=tallies["train"])[: cfg.trainer.limit]
-        check_pictures(cfg, "train", root, (person.image for person in persons), tallies["train"])
-        training = dataset_of(cfg, persons, skeleton, make(cfg.augment))
+        persons = instances_of(cfg, "train", skeleton, root, tally=tallies["train"])[:limit]
+        training = dataset_of(cfg, persons, skeleton, make(cfg.augment), "train", root, tallies["train"])
+        check_pictures(cfg, "train", root, training.paths(), tallies["train"])
     # Last, as only the last file that was parsed is kept, and scoring reads it again.
     joints = CommonJoints(skeleton, skeleton, skeleton) if train else common_joints(cfg, root, learnt)
     evaluation, scorers = {}, {}
     for kind in boxes:
-        persons = joints.load(cfg, root, kind, tallies[kind])[: cfg.trainer.limit]
-        check_pictures(cfg, "val", root, (person.image for person in persons), tallies[kind])
-        evaluation[kind] = dataset_of(cfg, persons, joints.skeleton)
+        persons = joints.load(cfg, root, kind, tallies[kind])[:limit]
+        evaluation[kind] = dataset_of(cfg, persons, joints.skeleton, None, "val", root, tallies[kind])
+        check_pictures(cfg, "val", root, evaluation[kind].paths(), tallies[kind])
         truth = truth_of(cfg, evaluation[kind].instances, joints.skeleton, root, joints.layout)
         scorers[kind] = make(cfg.data.metric, truth)
     lr = effective_lr(cfg.optim, cfg.trainer.batch)

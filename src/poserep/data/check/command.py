@@ -15,6 +15,7 @@ from poserep.data.check.overlap import overlaps
 from poserep.data.check.stats import sheets, stats
 from poserep.data.check.validate import validate
 from poserep.data.custom_set import draft_set, write_set
+from poserep.data.from_config import takes_scenes
 from poserep.data.loaders.mpii_matlab import convert_mat
 from poserep.errors import InputError
 from poserep.files import write_json
@@ -105,14 +106,15 @@ def preview_command(arguments: Sequence[str]) -> None:
     parser = _parser(preview_command)
     add = parser.add_argument
     add("--out", type=Path, default=Path("preview.png"), metavar="FILE", help="PNG file to write (preview.png)")
-    add("--count", type=int, default=24, metavar="N", help="number of persons (24)")
+    add("--count", type=int, default=24, metavar="N", help="number of persons, or of whole images (24)")
     add("--split", choices=["train", "val"], default="train", help="split to draw from (train); val is not augmented")
     add("--epoch", type=int, default=0, metavar="E", help="first epoch whose augmentation is shown (0)")
     given, (cfg, choices) = _parse(parser, arguments)
     from poserep.data.check.preview import write_preview  # here, as the other commands take no torch
 
-    persons, crops = write_preview(cfg, given.out, given.split, given.count, given.epoch, choices["augment"])
-    print(f"{given.out}: {persons} persons, {crops} crop{'s' * (crops > 1)} of each")
+    rows, crops = write_preview(cfg, given.out, given.split, given.count, given.epoch, choices["augment"])
+    what = "images" if takes_scenes(cfg) else "persons"
+    print(f"{given.out}: {rows} {what}, {crops} crop{'s' * (crops > 1)} of each")
 
 
 def init_command(arguments: Sequence[str]) -> None:

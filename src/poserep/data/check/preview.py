@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from poserep.config import make
-from poserep.data.dataset import Batch
+from poserep.data.augment import Augment
 from poserep.data.from_config import dataset_of, is_labelled, load_split, root_of, skeleton_of
+from poserep.data.scenes import SceneDataset
 from poserep.drawing import LEFT, MIDDLE, RIGHT, STYLE, as_rgb, limbs_by_side, show_crop
 from poserep.errors import InputError
 from poserep.files import replacing
@@ -25,15 +26,15 @@ DPI = 100
 
 
 class PreviewRow(NamedTuple):
-    """A person: caption; crops, one without augmentation, then those with it; closed box (5, 2) in the first, px."""
+    """A person or a whole image: caption; items, the first without augmentation; closed box (5, 2) in that, px."""
 
     caption: str
-    crops: list[Batch]
+    crops: list[Any]
     box: np.ndarray
 
 
 def preview_rows(cfg: Any, split: str, count: int, epoch: int) -> list[PreviewRow]:
-    """Return persons evenly spread over a split; those of ``train`` with the augmentation of several epochs."""
+    """Return persons, or whole images, evenly spread over a split; of ``train`` with the augmentation of epochs."""
     if count < 1:
         raise InputError(f"count={count} is no number of persons: give at least 1")
     if epoch < 0:
@@ -42,18 +43,24 @@ def preview_rows(cfg: Any, split: str, count: int, epoch: int) -> list[PreviewRo
     if split == "train" and not is_labelled(cfg):
         raise InputError(f"{cfg.data.name} has no annotated persons to train on; take --split val")
     persons = load_split(cfg, split, skeleton, root, "gt" if is_labelled(cfg) else "det").required()
-    plain = dataset_of(cfg, persons, skeleton)
-    augmented = dataset_of(cfg, persons, skeleton, make(cfg.augment)) if split == "train" else None
+    # An augmentation that does nothing fits whole images into inputs of one size.
+    plain = dataset_of(cfg, persons, skeleton, Augment(), split, root)
+    augmented = dataset_of(cfg, persons, skeleton, make(cfg.augment), split, root) if split == "train" else None
     chosen = np.unique(np.linspace(0, len(plain) - 1, count).round().astype(int))
     rows = []
     for index in chosen.tolist():
-        person = plain.instances[index]
-        crops = [plain[epoch, index]]
+        crops: list[Any] = [plain[epoch, index]]
         crops += [augmented[epoch + later, index] for later in range(VIEWS)] if augmented else []
-        corners = person.box[:2] + person.box[2:] * [(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]
+        if isinstance(plain, SceneDataset):
+            key, path = crops[0].index.item(), plain.scenes.path(index)
+            outline = np.array([-0.5, -0.5, *plain.scenes.size[index]])
+        else:
+            person = plain.instances[index]
+            key, path, outline = person.id, person.image, person.box
+        corners = outline[:2] + outline[2:] * [(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]
         matrix = crops[0].crop.matrix.numpy()
         box = corners @ matrix[:, :2].T + matrix[:, 2]
-        rows.append(PreviewRow(f"{person.id} · {person.image.stem}", crops, box))
+        rows.append(PreviewRow(f"{key} · {path.stem}", crops, box))
     return rows
 
 
@@ -83,7 +90,11 @@ def preview_sheet(rows: Sequence[PreviewRow], skeleton: Skeleton, title: str, ep
             if view == 0:
                 ax.plot(*row.box.T, color="black", linewidth=2.0, alpha=0.4)
                 ax.plot(*row.box.T, color="white", linewidth=0.9)
-            limbs_by_side(ax, batch.xy.numpy(), batch.weight.numpy(), skeleton)
+            joints = skeleton.num_keypoints
+            people = batch.xy.numpy().reshape(-1, joints, 2), batch.weight.numpy().reshape(-1, joints)
+            for xy, weight in zip(*people, strict=True):
+                if weight.any():
+                    limbs_by_side(ax, xy, weight, skeleton)
             if number < columns and views > 1:
                 text(x, top - 5, f"epoch {epoch + view - 1}" if view else "no augmentation", fontsize=7, color=GREY)
         # As much of the caption as there is room for.
@@ -96,10 +107,10 @@ def preview_sheet(rows: Sequence[PreviewRow], skeleton: Skeleton, title: str, ep
 
 
 def write_preview(cfg: Any, out: Path, split: str, count: int, epoch: int, augment: str) -> tuple[int, int]:
-    """Write the sheet as a PNG file, whose folder is made, and return the numbers of persons and of crops of each.
+    """Write the sheet as a PNG file, whose folder is made, and return the numbers of its rows and of crops in each.
 
-    The sheet shows ``count`` persons of a split, ``train`` with augmentation from ``epoch`` on or ``val`` as evaluation
-    crops; ``augment`` names the augmentation in the title.
+    The sheet shows ``count`` persons, or whole images, of a split, ``train`` with augmentation from ``epoch`` on or
+    ``val`` as evaluation crops; ``augment`` names the augmentation in the title.
     """
     rows = preview_rows(cfg, split, count, epoch)
     how = f"augment {augment}" if split == "train" else "as evaluated"

@@ -36,6 +36,7 @@ def load_coco(
     category: int | str | Sequence[int | str] | None = None,
     boxes: str = "annotated",
     fields: Sequence[str] | None = None,
+    masks: bool = False,
 ) -> list[Instance]:
     """Read persons from a COCO-format annotation file.
 
@@ -56,11 +57,12 @@ def load_coco(
         category: Names or ids of the categories to take, of those that have the skeleton's joints; None: all of them.
         boxes: ``annotated``, or ``joints`` to follow from the labelled joints, see `CocoForm`.
         fields: Fields of an annotation that are joined to its keypoints; None takes ``keypoints``.
+        masks: Read the file with the masks of those who are left out, for whoever asks for it next, see `CocoForm`.
 
     An `InputError` names a file that is missing or malformed, a skeleton that does not fit, and the first person that
     cannot be used, such as one without area or with an image that is not listed.
     """
-    loader = CocoLoader(annotations, images, skeleton, skip_invalid, tally, clip, category, boxes, fields)
+    loader = CocoLoader(annotations, images, skeleton, skip_invalid, tally, clip, category, boxes, fields, masks)
     return loader.load(detections)
 
 
@@ -78,10 +80,11 @@ class CocoLoader:
         category: int | str | Sequence[int | str] | None = None,
         boxes: str = "annotated",
         fields: Sequence[str] | None = None,
+        masks: bool = False,
     ) -> None:
         check_choice("data.clip", clip, get_args(Clip))
         check_choice("data.boxes", boxes, ("annotated", "joints"))
-        self.file = read_coco(annotations, CocoForm(boxes, tuple(fields or ())))
+        self.file = read_coco(annotations, CocoForm(boxes, tuple(fields or ()), masks))
         self.skeleton, self.skip_invalid, self.clip = skeleton, skip_invalid, clip
         self.tally = Tally() if tally is None else tally
         self.images = ListedImages(self.file, Path(images), self.tally)

@@ -8,7 +8,7 @@ import numpy as np
 
 from poserep.config import DictConfig, OmegaConf, make
 from poserep.data.common_joints import common_joints
-from poserep.data.from_config import root_of, skeleton_of, split_files, truth_of
+from poserep.data.from_config import root_of, skeleton_of, split_files, takes_scenes, truth_of
 from poserep.errors import InputError
 from poserep.files import file_hash
 from poserep.metrics.protocol import UNKNOWN, Protocol, truth_and_metric
@@ -178,9 +178,13 @@ def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) 
         evaluation.readout,
         common_joints(cfg, root, evaluated_joints(evaluation)),
     )
-    persons = joints.load(cfg, root, boxes)[: cfg.trainer.get("limit")]
-    truth = truth_of(cfg, persons, joints.skeleton, root, joints.layout)
+    persons = joints.load(cfg, root, boxes)[: None if takes_scenes(cfg) else cfg.trainer.get("limit")]
     stored = evaluation.run_dir.predictions(evaluation.evaluation)
+    if takes_scenes(cfg):
+        # They were stored image by image.
+        known = {person.id: person for person in persons}
+        persons = [known[key] for key in stored[f"{boxes}/id"].tolist() if key in known]
+    truth = truth_of(cfg, persons, joints.skeleton, root, joints.layout)
     for key in ("image_id", "id", "box"):
         if not np.array_equal(stored[f"{boxes}/{key}"], getattr(truth.instances, key)):
             raise InputError(
