@@ -88,7 +88,7 @@ class CocoAP(Scorer):
             score, image, keep = predictions.person_score, predictions.image_id, np.arange(len(xy))
         else:
             score, image, keep = self._rescored(predictions)
-        keypoints = np.dstack([xy, predictions.score]).astype(float).reshape(len(xy), -1).tolist()
+        keypoints = np.dstack([xy, predictions.score]).astype(float).reshape(len(xy), 3 * xy.shape[1]).tolist()
         return [
             {"image_id": int(image[i]), "category_id": category, "keypoints": keypoints[i], "score": float(score[i])}
             for i in keep
@@ -133,7 +133,11 @@ class CocoAP(Scorer):
                 "categories": [{"id": next(iter(self.categories)), "name": "person"}],
             }
             truth.createIndex()
-            evaluation = COCOeval(truth, truth.loadRes(rows), "keypoints")
+            # It cannot load an empty list.
+            found = truth.loadRes(rows) if rows else COCO()
+            found.dataset = found.dataset or {**truth.dataset, "annotations": []}
+            found.createIndex()
+            evaluation = COCOeval(truth, found, "keypoints")
             params = evaluation.params
             params.kpt_oks_sigmas = self.truth.sigmas
             labels = list(ranges or self.ranges)
@@ -204,6 +208,8 @@ class CocoAP(Scorer):
             return f"{path} annotates nobody, as test sets do; their server scores results"
         if not labelled:
             return f"no annotation of {path} has num_keypoints > 0"
+        if not predicted:
+            return "nobody is found: no joint exceeds the parser's threshold; the network has hardly learnt anything"
         if not {d["image_id"] for d in predicted} & {a["image_id"] for a in labelled}:
             return "predictions and annotated persons share no image id"
         if not any(a["area"] > 0 for a in labelled):

@@ -4,7 +4,7 @@ from typing import Any
 
 from poserep.config import DictConfig, as_dict
 from poserep.data.common_joints import CommonJoints
-from poserep.data.from_config import PATHS, options_of
+from poserep.data.from_config import PATHS, options_of, takes_scenes
 from poserep.instances import Tally, unusual_losses
 from poserep.metrics.scorer import Scorer
 
@@ -15,7 +15,7 @@ _OF_TRAINING = ("_target_", "_partial_", "mirror_px")
 def crop_options(cfg: DictConfig) -> dict[str, Any]:
     """Return the options of crops, or of whole images, that predictions depend on."""
     crop = as_dict(cfg.data.get("crop"))
-    if not cfg.representation.get("scenes"):
+    if not takes_scenes(cfg):
         return crop
     scenes = {key: value for key, value in as_dict(cfg.representation.scenes).items() if key not in _OF_TRAINING}
     return {"bgr": crop.get("bgr", False), **scenes}
@@ -28,11 +28,13 @@ def data_entries(cfg: DictConfig, scorer: Scorer, joints: CommonJoints, tally: T
     reading: dict[str, Any] = {"orientation": "upright"} if cfg.data.get("orientation") == "upright" else {}
     reading |= {"range": list(cfg.data.range)} if cfg.data.get("range") else {}
     lost = unusual_losses(tally.left_out) if tally else {}
+    # People who are found in whole images are not compared for suppression.
+    unused = ("nms_threshold",) if takes_scenes(cfg) else ()
     return {
         "data": cfg.data.name,
         "real": cfg.data.real,
         "split": files if isinstance(files := cfg.data.val.annotations, str) else ", ".join(files),
-        "metric": as_dict(cfg.data.metric),
+        "metric": {key: value for key, value in as_dict(cfg.data.metric).items() if key not in unused},
         "area": scorer.area,
         "loader": loader | options_of(cfg) | reading,
         "uncounted": scorer.uncounted() | {f"left out, {reason}": n for reason, n in lost.items()},

@@ -57,7 +57,7 @@ def recipe(result: Result) -> str:
     weights = config.get("init") or config["backbone"].get("weights") or "random"
     schedule = optim["schedule"]["_target_"].split(".")[-1].replace("_", " ")
     return (
-        f"{cost['train_instances']} persons × {result['epochs']} epochs, batch {cost['batch']}, "
+        f"{cost['train_instances']} {'images' if 'scene' in result['metrics'] else 'persons'} × {result['epochs']} epochs, batch {cost['batch']}, "
         f"{optim['optimizer']['_target_'].split('.')[-1]} with peak LR {cost['lr']:.1e}, {schedule} schedule, backbone "
         f"{config['names']['backbone']}, weights {weights}"
     )

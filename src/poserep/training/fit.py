@@ -19,6 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from poserep.cli import ended
 from poserep.config import DictConfig, OmegaConf, make
+from poserep.data.from_config import takes_scenes
 from poserep.errors import Failed, InputError, Stopped, message
 from poserep.files import provenance
 from poserep.geometry import Size
@@ -213,7 +214,7 @@ def start_line(cfg: DictConfig, facts: dict[str, Any], resumed: bool, batch_norm
         f"{cfg.representation.name} {cfg.input_size}{bins} on {cfg.data.name}: "
         f"batch {facts['batch']} on {cfg.trainer.devices} {cfg.trainer.accelerator}, LR {facts['lr']:.2e}{note}, "
         f"{facts['params'] / 1e6:.2f} M parameters, {facts['gmacs']:.3f} GMACs, "
-        f"{facts['train_instances']} persons x {cfg.trainer.epochs} epochs{options}{', resumed' if resumed else ''}"
+        f"{facts['train_instances']} {'images' if takes_scenes(cfg) else 'persons'} x {cfg.trainer.epochs} epochs{options}{', resumed' if resumed else ''}"
     )
 
 
