@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import torch
 from torch import Tensor
@@ -26,13 +26,13 @@ ORACLE_STEP = 4.0
 class SceneTarget(NamedTuple):
     """What is learnt of images: by stage, heatmaps (B, K, h, w) and which of their bins count (B, h, w); and tags.
 
-    ``index`` (B, P, K) int64 are the flat positions in the first stage's maps where tags are read, of the joints that
-    are ``kept`` (B, P, K), around the bins ``centre`` (B, P, K, 2).
+    ``position`` (B, P, K) int64 is where in the first stage's maps, y w + x, the tags of the joints are read that are
+    ``kept`` (B, P, K), around the bins ``centre`` (B, P, K, 2).
     """
 
     maps: tuple[Tensor, ...]
     masks: tuple[Tensor, ...]
-    index: Tensor
+    position: Tensor
     kept: Tensor
     centre: Tensor
 
@@ -126,8 +126,8 @@ class AssociativeEmbedding(Codec):
             centres.append((centre, kept))
         first, (centre, kept) = self.stages[0], centres[0]
         bins = torch.where(kept[..., None], first.to_bins(xy), 0.0)
-        index = tag_positions(bins, kept, (first.y.n, first.x.n), self.tag_bin == "floor")
-        return SceneTarget(tuple(drawn), tuple(masks), index, kept, centre), kept.to(weight.dtype)
+        position = tag_positions(bins, kept, (first.y.n, first.x.n), self.tag_bin == "floor")
+        return SceneTarget(tuple(drawn), tuple(masks), position, kept, centre), kept.to(weight.dtype)
 
     def _within(self, stage: Heatmap, xy: Tensor) -> Tensor:
         if self.deviations.bounds == "crop":
@@ -143,15 +143,15 @@ class AssociativeEmbedding(Codec):
             self.criterion(stage[:, :joints].float(), maps, mask)
             for stage, maps, mask in zip(stages, target.maps, target.masks, strict=True)
         ]
-        return torch.stack(heat).sum() + self.tag_loss(stages[0][:, joints:].float(), target.index, target.kept)
+        return torch.stack(heat).sum() + self.tag_loss(stages[0][:, joints:].float(), target.position, target.kept)
 
     def maps_of(self, out: Tensor | tuple[Tensor, ...] | SceneMaps) -> SceneMaps:
         """Return an output as heatmaps and tags of one size: the mean of all stages' heatmaps, at the finest's size."""
         if isinstance(out, SceneMaps):
             return out
-        first, *finer = out if isinstance(out, tuple) else (out,)
-        heat, tags = first.chunk(2, 1)
-        for maps in finer:
+        stages = cast(tuple[Tensor, ...], out if isinstance(out, tuple) else (out,))
+        heat, tags = stages[0].chunk(2, 1)
+        for maps in stages[1:]:
             heat, tags = (self._resized(coarse, maps.shape[-2:]) for coarse in (heat, tags))
             heat = (heat + maps) / 2
         height, width = (n * a.length // a.n for n, a in zip(heat.shape[-2:], (self.y, self.x), strict=True))
@@ -188,7 +188,7 @@ class AssociativeEmbedding(Codec):
     def decode(self, out: Any, readout: str | None = None) -> People:
         """Group maxima to people, whose joints are in input px."""
         maps = self.projected(self.maps_of(out))
-        parsed = self.parser(maps.heat.float(), maps.tags.float(), self.readout(readout))
+        parsed = self.parser(maps.heat.float(), maps.tags.float(), cast(LocalReadout, self.readout(readout)))
         x, y = axes(maps.size, maps.heat.shape[-1] / maps.size.width, self.x.align)
         xy = torch.stack([x.to_px(parsed.xy[..., 0]), y.to_px(parsed.xy[..., 1])], -1)
         if self.deviations.score == "published":
@@ -199,7 +199,7 @@ class AssociativeEmbedding(Codec):
     def oracle(self, target: SceneTarget) -> Tensor | tuple[Tensor, ...]:
         """Return the targets, and for tags which person's joint each bin is nearest to."""
         first, *finer = target.maps
-        tags = nearest_person(target.centre, target.kept, first.shape[-2:]) * ORACLE_STEP
+        tags = nearest_person(target.centre, target.kept, (first.shape[2], first.shape[3])) * ORACLE_STEP
         both = torch.cat([first, tags], 1)
         return (both, *finer) if finer else both
 
