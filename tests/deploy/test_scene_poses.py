@@ -160,6 +160,15 @@ def test_maps_of_any_size_are_those_of_the_network(run_dir, exported):
         model.estimate(np.zeros((1, 3, 192, 65), np.uint8))
 
 
+def test_several_stages_are_one_map_in_the_file(untrained, capsys):
+    words = ["representation=bottomup_higher", "+representation.head.blocks=0", "representation.scenes.multiple=32"]
+    run_dir = untrained(*WORDS[1:], *words, "flip_test=false")
+    path = export.export(run_dir, configure(run_dir, []), check=2)
+    assert "multiples of 32 px" in capsys.readouterr().out
+    given = onnx_estimator(path).estimate(np.zeros((1, 3, 96, 160), np.uint8))
+    assert [tuple(values.shape) for values in given] == [(1, 17, 48, 80), (1, 17, 48, 80, 1)]
+
+
 def test_no_file_is_left_if_maps_differ(run_dir, tmp_path, monkeypatch):
     zeros = Estimator(None, lambda images: tuple(torch.full((1,), np.nan) for _ in range(2)))
     monkeypatch.setattr(export, "write_onnx", lambda module, card, example, path: path.write_bytes(b""))

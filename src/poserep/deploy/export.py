@@ -131,8 +131,8 @@ def compare_points(
     if not difference.apart and difference.ties <= max(1, MAX_TIES * difference.joints):
         return message, ""
     return message, (
-        f"{difference.apart} joints by more than {MAX_PX} px or {MAX_SCORE}: take another readout or checkpoint, as maps "
-        "without a clear maximum fall on either side of a tie"
+        f"{difference.apart} joints by more than {MAX_PX} px or {MAX_SCORE}: take another readout or checkpoint, as "
+        "maps without a clear maximum fall on either side of a tie"
     )
 
 
