@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from poserep.codecs import DARK, Adjust, AssociativeEmbedding, CentreOfMass, Heatmap, QuarterShift, SRHeatmap
+from poserep.codecs import (
+    DARK,
+    Adjust,
+    AssociativeEmbedding,
+    CentreOfMass,
+    Heatmap,
+    QuarterShift,
+    SRHeatmap,
+    WithoutFlip,
+)
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.models import Stacks
@@ -45,7 +54,8 @@ def nearest(found, xy: Tensor, weight: Tensor) -> float:
 @pytest.mark.parametrize("align", ["centre", "corner", "edge"])
 @pytest.mark.parametrize("maps", MAPS)
 def test_perfect_maps_give_everybody_back_with_a_score_of_one(maps, align):
-    codec = AssociativeEmbedding(SIZE, MAPS[maps], align=align, readouts={"dark": DARK(kernel=None)})
+    readouts = {"dark": DARK(kernel=None), "alone": WithoutFlip(DARK(kernel=None))}
+    codec = AssociativeEmbedding(SIZE, MAPS[maps], align=align, readouts=readouts)
     xy, weight, mask = people()
     target, kept = codec.encode(xy, weight, mask)
     assert torch.equal(kept, weight)
@@ -64,6 +74,11 @@ def test_perfect_maps_give_everybody_back_with_a_score_of_one(maps, align):
     assert merged.tags.shape[-1] == 2
     both = codec.decode(merged)
     assert len(both.row) == 6 and nearest(both, xy, weight) < WITHIN[maps]
+    # Whatever the mirrored image's output, a readout without it reads what it reads of a single output.
+    wrong = codec.aggregate([codec.merge(out, codec.oracle(codec.encode(xy / 2, weight, mask)[0]), PERM)] * 2)
+    for ours, theirs in zip(codec.decode(wrong, "alone"), codec.decode(codec.aggregate([out, out])), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert codec.uses_flip_test("dark") and not codec.uses_flip_test("alone")
 
 
 def test_images_of_any_size_are_decoded_with_the_same_bins():
