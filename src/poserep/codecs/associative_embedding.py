@@ -86,7 +86,7 @@ class AssociativeEmbedding(Codec):
         criterion: MaskedMSE | None = None,
         tag_bin: TagBin = "nearest",
         project: bool = False,
-        readouts: Mapping[str, LocalReadout | WithoutFlip] | None = None,
+        readouts: Mapping[str, Any] | None = None,
         align: Align = "centre",
         **deviations: Any,
     ) -> None:
