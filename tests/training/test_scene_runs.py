@@ -1,5 +1,6 @@
 """Runs on whole images: trained, evaluated, stored, compared and reported as all others, under a name of their own."""
 
+import json
 import time
 from pathlib import Path
 
@@ -87,6 +88,16 @@ def test_evaluating_again_gives_the_same_and_what_a_test_does_may_change(scene_r
     assert "not the same protocol in: flip_test" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"finds people in whole images, without boxes \(AP_scene\); set boxes=null"):
         reevaluate(scene_run, reconfigure(scene_run, ["boxes=[gt]"]))
+
+
+def test_test_images_give_a_file_to_submit(scene_run, tiny_sets):
+    words = ["data=coco_testdev", f"data.root={tiny_sets['coco']}", "boxes=null"]
+    result = reevaluate(scene_run, reconfigure(scene_run, words))
+    assert list(result["metrics"]) == ["scene"] and "errors" not in result
+    files = sorted(scene_run.path.glob("person_keypoints_test-dev2017_*_results.json"))
+    poses = json.loads(files[0].read_text())
+    assert poses and len(files) == 4
+    assert all(set(p) == {"image_id", "category_id", "keypoints", "score"} for p in poses)
 
 
 def test_what_cannot_be_learnt_from_is_refused_before_the_first_batch(folder, tiny_sets):
