@@ -111,8 +111,8 @@ def check_schedule(cfg) -> None:
 
 def check_codec(codec, skeleton) -> None:
     """Do all that is done with the output of a network, with a perfect one."""
-    xy, ones = torch.full((1, skeleton.num_keypoints, 2), 8.0), torch.ones(1, skeleton.num_keypoints)
-    target, weight = codec.encode(xy, ones)
+    xy, *others = codec.example(skeleton.num_keypoints)
+    target, weight = codec.encode(torch.full_like(xy, 8.0), *others)
     perfect = codec.oracle(target)
     assert torch.isfinite(codec.loss(perfect, target, weight))
     for readout in codec.readouts:
@@ -145,7 +145,8 @@ def check_head(cfg, codec, skeleton, step: bool) -> None:
     features = network.features_of(backbone, size, skeleton.num_keypoints)
     network._try(head, codec, features, skeleton.flip_perm())
     if step:
-        target, weight = codec.encode(torch.full((2, len(skeleton.names), 2), 8.0), torch.ones(2, len(skeleton.names)))
+        xy, *others = (torch.cat([label, label]) for label in codec.example(len(skeleton.names)))
+        target, weight = codec.encode(torch.full_like(xy, 8.0), *others)
         out = head.train()([torch.randn(2, *zeros.shape[1:]) for zeros in features])
         sum(codec.loss(o, target, weight) for o in (out if isinstance(out, Stacks) else (out,))).backward()
         assert all(p.grad is not None for p in head.parameters() if p.requires_grad)

@@ -14,7 +14,6 @@ from torch.utils.data import BatchSampler, DataLoader, Sampler
 from poserep.data.dataset import Batch, PoseDataset
 from poserep.data.scenes import SceneDataset
 from poserep.errors import InputError
-from poserep.geometry import Crop
 
 
 class EpochSampler(Sampler[Any]):
@@ -140,9 +139,8 @@ class PoseDataModule(lightning.LightningDataModule):
         """Move a batch to a device; Apple's GPUs have no float64, and the matrices of crops stay where they are."""
         if device.type != "mps":
             return super().transfer_batch_to_device(batch, device, dataloader_idx)
-        crop = batch.crop
-        moved: Batch = move_data_to_device(batch._replace(crop=Crop(torch.empty(0))), device)
-        return moved._replace(crop=crop)
+        rest: Any = batch._asdict() | {"crop": ()}
+        return type(batch)(**move_data_to_device(rest, device) | {"crop": batch.crop})
 
     def on_exception(self, exception: BaseException) -> None:
         """End the loader processes of training, too, if validation fails; Lightning ends those of the running loop."""

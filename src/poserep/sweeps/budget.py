@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from poserep.cli import parser_of, tracked
 from poserep.config import DictConfig
+from poserep.data.from_config import takes_scenes
 from poserep.errors import InputError, nearest
 from poserep.files import write_text
 from poserep.overrides import CONF
@@ -25,6 +26,8 @@ from poserep.sweeps.table import MODES, cells_of
 RECORD = CONF.parent / "results" / "budget.csv"
 # Annotated persons with joints in the training sets; for CrowdPose its 80,000 by the share of images that train.
 PERSONS = {"coco": 149_813, "mpii": 22_246, "crowdpose": 48_000, "human4d": 73_248}
+# Images with annotated persons, which bottom-up representations train on, and the persons that a drawn one shows.
+IMAGES, DRAWN_TOGETHER = {"coco": 64_115, "crowdpose": 12_000}, 4
 # TFLOP/s that current GPUs reach when they train convolutional networks, of the hundreds on their data sheets.
 TFLOPS = 40.0
 COLUMNS = ("table", "mode", "runs", "person_epochs", "exaflops", "gpu", "gpu_hours", "cpu", "cpu_days")
@@ -44,8 +47,9 @@ class DeviceTime(NamedTuple):
 class Budget:
     """The cost of a table.
 
-    ``images`` is persons x epochs of all runs, None if the data are the user's, whose number is not known; ``flops``
-    are floating point operations of training, and ``times`` has one for each measured device, none without ``images``.
+    ``images`` is persons, or whole images, x epochs of all runs, None if the data are the user's, whose number is not
+    known; ``flops`` are floating point operations of training, and ``times`` has one for each measured device, none
+    without ``images``.
     """
 
     name: str
@@ -57,9 +61,13 @@ class Budget:
 
 
 def training_persons(cfg: DictConfig, own_study: bool) -> int | None:
-    """Return the number of persons in an epoch; None for our own studies of photographs, which take what is there."""
-    known = None if own_study else PERSONS.get(cfg.data.name)
-    persons = cfg.data.prepare.train if cfg.data.prepare else known
+    """Return the number of persons in an epoch, or of whole images where the representation takes these.
+
+    None for our own studies of photographs, which take what is there.
+    """
+    scenes = takes_scenes(cfg)
+    known = None if own_study else (IMAGES if scenes else PERSONS).get(cfg.data.name)
+    persons = cfg.data.prepare.train // (DRAWN_TOGETHER if scenes else 1) if cfg.data.prepare else known
     return persons if persons is None or cfg.trainer.limit is None else min(persons, cfg.trainer.limit)
 
 
