@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,7 +136,7 @@ def paint_people(
 
     Args:
         pixels: (H, W, 3) uint8, RGB.
-        xy: (N, K, 2) image px.
+        xy: (N, K, 2) image px; NaN for joints that are not drawn.
         score: (N, K).
         skeleton: The joints.
         threshold: Score above which a joint is sure.
@@ -166,8 +167,9 @@ def _paint_person(canvas: np.ndarray, points: np.ndarray, sure: np.ndarray, skel
     limb_colours, joint_colours = ([tuple(bytes.fromhex(c[1:])) for c in codes] for codes in side_colours(skeleton))
     light = (255, 255, 255)
     # Points far outside the picture would overflow OpenCV's integers.
-    far = 4.0 * max(canvas.shape[:2])
-    at = [tuple(round(v * 2**bits) for v in np.clip(point, -far, far).tolist()) for point in points]
+    far, known = 4.0 * max(canvas.shape[:2]), ~np.isnan(points).any(1)
+    sure = sure & known
+    at = [tuple(round(v * 2**bits) for v in point) for point in np.nan_to_num(np.clip(points, -far, far)).tolist()]
     edges = [
         (at[a], at[b], c) for (a, b), c in zip(skeleton.edge_indices(), limb_colours, strict=True) if sure[a] & sure[b]
     ]
@@ -185,7 +187,7 @@ def _paint_person(canvas: np.ndarray, points: np.ndarray, sure: np.ndarray, skel
     for a, b, colour in edges:
         line(canvas, a, b, colour, thick)
     radius, rim = 1.05 * thick, max(1, round(0.35 * thick))
-    for centre, colour, filled in zip(at, joint_colours, sure, strict=True):
+    for centre, colour, filled in compress(zip(at, joint_colours, sure, strict=True), known):
         if filled:
             circle(centre, radius + rim, light)
             circle(centre, radius, colour)

@@ -109,23 +109,24 @@ class InstanceTable(Sequence[Instance]):
     """A sequence of instances kept as flat arrays, whose memory forked loader processes share.
 
     A list of Python objects would be copied into every worker page by page, as reading an object writes its reference
-    count. Each `Instance` is made when it is asked for. No instances, or such that differ in their number of keypoints,
-    are an `InputError`.
+    count. Each `Instance` is made when it is asked for. No instances, but where ``joints`` says how many keypoints they
+    would have, and such that differ in their number of keypoints, are an `InputError`.
     """
 
-    def __init__(self, instances: Iterable[Instance]) -> None:
+    def __init__(self, instances: Iterable[Instance], joints: int | None = None) -> None:
         given = list(instances)
-        if not given:
+        if not given and joints is None:
             raise InputError("no persons: a data set needs at least one")
-        joints = {i.keypoints.shape for i in given}
-        if len(joints) > 1:
-            raise InputError(f"persons of one data set differ in their keypoints: shapes {sorted(joints)}")
+        shapes = {i.keypoints.shape for i in given}
+        if len(shapes) > 1:
+            raise InputError(f"persons of one data set differ in their keypoints: shapes {sorted(shapes)}")
+        count = next(iter(shapes), (joints or 0,))[0]
         self._paths = np.array([str(i.image).encode() for i in given])
         self.image_id = np.array([i.image_id for i in given], np.int64)
         self.id = np.array([i.id for i in given], np.int64)
-        self.box = np.array([i.box for i in given], np.float64)
-        self.keypoints = np.array([i.keypoints for i in given], np.float32)
-        self.weight = np.array([i.weight for i in given], np.float32)
+        self.box = np.array([i.box for i in given], np.float64).reshape(-1, 4)
+        self.keypoints = np.array([i.keypoints for i in given], np.float32).reshape(-1, count, 2)
+        self.weight = np.array([i.weight for i in given], np.float32).reshape(-1, count)
         self.score = np.array([i.score for i in given], np.float64)
         self.area = np.array([i.area for i in given], np.float64)
         self.head = np.array([i.head for i in given], np.float64)

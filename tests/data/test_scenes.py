@@ -271,7 +271,7 @@ def test_an_augmentation_for_persons_is_refused_unless_it_does_nothing(many, dra
     corners = (
         np.array([[-0.5, -0.5], [59.5, 89.5]]) @ item.crop.matrix[:, :2].numpy().T + item.crop.matrix[:, 2].numpy()
     )
-    np.testing.assert_allclose(corners, [[31.5 - 64 / 3, -0.5], [31.5 + 64 / 3, 63.5]])
+    np.testing.assert_allclose(corners, [[-0.5, -16.5], [63.5, 79.5]])
 
 
 def test_views_are_as_random_as_stated():

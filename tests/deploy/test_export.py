@@ -16,8 +16,9 @@ from poserep import cli
 from poserep.codecs import Heatmap
 from poserep.deploy import export
 from poserep.deploy.card import METADATA_KEY, Card
-from poserep.deploy.export import Parity, equally_good, parity, sample_crops
+from poserep.deploy.export import Parity, equally_good, parity
 from poserep.deploy.inference import Estimator, InferenceModule, onnx_estimator, restore_inference
+from poserep.deploy.samples import sample_crops
 from poserep.errors import Failed, InputError
 from poserep.runs.rundir import checkpoint_of
 from poserep.skeleton import COCO

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
 from PIL import Image
 
 from poserep.deploy.box_arguments import read_boxes
@@ -146,7 +147,7 @@ def test_folders_are_taken_and_what_is_not_read_is_said_in_a_line(models, images
 
 
 def test_weights_that_are_no_numbers_are_said(models, images):
-    broken = open_model(models[1])._replace(estimate=lambda _: (np.full((1, 17, 2), np.nan), np.ones((1, 17))))
+    broken = open_model(models[1])._replace(estimate=lambda _: (torch.full((1, 17, 2), torch.nan), torch.ones(1, 17)))
     found = poses_in(broken, images[0], None)
     assert len(found.xy) == 0 and "weights are not finite" in found.errors[0]
 
@@ -219,7 +220,7 @@ def test_the_page_s_ten_lines(models, images, tmp_path, monkeypatch, capsys):
 def test_the_page_s_commands_parse():
     page = (CONF.parent / "docs" / "deploy.md").read_text().replace("\\\n", "")
     lines = [re.sub(r"\s+#.*", "", line).split()[1:] for line in page.splitlines() if line.startswith("poserep ")]
-    assert len(lines) == 9
+    assert len(lines) == 12
     for program, *words in lines:
         parser = {"export": export_parser, "predict": predict_parser}[program]()
         assert parser.parse_intermixed_args(words)

@@ -212,7 +212,7 @@ class Bounds:
 
     def integers(self, low, high, *_):
         self.given = low, high
-        return low
+        return np.full(2, low)
 
     def random(self):
         return 1.0

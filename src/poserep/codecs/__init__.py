@@ -1,6 +1,6 @@
 """Codecs: everything about coordinates. See `Codec`."""
 
-from poserep.codecs.associative_embedding import AssociativeEmbedding
+from poserep.codecs.associative_embedding import AssociativeEmbedding, WithoutFlip
 from poserep.codecs.associative_losses import MaskedMSE, TagLoss
 from poserep.codecs.base import Codec, Deviations
 from poserep.codecs.dark import DARK

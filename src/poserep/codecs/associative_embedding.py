@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, Literal, NamedTuple, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import torch
 from torch import Tensor
@@ -26,23 +26,34 @@ ORACLE_STEP = 4.0
 class SceneTarget(NamedTuple):
     """What is learnt of images: by stage, heatmaps (B, K, h, w) and which of their bins count (B, h, w); and tags.
 
-    ``index`` (B, P, K) int64 are the flat positions in the first stage's maps where tags are read, of the joints that
-    are ``kept`` (B, P, K), around the bins ``centre`` (B, P, K, 2).
+    ``position`` (B, P, K) int64 is where in the first stage's maps, y w + x, the tags of the joints are read that are
+    ``kept`` (B, P, K), around the bins ``centre`` (B, P, K, 2).
     """
 
     maps: tuple[Tensor, ...]
     masks: tuple[Tensor, ...]
-    index: Tensor
+    position: Tensor
     kept: Tensor
     centre: Tensor
 
 
 class SceneMaps(NamedTuple):
-    """Heatmaps (B, K, h, w) of images of ``size`` px, and tags (B, K, h, w, L), one each, or two after a flip test."""
+    """Heatmaps (B, K, h, w) of images of ``size`` px, and tags (B, K, h, w, L), one each, or two after a flip test.
+
+    ``alone`` are then the maps without the mirrored image's.
+    """
 
     heat: Tensor
     tags: Tensor
     size: Size
+    alone: "SceneMaps | None" = None
+
+
+@dataclass(frozen=True)
+class WithoutFlip:
+    """Readout: another one of the output for the image alone, so that one evaluation shows what a flip test adds."""
+
+    readout: LocalReadout
 
 
 class AssociativeEmbedding(Codec):
@@ -61,7 +72,7 @@ class AssociativeEmbedding(Codec):
         tag_bin: The bin whose tag is a joint's: the ``nearest``, or the one before (``floor``, published code).
         project: Resize maps to input size before they are parsed (published code); by bilinear interpolation, which
             aligns corners under ``edge`` and ``dark`` alone.
-        readouts: Local readouts, which move each maximum.
+        readouts: Local readouts, which move each maximum, also `WithoutFlip`.
         **deviations: See `Deviations`. ``bounds=published`` cuts bins toward zero before it compares them with the map,
             so that joints up to one bin beside its first bins are learnt, and those beyond the last ones are not.
     """
@@ -75,7 +86,7 @@ class AssociativeEmbedding(Codec):
         criterion: MaskedMSE | None = None,
         tag_bin: TagBin = "nearest",
         project: bool = False,
-        readouts: Mapping[str, LocalReadout] | None = None,
+        readouts: Mapping[str, Any] | None = None,
         align: Align = "centre",
         **deviations: Any,
     ) -> None:
@@ -89,15 +100,20 @@ class AssociativeEmbedding(Codec):
         deviations.setdefault("score_threshold", 0.0)
         super().__init__(finest.x, finest.y, readouts or finest.readouts, **deviations)
         for readout, function in self.readouts.items():
-            if not isinstance(function, LocalReadout):
+            local = function.readout if isinstance(function, WithoutFlip) else function
+            if not isinstance(local, LocalReadout):
                 raise InputError(
-                    f"{name}: readout {readout!r} ({type(function).__name__}) looks at a whole map, which here shows "
+                    f"{name}: readout {readout!r} ({type(local).__name__}) looks at a whole map, which here shows "
                     "many people; take Argmax, QuarterShift, DARK or Adjust"
                 )
         self.form = "heatmaps and tags" + ", then finer heatmaps" * (len(stages) - 1)
         self.size, self.stages, self.tag_bin, self.project = Size.parse(size), stages, tag_bin, project
         self.parser, self.tag_loss = parser or TagParser(), tag_loss or TagLoss()
         self.criterion = criterion or MaskedMSE()
+
+    def uses_flip_test(self, readout: str) -> bool:
+        """See `Codec.uses_flip_test`."""
+        return not isinstance(self.readouts[readout], WithoutFlip)
 
     def options(self) -> dict[str, Any]:
         """Return the options of the parser, and whether maps are projected."""
@@ -126,8 +142,8 @@ class AssociativeEmbedding(Codec):
             centres.append((centre, kept))
         first, (centre, kept) = self.stages[0], centres[0]
         bins = torch.where(kept[..., None], first.to_bins(xy), 0.0)
-        index = tag_positions(bins, kept, (first.y.n, first.x.n), self.tag_bin == "floor")
-        return SceneTarget(tuple(drawn), tuple(masks), index, kept, centre), kept.to(weight.dtype)
+        position = tag_positions(bins, kept, (first.y.n, first.x.n), self.tag_bin == "floor")
+        return SceneTarget(tuple(drawn), tuple(masks), position, kept, centre), kept.to(weight.dtype)
 
     def _within(self, stage: Heatmap, xy: Tensor) -> Tensor:
         if self.deviations.bounds == "crop":
@@ -143,15 +159,15 @@ class AssociativeEmbedding(Codec):
             self.criterion(stage[:, :joints].float(), maps, mask)
             for stage, maps, mask in zip(stages, target.maps, target.masks, strict=True)
         ]
-        return torch.stack(heat).sum() + self.tag_loss(stages[0][:, joints:].float(), target.index, target.kept)
+        return torch.stack(heat).sum() + self.tag_loss(stages[0][:, joints:].float(), target.position, target.kept)
 
     def maps_of(self, out: Tensor | tuple[Tensor, ...] | SceneMaps) -> SceneMaps:
         """Return an output as heatmaps and tags of one size: the mean of all stages' heatmaps, at the finest's size."""
         if isinstance(out, SceneMaps):
             return out
-        first, *finer = out if isinstance(out, tuple) else (out,)
-        heat, tags = first.chunk(2, 1)
-        for maps in finer:
+        stages = cast(tuple[Tensor, ...], out if isinstance(out, tuple) else (out,))
+        heat, tags = stages[0].chunk(2, 1)
+        for maps in stages[1:]:
             heat, tags = (self._resized(coarse, maps.shape[-2:]) for coarse in (heat, tags))
             heat = (heat + maps) / 2
         height, width = (n * a.length // a.n for n, a in zip(heat.shape[-2:], (self.y, self.x), strict=True))
@@ -167,16 +183,17 @@ class AssociativeEmbedding(Codec):
         """Average heatmaps, and keep the tags of both, after un-mirroring."""
         one, two = self.maps_of(out), self.maps_of(mirrored)
         heat, *tags = (self.unmirror(maps, perm) for maps in (two.heat, *two.tags.unbind(-1)))
-        return one._replace(heat=(one.heat + heat) / 2, tags=torch.cat([one.tags, torch.stack(tags, -1)], -1))
+        return SceneMaps((one.heat + heat) / 2, torch.cat([one.tags, torch.stack(tags, -1)], -1), one.size, one)
 
     def aggregate(self, outs: Sequence[Any]) -> Any:
         """Average the heatmaps of several scales at the size of the first, whose tags are taken."""
         if len(outs) == 1:
             return outs[0]
-        first, *others = (self.maps_of(out) for out in outs)
-        first = self.projected(first)
-        maps = [first.heat, *(self._resized(other.heat, first.heat.shape[-2:]) for other in others)]
-        return first._replace(heat=torch.stack(maps).mean(0))
+        every = [self.maps_of(out) for out in outs]
+        first = self.projected(every[0])
+        maps = [self._resized(one.heat, first.heat.shape[-2:]) for one in (first, *every[1:])]
+        alone = [one.alone for one in every if one.alone]
+        return SceneMaps(torch.stack(maps).mean(0), first.tags, first.size, self.aggregate(alone) if alone else None)
 
     def projected(self, maps: SceneMaps) -> SceneMaps:
         """Return maps at input size if that is wanted, else as they are."""
@@ -187,8 +204,12 @@ class AssociativeEmbedding(Codec):
 
     def decode(self, out: Any, readout: str | None = None) -> People:
         """Group maxima to people, whose joints are in input px."""
-        maps = self.projected(self.maps_of(out))
-        parsed = self.parser(maps.heat.float(), maps.tags.float(), self.readout(readout))
+        read: Any = self.readout(readout)
+        maps = self.maps_of(out)
+        if isinstance(read, WithoutFlip):
+            maps, read = maps.alone or maps, read.readout
+        maps = self.projected(maps)
+        parsed = self.parser(maps.heat.float(), maps.tags.float(), read)
         x, y = axes(maps.size, maps.heat.shape[-1] / maps.size.width, self.x.align)
         xy = torch.stack([x.to_px(parsed.xy[..., 0]), y.to_px(parsed.xy[..., 1])], -1)
         if self.deviations.score == "published":
@@ -199,7 +220,7 @@ class AssociativeEmbedding(Codec):
     def oracle(self, target: SceneTarget) -> Tensor | tuple[Tensor, ...]:
         """Return the targets, and for tags which person's joint each bin is nearest to."""
         first, *finer = target.maps
-        tags = nearest_person(target.centre, target.kept, first.shape[-2:]) * ORACLE_STEP
+        tags = nearest_person(target.centre, target.kept, (first.shape[2], first.shape[3])) * ORACLE_STEP
         both = torch.cat([first, tags], 1)
         return (both, *finer) if finer else both
 

@@ -149,6 +149,10 @@ class Codec(nn.Module, ABC):
         """Return the labels of one image, as `encode` takes them, to try whether a network's parts fit."""
         return torch.zeros(1, num_keypoints, 2), torch.ones(1, num_keypoints)
 
+    def uses_flip_test(self, readout: str) -> bool:
+        """Tell whether a readout reads what the flip test has made of an output."""
+        return True
+
     def options(self) -> dict[str, Any]:
         """Return the options of decoding beside readout and deviations that predictions depend on, for protocols."""
         return {}

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import cv2
 import lightning
@@ -11,10 +12,12 @@ from lightning.fabric.utilities import move_data_to_device
 from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from poserep.data.dataset import Batch, PoseDataset
+from poserep.data.scenes import SceneDataset
 from poserep.errors import InputError
+from poserep.geometry import Crop
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
+class EpochSampler(Sampler[Any]):
     """Yields shuffled (epoch, index) pairs: workers know the epoch, so that augmentation needs no state.
 
     Ranks take every ``world``-th entry of one common order: with equal total batch a step sees the same samples
@@ -73,8 +76,8 @@ class PoseDataModule(lightning.LightningDataModule):
 
     Args:
         train: Training set; None for evaluation alone.
-        evaluation: Evaluation sets by their boxes, ``gt`` and/or ``det``. The first one validates training; a test
-            takes all, with one loader each, in this order.
+        evaluation: Evaluation sets by their boxes, ``gt`` and/or ``det``, or ``scene``. The first one validates
+            training; a test takes all, with one loader each, in this order.
         batch: Training samples per step over all devices; evaluation takes as many on every device.
         seed: Seed of the order of training samples.
         workers: Loader processes per device.
@@ -85,8 +88,8 @@ class PoseDataModule(lightning.LightningDataModule):
 
     def __init__(
         self,
-        train: PoseDataset | None,
-        evaluation: Mapping[str, PoseDataset],
+        train: PoseDataset | SceneDataset | None,
+        evaluation: Mapping[str, PoseDataset | SceneDataset],
         batch: int,
         seed: int,
         workers: int,
@@ -137,14 +140,16 @@ class PoseDataModule(lightning.LightningDataModule):
         """Move a batch to a device; Apple's GPUs have no float64, and the matrices of crops stay where they are."""
         if device.type != "mps":
             return super().transfer_batch_to_device(batch, device, dataloader_idx)
-        return move_data_to_device(batch._replace(crop=()), device)._replace(crop=batch.crop)
+        crop = batch.crop
+        moved: Batch = move_data_to_device(batch._replace(crop=Crop(torch.empty(0))), device)
+        return moved._replace(crop=crop)
 
     def on_exception(self, exception: BaseException) -> None:
         """End the loader processes of training, too, if validation fails; Lightning ends those of the running loop."""
         if self.trainer:
             self.trainer.fit_loop.teardown()
 
-    def _loader(self, dataset: PoseDataset, batches: Iterable[list[tuple[int, int]]]) -> DataLoader:
+    def _loader(self, dataset: PoseDataset | SceneDataset, batches: Iterable[list[Any]]) -> DataLoader:
         return DataLoader(
             dataset,
             batch_sampler=batches,

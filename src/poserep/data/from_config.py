@@ -106,8 +106,6 @@ def boxes_of(cfg: DictConfig) -> list[str]:
     Those asked for must be available.
     """
     if takes_scenes(cfg):
-        if not is_labelled(cfg):
-            raise InputError(f"data={cfg.data.name} has no annotated persons, which whole images are evaluated with")
         if list(cfg.boxes or ["scene"]) != ["scene"]:
             raise InputError(
                 f"boxes={list(cfg.boxes)}: representation={cfg.representation.name} finds people in whole images, "
@@ -130,9 +128,11 @@ def instances_of(
 ) -> list[Instance]:
     """Return the persons of a split (``train`` or ``val``), or with ``boxes="det"`` the detections on its images.
 
-    The persons of ``boxes="scene"`` are those of ``gt``.
+    The persons of ``boxes="scene"`` are those of ``gt``, none on test images.
     """
     node, options = cfg.data[split], options_of(cfg)
+    if boxes == "scene" and not is_labelled(cfg):
+        return []
     if takes_scenes(cfg):
         if coco_file_of(cfg, root, split) is None:
             raise InputError(
@@ -219,7 +219,8 @@ def dataset_of(
     file, folder = coco_file_of(cfg, root, split), root / cfg.data[split].images
     assert file is not None
     tally, lenient = Tally() if tally is None else tally, bool(cfg.data.get("skip_invalid"))
-    scenes = scenes_of(file, folder, instances, split == "train", tally, lenient, cfg.trainer.get("limit"))
+    joints = None if is_labelled(cfg) else skeleton.num_keypoints
+    scenes = scenes_of(file, folder, instances, split == "train", tally, lenient, cfg.trainer.get("limit"), joints)
     options["bgr"] = crop.get("bgr", False)
     return make(cfg.representation.scenes)(scenes, skeleton, size, cfg.align, augment, **options)
 

@@ -33,7 +33,8 @@ class SceneRecord(NamedTuple):
 class SceneTable:
     """Images with their people, kept as flat arrays, whose memory forked loader processes share.
 
-    Scenes without any person are an `InputError`.
+    ``joints`` is the number of keypoints where nobody is annotated, as on test images; else scenes without any person
+    are an `InputError`.
 
     Attributes:
         image_id: (N,) int64.
@@ -42,13 +43,13 @@ class SceneTable:
         first: (N + 1,) int64, position in ``persons`` where each image's begin.
     """
 
-    def __init__(self, scenes: Iterable[SceneRecord]) -> None:
+    def __init__(self, scenes: Iterable[SceneRecord], joints: int | None = None) -> None:
         given = list(scenes)
         self._paths = np.array([str(scene.path).encode() for scene in given])
         self.image_id = np.array([scene.id for scene in given], np.int64)
         self.size = np.array([(scene.width, scene.height) for scene in given], np.int64).reshape(-1, 2)
         self.first = _offsets([len(scene.people) for scene in given])
-        self.persons = InstanceTable(person for scene in given for person in scene.people)
+        self.persons = InstanceTable((person for scene in given for person in scene.people), joints)
         self._counts = np.frombuffer(b"".join(scene.ignored for scene in given), np.uint8)
         self._counts_first = _offsets([len(scene.ignored) for scene in given])
 
@@ -84,6 +85,7 @@ def scenes_of(
     tally: Tally,
     skip_invalid: bool = False,
     limit: int | None = None,
+    joints: int | None = None,
 ) -> SceneTable:
     """Return the images of an annotation file with all their people.
 
@@ -101,6 +103,7 @@ def scenes_of(
         tally: That of the loader, which also says whether the file exchanges widths and heights.
         skip_invalid: Leave out what cannot be read instead of refusing the file.
         limit: Take the first images alone.
+        joints: The number of keypoints if nobody is annotated, as on test images.
 
     A mask that cannot be read, an image without a size, and images without any person, are an `InputError`.
     """
@@ -130,9 +133,9 @@ def scenes_of(
             continue
         ignored = joined(_masks(unlearnt[key], width, height, skip_invalid, tally))
         scenes.append(SceneRecord(entry.path, key, width, height, people[key], ignored))
-    if not any(scene.people for scene in scenes):
+    if joints is None and not any(scene.people for scene in scenes):
         raise InputError(f"{file.path}: nobody with labelled keypoints on its {len(scenes)} images ({tally.line()})")
-    return SceneTable(scenes)
+    return SceneTable(scenes, joints)
 
 
 def _offsets(lengths: Sequence[int]) -> np.ndarray:

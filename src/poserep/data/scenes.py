@@ -22,8 +22,8 @@ from poserep.geometry import Align, Crop, Size, crop_matrix
 from poserep.instances import InstanceTable
 from poserep.skeleton import Skeleton
 
-# Nothing random: all of the image inside the input.
-WHOLE = SceneAugment((1.0, 1.0), "long", rotation=0.0, translation=0.0, flip=0.0)
+# Nothing random: the middle of the image at the scale of evaluation.
+UNCHANGED = SceneAugment((1.0, 1.0), rotation=0.0, translation=0.0, flip=0.0)
 
 
 class SceneBatch(NamedTuple):
@@ -72,8 +72,8 @@ class SceneDataset(Dataset):
         skeleton: Their joints, for mirroring.
         size: Size of training inputs, whose shorter side is that of evaluation inputs at scale 1.
         align: Alignment of the inputs, see `crop_matrix`.
-        augment: None for evaluation. One for persons is refused, unless it does nothing, which fits the whole image
-            into the input.
+        augment: None for evaluation. One for persons is refused, unless it does nothing, which shows the middle of the
+            image at the scale of evaluation.
         seed: Seed of the run.
         read: Reads images, see `CropReader`, as ``bgr`` and ``cache``.
         bgr: Channels in the order of OpenCV.
@@ -110,7 +110,7 @@ class SceneDataset(Dataset):
         if isinstance(augment, Augment):
             if augment != Augment():
                 raise InputError("whole images need an augmentation of their own, not one for persons: augment=scenes")
-            augment = WHOLE
+            augment = UNCHANGED
         if type(multiple) is not int or multiple < 1:
             raise InputError(f"representation.scenes.multiple={multiple} is not a whole number of px of at least 1")
         check_choice("representation.scenes.centre", centre, get_args(Centre))

@@ -17,14 +17,19 @@ Overrides are written as for poserep evaluate. The file takes image (B, 3, heigh
 xy (B, K, 2) in input px and score (B, K). PyTorch and ONNX Runtime then read the same crops, the run's own evaluation
 crops if its data are there, else drawn people; if they differ by more than 0.05 px or 0.001 in score, no file is left.
 
+Of a bottom-up run the file takes whole images, any height and width that the run's multiple (64 px) divides, and gives
+maps (B, K, h, w) and tags (B, K, h, w, L), in which people are found outside, see docs/deploy.md. They may differ by
+0.0001 of the greatest value.
+
 example: poserep export runs/demo/heatmap-... dark.onnx readout=dark checkpoint=calibrated flip_test=false --check 500
 """
 PREDICT = """Find the joints of people in photographs and videos, and draw them.
 
-Without boxes the whole image is taken for one person's box. Files of boxes are COCO results (image_id is the image's
-name without ending, or the number of a video's frame), or objects with images and annotations. Writes a picture or
-video for each file, and keypoints.json in COCO's result format; image_id of a single video is the frame's number from 0
-on, of one of several files VIDEO/FRAME. Photographs are read as annotations see them, without EXIF orientation.
+Without boxes the whole image is taken for one person's box; bottom-up models find all people of the whole image and
+take no boxes. Files of boxes are COCO results (image_id is the image's name without ending, or the number of a video's
+frame), or objects with images and annotations. Writes a picture or video for each file, and keypoints.json in COCO's
+result format; image_id of a single video is the frame's number from 0 on, of one of several files VIDEO/FRAME.
+Photographs are read as annotations see them, without EXIF orientation.
 
 example: poserep predict photo.jpg --model dark.onnx --boxes 40,20,120,300
 """
@@ -45,7 +50,7 @@ def export_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("run", type=Path, metavar="RUN_DIR", help="directory of a trained run")
     add("words", nargs="*", default=[], metavar="FILE.onnx | key=value", help="file to write, and settings")
-    add("--check", type=int, default=16, metavar="N", help="number of crops to compare on (16)")
+    add("--check", type=int, default=16, metavar="N", help="number of crops or whole images to compare on (16)")
     return parser
 
 
@@ -80,7 +85,7 @@ def predict_parser() -> argparse.ArgumentParser:
     add("--category", type=int, default=1, metavar="ID", help="category of the boxes to take (1)")
     add("--box-threshold", type=float, default=0.0, metavar="S", help="least score of the boxes to take (0)")
     add("--device", choices=["cpu", "cuda"], default="cpu", help="device to predict on (cpu)")
-    add("--batch", type=int, default=32, metavar="N", help="number of crops at a time (32)")
+    add("--batch", type=int, metavar="N", help="number of crops at a time (32), or of whole images (4)")
     add("--range", metavar="LOW,HIGH", help="values that become black and white in images of more than 8 bits")
     add("--upright", action="store_true", help="turn photographs as their EXIF orientation says; boxes are on these")
     return parser
@@ -89,7 +94,7 @@ def predict_parser() -> argparse.ArgumentParser:
 def predict_command(arguments: Sequence[str]) -> None:
     """Run ``poserep predict``; it fails if an image or a box could not be read."""
     given = predict_parser().parse_args(arguments)
-    if given.batch < 1:
+    if given.batch is not None and given.batch < 1:
         raise InputError(f"--batch {given.batch} must be at least 1 crop")
     from poserep.deploy.box_arguments import read_boxes
     from poserep.deploy.inference import open_model
@@ -106,7 +111,8 @@ def predict_command(arguments: Sequence[str]) -> None:
     reading: dict[str, Any] = {"orientation": "upright"} if given.upright else {}
     reading |= {"range": given.range.split(",")} if given.range else {}
     model = model._replace(card=replace(model.card, **reading))
-    errors = predict(model, files, requests, given.out, given.score_threshold, given.category, given.batch)
+    batch = given.batch or (4 if model.card.scenes else 32)
+    errors = predict(model, files, requests, given.out, given.score_threshold, given.category, batch)
     if errors:
         rest = "; the others are done" if (given.out / "keypoints.json").is_file() else ""
         raise Failed(f"{len(errors)} {'files or boxes' if len(errors) > 1 else 'file or box'} could not be read{rest}")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from poserep.config import DictConfig, OmegaConf, compose
-from poserep.data.from_config import skeleton_of
+from poserep.data.from_config import skeleton_of, takes_scenes
 from poserep.deploy.latency import Timing, cores, processor, timings
 from poserep.errors import InputError
 from poserep.files import provenance
@@ -96,7 +96,13 @@ def times_sheet(record: dict[str, Any]) -> Sheet:
         "float32 and random bytes as images, without the flip test; all ways take turns. The first call, with what it "
         "compiles, is not in the times but in what it takes to prepare"
     )
-    return Sheet(f"Time on {record['machine']}, ms a batch: median (quartiles)", columns, rows, notes=[*missing, note])
+    notes = [*missing, note]
+    if record["whole_images"]:
+        notes.append(
+            f"with {record['readout']}: the parser too, which finds hardly anybody in an untrained network's maps; "
+            "benchmarks/grouping.py times it on maps of many people"
+        )
+    return Sheet(f"Time on {record['machine']}, ms a batch: median (quartiles)", columns, rows, notes=notes)
 
 
 def _time(net: PoseNet, codec: Any, cfg: DictConfig, timing: Timing, dtype: torch.dtype) -> dict[str, Any]:
@@ -106,7 +112,8 @@ def _time(net: PoseNet, codec: Any, cfg: DictConfig, timing: Timing, dtype: torc
     variants = timings(net, lambda out: codec.decode(out, readout), shape, timing, dtype)
     machine = torch.cuda.get_device_name() if timing.device == "cuda" else processor()
     records = [variant.record() for variant in variants]
-    return {"machine": machine, "cores": cores(), "readout": readout, "variants": records}
+    own = {"machine": machine, "cores": cores(), "readout": readout, "whole_images": takes_scenes(cfg)}
+    return {**own, "variants": records}
 
 
 def cost(options: argparse.Namespace) -> dict[str, Any]:

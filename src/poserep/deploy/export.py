@@ -1,46 +1,49 @@
-"""Write a run's network, flip test and readout as one ONNX file, and check it against PyTorch on crops."""
+"""Write a run's network, flip test and readout as one ONNX file, and check it against PyTorch on images."""
 
 import functools
 import logging
-import tempfile
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.export import Dim
 from torch.utils._pytree import tree_map_only
 
 from poserep.config import DictConfig
-from poserep.data import load_coco
-from poserep.data.dataset import PoseDataset
-from poserep.data.from_config import boxes_of, dataset_of, instances_of, root_of, skeleton_of
-from poserep.data.image_files import read_image
-from poserep.data.synthetic import generate
 from poserep.deploy.card import METADATA_KEY, Card
 from poserep.deploy.inference import Estimate, InferenceModule, onnx_estimator, restore_inference, torch_estimator
+from poserep.deploy.samples import sample_crops, sample_scenes
 from poserep.errors import Failed, InputError, first_line
 from poserep.files import replacing
-from poserep.skeleton import COCO
 
 # The first that PyTorch's exporter writes without converting, and that every ONNX Runtime since 2023 reads.
 OPSET = 18
 # By how much ONNX Runtime may differ from PyTorch, in input px and in score, and which share of joints may be ties.
 MAX_PX, MAX_SCORE, MAX_TIES = 0.05, 1e-3, 2e-3
+# By how much maps of whole images may differ, relative to the greatest value.
+MAX_MAPS = 1e-4
 # Noise on a network's outputs, relative to the greatest, that stands for rounding, and how often ties are looked for.
 _NOISE, _TRIES = 1e-6, 32
 _BATCH = 32
 
 
 def write_onnx(module: InferenceModule, card: Card, example: np.ndarray, path: Path) -> None:
-    """Write a module on the CPU as ONNX, with its card in the metadata; ``example`` holds crops (B, C, H, W).
+    """Write a module on the CPU as ONNX, with its card in the metadata; ``example`` holds images (B, C, H, W).
 
-    A readout that PyTorch cannot export raises an `InputError`.
+    The file takes batches of any number, and whole images of any size that the card's ``multiple`` divides. What
+    PyTorch cannot export raises an `InputError`.
     """
     # With a single image the exporter would record a batch of always one.
     image = torch.from_numpy(np.concatenate([example, example])[:2])
+    dynamic = {0: Dim("batch", min=1)}
+    if card.scenes:
+        multiple = card.scenes["multiple"]
+        # With equal sides it would record a square.
+        image = image.new_zeros(2, card.channels, 2 * multiple, 3 * multiple)
+        dynamic |= {2: multiple * Dim("rows", min=1), 3: multiple * Dim("columns", min=1)}
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     with torch.no_grad(), warnings.catch_warnings(action="ignore"):
         # What codecs derive once from their settings must exist before the graph is recorded.
@@ -53,14 +56,14 @@ def write_onnx(module: InferenceModule, card: Card, example: np.ndarray, path: P
                 verbose=False,
                 opset_version=OPSET,
                 input_names=["image"],
-                output_names=["xy", "score"],
-                dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1)}},
+                output_names=list(module.outputs),
+                dynamic_shapes={"image": dynamic},
             )
         except torch.onnx.errors.OnnxExporterError as error:
             cause = error.__cause__ or error
             raise InputError(
                 f"readout {card.readout} of {card.run} cannot be exported: {type(cause).__name__}: "
-                f"{first_line(cause)}; take another readout, or write it without Python branches on values"
+                f"{first_line(cause)}; take another readout or backbone, or write it without Python branches on values"
             ) from error
     assert program is not None
     for node in program.model.graph.all_nodes():
@@ -74,7 +77,7 @@ def write_onnx(module: InferenceModule, card: Card, example: np.ndarray, path: P
 def export(
     run_dir: Path, cfg: DictConfig, path: Path | None = None, readout: str | None = None, check: int = 16
 ) -> Path:
-    """Write a run's ONNX file, compare it with PyTorch on ``check`` crops, print both, and return its path.
+    """Write a run's ONNX file, compare it with PyTorch on ``check`` images, print both, and return its path.
 
     ``cfg`` is the run's configuration from `poserep.training.evaluate.configure`. Without ``path`` the file is named
     after checkpoint and readout, in the run directory; without ``readout`` it has the run's default one. If ONNX
@@ -87,27 +90,71 @@ def export(
     path = path or run_dir / f"{card.checkpoint}-{card.readout}{flip}.onnx"
     if path.suffix != ".onnx":
         raise InputError(f"{path}: give a file whose name ends in .onnx")
-    images, source = sample_crops(cfg, card.reads, check)
+    if card.scenes:
+        # What a file cannot hold is refused before it is made.
+        card.decoder(path)
+    images: Any
+    images, source = sample_scenes(cfg, card, check) if card.scenes else sample_crops(cfg, card.reads, check)
     with replacing(path) as partial:
-        write_onnx(module, card, images, partial)
+        write_onnx(module, card, images[0][None], partial)
         estimators = torch_estimator(module, card).estimate, onnx_estimator(partial).estimate
-        difference = parity(*estimators, images, functools.partial(equally_good, module))
-        message = (
-            f"{len(images)} {source}, {difference.joints} joints: ONNX Runtime and PyTorch differ by "
-            f"{difference.px:.2g} px and {difference.score:.2g} in score at most"
-        )
-        if difference.ties:
-            message += f", but for {difference.ties} where two places are equal to single precision"
-        if difference.apart or difference.ties > max(1, MAX_TIES * difference.joints):
-            raise Failed(
-                f"{message}, {difference.apart} joints by more than {MAX_PX} px or {MAX_SCORE}; {path} is not written. "
-                "Take another readout or checkpoint: maps without a clear maximum fall on either side of a tie"
-            )
+        compare = compare_maps if card.scenes else functools.partial(compare_points, module)
+        message, refusal = compare(*estimators, images)
+        message = f"{len(images)} {source}{message}"
+        if refusal:
+            raise Failed(f"{message}, {refusal}; {path} is not written")
+    size = f"multiples of {card.scenes['multiple']}" if card.scenes else card.size
     print(
-        f"{path}: {path.stat().st_size / 1e6:.1f} MB, opset {OPSET}, {card.size} px, readout {card.readout}, flip test "
+        f"{path}: {path.stat().st_size / 1e6:.1f} MB, opset {OPSET}, {size} px, readout {card.readout}, flip test "
         f"{'on' if card.flip_test else 'off'}, checkpoint {card.checkpoint}\n{message}"
     )
     return path
+
+
+def compare_points(
+    module: InferenceModule,
+    one: Callable[[np.ndarray], Estimate],
+    other: Callable[[np.ndarray], Estimate],
+    images: np.ndarray,
+) -> tuple[str, str]:
+    """Compare what ``module`` finds with what a file does on crops (N, C, H, W); ties are told apart from errors.
+
+    Returns how far they are apart, in words, and if that is too far, by how much and what to do; else no words.
+    """
+    difference = parity(one, other, images, functools.partial(equally_good, module))
+    message = (
+        f", {difference.joints} joints: ONNX Runtime and PyTorch differ by {difference.px:.2g} px and "
+        f"{difference.score:.2g} in score at most"
+    )
+    if difference.ties:
+        message += f", but for {difference.ties} where two places are equal to single precision"
+    if not difference.apart and difference.ties <= max(1, MAX_TIES * difference.joints):
+        return message, ""
+    return message, (
+        f"{difference.apart} joints by more than {MAX_PX} px or {MAX_SCORE}: take another readout or checkpoint, as "
+        "maps without a clear maximum fall on either side of a tie"
+    )
+
+
+def compare_maps(
+    one: Callable[[np.ndarray], Estimate], other: Callable[[np.ndarray], Estimate], images: Sequence[np.ndarray]
+) -> tuple[str, str]:
+    """Compare heatmaps and tags of whole images (C, H, W), each alone, the first turned and in a batch of two as well.
+
+    Returns words as `compare_points` does.
+    """
+    first, *others = (np.ascontiguousarray(image[None]) for image in images)
+    turned, two = np.ascontiguousarray(first.swapaxes(2, 3)), np.concatenate([first, first[..., ::-1]])
+    differences = [
+        float((a - b).abs().max() / a.abs().max().clamp_min(1e-30))
+        for batch in (first, turned, two, *others)
+        for a, b in zip(one(batch), other(batch), strict=True)
+    ]
+    greatest = np.max(differences)
+    message = f": heatmaps and tags of ONNX Runtime and PyTorch differ by {greatest:.2g} of the greatest value"
+    # Written so that NaN is refused.
+    fits = greatest <= MAX_MAPS
+    return message, "" if fits else f"more than {MAX_MAPS}: take another checkpoint, whose weights are finite"
 
 
 class Parity(NamedTuple):
@@ -137,7 +184,7 @@ def parity(
     """
     compared = []
     for batch in (images[:1], *(images[start : start + _BATCH] for start in range(1, len(images), _BATCH))):
-        (xy, s), (other_xy, other_s) = one(batch), other(batch)
+        (xy, s), (other_xy, other_s) = (map(np.asarray, find(batch)) for find in (one, other))
         px = np.abs(xy - other_xy).max(-1)
         far = ~(px <= MAX_PX)
         tie = far & tied(batch, other_xy) if tied and far.any() else np.zeros_like(far)
@@ -167,35 +214,3 @@ def equally_good(module: InferenceModule, images: np.ndarray, xy: np.ndarray) ->
         points, _score = module.read(*tree_map_only(torch.Tensor, disturbed, (out, mirrored)))
         good |= (np.abs(points.numpy() - xy) <= MAX_PX).all(-1)
     return good
-
-
-def sample_crops(cfg: DictConfig, reads: str, count: int) -> tuple[np.ndarray, str]:
-    """Return ``count`` crops (N, C, H, W), as a run's network gets them, evenly spread over a set, and a description.
-
-    There are fewer if the set has no more. ``reads`` is what the images are, see `poserep.deploy.card.Card`.
-    """
-    cfg = cfg.copy()
-    cfg.trainer.cache = None
-    skeleton = skeleton_of(cfg)
-    if Path(cfg.data.root).is_dir():
-        # If some of the set's files are missing, drawn people will do.
-        with suppress(InputError):
-            dataset = dataset_of(cfg, instances_of(cfg, "val", skeleton, root_of(cfg), boxes_of(cfg)[0]), skeleton)
-            return _spread(dataset, count), f"evaluation crops of {cfg.data.name}"
-    with tempfile.TemporaryDirectory() as folder:
-        root = generate(folder, "hard", train=1, val=count, workers=1 if count < 100 else None)
-        people, source = load_coco(root / "annotations" / "val.json", root / "images" / "val", COCO), "drawn people"
-        if reads == "depths":
-            cfg.data.read = {"_target_": f"{__name__}.brightness_as_depth", "_partial_": True}
-            source += ", brightness taken for depth"
-        return _spread(dataset_of(cfg, people, COCO), count), source
-
-
-def brightness_as_depth(path: Path) -> np.ndarray:
-    """Read a photograph as depths (H, W) float32: black is one metre away, white five."""
-    return (1 + read_image(path).mean(-1) / 64).astype(np.float32)
-
-
-def _spread(dataset: PoseDataset, count: int) -> np.ndarray:
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
-    return np.stack([dataset[0, int(i)].image.numpy() for i in chosen])

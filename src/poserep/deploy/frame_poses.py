@@ -117,9 +117,9 @@ def estimated(model: Estimator, pictures: Iterable[FramePoses], batch: int) -> I
             crops += picture.crops
         # Pictures without people must not pile up behind one whose batch is not full.
         while len(crops) >= batch or (crops and (picture is None or len(waiting) > batch)):
-            points, scores = model.estimate(np.stack(crops[:batch]))
+            points, scores = (values.double().cpu().numpy() for values in model.estimate(np.stack(crops[:batch])))
             del crops[:batch]
-            xy += list(points.astype(np.float64))
+            xy += list(points)
             score += list(scores)
         while waiting and len(waiting[0].crops) <= len(xy):
             first = waiting.popleft()
@@ -127,7 +127,7 @@ def estimated(model: Estimator, pictures: Iterable[FramePoses], batch: int) -> I
             first.fill(
                 model.card,
                 np.array(xy[:count]).reshape(count, joints, 2),
-                np.array(score[:count], np.float64).reshape(count, joints),
+                np.array(score[:count]).reshape(count, joints),
             )
             del xy[:count], score[:count]
             yield first

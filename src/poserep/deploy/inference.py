@@ -1,4 +1,4 @@
-"""A trained run as one module from bytes to coordinates, and what runs it: PyTorch, or ONNX Runtime on its file."""
+"""A trained run as one module from bytes to coordinates or maps, and what runs it: PyTorch, or ONNX Runtime."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -11,10 +11,10 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from poserep.codecs import Codec
+from poserep.codecs import AssociativeEmbedding, Codec
 from poserep.config import DictConfig
-from poserep.data.from_config import skeleton_of
-from poserep.deploy.card import METADATA_KEY, Card, reads_of
+from poserep.data.from_config import skeleton_of, takes_scenes
+from poserep.deploy.card import METADATA_KEY, Card, decoding_of, reads_of, scene_options
 from poserep.errors import InputError, first_line
 from poserep.geometry import Size
 from poserep.models import PoseNet
@@ -24,14 +24,19 @@ from poserep.training.evaluate import configure, load
 from poserep.training.module import PoseModule, score_temperature, score_threshold
 from poserep.training.network import build_network
 
-Estimate = tuple[np.ndarray, np.ndarray]
+Estimate = tuple[Tensor, Tensor]
 
 
 class InferenceModule(nn.Module):
     """Turns crops into points as in evaluation: what `poserep.training.module.PoseModule` predicts, read in one way.
 
     ``perm`` (K,) is from `Skeleton.flip_perm`; without ``readout`` the codec's default one is taken.
+
+    Attributes:
+        outputs: Names of what `forward` returns.
     """
+
+    outputs = ("xy", "score")
 
     def __init__(
         self, net: PoseNet, codec: Codec, perm: Tensor, readout: str | None = None, flip_test: bool = False
@@ -41,15 +46,40 @@ class InferenceModule(nn.Module):
         self.net, self.codec, self.readout, self.flip_test = net, codec, readout, flip_test
         self.perm = nn.Buffer(perm, persistent=False)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> Estimate:
         """Return points (B, K, 2) in input px and scores (B, K) on images (B, C, H, W), uint8 or float32."""
         return self.read(self.net(image), self.net(self.codec.mirror(image)) if self.flip_test else None)
 
-    def read(self, out: Any, mirrored: Any = None) -> tuple[Tensor, Tensor]:
+    def read(self, out: Any, mirrored: Any = None) -> Estimate:
         """Return points and scores of what the head emits for images, and for mirrored images in a flip test."""
         if self.flip_test:
             out = self.codec.merge(out, mirrored, self.perm)
-        return self.codec.decode(out, self.readout)
+        points = self.codec.decode(out, self.readout)
+        return points.xy, points.score
+
+
+class SceneMapModule(InferenceModule):
+    """Turns whole images of any size that the network takes into heatmaps (B, K, h, w) and tags (B, K, h, w, L).
+
+    Those of a flip test are merged: L is 2 then, else 1. People are read from them outside, by ``codec``, as it takes
+    Python to group them. A codec other than `AssociativeEmbedding` is an `InputError`.
+    """
+
+    outputs = ("maps", "tags")
+    codec: AssociativeEmbedding
+
+    def __init__(self, net: PoseNet, codec: Codec, *args: Any) -> None:
+        if not isinstance(codec, AssociativeEmbedding):
+            raise InputError(
+                f"codec {type(codec).__name__} reads whole images in a way of its own; poserep predict and poserep "
+                "export take AssociativeEmbedding alone"
+            )
+        super().__init__(net, codec, *args)
+
+    def read(self, out: Any, mirrored: Any = None) -> Estimate:
+        """Return heatmaps and tags of what the head emits for images, and for mirrored images in a flip test."""
+        merged = self.codec.merge(out, mirrored, self.perm) if self.flip_test else self.codec.maps_of(out)
+        return merged.heat, merged.tags
 
 
 def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None) -> tuple[InferenceModule, Card]:
@@ -67,7 +97,8 @@ def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None
     module = PoseModule(net, codec, skeleton.flip_perm(), {}, cfg.readouts)
     load(module, state, f"checkpoint {cfg.checkpoint} of {run_dir}")
     chosen = readout or module.readouts[0]
-    inference = InferenceModule(net, codec, skeleton.flip_perm(), chosen, cfg.flip_test).eval().requires_grad_(False)
+    kind = SceneMapModule if takes_scenes(cfg) else InferenceModule
+    inference = kind(net, codec, skeleton.flip_perm(), chosen, cfg.flip_test).eval().requires_grad_(False)
     crop: dict[str, Any] = {"padding": 1.25, "inclusive": None, "bgr": False, "whole": False}
     crop |= {str(key): value for key, value in (cfg.data.get("crop") or {}).items() if key in crop}
     category = asdict(skeleton)
@@ -90,6 +121,8 @@ def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None
         score_threshold=score_threshold(codec),
         orientation=cfg.data.get("orientation") or "stored",
         range=tuple(cfg.data.range) if cfg.data.get("range") else None,
+        scenes=scene_options(cfg.representation.get("scenes")),
+        codec=decoding_of(cfg.representation.codec) if takes_scenes(cfg) else None,
     )
     return inference, card
 
@@ -97,11 +130,14 @@ def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None
 class Estimator(NamedTuple):
     """A model that can be run, and its card.
 
-    ``estimate`` returns points (B, K, 2) in input px and scores (B, K) on crops (B, C, H, W), uint8 or float32.
+    ``estimate`` returns, for images (B, C, H, W), uint8 or float32, what the model's graph gives, on its device: points
+    (B, K, 2) in input px and scores (B, K) of crops, or heatmaps and tags of whole images, see `SceneMapModule`, from
+    which ``codec`` reads people; it is None where points are in the graph.
     """
 
     card: Card
     estimate: Callable[[np.ndarray], Estimate]
+    codec: AssociativeEmbedding | None = None
 
 
 def torch_estimator(module: InferenceModule, card: Card, device: str = "cpu") -> Estimator:
@@ -112,10 +148,9 @@ def torch_estimator(module: InferenceModule, card: Card, device: str = "cpu") ->
 
     @torch.no_grad()
     def estimate(images: np.ndarray) -> Estimate:
-        xy, score = module(torch.from_numpy(images).to(device))
-        return xy.float().cpu().numpy(), score.float().cpu().numpy()
+        return module(torch.from_numpy(images).to(device))
 
-    return Estimator(card, estimate)
+    return Estimator(card, estimate, module.codec if isinstance(module, SceneMapModule) else None)
 
 
 def onnx_estimator(path: Path, device: str = "cpu") -> Estimator:
@@ -143,12 +178,14 @@ def onnx_estimator(path: Path, device: str = "cpu") -> Estimator:
             f"model {path} does not say how to crop and what its joints are; give a file that was written by "
             "poserep export"
         )
+    card = Card.from_json(metadata[METADATA_KEY], path)
 
     def estimate(images: np.ndarray) -> Estimate:
-        outputs: Any = session.run(["xy", "score"], {"image": images})
-        return outputs[0], outputs[1]
+        card.check_sides(Size(*images.shape[2:]))
+        first, second = session.run(None, {"image": images})
+        return torch.from_numpy(first), torch.from_numpy(second)
 
-    return Estimator(Card.from_json(metadata[METADATA_KEY], path), estimate)
+    return Estimator(card, estimate, card.decoder(path) if card.scenes else None)
 
 
 def open_model(path: Path, readout: str | None = None, checkpoint: str | None = None, device: str = "cpu") -> Estimator:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
@@ -15,6 +15,7 @@ from poserep.deploy.card import Card
 from poserep.deploy.frame_poses import FramePoses, crops_of, estimated
 from poserep.deploy.inference import Estimator
 from poserep.deploy.media import Frame, drawing_to, frames_of, is_video, read_ahead
+from poserep.deploy.scene_poses import scene_of, scenes_estimated
 from poserep.errors import InputError, message
 from poserep.files import write_json
 
@@ -34,14 +35,14 @@ def predict(
     """Predict the people of photographs and videos; write a picture or video for each, and keypoints.json.
 
     They go into the folder ``out``, which is made if missing. Joints whose score does not exceed ``threshold``, the
-    model's if None, are drawn hollow. ``category`` is written into keypoints.json, ``batch`` crops are predicted at a
-    time, of one or several pictures. Files and boxes that cannot be used are left out, with a message each; these are
-    returned. Boxes for a model of whole images, and boxes of which none is on any photograph, unless there are videos,
-    raise an `InputError`. Nothing is written if no file can be read.
+    model's if None, are drawn hollow. ``category`` is written into keypoints.json, ``batch`` crops, of one or several
+    pictures, or whole images are predicted at a time. Files and boxes that cannot be used are left out, with a message
+    each; these are returned. Boxes for a model of whole images, and boxes of which none is on any photograph, unless
+    there are videos, raise an `InputError`. Nothing is written if no file can be read.
     """
     began, card, read = time.perf_counter(), model.card, model.card.reader
     boxed, alone = bool(requests.everywhere or requests.source), len(given) == 1
-    if boxed and card.whole:
+    if boxed and not card.takes_boxes:
         raise InputError(f"model {card.run} was trained on whole images and takes no boxes; leave --boxes out")
     if boxed and not any(is_video(path) or requests.on(path) for path in given):
         known = ", ".join(list(requests.ids)[:3]) or "no image"
@@ -55,20 +56,26 @@ def predict(
         errors.append(line)
         print(f"error: {line}", file=sys.stderr)
 
+    def looked_at(frame: Frame) -> FramePoses:
+        if card.scenes:
+            return scene_of(card, frame)
+        return crops_of(card, frame, requests.on(frame.path, frame.number, alone) if boxed else None)
+
     def pictures() -> Iterator[FramePoses]:
         for path in given:
             try:
                 if is_video(path) and card.reads != "photographs":
                     raise InputError(f"{path}: model {card.run} reads {card.reads}, and a video has none")
                 for frame in frames_of(path, read):
-                    yield crops_of(card, frame, requests.on(path, frame.number, alone) if boxed else None)
+                    yield looked_at(frame)
             except InputError as error:
                 report(message(error))
 
     limit = card.score_threshold if threshold is None else threshold
     records: list[dict[str, Any]] = []
     named, count = Counter[str](), 0
-    results = estimated(model, read_ahead(pictures(), AHEAD), batch)
+    estimate: Callable[..., Iterator[FramePoses]] = scenes_estimated if card.scenes else estimated
+    results = estimate(model, read_ahead(pictures(), AHEAD), batch)
     for _, group in groupby(_numbered(results), itemgetter(0)):
         frames = map(itemgetter(1), group)
         first = next(frames)

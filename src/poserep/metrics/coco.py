@@ -215,7 +215,7 @@ class CocoAP(Scorer):
         if not any(a["area"] > 0 for a in labelled):
             return "annotations have no area, by which OKS is scaled"
         if isinstance(predictions, FinishedResults):
-            return "no result comes within OKS 0.5 of a person; are joints in the file's order, and coordinates px?"
+            return "no result comes within OKS 0.5 of a person; are joints of another program in the file's order?"
         if all(d["score"] == 0 for d in predicted):
             return f"every person's score is 0; no joint's score exceeds {predictions.threshold:g}"
         return "no prediction comes within OKS 0.5 of a person; the network has hardly learnt anything"

@@ -56,8 +56,9 @@ def recipe(result: Result) -> str:
     config, cost, optim = result["config"], result["cost"], result["config"]["optim"]
     weights = config.get("init") or config["backbone"].get("weights") or "random"
     schedule = optim["schedule"]["_target_"].split(".")[-1].replace("_", " ")
+    what = "images" if "scene" in result["metrics"] else "persons"
     return (
-        f"{cost['train_instances']} {'images' if 'scene' in result['metrics'] else 'persons'} × {result['epochs']} epochs, batch {cost['batch']}, "
+        f"{cost['train_instances']} {what} × {result['epochs']} epochs, batch {cost['batch']}, "
         f"{optim['optimizer']['_target_'].split('.')[-1]} with peak LR {cost['lr']:.1e}, {schedule} schedule, backbone "
         f"{config['names']['backbone']}, weights {weights}"
     )

@@ -44,7 +44,10 @@ def protocols_of(run: Run, boxes: str) -> dict[str, dict[str, Any]]:
         decoding=codec.options(),
         pictures=picture_hashes(cfg, ["val"]).get("pictures val", ""),
     )
-    return {readout: replace(common, readout=readout).record() for readout in run.module.readouts}
+    return {
+        name: replace(common, readout=name, flip_test=cfg.flip_test and codec.uses_flip_test(name)).record()
+        for name in run.module.readouts
+    }
 
 
 def evaluate(run: Run, trainer: lightning.Trainer) -> dict[str, Any]:

@@ -203,6 +203,7 @@ def run_facts(run: Run) -> dict[str, Any]:
 def start_line(cfg: DictConfig, facts: dict[str, Any], resumed: bool, batch_norm: bool = True) -> str:
     """Describe a run in a line before its first step; an LR that differs from the recipe's is explained."""
     note, options = "", training_options(cfg.trainer, batch_norm)
+    what = "images" if takes_scenes(cfg) else "persons"
     options = f", {options}" if options else ""
     if facts["batch"] != facts["recipe_batch"]:
         note = f" (recipe: {cfg.optim.lr:.2e} at batch {facts['recipe_batch']}, {cfg.optim.rule} rule)"
@@ -214,7 +215,7 @@ def start_line(cfg: DictConfig, facts: dict[str, Any], resumed: bool, batch_norm
         f"{cfg.representation.name} {cfg.input_size}{bins} on {cfg.data.name}: "
         f"batch {facts['batch']} on {cfg.trainer.devices} {cfg.trainer.accelerator}, LR {facts['lr']:.2e}{note}, "
         f"{facts['params'] / 1e6:.2f} M parameters, {facts['gmacs']:.3f} GMACs, "
-        f"{facts['train_instances']} {'images' if takes_scenes(cfg) else 'persons'} x {cfg.trainer.epochs} epochs{options}{', resumed' if resumed else ''}"
+        f"{facts['train_instances']} {what} x {cfg.trainer.epochs} epochs{options}{', resumed' if resumed else ''}"
     )
 
 

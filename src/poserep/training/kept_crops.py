@@ -77,9 +77,12 @@ def save_worst(run: Run, predictions: Mapping[str, Predictions], path: Path) -> 
         dataset = PoseDataset(truth.instances, run.skeleton, SHOWN, read=image_reader(run.cfg))
     batch, arrays = _crops(run, dataset, persons["index"])
     for readout, by_readout in predictions.items():
-        worst = by_readout.take(np.searchsorted(by_readout.index, persons["index"]))
-        arrays[f"{readout}/xy"] = batch.crop.to_input(torch.from_numpy(worst.xy)).numpy()
-        arrays[f"{readout}/score"] = worst.score
+        # In whole images another readout may have missed a person.
+        _, ours, theirs = np.intersect1d(persons["index"], by_readout.index, return_indices=True)
+        xy, score = np.full(batch.xy.shape, np.nan, np.float32), np.zeros(batch.weight.shape, np.float32)
+        xy[ours], score[ours] = by_readout.xy[theirs], by_readout.score[theirs]
+        arrays[f"{readout}/xy"] = batch.crop.to_input(torch.from_numpy(xy)).numpy()
+        arrays[f"{readout}/score"] = score
     write_npz(path, arrays | persons)
 
 

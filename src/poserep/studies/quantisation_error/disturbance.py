@@ -107,7 +107,9 @@ def decode_poses(
             target = disturb(codec, target, condition, perm, generator)
         out = codec.oracle(target)
         for name, points in decoded.items():
-            points.append(codec.decode(out, name))
+            read = codec.decode(out, name)
+            assert isinstance(read, Points), "of whole images there is no error per joint"
+            points.append(read)
         kept.append(w > 0)
     usable = torch.cat(kept)
     counted = usable & usable[:, perm] & paired(perm) if condition.second else usable
