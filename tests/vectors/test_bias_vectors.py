@@ -46,7 +46,7 @@ def test_errors_are_those_of_the_official_code(stride):
         _, sigma, exact, flip, sd = v["rows"][n]
         theirs = {key[4:]: torch.from_numpy(v[key]) for key in v if key.startswith(f"r{n:02}_")}
         quantise = "none" if exact else "floor"
-        codec = numbers.codec_of(f"{SIDE}x{SIDE}", stride, quantise, project=True, **numbers.PUBLISHED)
+        codec = numbers.codec_of(f"{SIDE}x{SIDE}", stride, quantise, **numbers.PUBLISHED)
         assert codec.stages[0].sigma == sigma and sd in (0, 1e-3)
         maps = numbers.response(codec, xy, mirror_px, bool(flip), drawn if sd else (0, 0))
         error = numbers.positions(codec, maps, "published") - xy
