@@ -65,7 +65,7 @@ def compare(rounds: int, calls: int, only: Sequence[Scenes] = SCENES) -> list[di
     rows = []
     for scenes in only:
         heat, tags = maps(scenes)
-        parser = TagParser()
+        parser = TagParser(rules="published")
 
         def fast(heat: Tensor = heat, tags: Tensor = tags, parser: TagParser = parser) -> Any:
             return parser(heat, tags, Adjust())

@@ -1,6 +1,8 @@
 """The parser of associative embedding: published people, loops over persons, and maps that no network should emit."""
 
 from dataclasses import replace
+from functools import partial
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,13 +13,14 @@ from torch import Tensor
 from poserep.codecs import grouping
 from poserep.codecs.candidates import candidates, maximum_around
 from poserep.codecs.dark import DARK
-from poserep.codecs.grouping import COCO_ORDER, Adjust, Parsed, TagParser
+from poserep.codecs.grouping import COCO_ORDER, Adjust, Parsed, Rules, TagParser
 from poserep.codecs.readouts import Argmax, QuarterShift
 from poserep.errors import InputError
 from reference.people import parse
 from reference.vectors import files, full, tensors
 
 PUBLISHED = Adjust(0.5)
+published = partial(TagParser, rules="published")
 # Sums of 17 numbers in float32, in whatever order.
 MEANS = {"rtol": 16 * 2**-24, "atol": 0.0}
 # The code's grouping, transcribed and run on what the file holds with munkres 1.1.4, gives our 9 people, not the file's
@@ -32,7 +35,7 @@ def scenes(v: dict[str, Tensor]) -> list[str]:
 def scene(v: dict[str, Tensor], s: str) -> tuple[TagParser, Tensor, Tensor]:
     """The parser as the scene's parameters say, heatmaps and tags."""
     joints, *_, most, _, ignore, _ = v[f"{s}_params"].tolist()
-    parser = TagParser(max_people=most, ignore_too_much=bool(ignore))
+    parser = published(max_people=most, ignore_too_much=bool(ignore))
     return parser, v[f"{s}_hm"][None], v[f"{s}_tag"][None].expand(-1, joints, -1, -1, -1)
 
 
@@ -88,10 +91,10 @@ def end_to_end(v: dict[str, Tensor], s: str) -> tuple[Tensor, Tensor]:
 def test_people_of_whole_scenes(file, monkeypatch):
     v = tensors(file)
     variants = {
-        "sr": TagParser(),
-        "hi": TagParser(),
-        "srk11": TagParser(kernel=11),
-        "norefine": TagParser(fill=False),
+        "sr": published(),
+        "hi": published(),
+        "srk11": published(kernel=11),
+        "norefine": published(fill=False),
     }
 
     def check(parser: TagParser, s: str, variant: str) -> None:
@@ -106,7 +109,7 @@ def test_people_of_whole_scenes(file, monkeypatch):
             check(parser, s, variant)
     monkeypatch.setattr(grouping, "assignment", lambda cost: linear_sum_assignment(cost)[1])
     for s in (f"s{i}" for i in range(int(v["n_scenes"]))):
-        check(TagParser(), s, "sr" if v[f"{s}_scipy_equal"] else "scipy")
+        check(published(), s, "sr" if v[f"{s}_scipy_equal"] else "scipy")
 
 
 def drawn(seed: int, b: int = 2, k: int = 5, h: int = 24, w: int = 20, depth: int = 1, people: int = 4) -> tuple:
@@ -138,15 +141,16 @@ def equal(a: Parsed, b: Parsed) -> None:
         ({"k": 1, "h": 16}, {"threshold": 0.05, "tag_threshold": 0.3}),
     ],
 )
-def test_as_loops_over_persons(given, options, monkeypatch):
+@pytest.mark.parametrize("rules", get_args(Rules))
+def test_as_loops_over_persons(given, options, rules, monkeypatch):
     monkeypatch.setattr(grouping, "SEARCHED", 1000)
     for seed in range(6):
         heat, tags = drawn(seed, **given)
-        parser = TagParser(**options)
+        parser = TagParser(**options, rules=rules)
         found = parser(heat, tags, Adjust())
         order = list(parser.order or (COCO_ORDER if heat.shape[1] == 17 else range(heat.shape[1])))
         loops = [
-            parse(*maps, order, parser.kernel, parser.max_people, parser.threshold, parser.tag_threshold)
+            parse(*maps, order, parser.kernel, parser.max_people, parser.threshold, parser.tag_threshold, rules)
             for maps in zip(heat.numpy(), tags.numpy(), strict=True)
         ]
         joints, scores, means = (np.concatenate([image[i] for image in loops]) for i in range(3))
@@ -158,9 +162,34 @@ def test_as_loops_over_persons(given, options, monkeypatch):
 def test_the_first_of_equal_maxima_and_whole_plateaus():
     heat = torch.zeros(1, 1, 4, 6)
     heat[0, 0, 1, 1:4] = heat[0, 0, 3, 5] = 0.5
-    found = candidates(heat, 3, 3, 0.1)
+    found = candidates(heat, 3, 3, 0.1, plateaus=True)
     assert found.xy[0, 0].tolist() == [[1, 1], [2, 1], [3, 1]] and found.score[0, 0].tolist() == [0.5] * 3
     assert candidates(heat, 3, 30, 0.5).xy.shape == (1, 1, 0, 2)
+
+
+def test_a_plateau_is_one_maximum():
+    heat = torch.zeros(1, 2, 4, 12)
+    heat[0, 0, 1, 1:10] = heat[0, 0, 2, 3:5] = 0.5
+    heat[0, 1, 3, 2] = heat[0, 1, 3, 4] = heat[0, 1, 1, 11] = 0.5
+    # Neighbours of neighbours belong to it, others that are as high do not.
+    expected = [[[[1, 1], [0, 0], [0, 0]], [[11, 1], [2, 3], [4, 3]]]]
+    assert all(candidates(heat, kernel, 30, 0.1).xy.tolist() == expected for kernel in (3, 11))
+    assert torch.equal(candidates(heat, 1, 30, 0.1).xy, candidates(heat, 3, 30, 0.1, plateaus=True).xy)
+
+
+def test_somebody_new_moves_nobody():
+    # Three people have the first joint, two of them the second, and so has a fourth.
+    heat, tags = torch.zeros(1, 2, 1, 12), torch.zeros(1, 2, 1, 12, 1)
+    heat[0, 0, 0, 0:6:2], tags[0, 0, 0, 0:6:2, 0] = 0.9, torch.tensor([4.0, 8.0, 12.0])
+    heat[0, 1, 0, 6:12:2], tags[0, 1, 0, 6:12:2, 0] = 0.9, torch.tensor([0.0, 4.0, 8.0])
+
+    def joints(parser: TagParser) -> list:
+        found = parser(heat, tags, Argmax())
+        return torch.where(found.found, found.xy[..., 0], -1.0).tolist()
+
+    assert joints(TagParser()) == [[0, 8], [2, 10], [4, -1], [-1, 6]]
+    # By the published rules the new one takes the first's place and that one the third's, at the same sum, for nothing.
+    assert joints(published()) == [[0, -1], [2, 10], [4, -1], [-1, 6], [-1, 8]]
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5, 7, 11, 21])
@@ -194,7 +223,9 @@ def test_constant_tags_make_a_person_of_each_maximum_of_the_first_joint():
 
 def test_equal_values_everywhere():
     heat, tags = torch.full((1, 2, 6, 6), 0.5), torch.zeros(1, 2, 6, 6, 1)
-    found = TagParser(max_people=7)(heat, tags, Argmax())
+    found = TagParser()(heat, tags, Argmax())
+    assert found.xy.tolist() == [[[0, 0]] * 2]
+    found = published(max_people=7)(heat, tags, Argmax())
     assert found.xy[:, 0].tolist() == [[i % 6, i // 6] for i in range(7)]
     assert torch.equal(found.person_score, torch.full((7,), 0.5))
 
@@ -228,10 +259,24 @@ def test_a_joint_is_filled_by_tag_first_and_stays_missing_without_a_value():
     torch.testing.assert_close(found.person_score, torch.tensor([0.8, 0.9]) / 3)
 
 
+def test_no_joint_is_filled_that_is_anothers():
+    heat, tags = torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 8, 1)
+    heat[0, 0, 2, 2], heat[0, 1, 5, 5], heat[0, 0, 6, 6] = 0.8, 0.9, 0.7
+    tags[0, 0, 6, 6] = tags[0, 1] = 3
+    assert [p(heat, tags, Argmax()).score[0, 1].item() for p in (TagParser(), published())] == [0, pytest.approx(0.9)]
+
+
 def test_what_is_refused():
-    for options in ({"kernel": 4}, {"kernel": 2.5}, {"max_people": 0}, {"threshold": -0.1}, {"tag_threshold": 0}):
+    for options in (
+        {"kernel": 4},
+        {"kernel": 2.5},
+        {"max_people": 0},
+        {"threshold": -0.1},
+        {"tag_threshold": 0},
+        {"rules": 1},
+    ):
         (name,) = options
-        with pytest.raises(InputError, match=f"TagParser: {name}="):
+        with pytest.raises(InputError, match=f"TagParser: {name}"):
             TagParser(**options)
     with pytest.raises(InputError, match="each of 5 joints once"):
         TagParser(order=[0, 1, 2, 3])(*drawn(0), Argmax())

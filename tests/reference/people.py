@@ -19,6 +19,7 @@ def parse(
     most: int = 30,
     threshold: float = 0.1,
     tag_threshold: float = 1.0,
+    rules: str = "published",
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[float]]:
     """People of one image: joints (K, 2) in bins, adjusted, scores (K,) and the mean of these before missing are found.
 
@@ -30,6 +31,7 @@ def parse(
         most: Candidates of a joint, and people that they are offered.
         threshold: Of candidates.
         tag_threshold: Of distances between tags.
+        rules: By ``exact`` ones no pair at that distance is weighed, and none is filled.
     """
     people: list[Person] = []
     for joint in order:
@@ -40,7 +42,8 @@ def parse(
         for i, (x, y) in enumerate(found):
             for j, person in enumerate(offered):
                 distance[i, j] = np.linalg.norm(tags[joint, y, x].astype(np.float64) - mean_tag(tags, person))
-                cost[i, j] = np.round(distance[i, j]) * 100 - float(heat[joint, y, x])
+                if rules == "published" or distance[i, j] < tag_threshold:
+                    cost[i, j] = np.round(distance[i, j]) * 100 - float(heat[joint, y, x])
         for i, j in hungarian(cost):
             if j < len(offered) and distance[i, j] < tag_threshold:
                 offered[j][joint] = found[i]
@@ -56,7 +59,7 @@ def parse(
         for joint in set(order) - set(person):
             distance = np.sqrt(((tags[joint] - tag) ** 2).sum(-1))
             y, x = np.unravel_index(np.argmax(heat[joint] - np.round(distance)), distance.shape)
-            if heat[joint, y, x] > 0:
+            if heat[joint, y, x] > 0 and (rules == "published" or distance[y, x] < tag_threshold):
                 person[joint], score[joint] = (int(x), int(y)), heat[joint, y, x]
         xy = np.zeros((len(heat), 2))
         for joint, (x, y) in person.items():

@@ -98,7 +98,11 @@ def test_from_maps_to_people_in_image_px_and_ap(path, tmp_path):
         for s in range(int(v["n_scenes"])):
             width, height = v[f"s{s}_base_wh"].tolist()
             codec = AssociativeEmbedding(
-                Size(height, width), STAGES["sr"], parser=TagParser(**options), align="corner", **CODE
+                Size(height, width),
+                STAGES["sr"],
+                parser=TagParser(**options, rules="published"),
+                align="corner",
+                **CODE,
             )
             heat = torch.from_numpy((v[f"s{s}_heat_u16"] / np.float32(65536)).astype(np.float32))
             tags = torch.from_numpy((v[f"s{s}_tag_i16"] / np.float32(1024)).astype(np.float32))

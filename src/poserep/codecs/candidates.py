@@ -19,19 +19,22 @@ class Candidates(NamedTuple):
     score: Tensor
 
 
-def candidates(heatmap: Tensor, kernel: int, most: int, threshold: float) -> Candidates:
-    """Find the maxima of (B, K, h, w): bins that none of their neighbourhood exceeds; a plateau is maxima throughout.
+def candidates(heatmap: Tensor, kernel: int, most: int, threshold: float, plateaus: bool = False) -> Candidates:
+    """Find the maxima of (B, K, h, w): bins that none of their neighbourhood exceeds.
 
     Args:
         heatmap: (B, K, h, w).
         kernel: Side of the neighbourhood in bins, odd.
         most: Maxima kept of a map; of equal ones the first in row-major order.
         threshold: What a maximum must exceed; not negative.
+        plateaus: Keep all bins of a plateau, also those with a neighbour of it before them in row-major order.
     """
     b, k, h, w = heatmap.shape
     flat = heatmap.flatten()
-    highest = maximum_around(heatmap, kernel).flatten()
-    index = ((flat == highest) & (flat > threshold)).nonzero()[:, 0]
+    maxima = (heatmap == maximum_around(heatmap, kernel)) & (heatmap > threshold)
+    if not plateaus and kernel > 1:
+        maxima = _first_of_plateaus(heatmap, maxima)
+    index = maxima.flatten().nonzero()[:, 0]
     index = index[flat[index].argsort(descending=True, stable=True)]
     index = index[(index // (h * w)).argsort(stable=True)]
     of_map = index // (h * w)
@@ -43,6 +46,18 @@ def candidates(heatmap: Tensor, kernel: int, most: int, threshold: float) -> Can
     score = flat.new_zeros(b * k * m).scatter(0, place, flat[index])
     inside = index.new_zeros(b * k * m).scatter(0, place, index % (h * w)).view(b, k, m)
     return Candidates(torch.stack([inside % w, inside // w], -1), score.view(b, k, m))
+
+
+def _first_of_plateaus(heatmap: Tensor, maxima: Tensor) -> Tensor:
+    """Return the maxima but those that have another as a neighbour before them, which is as high."""
+    values = heatmap[maxima]
+    if len(values.unique()) == len(values):
+        return maxima
+    h, w = heatmap.shape[-2:]
+    # Whole numbers, exact in float32 on maps of up to 2^24 bins.
+    place = torch.arange(h * w, 0, -1, device=heatmap.device, dtype=torch.float32).view(h, w)
+    own = torch.where(maxima, place, 0.0)
+    return maxima & (own == maximum_around(own, 3))
 
 
 def maximum_around(heatmap: Tensor, kernel: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -11,11 +11,12 @@ from torch import Tensor
 from poserep.codecs.assignment import assignment
 from poserep.codecs.candidates import candidates
 from poserep.codecs.readouts import LocalReadout, peak, window
-from poserep.errors import InputError, check_positive
+from poserep.errors import InputError, check_choice, check_positive
 
+Rules = Literal["exact", "published"]
 # Of COCO's joints: the head and the trunk before the limbs.
 COCO_ORDER = (0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)
-# Cost of beginning a person where there are fewer people than maxima.
+# Cost of beginning a person.
 NO_PERSON = 1e10
 # Values of heatmaps that are searched at a time for joints that are missing: 4 MB, which a processor's cache may hold.
 SEARCHED = 2**20
@@ -65,11 +66,15 @@ class TagParser:
 
     Every maximum of the first joint begins a person. Those of each further joint are assigned to the people so far at
     the least sum of round(distance of tags) * 100 - value, where a person's tag is the mean of its joints'; among equal
-    sums see `assignment`. A maximum whose tag is as far as ``tag_threshold`` from the person's begins a person of its
+    sums see `assignment`. A maximum whose tag is as far as ``tag_threshold`` from everybody's begins a person of its
     own.
 
-    The published code knows people by their first tag: one that begins with a tag that another began with takes its
-    place, joint and tag. Here they are two, so that maps of one and the same tag serve as well.
+    The published code weighs pairs beyond that distance too, and parts them afterwards. As numbers on a line are
+    assigned at the same sum in many ways, a joint of somebody new may move all others one person on, of whom each then
+    begins a person. It fills joints of any tag, and takes all bins of a plateau for maxima.
+
+    That code also knows people by their first tag: one that begins with a tag that another began with takes its place,
+    joint and tag. Here they are two, so that maps of one and the same tag serve as well.
 
     Attributes:
         kernel: Side in bins, odd, of the square in which a maximum is the highest; 5 in most published settings, 11 in
@@ -85,6 +90,7 @@ class TagParser:
             this name, off in all its settings.
         order: Joints in the order in which they are grouped. None takes COCO's published one, head and trunk first, for
             17 joints, and else all as they come.
+        rules: ``exact``, or ``published`` where that code differs as said above.
     """
 
     kernel: int = 5
@@ -94,6 +100,7 @@ class TagParser:
     fill: bool = True
     ignore_too_much: bool = False
     order: Sequence[int] | None = None
+    rules: Rules = "exact"
 
     def __post_init__(self) -> None:
         if not isinstance(self.kernel, int) or self.kernel < 1 or self.kernel % 2 == 0:
@@ -103,6 +110,7 @@ class TagParser:
         if not 0 <= self.threshold < float("inf"):
             raise InputError(f"TagParser: threshold={self.threshold} must be finite and not negative")
         check_positive("TagParser: tag_threshold", self.tag_threshold)
+        check_choice("TagParser: rules", self.rules, get_args(Rules))
 
     def __call__(self, heat: Tensor, tags: Tensor, readout: LocalReadout) -> Parsed:
         """Find the people.
@@ -123,7 +131,7 @@ class TagParser:
                 f"{joints - 1}; leave it null for the default"
             )
         heat, tags = heat.detach().float(), tags.detach().float()
-        found = candidates(heat, self.kernel, self.max_people, self.threshold)
+        found = candidates(heat, self.kernel, self.max_people, self.threshold, plateaus=self.rules == "published")
         images = zip(found.score.cpu().numpy(), _tags_at(tags, found.xy).cpu().numpy(), strict=True)
         people = [torch.from_numpy(self._group(score, tag, order).T) for score, tag in images]
         member = torch.full((len(heat), joints, max(own.shape[1] for own in people)), -1)
@@ -135,7 +143,7 @@ class TagParser:
         score = found.score.gather(2, index) * known
         person_score = score.mean(1)
         if self.fill:
-            xy, score = _filled(heat, tags, xy, score)
+            xy, score = _filled(heat, tags, xy, score, self.tag_threshold if self.rules == "exact" else float("inf"))
         exact = readout.at(heat, xy) * (score > 0)[..., None]
         row, person = known.any(1).nonzero(as_tuple=True)
         exact, score, known = (values[row, :, person] for values in (exact, score, known))
@@ -162,10 +170,13 @@ class TagParser:
                 distance = np.linalg.norm(tag[joint, :n, None].astype(np.float64) - mean, axis=2)
             # The tags of a network that has diverged are like nobody's, which costs less than beginning a person.
             distance = np.nan_to_num(distance, nan=NO_PERSON / 1e4, posinf=NO_PERSON / 1e4)
+            near = distance < self.tag_threshold
             cost = np.round(distance) * 100 - score[joint, :n, None]
+            if self.rules == "exact":
+                cost = np.where(near, cost, NO_PERSON)
             person = assignment(np.pad(cost, ((0, 0), (0, max(0, n - offered))), constant_values=NO_PERSON))
             alone = person >= offered
-            alone[~alone] = distance[~alone, person[~alone]] >= self.tag_threshold
+            alone[~alone] = ~near[~alone, person[~alone]]
             new = alone.sum()
             person[alone] = len(members) + np.arange(new)
             members = np.concatenate([members, np.full((new, joints), -1)])
@@ -181,7 +192,7 @@ def _tags_at(tags: Tensor, xy: Tensor) -> Tensor:
     return tags.flatten(2, 3).gather(2, index.expand(-1, -1, -1, tags.shape[-1]))
 
 
-def _filled(heat: Tensor, tags: Tensor, xy: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+def _filled(heat: Tensor, tags: Tensor, xy: Tensor, score: Tensor, within: float) -> tuple[Tensor, Tensor]:
     """Add the joints that people lack, see `TagParser`; returns bins and scores as it takes them.
 
     Args:
@@ -189,6 +200,7 @@ def _filled(heat: Tensor, tags: Tensor, xy: Tensor, score: Tensor) -> tuple[Tens
         tags: (B, K, h, w, L).
         xy: (B, K, P, 2), int64, bins.
         score: (B, K, P), zero for a joint that is missing; a person without any joint is none.
+        within: Distance from the person's tag that a joint's must be below.
     """
     known = score > 0
     mean = (_tags_at(tags, xy) * known[..., None]).sum(1) / known.sum(1).clamp_min(1)[..., None]
@@ -201,7 +213,9 @@ def _filled(heat: Tensor, tags: Tensor, xy: Tensor, score: Tensor) -> tuple[Tens
         for i in range(tags.shape[-1]):
             distance += (tags[image, joint, :, :, i] - own[:, i, None, None]).square_()
         best = peak((value - distance.sqrt_().round_())[None], any_value=True)[0][0]
-        there = value[torch.arange(len(part), device=value.device), best[:, 1], best[:, 0]].clamp_min(0)
+        x, y = best.unbind(1)
+        near = (tags[image, joint, y, x] - own).norm(dim=1) < within
+        there = value[torch.arange(len(part), device=value.device), y, x].clamp_min(0) * near
         score[image, joint, person] = there
         xy[image, joint, person] = best * (there > 0)[:, None]
     return xy, score
