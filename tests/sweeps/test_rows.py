@@ -5,6 +5,7 @@ shapes, both at the row's own size; heads with options of their own take a step.
 representations have them, whole networks, and trained runs of each form of output.
 """
 
+import re
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
@@ -64,7 +65,10 @@ def test_sweeps_compose_as_they_are():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sweep_says_what_it_is_and_is_named_like_its_study(name):
-    assert (SWEEPS / f"{name}.yaml").read_text().startswith("# ") and read_sweep(SWEEPS, name)["study"] == name
+    text = (SWEEPS / f"{name}.yaml").read_text()
+    assert text.startswith("# ") and read_sweep(SWEEPS, name)["study"] == name
+    # Without it the rows would be left aside, and the configuration trained once.
+    assert "mode: MULTIRUN" in text or re.search(r"^  - (simcc|simdr)-\w+$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", NAMES)
