@@ -15,7 +15,9 @@ from poserep.data.split_pictures import _used
 from poserep.errors import InputError
 from poserep.instances import InstanceTable, Tally
 
-SCENES = "+representation.scenes={_target_: poserep.data.SceneDataset, _partial_: true, multiple: 32, scales: [1]}"
+SCENES = (
+    "+representation.scenes={_target_: poserep.data.scenes.SceneDataset, _partial_: true, multiple: 32, scales: [1]}"
+)
 WORDS = ("representation=bottomup", SCENES, "augment=scenes")
 
 

@@ -104,7 +104,19 @@ def test_what_cannot_be_learnt_from_is_refused_before_the_first_batch(folder, ti
     for overrides, message in (
         (["augment=light"], "augment=scenes"),
         (["representation.scenes.scales=[2,0.5]"], "lack 1"),
-        (["representation.scenes.multiple=0"], "multiple=0"),
+        (
+            ["representation.scenes.multiple=48"],
+            "multiple=48 gives inputs that backbone TimmFeatures cannot take|shorter",
+        ),
+        (["input_size=96x96"], "shorter side is that of evaluation, whose sides are multiples of .*=64 px"),
+        (["backbone=vitpose_s"], "backbone ViTPose fails on 64x128"),
+        (
+            [
+                *(f"~data.metric.{key}" for key in ("nms_threshold", "area", "max_detections")),
+                "data.metric._target_=poserep.metrics.EPE",
+            ],
+            "data.metric EPE needs to know whom a prediction is of",
+        ),
         (["representation.codec.maps.heatmap.stride=5"], "does not divide into bins of 5 px"),
         (["representation.codec.readouts.mass={_target_: poserep.codecs.CentreOfMass}"], "no key|looks at a whole map"),
         (["representation.codec.parser.kernel=4"], "kernel=4 must be an odd"),

@@ -208,6 +208,8 @@ class AssociativeEmbedding(Codec):
         maps = self.maps_of(out)
         if isinstance(read, WithoutFlip):
             maps, read = maps.alone or maps, read.readout
+        if not torch.isfinite(maps.heat).all():
+            raise InputError("heatmaps are not finite; the network has diverged: lower optim.lr, or clip gradients")
         maps = self.projected(maps)
         parsed = self.parser(maps.heat.float(), maps.tags.float(), read)
         x, y = axes(maps.size, maps.heat.shape[-1] / maps.size.width, self.x.align)

@@ -30,7 +30,7 @@ class MaskedMSE:
     def __call__(self, out: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """Compute a scalar from maps and targets (B, K, h, w) and what may be learnt, (B, h, w) bool."""
         out = _precise(out)
-        # Where nothing is to be learnt, the target becomes what was found: masking errors takes twice the memory.
+        # Where nothing is to be learnt, the output is its own target: to mask errors would take twice the memory.
         return self.factor * F.mse_loss(out, torch.where(mask[:, None], target.to(out.dtype), out.detach()))
 
 

@@ -23,11 +23,3 @@ __all__ = [
     "load_mpii",
     "read_depth",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "SceneDataset":
-        from poserep.data.scenes import SceneDataset
-
-        return SceneDataset
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

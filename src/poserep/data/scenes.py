@@ -113,6 +113,11 @@ class SceneDataset(Dataset):
             augment = UNCHANGED
         if type(multiple) is not int or multiple < 1:
             raise InputError(f"representation.scenes.multiple={multiple} is not a whole number of px of at least 1")
+        if min(size) % multiple:
+            raise InputError(
+                f"input_size={size}: its shorter side is that of evaluation, whose sides are multiples of "
+                f"representation.scenes.multiple={multiple} px; take a multiple of it"
+            )
         check_choice("representation.scenes.centre", centre, get_args(Centre))
         check_choice("representation.scenes.rounding", rounding, get_args(Rounding))
         self.scenes, self.size, self.align, self.augment, self.seed = scenes, size, align, augment, seed

@@ -98,7 +98,8 @@ def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None
     load(module, state, f"checkpoint {cfg.checkpoint} of {run_dir}")
     chosen = readout or module.readouts[0]
     kind = SceneMapModule if takes_scenes(cfg) else InferenceModule
-    inference = kind(net, codec, skeleton.flip_perm(), chosen, cfg.flip_test).eval().requires_grad_(False)
+    flip_test = cfg.flip_test and codec.uses_flip_test(chosen)
+    inference = kind(net, codec, skeleton.flip_perm(), chosen, flip_test).eval().requires_grad_(False)
     crop: dict[str, Any] = {"padding": 1.25, "inclusive": None, "bgr": False, "whole": False}
     crop |= {str(key): value for key, value in (cfg.data.get("crop") or {}).items() if key in crop}
     category = asdict(skeleton)
@@ -115,7 +116,7 @@ def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None
         align=cfg.align,
         **crop,
         readout=chosen,
-        flip_test=cfg.flip_test,
+        flip_test=flip_test,
         score=codec.deviations.score,
         temperature=score_temperature(codec),
         score_threshold=score_threshold(codec),

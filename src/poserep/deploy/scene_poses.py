@@ -16,7 +16,6 @@ from poserep.deploy.frame_poses import FramePoses
 from poserep.deploy.inference import Estimator
 from poserep.deploy.media import Frame
 from poserep.geometry import Crop, Size
-from poserep.instances import Instance
 
 
 class ScenePoses(FramePoses):
@@ -47,10 +46,7 @@ def scene_of(card: Card, frame: Frame) -> ScenePoses:
     """Scale and pad a picture as evaluation does, once for each scale of the model's test."""
     assert card.scenes is not None
     height, width = frame.image.shape[:2]
-    joints = card.skeleton.num_keypoints
-    # Whom the picture shows is not known: a person without labelled joints stands for them.
-    nobody = Instance(frame.path, 0, 0, np.zeros(4), np.zeros((joints, 2), np.float32), np.zeros(joints, np.float32))
-    table = SceneTable([SceneRecord(frame.path, 0, width, height, [nobody], b"")])
+    table = SceneTable([SceneRecord(frame.path, 0, width, height, [], b"")], card.skeleton.num_keypoints)
     dataset = SceneDataset(table, card.skeleton, card.size, card.align, read=lambda _: frame.image, **card.scenes)
     item = dataset[0, 0]
     inputs = [(image.flip(0) if card.bgr else image).numpy() for image in item.scales]
@@ -71,8 +67,9 @@ def _fill(model: Estimator, pictures: Sequence[ScenePoses]) -> None:
     batches = [np.stack(images) for images in zip(*(picture.crops for picture in pictures), strict=True)]
     maps = [SceneMaps(*model.estimate(images), Size(*images.shape[2:])) for images in batches]
     out = model.codec.aggregate(maps)
-    # The parser finds nobody in maps that are no numbers.
     sound = out.heat.sum((1, 2, 3)).isfinite().tolist()
+    # One picture's fault leaves the others of its batch their people.
+    out = out._replace(heat=out.heat.nan_to_num(0, 0, 0))
     people = People(*(values.cpu() for values in model.codec.decode(out, model.card.readout)))
     for number, picture in enumerate(pictures):
         picture.fill_people(People(*(values[people.row == number] for values in people)))

@@ -25,6 +25,7 @@ from poserep.data.split_pictures import check_pictures
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.instances import Tally
+from poserep.metrics.coco import CocoAP
 from poserep.models import PoseNet
 from poserep.models.cost import activations
 from poserep.skeleton import Skeleton
@@ -97,6 +98,11 @@ def build(cfg: DictConfig, train: bool = True, learnt: Skeleton | None = None) -
         check_pictures(cfg, "val", root, evaluation[kind].paths(), tallies[kind])
         truth = truth_of(cfg, evaluation[kind].instances, joints.skeleton, root, joints.layout)
         scorers[kind] = make(cfg.data.metric, truth)
+        if takes_scenes(cfg) and not isinstance(scorers[kind], CocoAP):
+            raise InputError(
+                f"data.metric {type(scorers[kind]).__name__} needs to know whom a prediction is of, and people who are "
+                "found in whole images are nobody's; take poserep.metrics.CocoAP or CrowdPoseAP"
+            )
     lr = effective_lr(cfg.optim, cfg.trainer.batch)
     optimizer, schedule = make(cfg.optim.optimizer, lr=lr), make(cfg.optim.schedule)
     perm = learnt.flip_perm()

@@ -68,7 +68,7 @@ class Gather(Metric):
         return {name: values[first] for name, values in states.items()}
 
     def predictions(self, threshold: float) -> Predictions:
-        """Return all predictions; ``threshold`` as `Predictions` has it, of no meaning where people have own scores."""
+        """Return all predictions; ``threshold`` as `Predictions` has it, which people's own scores do not need."""
         values = self.compute()
         index, xy, score = (values[name] for name in ("index", "xy", "score"))
         if not self.of_images:

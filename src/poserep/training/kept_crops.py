@@ -73,7 +73,7 @@ def save_worst(run: Run, predictions: Mapping[str, Predictions], path: Path) -> 
         return
     dataset = run.data.evaluation[annotated_boxes(run)]
     if not isinstance(dataset, PoseDataset):
-        # Whoever is found in a whole image is shown as a person of a box would be.
+        # People of whole images are shown in crops around their annotated boxes.
         dataset = PoseDataset(truth.instances, run.skeleton, SHOWN, read=image_reader(run.cfg))
     batch, arrays = _crops(run, dataset, persons["index"])
     for readout, by_readout in predictions.items():

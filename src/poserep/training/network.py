@@ -8,9 +8,10 @@ import torch
 
 from poserep.codecs import Codec
 from poserep.config import DictConfig, OmegaConf, as_dict, make
-from poserep.errors import InputError
+from poserep.errors import InputError, first_line
 from poserep.geometry import Size
 from poserep.models import Head, HeadSpec, PoseNet
+from poserep.models.cost import activations
 from poserep.skeleton import Skeleton
 
 
@@ -26,6 +27,8 @@ def build_network(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
             f"head {type(head).__name__} emits {head.form!r}, but codec {type(codec).__name__} reads {codec.form!r}; "
             "take head and codec from one representation"
         )
+    if scenes := cfg.representation.get("scenes"):
+        _check_any_size(cfg, net, Size.parse(cfg.input_size), scenes.get("multiple", 64))
     for readout in cfg.readouts or ():
         codec.readout(readout)
     features = features_of(net.backbone, Size.parse(cfg.input_size), skeleton.num_keypoints)
@@ -84,6 +87,19 @@ def _check_size(cfg: DictConfig, size: Size, step: int) -> None:
             f"input_size={size} does not suit backbone {cfg.backbone._target_.split('.')[-1]}, whose input must be a "
             f"multiple of {step} px on both sides; the nearest is {near}"
         )
+
+
+def _check_any_size(cfg: DictConfig, net: PoseNet, size: Size, multiple: int) -> None:
+    """Refuse a network that cannot take the sizes that whole images are evaluated at."""
+    try:
+        activations(net, 1, size.height, size.width + multiple)
+    except Exception as error:
+        raise InputError(
+            f"representation={cfg.representation.name} shows the network whole images, whose sides are multiples of "
+            f"representation.scenes.multiple={multiple} px, and backbone {cfg.backbone._target_.split('.')[-1]} fails "
+            f"on {size.height}x{size.width + multiple} ({first_line(error)}); take a network of convolutions, such as "
+            "resnet50 or hrnet_w32, and a multiple of its greatest stride"
+        ) from error
 
 
 def head_node(cfg: DictConfig) -> DictConfig:

@@ -49,6 +49,11 @@ def measure_job(cfg: DictConfig, job: Sequence[str]) -> Entry:
     folder, skeleton, skip = Path(cfg.runs) / cfg.study, skeleton_of(cfg), bool(cfg.data.skip_invalid)
     poses = read_poses(root_of(cfg) / cfg.data.val.annotations, skeleton, cfg.table.area, skip)
     size = Size.parse(cfg.input_size)
+    if cfg.representation.get("scenes"):
+        raise InputError(
+            f"representation={cfg.representation.name} reads whole images, of which this study knows no people; take "
+            "one of crops, and docs/bottom-up.md for the errors of bottom-up"
+        )
     codec = make(cfg.representation.codec, size=size, align=cfg.align)
     conditions = [Condition(name, **options) for name, options in cfg.table.conditions.items()]
     conditions = [c for c in conditions if str(size) in (c.sizes or [str(size)])]
