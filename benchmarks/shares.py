@@ -50,6 +50,9 @@ def shares(
     rows = []
     for path in sorted((CONF / "representation").glob("*.yaml")):
         cfg = _config(backbone, size, path.stem)
+        if cfg.representation.get("scenes"):
+            # Whole images have a benchmark of their own, `associative`.
+            continue
         codec: Codec = make(cfg.representation.codec, size=Size.parse(size), align=cfg.align).to(device)
         out = _noisy(codec.oracle(codec.encode(xy, weight)[0]))
         encode_ms = median_ms(lambda codec=codec: codec.encode(xy, weight))
