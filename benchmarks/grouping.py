@@ -11,7 +11,8 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from rivals import one_thread
 from stopwatch import race, spread
 from torch import Tensor
 
-from poserep.codecs.grouping import COCO_ORDER, Adjust, TagParser
+from poserep.codecs.grouping import COCO_ORDER, Adjust, Rules, TagParser
 from reference.people import parse
 
 GOAL = 3.0
@@ -63,15 +64,16 @@ def compare(rounds: int, calls: int, only: Sequence[Scenes] = SCENES) -> list[di
     """Check, then time; the loops run once in each round and the parser ``calls`` times."""
     one_thread()
     rows = []
-    for scenes in only:
+    for scenes, rules in product(only, get_args(Rules)):
         heat, tags = maps(scenes)
-        parser = TagParser(rules="published")
+        parser = TagParser(rules=rules)
 
         def fast(heat: Tensor = heat, tags: Tensor = tags, parser: TagParser = parser) -> Any:
             return parser(heat, tags, Adjust())
 
-        def slow(heat: Tensor = heat, tags: Tensor = tags) -> Any:
-            return [parse(*image, list(COCO_ORDER)) for image in zip(heat.numpy(), tags.numpy(), strict=True)]
+        def slow(heat: Tensor = heat, tags: Tensor = tags, rules: str = rules) -> Any:
+            images = zip(heat.numpy(), tags.numpy(), strict=True)
+            return [parse(*image, list(COCO_ORDER), rules=rules) for image in images]
 
         ours, loops = fast(), slow()
         joints, scores = (np.concatenate([image[i] for image in loops]) for i in (0, 1))
@@ -80,19 +82,34 @@ def compare(rounds: int, calls: int, only: Sequence[Scenes] = SCENES) -> list[di
         seconds = race({"slow": (slow, 1), "fast": (fast, calls)}, rounds)
         timed = {side: spread(values) for side, values in seconds.items()}
         ratio = timed["slow"]["median"] / timed["fast"]["median"]
-        rows.append({"scenes": vars(scenes), "people": len(ours.row), **timed, "ratio": ratio, "met": ratio >= GOAL})
+        rows.append(
+            {
+                "scenes": vars(scenes),
+                "rules": rules,
+                "people": len(ours.row),
+                **timed,
+                "ratio": ratio,
+                "met": ratio >= GOAL,
+            }
+        )
     return rows
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
     """Print the result of `compare`."""
     table = Table(title=f"one thread, ms for all images: median \\[quartiles]; goal {GOAL:g}x")
-    for heading in ("images", "bins", "people drawn", "found", "parser", "loops", "ratio", "met"):
+    for heading in ("images", "bins", "rules", "people drawn", "found", "parser", "loops", "ratio", "met"):
         table.add_column(heading, justify="right")
     for row in rows:
         s = row["scenes"]
         times = ["{median:.1f} \\[{p25:.1f}, {p75:.1f}]".format(**row[side]) for side in ("fast", "slow")]
-        given = [str(s["images"]), f"{s['side']}x{s['side']}", str(s["images"] * s["people"]), str(row["people"])]
+        given = [
+            str(s["images"]),
+            f"{s['side']}x{s['side']}",
+            row["rules"],
+            str(s["images"] * s["people"]),
+            str(row["people"]),
+        ]
         table.add_row(*given, *times, f"{row['ratio']:.1f}", "yes" if row["met"] else "[red]NO[/]")
     Console(width=120).print(table)
 
