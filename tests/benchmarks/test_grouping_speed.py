@@ -13,6 +13,6 @@ def test_both_sides_find_the_same_people_or_are_not_timed(monkeypatch, capsys):
     assert [row["rules"] for row in rows] == ["exact", "published"]
     grouping.show(rows)
     assert "32x32" in capsys.readouterr().out
-    monkeypatch.setattr(grouping, "parse", lambda heat, *_: ([torch.zeros(17, 2)], [torch.ones(17)], [1.0]))
+    monkeypatch.setattr(grouping, "parse", lambda heat, *_, **__: ([torch.zeros(17, 2)], [torch.ones(17)], [1.0]))
     with pytest.raises(SystemExit, match="find other people"):
         grouping.compare(rounds=2, calls=1, only=[scenes])
