@@ -3,11 +3,10 @@
 ``python docs/draw_bottom_up.py [FOLDER]`` writes bottom-up-bias.svg into the folder, by default the one of this file.
 """
 
-import argparse
 from pathlib import Path
 
 from bottom_up_numbers import PIPELINES, budget
-from draw_conventions import GREY, PALE, SLATE, dot, signed
+from draw_conventions import GREY, PALE, SLATE, dot, main, signed
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -75,13 +74,5 @@ def draw(folder: Path) -> list[Path]:
     return [path]
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
-    for path in draw(parser.parse_args().folder):
-        print(path)
-
-
 if __name__ == "__main__":
-    main()
+    main(draw, __doc__)

@@ -4,6 +4,7 @@
 """
 
 import argparse
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -252,9 +253,9 @@ def draw(folder: Path) -> list[Path]:
     return paths
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(draw: Callable[[Path], list[Path]] = draw, about: str | None = __doc__) -> None:
+    """Command line of a script that draws pictures into a folder."""
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     for path in draw(parser.parse_args().folder):
         print(path)

@@ -95,7 +95,9 @@ class Card:
         """Raise an `InputError` if inputs of a ``size`` would come out of the network at another one."""
         multiple = self.scenes["multiple"] if self.scenes else 1
         if size.height % multiple or size.width % multiple:
-            raise InputError(f"model {self.run} takes images whose sides are multiples of {multiple} px, not {size}")
+            raise InputError(
+                f"model {self.run} takes images whose sides are multiples of {multiple} px, not {size}; pad or resize them, as poserep predict does"
+            )
 
     def decoder(self, source: Path) -> AssociativeEmbedding:
         """Build the codec that reads people from the maps of whole images; its temperature is that of the scores.

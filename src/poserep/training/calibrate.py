@@ -24,7 +24,7 @@ from poserep.metrics.calibration import (
 from poserep.runs.rundir import RunDir
 from poserep.sheet import Sheet, numbers, texts
 from poserep.training.evaluate import restore
-from poserep.training.evaluation import annotated_boxes, evaluate, on_annotated
+from poserep.training.evaluation import annotated_boxes, annotated_predictions, evaluate, on_annotated
 from poserep.training.trainer import make_trainer
 
 
@@ -90,7 +90,7 @@ def calibrate(directory: str | os.PathLike[str], cfg: DictConfig) -> dict[str, A
             "calibrate with representation.codec.score=contract"
         )
     record = evaluate(run, make_trainer(cfg, [], []))
-    result = fit_on_half(on_annotated(run, labelled_joints), run.module.readouts[0])
+    result = fit_on_half(on_annotated(run, annotated_predictions(run), labelled_joints), run.module.readouts[0])
     result |= {
         "checkpoint": cfg.checkpoint,
         "protocol": record["protocol"][annotated_boxes(run)][run.module.readouts[0]],

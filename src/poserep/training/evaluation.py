@@ -1,7 +1,7 @@
 """One evaluation of a run as it is built: values, protocol, calibration and errors, as results record them."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,10 +74,11 @@ def evaluate(run: Run, trainer: lightning.Trainer) -> dict[str, Any]:
         record["diagnosis"] = notes = {boxes: by for boxes, by in notes.items() if by}
         for note in dict.fromkeys(note for by in notes.values() for note in by.values()):
             print(f"note: {note}", file=sys.stderr)
+        predictions = annotated_predictions(run)
         measures = (("calibration", _calibration, "calibration is"), ("errors", error_breakdown, "errors by joint are"))
         for key, measure, what in measures:
             try:
-                if values := on_annotated(run, measure):
+                if values := on_annotated(run, predictions, measure):
                     record[key] = {annotated_boxes(run): values}
             except InputError as error:
                 print(f"note: {what} left out: {error}", file=sys.stderr)
@@ -104,10 +105,11 @@ def annotated_predictions(run: Run) -> dict[str, Predictions]:
     return predictions
 
 
-def on_annotated(run: Run, measure: Callable[[Predictions, Truth], Any]) -> dict[str, Any]:
-    """Measure each readout's predictions of the last evaluation for annotated persons; empty if it had none."""
-    boxes = annotated_boxes(run)
-    return {r: measure(p, run.module.scorers[boxes].truth) for r, p in annotated_predictions(run).items()}
+def on_annotated(
+    run: Run, predictions: Mapping[str, Predictions], measure: Callable[[Predictions, Truth], Any]
+) -> dict[str, Any]:
+    """Measure each readout's predictions for annotated persons, see `annotated_predictions`."""
+    return {r: measure(p, run.module.scorers[annotated_boxes(run)].truth) for r, p in predictions.items()}
 
 
 def _calibration(predictions: Predictions, truth: Truth) -> dict[str, Any]:
