@@ -96,7 +96,8 @@ class Card:
         multiple = self.scenes["multiple"] if self.scenes else 1
         if size.height % multiple or size.width % multiple:
             raise InputError(
-                f"model {self.run} takes images whose sides are multiples of {multiple} px, not {size}; pad or resize them, as poserep predict does"
+                f"model {self.run} takes images whose sides are multiples of {multiple} px, not {size}; pad or resize "
+                "them, as poserep predict does"
             )
 
     def decoder(self, source: Path) -> AssociativeEmbedding:
