@@ -6,18 +6,16 @@ from there first, and with a second folder also those of the same study on photo
 
 import csv
 import json
-import re
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from kept_results import difference, draw, made, read, table, written
 from matplotlib import rc_context
-from matplotlib.figure import Figure
 
-from poserep.drawing import PALETTE, STYLE
+from poserep.drawing import STYLE
 from poserep.report.compare.command import compare_sides
 from poserep.report.compare.stored import StoredEvaluation, read_side, rebuild
 
@@ -26,69 +24,7 @@ RESULTS, PAGE = HERE.parent / "results", HERE / "embedded.md"
 # Numbers of drawn people and of photographs, AP over the threshold, and what the runs were made with.
 KEPT, PHOTOGRAPHS = RESULTS / "embedded.csv", RESULTS / "embedded-lspet.csv"
 SCORES, MADE = RESULTS / "embedded-thresholds.csv", RESULTS / "embedded-provenance.json"
-COLOURS = {"controlled": PALETTE[0], "published": PALETTE[3]}
 THRESHOLDS = (0, 0.05, 0.1, 0.2, 0.3, 0.5)
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """The lines of a report's table that have a number."""
-    with path.open(newline="") as file:
-        return [line for line in csv.DictReader(file) if line["ours_AP"]]
-
-
-def table(lines: list[dict[str, str]]) -> str:
-    """AP of every row, mean and standard deviation over seeds, and its difference to the baseline, as Markdown."""
-    rows = list(dict.fromkeys((line["row"], line["size"]) for line in lines))
-    found = {(line["mode"], line["row"], line["size"]): line for line in lines}
-    modes = [mode for mode in COLOURS if any(line["mode"] == mode for line in lines)]
-    head = ["", "size", *(text for mode in modes for text in (f"{mode}: AP", "seeds", "- baseline [95 %]"))]
-    text = [f"| {' | '.join(head)} |", "| --- | --- |" + " ---: | ---: | ---: |" * len(modes)]
-    for row, size in rows:
-        cells = [row, size]
-        for mode in modes:
-            if line := found.get((mode, row, size)):
-                spread = f" ± {float(line['sd_AP']):.1f}" if line["sd_AP"] else ""
-                cells += [f"{float(line['ours_AP']):.1f}{spread}", line["seeds"], _difference(line)]
-            else:
-                cells += ["not run", "", ""]
-        text.append(f"| {' | '.join(cells)} |")
-    return "\n".join(text) + "\n"
-
-
-def _difference(line: dict[str, str]) -> str:
-    if not line["difference"]:
-        return ""
-    low, middle, high = (float(line[key]) for key in ("low", "difference", "high"))
-    return f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
-
-
-def draw(lines: list[dict[str, str]]) -> Figure:
-    """AP of every row, mean and standard deviation over seeds, and its difference to the baseline with interval."""
-    names = list(dict.fromkeys((line["row"], line["size"]) for line in lines))
-    several = len({size for _, size in names}) > 1
-    modes = [mode for mode in COLOURS if any(line["mode"] == mode for line in lines)]
-    figure = Figure(figsize=(8, 0.36 * len(names) + 1.5))
-    left, right = figure.subplots(1, 2, sharey=True)
-    for number, mode in enumerate(modes):
-        offset = 0.24 * (number - (len(modes) - 1) / 2)
-        options = {"color": COLOURS[mode], "fmt": "o", "markersize": 5, "capsize": 2.5, "linewidth": 1.3}
-        for line in (line for line in lines if line["mode"] == mode):
-            y = names.index((line["row"], line["size"])) + offset
-            left.errorbar(float(line["ours_AP"]), y, xerr=float(line["sd_AP"] or 0), **options)
-            if line["difference"]:
-                low, middle, high = (float(line[key]) for key in ("low", "difference", "high"))
-                right.errorbar(middle, y, xerr=[[middle - low], [high - middle]], **options)
-        left.plot([], [], "o", color=COLOURS[mode], label=mode)
-    left.set_yticks(range(len(names)), [f"{row}, {size}" if several else row for row, size in names])
-    left.set(ylim=(len(names) - 0.4, -0.6), xlim=(0, None), xlabel="AP, annotated boxes")
-    left.set_title("AP ± sd over seeds")
-    right.axvline(0, color="#94a3b8", linewidth=1)
-    right.set(xlabel="AP above the baseline of its mode")
-    right.set_title("Difference, 95 % interval")
-    if len(modes) > 1:
-        figure.legend(*left.get_legend_handles_labels(), loc="lower right", ncols=2)
-    figure.tight_layout(rect=(0, 0.03 if len(modes) > 1 else 0, 1, 1))
-    return figure
 
 
 def above(study: Path, lines: Sequence[dict[str, str]]) -> list[dict[str, str]]:
@@ -129,27 +65,8 @@ def scores(lines: Sequence[dict[str, str]], mode: str = "controlled") -> str:
     for line in (line for line in lines if line["mode"] == mode):
         values = [f"{float(line[f'AP_{threshold:g}']):.1f}" for threshold in THRESHOLDS]
         values[0] += f" ± {float(line['sd_0']):.1f}" if line["sd_0"] else ""
-        text.append(f"| {' | '.join([line['row'], *values, _difference(line)])} |")
+        text.append(f"| {' | '.join([line['row'], *values, difference(line)])} |")
     return "\n".join(text) + "\n"
-
-
-def made(study: Path, lines: Sequence[dict[str, str]]) -> dict[str, dict[str, int]]:
-    """What the runs of a table were made with: how many by each."""
-    runs = sorted({run for line in lines for run in line["runs"].split()})
-    results = [json.loads((study / run / "result.json").read_text()) for run in runs]
-    found = [result["provenance"] for result in results]
-    said = {
-        "device": [result["device"] for result in results],
-        "commit": [f"{p['commit']}{' with changes' if p['dirty'] else ''}" for p in found],
-        "python": [p["python"] for p in found],
-        **{name: [p["packages"][name] for p in found] for name in found[0]["packages"]},
-    }
-    return {key: dict(sorted(Counter(values).items())) for key, values in said.items()}
-
-
-def written(text: str, name: str, table: str) -> str:
-    """A page with one of its tables replaced."""
-    return re.sub(rf"(<!-- table: {name} -->\n\n)(?:\|.*\n)*\n?", lambda found: f"{found[1]}{table}\n", text)
 
 
 def keep(study: Path, photographs: Path | None) -> None:

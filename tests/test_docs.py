@@ -4,11 +4,12 @@ import doctest
 import math
 import re
 import shlex
-import sys
 from fractions import Fraction
 from typing import Any
 
+import conventions_numbers as numbers
 import cv2
+import draw_conventions as pictures
 import pytest
 import torch
 from torch import nn
@@ -24,10 +25,6 @@ from poserep.overrides import CONF
 
 DOCS = CONF.parent / "docs"
 PAGE = (DOCS / "conventions.md").read_text()
-
-sys.path.insert(0, str(DOCS))
-import conventions_numbers as numbers  # noqa: E402
-import draw_conventions as pictures  # noqa: E402
 
 
 def table(name: str) -> list[list[str]]:

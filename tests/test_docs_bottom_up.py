@@ -3,9 +3,10 @@
 import json
 import re
 import shlex
-import sys
 from pathlib import Path
 
+import bottom_up_numbers as numbers
+import draw_bottom_up as pictures
 import pytest
 import torch
 
@@ -15,10 +16,6 @@ from poserep.overrides import CONF
 
 DOCS = CONF.parent / "docs"
 PAGE = (DOCS / "bottom-up.md").read_text()
-
-sys.path.insert(0, str(DOCS))
-import bottom_up_numbers as numbers  # noqa: E402
-import draw_bottom_up as pictures  # noqa: E402
 
 
 def table(name: str) -> list[list[str]]:

@@ -2,12 +2,14 @@
 
 import csv
 import re
-import runpy
 import shlex
 from dataclasses import replace
 from functools import cache
 
+import draw_embedded
 import pytest
+from kept_results import read
+from kept_results import table as written_table
 
 from poserep.config import compose
 from poserep.overrides import CONF
@@ -120,11 +122,10 @@ def test_commands_compose(line):
 
 
 def test_the_findings_show_the_numbers_that_are_kept():
-    drawn = runpy.run_path(str(ROOT / "docs" / "draw_embedded.py"))
-    page, lines = drawn["PAGE"].read_text(), drawn["read"](drawn["KEPT"])
+    page, lines = draw_embedded.PAGE.read_text(), read(draw_embedded.KEPT)
     assert {line["mode"] for line in lines} == {"controlled", "published"}
-    with drawn["SCORES"].open(newline="") as file:
-        scores = drawn["scores"](list(csv.DictReader(file)))
-    photographs = drawn["table"](drawn["read"](drawn["PHOTOGRAPHS"]))
-    for name, text in {"results": drawn["table"](lines), "thresholds": scores, "photographs": photographs}.items():
+    with draw_embedded.SCORES.open(newline="") as file:
+        scores = draw_embedded.scores(list(csv.DictReader(file)))
+    photographs = written_table(read(draw_embedded.PHOTOGRAPHS))
+    for name, text in {"results": written_table(lines), "thresholds": scores, "photographs": photographs}.items():
         assert f"<!-- table: {name} -->\n\n{text}\n" in page, "run docs/draw_embedded.py"

@@ -1,17 +1,12 @@
 """The bias of bottom-up predictions from perfect maps against the official code: from targets to positions."""
 
-import sys
-
+import bottom_up_numbers as numbers
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from poserep.overrides import CONF
 from reference.vectors import arrays
-
-sys.path.insert(0, str(CONF.parent / "docs"))
-import bottom_up_numbers as numbers
 
 # Nothing else than what lies within this square about the joints matters: its corner and side, px of the 512.
 X, Y, SIDE, WHOLE = 152, 104, 96, 512
