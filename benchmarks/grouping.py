@@ -69,7 +69,7 @@ def compare(rounds: int, calls: int, only: Sequence[Scenes] = SCENES) -> list[di
         parser = TagParser(rules=rules)
 
         def fast(heat: Tensor = heat, tags: Tensor = tags, parser: TagParser = parser) -> Any:
-            return parser(heat, tags, Adjust())
+            return parser(heat, tags, Adjust())[0]
 
         def slow(heat: Tensor = heat, tags: Tensor = tags, rules: str = rules) -> Any:
             images = zip(heat.numpy(), tags.numpy(), strict=True)

@@ -49,7 +49,7 @@ def test_people_are_higherhrnets_and_srposes(file, code):
             parser = replace(parser, order=[joint for joint in COCO_ORDER if joint < 14])
         stages = {"group": (False, Argmax()), "adjust": (False, PUBLISHED), "parse": (True, PUBLISHED)}
         for stage, (fill, readout) in stages.items():
-            found = replace(parser, fill=fill)(heat, tags, readout)
+            (found,) = replace(parser, fill=fill)(heat, tags, readout)
             n = int(v[f"{s}_{code}_n"])
             assert len(found.row) == n, (s, stage)
             if n == 0:
@@ -60,7 +60,7 @@ def test_people_are_higherhrnets_and_srposes(file, code):
         if n:
             # Without adjusting, the code still moves the joints that it fills.
             seen = (v[f"{s}_{code}_group"][:n, :, 2] > 0)[..., None]
-            whole, moved = (parser(heat, tags, readout).xy for readout in (Argmax(), PUBLISHED))
+            whole, moved = (found.xy for found in parser(heat, tags, Argmax(), PUBLISHED))
             assert torch.equal(torch.where(seen, whole, moved), v[f"{s}_{code}_parse_noadjust"][:n, :, :2]), s
 
 
@@ -72,7 +72,7 @@ def test_people_are_mmposes(file):
         if f"{s}_mm_n" not in v or (n := int(v[f"{s}_mm_n"])) == 0:
             continue
         parser, heat, tags = scene(v, s)
-        found = parser(heat, tags, Argmax())
+        (found,) = parser(heat, tags, Argmax())
         assert torch.equal(found.score, v[f"{s}_mm_kscores"][:n]), s
         # It doesn't move joints that it fills. Four input px make a bin, a quarter of a bin is the readout's step.
         official = v[f"{s}_mm_kpts"][:n] / 4
@@ -80,7 +80,7 @@ def test_people_are_mmposes(file):
         assert torch.equal(found.xy[filled], official[filled]), s
         assert (found.xy - official).abs().max() <= 0.25
         inside = ((found.xy > 1) & (found.xy < torch.tensor(heat.shape[:1:-1]) - 2)).all(-1) & ~filled
-        assert torch.equal(parser(heat, tags, QuarterShift()).xy[inside], official[inside]), s
+        assert torch.equal(parser(heat, tags, QuarterShift())[0].xy[inside], official[inside]), s
 
 
 def end_to_end(v: dict[str, Tensor], s: str) -> tuple[Tensor, Tensor]:
@@ -98,7 +98,7 @@ def test_people_of_whole_scenes(file, monkeypatch):
     }
 
     def check(parser: TagParser, s: str, variant: str) -> None:
-        found = parser(*end_to_end(v, s), PUBLISHED)
+        (found,) = parser(*end_to_end(v, s), PUBLISHED)
         official = v[f"{s}_{variant}_people"]
         assert len(found.row) == len(official), (s, variant)
         assert torch.equal(found.xy, official[..., :2]) and torch.equal(found.score, official[..., 2]), (s, variant)
@@ -147,7 +147,7 @@ def test_as_loops_over_persons(given, options, rules, monkeypatch):
     for seed in range(6):
         heat, tags = drawn(seed, **given)
         parser = TagParser(**options, rules=rules)
-        found = parser(heat, tags, Adjust())
+        (found,) = parser(heat, tags, Adjust())
         order = list(parser.order or (COCO_ORDER if heat.shape[1] == 17 else range(heat.shape[1])))
         loops = [
             parse(*maps, order, parser.kernel, parser.max_people, parser.threshold, parser.tag_threshold, rules)
@@ -184,7 +184,7 @@ def test_somebody_new_moves_nobody():
     heat[0, 1, 0, 6:12:2], tags[0, 1, 0, 6:12:2, 0] = 0.9, torch.tensor([0.0, 4.0, 8.0])
 
     def joints(parser: TagParser) -> list:
-        found = parser(heat, tags, Argmax())
+        (found,) = parser(heat, tags, Argmax())
         return torch.where(found.found, found.xy[..., 0], -1.0).tolist()
 
     assert joints(TagParser()) == [[0, 8], [2, 10], [4, -1], [-1, 6]]
@@ -203,18 +203,18 @@ def test_maxima_around_are_those_of_pooling(kernel):
 def test_images_do_not_see_each_other(readout):
     heat, tags = drawn(3, b=4)
     heat[2] = 0
-    found = TagParser()(heat, tags, readout)
+    (found,) = TagParser()(heat, tags, readout)
     assert set(found.row.tolist()) == {0, 1, 3} and torch.equal(found.row, found.row.sort()[0])
     for image in range(4):
-        alone = TagParser()(heat[image : image + 1], tags[image : image + 1], readout)
+        (alone,) = TagParser()(heat[image : image + 1], tags[image : image + 1], readout)
         equal(Parsed(alone.row + image, *alone[1:]), Parsed(*(value[found.row == image] for value in found)))
-    nobody = TagParser()(heat[2:3], tags[2:3], readout)
+    (nobody,) = TagParser()(heat[2:3], tags[2:3], readout)
     assert [tuple(value.shape) for value in nobody] == [(0,), (0, 5, 2), (0, 5), (0,), (0, 5)]
 
 
 def test_constant_tags_make_a_person_of_each_maximum_of_the_first_joint():
     heat, tags = drawn(4, people=3)
-    found = TagParser(fill=False, kernel=1)(heat, torch.full_like(tags, 0.7), Argmax())
+    (found,) = TagParser(fill=False, kernel=1)(heat, torch.full_like(tags, 0.7), Argmax())
     counts = (heat > 0.1).flatten(2).sum(-1)
     # Where a joint has more maxima than there are people yet, the others begin new ones.
     assert found.row.bincount().tolist() == counts.amax(1).tolist()
@@ -223,9 +223,9 @@ def test_constant_tags_make_a_person_of_each_maximum_of_the_first_joint():
 
 def test_equal_values_everywhere():
     heat, tags = torch.full((1, 2, 6, 6), 0.5), torch.zeros(1, 2, 6, 6, 1)
-    found = TagParser()(heat, tags, Argmax())
+    (found,) = TagParser()(heat, tags, Argmax())
     assert found.xy.tolist() == [[[0, 0]] * 2]
-    found = published(max_people=7)(heat, tags, Argmax())
+    (found,) = published(max_people=7)(heat, tags, Argmax())
     assert found.xy[:, 0].tolist() == [[i % 6, i // 6] for i in range(7)]
     assert torch.equal(found.person_score, torch.full((7,), 0.5))
 
@@ -233,7 +233,7 @@ def test_equal_values_everywhere():
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_tags_that_are_no_numbers_leave_joints_alone(value):
     heat, tags = drawn(5)
-    found = TagParser()(heat, torch.full_like(tags, value), Adjust())
+    (found,) = TagParser()(heat, torch.full_like(tags, value), Adjust())
     assert len(found.row) == (heat > 0.1).sum() - _lower_neighbours(heat)
     assert torch.isfinite(found.xy).all() and torch.isfinite(found.score).all()
 
@@ -243,7 +243,7 @@ def _lower_neighbours(heat: Tensor) -> Tensor:
 
 
 def test_one_bin_and_one_joint():
-    found = TagParser()(torch.full((1, 1, 1, 1), 0.9), torch.zeros(1, 1, 1, 1, 1), PUBLISHED)
+    (found,) = TagParser()(torch.full((1, 1, 1, 1), 0.9), torch.zeros(1, 1, 1, 1, 1), PUBLISHED)
     score = torch.tensor([[0.9]])
     equal(found, Parsed(torch.tensor([0]), torch.full((1, 1, 2), 0.25), score, score[0], score > 0))
 
@@ -252,7 +252,7 @@ def test_a_joint_is_filled_by_tag_first_and_stays_missing_without_a_value():
     heat, tags = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8, 1)
     heat[0, 0, 2, 2], heat[0, 1, 5, 5], heat[0, 1, 6, 1] = 0.8, 0.9, 0.05
     tags[0, 1, 5, 5] = 3
-    found = TagParser()(heat, tags, Adjust())
+    (found,) = TagParser()(heat, tags, Adjust())
     # The second joint's maximum is another person's, whose first joint carries another tag.
     assert found.xy[0].tolist() == [[1.75, 1.75], [0.75, 5.75], [0, 0]]
     torch.testing.assert_close(found.score[0], torch.tensor([0.8, 0.05, 0]))
@@ -263,7 +263,7 @@ def test_no_joint_is_filled_that_is_anothers():
     heat, tags = torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 8, 1)
     heat[0, 0, 2, 2], heat[0, 1, 5, 5], heat[0, 0, 6, 6] = 0.8, 0.9, 0.7
     tags[0, 0, 6, 6] = tags[0, 1] = 3
-    assert [p(heat, tags, Argmax()).score[0, 1].item() for p in (TagParser(), published())] == [0, pytest.approx(0.9)]
+    assert [p(heat, tags, Argmax())[0].score[0, 1].item() for p in (TagParser(), published())] == [0, pytest.approx(0.9)]
 
 
 def test_what_is_refused():

@@ -11,12 +11,12 @@ from torch.nn import functional as F
 
 from poserep.codecs.associative_losses import MaskedMSE, TagLoss
 from poserep.codecs.base import Codec, People, axes
-from poserep.codecs.grouping import TagParser
+from poserep.codecs.grouping import Parsed, TagParser
 from poserep.codecs.heatmap import Heatmap
 from poserep.codecs.readouts import LocalReadout
 from poserep.codecs.scene_targets import draw_people, nearest_person, sampled_mask, tag_positions
 from poserep.errors import InputError, check_choice
-from poserep.geometry import BETWEEN_CENTRES, Align, Size
+from poserep.geometry import BETWEEN_CENTRES, Align, Axis, Size
 
 TagBin = Literal["nearest", "floor"]
 # Apart enough that a tag's distance from another person's mean outweighs any heatmap, see `TagParser`.
@@ -204,15 +204,28 @@ class AssociativeEmbedding(Codec):
 
     def decode(self, out: Any, readout: str | None = None) -> People:
         """Group maxima to people, whose joints are in input px."""
-        read: Any = self.readout(readout)
-        maps = self.maps_of(out)
-        if isinstance(read, WithoutFlip):
-            maps, read = maps.alone or maps, read.readout
+        return self.decode_each(out, [next(iter(self.readouts)) if readout is None else readout])[0]
+
+    def decode_each(self, out: Any, readouts: Sequence[str]) -> list[People]:
+        """Group maxima to people once for all readouts of the same maps."""
+        maps, people = self.maps_of(out), dict[str, People]()
+        alone = [name for name in readouts if isinstance(self.readout(name), WithoutFlip)]
+        for names, shown in ((alone, maps.alone or maps), ([n for n in readouts if n not in alone], maps)):
+            if names:
+                people |= zip(names, self._people(shown, names), strict=True)
+        return [people[name] for name in readouts]
+
+    def _people(self, maps: SceneMaps, readouts: Sequence[str]) -> list[People]:
         if not torch.isfinite(maps.heat).all():
             raise InputError("heatmaps are not finite; the network has diverged: lower optim.lr, or clip gradients")
         maps = self.projected(maps)
-        parsed = self.parser(maps.heat.float(), maps.tags.float(), read)
+        reads = (self.readout(name) for name in readouts)
+        reads = (read.readout if isinstance(read, WithoutFlip) else read for read in reads)
+        every = self.parser(maps.heat.float(), maps.tags.float(), *reads)
         x, y = axes(maps.size, maps.heat.shape[-1] / maps.size.width, self.x.align)
+        return [self._in_px(parsed, x, y) for parsed in every]
+
+    def _in_px(self, parsed: Parsed, x: Axis, y: Axis) -> People:
         xy = torch.stack([x.to_px(parsed.xy[..., 0]), y.to_px(parsed.xy[..., 1])], -1)
         if self.deviations.score == "published":
             return People(parsed.row, xy, parsed.score, parsed.person_score)

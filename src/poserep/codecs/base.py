@@ -172,6 +172,10 @@ class Codec(nn.Module, ABC):
     def decode(self, out: Any, readout: str | None = None) -> Points | People:
         """Read points in input px, and their scores, from a head's output."""
 
+    def decode_each(self, out: Any, readouts: Sequence[str]) -> list[Any]:
+        """Read an output with several readouts, each as `decode` does."""
+        return [self.decode(out, name) for name in readouts]
+
     @abstractmethod
     def merge(self, out: Any, mirrored: Any, perm: Tensor) -> Any:
         """Average the outputs for an image and its mirror image, un-mirrored by ``perm`` (K,), `Skeleton.flip_perm`."""

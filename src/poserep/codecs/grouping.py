@@ -112,13 +112,13 @@ class TagParser:
         check_positive("TagParser: tag_threshold", self.tag_threshold)
         check_choice("TagParser: rules", self.rules, get_args(Rules))
 
-    def __call__(self, heat: Tensor, tags: Tensor, readout: LocalReadout) -> Parsed:
-        """Find the people.
+    def __call__(self, heat: Tensor, tags: Tensor, *readouts: LocalReadout) -> list[Parsed]:
+        """Find the people, as each of the readouts sees them.
 
         Args:
             heat: Heatmaps (B, K, h, w).
             tags: (B, K, h, w, L), L numbers for each bin.
-            readout: Moves joints from the bins where the maxima are, and those that are filled.
+            readouts: Each moves joints from the bins where the maxima are, and those that are filled.
 
         Raises:
             InputError: If ``order`` does not name each of the K joints once.
@@ -144,10 +144,10 @@ class TagParser:
         person_score = score.mean(1)
         if self.fill:
             xy, score = _filled(heat, tags, xy, score, self.tag_threshold if self.rules == "exact" else float("inf"))
-        exact = readout.at(heat, xy) * (score > 0)[..., None]
         row, person = known.any(1).nonzero(as_tuple=True)
-        exact, score, known = (values[row, :, person] for values in (exact, score, known))
-        return Parsed(row, exact, score, person_score[row, person], known)
+        exact = [(read.at(heat, xy) * (score > 0)[..., None])[row, :, person] for read in readouts]
+        score, known = (values[row, :, person] for values in (score, known))
+        return [Parsed(row, at, score, person_score[row, person], known) for at in exact]
 
     def _group(self, score: np.ndarray, tag: np.ndarray, order: Sequence[int]) -> np.ndarray:
         """Return the candidate that each person of an image has for each joint, (P, K), int64; -1 for none.

@@ -190,7 +190,7 @@ class PoseModule(lightning.LightningModule):
         """
         with torch.autocast(batch.image.device.type, enabled=False):
             out = self.predict_batch(*batch.scales)
-            decoded = [self.codec.decode(out, name) for name in self.readouts]
+            decoded = self.codec.decode_each(out, self.readouts)
         for points, gather in zip(decoded, self._gathers(dataloader_idx), strict=True):
             gather.update(batch.index, batch.crop, points, self.outputs)
 
