@@ -7,6 +7,8 @@ from pathlib import Path
 
 import bottom_up_numbers as numbers
 import draw_bottom_up as pictures
+import keep_bottom_up
+import kept_results
 import pytest
 import torch
 
@@ -40,6 +42,12 @@ def test_errors_of_perfect_maps():
         assert (heading, title) == key
         values = [float(v) for b in by_test.values() for i in range(2) for v in (b.mean[i], b.rms[i])]
         assert values == pytest.approx([number(cell) for cell in cells], abs=0.0051)
+
+
+def test_the_sweep_shows_the_numbers_that_are_kept():
+    lines = kept_results.read(keep_bottom_up.KEPT)
+    assert len(lines) == 12 and {line["seeds"] for line in lines} == {"3"}
+    assert f"<!-- table: results -->\n\n{kept_results.table(lines)}\n" in PAGE, "run docs/keep_bottom_up.py"
 
 
 def test_three_px_are_what_the_published_mirror_is_off():
