@@ -35,8 +35,7 @@ class SimCC(Codec):
     The contract score is the product of both axes' peaks, each over the least peak that a perfect label shows. The
     published one is the greater (equal smoothing) or lesser (Gaussian) of the raw probabilities, of which a perfect one
     peaks at about 0.4 / sigma; its threshold is 0.01 unless given. RTMPose's (`Softened` labels) is the lesser of both
-    axes' greatest logits, which a loss of probabilities leaves open; where it is not positive, the joint is placed on
-    bin -1 of both axes. Its threshold is 0.2.
+    axes' greatest logits, threshold 0.2, although a loss of probabilities leaves logits open by a constant.
 
     Args:
         k: Splitting factor, at least 1, need not be whole.
@@ -116,8 +115,7 @@ class SimCC(Codec):
         position, px, py = self.readout(readout)(x, y)
         xy = self.to_px(position)
         if self.deviations.score == "published" and self.score_is_logit:
-            score = torch.minimum(out[0].float().amax(-1), out[1].float().amax(-1))
-            return Points(torch.where(score[..., None] > 0, xy, self.to_px(torch.full_like(xy, -1))), score)
+            return Points(xy, torch.minimum(out[0].float().amax(-1), out[1].float().amax(-1)))
         if self.deviations.score == "published":
             join = torch.maximum if self.label.published_score == "max" else torch.minimum
             return Points(xy, join(px, py))
@@ -172,9 +170,7 @@ class AxisHeatmap(SimCC):
         align: Align = "centre",
         **deviations: Any,
     ) -> None:
-        super().__init__(
-            size, k, UnitGaussian(sigma), criterion or MSE(), "logits", readouts, align, **deviations
-        )
+        super().__init__(size, k, UnitGaussian(sigma), criterion or MSE(), "logits", readouts, align, **deviations)
         self.published_bounds = False
 
     def activation(self, out: Tensor) -> Tensor:
