@@ -21,6 +21,7 @@ from poserep.models import RTMCC, PoseNet, TimmFeatures
 from poserep.models.cost import macs, parameters
 from poserep.models.weights.load import load_official, load_trunk
 from poserep.models.weights.recognise import look
+from poserep.models.weights.transfer import PerJoint, transfer
 from poserep.skeleton import COCO
 from reference.weights import named_state
 
@@ -80,7 +81,7 @@ def test_the_published_flip_test_is_a_bin_off():
 
 @needs_models
 @pytest.mark.parametrize("size", ["t", pytest.param("s", marks=pytest.mark.long)])
-def test_networks_give_mmposes_outputs_from_whole_files_and_from_trunks(size):
+def test_networks_give_mmposes_outputs_from_whole_files_and_start_from_them(size):
     name = f"rtmpose_{size}_256x192"
     net = CASES[name]().eval()
     state, v = official(name, net)
@@ -91,9 +92,12 @@ def test_networks_give_mmposes_outputs_from_whole_files_and_from_trunks(size):
     with torch.no_grad():
         for i, out in enumerate(net.head(net.backbone(images))):
             close(out, v[f"out{i}"], 2e-5)
-    trunk = TIMM[size]()
+    trunk, other = TIMM[size](), CASES[name]()
     load_trunk(trunk, state, name)
     assert all(torch.equal(value, net.backbone.state_dict()[key]) for key, value in trunk.state_dict().items())
+    done = transfer(other, state, name, PerJoint(17, ()))
+    assert not done.unused and not done.missing
+    assert all(torch.equal(value, net.state_dict()[key]) for key, value in other.state_dict().items())
 
 
 def counted(name: str) -> dict[str, str]:

@@ -124,7 +124,7 @@ def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = 
         )
     advice = []
     if theirs.head != ours.head:
-        kind = f"looks like {'an' if theirs.head.startswith(('I', 'SR')) else 'a'} {theirs.head} checkpoint"
+        kind = f"looks like {'an' if theirs.head.startswith(('I', 'SR', 'RT')) else 'a'} {theirs.head} checkpoint"
         advice.append(f"this {kind if theirs.head else 'has no head'}: {SUITING[theirs.head]}")
     if other and theirs.head not in ("", "ImageNet classifier"):
         advice.append(other)
