@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from poserep import codecs
-from poserep.codecs import DARK, Codec, Equal, Gaussian, Heatmap, Laplace, MultiScale, SRHeatmap
+from poserep.codecs import DARK, Codec, Equal, Gaussian, Heatmap, Laplace, MultiScale, Softened, SRHeatmap
 from poserep.geometry import ALIGNMENTS, Align, Size
 
 SIZES = ("64x64", "128x96", "256x192")
@@ -77,6 +77,9 @@ _MAKERS = [
     *[(f"axis-heatmap-k{k:g}", _other(codecs.AxisHeatmap, k=k), k) for k in (1, 1.5)],
     *[(f"simcc-{name}-k{k:g}", _other(codecs.SimCC, label=label, k=k), k)
       for name, label in LABELS.items() for k in (1, 1.5, 3)],
+    *[(f"rtmcc{name}-k{k:g}", _other(codecs.SimCC, label=Softened(rounded=rounded), k=k, beta=10, merge_on=merge), k)
+      for name, rounded, merge, k in (("", False, "logits", 2), ("-p", False, "probabilities", 1.5),
+                                      ("-rounded", True, "logits", 1))],
 ]  # fmt: skip
 CASES = [
     Case(name, make, size, align, k)

@@ -34,7 +34,7 @@ TOKENS = {"tokenpose_s", "tokenpose_b", "tokenpose_l"}
 STACKS = {"hg4": 4, "hg8": 8, "sh_4s": 4}
 LAST_ONLY = {"sh_4s"}
 MULTISCALE = {name for name in BACKBONES if name.startswith(("resnet", "hrformer")) or name == "transpose_r"}
-MULTISCALE |= {"hrnet_w18", "hrnet_w32", "hrnet_w48"}
+MULTISCALE |= {"hrnet_w18", "hrnet_w32", "hrnet_w48", "cspnext_t", "cspnext_s", "cspnext_m", "cspnext_l"}
 BOTTOM_UP = {"bottomup", "bottomup_sr", "bottomup_higher"}
 # Deeper backbones, whose maps are those of another.
 SAME_MAPS = {"resnet34": "resnet18", "resnet101": "resnet50", "resnet152": "resnet50"}
@@ -54,9 +54,9 @@ def refusal(backbone: str, representation: str) -> str | None:
         return f"fuses maps of several resolutions, but the backbone {'predicts in' if backbone in STACKS else given}"
     if representation == "simcc_free" and backbone in {*STACKS, *TOKENS}:
         return "has (Stacked|Token)Axes in place of AxisLinear, .*channels_per_joint=32 means nothing"
-    if backbone in STACKS and representation in {"sr", "regression", "rle", *BOTTOM_UP}:
+    if backbone in STACKS and representation in {"sr", "rtmcc", "regression", "rle", *BOTTOM_UP}:
         return f"reads one map, but the backbone predicts in {STACKS[backbone]} stacks"
-    if backbone in TOKENS and representation in {"sr", *BOTTOM_UP}:
+    if backbone in TOKENS and representation in {"sr", "rtmcc", *BOTTOM_UP}:
         return "reads a map, but the backbone gives keypoint tokens"
     if backbone in DEPTH and representation in {"ipr", "dsnt"}:
         return r"squeezes its maps into \(0, 1\), which codec Integral cannot use"

@@ -7,7 +7,7 @@ from poserep.codecs.dark import DARK
 from poserep.codecs.grouping import Adjust, TagParser
 from poserep.codecs.heatmap import Heatmap, SRHeatmap
 from poserep.codecs.integral import Integral
-from poserep.codecs.label_smoothing import Equal, Gaussian, Laplace
+from poserep.codecs.label_smoothing import Equal, Gaussian, Laplace, Softened, UnitGaussian
 from poserep.codecs.multiscale import MultiScale
 from poserep.codecs.readouts import Argmax, CentreOfMass, QuarterShift, SecondMax, SoftArgmax
 from poserep.codecs.regression import RLE, Regression

@@ -12,7 +12,8 @@ from poserep.errors import InputError, check_choice, check_positive
 
 # Takes outputs, targets, and weights (B, K); returns a scalar.
 Criterion = Callable[[Tensor, Tensor, Tensor], Tensor]
-Reduction = Literal["sum", "mean"]
+Reduction = Literal["sum", "mean", "samples"]
+LikelihoodLoss = Literal["log", "linear", "square"]
 DistanceNorm = Literal["l1", "l2", "squared"]
 
 
@@ -58,7 +59,9 @@ class KL:
     """KL(target || softmax(logits)) of one axis, averaged over the batch (Li et al. 2022, SimCC, section 3.2).
 
     ``reduction`` is the ``sum`` over bins and joints (SimCC's ``NMTCritierion``), or the ``mean`` over both (its
-    ``NMTNORMCritierion`` and ``KLDiscretLoss``), with which an axis of fewer bins weighs more.
+    ``NMTNORMCritierion`` and ``KLDiscretLoss``), with which an axis of fewer bins weighs more. ``samples`` adds these
+    means up over the batch (mmpose's ``KLDiscretLoss``): that loss grows with the batch, and parts of a batch
+    (``trainer.micro_batch``) have less of it.
     """
 
     reduction: Reduction = "sum"
@@ -76,7 +79,7 @@ class KL:
     def _reduce(self, each: Tensor, weight: Tensor, n: int) -> Tensor:
         if self.reduction == "sum":
             return (each * weight).sum(-1).mean()
-        return (each * weight).mean() / n
+        return (each * weight).mean() / n * (len(each) if self.reduction == "samples" else 1)
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,34 @@ class CrossEntropy(KL):
     def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Compute a scalar as `KL` does."""
         return self._reduce(cross_entropy(logits, target), weight, logits.shape[-1])
+
+
+@dataclass(frozen=True)
+class MLECC:
+    """Likelihood of the labels under both axes' distributions p, q = (sum_i p_i t_i of x) (sum_i p_i t_i of y).
+
+    RTMO's loss (Lu et al. 2024; mmpose's ``MLECCLoss``): -log(q + ``eps``), 1 - q (``linear``) or 1 - q^2 (``square``),
+    averaged over samples and joints, those of weight 0 counted. With labels that peak at 1 (`UnitGaussian`) it is least
+    where all probability is on the label's highest bin; with `KL` that would be the label itself.
+    """
+
+    mode: LikelihoodLoss = "log"
+    eps: float = 1e-4
+
+    def __post_init__(self) -> None:
+        check_choice("MLECC: mode", self.mode, get_args(LikelihoodLoss))
+        check_positive("MLECC: eps", self.eps)
+
+    def __call__(self, logits: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor], weight: Tensor) -> Tensor:
+        """Compute a scalar from logits and targets of x and of y, (B, K, n) each, and weights (B, K)."""
+        return self.of_probabilities((logits[0].softmax(-1), logits[1].softmax(-1)), target, weight)
+
+    def of_probabilities(self, p: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor], weight: Tensor) -> Tensor:
+        """Compute the same from probabilities."""
+        x, y = ((a * t.detach()).sum(-1) for a, t in zip(p, target, strict=True))
+        q = x * y
+        each = -(q + self.eps).log() if self.mode == "log" else 1 - q.pow(1 if self.mode == "linear" else 2)
+        return (each * weight).mean()
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,12 @@ BACKBONES = {
 }
 # Depths of ResNets, by whether blocks are bottlenecks and how many the third stage has.
 RESNETS = {(False, 2): 18, (False, 6): 34, (True, 6): 50, (True, 23): 101, (True, 36): 152}
+# CSPNeXt by the channels of its stem.
+CSPNEXTS = {24: "t", 32: "s", 48: "m", 64: "l", 80: "x"}
 # Heads by a part that only such a checkpoint has; the first match counts.
 HEADS = {
     "mlp_head_x": "SimCC",
+    "cls_x": "RTMCC",
     "lr_head": "SRPose",
     "tag_head": "bottom-up SR",
     "final_layers": "HigherHRNet",
@@ -36,6 +39,7 @@ HEADS = {
 POINTS = {"head.fc", "keypoint_head.fc"}
 SUITING = {
     "SimCC": "representation=simcc_equal or another whose name begins with simcc (simcc_free without deconvolutions)",
+    "RTMCC": "representation=rtmcc",
     "SRPose": "representation=srpose",
     "bottom-up SR": "representation=bottomup_sr",
     "HigherHRNet": "representation=bottomup_higher",
@@ -97,6 +101,8 @@ def _recognise_backbone(shapes: Mapping[str, tuple[int, ...]], parts: set[str]) 
     if "transition1.0.0.weight" in shapes:
         four = any(key.startswith("stage4.2.fuse_layers.1.") for key in shapes)
         return f"hrnet_w{shapes['transition1.0.0.weight'][0]}{' with four maps' if four else ''}"
+    if ".short_conv." in whole and "stem.2.conv.weight" in shapes:
+        return f"cspnext_{CSPNEXTS.get(shapes['stem.2.conv.weight'][0], '')}".rstrip("_")
     if "layer4" in parts:
         blocks = len({key.split(".")[1] for key in shapes if key.startswith("layer3.")})
         depth = RESNETS.get(("layer1.0.conv3.weight" in shapes, blocks))
@@ -118,7 +124,7 @@ def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = 
         )
     advice = []
     if theirs.head != ours.head:
-        kind = f"looks like {'an' if theirs.head.startswith(('I', 'SR')) else 'a'} {theirs.head} checkpoint"
+        kind = f"looks like {'an' if theirs.head.startswith(('I', 'SR', 'RT')) else 'a'} {theirs.head} checkpoint"
         advice.append(f"this {kind if theirs.head else 'has no head'}: {SUITING[theirs.head]}")
     if other and theirs.head not in ("", "ImageNet classifier"):
         advice.append(other)
@@ -147,6 +153,11 @@ def shape_remedy(key: str, theirs: tuple[int, ...], ours: tuple[int, ...]) -> st
             f"the file takes {theirs[1]} features to {theirs[0]} bins, the model {ours[1]} to {ours[0]}: change the "
             "input (size=...), the bins per px (representation.codec.k) or the channels per joint "
             "(representation.head.channels_per_joint)"
+        )
+    if re.fullmatch(r"head\.(mlp\.1|cls_[xy])\.weight", key):
+        return (
+            "its positions or bins are those of another input: change the input (size=...) or the bins per px "
+            "(representation.codec.k)"
         )
     if len(theirs) == len(ours) == 4 and theirs[0] == ours[0] and theirs[1] == 3 and ours[1] == 1:
         return "the file is for images of 3 channels, the model for depths of 1; train depths without such weights"
