@@ -10,8 +10,8 @@ from poserep.codecs.readouts import LocalReadout, window
 from poserep.errors import InputError, check_positive
 
 # The blurred map is kept between these values, and this is added to the Hessian's diagonal, as in the published code.
-LEAST, GREATEST = 1e-3, 50.0
-EPS = float(torch.finfo(torch.float32).eps)
+BLURRED_RANGE = (1e-3, 50.0)
+HESSIAN_EPS = float(torch.finfo(torch.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,12 @@ class UDPDARK(LocalReadout):
         # Back to the maximum before the blur. Maps without a positive value become flat, so that there is no step.
         factor = maps.amax((-2, -1)).clamp_min(0) / smooth.amax((-2, -1)).clamp_min(1e-30)
         near = window(smooth, xy, 1) * factor.view(*factor.shape, *(1 for _ in range(xy.dim() - 1)))
-        p = near.clamp(LEAST, GREATEST).log()
+        p = near.clamp(*BLURRED_RANGE).log()
         gx, gy = 0.5 * (p[..., 1, 2] - p[..., 1, 0]), 0.5 * (p[..., 2, 1] - p[..., 0, 1])
         middle = 2 * p[..., 1, 1]
         hxx, hyy = p[..., 1, 2] - middle + p[..., 1, 0], p[..., 2, 1] - middle + p[..., 0, 1]
         hxy = 0.5 * (p[..., 2, 2] + p[..., 0, 0] - hxx - hyy - middle)
         usable = torch.ones_like(gx, dtype=torch.bool)
-        return xy + newton_step(gx, gy, hxx + EPS, hyy + EPS, hxy, usable, self.max_step).to(heatmap.dtype)
+        return xy + newton_step(gx, gy, hxx + HESSIAN_EPS, hyy + HESSIAN_EPS, hxy, usable, self.max_step).to(
+            heatmap.dtype
+        )
