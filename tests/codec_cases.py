@@ -48,7 +48,8 @@ def _heatmap(kind: type[Heatmap], **fixed: Any) -> Callable[..., Codec]:
         # The published pairs: sigma 1 and kernel 3 up to 128x128, sigma 2 and kernel 11 above.
         sigma = {"sigma" if kind is Heatmap else "base_sigma": 1.0 if small else 2.0}
         readouts = {"argmax": codecs.Argmax(), "quarter": codecs.QuarterShift(), "second": codecs.SecondMax()}
-        readouts["dark"] = DARK(3 if small and kind is Heatmap else 11)
+        kernel = 3 if small and kind is Heatmap else 11
+        readouts |= {"dark": DARK(kernel), "udp": codecs.UDPDARK(kernel, max_step=1.0)}
         return kind(size, readouts=readouts, **sigma, **fixed, **options)
 
     return make
@@ -62,6 +63,7 @@ UNBIASED: dict[str, Any] = {"quantise": "none", "truncate": None}
 _MAKERS = [
     ("heatmap", _heatmap(Heatmap), 0.25),
     ("heatmap-unbiased", _heatmap(Heatmap, **UNBIASED), 0.25),
+    ("heatmap-udp", _heatmap(Heatmap, quantise="none", window="rounded"), 0.25),
     ("heatmap-floor", _heatmap(Heatmap, quantise="floor"), 0.25),
     ("heatmap-ceil", _heatmap(Heatmap, quantise="ceil", truncate=None), 0.25),
     ("heatmap-ceil-px", _heatmap(Heatmap, quantise="ceil", grid="px", truncate=None), 0.25),
@@ -72,6 +74,7 @@ _MAKERS = [
     ("srpose-drawn", _heatmap(MultiScale, **UNBIASED, scale=0.5, targets="drawn", supervise=(0, 1, 1, 1)), 0.5),
     ("ipr", _other(codecs.Integral), 0.25),
     ("dsnt", _other(codecs.Integral, divergence=1.0), 0.25),
+    ("udp-combined", _other(codecs.UDPCombined), 0.25),
     ("regression", _other(codecs.Regression), 1),
     ("rle", _other(codecs.RLE), 1),
     *[(f"axis-heatmap-k{k:g}", _other(codecs.AxisHeatmap, k=k), k) for k in (1, 1.5)],

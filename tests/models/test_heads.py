@@ -7,7 +7,7 @@ import torch
 
 from model_cases import build, head_on, learns, pyramid, resnet
 from poserep import codecs, models
-from poserep.codecs import Heatmap, MultiScale, Regression, SimCC, SRHeatmap
+from poserep.codecs import Heatmap, MultiScale, Regression, SimCC, SRHeatmap, UDPCombined
 from poserep.errors import InputError
 from poserep.models.cost import parameters
 from poserep.models.heads.points import RealNVP
@@ -38,6 +38,16 @@ def test_outputs_have_the_codecs_bins():
         out = made(features(*given, "128x96"))
         assert [o.shape for o in out] == [(2, 5, x), (2, 5, y)] if codec.form == "axes" else out.shape == (2, 5, y, x)
         assert made.form == codec.form and learns(made, sum(o.square().sum() for o in out)) == []
+
+
+def test_offsets_follow_their_joints_class_map():
+    head = head_on(models.DeconvOffsets, UDPCombined("64x64"), (8,), (16,), 5)
+    given = features((8,), (16,), "64x64")
+    out = head.eval()(given)
+    assert out.shape == (2, 5, 3, 16, 16) and head.form == UDPCombined.form
+    flat = head.final_layer(head.deconv_layers(given[0]))
+    assert all(torch.equal(out[:, 4, i], flat[:, 12 + i]) for i in range(3))
+    assert learns(head.train(), head(given).square().sum()) == []
 
 
 @pytest.mark.parametrize("side", [models.SRPredictor, models.InterPredictor])

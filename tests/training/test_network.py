@@ -54,9 +54,9 @@ def refusal(backbone: str, representation: str) -> str | None:
         return f"fuses maps of several resolutions, but the backbone {'predicts in' if backbone in STACKS else given}"
     if representation == "simcc_free" and backbone in {*STACKS, *TOKENS}:
         return "has (Stacked|Token)Axes in place of AxisLinear, .*channels_per_joint=32 means nothing"
-    if backbone in STACKS and representation in {"sr", "rtmcc", "regression", "rle", *BOTTOM_UP}:
+    if backbone in STACKS and representation in {"sr", "rtmcc", "udp_combined", "regression", "rle", *BOTTOM_UP}:
         return f"reads one map, but the backbone predicts in {STACKS[backbone]} stacks"
-    if backbone in TOKENS and representation in {"sr", "rtmcc", *BOTTOM_UP}:
+    if backbone in TOKENS and representation in {"sr", "rtmcc", "udp_combined", *BOTTOM_UP}:
         return "reads a map, but the backbone gives keypoint tokens"
     if backbone in DEPTH and representation in {"ipr", "dsnt"}:
         return r"squeezes its maps into \(0, 1\), which codec Integral cannot use"
@@ -152,6 +152,15 @@ def test_heads_step_and_decode_or_are_refused(backbone, built):
         learn(net.head, given, codec, size)
         # As far as they are supervised.
         assert all(f.grad is not None and f.grad.any() for f in (given[-1:] if backbone in LAST_ONLY else given))
+
+
+def test_a_representation_brings_its_alignment_unless_one_is_given(built):
+    for representation, align in (("udp", "edge"), ("udp_combined", "edge"), ("heatmap", "centre")):
+        assert compose([f"representation={representation}"]).cfg.align == align
+        assert built("resnet50", representation)[1].x.align == align
+    # Its coding without its geometry, if that is said.
+    overrides = ["representation=udp", "align=centre", "representation.align=centre"]
+    assert build_network(compose(overrides).cfg, COCO)[1].x.align == "centre"
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -12,3 +12,5 @@ from poserep.codecs.multiscale import MultiScale
 from poserep.codecs.readouts import Argmax, CentreOfMass, QuarterShift, SecondMax, SoftArgmax
 from poserep.codecs.regression import RLE, Regression
 from poserep.codecs.simcc import ArgmaxBin, AxisHeatmap, SimCC
+from poserep.codecs.udp_combined import PeakOffset, UDPCombined
+from poserep.codecs.udp_dark import UDPDARK

@@ -27,6 +27,12 @@ def build_network(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
             f"head {type(head).__name__} emits {head.form!r}, but codec {type(codec).__name__} reads {codec.form!r}; "
             "take head and codec from one representation"
         )
+    # Names of a representation and of its alignment would not tell what was run.
+    if (own := cfg.representation.get("align", cfg.align)) != cfg.align:
+        raise InputError(
+            f"representation={cfg.representation.name} is defined with align={own}, not align={cfg.align}; leave align "
+            f"out, or take its coding without its geometry with representation.align={cfg.align}"
+        )
     if scenes := cfg.representation.get("scenes"):
         _check_any_size(cfg, net, Size.parse(cfg.input_size), scenes.get("multiple", 64))
     for readout in cfg.readouts or ():

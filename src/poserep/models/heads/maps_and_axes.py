@@ -1,6 +1,7 @@
 """Heads for heatmaps and for SimCC's axes: on one map, on the score maps of stacked networks, on keypoint tokens."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -29,6 +30,19 @@ class Deconv(Head):
         """Turn the map into heatmaps."""
         maps = self.final_layer(self.deconv_layers(features[-1]))
         return maps.sigmoid() if self.sigmoid else maps
+
+
+class DeconvOffsets(Deconv):
+    """`Deconv` with three maps per joint, class and offsets (Huang et al. 2020, UDP). Emits (B, K, 3, y.n, x.n)."""
+
+    form = "map with offsets"
+
+    def __init__(self, spec: HeadSpec, width: int = 256) -> None:
+        super().__init__(replace(spec, num_keypoints=3 * spec.num_keypoints), width)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Turn the map into class maps and offsets; as published, a joint's channels follow each other."""
+        return super().forward(features).unflatten(1, (-1, 3))
 
 
 class AxisLinear(Head):
