@@ -74,6 +74,7 @@ _MAKERS = [
     ("dsnt", _other(codecs.Integral, divergence=1.0), 0.25),
     ("regression", _other(codecs.Regression), 1),
     ("rle", _other(codecs.RLE), 1),
+    ("gaussian-regression", _other(codecs.GaussianRegression), 1),
     *[(f"axis-heatmap-k{k:g}", _other(codecs.AxisHeatmap, k=k), k) for k in (1, 1.5)],
     *[(f"simcc-{name}-k{k:g}", _other(codecs.SimCC, label=label, k=k), k)
       for name, label in LABELS.items() for k in (1, 1.5, 3)],

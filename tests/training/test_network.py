@@ -54,7 +54,7 @@ def refusal(backbone: str, representation: str) -> str | None:
         return f"fuses maps of several resolutions, but the backbone {'predicts in' if backbone in STACKS else given}"
     if representation == "simcc_free" and backbone in {*STACKS, *TOKENS}:
         return "has (Stacked|Token)Axes in place of AxisLinear, .*channels_per_joint=32 means nothing"
-    if backbone in STACKS and representation in {"sr", "regression", "rle", *BOTTOM_UP}:
+    if backbone in STACKS and representation in {"sr", "regression", "rle", "gaussian_regression", *BOTTOM_UP}:
         return f"reads one map, but the backbone predicts in {STACKS[backbone]} stacks"
     if backbone in TOKENS and representation in {"sr", *BOTTOM_UP}:
         return "reads a map, but the backbone gives keypoint tokens"

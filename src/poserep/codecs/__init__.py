@@ -4,6 +4,7 @@ from poserep.codecs.associative_embedding import AssociativeEmbedding, WithoutFl
 from poserep.codecs.associative_losses import MaskedMSE, TagLoss
 from poserep.codecs.base import Codec, Deviations
 from poserep.codecs.dark import DARK
+from poserep.codecs.gaussian import GaussianRegression
 from poserep.codecs.grouping import Adjust, TagParser
 from poserep.codecs.heatmap import Heatmap, SRHeatmap
 from poserep.codecs.integral import Integral
