@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from poserep import codecs
-from poserep.codecs import DARK, Codec, Equal, Gaussian, Heatmap, Laplace, MultiScale, SRHeatmap
+from poserep.codecs import DARK, Codec, Equal, Gaussian, Heatmap, Laplace, MultiScale, SoftArgmax, SRHeatmap
+from poserep.codecs.losses import MSE
 from poserep.geometry import ALIGNMENTS, Align, Size
 
 SIZES = ("64x64", "128x96", "256x192")
@@ -59,6 +60,7 @@ def _other(kind: type[Codec], **fixed: Any) -> Callable[..., Codec]:
 
 
 UNBIASED: dict[str, Any] = {"quantise": "none", "truncate": None}
+DEBIASED = SoftArgmax(10.0, "exact")
 _MAKERS = [
     ("heatmap", _heatmap(Heatmap), 0.25),
     ("heatmap-unbiased", _heatmap(Heatmap, **UNBIASED), 0.25),
@@ -72,6 +74,8 @@ _MAKERS = [
     ("srpose-drawn", _heatmap(MultiScale, **UNBIASED, scale=0.5, targets="drawn", supervise=(0, 1, 1, 1)), 0.5),
     ("ipr", _other(codecs.Integral), 0.25),
     ("dsnt", _other(codecs.Integral, divergence=1.0), 0.25),
+    ("ipr-debiased", _other(codecs.Integral, position=DEBIASED), 0.25),
+    ("bcir", _other(codecs.Integral, sigma=2.0, position=DEBIASED, prior=MSE(10.0)), 0.25),
     ("regression", _other(codecs.Regression), 1),
     ("rle", _other(codecs.RLE), 1),
     ("gaussian-regression", _other(codecs.GaussianRegression), 1),
