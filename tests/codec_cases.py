@@ -74,6 +74,7 @@ _MAKERS = [
     ("srpose-drawn", _heatmap(MultiScale, **UNBIASED, scale=0.5, targets="drawn", supervise=(0, 1, 1, 1)), 0.5),
     ("ipr", _other(codecs.Integral), 0.25),
     ("dsnt", _other(codecs.Integral, divergence=1.0), 0.25),
+    ("ipr-sampled", _other(codecs.SamplingArgmax, samples=4), 0.25),
     ("ipr-debiased", _other(codecs.Integral, position=DEBIASED), 0.25),
     ("bcir", _other(codecs.Integral, sigma=2.0, position=DEBIASED, prior=MSE(10.0)), 0.25),
     ("regression", _other(codecs.Regression), 1),

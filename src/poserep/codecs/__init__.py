@@ -12,4 +12,5 @@ from poserep.codecs.label_smoothing import Equal, Gaussian, Laplace
 from poserep.codecs.multiscale import MultiScale
 from poserep.codecs.readouts import Argmax, CentreOfMass, QuarterShift, SecondMax, SoftArgmax
 from poserep.codecs.regression import RLE, Regression
+from poserep.codecs.sampling import SamplingArgmax
 from poserep.codecs.simcc import ArgmaxBin, AxisHeatmap, SimCC

@@ -80,11 +80,15 @@ class Integral(Heatmap):
     def loss(self, out: Tensor, target: MeanAndMap, weight: Tensor) -> Tensor:  # type: ignore[override]
         """Add the distance of the positions, and the divergence and the prior's loss if there are any."""
         out = out.float()
-        loss = self.criterion(self.position.mean(out) / self.unit, target[0] / self.unit, weight)
+        loss = self.distance(out, target[0], weight)
         if self.divergence:
             each = jensen_shannon(self.position.beta * out, distribution(target[1]))
             loss = loss + self.divergence * (each * weight).mean()
         return loss if self.prior is None else loss + self.prior(out, target[1], weight)
+
+    def distance(self, out: Tensor, centre: Tensor, weight: Tensor) -> Tensor:
+        """Compute the criterion of the positions of logits (B, K, h, w) and true ones (B, K, 2), bins."""
+        return self.criterion(self.position.mean(out) / self.unit, centre / self.unit, weight)
 
     @cached_property
     def least_peak(self) -> float:
