@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from poserep import codecs
-from poserep.codecs import DARK, Codec, Equal, Gaussian, Heatmap, Laplace, MultiScale, Softened, SRHeatmap
+from poserep.codecs import DARK, Codec, Equal, Gaussian, Heatmap, Laplace, MultiScale, SoftArgmax, Softened, SRHeatmap
+from poserep.codecs.losses import MSE
 from poserep.geometry import ALIGNMENTS, Align, Size
 
 SIZES = ("64x64", "128x96", "256x192")
@@ -60,6 +61,7 @@ def _other(kind: type[Codec], **fixed: Any) -> Callable[..., Codec]:
 
 
 UNBIASED: dict[str, Any] = {"quantise": "none", "truncate": None}
+DEBIASED = SoftArgmax(10.0, "exact")
 _MAKERS = [
     ("heatmap", _heatmap(Heatmap), 0.25),
     ("heatmap-unbiased", _heatmap(Heatmap, **UNBIASED), 0.25),
@@ -75,8 +77,12 @@ _MAKERS = [
     ("ipr", _other(codecs.Integral), 0.25),
     ("dsnt", _other(codecs.Integral, divergence=1.0), 0.25),
     ("udp-combined", _other(codecs.UDPCombined), 0.25),
+    ("ipr-sampled", _other(codecs.SamplingArgmax, samples=4), 0.25),
+    ("ipr-debiased", _other(codecs.Integral, position=DEBIASED), 0.25),
+    ("bcir", _other(codecs.Integral, sigma=2.0, position=DEBIASED, prior=MSE(10.0)), 0.25),
     ("regression", _other(codecs.Regression), 1),
     ("rle", _other(codecs.RLE), 1),
+    ("gaussian-regression", _other(codecs.GaussianRegression), 1),
     *[(f"axis-heatmap-k{k:g}", _other(codecs.AxisHeatmap, k=k), k) for k in (1, 1.5)],
     *[(f"simcc-{name}-k{k:g}", _other(codecs.SimCC, label=label, k=k), k)
       for name, label in LABELS.items() for k in (1, 1.5, 3)],

@@ -48,10 +48,10 @@ def test_round_trip_stays_within_the_bins_and_scores_one(case):
     inside = ((xy >= -0.5) & (xy < torch.from_numpy(ends) - 0.5)).all(-1)
     assert torch.equal(weight, inside.float()) and inside.any() and not inside.all()
     for values in leaves(target):
-        assert torch.isfinite(values).all() and (case.name in ("ipr", "dsnt") or (values[~inside[:, 0]] == 0).all())
+        assert torch.isfinite(values).all() and (isinstance(codec, Integral) or (values[~inside[:, 0]] == 0).all())
     decoded = codec.decode(codec.oracle(target))
-    # DSNT's perfect output is a whole Gaussian, whose mean moves inward where the border cuts it.
-    exact = inside & (((xy / ends - 0.5).abs() < 0.1).all(-1) if case.name == "dsnt" else True)
+    # A perfect output that is a whole Gaussian has a mean that moves inward where the border cuts it.
+    exact = inside & (((xy / ends - 0.5).abs() < 0.1).all(-1) if case.name in ("dsnt", "bcir") else True)
     assert ((decoded.xy - xy).abs() <= bound(codec) + F32)[exact].all() and exact.any()
     # Of the order of a float32 sum over a few hundred bins.
     torch.testing.assert_close(decoded.score[inside], torch.ones(int(inside.sum())), atol=1e-5, rtol=0)
@@ -183,6 +183,7 @@ def test_joints_outside_or_unlabelled_cannot_change_loss_or_gradient(case):
         pairs = zip(leaves(garbage), leaves(out), strict=True)
         parts = [torch.where(masked.view(2, 5, *[1] * (o.ndim - 2)), g, o).requires_grad_() for g, o in pairs]
         rest = iter(parts)
+        torch.manual_seed(0)  # for losses that draw samples
         loss = codec.loss(each(out, lambda o, rest=rest: next(rest)), target, weight)
         loss.backward()
         assert all((p.grad[masked] == 0).all() for p in parts)
@@ -197,10 +198,16 @@ def test_the_oracle_minimises_the_loss_and_gradients_are_finite(case):
     codec = case()
     target, weight = codec.encode(points(case.size, seed=4), torch.ones(2, 5))
     oracle = codec.oracle(target)
-    best = codec.loss(oracle, target, weight)
-    for seed, size in enumerate((0.01, 0.1, 1.0)):
-        assert codec.loss(noise(oracle, size, seed), target, weight) >= best
-    assert codec.loss(noise(each(oracle, torch.zeros_like), 1.0), target, weight) > best
+
+    def loss_of(out):
+        torch.manual_seed(0)  # for losses that draw samples
+        return codec.loss(out, target, weight)
+
+    best = loss_of(oracle)
+    # The best map to draw samples from has no closed form: the one with the right mean is near it.
+    for seed, size in enumerate((3.0,) if isinstance(codec, codecs.SamplingArgmax) else (0.01, 0.1, 1.0)):
+        assert loss_of(noise(oracle, size, seed)) >= best
+    assert loss_of(noise(each(oracle, torch.zeros_like), 1.0)) > best
     for start in (each(oracle, torch.zeros_like), noise(oracle, 1.0), each(oracle, lambda o: 50 * torch.ones_like(o))):
         out = each(start, lambda o: o.clone().requires_grad_())
         codec.loss(out, target, weight).backward()

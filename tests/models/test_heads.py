@@ -92,6 +92,26 @@ def test_regression_heads_start_at_the_middle_and_flows_only_train(points, rle, 
     assert parameters(head, training=True) - parameters(head) == parameters(head.flow, training=True)
 
 
+@pytest.mark.parametrize(("gaussian", "given"), [(models.GaussianHead, ONE), (models.TokenGaussian, TOKENS)])
+def test_gaussian_heads_start_wide_at_the_middle_and_train(gaussian, given):
+    codec = codecs.GaussianRegression("64x64")
+    head = head_on(gaussian, codec, *given, 5)
+    xy, factor = head(features(*given, "64x64"))
+    assert xy.shape == (2, 5, 2) and xy.abs().max() < 0.1 and head.form == codec.form
+    assert factor.shape == (2, 5, 3) and factor[..., 1].abs().max() < 0.1
+    assert ((factor[..., ::2] > 0.5) & (factor[..., ::2] < 1)).all()
+    assert learns(head, codec.loss((xy, factor), torch.full((2, 5, 2), 0.2), torch.ones(2, 5))) == []
+
+
+@pytest.mark.parametrize(("rle", "given"), [(models.RLEHead, ONE), (models.TokenRLE, TOKENS)])
+def test_both_axes_of_a_joint_can_share_a_scale(rle, given):
+    head, own = (head_on(rle, Regression("64x64"), *given, 5, scales=scales) for scales in ("joint", "axis"))
+    xy, sigma, density = head(features(*given, "64x64"))
+    assert sigma.shape == xy.shape and torch.equal(sigma[..., 0], sigma[..., 1])
+    assert own.fc_sigma.out_features == 2 * head.fc_sigma.out_features
+    assert learns(head, codecs.RLE("64x64").loss((xy, sigma, density), torch.zeros(2, 5, 2), torch.ones(2, 5))) == []
+
+
 def test_flow_is_a_density():
     torch.manual_seed(0)
     flow = RealNVP()

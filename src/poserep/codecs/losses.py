@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from poserep.errors import InputError, check_choice, check_positive
 
@@ -14,7 +15,7 @@ from poserep.errors import InputError, check_choice, check_positive
 Criterion = Callable[[Tensor, Tensor, Tensor], Tensor]
 Reduction = Literal["sum", "mean", "samples"]
 LikelihoodLoss = Literal["log", "linear", "square"]
-DistanceNorm = Literal["l1", "l2", "squared"]
+DistanceNorm = Literal["l1", "l2", "squared", "smooth"]
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ class MLECC:
 class Distance:
     """Mean distance of points, joints of weight 0 left out of the sum but not of the count.
 
-    ``norm`` adds both coordinates' absolute differences (``l1``, IPR) or squares, or takes these' root (``l2``, DSNT).
+    ``norm`` adds both coordinates' absolute differences (``l1``, IPR) or squares, or takes these' root (``l2``, DSNT),
+    or adds d^2 / 2 for differences up to 1 and |d| - 1/2 beyond (``smooth``; half of it is mmpose's smooth L1).
     """
 
     norm: DistanceNorm = "l1"
@@ -137,6 +139,8 @@ class Distance:
         difference = torch.where((weight > 0)[..., None], out - target, 0.0)
         if self.norm == "squared":
             each = difference.square().sum(-1)
+        elif self.norm == "smooth":
+            each = F.smooth_l1_loss(difference, torch.zeros_like(difference), reduction="none").sum(-1)
         else:
             each = torch.linalg.vector_norm(difference, ord=1 if self.norm == "l1" else 2, dim=-1)
         return (each * weight).mean()

@@ -19,7 +19,7 @@ from poserep.models.heads.maps_and_axes import (
     TokenAxes,
     TokenMaps,
 )
-from poserep.models.heads.points import PointHead, RLEHead, TokenPoints, TokenRLE
+from poserep.models.heads.points import GaussianHead, PointHead, RLEHead, TokenGaussian, TokenPoints, TokenRLE
 from poserep.models.heads.rtmcc import RTMCC
 from poserep.models.heads.sr import InterPredictor, SimplePredictor, SRHead, SRPredictor
 from poserep.models.heads.srpose import SRPose
