@@ -58,8 +58,8 @@ def refusal(backbone: str, representation: str) -> str | None:
         return f"reads one map, but the backbone predicts in {STACKS[backbone]} stacks"
     if backbone in TOKENS and representation in {"sr", *BOTTOM_UP}:
         return "reads a map, but the backbone gives keypoint tokens"
-    if backbone in DEPTH and representation in {"ipr", "dsnt"}:
-        return r"squeezes its maps into \(0, 1\), which codec Integral cannot use"
+    if backbone in DEPTH and representation in {"ipr", "dsnt", "probmap"}:
+        return r"squeezes its maps into \(0, 1\), which codec (Integral|ProbMap) cannot use"
     return None
 
 

@@ -17,7 +17,9 @@ from poserep.codecs.readouts import Peaks, peak, window
 from poserep.errors import InputError, check_positive
 
 # A step is undone if it lowers E by more than float32 may do to the same number.
-ROUNDING = 1e-6
+_SLACK = 1e-6
+# Of the eigenvalues of I - C / s, each 1 for a point; where one is less, rounding would decide on the step.
+_FLAT = 0.01
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def refined(
 
     ``moments`` gives sum_p P(p) OKS(p, q) (p - q)_y^a (p - q)_x^b, (B, K, 3, 3) over a and b, at positions q. With m
     and C the mean and covariance of p - q under P(p) OKS(p, q), the gradient of log E is m / s and its Hessian
-    C / s^2 - I / s, so that the step is (I - C / s)^-1 m. Where log E does not curve downward, it is m, the mean shift,
+    C / s^2 - I / s, so that the step is (I - C / s)^-1 m. Where log E hardly curves downward, it is m, the mean shift,
     which always climbs. No step is longer than a bin on either axis. Returns positions and their moments.
     """
     at, known = start, moments(start)
@@ -193,12 +195,12 @@ def refined(
         yy = 1 - (known[..., 2, 0] / total - my.square()) / s
         xy = -(known[..., 1, 1] / total - mx * my) / s
         det = xx * yy - xy.square()
-        curved = (xx > 0) & (det > 0)
+        curved = (xx + yy > 0) & (det > _FLAT * (xx + yy))
         newton = torch.stack([yy * mx - xy * my, xx * my - xy * mx], -1) / torch.where(curved, det, 1)[..., None]
         step = torch.where(curved[..., None], newton, torch.stack([mx, my], -1)).clamp(-1, 1)
         trial = (at + step).clamp_min(0).minimum(last)
         found = moments(trial)
-        better = found[..., 0, 0] >= known[..., 0, 0] * (1 - ROUNDING)
+        better = found[..., 0, 0] >= known[..., 0, 0] * (1 - _SLACK)
         at = torch.where(better[..., None], trial, at)
         known = torch.where(better[..., None, None], found, known)
     return at, known
