@@ -5,9 +5,10 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from poserep.codecs.base import Points
 from poserep.config import DictConfig
 from poserep.data.dataset import Batch
 from poserep.data.from_config import takes_scenes
@@ -38,8 +39,8 @@ class ScoreTraining(lightning.LightningModule):
         self.whole, self.lr = [module], lr
         assert module.score_head is not None
         self.head = module.score_head
-        self.register_buffer("area", area.float(), persistent=False)
-        self.register_buffer("sigmas", sigmas.float(), persistent=False)
+        self.area = nn.Buffer(area.float(), persistent=False)
+        self.sigmas = nn.Buffer(sigmas.float(), persistent=False)
 
     def on_fit_start(self) -> None:
         """Freeze the network, on the device."""
@@ -51,6 +52,7 @@ class ScoreTraining(lightning.LightningModule):
         module = self.whole[0]
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             points = module.codec.decode(module.predict_batch(batch.image), module.readouts[0])
+            assert isinstance(points, Points)
             features = module.net.features(batch.image)
             area = self.area[batch.index][:, None]
             distance = (batch.crop.to_image(points.xy) - batch.crop.to_image(batch.xy)).float().square().sum(-1)

@@ -26,7 +26,7 @@ def score_logits(head: ConfidenceHead, features: Sequence[Tensor], codec: Codec,
     return head(features, (points.xy + 0.5) / side * 2 - 1, points.score)
 
 
-def rescore(head: ConfidenceHead, net: PoseNet, codec: Codec, image: Tensor, decoded: Sequence[Any]) -> list[Points]:
+def rescore(head: ConfidenceHead, net: PoseNet, codec: Codec, image: Tensor, decoded: Sequence[Any]) -> list[Any]:
     """Return the points of each readout for images (B, C, H, W) with learnt scores, in [0, 1].
 
     Features are of the images as they are, in a flip test too.
