@@ -10,12 +10,26 @@ import torch
 from torch import Tensor
 
 from poserep import codecs
-from poserep.codecs import DARK, Codec, Equal, Gaussian, Heatmap, Laplace, MultiScale, SoftArgmax, Softened, SRHeatmap
-from poserep.codecs.losses import MSE
+from poserep.codecs import (
+    DARK,
+    ArgmaxBin,
+    AxisExpectedOKS,
+    Codec,
+    Equal,
+    Gaussian,
+    Heatmap,
+    Laplace,
+    MultiScale,
+    SoftArgmax,
+    Softened,
+    SRHeatmap,
+)
+from poserep.codecs.losses import MSE, ExpectedRisk
 from poserep.geometry import ALIGNMENTS, Align, Size
 
 SIZES = ("64x64", "128x96", "256x192")
 PERM = torch.tensor([0, 2, 1, 4, 3])
+SIGMAS = (0.026, 0.079, 0.079, 0.107, 0.107)
 LABELS = {
     "equal": Equal(),
     "onehot": Equal(0.0),
@@ -51,15 +65,17 @@ def _heatmap(kind: type[Heatmap], **fixed: Any) -> Callable[..., Codec]:
         readouts = {"argmax": codecs.Argmax(), "quarter": codecs.QuarterShift(), "second": codecs.SecondMax()}
         kernel = 3 if small and kind is Heatmap else 11
         readouts |= {"dark": DARK(kernel), "udp": codecs.UDPDARK(kernel, max_step=1.0)}
+        readouts["oks"] = codecs.ExpectedOKS(SIGMAS)
         return kind(size, readouts=readouts, **sigma, **fixed, **options)
 
     return make
 
 
 def _other(kind: type[Codec], **fixed: Any) -> Callable[..., Codec]:
-    return lambda size, **options: kind(size, **fixed, **options)
+    return lambda size, **options: kind(size, **fixed | options)
 
 
+OKS = {"oks": codecs.ExpectedOKS(), "probpose": codecs.ProbPose(), "argmax": codecs.Argmax()}
 UNBIASED: dict[str, Any] = {"quantise": "none", "truncate": None}
 DEBIASED = SoftArgmax(10.0, "exact")
 _MAKERS = [
@@ -80,6 +96,9 @@ _MAKERS = [
     ("ipr-sampled", _other(codecs.SamplingArgmax, samples=4), 0.25),
     ("ipr-debiased", _other(codecs.Integral, position=DEBIASED), 0.25),
     ("bcir", _other(codecs.Integral, sigma=2.0, position=DEBIASED, prior=MSE(10.0)), 0.25),
+    *[(f"probmap{name}", _other(codecs.ProbMap, sigmas=SIGMAS, criterion=ExpectedRisk(smoothness), readouts=OKS), 0.25)
+      for name, smoothness in (("", 0.0), ("-smooth", 0.05))],
+    ("simcc-oks-k1.5", _other(codecs.SimCC, readouts={"argmax": ArgmaxBin(), "oks": AxisExpectedOKS(SIGMAS)}), 1.5),
     ("regression", _other(codecs.Regression), 1),
     ("rle", _other(codecs.RLE), 1),
     ("gaussian-regression", _other(codecs.GaussianRegression), 1),

@@ -9,9 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from codec_cases import CASES, FEW, PERM, SMALL, each, leaves, mirror, noise, over, points
+from codec_cases import CASES, FEW, PERM, SIGMAS, SMALL, each, leaves, mirror, noise, over, points
 from poserep import codecs
-from poserep.codecs import DARK, AxisHeatmap, Equal, Gaussian, Heatmap, Integral, Laplace, MultiScale, SimCC, losses
+from poserep.codecs import (
+    DARK,
+    AxisHeatmap,
+    Equal,
+    Gaussian,
+    Heatmap,
+    Integral,
+    Laplace,
+    MultiScale,
+    ProbMap,
+    SimCC,
+    losses,
+)
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Size
 from reference.vectors import listed
@@ -35,7 +47,7 @@ def bound(codec):
 
 @all_cases
 def test_round_trip_stays_within_the_bins_and_scores_one(case):
-    codec, rng = case(), np.random.default_rng(0)
+    codec, rng = case(sigmas=SIGMAS[:1]), np.random.default_rng(0)
     ends = np.array([codec.x.length, codec.y.length])
     # Borders of the crop and of pixels, and the neighbouring float32 numbers, on one axis and on both.
     border = np.array([v + d + 0 * ends for v in (-0.5, 0, 1.5, ends - 1, ends - 0.5) for d in (0, -4e-5, 4e-5)])
@@ -129,17 +141,17 @@ def test_the_mirrored_image_shows_what_merge_expects(case):
 @few_cases
 def test_published_bounds_keep_joints_beside_the_crop_and_train_on_finite_numbers(case):
     # Which ones exactly is compared with the papers' code, see vectors/test_target_vectors.py.
-    codec = case(bounds="published")
+    codec = case(bounds="published", sigmas=SIGMAS[:1])
     ends = (codec.x.length, codec.y.length)
     beyond = [-0.5, -0.51, -0.9, -1.1, *(-3.03 * i for i in range(1, 14))]
     along = [v for b in beyond for v in (b, ends[0] - 1 - b)] + [0.0, ends[0] - 0.51]
     xy = torch.tensor([pair for v in along for pair in ((v, 20.3), (20.3, v), (v, v))])[:, None]
     target, weight = codec.encode(xy, torch.ones(len(xy), 1))
     kept, inside = weight > 0, codec.in_crop(xy)
-    # UDP combined keeps all.
-    assert kept.any() and kept.all() == (case.name == "udp-combined")
+    # UDP combined and ProbPose keep all.
+    assert kept.any() and kept.all() == (case.name == "udp-combined" or isinstance(codec, ProbMap))
     # Numbers without bins, mean positions and 1D heatmaps have no published rule.
-    if not isinstance(codec, Heatmap | SimCC) or isinstance(codec, Integral | AxisHeatmap):
+    if not isinstance(codec, Heatmap | SimCC | ProbMap) or isinstance(codec, Integral | AxisHeatmap):
         assert torch.equal(kept, inside)
     elif not isinstance(getattr(codec, "label", None), Equal):
         assert kept[inside].all() and kept.sum() > inside.sum() + 10
@@ -193,7 +205,8 @@ def test_joints_outside_or_unlabelled_cannot_change_loss_or_gradient(case):
         assert torch.equal(a, b)
 
 
-@small_cases
+# A penalty for edges is least on a wider map than the one that shows a position best.
+@over([c for c in SMALL if "smooth" not in c.name])
 def test_the_oracle_minimises_the_loss_and_gradients_are_finite(case):
     codec = case()
     target, weight = codec.encode(points(case.size, seed=4), torch.ones(2, 5))

@@ -263,7 +263,10 @@ def test_no_joint_is_filled_that_is_anothers():
     heat, tags = torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 8, 1)
     heat[0, 0, 2, 2], heat[0, 1, 5, 5], heat[0, 0, 6, 6] = 0.8, 0.9, 0.7
     tags[0, 0, 6, 6] = tags[0, 1] = 3
-    assert [p(heat, tags, Argmax())[0].score[0, 1].item() for p in (TagParser(), published())] == [0, pytest.approx(0.9)]
+    assert [p(heat, tags, Argmax())[0].score[0, 1].item() for p in (TagParser(), published())] == [
+        0,
+        pytest.approx(0.9),
+    ]
 
 
 def test_what_is_refused():

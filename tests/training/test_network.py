@@ -54,12 +54,20 @@ def refusal(backbone: str, representation: str) -> str | None:
         return f"fuses maps of several resolutions, but the backbone {'predicts in' if backbone in STACKS else given}"
     if representation == "simcc_free" and backbone in {*STACKS, *TOKENS}:
         return "has (Stacked|Token)Axes in place of AxisLinear, .*channels_per_joint=32 means nothing"
-    if backbone in STACKS and representation in {"sr", "rtmcc", "udp_combined", "regression", "rle", "gaussian_regression", *BOTTOM_UP}:
+    if backbone in STACKS and representation in {
+        "sr",
+        "rtmcc",
+        "udp_combined",
+        "regression",
+        "rle",
+        "gaussian_regression",
+        *BOTTOM_UP,
+    }:
         return f"reads one map, but the backbone predicts in {STACKS[backbone]} stacks"
     if backbone in TOKENS and representation in {"sr", "rtmcc", "udp_combined", *BOTTOM_UP}:
         return "reads a map, but the backbone gives keypoint tokens"
-    if backbone in DEPTH and representation in {"ipr", "ipr_sampled", "dsnt"}:
-        return r"squeezes its maps into \(0, 1\), which codec (Integral|SamplingArgmax) cannot use"
+    if backbone in DEPTH and representation in {"ipr", "ipr_sampled", "dsnt", "probmap"}:
+        return r"squeezes its maps into \(0, 1\), which codec (Integral|SamplingArgmax|ProbMap) cannot use"
     return None
 
 

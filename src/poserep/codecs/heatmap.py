@@ -139,9 +139,11 @@ class Heatmap(Codec):
 
     def decode(self, out: Tensor, readout: str | None = None) -> Points:
         """Read points in input px and scores from heatmaps (B, K, h, w)."""
-        position, value = self.readout(readout)(out.float())
+        read = self.readout(readout)
+        position, value = read(out.float())
         published = self.deviations.score == "published"
-        return Points(self.to_px(position), value if published else self.contract_score(value / self.least_peak))
+        perfect = 1.0 if getattr(read, "own_score", False) else self.least_peak
+        return Points(self.to_px(position), value if published else self.contract_score(value / perfect))
 
     def to_px(self, position: Tensor) -> Tensor:
         """Convert (B, K, 2) bins to (B, K, 2) input px."""

@@ -146,6 +146,28 @@ class Distance:
         return (each * weight).mean()
 
 
+@dataclass(frozen=True)
+class ExpectedRisk:
+    """Expected 1 - OKS of a distribution, with a penalty for edges in it (Purkrabek & Matas 2025, ProbPose).
+
+    Of each joint (1 - smoothness) sum_p P(p) (1 - OKS(p)) + smoothness max_p |grad P(p)|^2, the gradient by Sobel's
+    3x3 kernels with zeros beyond the map, as in the code; averaged over samples and joints, those of weight 0 counted.
+    """
+
+    smoothness: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothness < 1:
+            raise InputError(f"ExpectedRisk: smoothness={self.smoothness} must be in [0, 1)")
+
+    def __call__(self, p: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Compute a scalar from distributions and OKS (B, K, h, w) and weights (B, K)."""
+        each = (p * (1 - target)).sum((-2, -1))
+        if self.smoothness:
+            each = (1 - self.smoothness) * each + self.smoothness * _squared_gradient(p).amax((-2, -1))
+        return (each * weight).mean()
+
+
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Compute -sum_i t_i log softmax(logits)_i over the last axis of (..., n), in two passes over the logits; (...).
 
@@ -178,3 +200,10 @@ class _CrossEntropy(torch.autograd.Function):
 
 def _per_joint(out: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return (out - target).flatten(2).square().mean(-1) * weight.square()
+
+
+def _squared_gradient(maps: Tensor) -> Tensor:
+    across = maps.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
+    kernels = torch.stack([across, across.T])[:, None]
+    gradient = F.conv2d(maps.flatten(0, 1)[:, None], kernels, padding=1)
+    return gradient.square().sum(1).view_as(maps)

@@ -112,11 +112,14 @@ class SimCC(Codec):
     def decode(self, out: AxisPair, readout: str | None = None) -> Points:
         """Read points in input px and scores from logits."""
         x, y = map(self.activation, out)
-        position, px, py = self.readout(readout)(x, y)
-        xy = self.to_px(position)
-        if self.deviations.score == "published" and self.score_is_logit:
+        read = self.readout(readout)
+        position, px, py = read(x, y)
+        xy, published = self.to_px(position), self.deviations.score == "published"
+        if getattr(read, "own_score", False):
+            return Points(xy, px * py if published else self.contract_score(px * py))
+        if published and self.score_is_logit:
             return Points(xy, torch.minimum(out[0].float().amax(-1), out[1].float().amax(-1)))
-        if self.deviations.score == "published":
+        if published:
             join = torch.maximum if self.label.published_score == "max" else torch.minimum
             return Points(xy, join(px, py))
         least_x, least_y = self.least_peaks

@@ -51,7 +51,7 @@ def assemble(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
     # That the backbone cannot take a size is the better reason, where the codec cannot either.
     if step := getattr(resolve_name(cfg.backbone._target_), "multiple", None):
         _check_size(cfg, size, step)
-    codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align)
+    codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align, sigmas=skeleton.sigmas)
     pixels = as_dict(cfg.data.get("pixels"))
     net = PoseNet(*_parts(cfg, codec, skeleton.num_keypoints), **pixels, channels_last=cfg.trainer.channels_last)
     # Weights in the images' layout, or every step converts them.
