@@ -35,7 +35,7 @@ class Deconv(Head):
 class BilinearConv(Head):
     """ViTPose's simple decoder (Xu et al. 2022, section 3.1): ReLU, bilinear upsampling, 3x3 convolution.
 
-    Emits (B, K, y.n, x.n). The map is enlarged to the codec's stride at once, by a power of two, and its bins keep their
+    Emits (B, K, y.n, x.n). The map is enlarged to the codec's stride at once, by a power of two; its bins keep their
     places in the image. Replaces `Deconv`.
     """
 

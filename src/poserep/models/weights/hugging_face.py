@@ -18,7 +18,7 @@ from poserep.errors import InputError
 # The layout's name.
 HUGGING_FACE = "Hugging Face"
 # Parts by their names there, and in ViTPose's code (the head's as here); # is the number of a block.
-PARTS = {
+HUB_PARTS = {
     "embeddings.position_embeddings": "pos_embed",
     "embeddings.patch_embeddings.projection.": "patch_embed.proj.",
     "encoder.layer.#.layernorm_before.": "blocks.#.norm1.",
@@ -37,7 +37,7 @@ ATTENTION = re.compile(r"(.*encoder\.layer\.\d+\.attention\.attention)\.(?:query
 THIRDS = ("query", "key", "value")
 EXPERT = re.compile(r".*\.mlp\.experts\.(\d+)\.weight")
 # Settings that no shape shows, by their names in config.json.
-SETTINGS = {"num_attention_heads": "num_heads", "layer_norm_eps": "eps"}
+HIDDEN_SETTINGS = {"num_attention_heads": "num_heads", "layer_norm_eps": "eps"}
 
 
 def from_hub(state: Mapping[str, Tensor], source: str = "") -> Mapping[str, Tensor]:
@@ -48,12 +48,12 @@ def from_hub(state: Mapping[str, Tensor], source: str = "") -> Mapping[str, Tens
     _refuse_experts(state, source)
     if not any(map(ATTENTION.fullmatch, state)):
         return state
-    return {_renamed(key, PARTS.items()): value for key, value in _joined(state).items()}
+    return {_renamed(key, HUB_PARTS.items()): value for key, value in _joined(state).items()}
 
 
 def to_hub(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors of a ViTPose, by the names of ViTPose's code, by those of Transformers: `from_hub` backwards."""
-    back, apart = [(ours, theirs) for theirs, ours in PARTS.items()], dict[str, Tensor]()
+    back, apart = [(ours, theirs) for theirs, ours in HUB_PARTS.items()], dict[str, Tensor]()
     for key, value in ((_renamed(key, back), value) for key, value in state.items()):
         if ".qkv." in key:
             apart |= {key.replace("qkv", third): part for third, part in zip(THIRDS, value.chunk(3), strict=True)}
@@ -65,17 +65,12 @@ def to_hub(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _joined(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors with queries, keys and values in one, in this order; those that are incomplete stay apart."""
     joined = dict(state)
-    for match in filter(None, map(ATTENTION.fullmatch, state)):
-        name, kind = match.groups()
-        parts = {third: state.get(f"{name}.{third}.{kind}") for third in THIRDS}
-        query = parts["query"]
-        if kind == "bias" and parts["key"] is None and query is not None:
-            parts["key"] = torch.zeros_like(query)
-        if given := [value for value in parts.values() if value is not None]:
-            if len(given) == len(THIRDS) and len({value.shape[1:] for value in given}) == 1:
-                joined[f"{name}.qkv.{kind}"] = torch.cat(given)
-                for third in THIRDS:
-                    joined.pop(f"{name}.{third}.{kind}", None)
+    for name, kind in {match.groups() for match in map(ATTENTION.fullmatch, state) if match}:
+        keys = [f"{name}.{third}.{kind}" for third in THIRDS]
+        if kind == "bias" and keys[0] in state:
+            joined.setdefault(keys[1], torch.zeros_like(state[keys[0]]))
+        if all(key in joined for key in keys) and len({joined[key].shape for key in keys}) == 1:
+            joined[f"{name}.qkv.{kind}"] = torch.cat([joined.pop(key) for key in keys])
     return joined
 
 
@@ -112,11 +107,11 @@ def check_config(file: Path, backbone: nn.Module) -> None:
     """
     try:
         config = json.loads((file.parent / "config.json").read_text())["backbone_config"]
-        given = {ours: config[theirs] for theirs, ours in SETTINGS.items() if theirs in config}
+        given = {ours: config[theirs] for theirs, ours in HIDDEN_SETTINGS.items() if theirs in config}
         activation = config.get("hidden_act", "gelu")
     except (OSError, ValueError, KeyError, TypeError):
         return
-    own = settings_of(backbone)
+    own = hidden_settings(backbone)
     if own is None:
         return
     if activation != "gelu":
@@ -130,8 +125,8 @@ def check_config(file: Path, backbone: nn.Module) -> None:
         )
 
 
-def settings_of(backbone: nn.Module) -> dict[str, Any] | None:
-    """Return the `SETTINGS` of a ViTPose by their names here; None for other backbones."""
+def hidden_settings(backbone: nn.Module) -> dict[str, Any] | None:
+    """Return the `HIDDEN_SETTINGS` of a ViTPose by their names here; None for other backbones."""
     heads = {module.num_heads for name, module in backbone.named_modules() if name.endswith(".attn")}
     norms = {module.eps for module in backbone.modules() if isinstance(module, nn.LayerNorm)}
     return {"num_heads": heads.pop(), "eps": norms.pop()} if len(heads) == len(norms) == 1 else None

@@ -156,7 +156,7 @@ def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> I
     own = {key: value for key, value in net.state_dict().items() if key.startswith(("backbone.", "head."))}
     state = from_hub(state, source)
     # All of them our own names is how poserep export writes weights.
-    places = dict(zip(state, state)) if own.keys() >= state.keys() else destinations(net, state)
+    places = {key: key for key in state} if own.keys() >= state.keys() else destinations(net, state)
     mapped = {key: place for key, place in places.items() if place is not None}
     if not mapped and (inner := without_top(state)):
         return load_official(net, inner, source)
