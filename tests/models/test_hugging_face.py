@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from model_cases import build
 from poserep.codecs import Heatmap
-from poserep.config import compose
+from poserep.config import compose, make
 from poserep.errors import InputError
+from poserep.geometry import Size
 from poserep.models import BilinearConv, Deconv, PoseNet, ViTPose
 from poserep.models.cost import parameters
 from poserep.models.weights.hub_model import hub_config, hub_state
@@ -21,8 +22,10 @@ from poserep.models.weights.hugging_face import check_config, from_hub
 from poserep.models.weights.load import load_official, load_trunk
 from poserep.models.weights.recognise import look
 from poserep.models.weights.transfer import PerJoint, transfer
+from poserep.overrides import CONF
 from poserep.skeleton import COCO
 from poserep.training.network import assemble
+from reference import loops
 from reference.vectors import arrays, full
 from reference.weights import named_state
 
@@ -240,3 +243,20 @@ def test_networks_that_the_loader_lacks_are_refused(options, message):
     net = build(ViTPose((64, 48), WIDTH, 1, 4), Deconv, Heatmap("64x48"), **options)
     with pytest.raises(InputError, match=f"--hub: .*{message}"):
         hub_state(net)
+
+
+def test_one_network_is_read_with_the_blur_of_either_decoder():
+    page = (CONF.parent / "docs" / "models.md").read_text()
+    (line,) = re.findall(r"'(\+representation\.codec\.readouts\.hub=.*)'", page)
+    cfg = compose(["backbone=vitpose_s", "representation=heatmap_unbiased", "size=256x192", "align=edge", line]).cfg
+    codec = make(cfg.representation.codec, size=Size.parse(cfg.input_size), align=cfg.align)
+    x, y = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="xy")
+    maps = 0.7 * torch.exp(-((x - 20.3) ** 2 + (y - 31.6) ** 2) / 8).expand(1, 3, 64, 48)
+    maps = maps + 0.02 * torch.randn(maps.shape, generator=torch.Generator().manual_seed(0))
+    bins = {}
+    for readout, sigma in (("dark", 2.0), ("hub", 0.8)):
+        # A step of DARK longer than a bin is cut here.
+        due, _ = loops.dark(maps.double().numpy(), 11, 1.0, sigma)
+        bins[readout] = codec.to_bins(codec.decode(maps, readout).xy.double())
+        torch.testing.assert_close(bins[readout], torch.from_numpy(due), atol=1e-4, rtol=0)
+    assert (bins["dark"] - bins["hub"]).abs().max() > 0.01
