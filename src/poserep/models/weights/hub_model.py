@@ -20,18 +20,18 @@ def hub_state(net: PoseNet) -> dict[str, Tensor]:
 
     A table of positions without an entry for a class token gets one of zeros. Any other network is an `InputError`.
     """
-    check_loadable(net)
+    backbone = loadable(net)
     state = {key.replace(".trunk.", "."): value for key, value in net.state_dict().items() if "." in key}
     tensors, table = to_hub(state), "backbone.embeddings.position_embeddings"
-    if not net.backbone.extra:
+    if not backbone.extra:
         tensors[table] = nn.functional.pad(tensors[table], (0, 0, 1, 0))
     return tensors
 
 
 def hub_config(net: PoseNet, joints: Sequence[str]) -> dict[str, Any]:
     """Return what config.json says of a network that `hub_state` takes; ``joints`` are names in the maps' order."""
-    check_loadable(net)
-    backbone, depth = net.backbone, len(net.backbone.trunk.blocks)
+    backbone = loadable(net)
+    depth = len(backbone.trunk.blocks)
     own = hidden_settings(backbone) or {}
     return {
         "architectures": ["VitPoseForPoseEstimation"],
@@ -58,19 +58,21 @@ def hub_config(net: PoseNet, joints: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def check_loadable(net: PoseNet) -> None:
-    """Raise an `InputError` unless the loader has such a network."""
-    names = f"{type(net.backbone).__name__} with {type(net.head).__name__}"
-    if not isinstance(net.backbone, ViTPose) or not isinstance(net.head, (Deconv, BilinearConv)):
+def loadable(net: PoseNet) -> ViTPose:
+    """Return the backbone of a network that the loader has; any other network is an `InputError`."""
+    backbone, head = net.backbone, net.head
+    names = f"{type(backbone).__name__} with {type(head).__name__}"
+    if not isinstance(backbone, ViTPose) or not isinstance(head, (Deconv, BilinearConv)):
         raise InputError(
             f"--hub: Hugging Face's loader has ViTPose with its two decoders alone, not {names}; leave --hub out, "
             "which writes the names of poserep"
         )
-    if isinstance(net.head, BilinearConv):
-        return
-    widths = [layer.out_channels for layer in net.head.deconv_layers if isinstance(layer, nn.ConvTranspose2d)]
-    if widths != [HUB_WIDTH, HUB_WIDTH] or net.head.sigmoid:
+    if isinstance(head, BilinearConv):
+        return backbone
+    widths = [layer.out_channels for layer in head.deconv_layers if isinstance(layer, nn.ConvTranspose2d)]
+    if widths != [HUB_WIDTH, HUB_WIDTH] or head.sigmoid:
         raise InputError(
             f"--hub: the classic decoder of Hugging Face's loader has two deconvolutions of {HUB_WIDTH} channels, to "
             f"stride {HUB_STRIDE}, and no sigmoid, not {len(widths)} of {widths}; leave --hub out"
         )
+    return backbone
