@@ -13,6 +13,7 @@ from poserep.models.heads.bottomup import BottomUp, BottomUpHigher, BottomUpSR
 from poserep.models.heads.confidence import ConfidenceHead
 from poserep.models.heads.maps_and_axes import (
     AxisLinear,
+    BilinearConv,
     Deconv,
     DeconvOffsets,
     StackedAxes,

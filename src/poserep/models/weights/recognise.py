@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from poserep.models.weights.hugging_face import HUGGING_FACE, from_hub
+
 PREFIXES = re.compile(
     r"(?:(?:module|model|net|backbone|keypoint_head|head|deconv_head|trunk|features|pre_feature|predictor)\.)+"
 )
@@ -16,6 +18,8 @@ BACKBONES = {
     "global_encoder.": "transpose",
     "relative_position": "hrformer",
 }
+# ViTPoses by width.
+VIT_WIDTHS = {384: "_s", 768: "_b", 1024: "_l", 1280: "_h"}
 # Depths of ResNets, by whether blocks are bottlenecks and how many the third stage has.
 RESNETS = {(False, 2): 18, (False, 6): 34, (True, 6): 50, (True, 23): 101, (True, 36): 152}
 # CSPNeXt by the channels of its stem.
@@ -71,6 +75,7 @@ class Looks(NamedTuple):
 
 def look(state: Mapping[str, Tensor]) -> Looks:
     """Recognise a state dict."""
+    given, state = state, from_hub(state)
     shapes = {PREFIXES.sub("", key, count=1): tuple(value.shape) for key, value in state.items()}
     parts = {key.split(".")[0] for key in shapes}
     head = next((name for part, name in HEADS.items() if part in parts), "")
@@ -88,6 +93,8 @@ def look(state: Mapping[str, Tensor]) -> Looks:
     layout = "the papers' own code"
     if "backbone" in tops and tops & {"keypoint_head", "head"}:
         layout = "mmpose 0.x" if "keypoint_head" in tops else "mmpose 1.x"
+    if state is not given:
+        layout = HUGGING_FACE
     if any(key.startswith("module.") for key in state):
         layout += ", of several GPUs"
     return Looks(layout, backbone, head, deconvolutions, joints)
@@ -98,6 +105,8 @@ def _recognise_backbone(shapes: Mapping[str, tuple[int, ...]], parts: set[str]) 
     for mark, name in BACKBONES.items():
         if mark in whole:
             return name
+    if {"pos_embed", "patch_embed"} <= parts:
+        return f"vitpose{VIT_WIDTHS.get(shapes['pos_embed'][-1], '')}"
     if "transition1.0.0.weight" in shapes:
         four = any(key.startswith("stage4.2.fuse_layers.1.") for key in shapes)
         return f"hrnet_w{shapes['transition1.0.0.weight'][0]}{' with four maps' if four else ''}"
@@ -128,7 +137,10 @@ def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = 
         advice.append(f"this {kind if theirs.head else 'has no head'}: {SUITING[theirs.head]}")
     if other and theirs.head not in ("", "ImageNet classifier"):
         advice.append(other)
-    elif theirs.head == ours.head and theirs.deconvolutions != ours.deconvolutions:
+    elif theirs.head == ours.head == "heatmap" and theirs.backbone.startswith("vitpose") and _unlike(theirs, ours):
+        kind, head = ("classic", "Deconv") if theirs.deconvolutions else ("simple", "BilinearConv")
+        advice.append(f"it has ViTPose's {kind} decoder: representation.head._target_=poserep.models.{head}")
+    elif theirs.head == ours.head and _unlike(theirs, ours):
         has, wants = ("has", "none") if theirs.deconvolutions else ("has no", "some")
         advice.append(f"it {has} deconvolutions, the model {wants}: see representation.head.upsample_to")
     if theirs.joints and ours.joints and 2 * theirs.joints == ours.joints:
@@ -144,6 +156,11 @@ def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = 
             "was trained on, or its data.skeleton; or train from what fits, by poserep train init=FILE"
         )
     return "; ".join(advice)
+
+
+def _unlike(theirs: Looks, ours: Looks) -> bool:
+    """Return whether only one of two networks has deconvolutions."""
+    return theirs.deconvolutions != ours.deconvolutions
 
 
 def shape_remedy(key: str, theirs: tuple[int, ...], ours: tuple[int, ...]) -> str:
