@@ -73,7 +73,7 @@ class ExpectedOKS(OKSReadout):
 
     def __call__(self, heatmap: Tensor) -> Peaks:
         """Read positions and expected OKS."""
-        p, (h, w) = distribution(heatmap, self.beta), heatmap.shape[-2:]
+        p, (h, w) = _distribution(heatmap, self.beta), heatmap.shape[-2:]
         s = self.spreads(self.spread, heatmap, h, w)
         start, _ = peak(kernel_matrix(h, s) @ p @ kernel_matrix(w, s), any_value=True)
 
@@ -104,7 +104,7 @@ class AxisExpectedOKS(OKSReadout):
 
     def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Read positions and the expected OKS along x and along y from probabilities (B, K, n) each."""
-        x, y = (distribution(axis[..., None], None) for axis in (x, y))
+        x, y = (_distribution(axis[..., None], None) for axis in (x, y))
         w, h = x.shape[-2], y.shape[-2]
         s = self.spreads(self.spread, x, h, w)
         start = torch.cat([(kernel_matrix(n, s) @ p).argmax(-2) for n, p in ((w, x), (h, y))], -1)
@@ -135,7 +135,7 @@ class ProbPose(OKSReadout):
 
     def __call__(self, heatmap: Tensor) -> Peaks:
         """Read positions and probabilities."""
-        p, (h, w) = distribution(heatmap, None), heatmap.shape[-2:]
+        p, (h, w) = _distribution(heatmap, None), heatmap.shape[-2:]
         s = self.spreads(self.spread, heatmap, h, w)
         smooth = cut_matrix(h, s) @ p @ cut_matrix(w, s).mT
         at, _ = peak(smooth, any_value=True)
@@ -154,7 +154,7 @@ def check_steps(name: str, steps: int) -> None:
         raise InputError(f"{name}: steps={steps} must be a whole number of at least 0")
 
 
-def distribution(heatmap: Tensor, beta: float | None) -> Tensor:
+def _distribution(heatmap: Tensor, beta: float | None) -> Tensor:
     """Turn maps (B, K, h, w) into distributions; without ``beta``, those without a positive value into zeros."""
     if beta is not None:
         return (beta * heatmap).flatten(2).softmax(-1).view_as(heatmap)
