@@ -12,7 +12,7 @@ from poserep.errors import check_positive
 from poserep.geometry import Align, Size
 
 # Points (B, K, 2), and the rows (xx, yx, yy) of the lower triangular factors of the covariances, (B, K, 3).
-Spread = tuple[Tensor, Tensor]
+GaussianPair = tuple[Tensor, Tensor]
 # Added to the diagonals of the factors, in widths and heights of the crop: a tenth of a px of 100. Gradients grow with
 # the inverse square.
 LEAST_DEVIATION = 1e-3
@@ -48,7 +48,7 @@ class GaussianRegression(Regression):
         super().__init__(size, None, align, **deviations)
         self.spread = float(spread)
 
-    def loss(self, out: Spread, target: Tensor, weight: Tensor) -> Tensor:  # type: ignore[override]
+    def loss(self, out: GaussianPair, target: Tensor, weight: Tensor) -> Tensor:  # type: ignore[override]
         """Compute the negative log-likelihood, averaged over the batch's joints."""
         xx, yx, yy = _entries(out[1])
         x, y = torch.where((weight > 0)[..., None], target - out[0].float(), 0.0).unbind(-1)
@@ -56,7 +56,7 @@ class GaussianRegression(Regression):
         y = (y - yx * x) / yy
         return ((math.log(2 * math.pi) + xx.log() + yy.log() + (x.square() + y.square()) / 2) * weight).mean()
 
-    def decode(self, out: Spread, readout: str | None = None) -> Points:  # type: ignore[override]
+    def decode(self, out: GaussianPair, readout: str | None = None) -> Points:  # type: ignore[override]
         """Read points in input px and scores from numbers."""
         points, score = super().decode(out[0], readout), self._expected_oks(out[1])
         if self.deviations.score == "published":
@@ -69,7 +69,7 @@ class GaussianRegression(Regression):
         xx, xy, yy = (_covariance(factor) / torch.stack([x * x, x * y, y * y])).unbind(-1)
         return (1 + xx + yy + (xx * yy - xy.square()).clamp_min(0)).rsqrt()
 
-    def merge(self, out: Spread, mirrored: Spread, perm: Tensor) -> Spread:  # type: ignore[override]
+    def merge(self, out: GaussianPair, mirrored: GaussianPair, perm: Tensor) -> GaussianPair:  # type: ignore[override]
         """Return mean and covariance of the mixture of both Gaussians, after un-mirroring."""
         # In the mirror the covariance of x and y has the other sign, and so has the factor's entry.
         back = self.unmirror(mirrored[0], perm)
@@ -78,11 +78,11 @@ class GaussianRegression(Regression):
         between = torch.stack([x * x, x * y, y * y], -1)
         return (out[0] + back) / 2, _factor((_covariance(out[1]) + _covariance(factor)) / 2 + between)
 
-    def oracle(self, target: Tensor) -> Spread:
+    def oracle(self, target: Tensor) -> GaussianPair:
         """Return the target with the least deviations."""
         return target, target.new_zeros(*target.shape[:-1], 3)
 
-    def density(self, out: Spread) -> dict[str, Tensor]:  # type: ignore[override]
+    def density(self, out: GaussianPair) -> dict[str, Tensor]:  # type: ignore[override]
         """Return the Gaussians at every px, ``map`` (B, K, H, W), each of sum 1."""
         xx, yx, yy = (entry[..., None, None] for entry in _entries(out[1]))
         columns, rows = (
