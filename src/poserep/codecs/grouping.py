@@ -10,7 +10,7 @@ from torch import Tensor
 
 from poserep.codecs.assignment import assignment
 from poserep.codecs.candidates import candidates
-from poserep.codecs.readouts import LocalReadout, peak, window
+from poserep.codecs.readouts import LocalReadout, window
 from poserep.errors import InputError, check_choice, check_positive
 
 Rules = Literal["exact", "published"]
@@ -20,6 +20,8 @@ COCO_ORDER = (0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)
 NO_PERSON = 1e10
 # Values of heatmaps that are searched at a time for joints that are missing: 4 MB, which a processor's cache may hold.
 SEARCHED = 2**20
+# Highest bins of a heatmap in which such joints are looked for first.
+HIGHEST = 256
 
 
 class Parsed(NamedTuple):
@@ -204,18 +206,41 @@ def _filled(heat: Tensor, tags: Tensor, xy: Tensor, score: Tensor, within: float
     """
     known = score > 0
     mean = (_tags_at(tags, xy) * known[..., None]).sum(1) / known.sum(1).clamp_min(1)[..., None]
-    missing = (known.any(1, keepdim=True) & ~known).nonzero()
+    image, joint, person = (known.any(1, keepdim=True) & ~known).nonzero(as_tuple=True)
+    own, values, tags = mean[image, person], heat.flatten(2), tags.flatten(2, 3)
+    # Nearly always the bin is one of the highest: no other's value, less its distance, can exceed theirs.
+    few = values.topk(min(HIGHEST, values.shape[2]), sorted=False).indices.sort().values
+    rest = values.scatter(2, few, -torch.inf).amax(2)[image, joint]
+    high = values.gather(2, few), tags.gather(2, few[..., None].expand(-1, -1, -1, tags.shape[3]))
+    best, first = _nearest(*high, image, joint, own)
+    best_bin = few[image, joint, first]
+    (unsure,) = (best <= rest).nonzero(as_tuple=True)
+    best_bin[unsure] = _nearest(values, tags, image[unsure], joint[unsure], own[unsure])[1]
+    near = (tags[image, joint, best_bin] - own).norm(dim=1) < within
+    there = values[image, joint, best_bin].clamp_min(0) * near
+    at = torch.stack([best_bin % heat.shape[3], best_bin // heat.shape[3]], 1)
     xy, score = xy.clone(), score.clone()
-    for part in missing.split(max(1, SEARCHED // heat[0, 0].numel())):
-        image, joint, person = part.unbind(1)
-        value, own = heat[image, joint], mean[image, person]
-        distance = torch.zeros_like(value)
-        for i in range(tags.shape[-1]):
-            distance += (tags[image, joint, :, :, i] - own[:, i, None, None]).square_()
-        best = peak((value - distance.sqrt_().round_())[None], any_value=True)[0][0]
-        x, y = best.unbind(1)
-        near = (tags[image, joint, y, x] - own).norm(dim=1) < within
-        there = value[torch.arange(len(part), device=value.device), y, x].clamp_min(0) * near
-        score[image, joint, person] = there
-        xy[image, joint, person] = best * (there > 0)[:, None]
+    score[image, joint, person] = there
+    xy[image, joint, person] = at * (there > 0)[:, None]
     return xy, score
+
+
+def _nearest(values: Tensor, tags: Tensor, image: Tensor, joint: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the highest value - round(distance of tags), and the first bin that has it, in N maps, (N,) each.
+
+    Args:
+        values: (B, K, M).
+        tags: (B, K, M, L).
+        image: (N,), the image of each map.
+        joint: (N,), its joint.
+        own: (N, L), the tag from which the distance is.
+    """
+    found = [(values.new_zeros(0), image.new_zeros(0))]
+    for part in torch.arange(len(image), device=image.device).split(max(1, SEARCHED // values.shape[2])):
+        i, k = image[part], joint[part]
+        distance = torch.zeros_like(values[i, k])
+        for depth in range(tags.shape[3]):
+            distance += (tags[i, k, :, depth] - own[part, depth, None]).square_()
+        found.append(tuple((values[i, k] - distance.sqrt_().round_()).max(1)))
+    best, first = zip(*found, strict=True)
+    return torch.cat(best), torch.cat(first)
