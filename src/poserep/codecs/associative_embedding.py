@@ -219,8 +219,8 @@ class AssociativeEmbedding(Codec):
         if not torch.isfinite(maps.heat).all():
             raise InputError("heatmaps are not finite; the network has diverged: lower optim.lr, or clip gradients")
         maps = self.projected(maps)
-        reads = (self.readout(name) for name in readouts)
-        reads = (read.readout if isinstance(read, WithoutFlip) else read for read in reads)
+        reads: Any = [self.readout(name) for name in readouts]
+        reads = [read.readout if isinstance(read, WithoutFlip) else read for read in reads]
         every = self.parser(maps.heat.float(), maps.tags.float(), *reads)
         x, y = axes(maps.size, maps.heat.shape[-1] / maps.size.width, self.x.align)
         return [self._in_px(parsed, x, y) for parsed in every]

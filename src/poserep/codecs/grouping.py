@@ -241,6 +241,7 @@ def _nearest(values: Tensor, tags: Tensor, image: Tensor, joint: Tensor, own: Te
         distance = torch.zeros_like(values[i, k])
         for depth in range(tags.shape[3]):
             distance += (tags[i, k, :, depth] - own[part, depth, None]).square_()
-        found.append(tuple((values[i, k] - distance.sqrt_().round_()).max(1)))
-    best, first = zip(*found, strict=True)
-    return torch.cat(best), torch.cat(first)
+        best, first = (values[i, k] - distance.sqrt_().round_()).max(1)
+        found.append((best, first))
+    every, firsts = zip(*found, strict=True)
+    return torch.cat(every), torch.cat(firsts)
