@@ -10,11 +10,26 @@ import torch
 from torch import Tensor
 
 from poserep import codecs
-from poserep.codecs import DARK, Codec, Equal, Gaussian, Heatmap, Laplace, MultiScale, SRHeatmap
+from poserep.codecs import (
+    DARK,
+    ArgmaxBin,
+    AxisExpectedOKS,
+    Codec,
+    Equal,
+    Gaussian,
+    Heatmap,
+    Laplace,
+    MultiScale,
+    SoftArgmax,
+    Softened,
+    SRHeatmap,
+)
+from poserep.codecs.losses import MSE, ExpectedRisk
 from poserep.geometry import ALIGNMENTS, Align, Size
 
 SIZES = ("64x64", "128x96", "256x192")
 PERM = torch.tensor([0, 2, 1, 4, 3])
+SIGMAS = (0.026, 0.079, 0.079, 0.107, 0.107)
 LABELS = {
     "equal": Equal(),
     "onehot": Equal(0.0),
@@ -48,20 +63,25 @@ def _heatmap(kind: type[Heatmap], **fixed: Any) -> Callable[..., Codec]:
         # The published pairs: sigma 1 and kernel 3 up to 128x128, sigma 2 and kernel 11 above.
         sigma = {"sigma" if kind is Heatmap else "base_sigma": 1.0 if small else 2.0}
         readouts = {"argmax": codecs.Argmax(), "quarter": codecs.QuarterShift(), "second": codecs.SecondMax()}
-        readouts["dark"] = DARK(3 if small and kind is Heatmap else 11)
+        kernel = 3 if small and kind is Heatmap else 11
+        readouts |= {"dark": DARK(kernel), "udp": codecs.UDPDARK(kernel, max_step=1.0)}
+        readouts["oks"] = codecs.ExpectedOKS(SIGMAS)
         return kind(size, readouts=readouts, **sigma, **fixed, **options)
 
     return make
 
 
 def _other(kind: type[Codec], **fixed: Any) -> Callable[..., Codec]:
-    return lambda size, **options: kind(size, **fixed, **options)
+    return lambda size, **options: kind(size, **fixed | options)
 
 
+OKS = {"oks": codecs.ExpectedOKS(), "probpose": codecs.ProbPose(), "argmax": codecs.Argmax()}
 UNBIASED: dict[str, Any] = {"quantise": "none", "truncate": None}
+DEBIASED = SoftArgmax(10.0, "exact")
 _MAKERS = [
     ("heatmap", _heatmap(Heatmap), 0.25),
     ("heatmap-unbiased", _heatmap(Heatmap, **UNBIASED), 0.25),
+    ("heatmap-udp", _heatmap(Heatmap, quantise="none", window="rounded"), 0.25),
     ("heatmap-floor", _heatmap(Heatmap, quantise="floor"), 0.25),
     ("heatmap-ceil", _heatmap(Heatmap, quantise="ceil", truncate=None), 0.25),
     ("heatmap-ceil-px", _heatmap(Heatmap, quantise="ceil", grid="px", truncate=None), 0.25),
@@ -72,11 +92,22 @@ _MAKERS = [
     ("srpose-drawn", _heatmap(MultiScale, **UNBIASED, scale=0.5, targets="drawn", supervise=(0, 1, 1, 1)), 0.5),
     ("ipr", _other(codecs.Integral), 0.25),
     ("dsnt", _other(codecs.Integral, divergence=1.0), 0.25),
+    ("udp-combined", _other(codecs.UDPCombined), 0.25),
+    ("ipr-sampled", _other(codecs.SamplingArgmax, samples=4), 0.25),
+    ("ipr-debiased", _other(codecs.Integral, position=DEBIASED), 0.25),
+    ("bcir", _other(codecs.Integral, sigma=2.0, position=DEBIASED, prior=MSE(10.0)), 0.25),
+    *[(f"probmap{name}", _other(codecs.ProbMap, sigmas=SIGMAS, criterion=ExpectedRisk(smoothness), readouts=OKS), 0.25)
+      for name, smoothness in (("", 0.0), ("-smooth", 0.05))],
+    ("simcc-oks-k1.5", _other(codecs.SimCC, readouts={"argmax": ArgmaxBin(), "oks": AxisExpectedOKS(SIGMAS)}), 1.5),
     ("regression", _other(codecs.Regression), 1),
     ("rle", _other(codecs.RLE), 1),
+    ("gaussian-regression", _other(codecs.GaussianRegression), 1),
     *[(f"axis-heatmap-k{k:g}", _other(codecs.AxisHeatmap, k=k), k) for k in (1, 1.5)],
     *[(f"simcc-{name}-k{k:g}", _other(codecs.SimCC, label=label, k=k), k)
       for name, label in LABELS.items() for k in (1, 1.5, 3)],
+    *[(f"rtmcc{name}-k{k:g}", _other(codecs.SimCC, label=Softened(rounded=rounded), k=k, beta=10, merge_on=merge), k)
+      for name, rounded, merge, k in (("", False, "logits", 2), ("-p", False, "probabilities", 1.5),
+                                      ("-rounded", True, "logits", 1))],
 ]  # fmt: skip
 CASES = [
     Case(name, make, size, align, k)

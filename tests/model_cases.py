@@ -50,6 +50,12 @@ R, H = models.TransPoseR, models.TransPoseH
 H_S = partial(models.TransPoseH, width=32, layers=4, dim=64, feedforward=128)
 FREE = {"upsample_to": None, "channels_per_joint": 28}
 
+
+def rtmpose(name: str):
+    """RTMPose on a CSPNeXt by timm's name."""
+    return pair(partial(models.TimmFeatures, name, (4,)), models.RTMCC, partial(SimCC, k=2))
+
+
 NETS = {
     "hrnet_w32_heatmap": pair(partial(models.HRNet, 32), models.Deconv, Heatmap),
     "hrnet_w48_heatmap": pair(partial(models.HRNet, 48), models.Deconv, Heatmap),
@@ -109,6 +115,7 @@ MAKERS = {
     "transpose_h_s": maps(H_S),
     "transpose_h_a6": maps(H),
     "transpose_h_d192": maps(partial(H, layers=4, dim=192, feedforward=384)),
+    **{f"rtmpose_{name[0]}": rtmpose(f"cspnext_{name}") for name in ("tiny", "s", "m")},
 }
 COUNTS = listed("official_counts")
 OFFICIAL = {name: Official(make, **COUNTS[name]) for name, make in MAKERS.items()}

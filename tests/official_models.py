@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_cases import H_S, NETS, B, R, maps, pair, resnet, tokens
+from model_cases import H_S, NETS, B, R, maps, pair, resnet, rtmpose, tokens
 from poserep.codecs import Heatmap, SimCC, SRHeatmap
 from poserep.models import (
     AxisLinear,
@@ -56,6 +56,8 @@ MAKERS = {
     "hourglass_4stack_{}": (pair(Hourglass, StackedMaps, Heatmap), "128x96", "256x192"),
     "hrformer_small_{}": (maps(partial(HRFormer, position_bias=False)), "256x192"),
     "hrformer_small_{}_rpe_added": (maps(HRFormer), "256x192"),
+    "rtmpose_t_{}": (rtmpose("cspnext_tiny"), "256x192"),
+    "rtmpose_s_{}": (rtmpose("cspnext_s"), "256x192"),
 }  # fmt: skip
 CASES = {name.format(size): partial(make, size) for name, (make, *sizes) in MAKERS.items() for size in sizes}
 # All the maps that are supervised, not the last alone.

@@ -46,6 +46,17 @@ def mmpose1(net: nn.Module) -> dict[str, Tensor]:
     return _prefixed("backbone.", parts["backbone"]) | _prefixed("head.", head)
 
 
+def rtmpose(net: nn.Module) -> dict[str, Tensor]:
+    """mmpose 1.x on CSPNeXt, whose stages it counts from 1."""
+
+    def key_of(name: str) -> str:
+        return re.sub(r"^stages\.(\d)", lambda stage: f"stage{int(stage[1]) + 1}", name.removeprefix("model."))
+
+    parts = named(net)
+    trunk = {key_of(name): value for name, value in parts["backbone"].items()}
+    return _prefixed("backbone.", trunk) | _prefixed("head.", parts["head"])
+
+
 LAYOUTS = {"papers": papers, "parallel": parallel, "mmpose0": mmpose0, "mmpose1": mmpose1}
 
 

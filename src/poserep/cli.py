@@ -28,6 +28,7 @@ COMMANDS = {
     "train": ("sweeps.train:main", "train and evaluate a run, or with -m all combinations of listed values"),
     "evaluate": ("training.command:evaluate_command", "evaluate a run again with other readouts, boxes or data"),
     "calibrate": ("training.command:calibrate_command", "calibrate a run's scores to OKS with a temperature"),
+    "learn-scores": ("training.command:learn_scores_command", "learn a run's joint scores from its features"),
     "import": ("training.command:import_command", "turn a published checkpoint into a run"),
     "sweep run": ("sweeps.command:run", "run a table of sweeps/, skipping runs that have finished"),
     "sweep status": ("sweeps.command:status", "show the state of each run of a table"),

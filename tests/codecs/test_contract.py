@@ -9,9 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from codec_cases import CASES, FEW, PERM, SMALL, each, leaves, mirror, noise, over, points
+from codec_cases import CASES, FEW, PERM, SIGMAS, SMALL, each, leaves, mirror, noise, over, points
 from poserep import codecs
-from poserep.codecs import DARK, AxisHeatmap, Equal, Gaussian, Heatmap, Integral, Laplace, MultiScale, SimCC, losses
+from poserep.codecs import (
+    DARK,
+    AxisHeatmap,
+    Equal,
+    Gaussian,
+    Heatmap,
+    Integral,
+    Laplace,
+    MultiScale,
+    ProbMap,
+    SimCC,
+    losses,
+)
 from poserep.errors import InputError
 from poserep.geometry import ALIGNMENTS, Size
 from reference.vectors import listed
@@ -35,7 +47,7 @@ def bound(codec):
 
 @all_cases
 def test_round_trip_stays_within_the_bins_and_scores_one(case):
-    codec, rng = case(), np.random.default_rng(0)
+    codec, rng = case(sigmas=SIGMAS[:1]), np.random.default_rng(0)
     ends = np.array([codec.x.length, codec.y.length])
     # Borders of the crop and of pixels, and the neighbouring float32 numbers, on one axis and on both.
     border = np.array([v + d + 0 * ends for v in (-0.5, 0, 1.5, ends - 1, ends - 0.5) for d in (0, -4e-5, 4e-5)])
@@ -48,10 +60,10 @@ def test_round_trip_stays_within_the_bins_and_scores_one(case):
     inside = ((xy >= -0.5) & (xy < torch.from_numpy(ends) - 0.5)).all(-1)
     assert torch.equal(weight, inside.float()) and inside.any() and not inside.all()
     for values in leaves(target):
-        assert torch.isfinite(values).all() and (case.name in ("ipr", "dsnt") or (values[~inside[:, 0]] == 0).all())
+        assert torch.isfinite(values).all() and (isinstance(codec, Integral) or (values[~inside[:, 0]] == 0).all())
     decoded = codec.decode(codec.oracle(target))
-    # DSNT's perfect output is a whole Gaussian, whose mean moves inward where the border cuts it.
-    exact = inside & (((xy / ends - 0.5).abs() < 0.1).all(-1) if case.name == "dsnt" else True)
+    # A perfect output that is a whole Gaussian has a mean that moves inward where the border cuts it.
+    exact = inside & (((xy / ends - 0.5).abs() < 0.1).all(-1) if case.name in ("dsnt", "bcir") else True)
     assert ((decoded.xy - xy).abs() <= bound(codec) + F32)[exact].all() and exact.any()
     # Of the order of a float32 sum over a few hundred bins.
     torch.testing.assert_close(decoded.score[inside], torch.ones(int(inside.sum())), atol=1e-5, rtol=0)
@@ -129,16 +141,17 @@ def test_the_mirrored_image_shows_what_merge_expects(case):
 @few_cases
 def test_published_bounds_keep_joints_beside_the_crop_and_train_on_finite_numbers(case):
     # Which ones exactly is compared with the papers' code, see vectors/test_target_vectors.py.
-    codec = case(bounds="published")
+    codec = case(bounds="published", sigmas=SIGMAS[:1])
     ends = (codec.x.length, codec.y.length)
     beyond = [-0.5, -0.51, -0.9, -1.1, *(-3.03 * i for i in range(1, 14))]
     along = [v for b in beyond for v in (b, ends[0] - 1 - b)] + [0.0, ends[0] - 0.51]
     xy = torch.tensor([pair for v in along for pair in ((v, 20.3), (20.3, v), (v, v))])[:, None]
     target, weight = codec.encode(xy, torch.ones(len(xy), 1))
     kept, inside = weight > 0, codec.in_crop(xy)
-    assert kept.any() and not kept.all()
+    # UDP combined and ProbPose keep all.
+    assert kept.any() and kept.all() == (case.name == "udp-combined" or isinstance(codec, ProbMap))
     # Numbers without bins, mean positions and 1D heatmaps have no published rule.
-    if not isinstance(codec, Heatmap | SimCC) or isinstance(codec, Integral | AxisHeatmap):
+    if not isinstance(codec, Heatmap | SimCC | ProbMap) or isinstance(codec, Integral | AxisHeatmap):
         assert torch.equal(kept, inside)
     elif not isinstance(getattr(codec, "label", None), Equal):
         assert kept[inside].all() and kept.sum() > inside.sum() + 10
@@ -182,6 +195,7 @@ def test_joints_outside_or_unlabelled_cannot_change_loss_or_gradient(case):
         pairs = zip(leaves(garbage), leaves(out), strict=True)
         parts = [torch.where(masked.view(2, 5, *[1] * (o.ndim - 2)), g, o).requires_grad_() for g, o in pairs]
         rest = iter(parts)
+        torch.manual_seed(0)  # for losses that draw samples
         loss = codec.loss(each(out, lambda o, rest=rest: next(rest)), target, weight)
         loss.backward()
         assert all((p.grad[masked] == 0).all() for p in parts)
@@ -191,15 +205,22 @@ def test_joints_outside_or_unlabelled_cannot_change_loss_or_gradient(case):
         assert torch.equal(a, b)
 
 
-@small_cases
+# A penalty for edges is least on a wider map than the one that shows a position best.
+@over([c for c in SMALL if "smooth" not in c.name])
 def test_the_oracle_minimises_the_loss_and_gradients_are_finite(case):
     codec = case()
     target, weight = codec.encode(points(case.size, seed=4), torch.ones(2, 5))
     oracle = codec.oracle(target)
-    best = codec.loss(oracle, target, weight)
-    for seed, size in enumerate((0.01, 0.1, 1.0)):
-        assert codec.loss(noise(oracle, size, seed), target, weight) >= best
-    assert codec.loss(noise(each(oracle, torch.zeros_like), 1.0), target, weight) > best
+
+    def loss_of(out):
+        torch.manual_seed(0)  # for losses that draw samples
+        return codec.loss(out, target, weight)
+
+    best = loss_of(oracle)
+    # The best map to draw samples from has no closed form: the one with the right mean is near it.
+    for seed, size in enumerate((3.0,) if isinstance(codec, codecs.SamplingArgmax) else (0.01, 0.1, 1.0)):
+        assert loss_of(noise(oracle, size, seed)) >= best
+    assert loss_of(noise(each(oracle, torch.zeros_like), 1.0)) > best
     for start in (each(oracle, torch.zeros_like), noise(oracle, 1.0), each(oracle, lambda o: 50 * torch.ones_like(o))):
         out = each(start, lambda o: o.clone().requires_grad_())
         codec.loss(out, target, weight).backward()

@@ -35,6 +35,9 @@ READOUTS = {
     "dark3": (DARK(3, 0.5), lambda m: loops.dark(m, 3, 0.5)),
     "dark11-unbounded": (DARK(11, None), lambda m: loops.dark(m, 11)),
     "dark-sigma": (DARK(5, max_step=None, sigma=1), lambda m: loops.dark(m, 5, None, 1.0)),
+    # ViTPose's code, whose kernel of 11 has a sigma of 2.0, and Hugging Face's.
+    "dark-vitpose": (DARK(11, None, sigma=2.0), lambda m: loops.dark(m, 11)),
+    "dark-hub": (DARK(11, None, sigma=0.8), lambda m: loops.dark(m, 11, None, 0.8)),
     "dark-study": (DARK(5, None, sigma=1, border="reflect"), lambda m: loops.dark(m, 5, None, 1.0, True)),
     "soft": (SoftArgmax(20.0), lambda m: loops.soft_argmax(m, 20.0)),
     "com": (CentreOfMass(), loops.centre_of_mass),

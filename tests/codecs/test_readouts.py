@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_speed import pooled_peak
 
-from poserep.codecs import DARK, Argmax, CentreOfMass, QuarterShift, SecondMax, SoftArgmax
+from poserep.codecs import DARK, UDPDARK, Argmax, CentreOfMass, QuarterShift, SecondMax, SoftArgmax
 from poserep.codecs.flip_shift import mirror_shifts, shift_bins
 from poserep.codecs.readouts import peak, window
 from poserep.geometry import Axis
 
 check = settings(deadline=None, max_examples=25, derandomize=True, database=None)
 READOUTS = [Argmax(), QuarterShift(), SecondMax(), CentreOfMass(), SoftArgmax(), DARK(),
-            DARK(None), DARK(3, None), DARK(3, 0.1), DARK(rescale="range"), DARK(5, sigma=1)]  # fmt: skip
+            DARK(None), DARK(3, None), DARK(3, 0.1), DARK(rescale="range"), DARK(5, sigma=1),
+            UDPDARK(), UDPDARK(3, max_step=0.5)]  # fmt: skip
 
 
 seeds, sides = st.integers(0, 2**32 - 1), (st.integers(1, 12), st.integers(1, 70))
@@ -54,8 +55,8 @@ def test_readouts_stay_on_the_map_and_follow_the_peak(given_map):
         assert torch.isfinite(position).all() and torch.equal(value, heatmap.flatten(2).amax(-1))
         if getattr(readout, "max_step", 1.0) is not None:
             start = Argmax()(heatmap)[0]
-            assert not isinstance(readout, DARK) or (position - start).abs().max() <= readout.max_step + 1e-6
-            slack = 1.0 if isinstance(readout, DARK) else 0.25
+            assert not isinstance(readout, DARK | UDPDARK) or (position - start).abs().max() <= readout.max_step + 1e-6
+            slack = 1.0 if isinstance(readout, DARK | UDPDARK) else 0.25
             limit = torch.tensor([w - 1.0, h - 1.0]) + slack + 1e-4
             assert (position >= -slack - 1e-4).all() and (position <= limit).all(), readout
 

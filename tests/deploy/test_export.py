@@ -41,6 +41,7 @@ CASES = {
     "sr": (["representation=sr", "flip_test=false"], "shift", 1.0),
     "srpose": (["representation=srpose", "flip_test=false"], "argmax", 1.0),
     "ipr": (["representation=ipr", "flip_test=false"], "mean", 1.0),
+    "probmap": (["representation=probmap", "flip_test=false"], "oks", 1.0),
 }
 
 

@@ -7,7 +7,7 @@ import torch
 
 from model_cases import build, head_on, learns, pyramid, resnet
 from poserep import codecs, models
-from poserep.codecs import Heatmap, MultiScale, Regression, SimCC, SRHeatmap
+from poserep.codecs import Heatmap, MultiScale, Regression, SimCC, SRHeatmap, UDPCombined
 from poserep.errors import InputError
 from poserep.models.cost import parameters
 from poserep.models.heads.points import RealNVP
@@ -38,6 +38,16 @@ def test_outputs_have_the_codecs_bins():
         out = made(features(*given, "128x96"))
         assert [o.shape for o in out] == [(2, 5, x), (2, 5, y)] if codec.form == "axes" else out.shape == (2, 5, y, x)
         assert made.form == codec.form and learns(made, sum(o.square().sum() for o in out)) == []
+
+
+def test_offsets_follow_their_joints_class_map():
+    head = head_on(models.DeconvOffsets, UDPCombined("64x64"), (8,), (16,), 5)
+    given = features((8,), (16,), "64x64")
+    out = head.eval()(given)
+    assert out.shape == (2, 5, 3, 16, 16) and head.form == UDPCombined.form
+    flat = head.final_layer(head.deconv_layers(given[0]))
+    assert all(torch.equal(out[:, 4, i], flat[:, 12 + i]) for i in range(3))
+    assert learns(head.train(), head(given).square().sum()) == []
 
 
 @pytest.mark.parametrize("side", [models.SRPredictor, models.InterPredictor])
@@ -80,6 +90,26 @@ def test_regression_heads_start_at_the_middle_and_flows_only_train(points, rle, 
     assert sigma.shape == (2, 5, 2) and (sigma > 0).all() and (sigma < 1).all() and density is not None
     assert head.eval()(maps)[2] is None
     assert parameters(head, training=True) - parameters(head) == parameters(head.flow, training=True)
+
+
+@pytest.mark.parametrize(("gaussian", "given"), [(models.GaussianHead, ONE), (models.TokenGaussian, TOKENS)])
+def test_gaussian_heads_start_wide_at_the_middle_and_train(gaussian, given):
+    codec = codecs.GaussianRegression("64x64")
+    head = head_on(gaussian, codec, *given, 5)
+    xy, factor = head(features(*given, "64x64"))
+    assert xy.shape == (2, 5, 2) and xy.abs().max() < 0.1 and head.form == codec.form
+    assert factor.shape == (2, 5, 3) and factor[..., 1].abs().max() < 0.1
+    assert ((factor[..., ::2] > 0.5) & (factor[..., ::2] < 1)).all()
+    assert learns(head, codec.loss((xy, factor), torch.full((2, 5, 2), 0.2), torch.ones(2, 5))) == []
+
+
+@pytest.mark.parametrize(("rle", "given"), [(models.RLEHead, ONE), (models.TokenRLE, TOKENS)])
+def test_both_axes_of_a_joint_can_share_a_scale(rle, given):
+    head, own = (head_on(rle, Regression("64x64"), *given, 5, scales=scales) for scales in ("joint", "axis"))
+    xy, sigma, density = head(features(*given, "64x64"))
+    assert sigma.shape == xy.shape and torch.equal(sigma[..., 0], sigma[..., 1])
+    assert own.fc_sigma.out_features == 2 * head.fc_sigma.out_features
+    assert learns(head, codecs.RLE("64x64").loss((xy, sigma, density), torch.zeros(2, 5, 2), torch.ones(2, 5))) == []
 
 
 def test_flow_is_a_density():

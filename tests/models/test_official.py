@@ -23,7 +23,7 @@ from reference.weights import image, named_state, official_keys
 QUICK = {
     *("simplebaseline_res50_simdr_upfree_64x64", "srhead_res50_256x192", "srpose_res50_256x192_train_list"),
     *("tokenpose_s_v1_64x64_patch11", "tokenpose_b_256x192", "transpose_r_a4_64x64", "transpose_h_s_256x192"),
-    *("hourglass_4stack_128x96", "hrformer_small_256x192_rpe_added", "higherhrnet_w32_128x128"),
+    *("hourglass_4stack_128x96", "hrformer_small_256x192_rpe_added", "higherhrnet_w32_128x128", "rtmpose_t_256x192"),
 }
 
 

@@ -9,6 +9,7 @@ from model_cases import build, pyramid, resnet, tokens
 from poserep.codecs import Heatmap, MultiScale, SimCC, SRHeatmap
 from poserep.errors import InputError
 from poserep.models import (
+    RTMCC,
     AxisLinear,
     BottomUp,
     BottomUpHigher,
@@ -17,13 +18,14 @@ from poserep.models import (
     HRNet,
     SRHead,
     SRPose,
+    TimmFeatures,
     TokenPose,
     ViTPose,
 )
 from poserep.models.weights.load import load_official
 from poserep.models.weights.recognise import look
 from reference.vectors import listed
-from state_dicts import LAYOUTS, mmpose0, mmpose1, papers
+from state_dicts import LAYOUTS, mmpose0, mmpose1, papers, rtmpose
 
 
 def small(head=Deconv, codec=None, backbone=None, **options):
@@ -48,6 +50,9 @@ MAKERS = {
     "bottomup": lambda: small(BottomUp, SRHeatmap("64x64", scale=0.25)),
     "bottomup_sr": lambda: small(BottomUpSR, SRHeatmap("64x64")),
     "bottomup_higher": lambda: small(BottomUpHigher, Heatmap("64x64", stride=2)),
+    "rtmpose": lambda: build(TimmFeatures("cspnext_tiny", (4,)), RTMCC, SimCC("64x64")),
+    "rtmpose_128": lambda: build(TimmFeatures("cspnext_tiny", (4,)), RTMCC, SimCC("128x128", k=1)),
+    "rtmpose_s": lambda: build(TimmFeatures("cspnext_s", (4,)), RTMCC, SimCC("64x64")),
     "tokenpose": lambda: tokenpose("64x128"),
     "tokenpose_tall": lambda: tokenpose("128x64"),
 }
@@ -111,7 +116,8 @@ def refused(net, state, message: str) -> str:
 
 @pytest.mark.parametrize(("file", "model", "message"), listed("refused_options")["weights"])
 def test_files_of_another_model_are_refused_with_what_would_suit(file, model, message):
-    refused(shape_of(model), (papers if "sr" not in message else mmpose0)(shape_of(file)), message)
+    layout = rtmpose if file.startswith("rtmpose") else papers if "sr" not in message else mmpose0
+    refused(shape_of(model), layout(shape_of(file)), message)
 
 
 @pytest.mark.parametrize("entry", [False, True])

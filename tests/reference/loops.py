@@ -195,6 +195,44 @@ def centre_of_mass(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return _mean_positions(maps, mass)
 
 
+def expected_oks(p: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The bin of the highest E(q) = sum_p P(p) exp(-|p - q|^2 / (2 s)) and its value, bin by bin; s of each joint."""
+    rows, columns = np.mgrid[: p.shape[2], : p.shape[3]]
+    best, value = np.zeros((*p.shape[:2], 2), int), np.full(p.shape[:2], -1.0)
+    for b, j, y, x in np.ndindex(p.shape):
+        found = (p[b, j] * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * s[j]))).sum()
+        if found > value[b, j]:
+            best[b, j], value[b, j] = (x, y), found
+    return best, value
+
+
+def probpose(p: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """ProbPose's code: blurred by the cut kernel, mirrored at the border; then a parabola along each axis."""
+    xy, value = np.zeros((*p.shape[:2], 2)), np.zeros(p.shape[:2])
+    for b, j in np.ndindex(value.shape):
+        radius = int(np.ceil(3 * s[j]))
+        grid = np.arange(-radius, radius + 1)
+        kernel = np.exp(-(grid[:, None] ** 2 + grid**2) / (2 * s[j]))
+        f = cv2.filter2D(p[b, j], -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT)
+        y, x = np.unravel_index(f.argmax(), f.shape)
+        xy[b, j], value[b, j] = (x, y), p[b, j, y, x]
+        if 0 < x < f.shape[1] - 1 and 0 < y < f.shape[0] - 1:
+            for axis, (low, high) in enumerate(((f[y, x - 1], f[y, x + 1]), (f[y - 1, x], f[y + 1, x]))):
+                xy[b, j, axis] -= (high - low) / 2 / (high + low - 2 * f[y, x])
+    return xy, value
+
+
+def expected_risk(p: np.ndarray, oks: np.ndarray, weight: np.ndarray, smoothness: float) -> float:
+    """ProbPose's loss: sum p (1 - OKS), and the greatest squared gradient by Sobel, zeros beyond the map."""
+    total = 0.0
+    for b, j in np.ndindex(weight.shape):
+        padded = np.pad(p[b, j], 1)
+        gx, gy = (cv2.Sobel(padded, cv2.CV_64F, *order)[1:-1, 1:-1] for order in ((1, 0), (0, 1)))
+        risk = (p[b, j] * (1 - oks[b, j])).sum()
+        total += weight[b, j] * ((1 - smoothness) * risk + smoothness * (gx**2 + gy**2).max())
+    return total / weight.size
+
+
 def _newton_step(p: np.ndarray, max_step: float | None) -> np.ndarray:
     """DARK, eqs. 4 to 9: -H^-1 g in the middle of 5x5 values, second differences taken two bins apart."""
     gradient = np.array([p[2, 3] - p[2, 1], p[3, 2] - p[1, 2]]) / 2

@@ -29,7 +29,7 @@ def named_state(shapes: dict[str, Tensor], conv_gain: float) -> dict[str, Tensor
         elif name.endswith("weight") and len(shape) == 1:
             z = 1 + np.float32(0.1) * z
         else:
-            z *= np.float32(np.sqrt(2 / np.prod(shape[1:])))
+            z *= np.float32(np.sqrt(2 / np.prod(shape[1:] or shape)))
             if len(shape) == 4:
                 z *= np.float32(conv_gain)
         state[name] = torch.from_numpy(z)

@@ -22,6 +22,7 @@ FORMS = {
     "axes": ["representation=simcc", "augment=dark", "optim=one_cycle", "align=corner"],
     "tokens": ["representation=simcc", "backbone=tokenpose_s", "backbone.depths=[1]", "flip_test=false"],
     "points": ["representation=regression", "augment=none"],
+    "points with covariance": ["representation=gaussian_regression", "augment=none"],
     "points with scale": ["representation=rle", "augment=srpose"],
     "fine map": ["representation=sr", f"{CODEC}.scale=2"],
     "pyramid": ["representation=srpose", "backbone=resnet18"],

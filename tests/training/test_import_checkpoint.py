@@ -20,7 +20,7 @@ from poserep.training.evaluate import reevaluate, restore
 from poserep.training.fit import fit
 from poserep.training.import_checkpoint import cautions, import_checkpoint
 from poserep.training.network import assemble
-from state_dicts import mmpose0, mmpose1, papers, parallel
+from state_dicts import mmpose0, mmpose1, papers, parallel, rtmpose
 from tiny import TINY
 
 
@@ -57,6 +57,11 @@ FILES = {
         mmpose1,
         lambda s: {"meta": META, "state_dict": s | {"data_preprocessor.mean": torch.zeros(3, 1, 1)}},
         ["representation=simcc"],
+    ),
+    "mmpose1_rtmpose": (
+        rtmpose,
+        lambda s: {"meta": META, "state_dict": s | {"data_preprocessor.mean": torch.zeros(3, 1, 1)}},
+        ["backbone=cspnext_t", "representation=rtmcc", "align=corner"],
     ),
 }
 

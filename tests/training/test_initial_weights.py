@@ -89,6 +89,18 @@ def test_a_run_of_17_joints_becomes_one_of_21_by_one_command(trained, synthetic,
     assert ", resumed\n" in out and "init" not in out
 
 
+@pytest.mark.parametrize("representation", ["rle", "gaussian_regression", "ipr", "ipr_debiased"])
+def test_regression_starts_from_a_heatmap_network(trained_once, configure, representation):
+    base = trained_once("representation=heatmap")
+    source = read_state(base / "checkpoints/last.ckpt")
+    state, (line,) = begun(configure(f"representation={representation}", f"init={base}"))
+    whole = representation.startswith("ipr")
+    assert ("backbone 50 of 50 tensors, head 7 of 7" in line) == whole
+    assert whole or "backbone 50 of 50 tensors, head 0 of" in line
+    taken = [key for key in state if key.startswith("backbone.") or (whole and key.startswith("head."))]
+    assert len(taken) >= 50 and all(torch.equal(state[key], source[f"net.{key}"]) for key in taken)
+
+
 def test_joints_in_another_order_begin_anew_where_they_are_known(trained_once, configure, tmp_path):
     base = trained_once("representation=heatmap")
     file = tmp_path / "copy.ckpt"

@@ -34,7 +34,7 @@ TOKENS = {"tokenpose_s", "tokenpose_b", "tokenpose_l"}
 STACKS = {"hg4": 4, "hg8": 8, "sh_4s": 4}
 LAST_ONLY = {"sh_4s"}
 MULTISCALE = {name for name in BACKBONES if name.startswith(("resnet", "hrformer")) or name == "transpose_r"}
-MULTISCALE |= {"hrnet_w18", "hrnet_w32", "hrnet_w48"}
+MULTISCALE |= {"hrnet_w18", "hrnet_w32", "hrnet_w48", "cspnext_t", "cspnext_s", "cspnext_m", "cspnext_l"}
 BOTTOM_UP = {"bottomup", "bottomup_sr", "bottomup_higher"}
 # Deeper backbones, whose maps are those of another.
 SAME_MAPS = {"resnet34": "resnet18", "resnet101": "resnet50", "resnet152": "resnet50"}
@@ -54,12 +54,20 @@ def refusal(backbone: str, representation: str) -> str | None:
         return f"fuses maps of several resolutions, but the backbone {'predicts in' if backbone in STACKS else given}"
     if representation == "simcc_free" and backbone in {*STACKS, *TOKENS}:
         return "has (Stacked|Token)Axes in place of AxisLinear, .*channels_per_joint=32 means nothing"
-    if backbone in STACKS and representation in {"sr", "regression", "rle", *BOTTOM_UP}:
+    if backbone in STACKS and representation in {
+        "sr",
+        "rtmcc",
+        "udp_combined",
+        "regression",
+        "rle",
+        "gaussian_regression",
+        *BOTTOM_UP,
+    }:
         return f"reads one map, but the backbone predicts in {STACKS[backbone]} stacks"
-    if backbone in TOKENS and representation in {"sr", *BOTTOM_UP}:
+    if backbone in TOKENS and representation in {"sr", "rtmcc", "udp_combined", *BOTTOM_UP}:
         return "reads a map, but the backbone gives keypoint tokens"
-    if backbone in DEPTH and representation in {"ipr", "dsnt"}:
-        return r"squeezes its maps into \(0, 1\), which codec Integral cannot use"
+    if backbone in DEPTH and representation in {"ipr", "ipr_sampled", "dsnt", "probmap"}:
+        return r"squeezes its maps into \(0, 1\), which codec (Integral|SamplingArgmax|ProbMap) cannot use"
     return None
 
 
@@ -152,6 +160,15 @@ def test_heads_step_and_decode_or_are_refused(backbone, built):
         learn(net.head, given, codec, size)
         # As far as they are supervised.
         assert all(f.grad is not None and f.grad.any() for f in (given[-1:] if backbone in LAST_ONLY else given))
+
+
+def test_a_representation_brings_its_alignment_unless_one_is_given(built):
+    for representation, align in (("udp", "edge"), ("udp_combined", "edge"), ("heatmap", "centre")):
+        assert compose([f"representation={representation}"]).cfg.align == align
+        assert built("resnet50", representation)[1].x.align == align
+    # Its coding without its geometry, if that is said.
+    overrides = ["representation=udp", "align=centre", "representation.align=centre"]
+    assert build_network(compose(overrides).cfg, COCO)[1].x.align == "centre"
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from inspect import signature
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -74,8 +74,8 @@ class Codec(nn.Module, ABC):
     """Everything about coordinates: targets, loss, decoding, flip test, score. What is learnt belongs to heads.
 
     ``out`` is what the head emits, opaque outside the pair of head and codec. Constructors take the ``size`` of the
-    input, options of their own, the alignment of bins ``align`` (see `Axis`), ``readouts`` where there are several, and
-    `Deviations`.
+    input, options of their own, the alignment of bins ``align`` (see `Axis`), ``readouts`` where there are several,
+    ``sigmas``, the OKS sigmas of the joints, which readouts without sigmas of their own are given, and `Deviations`.
 
     Attributes:
         form: Kind of output that the codec reads, in words; a head that emits another form is refused.
@@ -88,7 +88,14 @@ class Codec(nn.Module, ABC):
 
     form: str
 
-    def __init__(self, x: Axis, y: Axis, readouts: Mapping[str, Callable[..., Any]], **deviations: Any) -> None:
+    def __init__(
+        self,
+        x: Axis,
+        y: Axis,
+        readouts: Mapping[str, Callable[..., Any]],
+        sigmas: Sequence[float] | None = None,
+        **deviations: Any,
+    ) -> None:
         super().__init__()
         if not readouts:
             raise InputError(f"{type(self).__name__}: needs at least one readout")
@@ -101,7 +108,12 @@ class Codec(nn.Module, ABC):
             self.deviations = Deviations(**deviations)
         except InputError as error:
             raise InputError(f"{type(self).__name__}: {error}") from error
-        self.x, self.y, self.readouts = x, y, dict(readouts)
+        self.x, self.y, self.sigmas = x, y, None if sigmas is None else tuple(sigmas)
+        self.readouts = {
+            # Of all readouts those by OKS alone have sigmas.
+            name: replace(each, sigmas=self.sigmas) if getattr(each, "sigmas", ()) is None else each  # type: ignore
+            for name, each in readouts.items()
+        }
         self.temperature = nn.Buffer(torch.tensor(1.0))
         self.mirror_px, bins = mirror_shifts(x, self.deviations.flip_shift)
         self.flip_shift = float(bins)

@@ -60,15 +60,7 @@ class DARK(LocalReadout):
         hxx = 0.25 * (p[..., 2, 4] - 2 * p[..., 2, 2] + p[..., 2, 0])
         hyy = 0.25 * (p[..., 4, 2] - 2 * p[..., 2, 2] + p[..., 0, 2])
         hxy = 0.25 * (p[..., 3, 3] - p[..., 1, 3] - p[..., 3, 1] + p[..., 1, 1])
-        det = hxx * hyy - hxy.square()
-        usable = inside & (det != 0)
-        if self.max_step is not None:
-            usable &= (hxx < 0) & (det > 0)
-        det = torch.where(usable, det, 1)
-        step = -torch.stack([hyy * gx - hxy * gy, hxx * gy - hxy * gx], -1) / det[..., None]
-        if self.max_step is not None:
-            step = step.clamp(-self.max_step, self.max_step)
-        return xy + (step * usable[..., None]).to(heatmap.dtype)
+        return xy + newton_step(gx, gy, hxx, hyy, hxy, inside, self.max_step).to(heatmap.dtype)
 
     def _smoothed(self, heatmap: Tensor, xy: Tensor, inside: Tensor) -> Tensor:
         """Return the 5x5 values around the peaks of the blurred and rescaled map, (B, K[, M], 5, 5).
@@ -116,6 +108,24 @@ class DARK(LocalReadout):
             factor[maps] = value[maps] / blurred(known[maps][None])[0].amax((-2, -1)).clamp_min(1e-30)
             near = near * torch.where(touched, factor[peaks], 1.0)[..., None, None]
         return near
+
+
+def newton_step(
+    gx: Tensor, gy: Tensor, hxx: Tensor, hyy: Tensor, hxy: Tensor, usable: Tensor, max_step: float | None
+) -> Tensor:
+    """Return -H^-1 g, (..., 2), bins, of gradients and Hessians (...); 0 where not ``usable`` or without an inverse.
+
+    With ``max_step`` both coordinates are cut to it, and are 0 where the Hessian is that of no maximum.
+    """
+    det = hxx * hyy - hxy.square()
+    usable = usable & (det != 0)
+    if max_step is not None:
+        usable &= (hxx < 0) & (det > 0)
+    det = torch.where(usable, det, 1)
+    step = -torch.stack([hyy * gx - hxy * gy, hxx * gy - hxy * gx], -1) / det[..., None]
+    if max_step is not None:
+        step = step.clamp(-max_step, max_step)
+    return step * usable[..., None]
 
 
 def gaussian_kernel(size: int, sigma: float | None = None) -> Tensor:

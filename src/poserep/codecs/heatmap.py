@@ -17,6 +17,8 @@ from poserep.geometry import Align, Size
 
 Quantise = Literal["round", "floor", "ceil", "none"]
 Grid = Literal["bins", "px"]
+Window = Literal["exact", "rounded"]
+PxPerBin = Literal["exact", "published"]
 # int(x + 0.5) of the published code cuts toward zero, which differs from rounding outside the map alone.
 QUANTISERS: dict[Quantise, Callable[[Tensor], Tensor]] = {
     "round": lambda centre: torch.trunc(centre + 0.5),
@@ -39,6 +41,11 @@ class Heatmap(Codec):
         grid: What is quantised: the position in ``bins`` or in input ``px``. The reproduction study of DARK takes the
             ceiling of the latter, and draws around the bin, fractional again, to which that belongs.
         truncate: Draw only within this many sigmas of the (rounded) centre; None draws the whole map.
+        window: Around what is cut, and ``bounds=published`` decides: the centre as it is drawn (``exact``), or, though
+            that is not a whole bin, the nearest one (``rounded``, UDP's code in mmpose).
+        px_per_bin: Input px from one bin to the next when positions are decoded: those of the alignment (``exact``), or
+            length / (bins - 1) from bin 0 on (``published``, mmpose's UDP). The latter undoes no encoding; it suits
+            crops that are put back as mmpose does, the input's whole length over the whole box.
         criterion: `poserep.codecs.losses.MSE` or `OHKM`.
         **deviations: See `Deviations`. ``bounds=published`` keeps joints whose 3-sigma window touches the map (HRNet's
             code); the targets of the farthest ones are empty.
@@ -57,6 +64,8 @@ class Heatmap(Codec):
         readouts: Mapping[str, Callable[[Tensor], Peaks]] | None = None,
         align: Align = "centre",
         criterion: Criterion | None = None,
+        window: Window = "exact",
+        px_per_bin: PxPerBin = "exact",
         **deviations: Any,
     ) -> None:
         name, size = type(self).__name__, Size.parse(size)
@@ -67,9 +76,13 @@ class Heatmap(Codec):
             check_positive(f"{name}: truncate", truncate)
         check_choice(f"{name}: quantise", quantise, QUANTISERS)
         check_choice(f"{name}: grid", grid, get_args(Grid))
+        check_choice(f"{name}: window", window, get_args(Window))
+        check_choice(f"{name}: px_per_bin", px_per_bin, get_args(PxPerBin))
+        if px_per_bin == "published" and align != "edge":
+            raise InputError(f"{name}: px_per_bin=published is UDP's, of align=edge, and means nothing under {align}")
         super().__init__(*axes(size, 1 / stride, align), readouts or {"argmax": Argmax()}, **deviations)
         self.sigma, self.truncate = float(sigma), truncate
-        self.quantise, self.grid = quantise, grid
+        self.quantise, self.grid, self.window, self.px_per_bin = quantise, grid, window, px_per_bin
         self.criterion = criterion or MSE()
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,12 +119,16 @@ class Heatmap(Codec):
         # Tails end at 1e-17, so that products stay normal numbers: subnormal ones are slow to compute with.
         profile = gaussian(centre, n, self.sigma, tail=-40.0)
         if self.truncate is not None:
-            distance = torch.arange(n, device=centre.device, dtype=centre.dtype) - centre[..., None]
+            distance = torch.arange(n, device=centre.device, dtype=centre.dtype) - self._middle(centre)[..., None]
             profile = profile * (distance.abs() <= self.truncate * self.sigma)
         return profile
 
+    def _middle(self, centre: Tensor) -> Tensor:
+        return QUANTISERS["round"](centre) if self.window == "rounded" else centre
+
     def _window_touches(self, centre: Tensor) -> Tensor:
         # The published code cuts the window's ends to integers, toward zero, before it compares.
+        centre = self._middle(centre)
         limit = torch.tensor([self.x.n, self.y.n], device=centre.device)
         first, end = torch.trunc(centre - 3 * self.sigma), torch.trunc(centre + 3 * self.sigma + 1)
         return ((first < limit) & (end >= 0)).all(-1)
@@ -122,9 +139,17 @@ class Heatmap(Codec):
 
     def decode(self, out: Tensor, readout: str | None = None) -> Points:
         """Read points in input px and scores from heatmaps (B, K, h, w)."""
-        position, value = self.readout(readout)(out.float())
+        read = self.readout(readout)
+        position, value = read(out.float())
         published = self.deviations.score == "published"
-        return Points(self.to_px(position), value if published else self.contract_score(value / self.least_peak))
+        perfect = 1.0 if getattr(read, "own_score", False) else self.least_peak
+        return Points(self.to_px(position), value if published else self.contract_score(value / perfect))
+
+    def to_px(self, position: Tensor) -> Tensor:
+        """Convert (B, K, 2) bins to (B, K, 2) input px."""
+        if self.px_per_bin == "exact":
+            return super().to_px(position)
+        return position * position.new_tensor([axis.length / (axis.n - 1) for axis in (self.x, self.y)])
 
     @cached_property
     def least_peak(self) -> float:

@@ -4,16 +4,21 @@ Every readout takes (B, K, h, w) and returns `Peaks`. One that looks at a maximu
 `LocalReadout`: it serves where a map has many maxima.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from poserep.errors import check_positive
+from poserep.errors import check_choice, check_positive
 
 # Positions (B, K, 2) in bins, x first, and the maxima (B, K).
 Peaks = tuple[Tensor, Tensor]
+Debias = Literal["none", "exact", "published"]
+# The greatest share of a map's weight that `SoftArgmax` takes for background: what is left counts ten times.
+MOST_BACKGROUND = 0.9
 
 
 def peak(heatmap: Tensor, any_value: bool = False) -> Peaks:
@@ -136,16 +141,40 @@ class SoftArgmax:
     """Readout: the mean position under softmax(beta * heatmap) (Sun et al. 2018, integral regression, eq. 2).
 
     On maps that peak near 1 a small beta leaves the background a weight that pulls every joint to the middle.
+    ``debias`` takes that out (Gu et al. 2021; 2023, BCIR): a map that is 0 but around the joint has C = sum
+    exp(beta * heatmap) of which one exp(0) per bin is background, whose mean is the map's middle. Without that share
+    s = h w / C, the mean is (mean - s * middle) / (1 - s), exact if what stands out is symmetric about the joint. Maps
+    must be 0, and not only low, where there is nothing: C changes with a constant added to a map, softmax does not.
+    s is at most `MOST_BACKGROUND`, so that flat maps give numbers.
+
+    Args:
+        beta: Inverse temperature; 10 in BCIR.
+        debias: ``none``, ``exact``, or ``published``: mmpose's code takes C without beta, one bin in place of h w, and
+            a middle half a bin to the right and below, which leaves almost all of the bias where C is large.
     """
 
     beta: float = 100.0
+    debias: Debias = "none"
 
     def __post_init__(self) -> None:
         check_positive("SoftArgmax: beta", self.beta)
+        check_choice("SoftArgmax: debias", self.debias, get_args(Debias))
 
     def __call__(self, heatmap: Tensor) -> Peaks:
         """Read positions and maxima."""
-        return soft_argmax(heatmap, self.beta), heatmap.amax((-2, -1))
+        return self.mean(heatmap), heatmap.amax((-2, -1))
+
+    def mean(self, heatmap: Tensor) -> Tensor:
+        """Return the positions (B, K, 2) in bins alone."""
+        mean = soft_argmax(heatmap, self.beta)
+        if self.debias == "none":
+            return mean
+        h, w = heatmap.shape[-2:]
+        beta, bins, offset = (1.0, 1, 0) if self.debias == "published" else (self.beta, h * w, -1)
+        log_share = math.log(bins) - (beta * heatmap).flatten(2).logsumexp(-1)
+        # Cut before the exponential, whose gradient could be infinite.
+        share = log_share.clamp_max(math.log(MOST_BACKGROUND)).exp()[..., None]
+        return (mean - share * mean.new_tensor([w + offset, h + offset]) / 2) / (1 - share)
 
 
 def soft_argmax(logits: Tensor, beta: float = 1.0) -> Tensor:

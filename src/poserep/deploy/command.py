@@ -21,7 +21,11 @@ Of a bottom-up run the file takes whole images, any height and width that the ru
 maps (B, K, h, w) and tags (B, K, h, w, L), in which people are found outside, see docs/deploy.md. They may differ by
 0.0001 of the greatest value.
 
+A FILE.safetensors gets the weights alone, to be shared: config.yaml and a model card (README.md) are written beside it,
+so give it a folder of its own. With --hub a ViTPose has the names of Hugging Face's Transformers, and a config.json.
+
 example: poserep export runs/demo/heatmap-... dark.onnx readout=dark checkpoint=calibrated flip_test=false --check 500
+         poserep export runs/demo/heatmap-vitpose_s-... shared/model.safetensors --hub
 """
 PREDICT = """Find the joints of people in photographs and videos, and draw them.
 
@@ -49,7 +53,8 @@ def export_parser() -> argparse.ArgumentParser:
     parser = parser_of("export", EXPORT)
     add = parser.add_argument
     add("run", type=Path, metavar="RUN_DIR", help="directory of a trained run")
-    add("words", nargs="*", default=[], metavar="FILE.onnx | key=value", help="file to write, and settings")
+    add("words", nargs="*", default=[], metavar="FILE | key=value", help="file (.onnx, .safetensors), and settings")
+    add("--hub", action="store_true", help="name a ViTPose's weights as Hugging Face's Transformers do")
     add("--check", type=int, default=16, metavar="N", help="number of crops or whole images to compare on (16)")
     return parser
 
@@ -62,13 +67,20 @@ def export_command(arguments: Sequence[str]) -> None:
     readouts = [word.removeprefix("readout=") for word in given.words if word.startswith("readout=")]
     if len(files) > 1:
         raise InputError(f"expected one file to write, got {', '.join(map(str, files))}; leave all but one out")
+    weights = bool(files) and files[0].suffix == ".safetensors"
+    if given.hub and not weights:
+        raise InputError("--hub is about weights: name a file whose name ends in .safetensors")
     from poserep.deploy.export import export
+    from poserep.deploy.weights import export_weights
     from poserep.training.evaluate import configure
     from poserep.training.trainer import quiet
 
     quiet()
-    cfg = configure(given.run, overrides)
-    export(given.run, cfg, files[0] if files else None, readouts[-1] if readouts else None, given.check)
+    cfg, readout = configure(given.run, overrides), readouts[-1] if readouts else None
+    if weights:
+        export_weights(given.run, cfg, files[0], readout, given.hub)
+    else:
+        export(given.run, cfg, files[0] if files else None, readout, given.check)
 
 
 def predict_parser() -> argparse.ArgumentParser:

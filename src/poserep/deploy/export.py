@@ -89,7 +89,7 @@ def export(
     flip = "-flip" if card.flip_test else ""
     path = path or run_dir / f"{card.checkpoint}-{card.readout}{flip}.onnx"
     if path.suffix != ".onnx":
-        raise InputError(f"{path}: give a file whose name ends in .onnx")
+        raise InputError(f"{path}: give a file whose name ends in .onnx, or in .safetensors for weights")
     if card.scenes:
         # What a file cannot hold is refused before it is made.
         card.decoder(path)

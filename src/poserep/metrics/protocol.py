@@ -52,7 +52,7 @@ class Protocol:
             ``unknown``, of another program, whose results tell neither flip test (None), size nor alignment; there are
             ``instances`` of them.
         hashes: First digits of the SHA-256 of every file that decides who is evaluated.
-        score: Definition of a joint's score: ``contract`` or ``published``.
+        score: Definition of a joint's score: ``contract``, ``published`` or ``learnt``.
         temperature: Temperature applied to scores; 1 changes nothing.
         score_threshold: Joints count in a person's score if their own score is above it.
         metric, crop, loader: Options of metric (with its name), crops, and the reader of the files.

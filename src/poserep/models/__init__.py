@@ -10,8 +10,19 @@ from poserep.models.backbones.transpose import TransPoseH, TransPoseR
 from poserep.models.backbones.vitpose import ViTPose
 from poserep.models.heads.base import Head, HeadSpec, Stacks
 from poserep.models.heads.bottomup import BottomUp, BottomUpHigher, BottomUpSR
-from poserep.models.heads.maps_and_axes import AxisLinear, Deconv, StackedAxes, StackedMaps, TokenAxes, TokenMaps
-from poserep.models.heads.points import PointHead, RLEHead, TokenPoints, TokenRLE
+from poserep.models.heads.confidence import ConfidenceHead
+from poserep.models.heads.maps_and_axes import (
+    AxisLinear,
+    BilinearConv,
+    Deconv,
+    DeconvOffsets,
+    StackedAxes,
+    StackedMaps,
+    TokenAxes,
+    TokenMaps,
+)
+from poserep.models.heads.points import GaussianHead, PointHead, RLEHead, TokenGaussian, TokenPoints, TokenRLE
+from poserep.models.heads.rtmcc import RTMCC
 from poserep.models.heads.sr import InterPredictor, SimplePredictor, SRHead, SRPredictor
 from poserep.models.heads.srpose import SRPose
 from poserep.models.model import Backbone, PoseNet

@@ -58,9 +58,13 @@ class PoseNet(nn.Module):
         """Return the number of channels of the images."""
         return len(self.scale)
 
-    def forward(self, image: Tensor) -> Any:
-        """Turn images (B, C, H, W), uint8 or for depths float32, into what the head emits."""
+    def features(self, image: Tensor) -> Sequence[Tensor]:
+        """Turn images (B, C, H, W), uint8 or for depths float32, into what the backbone gives."""
         x = image * self.scale + self.offset
         if self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
-        return self.head(self.backbone(x))
+        return self.backbone(x)
+
+    def forward(self, image: Tensor) -> Any:
+        """Turn images, see `features`, into what the head emits."""
+        return self.head(self.features(image))

@@ -51,7 +51,7 @@ class RunDir:
         return self.path / (f"evaluation-{evaluation}.npz" if evaluation else "predictions.npz")
 
     def checkpoint(self, name: str) -> Path:
-        """Return the file of a checkpoint: ``last``, ``best`` or ``calibrated``."""
+        """Return the file of a checkpoint: ``last``, ``best``, ``calibrated`` or ``learnt``."""
         return self.path / "checkpoints" / f"{name}.ckpt"
 
     @property
@@ -171,7 +171,8 @@ def checkpoint_of(run_dir: str | os.PathLike[str], name: str) -> Path:
     path = RunDir(run_dir).checkpoint(name)
     if not path.is_file():
         existing = sorted(other.stem for other in path.parent.glob("*.ckpt"))
-        remedy = f"; poserep calibrate {run_dir} makes it" if name == "calibrated" else ""
+        makers = {"calibrated": "calibrate", "learnt": "learn-scores"}
+        remedy = f"; poserep {makers[name]} {run_dir} makes it" if name in makers else ""
         raise InputError(f"checkpoint={name}: {run_dir} has {', '.join(existing) or 'no checkpoint yet'}{remedy}")
     return path
 

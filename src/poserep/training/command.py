@@ -1,4 +1,4 @@
-"""The commands ``poserep evaluate``, ``calibrate`` and ``import``.
+"""The commands ``poserep evaluate``, ``calibrate``, ``learn-scores`` and ``import``.
 
 What they need is imported once their arguments have been read, so that help and refusals come at once.
 """
@@ -29,6 +29,14 @@ annotated boxes with the default readout and applied to every readout, on one de
 that the checkpoint has already is replaced.
 
 example: poserep calibrate runs/demo/simcc-... checkpoint=best
+"""
+LEARN_SCORES = """Learn a run's joint scores: a small head on its features predicts OKS, points stay as they are.
+
+It is trained on the training set, augmented as the run was, with the default readout's points, on one device. Overrides
+are written as for poserep evaluate. Writes checkpoints/learnt.ckpt, the same weights with that head, which poserep
+evaluate RUN_DIR checkpoint=learnt evaluates, with learnt scores for every readout. Such a checkpoint is not exported.
+
+example: poserep learn-scores runs/demo/simcc-... checkpoint=best --epochs 5
 """
 IMPORT = """Take a published pose model's weights over as a run that can be evaluated.
 
@@ -96,6 +104,22 @@ def calibrate_command(arguments: Sequence[str]) -> None:
     from poserep.training.evaluate import configure
 
     calibrate(run_dir, configure(run_dir, overrides))
+
+
+def learn_scores_command(arguments: Sequence[str]) -> None:
+    """Run ``poserep learn-scores``."""
+    parser = parser_of("learn-scores", LEARN_SCORES)
+    parser.add_argument("run", type=Path, metavar="RUN_DIR", help=_RUN_DIR)
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="changes of its settings")
+    parser.add_argument("--epochs", type=int, default=5, help="times that the training set is gone through (5)")
+    parser.add_argument("--lr", type=float, default=1e-3, help="learning rate of the head (0.001)")
+    options = parser.parse_intermixed_args(arguments)
+    if options.epochs < 1 or not options.lr > 0:
+        raise InputError(f"--epochs {options.epochs} must be at least 1, and --lr {options.lr} positive")
+    from poserep.training.evaluate import configure
+    from poserep.training.learn_scores import learn_scores
+
+    learn_scores(options.run, configure(options.run, options.overrides), options.epochs, options.lr)
 
 
 def import_command(arguments: Sequence[str]) -> None:

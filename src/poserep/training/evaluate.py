@@ -22,6 +22,7 @@ from poserep.runs.rundir import RunDir, checkpoint_of
 from poserep.training.build import Run, build
 from poserep.training.evaluation import evaluate, save_submissions, stored_predictions
 from poserep.training.evaluation_sheet import evaluation_sheet
+from poserep.training.learnt_scores import SCORE_HEAD, new_score_head
 from poserep.training.module import PoseModule
 from poserep.training.trainer import make_trainer, quiet
 
@@ -48,20 +49,22 @@ def configure(run_dir: str | os.PathLike[str], overrides: Sequence[str]) -> Dict
     return cfg
 
 
-def restore(run_dir: str | os.PathLike[str], cfg: DictConfig, tempered: bool = True) -> Run:
+def restore(run_dir: str | os.PathLike[str], cfg: DictConfig, tempered: bool = True, train: bool = False) -> Run:
     """Build a run's objects with the weights of the checkpoint that ``cfg.checkpoint`` names.
 
     Where ``cfg`` names other data, predictions are compared on the joints that these have in common with the run's own.
-    Without ``tempered``, a calibrated checkpoint's temperature is ignored. A checkpoint that is missing or does not fit
-    the configuration is an `InputError`.
+    Without ``tempered``, a calibrated checkpoint's temperature is ignored, and so are learnt scores. With ``train`` the
+    run has its training set. A checkpoint that is missing or does not fit the configuration is an `InputError`.
     """
     quiet()
     lightning.seed_everything(cfg.seed, verbose=False)
     state = dict(read_state(checkpoint_of(run_dir, cfg.checkpoint)))
     if not tempered:
-        state.pop("codec.temperature", None)
+        state = {key: v for key, v in state.items() if key != "codec.temperature" and not key.startswith(SCORE_HEAD)}
     learnt = skeleton_of(with_overrides(RunDir(run_dir).config(), ()))
-    run = build(cfg, train=False, learnt=learnt)
+    run = build(cfg, train=train, learnt=learnt)
+    if any(key.startswith(SCORE_HEAD) for key in state):
+        run.module.score_head = new_score_head(run.module.net, learnt.num_keypoints)
     load(run.module, state, f"checkpoint {cfg.checkpoint} of {run_dir}")
     return run
 

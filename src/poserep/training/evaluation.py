@@ -35,7 +35,7 @@ def protocols_of(run: Run, boxes: str) -> dict[str, dict[str, Any]]:
         instances=len(run.data.evaluation[boxes]),
         flip_test=cfg.flip_test,
         readout="",
-        score=codec.deviations.score,
+        score=codec.deviations.score if run.module.score_head is None else "learnt",
         temperature=score_temperature(codec),
         score_threshold=score_threshold(codec),
         size=cfg.input_size,

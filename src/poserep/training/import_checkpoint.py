@@ -11,8 +11,9 @@ import torch
 from poserep.config import DictConfig, compose
 from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
-from poserep.files import provenance, replacing, write_json
+from poserep.files import file_and_entry, provenance, replacing, write_json
 from poserep.models.cost import summary
+from poserep.models.weights.hugging_face import HUGGING_FACE, check_config
 from poserep.models.weights.load import load_official
 from poserep.models.weights.read import read_weights
 from poserep.models.weights.recognise import Looks, look
@@ -46,6 +47,7 @@ def import_checkpoint(path: Path, overrides: list[str], name: str = "config", fo
     net, codec = build_network(cfg, skeleton)
     weights = read_weights(path)
     imported = load_official(net, weights.tensors, str(path))
+    check_config(file_and_entry(path)[0], net.get_submodule("backbone"))
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     state = PoseModule(net, codec, skeleton.flip_perm(), {}).state_dict()
@@ -94,6 +96,12 @@ def cautions(cfg: DictConfig, looks: Looks) -> list[str]:
             f"align={cfg.align}; the code of TokenPose and TransPose trained with align=dark, and its models are off "
             "by a part of a bin with another"
         )
+    elif looks.backbone.startswith("vitpose"):
+        if cfg.align != "edge":
+            notes.append(
+                f"align={cfg.align}; ViTPose's models were trained with align=edge (unbiased data processing), and are "
+                "off by a part of a bin with another"
+            )
     elif cfg.align == "centre":
         notes.append(
             "align=centre; published models were trained with align=corner (HRNet, SimCC, SRPose) or align=dark (DARK, "
@@ -109,6 +117,11 @@ def cautions(cfg: DictConfig, looks: Looks) -> list[str]:
         notes.append(
             "the code of SimpleBaseline, SimCC and DARK trained its ResNets and hourglasses on images in BGR order; if "
             "this file is theirs, set data.crop.bgr=true"
+        )
+    if looks.layout == HUGGING_FACE:
+        notes.append(
+            "these weights show neither attention heads nor what layer norms add: backbone.num_heads and backbone.eps "
+            "must be those of their config.json, with which they are compared if it lies beside the file"
         )
     if cfg.backbone.get("_target_", "").endswith(".HRFormer") and cfg.backbone.get("position_bias", True):
         notes.append(

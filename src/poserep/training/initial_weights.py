@@ -9,6 +9,7 @@ from poserep.config import DictConfig, OmegaConf, as_dict
 from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError
 from poserep.models import PoseNet
+from poserep.models.weights.hugging_face import check_config
 from poserep.models.weights.load import Imported, load_trunk
 from poserep.models.weights.read import read_state
 from poserep.models.weights.recognise import look
@@ -35,6 +36,7 @@ def load_initial(cfg: DictConfig, net: PoseNet, codec: Codec, skeleton: Skeleton
             lines.append(f"backbone.weights {file}: {_into_backbone(net, state, file)}")
         else:
             lines.append(f"init {file}: {_into_network(cfg, net, codec, skeleton, state, path, file)}")
+        check_config(path, net.get_submodule("backbone"))
     return lines
 
 

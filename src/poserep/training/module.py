@@ -13,8 +13,9 @@ from poserep.codecs import Codec
 from poserep.data.dataset import Batch
 from poserep.errors import Failed
 from poserep.metrics.scorer import Predictions, Scorer, Scores
-from poserep.models import PoseNet, Stacks
+from poserep.models import ConfidenceHead, PoseNet, Stacks
 from poserep.training.gather import Gather
+from poserep.training.learnt_scores import rescore
 
 
 def score_temperature(codec: Codec) -> float:
@@ -72,6 +73,7 @@ class PoseModule(lightning.LightningModule):
 
     Attributes:
         scored: By boxes and readout, from the last evaluation; empty in an epoch of training that has none yet.
+        score_head: Gives the scores of joints in place of the codec, if they have been learnt.
         outputs: Positions among the network's joints of those that are evaluated; by default all.
     """
 
@@ -100,6 +102,7 @@ class PoseModule(lightning.LightningModule):
         self.flip_test, self.seed, self.micro_batch = flip_test, seed, micro_batch
         self._last_step: tuple[Callable[[], bool], int, Tensor] | None = None
         self.scored: dict[str, dict[str, Scored]] = {}
+        self.score_head: ConfidenceHead | None = None
         self.outputs: list[int] | slice = slice(None)
 
     @property
@@ -191,6 +194,8 @@ class PoseModule(lightning.LightningModule):
         with torch.autocast(batch.image.device.type, enabled=False):
             out = self.predict_batch(*batch.scales)
             decoded = self.codec.decode_each(out, self.readouts)
+            if self.score_head is not None:
+                decoded = rescore(self.score_head, self.net, self.codec, batch.image, decoded)
         for points, gather in zip(decoded, self._gathers(dataloader_idx), strict=True):
             gather.update(batch.index, batch.crop, points, self.outputs)
 

@@ -27,6 +27,12 @@ def build_network(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
             f"head {type(head).__name__} emits {head.form!r}, but codec {type(codec).__name__} reads {codec.form!r}; "
             "take head and codec from one representation"
         )
+    # Names of a representation and of its alignment would not tell what was run.
+    if (own := cfg.representation.get("align", cfg.align)) != cfg.align:
+        raise InputError(
+            f"representation={cfg.representation.name} is defined with align={own}, not align={cfg.align}; leave align "
+            f"out, or take its coding without its geometry with representation.align={cfg.align}"
+        )
     if scenes := cfg.representation.get("scenes"):
         _check_any_size(cfg, net, Size.parse(cfg.input_size), scenes.get("multiple", 64))
     for readout in cfg.readouts or ():
@@ -45,7 +51,7 @@ def assemble(cfg: DictConfig, skeleton: Skeleton) -> tuple[PoseNet, Codec]:
     # That the backbone cannot take a size is the better reason, where the codec cannot either.
     if step := getattr(resolve_name(cfg.backbone._target_), "multiple", None):
         _check_size(cfg, size, step)
-    codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align)
+    codec: Codec = make(cfg.representation.codec, size=size, align=cfg.align, sigmas=skeleton.sigmas)
     pixels = as_dict(cfg.data.get("pixels"))
     net = PoseNet(*_parts(cfg, codec, skeleton.num_keypoints), **pixels, channels_last=cfg.trainer.channels_last)
     # Weights in the images' layout, or every step converts them.

@@ -1,5 +1,6 @@
 """Any timm model that offers feature maps."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
@@ -88,11 +89,13 @@ class TimmFeatures(nn.Module):
         return tuple(x.permute(0, 3, 1, 2) for x in maps) if self.channels_last else tuple(maps)
 
     def official(self, key: str) -> str:
-        """Return the own name of an entry in the layout of a whole timm model.
+        """Return the own name of an entry in the layout of a whole timm model, or of mmpose's CSPNeXt.
 
         timm's feature extractors rename it: ``stages.0`` becomes ``stages_0``, or everything lies below ``model``.
+        mmpose counts CSPNeXt's stages from 1: ``stage1``.
         """
-        names = (key, key.replace(".", "_", 1), f"model.{key}")
+        from_zero = re.sub(r"^stage(\d+)", lambda stage: f"stages.{int(stage[1]) - 1}", key)
+        names = (key, key.replace(".", "_", 1), f"model.{key}", f"model.{from_zero}")
         # Of a part that is here, although it has no such entry: then the file is another network's.
         near = (name for name in names[:2] if name.split(".")[0] in self.parts)
         own = next((name for name in names if name in self.entries), None) or next(near, None)

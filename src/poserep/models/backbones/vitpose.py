@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 import torch
+from timm.layers import LayerNorm
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from poserep.errors import InputError
+from poserep.errors import InputError, check_positive
 from poserep.models.weights.load import resample_positions
 
 PATCH = 16
@@ -26,7 +28,8 @@ OWN_NAMES = {
 class ViTPose(nn.Module):
     """ViTPose's backbone: S by default; B has width 768 and a drop path of 0.3.
 
-    One map of stride 16. With the head `Deconv` at stride 4 this is the paper's classic decoder. Patches of 16x16 are
+    One map of stride 16. With the head `Deconv` at stride 4 this is the paper's model with its classic decoder, with
+    `BilinearConv` that with its simple one. Patches of 16x16 are
     cut from 2 px before the image on, with zeros there, as in the published code. Weights start as timm's do, which is
     as the published code's. The table of positions is learnt, for one input size.
 
@@ -35,7 +38,8 @@ class ViTPose(nn.Module):
         num_heads: Attention heads; 12 in S too, where other small vision transformers have 6.
         drop_path: Probability that a sample skips a part of the last block in training, growing linearly from 0.
         class_entry: The table has one entry more, from pretraining with a class token, which is added to all
-            positions; so in ViTPose's code, but not in mmpose 1.x, whose files need false.
+            positions; so in ViTPose's code and Hugging Face's, but not in mmpose 1.x, whose files need false.
+        eps: What layer norms add to the variance; 1e-12 in Hugging Face's files, whose config.json says so.
     """
 
     multiple = PATCH
@@ -49,8 +53,10 @@ class ViTPose(nn.Module):
         drop_path: float = 0.1,
         class_entry: bool = True,
         in_channels: int = 3,
+        eps: float = 1e-6,
     ) -> None:
         super().__init__()
+        check_positive("backbone ViTPose: eps", eps)
         if depth < 1 or num_heads < 1 or width < 1 or width % num_heads or not 0 <= drop_path < 1:
             raise InputError(
                 f"backbone ViTPose: depth={depth} must be at least 1, width={width} a multiple of "
@@ -70,6 +76,7 @@ class ViTPose(nn.Module):
             class_token=False,
             pos_embed="none",
             drop_path_rate=drop_path,
+            norm_layer=partial(LayerNorm, eps=eps),
         )
         self.trunk.patch_embed.proj.padding = (2, 2)
         self.pos_embed = nn.Parameter(torch.empty(1, self.extra + self.grid[0] * self.grid[1], width))

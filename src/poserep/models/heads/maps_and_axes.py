@@ -1,11 +1,13 @@
 """Heads for heatmaps and for SimCC's axes: on one map, on the score maps of stacked networks, on keypoint tokens."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from poserep.errors import InputError
-from poserep.models.heads.base import Head, HeadSpec, Stacks, deconvolved
+from poserep.models.heads.base import Head, HeadSpec, Stacks, deconvolved, doublings
 from poserep.models.init import small_normal, truncated_normal
 
 
@@ -29,6 +31,43 @@ class Deconv(Head):
         """Turn the map into heatmaps."""
         maps = self.final_layer(self.deconv_layers(features[-1]))
         return maps.sigmoid() if self.sigmoid else maps
+
+
+class DeconvOffsets(Deconv):
+    """`Deconv` with three maps per joint, class and offsets (Huang et al. 2020, UDP). Emits (B, K, 3, y.n, x.n)."""
+
+    form = "map with offsets"
+
+    def __init__(self, spec: HeadSpec, width: int = 256) -> None:
+        super().__init__(replace(spec, num_keypoints=3 * spec.num_keypoints), width)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Turn the map into class maps and offsets; as published, a joint's channels follow each other."""
+        return super().forward(features).unflatten(1, (-1, 3))
+
+
+class BilinearConv(Head):
+    """ViTPose's simple decoder (Xu et al. 2022, section 3.1): ReLU, bilinear upsampling, 3x3 convolution.
+
+    Emits (B, K, y.n, x.n). The map is enlarged to the codec's stride at once, by a power of two; its bins keep their
+    places in the image. Replaces `Deconv`.
+    """
+
+    form = "map"
+
+    def __init__(self, spec: HeadSpec) -> None:
+        super().__init__()
+        channels, coarse = spec.one_map(self)
+        self.factor = 2 ** doublings(self, coarse, spec.stride)
+        self.final_layer = nn.Conv2d(channels, spec.num_keypoints, 3, padding=1)
+        small_normal(self)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Turn the map into heatmaps."""
+        fine = functional.interpolate(
+            features[-1].relu(), scale_factor=float(self.factor), mode="bilinear", align_corners=False
+        )
+        return self.final_layer(fine)
 
 
 class AxisLinear(Head):

@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from poserep.errors import check_choice
 from poserep.models.heads.base import Head, HeadSpec
+
+Scales = Literal["axis", "joint"]
 
 
 class PointHead(Head):
@@ -29,7 +33,7 @@ class PointHead(Head):
 
     def forward(self, features: Sequence[Tensor]) -> Any:
         """Turn the map or the tokens into points."""
-        return _pairs(self.fc_coord(self.read(features)))
+        return _grouped(self.fc_coord(self.read(features)))
 
     def read(self, features: Sequence[Tensor]) -> Tensor:
         """Return what the linear layers take: the pooled map (B, D), or the tokens (B, K, D)."""
@@ -41,22 +45,44 @@ class RLEHead(PointHead):
 
     Emits (B, K, 2) points as `PointHead` does, (B, K, 2) scales in the same unit, in (0, 1), and in training the flow's
     log-density, from normalised errors (..., 2) to log-likelihoods (...), else None. For the flow's options see
-    `RealNVP`.
+    `RealNVP`. ``scales`` is whether each ``axis`` has its own scale (RLE), or both axes of a ``joint`` share one.
     """
 
     form = "points with scale"
 
-    def __init__(self, spec: HeadSpec, couplings: int = 6, hidden: int = 64) -> None:
+    def __init__(self, spec: HeadSpec, couplings: int = 6, hidden: int = 64, scales: Scales = "axis") -> None:
         super().__init__(spec)
-        self.fc_sigma = centred_linear(self.fc_coord.in_features, self.fc_coord.out_features)
+        check_choice(f"{type(self).__name__}: scales", scales, get_args(Scales))
+        self.per_joint = 2 if scales == "axis" else 1
+        self.fc_sigma = centred_linear(self.fc_coord.in_features, self.fc_coord.out_features // 2 * self.per_joint)
         self.flow = RealNVP(couplings, hidden)
         self.flow.training_only = True  # type: ignore[assignment]
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]:
         """Turn the map or the tokens into points with scales."""
         given = self.read(features)
-        sigma = _pairs(self.fc_sigma(given).float().sigmoid())
-        return _pairs(self.fc_coord(given)), sigma, self.flow.log_prob if self.training else None
+        xy, sigma = _grouped(self.fc_coord(given)), _grouped(self.fc_sigma(given).float().sigmoid(), self.per_joint)
+        return xy, sigma.expand_as(xy), self.flow.log_prob if self.training else None
+
+
+class GaussianHead(PointHead):
+    """`PointHead` with the Cholesky factor of a covariance for every joint (Kumar et al. 2020, LUVLi).
+
+    Emits (B, K, 2) points as `PointHead` does, and (B, K, 3) entries xx, yx and yy of lower triangular factors in the
+    same unit, those of the diagonal positive.
+    """
+
+    form = "points with covariance"
+
+    def __init__(self, spec: HeadSpec) -> None:
+        super().__init__(spec)
+        self.fc_factor = centred_linear(self.fc_coord.in_features, self.fc_coord.out_features // 2 * 3)
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Turn the map or the tokens into points with factors."""
+        given = self.read(features)
+        xx, yx, yy = _grouped(self.fc_factor(given).float(), 3).unbind(-1)
+        return _grouped(self.fc_coord(given)), torch.stack([F.softplus(xx), yx, F.softplus(yy)], -1)
 
 
 class TokenPoints(PointHead):
@@ -67,6 +93,12 @@ class TokenPoints(PointHead):
 
 class TokenRLE(RLEHead):
     """`TokenPoints` with a scale for every coordinate and a normalising flow: `RLEHead` for tokens. No paper has it."""
+
+    reads_tokens = True
+
+
+class TokenGaussian(GaussianHead):
+    """`TokenPoints` with the Cholesky factor of a covariance: `GaussianHead` for tokens. No paper has it."""
 
     reads_tokens = True
 
@@ -114,6 +146,6 @@ def _mlp(hidden: int, last: nn.Module) -> nn.Sequential:
     return layers
 
 
-def _pairs(values: Tensor) -> Tensor:
-    """Return (B, K, 2) for (B, 2K), or as it is."""
-    return values.unflatten(-1, (-1, 2)) if values.ndim == 2 else values
+def _grouped(values: Tensor, numbers: int = 2) -> Tensor:
+    """Return (B, K, numbers) for (B, K numbers), or as it is."""
+    return values.unflatten(-1, (-1, numbers)) if values.ndim == 2 else values

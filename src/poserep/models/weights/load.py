@@ -11,6 +11,7 @@ from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from poserep.errors import InputError
+from poserep.models.weights.hugging_face import from_hub
 from poserep.models.weights.recognise import remedy, shape_remedy
 
 # Prefixes of the parts' own names: DataParallel's, then mmpose's for either part. Its SimCC head keeps deconvolutions
@@ -53,7 +54,7 @@ def load_trunk(trunk: nn.Module, state: Mapping[str, Tensor], source: str) -> Im
     part that the trunk has, as of a deeper network, and a fixed table of positions for another size are an
     `InputError`; the trunk is then unchanged.
     """
-    state, own = resized(trunk, state), trunk.state_dict()
+    state, own = resized(trunk, from_hub(state, source)), trunk.state_dict()
     names = {key: trunk_name(trunk, key) for key in state}
     mapped = {key: name for key, name in names.items() if name in own}
     if not mapped and (inner := without_top(state)):
@@ -153,7 +154,9 @@ def load_official(net: nn.Module, state: Mapping[str, Tensor], source: str) -> I
     reasons of `load_trunk`.
     """
     own = {key: value for key, value in net.state_dict().items() if key.startswith(("backbone.", "head."))}
-    places = destinations(net, state)
+    state = from_hub(state, source)
+    # All of them our own names is how poserep export writes weights.
+    places = {key: key for key in state} if own.keys() >= state.keys() else destinations(net, state)
     mapped = {key: place for key, place in places.items() if place is not None}
     if not mapped and (inner := without_top(state)):
         return load_official(net, inner, source)

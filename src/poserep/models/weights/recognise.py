@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from poserep.models.weights.hugging_face import HUGGING_FACE, from_hub
+
 PREFIXES = re.compile(
     r"(?:(?:module|model|net|backbone|keypoint_head|head|deconv_head|trunk|features|pre_feature|predictor)\.)+"
 )
@@ -16,11 +18,16 @@ BACKBONES = {
     "global_encoder.": "transpose",
     "relative_position": "hrformer",
 }
+# ViTPoses by width.
+VIT_WIDTHS = {384: "_s", 768: "_b", 1024: "_l", 1280: "_h"}
 # Depths of ResNets, by whether blocks are bottlenecks and how many the third stage has.
 RESNETS = {(False, 2): 18, (False, 6): 34, (True, 6): 50, (True, 23): 101, (True, 36): 152}
+# CSPNeXt by the channels of its stem.
+CSPNEXTS = {24: "t", 32: "s", 48: "m", 64: "l", 80: "x"}
 # Heads by a part that only such a checkpoint has; the first match counts.
 HEADS = {
     "mlp_head_x": "SimCC",
+    "cls_x": "RTMCC",
     "lr_head": "SRPose",
     "tag_head": "bottom-up SR",
     "final_layers": "HigherHRNet",
@@ -36,6 +43,7 @@ HEADS = {
 POINTS = {"head.fc", "keypoint_head.fc"}
 SUITING = {
     "SimCC": "representation=simcc_equal or another whose name begins with simcc (simcc_free without deconvolutions)",
+    "RTMCC": "representation=rtmcc",
     "SRPose": "representation=srpose",
     "bottom-up SR": "representation=bottomup_sr",
     "HigherHRNet": "representation=bottomup_higher",
@@ -67,6 +75,7 @@ class Looks(NamedTuple):
 
 def look(state: Mapping[str, Tensor]) -> Looks:
     """Recognise a state dict."""
+    given, state = state, from_hub(state)
     shapes = {PREFIXES.sub("", key, count=1): tuple(value.shape) for key, value in state.items()}
     parts = {key.split(".")[0] for key in shapes}
     head = next((name for part, name in HEADS.items() if part in parts), "")
@@ -84,6 +93,8 @@ def look(state: Mapping[str, Tensor]) -> Looks:
     layout = "the papers' own code"
     if "backbone" in tops and tops & {"keypoint_head", "head"}:
         layout = "mmpose 0.x" if "keypoint_head" in tops else "mmpose 1.x"
+    if state is not given:
+        layout = HUGGING_FACE
     if any(key.startswith("module.") for key in state):
         layout += ", of several GPUs"
     return Looks(layout, backbone, head, deconvolutions, joints)
@@ -94,9 +105,13 @@ def _recognise_backbone(shapes: Mapping[str, tuple[int, ...]], parts: set[str]) 
     for mark, name in BACKBONES.items():
         if mark in whole:
             return name
+    if {"pos_embed", "patch_embed"} <= parts:
+        return f"vitpose{VIT_WIDTHS.get(shapes['pos_embed'][-1], '')}"
     if "transition1.0.0.weight" in shapes:
         four = any(key.startswith("stage4.2.fuse_layers.1.") for key in shapes)
         return f"hrnet_w{shapes['transition1.0.0.weight'][0]}{' with four maps' if four else ''}"
+    if ".short_conv." in whole and "stem.2.conv.weight" in shapes:
+        return f"cspnext_{CSPNEXTS.get(shapes['stem.2.conv.weight'][0], '')}".rstrip("_")
     if "layer4" in parts:
         blocks = len({key.split(".")[1] for key in shapes if key.startswith("layer3.")})
         depth = RESNETS.get(("layer1.0.conv3.weight" in shapes, blocks))
@@ -118,11 +133,14 @@ def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = 
         )
     advice = []
     if theirs.head != ours.head:
-        kind = f"looks like {'an' if theirs.head.startswith(('I', 'SR')) else 'a'} {theirs.head} checkpoint"
+        kind = f"looks like {'an' if theirs.head.startswith(('I', 'SR', 'RT')) else 'a'} {theirs.head} checkpoint"
         advice.append(f"this {kind if theirs.head else 'has no head'}: {SUITING[theirs.head]}")
     if other and theirs.head not in ("", "ImageNet classifier"):
         advice.append(other)
-    elif theirs.head == ours.head and theirs.deconvolutions != ours.deconvolutions:
+    elif theirs.head == ours.head == "heatmap" and theirs.backbone.startswith("vitpose") and _unlike(theirs, ours):
+        kind, head = ("classic", "Deconv") if theirs.deconvolutions else ("simple", "BilinearConv")
+        advice.append(f"it has ViTPose's {kind} decoder: representation.head._target_=poserep.models.{head}")
+    elif theirs.head == ours.head and _unlike(theirs, ours):
         has, wants = ("has", "none") if theirs.deconvolutions else ("has no", "some")
         advice.append(f"it {has} deconvolutions, the model {wants}: see representation.head.upsample_to")
     if theirs.joints and ours.joints and 2 * theirs.joints == ours.joints:
@@ -140,6 +158,11 @@ def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = 
     return "; ".join(advice)
 
 
+def _unlike(theirs: Looks, ours: Looks) -> bool:
+    """Return whether only one of two networks has deconvolutions."""
+    return theirs.deconvolutions != ours.deconvolutions
+
+
 def shape_remedy(key: str, theirs: tuple[int, ...], ours: tuple[int, ...]) -> str:
     """Say what to change so that one tensor fits; empty if nothing is known."""
     if "mlp_head_" in key and len(theirs) == 2:
@@ -147,6 +170,11 @@ def shape_remedy(key: str, theirs: tuple[int, ...], ours: tuple[int, ...]) -> st
             f"the file takes {theirs[1]} features to {theirs[0]} bins, the model {ours[1]} to {ours[0]}: change the "
             "input (size=...), the bins per px (representation.codec.k) or the channels per joint "
             "(representation.head.channels_per_joint)"
+        )
+    if re.fullmatch(r"head\.(mlp\.1|cls_[xy])\.weight", key):
+        return (
+            "its positions or bins are those of another input: change the input (size=...) or the bins per px "
+            "(representation.codec.k)"
         )
     if len(theirs) == len(ours) == 4 and theirs[0] == ours[0] and theirs[1] == 3 and ours[1] == 1:
         return "the file is for images of 3 channels, the model for depths of 1; train depths without such weights"

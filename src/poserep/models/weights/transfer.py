@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from poserep.errors import InputError
+from poserep.models.weights.hugging_face import from_hub
 from poserep.models.weights.load import (
     COUNTER,
     LEFTOVERS,
@@ -52,7 +53,8 @@ def transfer(net: nn.Module, state: Mapping[str, Tensor], source: str, joints: P
     """
     own = {name: value for name, value in net.state_dict().items() if name.startswith(("backbone.", "head."))}
     backbone = net.get_submodule("backbone")
-    state = {key: value for key, value in resized(backbone, state).items() if not is_constant(key)}
+    state = resized(backbone, from_hub(state, source))
+    state = {key: value for key, value in state.items() if not is_constant(key)}
     mapped, unused = dict[str, str](), dict[str, str]()
     for key, place in _places(net, state, own).items():
         if place is not None:

@@ -54,7 +54,7 @@ def measure_job(cfg: DictConfig, job: Sequence[str]) -> Entry:
             f"representation={cfg.representation.name} reads whole images, of which this study knows no people; take "
             "one of crops, and docs/bottom-up.md for the errors of bottom-up"
         )
-    codec = make(cfg.representation.codec, size=size, align=cfg.align)
+    codec = make(cfg.representation.codec, size=size, align=cfg.align, sigmas=skeleton.sigmas)
     conditions = [Condition(name, **options) for name, options in cfg.table.conditions.items()]
     conditions = [c for c in conditions if str(size) in (c.sizes or [str(size)])]
     conditions = [c for c in conditions if cfg.align in (c.aligns or [cfg.align])]
