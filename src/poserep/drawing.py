@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 KNOWN = (
     "Heatmap", "SimCC Gaussian", "SR head", "SimCC equal", "SRPose", "Heatmap, unbiased", "IPR", "SimCC one-hot",
     "Bottom-up heatmap", "SimCC, no upsampling", "1D heatmap", "SimCC Laplace", "DSNT", "Regression", "RLE",
-    "Bottom-up SR head", "HigherHRNet",
+    "Bottom-up SR head", "HigherHRNet", "UDP", "UDP combined", "RTMCC", "Gaussian regression", "IPR debiased",
+    "IPR sampled", "Probability map",
 )  # fmt: skip
 PALETTE = (
     "#2563eb", "#db2777", "#059669", "#d97706", "#7c3aed", "#0891b2", "#65a30d", "#dc2626", "#475569", "#be185d",
     "#0f766e", "#92400e", "#c026d3", "#0369a1", "#a16207", "#4d7c0f", "#4338ca", "#f43f5e", "#0d9488", "#b45309",
+    "#6d28d9", "#15803d", "#9f1239", "#1e40af", "#ca8a04", "#0e7490", "#a21caf", "#57534e", "#ea580c", "#166534",
 )  # fmt: skip
 # Darker than the colour of any scheme.
 TRUTH = "#0f172a"

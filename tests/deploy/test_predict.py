@@ -220,7 +220,7 @@ def test_the_page_s_ten_lines(models, images, tmp_path, monkeypatch, capsys):
 def test_the_page_s_commands_parse():
     page = (CONF.parent / "docs" / "deploy.md").read_text().replace("\\\n", "")
     lines = [re.sub(r"\s+#.*", "", line).split()[1:] for line in page.splitlines() if line.startswith("poserep ")]
-    assert len(lines) == 12
+    assert len(lines) == 14
     for program, *words in lines:
         parser = {"export": export_parser, "predict": predict_parser}[program]()
         assert parser.parse_intermixed_args(words)

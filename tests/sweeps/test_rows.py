@@ -180,7 +180,7 @@ def test_rows_compose_learn_and_decode(name):
                 check_schedule(cfg)
                 make(cfg.augment)
             size, skeleton = Size.parse(cfg.input_size), skeleton_of(cfg)
-            codec = make(cfg.representation.codec, size=size, align=cfg.align)
+            codec = make(cfg.representation.codec, size=size, align=cfg.align, sigmas=skeleton.sigmas)
             assert {readouts[row] for row in cell.rows} - {None} <= set(codec.readouts)
             if unseen(cfg.representation.codec, size, cfg.align, skeleton.name):
                 check_codec(codec, skeleton)

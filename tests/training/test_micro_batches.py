@@ -15,7 +15,11 @@ from poserep.skeleton import COCO
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network
 
-REPRESENTATIONS = sorted(path.stem for path in (CONF / "representation").glob("*.yaml") if "bottom" not in path.stem)
+# Sampling draws for a batch, whatever its size.
+OTHERS = ("bottomup", "bottomup_sr", "bottomup_higher", "ipr_sampled")
+REPRESENTATIONS = sorted(path.stem for path in (CONF / "representation").glob("*.yaml") if path.stem not in OTHERS)
+# A softmax of beta 10 multiplies what float32 rounds.
+TOLERANCE = {"ipr_debiased": 1e-5}
 
 
 def without_batch_norm(module: nn.Module) -> None:
@@ -71,5 +75,5 @@ def test_micro_batches_add_up_to_the_gradient_of_the_whole_batch(representation)
     whole, all_kept = gradient(module, batch, None)
     # Two of two samples and one of one.
     pieces, kept = gradient(module, batch, 2)
-    assert (pieces - whole).norm() <= 1e-6 * whole.norm() and whole.norm() > 0
+    assert (pieces - whole).norm() <= TOLERANCE.get(representation, 1e-6) * whole.norm() and whole.norm() > 0
     assert kept < 0.5 * all_kept
