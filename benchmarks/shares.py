@@ -53,7 +53,8 @@ def shares(
         if cfg.representation.get("scenes"):
             # Whole images have a benchmark of their own, `associative`.
             continue
-        codec: Codec = make(cfg.representation.codec, size=Size.parse(size), align=cfg.align).to(device)
+        codec: Codec = make(cfg.representation.codec, size=Size.parse(size), align=cfg.align, sigmas=COCO.sigmas)
+        codec = codec.to(device)
         out = _noisy(codec.oracle(codec.encode(xy, weight)[0]))
         encode_ms = median_ms(lambda codec=codec: codec.encode(xy, weight))
         loss_ms = median_ms(_loss(codec, out, xy, weight))
