@@ -46,6 +46,10 @@ reproduce-quantisation: sweeps/quantisation.yaml install
 reproduce-cost: sweeps/cost.yaml install
 	@$(BIN)/python -m poserep.studies.published_costs --config-dir sweeps --config-name cost $(ARGS)
 
+# The ladder's runs, then their evaluations with other scores.
+reproduce-scores: sweeps/scores.yaml install
+	@$(BIN)/poserep sweep run scores $(ARGS) && $(BIN)/python -m poserep.studies.score_rules $(filter study=% runs=%,$(ARGS))
+
 # Timed, not trained; ARGS=--record keeps the numbers in results/.
 reproduce-simdr-table4: sweeps/cost.yaml install
 	@$(BIN)/python benchmarks/deconvolution_speed.py $(ARGS)

@@ -12,7 +12,7 @@ from kept_results import read
 from kept_results import table as written_table
 
 from poserep.config import compose
-from poserep.overrides import CONF
+from poserep.overrides import CONF, SWEEPS
 from poserep.sweeps.sweep_file import complete_table, read_sweep, table_names
 from poserep.sweeps.table import MODES, cells_of, chosen
 
@@ -96,7 +96,8 @@ def test_files_and_places_that_are_linked_exist():
 
 def test_files_that_are_needed_are_those_of_the_recipes():
     files = set(re.findall(r"weights/[\w-]+\.pth", PAGE))
-    assert files == set(re.findall(r"weights/[\w-]+\.pth", (CONF / "recipes" / "papers.yaml").read_text()))
+    places = [*(CONF / "recipes").glob("*.yaml"), *SWEEPS.glob("*.yaml")]
+    assert files == {file for path in places for file in re.findall(r"weights/[\w-]+\.pth", path.read_text())}
     recipes = table("simcc-table1").recipes
     for group in ("val_boxes", "crowdpose_boxes"):
         assert f"`{recipes[group][0].split('=')[1]}`" in PAGE

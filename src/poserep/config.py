@@ -178,7 +178,7 @@ def with_overrides(config: dict[str, Any], overrides: Sequence[str]) -> DictConf
                     raise InputError(f"~{key}: only a group can be left out, as in ~logger; write {key}=...")
                 cfg[key] = None
             else:
-                OmegaConf.update(cfg, key, value, force_add=override.is_add())
+                OmegaConf.update(cfg, key, value, force_add=override.is_add() or override.is_force_add())
     except ERRORS as error:
         raise InputError(explain(error, overrides)) from error
     return cfg

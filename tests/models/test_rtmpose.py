@@ -10,9 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from timm.layers import EffectiveSEModule
-from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook
+from torch import Tensor
 
 from model_cases import head_on, pair
 from official_models import CASES, FOLDER, official
@@ -23,6 +21,7 @@ from poserep.models.weights.load import load_official, load_trunk
 from poserep.models.weights.recognise import look
 from poserep.models.weights.transfer import PerJoint, transfer
 from poserep.skeleton import COCO
+from poserep.studies.published_costs.countings import countings, gflops
 from reference.weights import named_state
 
 needs_models = pytest.mark.skipif(not FOLDER.is_dir(), reason="POSEREP_MODELS names no folder: no official models")
@@ -105,20 +104,6 @@ def counted(name: str) -> dict[str, str]:
         return next(row for row in csv.DictReader(file) if row["name"] == name)
 
 
-def mmengine(net: PoseNet, height: int, width: int) -> int:
-    """What mmengine counts: multiply-accumulates, two for each value of a batch norm, one for each that is averaged."""
-    extra = []
-
-    def count(module, inputs, output):
-        if isinstance(module, nn.BatchNorm2d):
-            extra.append(2 * output.numel())
-        elif isinstance(module, EffectiveSEModule):
-            extra.append(inputs[0].numel())
-
-    with register_module_forward_hook(count):
-        return macs(net, height, width) + sum(extra)
-
-
 QUICK = ["t_256x192", "m_384x288"]
 OTHERS = ["s_256x192", "m_256x192", "l_256x192", "t_384x288", "s_384x288", "l_384x288"]
 
@@ -134,10 +119,12 @@ def test_parameters_and_multiply_accumulates_are_the_counted_and_the_printed_one
     assert parameters(net) == int(row["params"]) and parameters(net.head) == int(row["params_head"])
     for part in ("final_layer", "mlp", "gau"):
         assert parameters(net.head.get_submodule(part)) == int(row[f"head_{part}"])
-    assert macs(net, *sides) == int(row["fcm_macs"]) and mmengine(net, *sides) == int(row["mmengine_flops"])
+    assert macs(net, *sides) == int(row["fcm_macs"]) and countings(net, *sides)["mmengine"] == int(
+        row["mmengine_flops"]
+    )
     if row["paper_params_M"]:
         assert f"{parameters(net) / 1e6:.2f}" == row["paper_params_M"]
-        assert f"{mmengine(net, *sides) / 1e9:.2f}" == row["paper_gflops"]
+        assert f"{gflops(net, *sides, 'mmengine'):.2f}" == row["paper_gflops"]
 
 
 def test_the_head_is_its_definition():

@@ -199,12 +199,12 @@ def test_rows_of_comparisons_join_seeds_and_nothing_else():
 
 
 def test_quoted_rows_and_rows_that_are_gone(tmp_path):
-    quoted = table(rows=[{"name": "Q", "quoted": "from the authors", "values": {"AP": 63.1}}])
+    quoted = table(rows=[{"name": "Q", "quoted": "from the authors", "values": {"AP": 63.1}, "literature": "64 there"}])
     plan(tmp_path, "run", rows=["old name"])
     (line,) = paper_rows(quoted, tmp_path)
     assert line.status == "quoted" and vanished_rows(quoted, tmp_path) == ["old name"]
     (sheet,) = paper_sheets(quoted, [line], ["note"])
-    assert tuple(sheet.footnotes) == ("from the authors",) and sheet.notes[-1] == "note"
+    assert tuple(sheet.footnotes) == ("published elsewhere: 64 there", "from the authors") and sheet.notes[-1] == "note"
     assert cells(quoted, [line]) == ["Q", "63.1", "–", "–", "–", "quoted"]
 
 

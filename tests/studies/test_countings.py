@@ -78,7 +78,7 @@ def test_attention_counts_in_fused_layers_on_any_device(device):
 
 def test_units_are_those_of_the_papers():
     net = build(resnet(name=TINY), Deconv, Heatmap("64x64"))
-    counts, units = countings(net, 64, 64), {"hrnet": 2**30, "mmcv": 10**9, "detr": 10**9}
+    counts, units = countings(net, 64, 64), {"hrnet": 2**30, "mmcv": 1e9, "detr": 1e9, "mmengine": 1e9}
     assert {name: gflops(net, 64, 64, name) for name in COUNTINGS} == {n: counts[n] / u for n, u in units.items()}
     with pytest.raises(InputError, match=r"counting='fvcore' is not one of hrnet, mmcv, detr"):
         gflops(net, 64, 64, "fvcore")

@@ -52,10 +52,10 @@ def test_the_nearest_measurement_counts(configure):
 
 
 def test_persons(configure):
-    assert budget.training_persons(configure("data=coco", "trainer.limit=null"), own_study=False) == 149_813
-    assert budget.training_persons(configure("data=mpii", "trainer.limit=5"), own_study=False) == 5
-    assert budget.training_persons(configure("data=coco"), own_study=True) is None
-    assert budget.training_persons(configure("data.prepare.train=11"), own_study=True) == 11
+    assert budget.training_persons(configure("data=coco", "trainer.limit=null"), own_data=False) == 149_813
+    assert budget.training_persons(configure("data=mpii", "trainer.limit=5"), own_data=False) == 5
+    assert budget.training_persons(configure("data=coco"), own_data=True) is None
+    assert budget.training_persons(configure("data.prepare.train=11"), own_data=True) == 11
 
 
 def test_a_table_in_words(capsys):

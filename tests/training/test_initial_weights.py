@@ -151,7 +151,6 @@ def test_initial_weights_that_cannot_be_meant_are_refused(trained_once, configur
             ["init=a.pth", "backbone.weights=b.pth"],
             "are both initial weights of the backbone: add backbone.weights=null",
         ),
-        (["init=a.pth", "trainer.pretrained=false"], "init=a.pth means nothing with .*add trainer.pretrained=true"),
         ([f"init={base.parent}"], f"is a folder, but no run directory: name one, such as {base.parent}"),
         ([f"init={tmp_path}"], "is a folder, but no run directory: name one, or a file"),
         ([f'init="{base}#none"'], f"checkpoint=none: {base} has best, last"),
@@ -160,6 +159,11 @@ def test_initial_weights_that_cannot_be_meant_are_refused(trained_once, configur
             prepare(configure(*words), "b")
     with pytest.raises(InputError, match=f"name the file in it, or start from all of that run with init={base}"):
         begun(configure(f"backbone.weights={base}"))
+
+
+def test_random_numbers_are_what_smoke_runs_begin_with(configure):
+    smoke = resolved(configure("init=a.pth", "backbone.weights=b.pth", "trainer.pretrained=false"), "b")
+    assert smoke == resolved(configure("trainer.pretrained=false"), "b")
 
 
 def test_more_epochs_name_the_run_that_has_finished(trained, configure, tmp_path, capsys, monkeypatch):

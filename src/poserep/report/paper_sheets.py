@@ -84,7 +84,9 @@ class _ModeSheet:
 
     def _cells(self, row: PaperRow) -> Iterator[SheetCell | str]:
         undetermined = row.row.undetermined and f"undetermined: {row.row.undetermined}"
-        yield SheetCell(row.row.name, refs=self._refs(undetermined), marked=bool(row.marks))
+        literature = row.row.literature and f"published elsewhere: {row.row.literature}"
+        refs = (*self._refs(undetermined), *self._refs(literature))
+        yield SheetCell(row.row.name, refs=refs, marked=bool(row.marks))
         yield from (getattr(row, name) for name in self.about)
         for metric in self.metrics:
             places = self.places[metric]
@@ -161,8 +163,8 @@ def paper_csv(table: Table, rows: Sequence[PaperRow]) -> str:
             cells += map(_csv_number, (row.values.get(m), one.mean(m), one.sd(m), one.delta(m)))
         cells += [row.against or "", gap.metric if gap else "", *map(_csv_number, gap[:3] if gap else (None,) * 3)]
         runs = " ".join(path.name for path in one.runs.values())
-        lines.append([*cells, one.why_not, row.undetermined, row.quoted, runs, one.protocol])
-    return Sheet("", texts(*head, "undetermined", "quoted", "runs", "protocol"), lines).csv()
+        lines.append([*cells, one.why_not, row.undetermined, row.literature, row.quoted, runs, one.protocol])
+    return Sheet("", texts(*head, "undetermined", "literature", "quoted", "runs", "protocol"), lines).csv()
 
 
 def _csv_number(value: float | None) -> str:

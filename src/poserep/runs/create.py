@@ -55,19 +55,16 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
         check_shares(plain.trainer)
     config = as_dict(plain) | {"names": {"backbone": backbone}}
     config.pop("table", None)
-    if not cfg.trainer.pretrained and "weights" in config["backbone"]:
-        config["backbone"]["weights"] = None
+    if not cfg.trainer.pretrained:
+        config["init"] = None
+        if "weights" in config["backbone"]:
+            config["backbone"]["weights"] = None
     return {**config, "contents": contents(config), **({"imported": imported} if imported else {})}
 
 
 def _check_initial(cfg: DictConfig) -> None:
-    if cfg.init is None:
+    if cfg.init is None or not cfg.trainer.pretrained:
         return
-    if not cfg.trainer.pretrained:
-        raise InputError(
-            f"init={cfg.init} means nothing with trainer.pretrained=false, as in trainer=smoke: add "
-            "trainer.pretrained=true, or leave init out"
-        )
     if weights := cfg.backbone.get("weights"):
         raise InputError(
             f"init={cfg.init} and backbone.weights={weights} are both initial weights of the backbone: add "

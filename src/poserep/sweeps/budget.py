@@ -60,13 +60,13 @@ class Budget:
     times: tuple[DeviceTime, ...] = ()
 
 
-def training_persons(cfg: DictConfig, own_study: bool) -> int | None:
+def training_persons(cfg: DictConfig, own_data: bool) -> int | None:
     """Return the number of persons in an epoch, or of whole images where the representation takes these.
 
-    None for our own studies of photographs, which take what is there.
+    None with ``own_data``, for tables of photographs that name no data set and take what is there.
     """
     scenes = takes_scenes(cfg)
-    known = None if own_study else (IMAGES if scenes else PERSONS).get(cfg.data.name)
+    known = None if own_data else (IMAGES if scenes else PERSONS).get(cfg.data.name)
     persons = cfg.data.prepare.train // (DRAWN_TOGETHER if scenes else 1) if cfg.data.prepare else known
     return persons if persons is None or cfg.trainer.limit is None else min(persons, cfg.trainer.limit)
 
@@ -86,7 +86,7 @@ def estimate(name: str, mode: str | None, records: Sequence) -> Budget:
     cfgs, seen, macs, times = [], [], [], []
     composed = compositions(name, [[*cell.overrides, "data.root=nowhere"] for cell in cells])
     for cfg in tracked(composed, name, len(cells)):
-        if (persons := training_persons(cfg, not table.paper)) is None:
+        if (persons := training_persons(cfg, not table.data)) is None:
             return Budget(name, table.mode, len(cells), None)
         cfgs.append(cfg)
         seen.append(persons * cfg.trainer.epochs)

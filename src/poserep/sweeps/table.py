@@ -25,6 +25,7 @@ class Row:
         values: Published values by metric.
         against: The name of the row that it is compared with, if any.
         undetermined: Settings that the sources do not state, and what is taken instead.
+        literature: What is published about it, and where, by other recipes than the row's.
         quoted: The source of numbers that the paper did not measure itself; such a row is shown and not run.
         boxes: The kind of boxes that its values were measured with, if not the table's: ``scene`` for people who are
             found in whole images.
@@ -38,6 +39,7 @@ class Row:
     values: Mapping[str, float | None] = field(default_factory=dict)
     against: str | None = None
     undetermined: str = ""
+    literature: str = ""
     quoted: str = ""
     boxes: str = ""
 

@@ -1,4 +1,4 @@
-"""The three ways in which the papers' tools count multiply-accumulates.
+"""The four ways in which the papers' tools count multiply-accumulates.
 
 The papers say GFLOPs and mean multiply-accumulates, by tools that leave out or put in different things. Their numbers
 compare only within one tool; `poserep.models.cost.macs` is what a network really multiplies.
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from poserep.errors import InputError
 from poserep.models import HRFormer, PoseNet
@@ -43,10 +44,12 @@ class Trace(NamedTuple):
 
     ``layers`` are modules that the papers' tools see, with a tensor in and a tensor out, in the order in which they
     end, ``operations`` those of PyTorch's core in the order in which they run, attention taken apart into its products.
+    ``products`` are the multiply-accumulates that are really done.
     """
 
     layers: list[TracedLayer]
     operations: list[TracedOperation]
+    products: int
 
 
 def trace(net: PoseNet, height: int, width: int, training: bool = False) -> Trace:
@@ -57,10 +60,11 @@ def trace(net: PoseNet, height: int, width: int, training: bool = False) -> Trac
         if module not in hidden and inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
             layers.append(TracedLayer(module, tuple(inputs[0].shape), tuple(output.shape)))
 
+    counter = FlopCounterMode(display=False)
     with register_module_forward_hook(end):
-        run_once(net, height, width, training, mode)
+        run_once(net, height, width, training, counter, mode)
     # The first two normalise the image, which no tool counts.
-    return Trace(layers, mode.operations[2:])
+    return Trace(layers, mode.operations[2:], counter.get_total_flops() // 2)
 
 
 def _hidden(net: PoseNet) -> set[nn.Module]:
@@ -160,19 +164,31 @@ def _detr(operation: TracedOperation) -> int:
     return elements * (4 if "batch_norm" in operation.name else PER_ELEMENT.get(operation.name, 0))
 
 
+def mmengine(traced: Trace) -> int:
+    """Count as ``get_model_complexity_info`` of mmengine does, printed by RTMPose.
+
+    All true products, and as if they multiplied, 2 for each element of a batch norm and 1 for each that is averaged.
+    """
+    norms = sum(prod(each.output) for each in traced.operations if "batch_norm" in each.name)
+    averaged = sum(prod(each.inputs[0]) for each in traced.operations if each.name == "mean")
+    return traced.products + 2 * norms + averaged
+
+
 COUNTINGS: dict[str, Callable[[Trace], int]] = {
     "hrnet": lambda traced: sum(map(hrnet, traced.layers)),
     "mmcv": lambda traced: sum(map(mmcv, traced.layers)),
     "detr": detr,
+    "mmengine": mmengine,
 }
 # By which tables divide the counts.
-UNITS = {"hrnet": 2**30, "mmcv": 10**9, "detr": 10**9}
+UNITS = {"hrnet": 2**30, "mmcv": 10**9, "detr": 10**9, "mmengine": 10**9}
 
 
 def countings(net: PoseNet, height: int, width: int, training: bool = False) -> dict[str, int]:
     """Return multiply-accumulates for one image by every counting, and ``true`` ones; for the arguments see `trace`."""
     traced = trace(net, height, width, training)
-    return {"true": macs(net, height, width), **{name: count(traced) for name, count in COUNTINGS.items()}}
+    true = macs(net, height, width) if training else traced.products
+    return {"true": true, **{name: count(traced) for name, count in COUNTINGS.items()}}
 
 
 def gflops(net: PoseNet, height: int, width: int, name: str, training: bool = False) -> float:

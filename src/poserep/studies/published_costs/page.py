@@ -11,7 +11,7 @@ from poserep.sheet import Sheet, SheetCell, numbers, texts
 from poserep.studies.published_costs.cells import GOOD, KEYS, PrintedCell
 
 NAMES = dict(zip(KEYS, ("parameters", "parameters of the backbone", "other parameters", "GFLOPs"), strict=True))
-PAPERS = {"simcc": "SimCC", "simdr": "SimDR", "dark": "DARK", "srpose": "SRPose"}
+PAPERS = {"simcc": "SimCC", "simdr": "SimDR", "dark": "DARK", "srpose": "SRPose", "rtmpose": "RTMPose"}
 VERDICTS = (*GOOD, "differs", "not built")
 
 
@@ -61,7 +61,8 @@ def table_sheets(cells: Sequence[PrintedCell]) -> Iterator[Sheet]:
             about = cell.network, ", ".join(c.row for c in same), cell.size, printed, params
             rows.append([*about, cell.printed.get("gflops", ""), operations, gmacs, cell.counting, agreement])
         paper, number = table.split("-")
-        yield Sheet(f"{PAPERS[paper]}, table {number}", columns, rows)
+        place = f"table {number}" if number.isdigit() else number
+        yield Sheet(f"{PAPERS[paper]}, {place}", columns, rows)
 
 
 def cells_sheet(cells: Sequence[PrintedCell]) -> Sheet:
