@@ -18,7 +18,9 @@ def test_rules_are_evaluations_of_the_same_run(trained, monkeypatch, tmp_path, c
 
     def evaluated(path, cfg):
         codec = cfg.representation.codec
-        seen.append((codec.get("score"), codec.score_threshold, cfg.checkpoint, cfg.data.metric._target_.split(".")[-1]))
+        seen.append(
+            (codec.get("score"), codec.score_threshold, cfg.checkpoint, cfg.data.metric._target_.split(".")[-1])
+        )
         return {"metrics": {"gt": {"shift": {"AP": 10.0 * len(seen)}}}}
 
     def make(name):
