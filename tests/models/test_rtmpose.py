@@ -15,7 +15,7 @@ from torch import Tensor
 from model_cases import head_on, pair
 from official_models import CASES, FOLDER, official
 from poserep.codecs import SimCC, Softened
-from poserep.models import RTMCC, PoseNet, TimmFeatures
+from poserep.models import RTMCC, TimmFeatures
 from poserep.models.cost import macs, parameters
 from poserep.models.weights.load import load_official, load_trunk
 from poserep.models.weights.recognise import look
