@@ -23,8 +23,9 @@ from poserep.codecs import (
     SoftArgmax,
     Softened,
     SRHeatmap,
+    UnitGaussian,
 )
-from poserep.codecs.losses import MSE, ExpectedRisk
+from poserep.codecs.losses import MLECC, MSE, ExpectedRisk
 from poserep.geometry import ALIGNMENTS, Align, Size
 
 SIZES = ("64x64", "128x96", "256x192")
@@ -108,6 +109,7 @@ _MAKERS = [
     *[(f"rtmcc{name}-k{k:g}", _other(codecs.SimCC, label=Softened(rounded=rounded), k=k, beta=10, merge_on=merge), k)
       for name, rounded, merge, k in (("", False, "logits", 2), ("-p", False, "probabilities", 1.5),
                                       ("-rounded", True, "logits", 1))],
+    ("mlecc-k1.5", _other(codecs.SimCC, label=UnitGaussian(), criterion=MLECC(), k=1.5), 1.5),
 ]  # fmt: skip
 CASES = [
     Case(name, make, size, align, k)

@@ -22,6 +22,7 @@ from poserep.codecs.flip_shift import mirror_image, mirror_shifts
 from poserep.config import compose, make
 from poserep.geometry import Axis
 from poserep.overrides import CONF
+from poserep.skeleton import COCO
 
 DOCS = CONF.parent / "docs"
 PAGE = (DOCS / "conventions.md").read_text()
@@ -198,3 +199,27 @@ def test_commands_compose(overrides):
     for option in given.keys() & {"flip_shift", "score_threshold", "bounds", "score", "merge_on", "grid"}:
         value = getattr(codec if option in ("merge_on", "grid") else codec.deviations, option)
         assert str(value) == given[option] or value == float(given[option])
+
+
+REPRESENTATIONS = (DOCS / "representations.md").read_text()
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in REPRESENTATIONS.splitlines() if "| `" in line]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "representation").glob("*.yaml")))
+def test_every_representation_has_a_row_and_its_published_options_exist(name):
+    (row,) = (row for row in ROWS if f"`{name}`" in row[0])
+    options = [word for code in re.findall(r"`([^`]+)`", row[-1]) if "=" in code for word in code.split()]
+    words = [re.sub(r"^([+~]?)(?!align)", r"\1representation.codec.", word) for word in options]
+    cfg = compose([f"representation={name}", "size=256x192", *words]).cfg
+    readouts = make(cfg.representation.codec, size=cfg.input_size, align=cfg.align, sigmas=COCO.sigmas).readouts
+    assert set(re.findall(r"`(\w+)`", row[2])) <= set(readouts)
+
+
+@pytest.mark.parametrize("line", re.findall(r"^poserep evaluate RUN_DIR '(\+.+)'$", REPRESENTATIONS, re.M))
+def test_readouts_of_the_page_can_be_added(line):
+    for name in ("simcc", "rtmcc") if "Axis" in line else ("heatmap", "udp", "sr"):
+        cfg = compose([f"representation={name}", line]).cfg
+        codec = make(cfg.representation.codec, size=cfg.input_size, align=cfg.align, sigmas=COCO.sigmas)
+        target, _ = codec.encode(torch.full((1, 17, 2), 30.0), torch.ones(1, 17))
+        for readout in codec.readouts:
+            assert (codec.decode(codec.oracle(target), readout).xy - 30).abs().max() < 3

@@ -160,7 +160,7 @@ def test_an_edge_penalty_widens_what_is_learnt():
 
 
 def test_published_points_are_stretched():
-    exact, published = (ProbMap("256x192", align="edge", stretch=s, sigmas=SIGMAS) for s in ("none", "published"))
+    exact, published = (ProbMap("256x192", align="edge", px_per_bin=s, sigmas=SIGMAS) for s in ("exact", "published"))
     ends = torch.tensor([[[0.0, 0.0], [47.0, 63.0]]])
     torch.testing.assert_close(exact.to_px(ends)[0], torch.tensor([[0.0, 0.0], [191.0, 255.0]]))
     torch.testing.assert_close(published.to_px(ends)[0], torch.tensor([[0.0, 0.0], [192.0, 256.0]]))

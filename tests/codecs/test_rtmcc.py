@@ -81,7 +81,8 @@ def test_a_likelihood_is_greatest_on_the_label_s_highest_bin_and_ignores_joints_
     one = tuple(100 * (t == t.amax(-1, keepdim=True)).float() for t in (x, y))
     best = codec.loss(one, (x, y), weight)
     assert best.item() == pytest.approx(-math.log(1 + 1e-4) * weight.mean().item(), abs=1e-6)
-    assert codec.loss(codec.oracle((x, y)), (x, y), weight) > best
+    assert codec.loss(codec.oracle((x, y)), (x, y), weight) == pytest.approx(best)
+    assert codec.loss((codec.logits(x), codec.logits(y)), (x, y), weight) > best
     moved = tuple(torch.where((weight > 0)[..., None], o, -o) for o in one)
     assert torch.equal(codec.loss(moved, (x, y), weight), best)
 

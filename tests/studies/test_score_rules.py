@@ -26,6 +26,7 @@ def test_rules_are_evaluations_of_the_same_run(trained, monkeypatch, tmp_path, c
     def make(name):
         def kept(path, cfg):
             assert cfg.representation.codec.score_threshold == 0 and cfg.checkpoint == "last" and not cfg.flip_test
+            assert list(cfg.readouts) == ["shift"]
             made.append(name)
 
         return kept

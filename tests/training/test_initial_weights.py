@@ -161,9 +161,12 @@ def test_initial_weights_that_cannot_be_meant_are_refused(trained_once, configur
         begun(configure(f"backbone.weights={base}"))
 
 
-def test_random_numbers_are_what_smoke_runs_begin_with(configure):
+def test_random_numbers_are_what_smoke_runs_begin_with(configure, capsys, monkeypatch):
     smoke = resolved(configure("init=a.pth", "backbone.weights=b.pth", "trainer.pretrained=false"), "b")
     assert smoke == resolved(configure("trainer.pretrained=false"), "b")
+    monkeypatch.setattr("poserep.sweeps.train.run_single", lambda run_dir: None)
+    run_composed(configure("init=a.pth", "trainer.pretrained=false"), "backbone", several=False)
+    assert "begins with random numbers, not with init=a.pth" in capsys.readouterr().out
 
 
 def test_more_epochs_name_the_run_that_has_finished(trained, configure, tmp_path, capsys, monkeypatch):

@@ -43,7 +43,7 @@ def test_probposes_readout_and_its_stretched_points_are_met(file):
     decisive = v["off_margin"] > DECISIVE
     torch.testing.assert_close(at[decisive].float(), v["off_locs"][decisive], atol=1e-5, rtol=0)
     torch.testing.assert_close((value * v["prob_sum"])[decisive].float(), v["off_vals"][decisive], atol=1e-6, rtol=0)
-    codec = ProbMap(**given, stretch="published", readouts={"probpose": ProbPose()})
+    codec = ProbMap(**given, px_per_bin="published", readouts={"probpose": ProbPose()})
     torch.testing.assert_close(codec.to_px(at)[decisive], v["dec_kpts"][decisive], atol=1e-5, rtol=0)
     # Logits and positions of some hundred px in float32.
     decoded = codec.decode(v["prob"].log()).xy.double()

@@ -40,10 +40,12 @@ class OKSReadout:
 
 
 def joint_sigmas(sigmas: Sequence[float] | None, like: Tensor, who: str) -> Tensor:
-    """Return sigmas as a tensor (K,) for the joints of (B, K, ...); an `InputError` if they are missing or too few."""
+    """Return sigmas as a tensor (K,) for the joints of (B, K, ...); not K positive numbers are an `InputError`."""
     if sigmas is None or len(sigmas) != like.shape[1]:
         given = "no sigmas" if sigmas is None else f"{len(sigmas)} sigmas"
         raise InputError(f"{who}: {given} for {like.shape[1]} joints; pass sigmas=Skeleton.sigmas, one for each joint")
+    if not all(sigma > 0 for sigma in sigmas):
+        raise InputError(f"{who}: sigmas={list(sigmas)} must all be positive")
     return torch.tensor(list(sigmas), dtype=like.dtype, device=like.device)
 
 

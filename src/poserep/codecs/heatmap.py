@@ -13,7 +13,7 @@ from poserep.codecs.label_smoothing import gaussian
 from poserep.codecs.losses import MSE, Criterion
 from poserep.codecs.readouts import Argmax, Peaks
 from poserep.errors import InputError, check_choice, check_positive
-from poserep.geometry import Align, Size
+from poserep.geometry import Align, Axis, Size
 
 Quantise = Literal["round", "floor", "ceil", "none"]
 Grid = Literal["bins", "px"]
@@ -77,9 +77,7 @@ class Heatmap(Codec):
         check_choice(f"{name}: quantise", quantise, QUANTISERS)
         check_choice(f"{name}: grid", grid, get_args(Grid))
         check_choice(f"{name}: window", window, get_args(Window))
-        check_choice(f"{name}: px_per_bin", px_per_bin, get_args(PxPerBin))
-        if px_per_bin == "published" and align != "edge":
-            raise InputError(f"{name}: px_per_bin=published is UDP's, of align=edge, and means nothing under {align}")
+        check_px_per_bin(name, px_per_bin, align)
         super().__init__(*axes(size, 1 / stride, align), readouts or {"argmax": Argmax()}, **deviations)
         self.sigma, self.truncate = float(sigma), truncate
         self.quantise, self.grid, self.window, self.px_per_bin = quantise, grid, window, px_per_bin
@@ -147,9 +145,7 @@ class Heatmap(Codec):
 
     def to_px(self, position: Tensor) -> Tensor:
         """Convert (B, K, 2) bins to (B, K, 2) input px."""
-        if self.px_per_bin == "exact":
-            return super().to_px(position)
-        return position * position.new_tensor([axis.length / (axis.n - 1) for axis in (self.x, self.y)])
+        return super().to_px(position) if self.px_per_bin == "exact" else published_px(position, self.x, self.y)
 
     @cached_property
     def least_peak(self) -> float:
@@ -169,6 +165,18 @@ class Heatmap(Codec):
     def density(self, out: Tensor) -> dict[str, Tensor]:
         """Return the heatmaps, without negative values."""
         return {"map": out.float().clamp_min(0)}
+
+
+def check_px_per_bin(name: str, px_per_bin: str, align: Align) -> None:
+    """Raise an `InputError` if a codec of that name cannot have an option, see `Heatmap`, under its alignment."""
+    check_choice(f"{name}: px_per_bin", px_per_bin, get_args(PxPerBin))
+    if px_per_bin == "published" and align != "edge":
+        raise InputError(f"{name}: px_per_bin=published is UDP's, of align=edge, and means nothing under {align}")
+
+
+def published_px(position: Tensor, x: Axis, y: Axis) -> Tensor:
+    """Convert (..., 2) bins to input px by W / (w - 1), where targets are drawn by (W - 1) / (w - 1)."""
+    return position * position.new_tensor([axis.length / (axis.n - 1) for axis in (x, y)])
 
 
 class SRHeatmap(Heatmap):

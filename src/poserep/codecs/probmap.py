@@ -1,7 +1,7 @@
 """Probability maps that learn to minimise the expected 1 - OKS (ProbPose)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,14 +9,13 @@ from torch.nn import functional as F
 
 from poserep.codecs.base import Codec, Points, axes
 from poserep.codecs.expected_oks import ExpectedOKS, joint_sigmas
+from poserep.codecs.heatmap import PxPerBin, check_px_per_bin, published_px
 from poserep.codecs.label_smoothing import FLOOR, LABEL_TAIL
 from poserep.codecs.losses import Criterion, ExpectedRisk
 from poserep.codecs.oks_spread import PersonArea, Spread
 from poserep.codecs.readouts import Peaks
-from poserep.errors import InputError, check_choice
+from poserep.errors import InputError
 from poserep.geometry import Align, Size
-
-Stretch = Literal["none", "published"]
 
 
 class ProbMap(Codec):
@@ -32,7 +31,7 @@ class ProbMap(Codec):
         spread: How fast OKS falls off, see `poserep.codecs.oks_spread`.
         criterion: Takes P, OKS and weights, by default `poserep.codecs.losses.ExpectedRisk`.
         readouts: Readouts of maps, by default `ExpectedOKS`.
-        stretch: ``published`` turns bins to px by W / (w - 1) as ProbPose's code does, which lays targets by
+        px_per_bin: ``published`` turns bins to px by W / (w - 1) as ProbPose's code does, which lays targets by
             (W - 1) / (w - 1) (``align=edge``): points come out up to a px too far right and down.
         sigmas: OKS sigmas of the joints, `poserep.skeleton.Skeleton.sigmas`.
         **deviations: See `Deviations`. ``bounds=published`` learns all labelled joints, however far outside the crop.
@@ -47,7 +46,7 @@ class ProbMap(Codec):
         spread: Spread | None = None,
         criterion: Criterion | None = None,
         readouts: Mapping[str, Callable[[Tensor], Peaks]] | None = None,
-        stretch: Stretch = "none",
+        px_per_bin: PxPerBin = "exact",
         align: Align = "centre",
         sigmas: Sequence[float] | None = None,
         **deviations: Any,
@@ -55,9 +54,9 @@ class ProbMap(Codec):
         name, size = type(self).__name__, Size.parse(size)
         if not stride > 0 or any(abs(side / stride - round(side / stride)) > 1e-6 for side in size):
             raise InputError(f"{name}: size {size} does not divide into bins of {stride:g} px")
-        check_choice(f"{name}: stretch", stretch, get_args(Stretch))
+        check_px_per_bin(name, px_per_bin, align)
         super().__init__(*axes(size, 1 / stride, align), readouts or {"oks": ExpectedOKS()}, sigmas, **deviations)
-        self.spread, self.criterion, self.stretch = spread or PersonArea(), criterion or ExpectedRisk(), stretch
+        self.spread, self.criterion, self.px_per_bin = spread or PersonArea(), criterion or ExpectedRisk(), px_per_bin
 
     def encode(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Make the OKS of every bin (B, K, h, w), float32, 0 where the weight is; and weights (B, K)."""
@@ -92,9 +91,7 @@ class ProbMap(Codec):
 
     def to_px(self, position: Tensor) -> Tensor:
         """Convert (B, K, 2) bins to (B, K, 2) input px."""
-        if self.stretch == "none":
-            return super().to_px(position)
-        return position * position.new_tensor([axis.length / (axis.n - 1) for axis in (self.x, self.y)])
+        return super().to_px(position) if self.px_per_bin == "exact" else published_px(position, self.x, self.y)
 
     def merge(self, out: Tensor, mirrored: Tensor, perm: Tensor) -> Tensor:
         """Return logits of the averaged probabilities."""

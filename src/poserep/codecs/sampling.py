@@ -35,8 +35,8 @@ class SamplingArgmax(Integral):
 
     def __init__(self, size: Size | str, samples: int = 30, tau: float = 1.0, **options: Any) -> None:
         super().__init__(size, **options)
-        if samples < 1:
-            raise InputError(f"SamplingArgmax: samples={samples} must be at least 1")
+        if not isinstance(samples, int) or samples < 1:
+            raise InputError(f"SamplingArgmax: samples={samples} must be a whole number of at least 1")
         check_positive("SamplingArgmax: tau", tau)
         if self.position.debias != "none":
             raise InputError(f"SamplingArgmax: position.debias={self.position.debias!r} is for means; take Integral")

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from poserep.codecs.base import Codec, Points, axes
 from poserep.codecs.label_smoothing import FLOOR, Gaussian, Label, UnitGaussian, of_axis
@@ -140,8 +141,11 @@ class SimCC(Codec):
         return x, y
 
     def oracle(self, target: AxisPair) -> AxisPair:
-        """Return logits whose probabilities are the target, made to sum to one."""
-        return self.logits(target[0]), self.logits(target[1])
+        """Return logits whose probabilities are the target, made to sum to one; `MLECC`'s lie on its highest bin."""
+        x, y = target
+        if isinstance(self.criterion, MLECC):
+            x, y = (F.one_hot(t.argmax(-1), t.shape[-1]).to(t.dtype) * (t.amax(-1, keepdim=True) > 0) for t in target)
+        return self.logits(x), self.logits(y)
 
     def density(self, out: AxisPair) -> dict[str, Tensor]:
         """Return the probabilities of both axes."""

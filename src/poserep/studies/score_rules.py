@@ -11,7 +11,7 @@ AP ranks persons by their scores, so that two rows with the same points may diff
 - ``learnt``: a small head's on the network's features, see `poserep.training.learn_scores`.
 - ``oracle``: a person's true OKS, see `poserep.metrics.OracleScoredAP`.
 
-Leaves scores.csv in the study's folder. Checkpoints that are there, calibrated or learnt, are not made again.
+Leaves scores.csv in the study's folder, and with every run the calibrated and the learnt checkpoint of its last row.
 """
 
 import sys
@@ -50,9 +50,10 @@ def by_rule(run_dir: RunDir, readout: str, given: Sequence[str]) -> dict[str, fl
 
     ``given`` are overrides of each evaluation. It is an `InputError` if a run's data have no OKS.
     """
-    for name, make in (("calibrated", calibrate), ("learnt", learn_scores)):
-        if not run_dir.checkpoint(name).is_file():
-            make(run_dir.path, configure(run_dir.path, [ALL, *given]))
+    # Both are fitted to the first readout's points and scores.
+    given = [*given, f"readouts=[{readout}]"]
+    for make in (calibrate, learn_scores):
+        make(run_dir.path, configure(run_dir.path, [ALL, *given]))
     found = {}
     for rule, overrides in RULES.items():
         metrics = reevaluate(run_dir.path, configure(run_dir.path, [*overrides, *given]))["metrics"]

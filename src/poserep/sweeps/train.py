@@ -105,6 +105,8 @@ def run_composed(cfg: DictConfig, backbone: str, several: bool, direction: str =
 
         config["contents"] |= picture_hashes(cfg)
         run_dir = create_run(config)
+        if cfg.init and not cfg.trainer.pretrained and not several:
+            print(f"note: trainer.pretrained=false begins with random numbers, not with init={cfg.init}", flush=True)
         if not several and run_dir.status()["state"] == "waiting":
             _print_alike(config)
         # Two trials, or two agents, may draw the same configuration at once, and each needs its result.
