@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from poserep.codecs import SoftArgmax
+from poserep.codecs.integral import jensen_shannon
 
 
 def debiased(maps: np.ndarray, beta: float) -> np.ndarray:
@@ -48,3 +49,10 @@ def test_maps_without_any_peak_have_finite_positions_and_gradients(debias):
         assert torch.isfinite(position).all() and torch.isfinite(maps.grad).all()
     maps = 0.1 * torch.randn(1, 1, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert torch.autograd.gradcheck(SoftArgmax(1.0, debias).mean, (maps + 1).requires_grad_())
+
+
+def test_the_gradient_of_the_divergence_is_that_of_finite_differences():
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 2, 4, 3, dtype=torch.float64, generator=rng).requires_grad_()
+    target = torch.rand(1, 2, 4, 3, dtype=torch.float64, generator=rng)
+    assert torch.autograd.gradcheck(jensen_shannon, (logits, target / target.sum((-2, -1), keepdim=True)))

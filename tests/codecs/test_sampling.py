@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.autograd import gradcheck
 
 from poserep.codecs import Integral, SamplingArgmax, SoftArgmax
 from poserep.errors import InputError
@@ -66,3 +67,21 @@ def test_training_on_samples_narrows_a_map_whose_mean_is_right():
 def test_samples_have_no_bias_to_take_out():
     with pytest.raises(InputError, match="debias='exact' is for means"):
         SamplingArgmax("64x64", position=SoftArgmax(10.0, "exact"))
+
+
+def test_the_loss_is_the_mean_over_samples_and_its_gradient_that_of_finite_differences():
+    codec = SamplingArgmax("16x12", samples=3)
+    target, weight = codec.encode(torch.tensor([[[9.0, 6.0], [5.0, 13.0]]]), torch.tensor([[1.0, 0.0]]))
+    out = torch.randn(1, 2, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+    def loss(logits: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(0)
+        return codec.distance(logits, target[0].double(), weight)
+
+    torch.manual_seed(0)
+    drawn = codec.draw(out.detach())[0, 0].numpy()
+    centre = target[0][0, 0].numpy()
+    # In halves of the map, added over both axes, averaged over samples and joints, one of which has no weight.
+    due = sum(abs(drawn[i, axis] - centre[axis]) / half for i in range(3) for axis, half in ((0, 1.5), (1, 2.0))) / 6
+    assert loss(out).item() == pytest.approx(due, rel=1e-6)
+    assert gradcheck(loss, out, atol=1e-7, rtol=1e-5)

@@ -24,6 +24,7 @@ FORMS = {
     "points": ["representation=regression", "augment=none"],
     "points with covariance": ["representation=gaussian_regression", "augment=none"],
     "points with scale": ["representation=rle", "augment=srpose"],
+    "map with offsets": ["representation=udp_combined", "augment=flip"],
     "fine map": ["representation=sr", f"{CODEC}.scale=2"],
     "pyramid": ["representation=srpose", "backbone=resnet18"],
     "ablated pyramid": [

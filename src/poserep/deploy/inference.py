@@ -21,6 +21,7 @@ from poserep.models import PoseNet
 from poserep.models.weights.read import read_state
 from poserep.runs.rundir import checkpoint_of
 from poserep.training.evaluate import configure, load
+from poserep.training.learnt_scores import SCORE_HEAD
 from poserep.training.module import PoseModule, score_temperature, score_threshold
 from poserep.training.network import build_network
 
@@ -90,6 +91,11 @@ def restore_inference(run_dir: Path, cfg: DictConfig, readout: str | None = None
     images that are neither photographs nor depth maps raise an `InputError`.
     """
     state = read_state(checkpoint_of(run_dir, cfg.checkpoint))
+    if any(key.startswith(SCORE_HEAD) for key in state):
+        raise InputError(
+            f"checkpoint={cfg.checkpoint} of {run_dir} has learnt scores, which are for evaluation; take another one, "
+            "such as checkpoint=last or checkpoint=calibrated"
+        )
     cfg = cfg.copy()
     cfg.trainer.channels_last = False
     skeleton = skeleton_of(cfg)
