@@ -159,11 +159,8 @@ def test_files_are_recognised():
 def test_trunks_take_pretraining_and_pose_files():
     source = {key: value for key, value in given(size=(64, 64)).items() if key.startswith("backbone.")}
     table = torch.randn(1, 1 + 8 * 8, WIDTH)
-    more = {
-        "backbone.pos_embed": table,
-        "backbone.cls_token": torch.zeros(1, 1, WIDTH),
-        "neck.mask_token": torch.ones(1),
-    }
+    more = {"backbone.pos_embed": table, "backbone.cls_token": torch.zeros(1, 1, WIDTH)}
+    more["neck.mask_token"] = torch.zeros(1, 1, 8)
     bare = {key.removeprefix("backbone."): value for key, value in (source | more).items() if "neck" not in key}
     for state in (source | more, bare):
         trunk = network((128, 96)).backbone
@@ -192,11 +189,7 @@ def test_files_of_other_networks_say_what_they_look_like():
 # By Meta's names (facebookresearch/sapiens2, sapiens/backbones/sapiens2.py) and by those of Transformers.
 SUCCESSORS = {
     "Meta": ("backbone.storage_tokens", "backbone.blocks.0.attn.q_norm.weight", "decode_head.conv_layers.0.weight"),
-    "Transformers": (
-        "model.embeddings.register_tokens",
-        "model.layer.0.attention.q_norm.weight",
-        "head.predictor.weight",
-    ),
+    "Transformers": ("embeddings.register_tokens", "layer.0.attention.q_norm.weight", "head.predictor.weight"),
 }
 
 
