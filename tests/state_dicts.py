@@ -57,6 +57,21 @@ def rtmpose(net: nn.Module) -> dict[str, Tensor]:
     return _prefixed("backbone.", trunk) | _prefixed("head.", parts["head"])
 
 
+def sapiens(net: nn.Module) -> dict[str, Tensor]:
+    """mmpose 1.x on mmpretrain's vision transformer; Sapiens's head has our names."""
+    changed = {
+        **{"norm.": "ln1.", "patch_embed.proj.": "patch_embed.projection.", "blocks.": "layers.", ".norm1.": ".ln1."},
+        **{".norm2.": ".ln2.", ".mlp.fc1.": ".ffn.layers.0.0.", ".mlp.fc2.": ".ffn.layers.1."},
+    }
+    state = {}
+    for key, value in mmpose1(net).items():
+        prefix, _, name = key.partition(".")
+        for ours, theirs in changed.items() if prefix == "backbone" else ():
+            name = name.replace(ours, theirs) if ours.startswith(".") else re.sub(f"^{re.escape(ours)}", theirs, name)
+        state[f"{prefix}.{name}"] = value
+    return state
+
+
 LAYOUTS = {"papers": papers, "parallel": parallel, "mmpose0": mmpose0, "mmpose1": mmpose1}
 
 

@@ -54,14 +54,14 @@ class BySize(NamedTuple):
 
 # By the longer side, which is one of these in the papers; other inputs take those of the nearest, the larger of two.
 PUBLISHED = {128: BySize(1.0, 4.0, 3), 256: BySize(2.0, 6.0, 11), 384: BySize(3.0, 6.0, 11)}
-# The published reproduction of DARK takes a sigma of 2 % of the diagonal, 7.16 px.
-DEPTH_IMAGES = {"160x320": BySize(1.79, 6.0, 5)}
+# By the size itself: the published reproduction of DARK takes a sigma of 2 % of the diagonal, 7.16 px; Sapiens 6 bins.
+SINGLE_SIZES = {"160x320": BySize(1.79, 6.0, 5), "1024x768": BySize(6.0, 6.0, 11)}
 
 
 def by_size(input_size: str) -> BySize:
     """Return the widths for an input size, ``HxW``; the smallest for what is not a size, as codecs refuse it."""
     longer = max((int(side) for side in re.findall(r"\d+", input_size)), default=0)
-    return DEPTH_IMAGES.get(input_size) or PUBLISHED[min(PUBLISHED, key=lambda side: (abs(side - longer), -side))]
+    return SINGLE_SIZES.get(input_size) or PUBLISHED[min(PUBLISHED, key=lambda side: (abs(side - longer), -side))]
 
 
 class Axis(NamedTuple):

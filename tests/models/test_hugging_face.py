@@ -237,7 +237,12 @@ def test_other_states_stay_as_they_are():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"sigmoid": True}, "no sigmoid"), ({"width": 64}, r"not 2 of \[64, 64\]")],
+    [
+        ({"sigmoid": True}, "no sigmoid"),
+        ({"width": 64}, r"not 2 of \[64, 64\]"),
+        ({"convolutions": 1}, "no convolution but the last"),
+        ({"instance_norm": True}, "with batch norms"),
+    ],
 )
 def test_networks_that_the_loader_lacks_are_refused(options, message):
     net = build(ViTPose((64, 48), WIDTH, 1, 4), Deconv, Heatmap("64x48"), **options)

@@ -34,7 +34,7 @@ def test_rules_are_evaluations_of_the_same_run(trained, monkeypatch, tmp_path, c
     monkeypatch.setattr(score_rules, "reevaluate", evaluated)
     for name in ("calibrate", "learn_scores"):
         monkeypatch.setattr(score_rules, name, make(name))
-    score_rules.run_study(SWEEPS, "scores", [f"runs={tmp_path}", "flip_test=false"])
+    score_rules.show_scores(SWEEPS, "scores", [f"runs={tmp_path}", "flip_test=false"])
     assert made == ["calibrate", "learn_scores"]
     assert seen == [
         ("published", 0.2, "last", "CocoAP"),
@@ -55,4 +55,4 @@ def test_rules_are_evaluations_of_the_same_run(trained, monkeypatch, tmp_path, c
 def test_a_table_without_runs_is_refused(tmp_path):
     for name in ("scores", "cost"):
         with pytest.raises(InputError, match=f"no finished run .*poserep sweep run {name}"):
-            score_rules.run_study(SWEEPS, name, [f"runs={tmp_path}"])
+            score_rules.show_scores(SWEEPS, name, [f"runs={tmp_path}"])

@@ -20,7 +20,7 @@ from poserep.training.evaluate import reevaluate, restore
 from poserep.training.fit import fit
 from poserep.training.import_checkpoint import cautions, import_checkpoint
 from poserep.training.network import assemble
-from state_dicts import mmpose0, mmpose1, papers, parallel, rtmpose
+from state_dicts import mmpose0, mmpose1, papers, parallel, rtmpose, sapiens
 from tiny import TINY
 
 
@@ -39,6 +39,8 @@ def network(overrides: list[str], seed: int = 5):
 
 # As mmpose's files: arrays and numbers of NumPy beside the weights.
 META = {"epoch": np.int64(210), "dataset_meta": {"sigmas": np.full(17, 0.05, np.float32)}}
+# Few and narrow blocks, and a narrow head.
+SMALL_SAPIENS = [f"backbone.{o}" for o in ("width=32", "depth=2", "num_heads=4", "heads.Deconv.width=16")]
 # What the files of the layouts hold beside the state dict; test_weights_load.py has every head in every layout.
 FILES = {
     "hrnet": (papers, lambda s: s, ["backbone=hrnet_w32", "backbone.width=18"]),
@@ -62,6 +64,11 @@ FILES = {
         rtmpose,
         lambda s: {"meta": META, "state_dict": s | {"data_preprocessor.mean": torch.zeros(3, 1, 1)}},
         ["backbone=cspnext_t", "representation=rtmcc", "align=corner"],
+    ),
+    "sapiens": (
+        sapiens,
+        lambda s: {"meta": META, "state_dict": s},
+        ["backbone=sapiens_03b", "representation=udp", *SMALL_SAPIENS],
     ),
 }
 
@@ -101,6 +108,8 @@ def test_alignments_that_published_models_were_not_trained_with():
         ("tokenpose", "the papers' own code", "corner", "trained with align=dark"),
         ("tokenpose", "the papers' own code", "dark", None),
         ("transpose", "mmpose 0.x", "corner", None),
+        ("sapiens_1b", "mmpose 1.x", "centre", "align=centre; Sapiens's models were trained with align=edge"),
+        ("sapiens_1b", "mmpose 1.x", "edge", None),
     ):
         cfg = OmegaConf.create({"align": align, "data": {}, "backbone": {}})
         texts = cautions(cfg, Looks(layout, backbone, "", False, 17))

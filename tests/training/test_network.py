@@ -38,6 +38,7 @@ MULTISCALE |= {"hrnet_w18", "hrnet_w32", "hrnet_w48", "cspnext_t", "cspnext_s", 
 BOTTOM_UP = {"bottomup", "bottomup_sr", "bottomup_higher"}
 # Deeper backbones, whose maps are those of another.
 SAME_MAPS = {"resnet34": "resnet18", "resnet101": "resnet50", "resnet152": "resnet50"}
+SAME_MAPS |= {"sapiens_03b": "vitpose_l", "sapiens_06b": "vitpose_h"}
 # SRPose on two maps instead of four.
 TWO_MAPS = {"transpose_r", "resnet18_s8"}
 CODEC = "representation.codec"
@@ -83,7 +84,9 @@ def configure(backbone: str, representation: str, *overrides: str):
     cfg = deepcopy(composed(*depth))
     OmegaConf.set_struct(cfg, False)
     cfg.data.skeleton = COCO.name
-    cfg.backbone = composed(f"backbone={backbone}").backbone
+    # Sapiens's head of 768 channels takes half a minute.
+    narrow = ["backbone.heads.Deconv.width=32"] if backbone.startswith("sapiens") else []
+    cfg.backbone = composed(f"backbone={backbone}", *narrow).backbone
     cfg.representation = composed(f"representation={representation}", *overrides).representation
     return cfg
 

@@ -73,7 +73,7 @@ def scores_sheet(title: str, rows: Sequence[tuple[PaperRow, Sequence[dict[str, f
     return Sheet(title, (*texts("row", "readout"), *numbers("seeds", *RULES)), lines)
 
 
-def run_study(directory: Path, name: str, given: Sequence[str]) -> None:
+def show_scores(directory: Path, name: str, given: Sequence[str]) -> None:
     """Evaluate what has finished of a sweep file's table, write and print; no such table or run: `InputError`."""
     own = [override for override in given if key_of(override) in ("runs", "study")]
     table, cfg = table_of(directory, name), compose(own, name, directory).cfg
@@ -92,7 +92,7 @@ def run_study(directory: Path, name: str, given: Sequence[str]) -> None:
 def main() -> int:
     """Run the second half of ``make reproduce-scores``."""
     given = study_parser("-m poserep.studies.score_rules", __doc__, "scores").parse_intermixed_args()
-    run_study(given.config_dir, given.config_name, given.overrides)
+    show_scores(given.config_dir, given.config_name, given.overrides)
     return 0
 
 

@@ -96,10 +96,11 @@ def cautions(cfg: DictConfig, looks: Looks) -> list[str]:
             f"align={cfg.align}; the code of TokenPose and TransPose trained with align=dark, and its models are off "
             "by a part of a bin with another"
         )
-    elif looks.backbone.startswith("vitpose"):
+    elif looks.backbone.startswith(("vitpose", "sapiens")):
+        whose = "ViTPose" if looks.backbone.startswith("vitpose") else "Sapiens"
         if cfg.align != "edge":
             notes.append(
-                f"align={cfg.align}; ViTPose's models were trained with align=edge (unbiased data processing), and are "
+                f"align={cfg.align}; {whose}'s models were trained with align=edge (unbiased data processing), and are "
                 "off by a part of a bin with another"
             )
     elif cfg.align == "centre":

@@ -1,4 +1,4 @@
-"""ViTPose (Xu et al. 2022): a plain vision transformer, on timm's modules."""
+"""ViTPose (Xu et al. 2022) and Sapiens (Khirodkar et al. 2024): a plain vision transformer, on timm's modules."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from poserep.errors import InputError, check_positive
 from poserep.models.weights.load import resample_positions
 
 PATCH = 16
-# Names of entries in ViTPose's code, ImageNet weights and mmpose 1.x, and here; the first match counts.
+# Names of entries in ViTPose's code, ImageNet weights and mmpose 1.x (Sapiens too), and here; the first match counts.
 OWN_NAMES = {
     r"(pos_embed)": r"\1",
     r"(?:last_norm|norm|ln1)\.(.+)": r"trunk.norm.\1",
@@ -31,14 +31,16 @@ class ViTPose(nn.Module):
     One map of stride 16. With the head `Deconv` at stride 4 this is the paper's model with its classic decoder, with
     `BilinearConv` that with its simple one. Patches of 16x16 are
     cut from 2 px before the image on, with zeros there, as in the published code. Weights start as timm's do, which is
-    as the published code's. The table of positions is learnt, for one input size.
+    as the published code's. The table of positions is learnt, for one input size. Sapiens for poses has the same blocks
+    and patches without an entry for a class token, in four sizes, and a head of its own (conf/backbone/sapiens_*.yaml).
 
     Args:
         width, depth: Channels, a multiple of ``num_heads``, and blocks.
         num_heads: Attention heads; 12 in S too, where other small vision transformers have 6.
         drop_path: Probability that a sample skips a part of the last block in training, growing linearly from 0.
         class_entry: The table has one entry more, from pretraining with a class token, which is added to all
-            positions; so in ViTPose's code and Hugging Face's, but not in mmpose 1.x, whose files need false.
+            positions; so in ViTPose's code and Hugging Face's, but not in mmpose 1.x and Sapiens, whose files need
+            false.
         eps: What layer norms add to the variance; 1e-12 in Hugging Face's files, whose config.json says so.
     """
 
@@ -97,6 +99,6 @@ class ViTPose(nn.Module):
         return resample_positions(state, self.pos_embed, self.grid, self.extra)
 
     def official(self, key: str) -> str | None:
-        """Return the own name of an entry of ViTPose's code, of mmpose 1.x, or of ImageNet weights; None if none."""
+        """Return the own name of an entry of ViTPose's code, mmpose 1.x, Sapiens or ImageNet weights; None if none."""
         matches = ((re.fullmatch(theirs, key), own) for theirs, own in OWN_NAMES.items())
         return next((match.expand(own) for match, own in matches if match), None)

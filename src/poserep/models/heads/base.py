@@ -87,19 +87,30 @@ class Head(nn.Module):
     multiscale: ClassVar[bool] = False
 
 
-def deconvolved(head: nn.Module, spec: HeadSpec, stride: float | None, width: int) -> tuple[nn.Sequential, int, float]:
+def deconvolved(
+    head: nn.Module, spec: HeadSpec, stride: float | None, width: int, instance_norm: bool = False
+) -> tuple[nn.Sequential, int, float]:
     """Return deconvolutions that bring the backbone's only map to a stride, and the channels and stride of the result.
 
-    Each is a transposed convolution 4x4 of stride 2 to ``width`` channels, batch norm, ReLU (Xiao et al. 2018). Without
-    a ``stride`` there is none.
+    Each is a transposed convolution 4x4 of stride 2 to ``width`` channels, batch norm, ReLU (Xiao et al. 2018), or with
+    ``instance_norm`` what `normed` has in their place. Without a ``stride`` there is none.
     """
     channels, coarse = spec.one_map(head)
     target, modules = coarse if stride is None else stride, list[nn.Module]()
     for _ in range(doublings(head, coarse, target)):
         convolution = nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1, bias=False)
-        modules += [convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        modules += [convolution, *normed(width, instance_norm)]
         channels = width
     return nn.Sequential(*modules), channels, target
+
+
+def normed(width: int, instance_norm: bool) -> list[nn.Module]:
+    """Return batch norm and ReLU; with ``instance_norm`` each image's and channel's own norm and SiLU.
+
+    The latter has neither parameters nor running averages, so that files of weights have no entries for it (Khirodkar
+    et al. 2024, Sapiens).
+    """
+    return [nn.InstanceNorm2d(width), nn.SiLU()] if instance_norm else [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
 
 
 def doublings(head: nn.Module, stride: float, target: float) -> int:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from poserep.errors import InputError
-from poserep.models.heads.base import Head, HeadSpec, Stacks, deconvolved, doublings
+from poserep.models.heads.base import Head, HeadSpec, Stacks, deconvolved, doublings, normed
 from poserep.models.init import small_normal, truncated_normal
 
 
@@ -15,21 +15,36 @@ class Deconv(Head):
     """SimpleBaseline's head (Xiao et al. 2018); without deconvolutions, HRNet's. Emits (B, K, y.n, x.n).
 
     The number of deconvolutions, of ``width`` channels, follows from the map and the codec's stride: 3 on stride 32, 0
-    on HRNet. ``sigmoid`` squeezes the heatmaps into (0, 1), as in the HUMAN4D study.
+    on HRNet. ``sigmoid`` squeezes the heatmaps into (0, 1), as in the HUMAN4D study. Sapiens (Khirodkar et al. 2024)
+    has a ``width`` of 768, two ``convolutions`` of 1x1 after the deconvolutions, of as many channels and with a bias,
+    and ``instance_norm``, which stands for instance norms and SiLU after all these in place of batch norms and ReLU.
     """
 
     form = "map"
 
-    def __init__(self, spec: HeadSpec, width: int = 256, sigmoid: bool = False) -> None:
+    def __init__(
+        self,
+        spec: HeadSpec,
+        width: int = 256,
+        sigmoid: bool = False,
+        convolutions: int = 0,
+        instance_norm: bool = False,
+    ) -> None:
         super().__init__()
-        self.deconv_layers, channels, _ = deconvolved(self, spec, spec.stride, width)
+        if convolutions < 0:
+            raise InputError(f"{type(self).__name__}: convolutions={convolutions} must be at least 0")
+        self.deconv_layers, channels, _ = deconvolved(self, spec, spec.stride, width, instance_norm)
+        self.conv_layers = nn.Sequential()
+        for _ in range(convolutions):
+            self.conv_layers.extend([nn.Conv2d(channels, width, 1), *normed(width, instance_norm)])
+            channels = width
         self.final_layer = nn.Conv2d(channels, spec.num_keypoints, 1)
         self.sigmoid = sigmoid
         small_normal(self)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Turn the map into heatmaps."""
-        maps = self.final_layer(self.deconv_layers(features[-1]))
+        maps = self.final_layer(self.conv_layers(self.deconv_layers(features[-1])))
         return maps.sigmoid() if self.sigmoid else maps
 
 

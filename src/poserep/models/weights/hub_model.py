@@ -70,9 +70,11 @@ def loadable(net: PoseNet) -> ViTPose:
     if isinstance(head, BilinearConv):
         return backbone
     widths = [layer.out_channels for layer in head.deconv_layers if isinstance(layer, nn.ConvTranspose2d)]
-    if widths != [HUB_WIDTH, HUB_WIDTH] or head.sigmoid:
+    norms = [layer for layer in head.modules() if isinstance(layer, nn.BatchNorm2d)]
+    if widths != [HUB_WIDTH, HUB_WIDTH] or len(norms) != 2 or len(head.conv_layers) or head.sigmoid:
         raise InputError(
             f"--hub: the classic decoder of Hugging Face's loader has two deconvolutions of {HUB_WIDTH} channels, to "
-            f"stride {HUB_STRIDE}, and no sigmoid, not {len(widths)} of {widths}; leave --hub out"
+            f"stride {HUB_STRIDE}, with batch norms, no convolution but the last and no sigmoid, not {len(widths)} of "
+            f"{widths}; leave --hub out"
         )
     return backbone

@@ -18,8 +18,13 @@ BACKBONES = {
     "global_encoder.": "transpose",
     "relative_position": "hrformer",
 }
-# ViTPoses by width.
-VIT_WIDTHS = {384: "_s", 768: "_b", 1024: "_l", 1280: "_h"}
+# Vision transformers by width: ViTPoses, and Sapiens, whose head has more convolutions.
+VITPOSES = {384: "vitpose_s", 768: "vitpose_b", 1024: "vitpose_l", 1280: "vitpose_h"}
+SAPIENS = {1024: "sapiens_03b", 1280: "sapiens_06b", 1536: "sapiens_1b", 1920: "sapiens_2b"}
+# Two of them have the same trunk.
+SAME_TRUNK = {"sapiens_03b": "vitpose_l", "sapiens_06b": "vitpose_h"}
+# Its successor has norms of queries, and tokens beside the class token, by Meta's name or that of Transformers.
+SAPIENS_2, SAPIENS_2_TOKENS = "Sapiens 2", ("storage_tokens", "register_tokens")
 # Depths of ResNets, by whether blocks are bottlenecks and how many the third stage has.
 RESNETS = {(False, 2): 18, (False, 6): 34, (True, 6): 50, (True, 23): 101, (True, 36): 152}
 # CSPNeXt by the channels of its stem.
@@ -105,8 +110,13 @@ def _recognise_backbone(shapes: Mapping[str, tuple[int, ...]], parts: set[str]) 
     for mark, name in BACKBONES.items():
         if mark in whole:
             return name
+    if "q_norm." in whole and any(token in whole for token in SAPIENS_2_TOKENS):
+        return SAPIENS_2
     if {"pos_embed", "patch_embed"} <= parts:
-        return f"vitpose{VIT_WIDTHS.get(shapes['pos_embed'][-1], '')}"
+        width = shapes["pos_embed"][-1]
+        if "conv_layers" in parts:
+            return SAPIENS.get(width, "sapiens")
+        return VITPOSES.get(width) or SAPIENS.get(width, "vitpose")
     if "transition1.0.0.weight" in shapes:
         four = any(key.startswith("stage4.2.fuse_layers.1.") for key in shapes)
         return f"hrnet_w{shapes['transition1.0.0.weight'][0]}{' with four maps' if four else ''}"
@@ -122,7 +132,13 @@ def _recognise_backbone(shapes: Mapping[str, tuple[int, ...]], parts: set[str]) 
 def remedy(file: Mapping[str, Tensor], own: Mapping[str, Tensor], trunk: bool = False) -> str:
     """Say what to change so that a file suits the model, or its trunk; empty if nothing is known."""
     theirs, ours, other = look(file), look(own), ""
-    if theirs.backbone and theirs.backbone != ours.backbone:
+    if theirs.backbone == SAPIENS_2:
+        return (
+            "this looks like Sapiens 2, which is another network than Sapiens (rotary positions, gated layers) and not "
+            "available here"
+        )
+    names = [SAME_TRUNK.get(looks.backbone, looks.backbone) if trunk else looks.backbone for looks in (theirs, ours)]
+    if theirs.backbone and names[0] != names[1]:
         other = f"its backbone looks like {theirs.backbone}, the model's like {ours.backbone or 'none of those known'}"
     if trunk:
         return other
