@@ -35,7 +35,7 @@ class ImplicitHead(Head):
     resolution stays that of the backbone. Positions count in cells of the map. Moving a position by half a cell to
     either side, on both axes, and back into the map if need be, meets four cells; each predicts its own values by one
     network of linear layers and ReLU from its features and the way from its centre to the position, on whose scale a
-    cell is 2 wide.
+    cell is 2 wide. Layers start by He's rule, the last one near 0, with which it learns sooner than with PyTorch's own.
 
     Emits `Queried` in training, at random positions, one in each sub-cell. Otherwise it emits the map (B, K, y.n, x.n)
     of values at the centres of bins: means of the four predictions, weighted by the areas of the rectangles between
@@ -63,8 +63,11 @@ class ImplicitHead(Head):
         self.subcells = subcells or math.ceil(QUERIES / max(self.cells))
         self.reduce = nn.Conv2d(channels, width, 1)
         sizes = (width + 2, *hidden, spec.num_keypoints)
-        self.first, *others = (nn.Linear(n, m) for n, m in pairwise(sizes))
+        self.first, *others = layers = [nn.Linear(n, m) for n, m in pairwise(sizes)]
         self.others = nn.Sequential(*(layer for linear in others for layer in (nn.ReLU(inplace=True), linear)))
+        for layer in layers:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.normal_(layers[-1].weight, std=0.01)
         # The diagonally opposite one has the same place counted from the end.
         shifts = torch.tensor([[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]])
         self.shifts = nn.Buffer(shifts[:, None], persistent=False)
