@@ -77,6 +77,7 @@ def _other(kind: type[Codec], **fixed: Any) -> Callable[..., Codec]:
 
 
 OKS = {"oks": codecs.ExpectedOKS(), "probpose": codecs.ProbPose(), "argmax": codecs.Argmax()}
+PEAKS = {"argmax": codecs.Argmax(), "shift": codecs.QuarterShift()}
 UNBIASED: dict[str, Any] = {"quantise": "none", "truncate": None}
 DEBIASED = SoftArgmax(10.0, "exact")
 _MAKERS = [
@@ -91,6 +92,9 @@ _MAKERS = [
     ("sr2", _heatmap(SRHeatmap, scale=2), 2),
     ("srpose", _heatmap(MultiScale, scale=1), 1),
     ("srpose-drawn", _heatmap(MultiScale, **UNBIASED, scale=0.5, targets="drawn", supervise=(0, 1, 1, 1)), 0.5),
+    *[(f"nerpe-{profile}", _other(codecs.ContinuousHeatmap, profile=profile, readouts=PEAKS), 1)
+      for profile in ("gaussian", "laplace")],
+    ("nerpe-half", _other(codecs.ContinuousHeatmap, scale=0.5, readouts=PEAKS), 0.5),
     ("ipr", _other(codecs.Integral), 0.25),
     ("dsnt", _other(codecs.Integral, divergence=1.0), 0.25),
     ("udp-combined", _other(codecs.UDPCombined), 0.25),

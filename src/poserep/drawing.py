@@ -19,7 +19,7 @@ KNOWN = (
     "Heatmap", "SimCC Gaussian", "SR head", "SimCC equal", "SRPose", "Heatmap, unbiased", "IPR", "SimCC one-hot",
     "Bottom-up heatmap", "SimCC, no upsampling", "1D heatmap", "SimCC Laplace", "DSNT", "Regression", "RLE",
     "Bottom-up SR head", "HigherHRNet", "UDP", "UDP combined", "RTMCC", "Gaussian regression", "IPR debiased",
-    "IPR sampled", "Probability map", "RTMCC, MLECC",
+    "IPR sampled", "Probability map", "RTMCC, MLECC", "NerPE",
 )  # fmt: skip
 PALETTE = (
     "#2563eb", "#db2777", "#059669", "#d97706", "#7c3aed", "#0891b2", "#65a30d", "#dc2626", "#475569", "#be185d",

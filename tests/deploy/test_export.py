@@ -40,6 +40,7 @@ CASES = {
     "simcc": (["representation=simcc", "align=corner", "representation.codec.k=1.5"], "argmax", 2.0),
     "sr": (["representation=sr", "flip_test=false"], "shift", 1.0),
     "srpose": (["representation=srpose", "flip_test=false"], "argmax", 1.0),
+    "nerpe": (["representation=nerpe", "flip_test=false"], "argmax", 1.0),
     "ipr": (["representation=ipr", "flip_test=false"], "mean", 1.0),
     "probmap": (["representation=probmap", "flip_test=false"], "oks", 1.0),
 }

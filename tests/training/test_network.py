@@ -59,6 +59,7 @@ def refusal(backbone: str, representation: str) -> str | None:
         "sr",
         "rtmcc",
         "rtmcc_mlecc",
+        "nerpe",
         "udp_combined",
         "regression",
         "rle",
@@ -66,7 +67,7 @@ def refusal(backbone: str, representation: str) -> str | None:
         *BOTTOM_UP,
     }:
         return f"reads one map, but the backbone predicts in {STACKS[backbone]} stacks"
-    if backbone in TOKENS and representation in {"sr", "rtmcc", "rtmcc_mlecc", "udp_combined", *BOTTOM_UP}:
+    if backbone in TOKENS and representation in {"sr", "rtmcc", "rtmcc_mlecc", "nerpe", "udp_combined", *BOTTOM_UP}:
         return "reads a map, but the backbone gives keypoint tokens"
     if backbone in DEPTH and representation in {"ipr", "ipr_sampled", "dsnt", "probmap"}:
         return r"squeezes its maps into \(0, 1\), which codec (Integral|SamplingArgmax|ProbMap) cannot use"

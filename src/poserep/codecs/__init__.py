@@ -3,6 +3,7 @@
 from poserep.codecs.associative_embedding import AssociativeEmbedding, WithoutFlip
 from poserep.codecs.associative_losses import MaskedMSE, TagLoss
 from poserep.codecs.base import Codec, Deviations
+from poserep.codecs.continuous import ContinuousHeatmap
 from poserep.codecs.dark import DARK
 from poserep.codecs.expected_oks import AxisExpectedOKS, ExpectedOKS, ProbPose
 from poserep.codecs.gaussian import GaussianRegression

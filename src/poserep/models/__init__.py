@@ -11,6 +11,7 @@ from poserep.models.backbones.vitpose import ViTPose
 from poserep.models.heads.base import Head, HeadSpec, Stacks
 from poserep.models.heads.bottomup import BottomUp, BottomUpHigher, BottomUpSR
 from poserep.models.heads.confidence import ConfidenceHead
+from poserep.models.heads.implicit import ImplicitHead
 from poserep.models.heads.maps_and_axes import (
     AxisLinear,
     BilinearConv,
