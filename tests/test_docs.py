@@ -209,7 +209,7 @@ ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in REPRES
 def test_every_representation_has_a_row_and_its_published_options_exist(name):
     (row,) = (row for row in ROWS if f"`{name}`" in row[0])
     options = [word for code in re.findall(r"`([^`]+)`", row[-1]) if "=" in code for word in code.split()]
-    words = [re.sub(r"^([+~]?)(?!align)", r"\1representation.codec.", word) for word in options]
+    words = [re.sub(r"^([+~]?)(?!align|representation)", r"\1representation.codec.", word) for word in options]
     cfg = compose([f"representation={name}", "size=256x192", *words]).cfg
     readouts = make(cfg.representation.codec, size=cfg.input_size, align=cfg.align, sigmas=COCO.sigmas).readouts
     assert set(re.findall(r"`(\w+)`", row[2])) <= set(readouts)
