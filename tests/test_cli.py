@@ -102,7 +102,7 @@ def test_a_run_takes_the_overrides_of_training(trained_once):
         "~data": "data cannot be left out: choose one of the files of conf/data",
         "readouts=dark,argmax": "readouts has several values: write a list as readouts=[...]",
         "+readouts.foo=1": "Unexpected type for root: NoneType",
-        "~size": "size: choose one of the files of conf/size, as in size=128x128",
+        "~size": "size: choose one of the files of conf/size, as in size=64x64",
         "flip=false": "no key or group flip; did you mean flip_test?",
         "flip_test=maybe": "flip_test: Value 'maybe' is not a valid bool",
         "trainer.batch=0": "trainer.batch=0 is not a whole number",

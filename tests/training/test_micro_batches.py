@@ -15,11 +15,11 @@ from poserep.skeleton import COCO
 from poserep.training.module import PoseModule
 from poserep.training.network import build_network
 
-# Sampling draws for a batch, whatever its size.
-OTHERS = ("bottomup", "bottomup_sr", "bottomup_higher", "ipr_sampled")
+# Sampling and NerPE draw for a batch, whatever its size.
+OTHERS = ("bottomup", "bottomup_sr", "bottomup_higher", "ipr_sampled", "nerpe")
 REPRESENTATIONS = sorted(path.stem for path in (CONF / "representation").glob("*.yaml") if path.stem not in OTHERS)
-# A softmax of beta 10 multiplies what float32 rounds.
-TOLERANCE = {"ipr_debiased": 1e-5}
+# What float32 rounds is multiplied by a softmax of beta 10 or by dividing by a likelihood; a map's risk is nearly even.
+TOLERANCE = dict.fromkeys(("ipr_debiased", "rtmcc", "rtmcc_mlecc", "probmap"), 1e-5)
 
 
 def without_batch_norm(module: nn.Module) -> None:
