@@ -25,6 +25,8 @@ def quiet() -> None:
         ".*when logging on epoch level in distributed.*",
         ".*exists and is not empty.*",
         ".*lr_scheduler.step.*",
+        # Learnt scores leave the network as it is evaluated.
+        ".*module\\(s\\) in eval mode.*",
         # Our sampler resumes within an epoch.
         ".*dataloader is not resumable.*",
     ):
