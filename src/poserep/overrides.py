@@ -50,9 +50,6 @@ def hydra_at(folder: Path) -> Iterator[None]:
         GlobalHydra.instance().hydra = before
 
 
-_NUMBER = re.compile(r"\d+")
-
-
 def key_of(override: str) -> str:
     """Return the dotted key that an override sets."""
     return override.split("=", 1)[0].lstrip("+~")
@@ -181,13 +178,11 @@ def file_of(group: str, choice: str) -> Path:
     return CONF / group / f"{choice}.yaml"
 
 
-def _padded(number: re.Match[str]) -> str:
-    return number[0].zfill(5)
-
-
 def _choices(group: str) -> list[str]:
     # Numbers by their size: 64x64 before 1024x768.
-    return sorted((path.stem for path in (CONF / group).glob("*.yaml")), key=lambda name: _NUMBER.sub(_padded, name))
+    return sorted(
+        (path.stem for path in (CONF / group).glob("*.yaml")), key=lambda n: re.sub(r"\d+", lambda m: m[0].zfill(5), n)
+    )
 
 
 def _unknown(asked: str, cause: BaseException | None, given: Sequence[str]) -> str:
