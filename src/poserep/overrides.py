@@ -179,10 +179,8 @@ def file_of(group: str, choice: str) -> Path:
 
 
 def _choices(group: str) -> list[str]:
-    # Numbers by their size: 64x64 before 1024x768.
-    return sorted(
-        (path.stem for path in (CONF / group).glob("*.yaml")), key=lambda n: re.sub(r"\d+", lambda m: m[0].zfill(5), n)
-    )
+    names = [path.stem for path in (CONF / group).glob("*.yaml")]
+    return sorted(names, key=lambda name: re.sub(r"\d+", lambda number: number[0].zfill(5), name))
 
 
 def _unknown(asked: str, cause: BaseException | None, given: Sequence[str]) -> str:
