@@ -24,12 +24,13 @@ class ContinuousHeatmap(Heatmap):
     of all values. Joints outside the crop and scores are as with `Heatmap`; the paper has HRNet's code for data.
 
     Args:
-        size: That of the input.
+        size: Height and width of the network's input, px.
         scale: Bins per input px.
         profile: What is learnt at distance d from a joint: ``gaussian`` exp(-d^2 / (2 spread^2)), or ``laplace``
             exp(-d / spread).
-        spread: In halves of the input's longer side; in the paper 0.06 for ``gaussian``, 0.09 for ``laplace``.
-        **options: Those of `Heatmap` but ``stride``, ``sigma``, ``quantise`` and ``truncate``.
+        spread: Reach of the profile in halves of the input's longer side; in the paper 0.06 for ``gaussian``, 0.09 for
+            ``laplace``.
+        **options: Options of `Heatmap`, other than ``stride``, ``sigma``, ``quantise`` and ``truncate``.
     """
 
     form = "continuous map"

@@ -4,7 +4,7 @@
 
 AP ranks persons by their scores, so that two rows with the same points may differ. The rules are:
 
-- ``raw > 0.2``: the scores of published code; joints of 0.2 and less do not count in a person's, as in most of it.
+- ``raw > 0.2``: the scores of published code, of which most leaves joints of 0.2 and less out of a person's score.
 - ``raw``: the same, and all joints count, as with the rules that follow.
 - ``contract``: the contract's scores, which are 1 for every perfect target.
 - ``calibrated``: with the temperature that `poserep.training.calibrate` fits on half of the images.

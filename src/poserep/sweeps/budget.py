@@ -63,7 +63,7 @@ class Budget:
 def training_persons(cfg: DictConfig, own_data: bool) -> int | None:
     """Return the number of persons in an epoch, or of whole images where the representation takes these.
 
-    None with ``own_data``, for tables of photographs that name no data set and take what is there.
+    With ``own_data``, for tables that name no data set, photographs are whatever is there, and the number is None.
     """
     scenes = takes_scenes(cfg)
     known = None if own_data else (IMAGES if scenes else PERSONS).get(cfg.data.name)

@@ -167,7 +167,7 @@ def _detr(operation: TracedOperation) -> int:
 def mmengine(traced: Trace) -> int:
     """Count as ``get_model_complexity_info`` of mmengine does, printed by RTMPose.
 
-    All true products, and as if they multiplied, 2 for each element of a batch norm and 1 for each that is averaged.
+    It adds to the true products 2 for each element of a batch norm and 1 for each element of a mean.
     """
     norms = sum(prod(each.output) for each in traced.operations if "batch_norm" in each.name)
     averaged = sum(prod(each.inputs[0]) for each in traced.operations if each.name == "mean")
