@@ -168,7 +168,7 @@ class Heatmap(Codec):
 
 
 def check_px_per_bin(name: str, px_per_bin: str, align: Align) -> None:
-    """Raise an `InputError` with the codec's name if ``px_per_bin``, see `Heatmap`, is unknown or unfit for ``align``."""
+    """Raise an `InputError` with the codec's name if ``px_per_bin``, see `Heatmap`, is unknown or not for ``align``."""
     check_choice(f"{name}: px_per_bin", px_per_bin, get_args(PxPerBin))
     if px_per_bin == "published" and align != "edge":
         raise InputError(f"{name}: px_per_bin=published is UDP's, of align=edge, and means nothing under {align}")
