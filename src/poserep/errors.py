@@ -27,6 +27,12 @@ def check_positive(option: str, value: Any, unit: str = "") -> None:
         raise InputError(f"{option}={value} must be a positive number{unit}")
 
 
+def check_odd(option: str, value: Any, rest: str = "") -> None:
+    """Raise `InputError` unless the value is an odd, positive integer; ``rest`` says what else is allowed, or why."""
+    if not isinstance(value, int) or value < 1 or value % 2 == 0:
+        raise InputError(f"{option}={value} must be odd and positive{rest}")
+
+
 def message(error: BaseException) -> str:
     """Return an error's message, without the traceback that precedes it in errors from loader processes."""
     return str(error).rsplit("poserep.errors.InputError: ", 1)[-1].strip()

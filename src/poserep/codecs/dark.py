@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from poserep.codecs.readouts import LocalReadout, window
-from poserep.errors import InputError, check_choice, check_positive
+from poserep.errors import InputError, check_choice, check_odd, check_positive
 
 # Least value under the logarithm, as in the published code.
 LOG_FLOOR = 1e-10
@@ -42,12 +42,12 @@ class DARK(LocalReadout):
     border: Border = "zero"
 
     def __post_init__(self) -> None:
-        if self.kernel is not None and (not isinstance(self.kernel, int) or self.kernel < 1 or self.kernel % 2 == 0):
-            raise InputError(f"DARK: kernel={self.kernel} must be odd and positive, or null for no blur")
+        if self.kernel is not None:
+            check_odd("DARK: kernel", self.kernel, ", or null for no blur")
         check_choice("DARK: rescale", self.rescale, get_args(Rescale))
         check_choice("DARK: border", self.border, get_args(Border))
-        if self.max_step is not None and not self.max_step > 0:
-            raise InputError(f"DARK: max_step={self.max_step} must be positive (bins), or null")
+        if self.max_step is not None:
+            check_positive("DARK: max_step", self.max_step, " of bins, or null")
         if self.sigma is not None:
             check_positive("DARK: sigma", self.sigma, " of bins, or null")
 

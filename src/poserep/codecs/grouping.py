@@ -11,7 +11,7 @@ from torch import Tensor
 from poserep.codecs.assignment import assignment
 from poserep.codecs.candidates import candidates
 from poserep.codecs.readouts import LocalReadout, window
-from poserep.errors import InputError, check_choice, check_positive
+from poserep.errors import InputError, check_choice, check_odd, check_positive
 
 Rules = Literal["exact", "published"]
 # Of COCO's joints: the head and the trunk before the limbs.
@@ -105,8 +105,7 @@ class TagParser:
     rules: Rules = "exact"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.kernel, int) or self.kernel < 1 or self.kernel % 2 == 0:
-            raise InputError(f"TagParser: kernel={self.kernel} must be an odd, positive number of bins")
+        check_odd("TagParser: kernel", self.kernel, " (bins)")
         if not isinstance(self.max_people, int) or self.max_people < 1:
             raise InputError(f"TagParser: max_people={self.max_people} must be a positive whole number")
         if not 0 <= self.threshold < float("inf"):

@@ -13,7 +13,7 @@ from poserep.codecs.dark import Border, blur, gaussian_kernel
 from poserep.codecs.heatmap import Heatmap
 from poserep.codecs.losses import Criterion
 from poserep.codecs.readouts import peak
-from poserep.errors import InputError, check_choice, check_positive
+from poserep.errors import InputError, check_choice, check_odd, check_positive
 from poserep.geometry import Align, Size
 
 # Positions (B, K, 2) in bins, x first; the class maps there, and the blurred class maps there, (B, K).
@@ -38,8 +38,8 @@ class PeakOffset:
     border: Border = "zero"
 
     def __post_init__(self) -> None:
-        if self.kernel is not None and (not isinstance(self.kernel, int) or self.kernel < 1 or self.kernel % 2 == 0):
-            raise InputError(f"PeakOffset: kernel={self.kernel} must be odd and positive, or null for 6.5 radii")
+        if self.kernel is not None:
+            check_odd("PeakOffset: kernel", self.kernel, ", or null for 6.5 radii")
         check_choice("PeakOffset: border", self.border, get_args(Border))
 
     def __call__(self, maps: Tensor, radius: float) -> OffsetPeaks:

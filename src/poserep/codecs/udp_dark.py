@@ -7,7 +7,7 @@ from torch import Tensor
 
 from poserep.codecs.dark import blur, gaussian_kernel, newton_step
 from poserep.codecs.readouts import LocalReadout, window
-from poserep.errors import InputError, check_positive
+from poserep.errors import check_odd, check_positive
 
 # The blurred map is kept between these values, and this is added to the Hessian's diagonal, as in the published code.
 BLURRED_RANGE = (1e-3, 50.0)
@@ -34,8 +34,7 @@ class UDPDARK(LocalReadout):
     max_step: float | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.kernel, int) or self.kernel < 1 or self.kernel % 2 == 0:
-            raise InputError(f"UDPDARK: kernel={self.kernel} must be odd and positive")
+        check_odd("UDPDARK: kernel", self.kernel)
         if self.sigma is not None:
             check_positive("UDPDARK: sigma", self.sigma, " of bins, or null")
         if self.max_step is not None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from poserep.errors import InputError
+from poserep.errors import check_odd, check_positive
 from poserep.models.heads.base import Head, HeadSpec
 from poserep.models.init import small_normal
 
@@ -31,11 +31,9 @@ class RTMCC(Head):
         self, spec: HeadSpec, kernel: int = 7, width: int = 256, attention: int = 128, expansion: int = 2
     ) -> None:
         super().__init__()
-        if kernel < 1 or kernel % 2 == 0 or min(width, attention, expansion) < 1:
-            raise InputError(
-                f"RTMCC: kernel={kernel} must be odd, width={width}, attention={attention} and expansion={expansion} "
-                "at least 1"
-            )
+        check_odd("RTMCC: kernel", kernel)
+        for name, value in (("width", width), ("attention", attention), ("expansion", expansion)):
+            check_positive(f"RTMCC: {name}", value)
         channels, stride = spec.one_map(self)
         positions = (spec.x.length // stride) * (spec.y.length // stride)
         # Parts have the names of mmpose's, so that its checkpoints fit as they are.

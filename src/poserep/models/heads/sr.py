@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poserep.errors import InputError
+from poserep.errors import InputError, check_odd
 from poserep.models.heads.base import Head, HeadSpec, deconvolved, doublings
 from poserep.models.init import small_normal
 
@@ -33,8 +33,8 @@ class SRPredictor(nn.Module):
         joint_channels: Sequence[int] = (16, 8, 4, 4),
     ) -> None:
         super().__init__()
-        if any(kernel < 1 or kernel % 2 == 0 for kernel in kernels):
-            raise InputError(f"SRPredictor: kernels={list(kernels)} must be odd, or a map shifts by half a bin")
+        for kernel in kernels:
+            check_odd("SRPredictor: kernels", kernel, ", or a map shifts by half a bin")
         if min(joint_channels, default=1) < 1:
             raise InputError(f"SRPredictor: joint_channels={list(joint_channels)} must be at least 1")
         for name, values in (("kernels", kernels), ("joint_channels", joint_channels)):
