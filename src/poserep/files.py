@@ -18,7 +18,7 @@ import yaml
 
 from poserep.errors import Failed
 
-PACKAGES = ("torch", "lightning", "timm", "numpy", "opencv-python-headless", "pycocotools", "albumentations")
+PACKAGES = ("torch", "lightning", "timm", "numpy", "opencv-python-headless", "pycocotools", "hotcoco", "albumentations")
 
 
 @contextmanager

@@ -1,24 +1,23 @@
 """COCO's values of resampled images against pycocotools on data that really hold images twice."""
 
-import contextlib
 import gzip
-import io
 import json
 import math
 from collections import defaultdict
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
+from poserep.metrics.coco_matching import CocoResults, Matcher, match
 from poserep.metrics.coco_resampling import CocoResampler
 from poserep.skeleton import COCO as SKELETON
 from reference.vectors import HERE, arrays
 
 SIGMAS = np.array([0.08, 0.1, 0.05])
+RANGES = ("all", "medium", "large")
 SIDES = (40, 70, 150)  # of boxes: below the medium area, medium, large
 
 
@@ -44,38 +43,29 @@ def scene(seed=0, images=9, persons=3, extra=4, ties=False):
     return truth, {image: [(xy, float(next(scores))) for xy in poses] for image, poses in found.items()}
 
 
-def evaluated(truth, found, weights=None, sigmas=SIGMAS):
-    """A COCOeval of a set that holds each image as often as its weight says."""
+def matched(truth, found, weights=None, sigmas=SIGMAS, matcher="hotcoco", limit=20):
+    """The match of a set that holds each image as often as its weight says."""
     weights = np.ones(len(truth), int) if weights is None else weights
-    images, persons, detections = [], [], []
+    images, persons, ids, poses, scores = [], [], [], [], []
     for (image, people), weight in zip(sorted(truth.items()), weights, strict=True):
         for copy in range(weight):
             number = 1000 * image + copy
-            images.append({"id": number})
+            images.append(number)
             persons += [
                 {**p, "id": len(persons) + n, "image_id": number, "category_id": 1} for n, p in enumerate(people, 1)
             ]
             for xy, score in found[image]:
                 joints = np.column_stack([xy, np.ones(len(xy))]).ravel().tolist()
-                detections.append({"image_id": number, "category_id": 1, "keypoints": joints, "score": score})
-    with contextlib.redirect_stdout(io.StringIO()):
-        file = COCO()
-        file.dataset = {"images": images, "annotations": persons, "categories": [{"id": 1}]}
-        file.createIndex()
-        other = COCO()
-        other.dataset = {**file.dataset, "annotations": []}
-        other.createIndex()
-        evaluation = COCOeval(file, file.loadRes(detections) if detections else other, "keypoints")
-        evaluation.params.kpt_oks_sigmas = sigmas
-        evaluation.evaluate()
-    return evaluation
+                ids.append(number)
+                poses.append(joints)
+                scores.append(score)
+    detections = CocoResults(np.array(ids, int), np.reshape(poses, (len(ids), -1 if ids else 0)), np.array(scores))
+    return match(images, persons, detections, sigmas, RANGES, limit, matcher)
 
 
-def official(evaluation):
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation.accumulate()
-        evaluation.summarize()
-    return np.where(evaluation.stats < 0, np.nan, evaluation.stats * 100)
+def official(truth, found, weights=None, sigmas=SIGMAS):
+    values = np.array(list(matched(truth, found, weights, sigmas, "pycocotools").values().values()))
+    return np.where(values < 0, np.nan, values)
 
 
 def table(resampler, weights):
@@ -93,8 +83,23 @@ def test_a_resample_gives_what_pycocotools_gives_on_repeated_images(seed, images
     # Copies of an image whose scores are tied take turns in pycocotools.
     truth, found = scene(seed, images, persons, extra, ties and weights.max() == 1)
     if weights.any():
-        values = table(CocoResampler(evaluated(truth, found)), weights[None])
-        np.testing.assert_allclose(values[0], official(evaluated(truth, found, weights)), rtol=0, atol=1e-9)
+        values = table(CocoResampler(matched(truth, found)), weights[None])
+        np.testing.assert_allclose(values[0], official(truth, found, weights), rtol=0, atol=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), few, st.integers(0, 30), st.booleans(), st.integers(1, 25))
+@example(0, 1, 0, 0, False, 20)
+def test_both_libraries_have_the_same_numbers_to_the_last_bit(seed, images, persons, extra, ties, limit):
+    truth, found = scene(seed, images, persons, extra, ties)
+    one, two = (matched(truth, found, matcher=name, limit=limit) for name in get_args(Matcher))
+    assert one.values() == two.values()
+    mask = np.arange(images) % 2 == 1
+    assert one.on(mask).values() == two.on(mask).values()
+    for ours, theirs in zip(one.by_image(RANGES)["medium"], two.by_image(RANGES)["medium"], strict=True):
+        assert (ours is None) == (theirs is None)
+        for key in ("dtScores", "dtMatches", "dtIgnore", "gtIgnore") if ours else ():
+            np.testing.assert_array_equal(np.array(ours[key], float), np.array(theirs[key], float))
 
 
 @pytest.mark.real
@@ -105,11 +110,11 @@ def test_real_persons_give_pycocotools_numbers_once_and_resampled(coco_subset):
         truth[person["image_id"]].append(person)
     for result in json.loads(gzip.decompress((HERE / "coco_results_A.json.gz").read_bytes())):
         found[result["image_id"]].append((np.reshape(result["keypoints"], (17, 3))[:, :2], result["score"]))
-    resampler = CocoResampler(evaluated(truth, found, sigmas=sigmas))
+    resampler = CocoResampler(matched(truth, found, sigmas=sigmas))
     expected = arrays("coco_eval")["A_stats"] * 100
     np.testing.assert_allclose(table(resampler, np.ones((1, len(truth)), int))[0], expected, rtol=0, atol=1e-7)
     weights = np.random.default_rng(0).multinomial(len(truth), np.full(len(truth), 1 / len(truth)))
-    again = official(evaluated(truth, found, weights, sigmas))
+    again = official(truth, found, weights, sigmas)
     np.testing.assert_allclose(table(resampler, weights[None])[0], again, rtol=0, atol=1e-9)
     assert abs(again[0] - expected[0]) > 0.1
 
@@ -122,14 +127,13 @@ def test_recall_thresholds_are_met_as_floating_point_division_meets_them():
         xy = np.array(one["keypoints"]).reshape(3, 3)[:, :2]
         truth = {i: [one] for i in range(persons)}
         found = {i: [(xy + (500 if i % 3 else 0), 1 - i / 200), (xy, 0.2 - i / 1000)] for i in range(persons)}
-        evaluation = evaluated(truth, found)
-        values = table(CocoResampler(evaluation), np.ones((1, persons), int))
-        np.testing.assert_allclose(values[0], official(evaluation), rtol=0, atol=1e-9)
+        values = table(CocoResampler(matched(truth, found)), np.ones((1, persons), int))
+        np.testing.assert_allclose(values[0], official(truth, found), rtol=0, atol=1e-9)
 
 
 def test_other_resamples_and_fewer_names_change_no_value():
-    evaluation = evaluated(*scene())
-    every, some = CocoResampler(evaluation), CocoResampler(evaluation, ["AP75", "AR_L"])
+    once = matched(*scene())
+    every, some = CocoResampler(once), CocoResampler(once, ["AP75", "AR_L"])
     weights = np.random.default_rng(0).integers(0, 3, (67, len(every.images)))
     values, found = every(weights), some(weights)
     assert list(found) == ["AP75", "AR_L"]
@@ -144,6 +148,6 @@ def test_nothing_to_find_is_nan_and_nothing_found_is_zero():
     truth[10] = []
     weights = np.zeros((2, len(truth)), int)
     weights[0, 0] = weights[1, 1:] = 1
-    values = CocoResampler(evaluated(truth, found))(weights)
+    values = CocoResampler(matched(truth, found))(weights)
     assert math.isnan(values["AP"][0]) and math.isnan(values["AR"][0])
     assert values["AP"][1] == values["AR"][1] == 0

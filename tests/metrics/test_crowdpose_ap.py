@@ -126,4 +126,4 @@ def test_numbers_are_those_of_the_official_tool(real_data, file):
     np.testing.assert_allclose(otherwise[6:], v["A_types_split_01_08"], atol=1e-9)
     # The tool rounds them.
     np.testing.assert_array_equal(found[6:].round(4), v["A_stats"][8:])
-    np.testing.assert_array_equal(np.bincount(subject.crowding(evaluation.params.imgIds)), v["split_counts"])
+    np.testing.assert_array_equal(np.bincount(subject.crowding(evaluation.images.tolist())), v["split_counts"])

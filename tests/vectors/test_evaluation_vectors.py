@@ -10,7 +10,7 @@ import pytest
 from poserep.geometry import Size
 from poserep.instances import Instance, Truth
 from poserep.metrics.coco import CocoAP
-from poserep.metrics.oks import oks, oks_nms
+from poserep.metrics.oks import oks_nms, pose_oks
 from poserep.metrics.scorer import Predictions
 from poserep.skeleton import COCO
 from reference.vectors import HERE, arrays, full
@@ -24,8 +24,10 @@ def test_oks_matrix_and_poses_kept_are_hrnets():
     v, sigmas, suppressed = arrays("oks_nms"), np.array(COCO.sigmas), 0
     columns = (v[k] for k in ("kpts", "area", "score", "n", "thr", "keep", "oks"))
     for kpts, area, score, n, thr, keep, theirs in zip(*columns, strict=True):
-        np.testing.assert_allclose(oks(kpts[:n, :, :2], area[:n], sigmas), theirs[:n, :n], atol=1e-9)
-        ours = oks_nms(kpts[:n, :, :2], score[:n], area[:n], sigmas, thr)
+        a, b = np.divmod(np.arange(n * n), n)
+        similar = pose_oks(kpts[a, :, :2], kpts[b, :, :2], area[a], area[b], sigmas)
+        np.testing.assert_allclose(similar, theirs[:n, :n].ravel(), atol=1e-9)
+        ours = oks_nms(kpts[:n, :, :2], score[:n], area[:n], np.zeros(n), sigmas, thr)
         # NumPy's argsort leaves the order of equal scores to the processor, and the reference with it.
         assert sorted(ours) == sorted(keep[keep >= 0])
         assert score[ours].tolist() == score[keep[keep >= 0]].tolist()

@@ -1,21 +1,18 @@
-"""COCO average precision (AP) and recall by pycocotools, and the instance scores that rank predictions."""
+"""COCO's average precision (AP) and recall, and the instance scores that rank predictions."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
-from io import StringIO
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from poserep.data.coco_categories import categories_of
 from poserep.data.coco_file import CocoFile, read_coco
 from poserep.errors import InputError, check_choice
 from poserep.geometry import fit_aspect
 from poserep.instances import Truth
-from poserep.metrics.coco_resampling import MEASURES, CocoResampler
+from poserep.metrics.coco_matching import MEASURES, CocoMatch, CocoResults, Matcher, match
+from poserep.metrics.coco_resampling import CocoResampler
 from poserep.metrics.coco_truth import persons_of
 from poserep.metrics.oks import oks_nms
 from poserep.metrics.scorer import FinishedResults, Predictions, Resampler, Scorer, Scores
@@ -41,6 +38,8 @@ class CocoAP(Scorer):
         max_detections: Number of predictions of an image that count, the best ones; 20 in COCO's evaluation.
         area: Which area of a person scales OKS and makes it medium or large: that of the ``annotation``, as a rule the
             mask's, or 0.53 of the ``box``, which is CrowdPose's rule and serves sets without areas.
+        matcher: The library that matches predictions with persons: ``hotcoco``, or ``pycocotools``, the reference,
+            which has the same numbers to the last bit and takes about fifty times as long.
     """
 
     columns: tuple[str, ...] = ("AP", "AP50", "AP75", "AR")
@@ -53,14 +52,17 @@ class CocoAP(Scorer):
         nms_threshold: float | None = 0.9,
         area: AreaSource = "annotation",
         max_detections: int = COCO_LIMIT,
+        matcher: Matcher = "hotcoco",
     ) -> None:
         super().__init__(truth)
         check_choice("data.metric.area", area, get_args(AreaSource))
+        check_choice("data.metric.matcher", matcher, get_args(Matcher))
         if nms_threshold is not None and not 0 < nms_threshold <= 1:
             raise InputError(f"data.metric.nms_threshold={nms_threshold} is not an OKS above 0 and at most 1, or null")
         if type(max_detections) is not int or max_detections < 1:
             raise InputError(f"data.metric.max_detections={max_detections} is not a whole number of at least 1")
         self.nms_threshold, self.area, self.max_detections = nms_threshold, area, max_detections
+        self.matcher: Matcher = matcher
         self.crop_areas = (fit_aspect(truth.instances.box[:, 2:], truth.size) * truth.padding).prod(-1)
 
     @property
@@ -83,16 +85,20 @@ class CocoAP(Scorer):
 
         Finished results are returned as they stand.
         """
-        xy, category = predictions.xy, next(iter(self.categories))
+        columns, category = self._ranked(predictions), next(iter(self.categories))
+        return [
+            {"image_id": image, "category_id": category, "keypoints": keypoints, "score": score}
+            for image, keypoints, score in zip(*(column.tolist() for column in columns), strict=True)
+        ]
+
+    def _ranked(self, predictions: Predictions) -> CocoResults:
+        xy = predictions.xy
         if isinstance(predictions, FinishedResults):
             score, image, keep = predictions.person_score, predictions.image_id, np.arange(len(xy))
         else:
             score, image, keep = self._rescored(predictions)
-        keypoints = np.dstack([xy, predictions.score]).astype(float).reshape(len(xy), 3 * xy.shape[1]).tolist()
-        return [
-            {"image_id": int(image[i]), "category_id": category, "keypoints": keypoints[i], "score": float(score[i])}
-            for i in keep
-        ]
+        keypoints = np.dstack([xy[keep], predictions.score[keep]]).astype(float).reshape(len(keep), 3 * xy.shape[1])
+        return CocoResults(image[keep].astype(int), keypoints, score[keep].astype(float))
 
     def _rescored(self, predictions: Predictions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return scores and images of persons (N,), and the positions of those that are no duplicates."""
@@ -102,56 +108,30 @@ class CocoAP(Scorer):
         score, image, area = instances.score[index] * mean, instances.image_id[index], self.crop_areas[index]
         keep = np.arange(len(index))
         if (limit := self.nms_threshold) is not None:
-            by_image = defaultdict[int, list[int]](list)
-            for i, key in enumerate(image.tolist()):
-                by_image[key].append(i)
-            groups = map(np.array, by_image.values())
-            keep = np.concatenate([g[oks_nms(xy[g], score[g], area[g], self.truth.sigmas, limit)] for g in groups])
+            keep = oks_nms(xy, score, area, image, self.truth.sigmas, limit)
         return score, image, keep
 
-    def match(self, predictions: Predictions, ranges: Sequence[str] | None = None) -> COCOeval:
+    def match(self, predictions: Predictions, ranges: Sequence[str] | None = None) -> CocoMatch:
         """Match predictions to persons image by image, in some ranges of areas (COCO's names) or all of this scorer's.
 
-        Returns a COCOeval after ``evaluate()``, without the annotations that cannot be read. Raises an `InputError` if
-        the annotation file has no such category, or lacks areas or images.
+        Annotations that cannot be read are left out. Raises an `InputError` if the annotation file has no such
+        category, or lacks areas or images.
         """
-        path = self.truth.annotations
-        file = self.file
-        rows = self.results(predictions)
-        absent = sorted({row["image_id"] for row in rows} - file.images_by_id.keys())
+        file, results = self.file, self._ranked(predictions)
+        absent = sorted({*results.image_id.tolist()} - file.images_by_id.keys())
         if absent:
             raise InputError(
-                f"{path} does not list the predicted images {absent[:3]}; is it the file that the instances were read "
-                "from?"
+                f"{self.truth.annotations} does not list the predicted images {absent[:3]}; is it the file that the "
+                "instances were read from?"
             )
-        with redirect_stdout(StringIO()):  # pycocotools prints
-            truth = COCO()
-            truth.dataset = {
-                "images": [{"id": key} for key in file.images_by_id],
-                # Copies, as COCOeval writes into them.
-                "annotations": [dict(person) for person in self.persons()[0]],
-                "categories": [{"id": next(iter(self.categories)), "name": "person"}],
-            }
-            truth.createIndex()
-            # It cannot load an empty list.
-            found = truth.loadRes(rows) if rows else COCO()
-            found.dataset = found.dataset or {**truth.dataset, "annotations": []}
-            found.createIndex()
-            evaluation = COCOeval(truth, found, "keypoints")
-            params = evaluation.params
-            params.kpt_oks_sigmas = self.truth.sigmas
-            labels = list(ranges or self.ranges)
-            params.areaRng = [params.areaRng[params.areaRngLbl.index(label)] for label in labels]
-            params.areaRngLbl, params.maxDets = labels, [self.max_detections]
-            evaluation.evaluate()
-        return evaluation
+        images, persons, sigmas = list(file.images_by_id), self.persons()[0], self.truth.sigmas
+        return match(images, persons, results, sigmas, ranges or self.ranges, self.max_detections, self.matcher)
 
     def __call__(self, predictions: Predictions) -> Scores:
         """Return the values in percent, -1 where there is nothing to find; the diagnosis says why one is 0 or -1."""
-        evaluation = self.match(predictions)
-        values = self.summary(evaluation)
+        values = self.summary(self.match(predictions))
         if values["AP"] <= 0:
-            reasons = [f"AP is {values['AP']:g}: {self._nothing(evaluation, predictions)}"]
+            reasons = [f"AP is {values['AP']:g}: {self._nothing(predictions)}"]
         else:
             reasons = [f"{name} is {values[name]:g}: {why}" for name, why in self._parts(values) if values[name] <= 0]
         if unusable := self.persons()[1]:
@@ -175,16 +155,9 @@ class CocoAP(Scorer):
         }
         return {reason: count for reason, count in reasons.items() if count}
 
-    def summary(self, evaluation: COCOeval) -> dict[str, float]:
-        """Return COCO's ten values of a match, in percent, -1 where there is nothing to find."""
-        with redirect_stdout(StringIO()):
-            evaluation.accumulate()
-            # It sums up the values of this limit alone, and there is but one.
-            evaluation.params.maxDets = [COCO_LIMIT]
-            evaluation.summarize()
-            evaluation.params.maxDets = [self.max_detections]
-        values = zip(COCO_VALUES, evaluation.stats, strict=True)
-        return {name: float(value) * 100 if value >= 0 else -1.0 for name, value in values}
+    def summary(self, matched: CocoMatch) -> dict[str, float]:
+        """Return the values of a match, in percent, -1 where there is nothing to find."""
+        return matched.values()
 
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
         """See `Scorer.resampler`; NaN stands for -1."""
@@ -199,24 +172,23 @@ class CocoAP(Scorer):
             for name, where in RANGES.items()
         ]
 
-    def _nothing(self, evaluation: COCOeval, predictions: Predictions) -> str:
+    def _nothing(self, predictions: Predictions) -> str:
         """Return why AP is 0 or -1."""
-        path = self.truth.annotations
-        persons, predicted = (data.dataset["annotations"] for data in (evaluation.cocoGt, evaluation.cocoDt))
+        path, persons, predicted = self.truth.annotations, self.persons()[0], self._ranked(predictions)
         labelled = [a for a in persons if a["num_keypoints"] > 0]
         if not persons:
             return f"{path} annotates nobody, as test sets do; their server scores results"
         if not labelled:
             return f"no annotation of {path} has num_keypoints > 0"
-        if not predicted:
+        if not len(predicted.score):
             return "nobody is found: no joint exceeds the parser's threshold; the network has hardly learnt anything"
-        if not {d["image_id"] for d in predicted} & {a["image_id"] for a in labelled}:
+        if not {*predicted.image_id.tolist()} & {a["image_id"] for a in labelled}:
             return "predictions and annotated persons share no image id"
         if not any(a["area"] > 0 for a in labelled):
             return "annotations have no area, by which OKS is scaled"
         if isinstance(predictions, FinishedResults):
             return "no result comes within OKS 0.5 of a person; are joints of another program in the file's order?"
-        if all(d["score"] == 0 for d in predicted):
+        if not predicted.score.any():
             return f"every person's score is 0; no joint's score exceeds {predictions.threshold:g}"
         return "no prediction comes within OKS 0.5 of a person; the network has hardly learnt anything"
 

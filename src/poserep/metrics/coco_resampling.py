@@ -1,32 +1,12 @@
 """COCO's AP and AR of resampled images: persons are matched once, only the accumulation is repeated."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
-
-class CocoMeasure(NamedTuple):
-    """One of COCO's values: recall or precision, of persons in a range of areas, at one OKS threshold or over all."""
-
-    recall: bool
-    area: str
-    threshold: float | None = None
-
-
-MEASURES = {
-    "AP": CocoMeasure(False, "all"),
-    "AP50": CocoMeasure(False, "all", 0.5),
-    "AP75": CocoMeasure(False, "all", 0.75),
-    "AP_M": CocoMeasure(False, "medium"),
-    "AP_L": CocoMeasure(False, "large"),
-    "AR": CocoMeasure(True, "all"),
-    "AR50": CocoMeasure(True, "all", 0.5),
-    "AR75": CocoMeasure(True, "all", 0.75),
-    "AR_M": CocoMeasure(True, "medium"),
-    "AR_L": CocoMeasure(True, "large"),
-}
+from poserep.metrics.coco_matching import MEASURES, CocoMatch
 
 
 class _Curve:
@@ -86,25 +66,19 @@ class CocoResampler:
     """Computes COCO's AP and AR of weighted images, in percent; NaN, not -1, where a resample has nothing to find.
 
     An image that counts n times gives what pycocotools gives for a data set that holds it n times, except that of
-    detections with equal scores in one image all copies of the first come before those of the second. ``evaluation`` is
-    a COCOeval of one category whose ``evaluate()`` has run, on the areas and thresholds that the ``names`` (keys of
-    `MEASURES`) ask for; AP alone takes less than half of the time of all.
+    detections with equal scores in one image all copies of the first come before those of the second. The match is on
+    the areas that the ``names`` (keys of `MEASURES`) ask for; AP alone takes less than half of the time of all.
     """
 
-    def __init__(self, evaluation: Any, names: Sequence[str] = tuple(MEASURES)) -> None:
-        params = evaluation.params
-        images, labels = len(params.imgIds), list(params.areaRngLbl)
-        self.names, self.images = tuple(names), np.array(params.imgIds)
-        self._recalls = np.asarray(params.recThrs)
+    def __init__(self, match: CocoMatch, names: Sequence[str] = tuple(MEASURES)) -> None:
+        self.names, self.images, every = tuple(names), match.images, match.thresholds
+        self._recalls = match.recalls
         # The positions of each measure's thresholds.
-        every = np.asarray(params.iouThrs)
         self._at = {n: np.flatnonzero(np.isclose(every, MEASURES[n].threshold or every)).tolist() for n in names}
         self._areas = {}
-        for label in dict.fromkeys(MEASURES[name].area for name in names):
-            first = labels.index(label) * images
-            curves = {t for n in names if MEASURES[n].area == label and not MEASURES[n].recall for t in self._at[n]}
-            part = evaluation.evalImgs[first : first + images]
-            self._areas[label] = _Area(part, len(params.iouThrs), sorted(curves))
+        for area, images in match.by_image(list(dict.fromkeys(MEASURES[name].area for name in names))).items():
+            curves = {t for n in names if MEASURES[n].area == area and not MEASURES[n].recall for t in self._at[n]}
+            self._areas[area] = _Area(images, len(every), sorted(curves))
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return values (B,) by name for weights (B, I), how often each image counts."""

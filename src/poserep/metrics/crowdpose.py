@@ -1,15 +1,14 @@
 """CrowdPose's average precision: of all images, and of easy, medium and hard ones."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from pycocotools.cocoeval import COCOeval
 
 from poserep.errors import InputError
 from poserep.instances import Truth
 from poserep.metrics.coco import COCO_LIMIT, PASSED_OVER, CocoAP
+from poserep.metrics.coco_matching import CocoMatch, Matcher
 from poserep.metrics.coco_resampling import CocoResampler
 from poserep.metrics.scorer import Predictions, Resampler
 
@@ -26,7 +25,8 @@ class CrowdPoseAP(CocoAP):
     images.
 
     An image is easy below the first of the ``splits``, hard from the second on, medium between. The code has 0.2 and
-    0.8, which published numbers follow; the paper's text says 0.1 and 0.8. For ``nms_threshold`` see `CocoAP`.
+    0.8, which published numbers follow; the paper's text says 0.1 and 0.8. For ``nms_threshold`` and ``matcher``
+    see `CocoAP`.
     """
 
     columns = ("AP", "AP_E", "AP_M", "AP_H")
@@ -38,8 +38,9 @@ class CrowdPoseAP(CocoAP):
         nms_threshold: float | None = 0.9,
         splits: Sequence[float] = (0.2, 0.8),
         max_detections: int = COCO_LIMIT,
+        matcher: Matcher = "hotcoco",
     ) -> None:
-        super().__init__(truth, nms_threshold, "box", max_detections)
+        super().__init__(truth, nms_threshold, "box", max_detections, matcher)
         if len(splits) != 2 or not splits[0] < splits[1]:
             raise InputError(f"splits={list(splits)} must be two ascending crowd indices, such as [0.2, 0.8]")
         self.splits = (float(splits[0]), float(splits[1]))
@@ -60,13 +61,15 @@ class CrowdPoseAP(CocoAP):
             )
         return np.searchsorted(self.splits, np.array(list(index.values()), float), side="right")
 
-    def summary(self, evaluation: COCOeval) -> dict[str, float]:
+    def summary(self, matched: CocoMatch) -> dict[str, float]:
         """See `CocoAP.summary`."""
-        whole = super().summary
-        values = whole(evaluation)
-        crowding = self.crowding(evaluation.params.imgIds)
-        parts = {name: whole(of_images(evaluation, crowding == k))["AP"] for k, name in enumerate(CROWDING_PARTS)}
-        return {name: values[name] for name in CROWD_VALUES} | parts
+        values, parts = matched.values(), self.parts(matched)
+        return {n: values[n] for n in CROWD_VALUES} | {n: matched.on(mask).values()["AP"] for n, mask in parts.items()}
+
+    def parts(self, matched: CocoMatch) -> dict[str, np.ndarray]:
+        """Return which images (I,) are easy, medium and hard, bool, by the name of their AP."""
+        crowding = self.crowding(matched.images.tolist())
+        return {name: crowding == k for k, name in enumerate(CROWDING_PARTS)}
 
     def resampler(self, predictions: Predictions, names: Sequence[str] | None = None) -> Resampler:
         """See `Scorer.resampler`; NaN stands for -1."""
@@ -84,27 +87,11 @@ class CrowdPoseAP(CocoAP):
 
 class _CrowdResampler:
     def __init__(self, scorer: CrowdPoseAP, predictions: Predictions) -> None:
-        evaluation = scorer.match(predictions)
-        self.all = CocoResampler(evaluation, CROWD_VALUES)
+        matched = scorer.match(predictions)
+        self.all = CocoResampler(matched, CROWD_VALUES)
         self.images = self.all.images
-        crowding = scorer.crowding(self.images.tolist())
-        masks = {name: crowding == k for k, name in enumerate(CROWDING_PARTS)}
-        self.parts = {n: (m, CocoResampler(of_images(evaluation, m), ("AP",))) for n, m in masks.items()}
+        parts = scorer.parts(matched)
+        self.parts = {name: (mask, CocoResampler(matched.on(mask), ("AP",))) for name, mask in parts.items()}
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         return self.all(weights) | {name: part(weights[:, mask])["AP"] for name, (mask, part) in self.parts.items()}
-
-
-def of_images(evaluation: COCOeval, chosen: np.ndarray) -> Any:
-    """Return the part of a match that is on the chosen images (I,) bool alone.
-
-    COCOeval's own ``accumulate`` takes the first images instead of the named ones if it is asked for fewer.
-    """
-    part = copy.copy(evaluation)
-    part.params = copy.copy(evaluation.params)
-    part.params.imgIds = [i for i, yes in zip(evaluation.params.imgIds, chosen, strict=True) if yes]
-    part._paramsEval = part.params
-    # The index of the image changes fastest.
-    every = np.tile(chosen, len(evaluation.evalImgs) // max(len(chosen), 1))
-    part.evalImgs = [image for image, yes in zip(evaluation.evalImgs, every, strict=True) if yes]
-    return part

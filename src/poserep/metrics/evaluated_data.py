@@ -28,8 +28,8 @@ def data_entries(cfg: DictConfig, scorer: Scorer, joints: CommonJoints, tally: T
     reading: dict[str, Any] = {"orientation": "upright"} if cfg.data.get("orientation") == "upright" else {}
     reading |= {"range": list(cfg.data.range)} if cfg.data.get("range") else {}
     lost = unusual_losses(tally.left_out) if tally else {}
-    # People who are found in whole images are not compared for suppression.
-    unused = ("nms_threshold",) if takes_scenes(cfg) else ()
+    # All matchers give the same numbers. People who are found in whole images are not compared for suppression.
+    unused = ("matcher", "nms_threshold") if takes_scenes(cfg) else ("matcher",)
     return {
         "data": cfg.data.name,
         "real": cfg.data.real,

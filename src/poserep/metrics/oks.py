@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# How many pairs of poses are compared at a time.
+_PAIRS = 2**19
+
 
 def joint_oks(xy: np.ndarray, truth: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
     """Return the similarity (N, K) of each joint to its annotation, exp(-d^2 / (2 a (2 sigma)^2)): the terms of OKS.
@@ -13,28 +16,47 @@ def joint_oks(xy: np.ndarray, truth: np.ndarray, area: np.ndarray, sigmas: np.nd
     return np.exp(-distance / (2 * area[:, None] * np.square(2 * sigmas)))
 
 
-def oks(xy: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """Return the similarity (N, N) of every predicted pose to every other, over all joints.
+def pose_oks(
+    xy: np.ndarray, other: np.ndarray, area: np.ndarray, other_area: np.ndarray, sigmas: np.ndarray
+) -> np.ndarray:
+    """Return the similarity (N,) of predicted poses to other ones, over all joints.
 
     mean_j exp(-d_j^2 / (2 (2 sigma_j)^2 a)), a the mean of both areas (HRNet's ``oks_iou``). Poses (N, K, 2) are in
     image px, areas (N,) in square px, in the papers' code those of the padded boxes; sigmas are (K,).
     """
-    distance = np.square(xy[:, None] - xy[None]).sum(-1)
-    mean_area = (area[:, None] + area[None]) / 2 + np.spacing(1)
-    return np.exp(-distance / (2 * (2 * sigmas) ** 2) / mean_area[..., None]).mean(-1)
+    return _similarity(xy, other, area, other_area, sigmas).mean(-1)
 
 
-def oks_nms(xy: np.ndarray, score: np.ndarray, area: np.ndarray, sigmas: np.ndarray, threshold: float) -> np.ndarray:
-    """Suppress duplicates greedily: keep the best pose, drop those more similar to it than the threshold, repeat.
+def _similarity(
+    xy: np.ndarray, other: np.ndarray, area: np.ndarray, other_area: np.ndarray, sigmas: np.ndarray
+) -> np.ndarray:
+    mean_area = (area + other_area) / 2 + np.spacing(1)
+    return np.exp(-np.square(xy - other).sum(-1) / (2 * (2 * sigmas) ** 2) / mean_area[:, None])
 
-    The threshold is 0.9 in the papers; the other arguments are those of `oks`, and a score (N,) for each pose. Returns
-    the positions of the poses kept, best first.
+
+def oks_nms(
+    xy: np.ndarray, score: np.ndarray, area: np.ndarray, image: np.ndarray, sigmas: np.ndarray, threshold: float
+) -> np.ndarray:
+    """Suppress duplicates: keep an image's best pose, drop those more similar to it than the threshold, and so on.
+
+    The threshold is 0.9 in the papers; poses, areas and sigmas are those of `pose_oks`, with a score (N,) and an image
+    (N,) for each pose. Returns the positions of the poses kept, image by image as these come first, best first.
     """
-    similar, dropped = oks(xy, area, sigmas) > threshold, np.zeros(len(score), bool)
-    keep: list[int] = []
+    _, first, group = np.unique(image, return_index=True, return_inverse=True)
     # Of equal scores the later pose comes first, as when NumPy's ascending order is reversed.
-    for i in np.argsort(score, kind="stable")[::-1]:
-        if not dropped[i]:
-            keep.append(i)
-            dropped |= similar[i]
-    return np.array(keep, int)
+    order = np.lexsort((-np.arange(len(image)), -score, first[group]))
+    rank, dropped = first[group][order], np.zeros(len(order), bool)
+    # Every pose with those of its image that are worse.
+    worse = np.searchsorted(rank, rank, "right") - np.arange(len(rank)) - 1
+    xy, area, few = xy[order], area[order], np.argsort(sigmas)[: int((1 - threshold) * len(sigmas)) + 3]
+    least = len(few) - (1 - threshold) * len(sigmas) - 1e-6
+    for rows in np.array_split(np.arange(len(rank)), worse.sum() // _PAIRS + 1):
+        a, begin = np.repeat(rows, worse[rows]), np.cumsum(worse[rows]) - worse[rows]
+        b = a + 1 + np.arange(len(a)) - np.repeat(begin, worse[rows])
+        # Most pairs differ so much in a few joints that no similarity of the others could make up for it.
+        near = _similarity(xy[a[:, None], few], xy[b[:, None], few], area[a], area[b], sigmas[few]).sum(-1) >= least
+        a, b = a[near], b[near]
+        similar = pose_oks(xy[a], xy[b], area[a], area[b], sigmas) > threshold
+        for better, other in zip(a[similar].tolist(), b[similar].tolist(), strict=True):
+            dropped[other] |= not dropped[better]
+    return order[~dropped]

@@ -21,6 +21,7 @@ ELSEWHERE = (
     "logger",
     "data.root",
     "data.prepare.root",
+    "data.metric.matcher",
     "init",
     "backbone.weights",
     "trainer.pretrained",
