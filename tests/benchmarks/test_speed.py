@@ -4,6 +4,7 @@ import csv
 import sys
 
 import deconvolution_speed
+import page
 import pytest
 import search_speed
 import torch
@@ -17,6 +18,10 @@ from poserep.overrides import SWEEPS
 
 def test_ratios_are_of_neighbouring_turns():
     assert deconvolution_speed.quartiles([0.2, 0.4, 0.2], [0.1, 0.2, 0.2]) == [1.5, 2, 2]
+
+
+def test_the_page_of_speed_is_written_from_the_results():
+    assert page.PAGE.read_text() == page.page()
 
 
 def test_deconvolution_speed_command(tmp_path, monkeypatch, capsys):
