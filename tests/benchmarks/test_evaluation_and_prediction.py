@@ -1,0 +1,29 @@
+"""Benchmarks of evaluation and of prediction at toy size: both sides agree, and each row says what it measured."""
+
+import evaluation
+import predict
+import pytest
+
+
+def test_evaluation(capsys, monkeypatch):
+    # The threads of other tests stay as they are.
+    monkeypatch.setattr(evaluation, "one_thread", lambda: None)
+    found = evaluation.measure(40, 5, 4, 2)
+    evaluation.show(found)
+    assert [row["job"] for row in found["rows"]] == [
+        "match",
+        "ten numbers",
+        "4 resamples of AP",
+        "4 resamples of all ten",
+    ]
+    assert found["detections"] == 200 and 0 < found["persons"] < 100
+    assert "pycocotools, once" in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_prediction():
+    rows = predict.measure(3, 2)
+    assert [row["job"] for row in rows] == [
+        f"{model}, {run}" for model in predict.MODELS for run in ("PyTorch", "ONNX Runtime")
+    ]
+    assert all(row["people"] > 3 and row["ratio"] > 0 for row in rows)
