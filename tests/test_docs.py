@@ -23,6 +23,7 @@ from poserep.config import compose, make
 from poserep.geometry import Axis
 from poserep.overrides import CONF
 from poserep.skeleton import COCO
+from poserep.studies.quantisation_error.table import read_lines
 
 DOCS = CONF.parent / "docs"
 PAGE = (DOCS / "conventions.md").read_text()
@@ -223,3 +224,20 @@ def test_readouts_of_the_page_can_be_added(line):
         target, _ = codec.encode(torch.full((1, 17, 2), 30.0), torch.ones(1, 17))
         for readout in codec.readouts:
             assert (codec.decode(codec.oracle(target), readout).xy - 30).abs().max() < 3
+
+
+def test_what_bins_cost_is_what_the_committed_table_says():
+    found = {}
+    for row in read_lines(CONF.parent / "results/quantisation.csv"):
+        if row["condition"] == "clean" and row["align"] in ("centre", "edge"):
+            # The first of a row's alignments is its own.
+            found.setdefault((row["representation"], row["readout"], row["size"]), row)
+    section = REPRESENTATIONS.split("## What bins cost")[1].split("## Scores")[0]
+    lines = [
+        [cell.strip("` ") for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"
+    ]
+    assert len(lines) > 10
+    for name, readout, *cells in lines[2:]:
+        for size, (px, ap) in zip(("64x64", "256x192"), (cells[:2], cells[2:]), strict=True):
+            row = found[name, readout, size]
+            assert (row["mean_px"], row["AP"]) == (shown(px), shown(ap))
