@@ -20,7 +20,7 @@ from run_records import result
 
 SEARCH = ["train", "-m", "hydra/sweeper=optuna", "study=search", "hydra.sweeper.sampler.seed=0"]
 LR = "optim.lr=interval(1e-4,1e-2)"
-EPE = ["data.metric={_target_:poserep.metrics.EPE}", *(f"~data.metric.{k}" for k in ("area", "max_detections"))]
+EPE = ["data.metric={_target_:poserep.metrics.EPE}", *(f"~data.metric.{k}" for k in ("area", "max_detections", "matcher"))]
 
 
 def best_near(lr):

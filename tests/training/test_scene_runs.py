@@ -111,14 +111,14 @@ def test_what_cannot_be_learnt_from_is_refused_before_the_first_batch(folder, ti
         (["backbone=vitpose_s"], "backbone ViTPose fails on 64x128"),
         (
             [
-                *(f"~data.metric.{key}" for key in ("nms_threshold", "area", "max_detections")),
+                *(f"~data.metric.{key}" for key in ("nms_threshold", "area", "max_detections", "matcher")),
                 "data.metric._target_=poserep.metrics.EPE",
             ],
             "data.metric EPE needs to know whom a prediction is of",
         ),
         (["representation.codec.maps.heatmap.stride=5"], "does not divide into bins of 5 px"),
         (["representation.codec.readouts.mass={_target_: poserep.codecs.CentreOfMass}"], "no key|looks at a whole map"),
-        (["representation.codec.parser.kernel=4"], "kernel=4 must be an odd"),
+        (["representation.codec.parser.kernel=4"], "kernel=4 must be odd"),
     ):
         with pytest.raises(InputError, match=message):
             fit(prepare(composed(folder, *overrides), "backbone"))
