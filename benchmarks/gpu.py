@@ -1,9 +1,9 @@
 """Training and validation on a GPU: images a second, memory, what targets and losses cost, and waiting for data.
 
-One command of less than eight minutes on a modern GPU, one JSON and one table. Networks are trained on pictures that
-lie on the device, in each way of `WAYS` where its compilation fits the time; what targets and loss cost is measured
-apart; then one of them trains on drawn people through the loaders, with decoded pictures kept and not. Pairs that do
-not go together, such as SRPose on a backbone of one map, are left out and named.
+One command, one JSON, which is written after every network, and one table. Networks are trained on pictures that lie on
+the device, in each of `WAYS`, the first representation of each compiled too; what targets and loss cost is measured
+apart; then the first network trains on drawn people through the loaders, with decoded pictures kept and not. What
+fails, and pairs that do not go together, such as SRPose on a backbone of one map, are left out and named.
 
     python benchmarks/gpu.py --record
     python benchmarks/gpu.py --device cpu --toy    the same at toy size: what the tests do
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from poserep.codecs import Codec
 from poserep.config import compose
 from poserep.data.from_config import skeleton_of
-from poserep.errors import InputError
+from poserep.errors import InputError, first_line
 from poserep.geometry import Size
 from poserep.models import Stacks
 from poserep.training.network import build_network
@@ -44,7 +44,7 @@ WAYS: dict[str, frozenset[str]] = {
     "bfloat16, compiled": frozenset({"tf32", "bf16", "fused", "compiled"}),
     "bfloat16, CUDA graphs": frozenset({"tf32", "bf16", "fused", "compiled", "graphs"}),
 }
-# Compilation takes about a minute, so that only the first representation of a network is compiled.
+# Compilation takes long, so that only the first representation of a network is compiled, last.
 EAGER = tuple(name for name, on in WAYS.items() if "compiled" not in on)
 TOY = {"networks": ["resnet18"], "representations": ["heatmap", "srpose"], "size": "64x64", "batch": 2, "calls": 2}
 
@@ -58,6 +58,7 @@ class Steps:
         skeleton, shape = skeleton_of(cfg), Size.parse(size)
         torch.manual_seed(0)
         net, codec = build_network(cfg, skeleton)
+        self.names = backbone, representation
         self.net: nn.Module = net.to(device, memory_format=torch.channels_last)
         self.codec: Codec = codec.to(device)
         self.image = torch.randint(0, 256, (batch, 3, *shape), dtype=torch.uint8, device=device)
@@ -126,6 +127,28 @@ def milliseconds(run: Callable[[], Any], calls: int, device: torch.device) -> fl
     return statistics.median(found)
 
 
+def row_of(
+    steps: Steps, on: frozenset[str], validated: bool, calls: int, device: torch.device, share_ms: float
+) -> dict[str, Any]:
+    """Measure one way of training, and validation where it is asked for."""
+    torch.set_float32_matmul_precision("high" if "tf32" in on else "highest")
+    torch.backends.cudnn.allow_tf32 = "tf32" in on
+    run, batch, memory = steps.training(on), len(steps.image), None
+    # Compilation, and the choice of kernels, which takes memory of its own.
+    for _ in range(3):
+        run()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    ms = milliseconds(run, calls, device)
+    if device.type == "cuda":
+        memory = torch.cuda.max_memory_allocated() / 2**30
+    row = {"network": steps.names[0], "representation": steps.names[1], "step_ms": ms}
+    row |= {"train_img_s": 1000 * batch / ms, "peak_gib": memory, "share": share_ms / ms}
+    if validated:
+        row["val_img_s"] = 1000 * batch / milliseconds(steps.validation(on), calls, device)
+    return row
+
+
 def rows_of(
     networks: Sequence[str], representations: Sequence[str], size: str, batch: int, calls: int, device: torch.device
 ) -> list[dict[str, Any]]:
@@ -142,17 +165,11 @@ def rows_of(
             for way, on in WAYS.items():
                 if "compiled" in on and (representation != representations[0] or device.type == "cpu"):
                     continue
-                torch.set_float32_matmul_precision("high" if "tf32" in on else "highest")
-                torch.backends.cudnn.allow_tf32 = "tf32" in on
-                if device.type == "cuda":
-                    torch.cuda.reset_peak_memory_stats()
-                ms = milliseconds(steps.training(on), calls, device)
-                memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
-                row = {"network": backbone, "representation": representation, "way": way, "step_ms": ms}
-                row |= {"train_img_s": 1000 * batch / ms, "peak_gib": memory, "share": share / ms}
-                if way in EAGER[:3]:
-                    row["val_img_s"] = 1000 * batch / milliseconds(steps.validation(on), calls, device)
-                rows.append(row)
+                try:
+                    rows.append({**row_of(steps, on, way in EAGER[:3], calls, device, share), "way": way})
+                # Memory, or a compiler that is not there, must not cost what has been measured.
+                except Exception as error:
+                    print(f"left out: {backbone} with {representation}, {way}: {first_line(error)}")
                 torch.compiler.reset()
     return rows
 
@@ -166,7 +183,8 @@ def waiting(backbone: str, size: str, batch: int, workers: int, persons: int, st
         found = []
         for cache in (None, f"{folder}/cache"):
             cfg = compose([*words, *([f"trainer.cache={cache}"] if cache else [])]).cfg
-            found.append({"cached": bool(cache), **measure(cfg, 2, steps)})
+            # Uncounted: what workers have made ready, and an epoch, which fills the cache.
+            found.append({"cached": bool(cache), **measure(cfg, persons // batch + 2 * workers + 2, steps)})
         return found
 
 
@@ -207,18 +225,22 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     device = torch.device(options.device)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
-    what = options.networks, options.representations, options.size, options.batch, options.calls, device
-    rows = rows_of(*what)
+    found: dict[str, Any] = {"rows": [], "loaded": []}
+    name = torch.cuda.get_device_name() if device.type == "cuda" else processor()
+    settings = {key: value for key, value in vars(options).items() if key not in ("record", "toy")}
+
+    def keep() -> None:
+        if options.record:
+            print(f"written: {record('gpu', name, settings, found)}", flush=True)
+
+    size, batch, calls = options.size, options.batch, options.calls
+    for network in options.networks:
+        found["rows"] += rows_of([network], options.representations, size, batch, calls, device)
+        keep()
     kind = "gpu" if device.type == "cuda" else "cpu"
-    loaded = waiting(
-        options.networks[0], options.size, options.batch, options.workers, options.persons, options.calls, kind
-    )
-    found = {"rows": rows, "loaded": loaded}
+    found["loaded"] = waiting(options.networks[0], size, batch, options.workers, options.persons, 7 * calls, kind)
+    keep()
     show(found)
-    if options.record:
-        name = torch.cuda.get_device_name() if device.type == "cuda" else processor()
-        settings = {key: value for key, value in vars(options).items() if key not in ("record", "toy")}
-        print(f"written: {record('gpu', name, settings, found)}")
     return found
 
 

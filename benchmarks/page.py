@@ -13,8 +13,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 HEAD = """# Speed
 
 Written by `python benchmarks/page.py` from `benchmarks/results/`, where machine, versions and settings of every number
-stand. Both sides of a ratio ran in one process and took turns, after their answers had been compared; ratios are of
-medians, quartiles stand behind them. Goals are those that the project set itself, a dash where there is none.
+stand. Both sides of a ratio ran in one process and took turns; but for training steps, their answers were compared
+before. Ratios are of medians, and those of training steps medians of ratios of neighbouring turns; quartiles stand in
+brackets. Goals are those that the project set itself, a dash where there is none.
 """
 
 

@@ -80,9 +80,10 @@ def check_ceilings(annotations: Path, chosen: list[int]) -> None:
         assert values == pytest.approx([number(cell) for cell in rows[n][8:]], abs=0.051)
 
 
+# At stride 1 all images take minutes: bottom_up_numbers.py prints that row, and the next test reads some of them.
 @pytest.mark.long
 @pytest.mark.real
-@pytest.mark.parametrize("row", range(len(numbers.CEILINGS)))
+@pytest.mark.parametrize("row", [n for n, (stride, *_) in enumerate(numbers.CEILINGS) if stride > 1])
 def test_annotations_come_back_from_maps_and_tags(coco_subset, row):
     check_ceilings(coco_subset, [row])
 

@@ -116,3 +116,13 @@ def test_an_ap_of_zero_has_a_reason(tmp_path):
         values, diagnosis = subject(predicted(subject, shift, score))
         assert values["AP"] <= 0
         assert re.search(rf"^AP is (0|-1): .*{message}", diagnosis)
+
+
+@pytest.mark.parametrize("matcher", ["hotcoco", "pycocotools"])
+def test_any_count_of_joints_and_any_limit_is_taken(tmp_path, matcher):
+    data = annotations()
+    for one, count in zip(data["annotations"], (-1, 2**70), strict=False):
+        one["num_keypoints"] = count
+    subject = scorer(tmp_path, data, matcher=matcher, max_detections=2**70)
+    values, diagnosis = subject(predicted(subject))
+    assert list(values.values()) == pytest.approx([100] * 10) and diagnosis == ""

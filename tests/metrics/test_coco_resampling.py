@@ -49,7 +49,8 @@ def matched(truth, found, weights=None, sigmas=SIGMAS, matcher="hotcoco", limit=
     images, persons, ids, poses, scores = [], [], [], [], []
     for (image, people), weight in zip(sorted(truth.items()), weights, strict=True):
         for copy in range(weight):
-            number = 1000 * image + copy
+            # Ids on both sides of 0.
+            number = 1000 * image + copy - 12000
             images.append(number)
             persons += [
                 {**p, "id": len(persons) + n, "image_id": number, "category_id": 1} for n, p in enumerate(people, 1)

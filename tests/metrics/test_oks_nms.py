@@ -1,9 +1,11 @@
 """Suppression of duplicates against its definition, one image and one pose at a time."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from poserep.metrics import oks as oks_module
 from poserep.metrics.oks import oks_nms, pose_oks
 from poserep.skeleton import COCO
 
@@ -20,6 +22,13 @@ def by_definition(xy, score, area, image, threshold):
             similar = [pose_oks(xy[[best]], xy[[i]], area[[best]], area[[i]], SIGMAS)[0] > threshold for i in left]
             left = [i for i, gone in zip(left, similar, strict=True) if not gone]
     return kept
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_pairs_at_a_time():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(oks_module, "_PAIRS", 7)
+        yield
 
 
 @settings(max_examples=25, deadline=None)

@@ -20,7 +20,8 @@ from run_records import result
 
 SEARCH = ["train", "-m", "hydra/sweeper=optuna", "study=search", "hydra.sweeper.sampler.seed=0"]
 LR = "optim.lr=interval(1e-4,1e-2)"
-EPE = ["data.metric={_target_:poserep.metrics.EPE}", *(f"~data.metric.{k}" for k in ("area", "max_detections", "matcher"))]
+OTHERS = (f"~data.metric.{key}" for key in ("area", "max_detections", "matcher"))
+EPE = ["data.metric={_target_:poserep.metrics.EPE}", *OTHERS]
 
 
 def best_near(lr):

@@ -215,7 +215,7 @@ def test_real_ranks_save_when_a_scheduler_says_that_time_is_up(synthetic, tmp_pa
 
 @pytest.mark.long
 def test_a_sweep_killed_ten_times_ends_as_one_that_was_not(synthetic, tmp_path):
-    rows = [f"representation={name}, readouts=null" for name in SCHEMES]
+    rows = [f"representation={name}, readouts=null" for name in SCHEMES[::2]]
     made = {}
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
@@ -235,7 +235,7 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_not(synthetic, tmp_path):
     assert code == 0, output
     assert "resumed" in printed + output, "not all of them came before anything had been saved"
     whole, killed = made["whole"], made["killed"]
-    assert len(whole.results()) == 6 and list(killed.results()) == list(whole.results()), "every cell once"
+    assert len(whole.results()) == len(rows) and list(killed.results()) == list(whole.results()), "every cell once"
     assert [r["metrics"] for r in killed.results().values()] == [r["metrics"] for r in whole.results().values()]
     assert killed.predictions() == whole.predictions(), "byte for byte"
     assert not list(killed.study.glob("*/lease.*")) and not list(killed.study.glob(".stop.*"))

@@ -54,7 +54,9 @@ def test_trainer_runs_on_this_machine(run, trainer):
     assert result["speed"]["img_s"] > 0
 
 
-@pytest.mark.parametrize(("group", "more"), [("augment", []), ("size", ["representation=simcc"]), ("optim", [])])
+@pytest.mark.parametrize(
+    ("group", "more"), [("augment", []), ("size", ["representation=simcc", "trainer.batch=1"]), ("optim", [])]
+)
 def test_choices_make_a_step(configure, group, more):
     # That of whole images needs a representation of whole images.
     for choice in (name for name in choices(group) if name != "scenes"):

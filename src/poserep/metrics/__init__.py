@@ -1,7 +1,7 @@
 """Metrics: truth and predictions in image px to numbers, in NumPy.
 
 Configurations name the scorers as ``poserep.metrics.CocoAP``. A scorer's module is imported on first use, so that
-reading a protocol does not import pycocotools and SciPy.
+reading a protocol does not import pycocotools, hotcoco and SciPy.
 """
 
 from importlib import import_module

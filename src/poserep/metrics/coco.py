@@ -39,7 +39,7 @@ class CocoAP(Scorer):
         area: Which area of a person scales OKS and makes it medium or large: that of the ``annotation``, as a rule the
             mask's, or 0.53 of the ``box``, which is CrowdPose's rule and serves sets without areas.
         matcher: The library that matches predictions with persons: ``hotcoco``, or ``pycocotools``, the reference,
-            which has the same numbers to the last bit and takes about fifty times as long.
+            which has the same numbers to the last bit and takes many times as long.
     """
 
     columns: tuple[str, ...] = ("AP", "AP50", "AP75", "AR")

@@ -11,7 +11,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-# hotcoco has pycocotools' numbers to the last bit in a fiftieth of the time.
+# hotcoco has pycocotools' numbers to the last bit, of finite coordinates and scores, in a fraction of the time.
 Matcher = Literal["hotcoco", "pycocotools"]
 
 
@@ -82,7 +82,7 @@ class CocoMatch:
     def on(self, chosen: np.ndarray) -> "CocoMatch":
         """Return what this match is on some of its images (I,) bool alone."""
         part = copy(self)
-        part.images, part._positions = self.images[chosen], np.flatnonzero(chosen).tolist()
+        part.images, part._positions = self.images[chosen], [self._positions[i] for i in np.flatnonzero(chosen)]
         part._evaluation = part._evaluated()
         return part
 
@@ -139,7 +139,16 @@ def match(
     # hotcoco takes no negative ids of images.
     position = {key: n for n, key in enumerate(ids.tolist())}
     frame = {"images": [{"id": n} for n in position.values()], "categories": [{"id": 1, "name": "person"}]}
-    annotated = [{**person, "image_id": position[person["image_id"]], "category_id": 1} for person in persons]
+    # Whether num_keypoints is 0 is all that counts; hotcoco takes no negative ones.
+    annotated = [
+        {
+            **person,
+            "image_id": position[person["image_id"]],
+            "category_id": 1,
+            "num_keypoints": int(person["num_keypoints"] != 0),
+        }
+        for person in persons
+    ]
     columns = np.searchsorted(ids, results.image_id).tolist(), results.keypoints, results.score.tolist()
     predicted = [
         {"image_id": n, "category_id": 1, "keypoints": keypoints, "score": score}
@@ -149,7 +158,7 @@ def match(
         truth = make(frame | {"annotations": annotated})
         # Neither can load an empty list.
         found = truth.loadRes(predicted) if predicted else make(frame | {"annotations": []})
-    return CocoMatch(truth, found, sigmas, ranges, limit, ids)
+    return CocoMatch(truth, found, sigmas, ranges, min(limit, len(predicted) + 1), ids)
 
 
 def _indexed(data: dict[str, Any]) -> COCO:

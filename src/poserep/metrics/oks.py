@@ -50,7 +50,8 @@ def oks_nms(
     worse = np.searchsorted(rank, rank, "right") - np.arange(len(rank)) - 1
     xy, area, few = xy[order], area[order], np.argsort(sigmas)[: int((1 - threshold) * len(sigmas)) + 3]
     least = len(few) - (1 - threshold) * len(sigmas) - 1e-6
-    for rows in np.array_split(np.arange(len(rank)), worse.sum() // _PAIRS + 1):
+    total = worse.cumsum()
+    for rows in np.split(np.arange(len(rank)), np.searchsorted(total, np.arange(_PAIRS, worse.sum(), _PAIRS))):
         a, begin = np.repeat(rows, worse[rows]), np.cumsum(worse[rows]) - worse[rows]
         b = a + 1 + np.arange(len(a)) - np.repeat(begin, worse[rows])
         # Most pairs differ so much in a few joints that no similarity of the others could make up for it.
