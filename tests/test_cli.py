@@ -41,8 +41,17 @@ def test_a_wrong_word_suggests_the_near_one(capsys):
     for words, near in {**suggested, "sweeps statu": "sweep status"}.items():
         assert cli.main(words.split()) == 2
         assert capsys.readouterr().err.endswith(f"; did you mean {near}?\n")
+    assert cli.main(["evalute", "runs/demo"]) == 2
+    assert "did you mean evaluate?" in capsys.readouterr().err
     assert cli.main(["frobnicate"]) == 2
     assert "there are train, evaluate" in capsys.readouterr().err
+
+
+def by_lightning(cause: BaseException) -> SystemExit:
+    """What Lightning makes of Ctrl-C."""
+    end = SystemExit(1)
+    end.__context__ = cause
+    return end
 
 
 def test_exit_codes(monkeypatch, capsys):
@@ -55,7 +64,8 @@ def test_exit_codes(monkeypatch, capsys):
         (PermissionError(13, "Permission denied", "x"), 1, "error: [Errno 13] Permission denied: 'x'\n"),
         (Stopped("SIGTERM"), 75, f"stopped (SIGTERM); {again}\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
-        (SystemExit(), 0, ""),
+        (SystemExit(), 130, "interrupted\n"),
+        (by_lightning(KeyboardInterrupt()), 130, "interrupted\n"),
         (SystemExit("a reason"), 1, "a reason\n"),
     ):
         command = Mock(side_effect=[end])

@@ -76,10 +76,13 @@ def ended(command: Callable[[], int | None], silent: bool = False) -> int:
     except InputError as error:
         code, text = REFUSED, f"error: {message(error)}"
     except SystemExit as end:
-        # argparse has printed what is wrong with the arguments.
-        if isinstance(end.code, str):
-            print(end.code, file=sys.stderr, flush=True)
-        return end.code if isinstance(end.code, int) else DONE if end.code is None else FAILED
+        # Lightning exits without a code when it is told to end while it evaluates, and with 1 on Ctrl-C.
+        if end.code is not None and not isinstance(end.__context__, KeyboardInterrupt):
+            # argparse has printed what is wrong with the arguments.
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr, flush=True)
+            return end.code if isinstance(end.code, int) else FAILED
+        code, text = INTERRUPTED, "interrupted"
     except KeyboardInterrupt:
         code, text = INTERRUPTED, "interrupted"
     except Stopped as stop:
@@ -107,7 +110,9 @@ def _call(words: list[str]) -> int | None:
         # A word may be a command, one of a group ("status" for "sweep status"), or a group.
         known = [command.replace(" ", ".") for command in group or COMMANDS]
         groups = [] if group else sorted({command.split()[0] for command in COMMANDS})
-        near = suggestion(".".join(words[:2]), [*known, *groups], 1) or suggestion(words[0], [*known, *groups], 1)
+        # What follows a command may be a path.
+        asked = ".".join(words[:2] if words[1:] and words[1].isidentifier() else words[:1])
+        near = suggestion(asked, [*known, *groups], 1) or suggestion(words[0], [*known, *groups], 1)
         near = near or f"; there are {', '.join(known)}"
         raise InputError(f"{name!r} is no command of poserep{near.replace('.', ' ')}")
     module, function = COMMANDS[name][0].split(":")

@@ -187,7 +187,10 @@ class CocoAP(Scorer):
         if not any(a["area"] > 0 for a in labelled):
             return "annotations have no area, by which OKS is scaled"
         if isinstance(predictions, FinishedResults):
-            return "no result comes within OKS 0.5 of a person; are joints of another program in the file's order?"
+            return (
+                "nobody who was found comes within OKS 0.5 of a person; the network has hardly learnt anything, or "
+                "another program's joints are not in the file's order"
+            )
         if not predicted.score.any():
             return f"every person's score is 0; no joint's score exceeds {predictions.threshold:g}"
         return "no prediction comes within OKS 0.5 of a person; the network has hardly learnt anything"

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from mpl_toolkits.axes_grid1 import make_axes_locatable
 
 from poserep.drawing import PALETTE, TRUTH, limbs, show_crop
 from poserep.errors import InputError
@@ -122,9 +123,11 @@ def _view_map(panel: Any, sample: dict[str, np.ndarray], which: int, joints: lis
 def _view_axes(panel: Any, sample: dict[str, np.ndarray], which: int, joints: list[int], name: str) -> Axes:
     image = sample["image"][which]
     height, width = image.shape[:2]
-    grid = panel.add_gridspec(2, 2, width_ratios=(4, 1), height_ratios=(1, 4), wspace=0.04, hspace=0.04)
-    ax, top, side = (panel.add_subplot(grid[i]) for i in (2, 0, 3))
+    ax: Axes = panel.subplots()
     show_crop(ax, image)
+    # As high and as wide as the picture, whatever its aspect leaves of the panel.
+    beside = make_axes_locatable(ax)
+    top, side = (beside.append_axes(where, "25%", pad=0.04) for where in ("top", "right"))
     top.set_title(name, fontsize=10)
     for j, colour in zip(joints, PALETTE[1:], strict=False):
         x, y = (sample[f"density/{axis}"][which, j].astype(np.float32) for axis in "xy")
