@@ -22,6 +22,7 @@ from machine import processor, record
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
 
 from poserep.codecs import Codec
 from poserep.config import compose
@@ -107,11 +108,10 @@ class Steps:
         """Return targets, loss and the gradient down to the head's output."""
         with torch.no_grad(), torch.autocast(self.kind, torch.bfloat16):
             out = self.net(self.image)
-        leaves = [o.detach().requires_grad_() for o in (out if isinstance(out, tuple) else (out,))]
-        given: Any = type(out)(leaves) if isinstance(out, tuple) and not hasattr(out, "_fields") else leaves[0]
-        if hasattr(out, "_fields"):
-            given = type(out)(*leaves)
-        return lambda: torch.autograd.grad(self.loss(given), leaves)
+        # Stacks are a leaf to PyTorch's trees.
+        given = tree_map(lambda o: o.detach().requires_grad_(), list(out) if isinstance(out, Stacks) else out)
+        whole = Stacks(given) if isinstance(out, Stacks) else given
+        return lambda: torch.autograd.grad(self.loss(whole), tree_leaves(given))
 
 
 def milliseconds(run: Callable[[], Any], calls: int, device: torch.device) -> float:

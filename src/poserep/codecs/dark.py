@@ -46,8 +46,8 @@ class DARK(LocalReadout):
             check_odd("DARK: kernel", self.kernel, ", or null for no blur")
         check_choice("DARK: rescale", self.rescale, get_args(Rescale))
         check_choice("DARK: border", self.border, get_args(Border))
-        if self.max_step is not None:
-            check_positive("DARK: max_step", self.max_step, " of bins, or null")
+        if self.max_step is not None and not self.max_step > 0:
+            raise InputError(f"DARK: max_step={self.max_step} must be positive (bins), or null")
         if self.sigma is not None:
             check_positive("DARK: sigma", self.sigma, " of bins, or null")
 

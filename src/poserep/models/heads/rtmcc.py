@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from poserep.errors import check_odd, check_positive
+from poserep.errors import InputError, check_odd
 from poserep.models.heads.base import Head, HeadSpec
 from poserep.models.init import small_normal
 
@@ -32,8 +32,10 @@ class RTMCC(Head):
     ) -> None:
         super().__init__()
         check_odd("RTMCC: kernel", kernel)
-        for name, value in (("width", width), ("attention", attention), ("expansion", expansion)):
-            check_positive(f"RTMCC: {name}", value)
+        if min(width, attention, expansion) < 1:
+            raise InputError(
+                f"RTMCC: width={width}, attention={attention} and expansion={expansion} must be at least 1"
+            )
         channels, stride = spec.one_map(self)
         positions = (spec.x.length // stride) * (spec.y.length // stride)
         # Parts have the names of mmpose's, so that its checkpoints fit as they are.
