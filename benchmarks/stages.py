@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 # The functions that do it. OpenCV's imread reads and decodes.
 STAGES = {
-    "read": ["poserep.data.dataset.read_bytes", "poserep.data.cache.read_bytes"],
+    "read": ["poserep.data.crop_reader.read_bytes", "poserep.data.cache.read_bytes"],
     "decode": ["cv2.imdecode", "cv2.imread"],
     "cache": ["poserep.data.cache.ImageCache.rows"],
     "colour": ["cv2.cvtColor"],

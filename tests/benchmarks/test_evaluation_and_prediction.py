@@ -13,6 +13,7 @@ def test_evaluation(capsys, monkeypatch):
     found = evaluation.measure(40, 5, 4, 2)
     evaluation.show(found)
     assert [row["job"] for row in found["rows"]] == [
+        "match, records loaded",
         "match",
         "ten numbers",
         "4 resamples of AP",

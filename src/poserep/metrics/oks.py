@@ -24,14 +24,8 @@ def pose_oks(
     mean_j exp(-d_j^2 / (2 (2 sigma_j)^2 a)), a the mean of both areas (HRNet's ``oks_iou``). Poses (N, K, 2) are in
     image px, areas (N,) in square px, in the papers' code those of the padded boxes; sigmas are (K,).
     """
-    return _similarity(xy, other, area, other_area, sigmas).mean(-1)
-
-
-def _similarity(
-    xy: np.ndarray, other: np.ndarray, area: np.ndarray, other_area: np.ndarray, sigmas: np.ndarray
-) -> np.ndarray:
     mean_area = (area + other_area) / 2 + np.spacing(1)
-    return np.exp(-np.square(xy - other).sum(-1) / (2 * (2 * sigmas) ** 2) / mean_area[:, None])
+    return np.exp(-np.square(xy - other).sum(-1) / (2 * (2 * sigmas) ** 2) / mean_area[:, None]).mean(-1)
 
 
 def oks_nms(
@@ -48,14 +42,18 @@ def oks_nms(
     rank, dropped = first[group][order], np.zeros(len(order), bool)
     # Every pose with those of its image that are worse.
     worse = np.searchsorted(rank, rank, "right") - np.arange(len(rank)) - 1
-    xy, area, few = xy[order], area[order], np.argsort(sigmas)[: int((1 - threshold) * len(sigmas)) + 3]
-    least = len(few) - (1 - threshold) * len(sigmas) - 1e-6
+    xy, area = xy[order], area[order]
+    # A pair is similar only if one of these joints is, by at least what all others could not make up for.
+    few = np.argsort(sigmas)[: int((1 - threshold) * len(sigmas)) + 2]
+    least = 1 - (1 - threshold) * len(sigmas) / len(few)
+    furthest = -np.log(max(least - 1e-6, 1e-300)) * (2 * sigmas[few]) ** 2
+    columns = np.ascontiguousarray(xy[:, few].transpose(1, 2, 0))
     total = worse.cumsum()
     for rows in np.split(np.arange(len(rank)), np.searchsorted(total, np.arange(_PAIRS, worse.sum(), _PAIRS))):
         a, begin = np.repeat(rows, worse[rows]), np.cumsum(worse[rows]) - worse[rows]
         b = a + 1 + np.arange(len(a)) - np.repeat(begin, worse[rows])
-        # Most pairs differ so much in a few joints that no similarity of the others could make up for it.
-        near = _similarity(xy[a[:, None], few], xy[b[:, None], few], area[a], area[b], sigmas[few]).sum(-1) >= least
+        apart = np.square(columns.take(a, -1) - columns.take(b, -1)).sum(1)
+        near = (apart <= furthest[:, None] * (area[a] + area[b] + 1)).any(0)
         a, b = a[near], b[near]
         similar = pose_oks(xy[a], xy[b], area[a], area[b], sigmas) > threshold
         for better, other in zip(a[similar].tolist(), b[similar].tolist(), strict=True):
