@@ -17,6 +17,17 @@ from machine import processor
 
 from poserep.files import provenance, write_json
 
+# 19 cells a seed.
+TABLE = ["ladder", "size=64x64", "data.level=easy", "data.prepare.train=8", "data.prepare.val=6", "data.root=drawn"]
+SEEDS = 9
+# Plans a table and runs nothing.
+PLAN = """
+import sys
+from poserep.sweeps import command, sweeper
+sweeper.RowSweeper._run = lambda *_: {}
+sys.argv.pop(0)
+command.run(sys.argv)
+"""
 TINY = ["trainer=smoke", "data.prepare.train=8", "data.prepare.val=6", "data.root=drawn", "boxes=[gt]"]
 # The most that each may take; a run of smoke trains one epoch of two steps.
 LIMITS = {
@@ -26,8 +37,10 @@ LIMITS = {
     "sweep status tiny": 1.0,
     "data check {words}": 1.5,
     "compare {a} {b}": 2.0,
-    "train {words} study=again-{n}": 12.0,
+    "train {words} study=again-{n}": 8.0,
 }
+PLANNED, FINISHED = "sweep run ladder, 171 cells to plan", "sweep run ladder, a cell that has finished"
+TABLE_LIMITS = {PLANNED: 10.0, FINISHED: 0.02}
 RESULT = Path(__file__).parent / "results" / "startup.json"
 
 
@@ -56,6 +69,26 @@ def prepared(folder: str) -> dict[str, str]:
     return {"a": a, "b": b, "words": " ".join(TINY)}
 
 
+def table_seconds(folder: str, runs: int) -> dict[str, float]:
+    """Return the CPU seconds of planning a table for the first time, and of a further cell that has finished."""
+
+    def arguments(seeds: int, name: str) -> list[str]:
+        return [*TABLE, f"seed={','.join(map(str, range(seeds)))}", f"runs={name}"]
+
+    planned = [cpu_seconds(["-c", PLAN, *arguments(SEEDS, f"planned-{n}")], folder) for n in range(runs)]
+    cells = [path.parent for path in Path(folder, "planned-0", "ladder").glob("*/config.yaml")]
+    for cell in cells:
+        write_json(cell / "result.json", {})
+    whole, part = (
+        statistics.median(
+            cpu_seconds(["-m", "poserep", "sweep", "run", *arguments(seeds, "planned-0")], folder) for _ in range(runs)
+        )
+        for seeds in (SEEDS, 1)
+    )
+    others = len(cells) * (SEEDS - 1) / SEEDS
+    return {PLANNED: round(statistics.median(planned), 2), FINISHED: round((whole - part) / others, 4)}
+
+
 def main() -> None:
     """Measure, print, and with ``--record`` keep."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -71,6 +104,9 @@ def main() -> None:
             words = [["-m", "poserep", *command.format(**facts, n=n).split()] for n in range(options.runs)]
             seconds[name] = round(statistics.median(cpu_seconds(w, folder) for w in words) - bare, 2)
             print(f"{name:<20} {seconds[name]:6.2f} s of CPU, at most {limit:g}", flush=True)
+        for name, found in table_seconds(folder, options.runs).items():
+            seconds[name] = found
+            print(f"{name:<20} {found:6.3f} s of CPU, at most {TABLE_LIMITS[name]:g}", flush=True)
     if options.record:
         record = {"device": processor(), "runs": options.runs, "seconds": seconds, "provenance": provenance()}
         RESULT.parent.mkdir(exist_ok=True)

@@ -82,10 +82,15 @@ def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
         except ERRORS as error:
             raise InputError(explain(error, overrides)) from error
         choices = {str(group): str(choice) for group, choice in cfg.hydra.runtime.choices.items()}
-        return Composed(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]), choices)
+        return Composed(without_hydra(cfg), choices)
 
     with hydra_at(folder):
         yield composed
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """Return a composed configuration without Hydra's own part."""
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]) if "hydra" in cfg else cfg
 
 
 def origin_of(folder: Path | None) -> tuple[Path, list[str], Path]:

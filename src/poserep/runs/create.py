@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from poserep.config import DictConfig, OmegaConf, RunSchema, as_dict
+from poserep.config import DictConfig, OmegaConf, RunSchema, as_dict, without_hydra
 from poserep.errors import InputError, suggestion
 from poserep.files import file_and_entry
 from poserep.geometry import ALIGNMENTS
@@ -46,7 +46,7 @@ def resolved(cfg: DictConfig, backbone: str, imported: str | None = None) -> dic
     ``backbone`` is the name of the backbone's file in conf/backbone, ``imported`` the hash of the file that the weights
     come from if the run is not trained. Unknown or missing keys, and what `check` refuses, are an `InputError`.
     """
-    plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    plain = without_hydra(cfg)
     refuse_missing(plain)
     check(plain)
     _check_initial(plain)
