@@ -56,6 +56,10 @@ def cells(name: str, measured: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
                 job, goal = f"a crop, {row['way']}", row["goal_ratio"]
                 times = milliseconds(row["ms"]), milliseconds(field["ms"])
                 yield job, *times, f"{row['ratio']:.2f}", f"{goal:g}" if goal else "-"
+                if (codes := measured.get("entropy")) and row["way"] == "ours":
+                    least, limit = row["ms"]["median"] - codes["decode_ms"] + codes["ms"], codes["limit_ratio"]
+                    job = "a crop, ours, if decoding were reading its codes alone: the limit"
+                    yield job, f"{least:.2f}", times[1], f"{limit:.2f}", "-"
         elif name == "training-steps":
             base = row["eager float32"]
             for way, found in row.items():

@@ -4,6 +4,7 @@ import csv
 import sys
 
 import deconvolution_speed
+import loading
 import page
 import pytest
 import search_speed
@@ -11,9 +12,12 @@ import torch
 import yaml
 
 from poserep.codecs.readouts import peak
+from poserep.data import load_coco
+from poserep.data.synthetic import generate
 from poserep.errors import InputError
 from poserep.geometry import Size
 from poserep.overrides import SWEEPS
+from poserep.skeleton import COCO
 
 
 def test_ratios_are_of_neighbouring_turns():
@@ -22,6 +26,20 @@ def test_ratios_are_of_neighbouring_turns():
 
 def test_the_page_of_speed_is_written_from_the_results():
     assert page.PAGE.read_text() == page.page()
+
+
+def test_loading(tmp_path, capsys):
+    root, threads = generate(tmp_path, "hard", train=1, val=4), torch.get_num_threads()
+    instances = load_coco(root / "annotations/val.json", root / "images/val", COCO)
+    try:
+        found = loading.compare(instances, 2, loading.GOALS)
+    finally:
+        torch.set_num_threads(threads)
+    loading.show(found)
+    assert [row["way"] for row in found["rows"]] == ["field", "ours", "ours, cached"]
+    codes = found["entropy"]
+    assert 0 < codes["ms"] < codes["decode_ms"] and codes["limit_ratio"] > found["rows"][1]["ratio"]
+    assert "reading codes takes" in capsys.readouterr().out
 
 
 def test_deconvolution_speed_command(tmp_path, monkeypatch, capsys):
