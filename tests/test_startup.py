@@ -1,4 +1,4 @@
-"""Commands that need no torch do not import it."""
+"""Commands that need no torch do not import it, nor loaders' workers what reads no image."""
 
 import json
 import shutil
@@ -41,3 +41,10 @@ def test_torch_is_not_imported(trained_once, synthetic, tmp_path):
     commands = ["--help", *(f"{name} --help" for name in COMMANDS), *work]
     done = subprocess.run([sys.executable, "-c", PROGRAM, *commands], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_workers_that_are_spawned_import_what_they_use_alone():
+    heavy = {"lightning", "hydra", "omegaconf", "scipy", "hotcoco", "torchvision", "timm", "matplotlib"}
+    program = f"import sys, poserep.data.dataset, poserep.data.scenes; sys.exit(' '.join({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == ""
