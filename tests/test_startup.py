@@ -47,4 +47,4 @@ def test_workers_that_are_spawned_import_what_they_use_alone():
     heavy = {"lightning", "hydra", "omegaconf", "scipy", "hotcoco", "torchvision", "timm", "matplotlib"}
     program = f"import sys, poserep.data.dataset, poserep.data.scenes; sys.exit(' '.join({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stderr == ""
+    assert done.stderr.strip() == ""
