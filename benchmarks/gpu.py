@@ -10,7 +10,6 @@ fails, and pairs that do not go together, such as SRPose on a backbone of one ma
 """
 
 import argparse
-import copy
 import statistics
 import tempfile
 import time
@@ -21,16 +20,10 @@ import torch
 from machine import processor, record
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
+from steps import Steps
 
-from poserep.codecs import Codec
 from poserep.config import compose
-from poserep.data.from_config import skeleton_of
 from poserep.errors import InputError, first_line
-from poserep.geometry import Size
-from poserep.models import Stacks
-from poserep.training.network import build_network
 from poserep.training.trainer import quiet
 from training import measure
 
@@ -48,70 +41,6 @@ WAYS: dict[str, frozenset[str]] = {
 # Compilation takes long, so that only the first representation of a network is compiled, last.
 EAGER = tuple(name for name, on in WAYS.items() if "compiled" not in on)
 TOY = {"networks": ["resnet18"], "representations": ["heatmap", "srpose"], "size": "64x64", "batch": 2, "calls": 2}
-
-
-class Steps:
-    """Training steps and validation of one network, on pictures and joints that lie on its device."""
-
-    def __init__(self, backbone: str, representation: str, size: str, batch: int, device: torch.device) -> None:
-        overrides = [f"backbone={backbone}", f"representation={representation}", f"size={size}", "trainer=gpu"]
-        cfg = compose(overrides).cfg
-        skeleton, shape = skeleton_of(cfg), Size.parse(size)
-        torch.manual_seed(0)
-        net, codec = build_network(cfg, skeleton)
-        self.names = backbone, representation
-        self.net: nn.Module = net.to(device, memory_format=torch.channels_last)
-        self.codec: Codec = codec.to(device)
-        self.image = torch.randint(0, 256, (batch, 3, *shape), dtype=torch.uint8, device=device)
-        self.xy = torch.rand(batch, skeleton.num_keypoints, 2, device=device) * (min(shape) - 1)
-        self.weight = torch.ones(self.xy.shape[:2], device=device)
-        self.kind, self.perm = device.type, skeleton.flip_perm().to(device)
-
-    def loss(self, out: Any) -> Tensor:
-        """Return the loss of an output, targets included, as training computes it."""
-        target, weight = self.codec.encode(self.xy, self.weight)
-        return torch.stack(
-            [self.codec.loss(o, target, weight) for o in (out if isinstance(out, Stacks) else (out,))]
-        ).sum()
-
-    def training(self, on: frozenset[str]) -> Callable[[], Any]:
-        """Return a step of Adam."""
-        net = copy.deepcopy(self.net).train()
-        fused = {"fused": True} if "fused" in on and self.kind == "cuda" else {}
-        optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, **fused)
-        forward: Any = net
-        if "compiled" in on:
-            forward = torch.compile(net, mode="reduce-overhead" if "graphs" in on else None)
-
-        def step() -> None:
-            with torch.autocast(self.kind, torch.bfloat16, enabled="bf16" in on):
-                out = forward(self.image)
-            self.loss(out).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-
-        return step
-
-    def validation(self, on: frozenset[str]) -> Callable[[], Any]:
-        """Return what evaluation does with a batch: two passes for the flip test, and one readout."""
-        net = copy.deepcopy(self.net).eval()
-
-        @torch.inference_mode()
-        def run() -> Any:
-            with torch.autocast(self.kind, torch.bfloat16, enabled="bf16" in on):
-                out, mirrored = net(self.image), net(self.codec.mirror(self.image))
-            return self.codec.decode(self.codec.merge(out, mirrored, self.perm))
-
-        return run
-
-    def targets_and_loss(self) -> Callable[[], Any]:
-        """Return targets, loss and the gradient down to the head's output."""
-        with torch.no_grad(), torch.autocast(self.kind, torch.bfloat16):
-            out = self.net(self.image)
-        # Stacks are a leaf to PyTorch's trees.
-        given = tree_map(lambda o: o.detach().requires_grad_(), list(out) if isinstance(out, Stacks) else out)
-        whole = Stacks(given) if isinstance(out, Stacks) else given
-        return lambda: torch.autograd.grad(self.loss(whole), tree_leaves(given))
 
 
 def milliseconds(run: Callable[[], Any], calls: int, device: torch.device) -> float:

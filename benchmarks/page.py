@@ -33,6 +33,7 @@ TOPICS = {
     "grouping": Topic("Associative embedding: people from maps", "loops over people, as in the published parser"),
     "loading": Topic("Loading", "the field's pipeline: decode, warp, normalise and draw targets, sample by sample"),
     "predict": Topic("Prediction", "one photograph after the other"),
+    "validation": Topic("Validation, an image, beyond the network's own passes", "pycocotools as the matcher"),
     "training-steps": Topic("A training step on a CPU", "float32, contiguous, eager"),
 }
 
@@ -60,10 +61,19 @@ def cells(name: str, measured: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
                     least, limit = row["ms"]["median"] - codes["decode_ms"] + codes["ms"], codes["limit_ratio"]
                     job = "a crop, ours, if decoding were reading its codes alone: the limit"
                     yield job, f"{least:.2f}", times[1], f"{limit:.2f}", "-"
+        elif name == "validation":
+            if row["matcher"] == "hotcoco":
+                other = next(
+                    o for o in measured["rows"] if o["representation"] == row["representation"] and o is not row
+                )
+                spent, instead = (sum(r["ms"].values()) - r["ms"]["network"] for r in (row, other))
+                job = f"{row['representation']}, {', '.join(row['readouts'])}: {row['share']:.1%} of a pass"
+                ratio = f"{instead / spent:.2f}"
+                yield job, f"{spent:.2f}", f"{instead:.2f}", ratio, f"{row['goal']:.0%} of a pass"
         elif name == "training-steps":
             base = row["eager float32"]
             for way, found in row.items():
-                if isinstance(found, Mapping) and found is not base:
+                if isinstance(found, Mapping) and way != "profile" and found is not base:
                     spread = f"{found['ratio']:.2f} [{found['p25']:.2f}, {found['p75']:.2f}]"
                     job = f"{row['backbone']} {row['size']}, batch {row['batch']}: {way}"
                     yield job, f"{found['ms']:.0f}", f"{base['ms']:.0f}", spread, "-"
@@ -86,6 +96,10 @@ def sections(results: Path) -> Iterator[str]:
             lines += [f"`{found['command']}` on {found['processor']}, {found['cpu_cores']} cores; {settings}.", ""]
             lines += ["| what | ours, ms | instead, ms | ratio | goal |", "|---|---:|---:|---:|---:|"]
             lines += [f"| {' | '.join(row)} |" for row in cells(name, found)]
+            for row in found["rows"]:
+                for way, shares in row.get("profile", {}).items():
+                    title = f"Of a step of {row['backbone']} with {row['representation']} at {row['size']}, {way}:"
+                    lines += ["", title, ", ".join(f"`{key}` {share:.0f} %" for key, share in shares.items()) + "."]
             yield "\n".join(lines) + "\n"
     start = json.loads((results / "startup.json").read_text())
     lines = [

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from steps import Steps
 from torch import Tensor
 
 from poserep.codecs import RLE, Codec
@@ -15,7 +16,6 @@ from poserep.geometry import Size
 from poserep.models.heads.points import RealNVP
 from poserep.overrides import CONF
 from poserep.skeleton import COCO
-from poserep.training.network import build_network
 
 GOAL = 0.03
 NOISE = 0.02
@@ -46,7 +46,8 @@ def shares(
     generator = torch.Generator().manual_seed(0)
     xy = torch.rand(batch, COCO.num_keypoints, 2, generator=generator) * torch.tensor(Size.parse(size)[::-1])
     xy, weight = xy.to(device), torch.ones(batch, COCO.num_keypoints, device=device)
-    step_ms = median_ms(_training_step(_config(backbone, size, "heatmap"), xy, weight), ahead=True)
+    step = Steps(backbone, "heatmap", size, batch, torch.device(device)).training(frozenset({"bf16"}))
+    step_ms = median_ms(step, ahead=True)
     rows = []
     for path in sorted((CONF / "representation").glob("*.yaml")):
         cfg = _config(backbone, size, path.stem)
@@ -104,25 +105,6 @@ def _times(function: Callable[[], Any], cuda: bool, warmup: int, calls: int, ahe
             end.synchronize()
     torch.cuda.synchronize()
     return [start.elapsed_time(end) for start, end in pairs]
-
-
-def _training_step(cfg: DictConfig, xy: Tensor, weight: Tensor) -> Callable[[], None]:
-    net, codec = build_network(cfg, COCO)
-    device = xy.device
-    net, codec = net.to(device).train(), codec.to(device)
-    optimizer = make(cfg.optim.optimizer, lr=1e-4)(net.parameters())
-    image = torch.randint(0, 256, (len(xy), 3, *Size.parse(cfg.input_size)), dtype=torch.uint8, device=device)
-
-    def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16):
-            out = net(image)
-        target, kept = codec.encode(xy, weight)
-        loss = codec.loss(out, target, kept)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return step
 
 
 def _loss(codec: Codec, out: Any, xy: Tensor, weight: Tensor) -> Callable[[], Any]:

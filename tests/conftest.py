@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from poserep.config import DictConfig, compose
 from tiny import SMOKE, TINY
 
 # The tensors of most tests are so small that handing them to several threads takes longer than working on them.
 torch.set_num_threads(1)
+# Numbers of tests are those of every processor.
+OmegaConf.register_new_resolver("cpu_precision", lambda: "32-true", replace=True)
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,20 @@ class RunSchema:
     table: Any = None
 
 
+CPU_FACTS = Path("/proc/cpuinfo")
+
+
+def cpu_precision() -> str:
+    """Return the precision in which this processor trains fastest: half where it multiplies bfloat16 itself.
+
+    Elsewhere bfloat16 is emulated, at a small part of the speed. ``benchmarks/training.py`` measures both.
+    """
+    facts = CPU_FACTS.read_text() if CPU_FACTS.is_file() else ""
+    return "bf16-mixed" if re.search(r"\b(avx512_bf16|amx_bf16)\b", facts) else "32-true"
+
+
 ConfigStore.instance().store("schema", RunSchema)
+OmegaConf.register_new_resolver("cpu_precision", cpu_precision)
 OmegaConf.register_new_resolver("by_size", lambda key, *, _root_: getattr(by_size(_root_.input_size), key))
 
 

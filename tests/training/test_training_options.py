@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
+from poserep.config import cpu_precision
 from poserep.errors import Stopped
 from poserep.runs.create import prepare
 from poserep.runs.rundir import RunDir
@@ -128,3 +129,12 @@ def test_numbers_that_a_job_system_gives_a_single_process_change_nothing(configu
     run_dir = prepare(on_tiny_backbone(configure("boxes=[gt]", "flip_test=false")), "backbone")
     fit(run_dir)
     assert run_dir.finished and [row["epoch"] for row in run_dir.curve()] == [0, 1]
+
+
+@pytest.mark.parametrize("flags, precision", [("avx512f avx512_bf16", "bf16-mixed"), ("avx2 fma", "32-true")])
+def test_a_cpu_trains_in_half_precision_where_it_has_bfloat16(flags, precision, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : fpu {flags}\n")
+    monkeypatch.setattr("poserep.config.CPU_FACTS", tmp_path / "cpuinfo")
+    assert cpu_precision() == precision
+    monkeypatch.setattr("poserep.config.CPU_FACTS", tmp_path / "nothing, as on macOS")
+    assert cpu_precision() == "32-true"
