@@ -13,6 +13,7 @@ SCORERS = {
     "CrowdPoseAP": "crowdpose",
     "EPE": "epe",
     "Human4DError": "human4d",
+    "LandmarkAP": "nme",
     "OracleScoredAP": "oracle_scores",
     "PCKh": "pckh",
 }
