@@ -43,6 +43,7 @@ COMMANDS = {
     "data stats": ("data.check.command:stats_command", "count the persons, joints and sizes of a data set"),
     "data overlap": ("data.check.command:overlap_command", "find images that two splits or two sets share"),
     "data preview": ("data.check.command:preview_command", "draw augmented crops with their keypoints"),
+    "data split": ("data.check.command:split_command", "cut an annotation file in two by its images"),
     "data convert": ("data.check.command:convert_command", "write MPII's MATLAB release as JSON"),
     "export": ("deploy.command:export_command", "write a run as one ONNX file, and check it"),
     "predict": ("deploy.command:predict_command", "find the joints of people in images, and draw them"),

@@ -12,6 +12,7 @@ from poserep.cli import add_origin, parser_of
 from poserep.config import Composed, compose
 from poserep.data.check.findings import print_sections
 from poserep.data.check.overlap import overlaps
+from poserep.data.check.split import split_file
 from poserep.data.check.stats import sheets, stats
 from poserep.data.check.validate import validate
 from poserep.data.custom_set import draft_set, write_set
@@ -157,3 +158,25 @@ def convert_command(arguments: Sequence[str]) -> None:
         )
     tally = convert_mat(given.source, given.target)
     print(f"{given.target}: {tally.line()}")
+
+
+def split_command(arguments: Sequence[str]) -> None:
+    """Cut an annotation file in COCO's format in two, so that a part of what is trained on can be held out for a search.
+
+    The first part has the first images in the file's order, the second one the others: neighbours, often of one scene
+    or photograph, stay together.
+
+    example: poserep data split data/mine/train.json data/mine/fit.json data/mine/held-out.json --share 0.8
+    """
+    parser = parser_of("data split", inspect.getdoc(split_command))
+    parser.add_argument("source", type=Path, metavar="SOURCE.json", help="annotation file")
+    parser.add_argument("first", type=Path, metavar="FIRST.json", help="file to write")
+    parser.add_argument("second", type=Path, metavar="SECOND.json", help="file to write")
+    parser.add_argument("--share", type=float, default=0.8, help="of the images in the first file (0.8)")
+    given = parser.parse_args(arguments)
+    if existing := next((path for path in (given.first, given.second) if path.exists()), None):
+        raise InputError(f"{existing} exists; remove it, or give another name")
+    for path, (images, people) in zip(
+        (given.first, given.second), split_file(given.source, given.first, given.second, given.share), strict=True
+    ):
+        print(f"{path}: {images} images, {people} people")
