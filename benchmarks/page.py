@@ -4,7 +4,8 @@ python benchmarks/page.py
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,7 +76,7 @@ def cells(name: str, measured: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
             for way, found in row.items():
                 if isinstance(found, Mapping) and way != "profile" and found is not base:
                     spread = f"{found['ratio']:.2f} [{found['p25']:.2f}, {found['p75']:.2f}]"
-                    job = f"{row['backbone']} {row['size']}, batch {row['batch']}: {way}"
+                    job = f"{row['backbone']}, {row['representation']}, {row['size']}, batch {row['batch']}: {way}"
                     yield job, f"{found['ms']:.0f}", f"{base['ms']:.0f}", spread, "-"
         else:
             times = row.get("times", 1)
@@ -86,21 +87,29 @@ def cells(name: str, measured: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
             yield row["job"], milliseconds(row["fast_ms"]), slow, f"{row['ratio']:.1f}", " and ".join(wanted) or "-"
 
 
+def profiles(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what steps consist of, for rows that know it."""
+    for row in rows:
+        for way, shares in row.get("profile", {}).items():
+            parts = ", ".join(f"`{key}` {share:.0f} %" for key, share in shares.items())
+            text = f"Of a step of {row['backbone']} with {row['representation']} at {row['size']}, {way}: {parts}."
+            yield textwrap.fill(text, 119, break_on_hyphens=False, break_long_words=False)
+            yield ""
+
+
 def sections(results: Path) -> Iterator[str]:
     """Yield a section for each file of results that has a topic."""
     for name, topic in TOPICS.items():
-        for file in sorted(results.glob(f"{name}-*.json")):
-            found = json.loads(file.read_text())
+        files = sorted(results.glob(f"{name}-*.json"))
+        lines = [f"## {topic.title}", "", f"Instead: {topic.instead}.", ""] if files else []
+        for found in (json.loads(file.read_text()) for file in files):
             settings = ", ".join(f"{key} {value}" for key, value in found["settings"].items())
-            lines = [f"## {topic.title}", "", f"Instead: {topic.instead}.", ""]
             lines += [f"`{found['command']}` on {found['processor']}, {found['cpu_cores']} cores; {settings}.", ""]
             lines += ["| what | ours, ms | instead, ms | ratio | goal |", "|---|---:|---:|---:|---:|"]
-            lines += [f"| {' | '.join(row)} |" for row in cells(name, found)]
-            for row in found["rows"]:
-                for way, shares in row.get("profile", {}).items():
-                    title = f"Of a step of {row['backbone']} with {row['representation']} at {row['size']}, {way}:"
-                    lines += ["", title, ", ".join(f"`{key}` {share:.0f} %" for key, share in shares.items()) + "."]
-            yield "\n".join(lines) + "\n"
+            lines += [*(f"| {' | '.join(row)} |" for row in cells(name, found)), ""]
+            lines += profiles(found["rows"])
+        if files:
+            yield "\n".join(lines)
     start = json.loads((results / "startup.json").read_text())
     lines = [
         "## Start",

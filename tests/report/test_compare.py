@@ -51,8 +51,11 @@ def test_the_better_run_is_named_and_seeds_are_averaged(copied, capsys, tmp_path
         values = found[side].pop("values")
         assert (found[side]["mean"], found[side]["sd"]) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
     assert found["difference"] == pytest.approx(found["a"]["mean"] - found["b"]["mean"])
-    for part in ("A better", "95% interval", "± ", "the interval is about the choice of images"):
+    for part in ("A better", "95% interval", "± ", "over seeds and images; over images alone it is"):
         assert part in out
+    over = found["over_seeds"]
+    assert over["low"] < found["low"] < found["high"] < over["high"] and [*over["power"]] == ["0.3", "1", "3"]
+    assert 0.05 <= over["power"]["0.3"] <= over["power"]["1"] <= over["power"]["3"] <= 1
     assert "B better" in compared(capsys, *reversed(join)).out
     assert "+0.00, 95% interval [+0.00, +0.00]: within noise" in compared(capsys, good[0], good[0]).out
     monkeypatch.setattr("poserep.metrics.CocoAP.lower", frozenset({"AP"}))

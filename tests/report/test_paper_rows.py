@@ -225,20 +225,24 @@ def test_missing_sides_of_a_difference_are_said(tmp_path):
 def test_differences_are_kept_until_runs_find_something_else(tmp_path, monkeypatch):
     for name, row, seed, ap in (("a0", "A", 0, 60.0), ("a1", "A", 1, 61.0), ("b1", "B", 1, 70.0), ("b2", "B", 2, 70.0)):
         plan(tmp_path, name, rows=[row], cfg=config(seed), ap=ap)
-    asked = []
+    asked, over_seeds = [], {}
 
     def compute(self, row, base, seeds, name):
         asked.append((row.row.name, base.row.name, seeds, name, self.samples))
-        return {"difference": 9.0, "low": -1.0, "high": 19.25, "images": 5}
+        return {"difference": 9.0, "low": -1.0, "high": 19.25, "images": 5, **over_seeds}
 
     monkeypatch.setattr("poserep.report.baseline_differences._Intervals.compute", compute)
     for _ in range(2):
         lines = joined(tmp_path)
-        assert lines[1].against_baseline == (9.0, -1.0, 19.25, (1,), "AP") and lines[0].against_baseline is None
+        assert (
+            lines[1].against_baseline == (9.0, -1.0, 19.25, (1,), "AP", None, None)
+            and lines[0].against_baseline is None
+        )
     assert asked == [("B", "A", [1], "AP", 1000)]
     assert cells(table(), lines)[5] == "+9.0 [-1.0, +19.2]"
     write_json(tmp_path / "b1" / "result.json", result(config(1), 71.0))
-    joined(tmp_path)
+    over_seeds |= {"seeds_low": -5.0, "seeds_high": 23.0}
+    assert cells(table(), joined(tmp_path))[5] == "+9.0 [-5.0, +23.0]"
     joined(tmp_path, samples=50)
     assert len(asked) == 3 and len(list((tmp_path / "intervals").iterdir())) == 3
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from poserep.errors import InputError
 from poserep.metrics.scorer import Resampler
+from poserep.metrics.seed_interval import SeedInterval, seed_interval
 
 # Number of resamples computed together: their arrays stay in the processor's cache.
 RESAMPLES_AT_ONCE = 32
@@ -29,7 +30,8 @@ class Side(NamedTuple):
 class Difference(NamedTuple):
     """The mean of side ``a`` less that of ``b``, in the metric's unit, with an interval from ``low`` to ``high``.
 
-    It rests on ``samples`` resamples, each of ``images`` images; ``left_out`` more had nothing to measure.
+    That interval is over the choice of images alone; ``seeds`` is the one over seeds and images, None if a side has a
+    single run. It rests on ``samples`` resamples, each of ``images`` images; ``left_out`` more had nothing to measure.
     ``within_noise`` tells whether the interval contains 0, ``share`` in how many of the resamples ``a`` is not above
     ``b``, in [0, 1].
     """
@@ -44,6 +46,7 @@ class Difference(NamedTuple):
     images: int
     within_noise: bool
     share: float
+    seeds: SeedInterval | None
 
 
 def paired_bootstrap(
@@ -53,8 +56,8 @@ def paired_bootstrap(
 
     A side is one run, or several that differ in their seed only: then its value is their mean. All runs get the same
     images in each of the ``samples`` resamples, which ``seed`` draws. The interval covers a part of them, ``level`` in
-    (0, 1), and shows how much the difference depends on the choice of images; its dependence on the runs' seed shows in
-    the sides' ``sd``. Raises an `InputError` if the runs were evaluated on different images, the metric is unknown or
+    (0, 1), and shows how much the difference depends on the choice of images; `seed_interval` adds what depends on the
+    runs' seed. Raises an `InputError` if the runs were evaluated on different images, the metric is unknown or
     has nothing to measure, or there are too few resamples.
     """
     if samples < 2 or seed < 0:
@@ -92,6 +95,7 @@ def paired_bootstrap(
         images=len(images),
         within_noise=low <= 0 <= high,
         share=float(np.mean(defined <= 0)),
+        seeds=seed_interval(side_a.values, side_b.values, float(defined.std()), len(images), level),
     )
 
 

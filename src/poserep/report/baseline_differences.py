@@ -1,4 +1,4 @@
-"""The difference of a table row to its baseline, with a 95 % interval over the choice of images.
+"""The difference of a table row to its baseline, with 95 % intervals over images, and over seeds and images.
 
 An interval takes seconds to compute and follows from its runs alone, so it is kept: ``STUDY/intervals/HASH.json``.
 """
@@ -16,7 +16,8 @@ from poserep.files import write_json
 from poserep.report.paper_rows import BaselineDifference, PaperRow
 from poserep.sweeps.table import Table
 
-INTERVALS = "intervals"
+# Kept intervals of an earlier form are computed anew: 2 has that over seeds and images too.
+INTERVALS, INTERVAL_FORM = "intervals", 2
 RESAMPLES, CONFIDENCE = 1000, 0.95
 
 
@@ -71,6 +72,7 @@ class _Intervals:
         if not seeds:
             raise InputError(f"no finished run of {base.row.name!r} has an equal seed")
         key: dict[str, Any] = {"metric": metric, "boxes": boxes, "samples": self.samples, "level": CONFIDENCE}
+        key |= {"form": INTERVAL_FORM}
         for letter, side in (("a", row), ("b", base)):
             if metric not in side.values:
                 lacking = f"metric {metric!r}" if side.values else f"values: {', '.join(side.marks)}"
@@ -85,7 +87,8 @@ class _Intervals:
             found = self.compute(row, base, seeds, metric)
             write_json(path, {**key, "seeds": seeds, **found})
         kept = json.loads(path.read_text())
-        return BaselineDifference(kept["difference"], kept["low"], kept["high"], tuple(kept["seeds"]), metric)
+        numbers = (kept.get(name) for name in ("seeds_low", "seeds_high"))
+        return BaselineDifference(kept["difference"], kept["low"], kept["high"], tuple(kept["seeds"]), metric, *numbers)
 
     def compute(self, row: PaperRow, base: PaperRow, seeds: Sequence[int], metric: str) -> dict[str, Any]:
         """Return difference and interval of the two rows' runs of some seeds."""
@@ -105,7 +108,10 @@ class _Intervals:
             if not run.agrees(metric, value):
                 was = f"was {run.values[metric]:.6g} when it was evaluated"
                 raise InputError(f"{metric} of {run.name} is {value:.6g} here and {was}; use poserep evaluate again")
-        return {"difference": found.difference, "low": found.low, "high": found.high, "images": found.images}
+        record = {key: getattr(found, key) for key in ("difference", "low", "high", "images")}
+        if found.seeds:
+            record |= {"seeds_low": found.seeds.low, "seeds_high": found.seeds.high}
+        return record
 
     def _open(self, path: Path, readout: str, metric: str, boxes: str) -> Any:
         from poserep.report.compare.stored import read_side, rebuild

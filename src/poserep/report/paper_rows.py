@@ -23,13 +23,19 @@ FEW = 1000
 
 
 class BaselineDifference(NamedTuple):
-    """How much a row exceeds its baseline in the metric's unit: mean over common seeds, 95 % interval over images."""
+    """How much a row exceeds its baseline in the metric's unit: mean over common seeds, with two 95 % intervals.
+
+    ``low`` and ``high`` are over the choice of images; ``seeds_low`` and ``seeds_high`` over seeds and images, None if
+    there is one seed.
+    """
 
     difference: float
     low: float
     high: float
     seeds: tuple[int, ...]
     metric: str
+    seeds_low: float | None = None
+    seeds_high: float | None = None
 
 
 @dataclass(frozen=True)

@@ -109,9 +109,12 @@ class _ModeSheet:
         if row.against_baseline is None:
             reason = row.why_not and f"no difference to the baseline: {row.why_not}"
             return SheetCell(format_number(None), refs=self._refs(reason))
-        difference, low, high = (f"{v:+.{self.places[self.chief]}f}" for v in row.against_baseline[:3])
+        gap = row.against_baseline
+        of_seeds = gap.seeds_low is not None
+        ends = (gap.seeds_low, gap.seeds_high) if of_seeds else (gap.low, gap.high)
+        difference, low, high = (f"{v:+.{self.places[self.chief]}f}" for v in (gap.difference, *ends))
         refs = self._refs("held against a row of another protocol; both stand below") if row.across else ()
-        return SheetCell(f"{difference} [{low}, {high}]", row.against_baseline.difference, refs=refs)
+        return SheetCell(f"{difference} [{low}, {high}]", gap.difference, refs=refs)
 
     def _refs(self, text: str) -> tuple[int, ...]:
         if text and text not in self.footnotes:
@@ -142,8 +145,8 @@ class _ModeSheet:
             yield f"protocol{of}: {protocol}"
         if any(row.against_baseline for row in self.rows):
             yield (
-                f"{self.chief} - baseline: mean over the seeds that both rows have, with the 95 % interval over the "
-                "choice of images; how seeds scatter is what ± says"
+                f"{self.chief} - baseline: mean over the seeds that both rows have, with the 95 % interval over seeds "
+                "and images, of a single seed over images alone (table.csv has that of all)"
             )
         yield from self.more
 
@@ -153,7 +156,8 @@ def paper_csv(table: Table, rows: Sequence[PaperRow]) -> str:
     metrics = table_metrics(table, rows)
     head = ["row", "mark", "not_as_the_row_says", "mode", "size", "setting", "status", "readout", "boxes", "seeds"]
     head += [f"{kind}_{m}" for m in metrics for kind in ("paper", "ours", "sd", "delta")]
-    head += ["baseline", "baseline_metric", "difference", "low", "high", "no_difference_because"]
+    head += ["baseline", "baseline_metric", "difference", "low", "high"]
+    head += ["seeds_low", "seeds_high", "no_difference_because"]
     lines = []
     for one in rows:
         row, gap = one.row, one.against_baseline
@@ -162,6 +166,7 @@ def paper_csv(table: Table, rows: Sequence[PaperRow]) -> str:
         for m in metrics:
             cells += map(_csv_number, (row.values.get(m), one.mean(m), one.sd(m), one.delta(m)))
         cells += [row.against or "", gap.metric if gap else "", *map(_csv_number, gap[:3] if gap else (None,) * 3)]
+        cells += map(_csv_number, (gap.seeds_low, gap.seeds_high) if gap else (None, None))
         runs = " ".join(path.name for path in one.runs.values())
         lines.append([*cells, one.why_not, row.undetermined, row.literature, row.quoted, runs, one.protocol])
     return Sheet("", texts(*head, "undetermined", "literature", "quoted", "runs", "protocol"), lines).csv()

@@ -161,7 +161,7 @@ def convert_command(arguments: Sequence[str]) -> None:
 
 
 def split_command(arguments: Sequence[str]) -> None:
-    """Cut an annotation file in COCO's format in two, so that a part of what is trained on can be held out for a search.
+    """Cut an annotation file in COCO's format in two, as to hold out a part of what is trained on for a search.
 
     The first part has the first images in the file's order, the second one the others: neighbours, often of one scene
     or photograph, stay together.

@@ -17,11 +17,14 @@ from typing import Any
 from poserep.cli import parser_of
 from poserep.errors import InputError
 from poserep.files import provenance, write_json
-from poserep.metrics.bootstrap import Side, paired_bootstrap
+from poserep.metrics.bootstrap import Difference, Side, paired_bootstrap
+from poserep.metrics.seed_interval import power
 from poserep.report.compare.stored import StoredEvaluation, check_protocols, read_sides, rebuild
 from poserep.sheet import Sheet, numbers, texts
 
 LEVEL = 0.95
+# True differences of which a comparison says how probably it would have seen them, in the metric's unit.
+DIFFERENCES = (0.3, 1, 3)
 
 
 def compare_sides(
@@ -58,7 +61,8 @@ def compare_sides(
     if not lower and not any((*gap.a.values, *gap.b.values, gap.low, gap.high)):
         causes = list(dict.fromkeys(run.diagnosis for run in runs if run.diagnosis))
         reason = f"{name} is 0 on both sides in every resample" + (f" ({'; '.join(causes)})" if causes else "")
-    better = "within noise" if gap.within_noise else "A better" if (gap.low > 0) != lower else "B better"
+    low, high = gap.seeds[:2] if gap.seeds else (gap.low, gap.high)
+    better = "within noise" if low <= 0 <= high else "A better" if (low > 0) != lower else "B better"
     return {
         "metric": name,
         "data": a[0].protocol.data,
@@ -68,6 +72,7 @@ def compare_sides(
         "a": _side_record(a, gap.a),
         "b": _side_record(b, gap.b),
         **{key: getattr(gap, key) for key in ("difference", "low", "high", "within_noise", "share")},
+        "over_seeds": _seeds_record(gap) if gap.seeds else None,
         "verdict": "not tested" if reason else better,
         "not_tested_because": reason,
         "level": LEVEL,
@@ -76,6 +81,15 @@ def compare_sides(
         "protocol_differs": differences,
         "provenance": provenance(),
     }
+
+
+def _seeds_record(gap: Difference) -> dict[str, Any]:
+    """Return the interval over seeds and images, and how probably other true differences would have been seen."""
+    assert gap.seeds
+    fewer = min(len(gap.a.values), len(gap.b.values))
+    spread = gap.seeds.seed_error * (fewer / 2) ** 0.5, gap.seeds.image_error * gap.images**0.5
+    seen = {str(true): power(true, fewer, gap.images, *spread, LEVEL) for true in DIFFERENCES}
+    return {**gap.seeds._asdict(), "power": seen}
 
 
 def _side_record(runs: Sequence[StoredEvaluation], side: Side) -> dict[str, Any]:
@@ -103,15 +117,21 @@ def show_comparison(record: dict[str, Any]) -> None:
     if record["not_tested_because"]:
         print(f"A - B: nothing to test, as {record['not_tested_because']}")
     else:
+        ends = record["over_seeds"] or record
         print(
-            f"A - B: {record['difference']:+.2f}, {record['level']:.0%} interval [{record['low']:+.2f}, "
-            f"{record['high']:+.2f}]: {record['verdict']}\n"
+            f"A - B: {record['difference']:+.2f}, {record['level']:.0%} interval [{ends['low']:+.2f}, "
+            f"{ends['high']:+.2f}]: {record['verdict']}\n"
             f"A is not above B in {record['share']:.1%} of {record['samples']} resamples of the images"
         )
     if record["left_out"]:
         print(f"note: {record['left_out']} more resamples have nothing to measure and are left out")
-    if any(len(record[letter]["runs"]) > 1 for letter in "ab"):
-        print("note: the interval is about the choice of images; how seeds scatter is what ± says")
+    if seeds := record["over_seeds"]:
+        of_images = f"[{record['low']:+.2f}, {record['high']:+.2f}]"
+        print(f"note: the interval is over seeds and images; over images alone it is {of_images}")
+        chances = ", ".join(f"{difference} with {chance:.0%}" for difference, chance in seeds["power"].items())
+        print(f"note: with these seeds and images a true difference of this size would be seen: {chances}")
+    elif any(len(record[letter]["runs"]) > 1 for letter in "ab"):
+        print("note: the interval is over images alone, as one side has one seed")
     if record["protocol_differs"]:
         print(f"note: not the same protocol in: {', '.join(record['protocol_differs'])}")
 
