@@ -42,6 +42,23 @@ def test_stats_of_crowds_and_heads(cfgs, tiny_sets):
     assert [part["count"] for part in made.values()] == [1, 2, 2], "bounds belong to the upper part"
 
 
+def test_a_file_is_cut_in_two_by_its_images(tiny_sets, tmp_path, data):
+    source, parts = tiny_sets["coco"] / VAL, [tmp_path / "fit.json", tmp_path / "held-out.json"]
+    code, out, _ = data("split", source, *parts, "--share", 0.5)
+    whole, first, second = (json.loads(path.read_text()) for path in (source, *parts))
+    assert code == 0 and f"{parts[0]}: 2 images, {len(first['annotations'])} people" in out
+    assert first["images"] + second["images"] == whole["images"] and first["categories"] == whole["categories"]
+    by_id = sorted(first["annotations"] + second["annotations"], key=lambda person: person["id"])
+    assert by_id == sorted(whole["annotations"], key=lambda person: person["id"])
+    assert {person["image_id"] for person in first["annotations"]} <= {image["id"] for image in first["images"]}
+    assert "exists; remove it" in data("split", source, *parts)[2]
+    for part in parts:
+        part.unlink()
+    assert "--share 0.01 of 4 images" in data("split", source, *parts, "--share", 0.01)[2]
+    parts[0].write_text("[]")
+    assert "has no lists of images and annotations" in data("split", parts[0], parts[1], tmp_path / "x.json")[2]
+
+
 def test_overlap_finds_a_planted_copy(copy, cfgs):
     root, cfg = copy()
     assert [(one.pairs, one.counts) for one in overlaps(cfg)] == [([], (1, 4))]

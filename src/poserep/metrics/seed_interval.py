@@ -45,13 +45,18 @@ def seed_interval(
     """
     if min(len(a), len(b)) < 2:
         return None
-    parts = np.array([np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b), image_error**2])
-    error, df = _error(parts, np.array([len(a) - 1, len(b) - 1, max(images - 1, 1)]))
-    half = float(stats.t.ppf((1 + level) / 2, df)) * error
-    difference = float(np.mean(a) - np.mean(b))
-    return SeedInterval(
-        difference - half, difference + half, error, df, float(np.sqrt(parts[:2].sum())), float(image_error)
-    )
+    sides = [(float(np.std(side, ddof=1)), len(side)) for side in (a, b)]
+    return interval_of(float(np.mean(a) - np.mean(b)), sides, image_error, images, level)
+
+
+def interval_of(
+    difference: float, sides: Sequence[tuple[float, int]], image_error: float, images: int, level: float = 0.95
+) -> SeedInterval:
+    """Return the interval of a difference, as `seed_interval` does, from each side's standard deviation and runs."""
+    parts = np.array([*(sd**2 / runs for sd, runs in sides), image_error**2])
+    error, df = _error(parts, np.array([*(runs - 1 for _, runs in sides), max(images - 1, 1)]))
+    half, seed_error = float(stats.t.ppf((1 + level) / 2, df)) * error, float(np.sqrt(parts[:-1].sum()))
+    return SeedInterval(difference - half, difference + half, error, df, seed_error, float(image_error))
 
 
 def power(difference: float, seeds: int, images: int, seed_sd: float, image_sd: float, level: float = 0.95) -> float:

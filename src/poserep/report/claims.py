@@ -1,0 +1,174 @@
+"""Contested claims as data: who says what, the test that settles each, and the verdict that kept records give.
+
+A claim is a file of claims/. Its tests name rows of studies, each with its baseline; the numbers are those of
+``results/STUDY.csv``, the table of the study as it was kept. Nothing is run and nothing is resampled here.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from poserep.errors import InputError
+from poserep.files import load_yaml
+from poserep.overrides import CONF
+
+CLAIMS, KEPT_RESULTS = CONF.parent / "claims", CONF.parent / "results"
+Expected = Literal["above", "below", "equal"]
+# Half a 95 % interval of a normal distribution, in standard errors.
+HALF = 1.96
+
+
+@dataclass(frozen=True)
+class ClaimTest:
+    """What decides a claim on one study, written down before its runs.
+
+    Attributes:
+        study: Its records are ``results/STUDY.csv``.
+        row: The row whose difference to its baseline is looked at.
+        expected: What the claim says of the row: ``above`` or ``below`` its baseline by more than the margin, or
+            ``equal`` to it but for the margin.
+        margin: The smallest difference that matters, in the metric's unit.
+        seeds: Number of runs that the row must have.
+        mode: Of the table, where both have run.
+        size: Of the input, where several have run.
+    """
+
+    study: str
+    row: str
+    expected: Expected
+    margin: float
+    seeds: int = 3
+    mode: str = "controlled"
+    size: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim: its ``name``, a sentence, who says it and with which number, what contradicts it, and its tests."""
+
+    name: str
+    claim: str
+    by: str
+    contrary: str
+    tests: tuple[ClaimTest, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the records say of a test: the difference with its interval over seeds and images, and a verdict."""
+
+    test: ClaimTest
+    verdict: str
+    baseline: str = ""
+    metric: str = ""
+    seeds: int = 0
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def read_claims(folder: Path = CLAIMS) -> list[Claim]:
+    """Read the claims of a folder, by name; a file that is none is an `InputError` that names it."""
+    return [_claim(path) for path in sorted(folder.glob("*.yaml"))]
+
+
+def _claim(path: Path) -> Claim:
+    node = load_yaml(path.read_text())
+    tests = node.get("tests") if isinstance(node, dict) else None
+    if not isinstance(tests, list) or {*node} != {"claim", "by", "contrary", "tests"}:
+        raise InputError(f"{path} must have claim, by, contrary and a list of tests")
+    made = tuple(_test(path, test) for test in tests)
+    return Claim(path.stem, str(node["claim"]), str(node["by"]), str(node["contrary"]), made)
+
+
+def _test(path: Path, node: Any) -> ClaimTest:
+    known = {field.name for field in fields(ClaimTest)}
+    if not isinstance(node, Mapping) or not {"study", "row", "expected", "margin"} <= {*node} <= known:
+        raise InputError(f"{path}: a test has study, row, expected and margin, and may have seeds, mode and size")
+    test = ClaimTest(**node)
+    if test.expected not in get_args(Expected) or not test.margin >= 0:
+        raise InputError(
+            f"{path}: expected={test.expected} must be above, below or equal, margin={test.margin} not below 0"
+        )
+    return test
+
+
+def findings(claim: Claim, results: Path = KEPT_RESULTS) -> list[Finding]:
+    """Return what the records say of each test of a claim."""
+    return [_finding(test, results) for test in claim.tests]
+
+
+def _finding(test: ClaimTest, results: Path) -> Finding:
+    file = results / f"{test.study}.csv"
+    lines = list(csv.DictReader(file.open(newline=""))) if file.is_file() else []
+    of_row = [x for x in lines if x["row"] == test.row and x["mode"] == test.mode and test.size in ("", x["size"])]
+    ran = [line for line in of_row if line["difference"]]
+    if len(ran) > 1:
+        raise InputError(f"{file}: {test.row!r} has run {len(ran)} times; give the test a size")
+    if not ran:
+        return Finding(test, f"open: not run{_cost(test.study, results)}")
+    (line,) = ran
+    seeds, difference = int(line["seeds"]), float(line["difference"])
+    about = line["baseline"], line["baseline_metric"], seeds, difference
+    if seeds < test.seeds:
+        return Finding(test, f"open: {seeds} of {test.seeds} seeds have run", *about)
+    low, high = _interval(line, lines)
+    return Finding(test, verdict_of(test, difference, low, high), *about, low, high)
+
+
+def _interval(line: Mapping[str, str], lines: Sequence[Mapping[str, str]]) -> tuple[float, float]:
+    if line.get("seeds_low"):
+        return float(line["seeds_low"]), float(line["seeds_high"])
+    # Kept before tables had it: from the scatter of both rows and the interval over images.
+    from poserep.metrics.seed_interval import interval_of
+
+    base = next(x for x in lines if (x["row"], x["mode"], x["size"]) == (line["baseline"], line["mode"], line["size"]))
+    sides = [(float(side[f"sd_{line['baseline_metric']}"]), int(side["seeds"])) for side in (line, base)]
+    image_error = (float(line["high"]) - float(line["low"])) / 2 / HALF
+    # Hundreds of images have as good as infinitely many degrees of freedom beside a few seeds.
+    return interval_of(float(line["difference"]), sides, image_error, 1000)[:2]
+
+
+def verdict_of(test: ClaimTest, difference: float, low: float, high: float) -> str:
+    """Return ``supported``, ``refuted`` or ``within noise``, from a difference and its interval.
+
+    That a row is above is supported if the interval lies above 0 and the difference is more than the margin, and
+    refuted if the interval lies below the margin. That it is equal is supported if the interval lies within the margin
+    on both sides, and refuted if it lies beyond it on one.
+    """
+    margin = test.margin
+    if test.expected == "equal":
+        outside = low > margin or high < -margin
+        return "refuted" if outside else "supported" if -margin < low and high < margin else "within noise"
+    if test.expected == "below":
+        difference, low, high = -difference, -high, -low
+    if low > 0 and difference > margin:
+        return "supported"
+    return "refuted" if high < margin else "within noise"
+
+
+def status_of(found: Sequence[Finding]) -> str:
+    """Return the status of a claim: the verdict of its tests that have run, each if they differ."""
+    decided = {finding.verdict for finding in found if not finding.verdict.startswith("open")}
+    if not decided:
+        return "open"
+    if len(decided) == 1:
+        return decided.pop()
+    return "; ".join(f"{f.verdict} ({f.test.study})" for f in found if not f.verdict.startswith("open"))
+
+
+def _cost(study: str, results: Path) -> str:
+    file = results / "budget.csv"
+    lines = list(csv.DictReader(file.open(newline=""))) if file.is_file() else []
+    for line in (line for line in lines if line["table"] == study):
+        return f", {line['runs']} runs, {float(line['gpu_hours']):.1f} hours of a GPU ({line['gpu']})"
+    return ""
+
+
+def claim_lines(claims: Sequence[Claim], results: Path = KEPT_RESULTS) -> Iterator[tuple[Claim, Finding]]:
+    """Yield each claim with each of its findings."""
+    for claim in claims:
+        for finding in findings(claim, results):
+            yield claim, finding
