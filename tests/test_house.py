@@ -28,7 +28,7 @@ ALLOWED = {
     "studies": VOCABULARY | CORE | {"deploy", "report", "runs", "sweeps", "training"},
 }
 # The modules that import Hydra and OmegaConf.
-COMPOSING = ("config", "overrides", "sweeps.application", "sweeps.sweeper")
+COMPOSING = ("config", "overrides", "sweeps.application", "sweeps.composition", "sweeps.sweeper")
 FILES = {
     ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): ast.parse(file.read_text())
     for file in ROOT.rglob("*.py")

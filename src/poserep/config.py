@@ -103,7 +103,7 @@ def composing(folder: Path | None = None) -> Iterator[Callable[..., Composed]]:
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
     """Return a composed configuration without Hydra's own part."""
-    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]) if "hydra" in cfg else cfg
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
 
 
 def origin_of(folder: Path | None) -> tuple[Path, list[str], Path]:

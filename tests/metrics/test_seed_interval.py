@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.stats import nct, t
 from test_bootstrap import Mean
 
 from poserep.errors import InputError
 from poserep.metrics.bootstrap import paired_bootstrap
-from poserep.metrics.seed_interval import power, seed_interval
+from poserep.metrics.seed_interval import planned_error, power, seed_interval
 
 IMAGES, TRUE = 200, 1.0
 
@@ -62,9 +63,14 @@ def test_power_is_the_share_of_simulations_that_see_the_difference():
         found = seed_interval(a.tolist(), b.tolist(), 5 / IMAGES**0.5, IMAGES)
         assert found is not None
         seen += not found.low <= 0 <= found.high
-    assert power(TRUE, 3, IMAGES, 0.5, 5.0) == pytest.approx(seen / 2000, abs=0.04)
-    assert power(0.0, 3, IMAGES, 0.5, 5.0) == pytest.approx(0.05, abs=1e-6)
-    assert power(3, 3, 5000, 0.2, 20) > 0.99 > power(0.3, 3, 5000, 0.2, 20) > 0.05
-    assert (power(1, 3, 10, 0, 0), power(0, 3, 10, 0, 0)) == (1, 0)
+    planned = planned_error(3, IMAGES, 0.5, 5.0)
+    assert power(TRUE, *planned) == pytest.approx(seen / 2000, abs=0.04)
+    assert power(-TRUE, *planned) == pytest.approx(power(TRUE, *planned))
+    assert power(0.0, *planned) == pytest.approx(0.05, abs=1e-3)
+    large = planned_error(3, 5000, 0.2, 20)
+    assert power(3, *large) > 0.99 > power(0.3, *large) > 0.05
+    assert power(3, *planned_error(5, 5000, 0.1, 0.1 * 5000**0.5)) == pytest.approx(1)
+    assert (power(1, 0, 5), power(0, 0, 5)) == (1, 0)
+    assert power(2, 1, 12) == pytest.approx(nct.sf(t.ppf(0.975, 12), 12, 2), abs=1e-3)
     with pytest.raises(InputError, match="seeds=1"):
-        power(1, 1, 100, 0.1, 1)
+        planned_error(1, 100, 0.1, 1)

@@ -7,7 +7,7 @@ import pytest
 
 from poserep.errors import InputError
 from poserep.report import claims as claiming
-from poserep.report.claims import Claim, ClaimTest, findings, read_claims, status_of, verdict_of
+from poserep.report.claims import Claim, ClaimTest, claim_findings, read_claims, status_of, verdict_of
 from poserep.report.claims_page import DOCS, write_claims
 from poserep.sweeps.sweep_file import table_of
 
@@ -29,7 +29,7 @@ from poserep.sweeps.sweep_file import table_of
     ],
 )
 def test_verdicts_by_hand(expected, difference, low, high, verdict):
-    assert verdict_of(ClaimTest("study", "row", expected, margin=1), difference, low, high) == verdict
+    assert verdict_of(ClaimTest("study", "row", "base", expected, margin=1), difference, low, high) == verdict
 
 
 def kept(folder, **changes):
@@ -44,25 +44,32 @@ def kept(folder, **changes):
 
 
 def test_findings_are_those_of_the_records(tmp_path):
-    test = ClaimTest("study", "A", "above", margin=1)
+    test = ClaimTest("study", "A", "B", "above", margin=1)
     claim = Claim("it", "A is above B", "somebody", "", (test,))
     (tmp_path / "budget.csv").write_text("table,runs,gpu_hours,gpu\nstudy,6,0.25,assumed\n")
-    (found,) = findings(claim, tmp_path)
+    (found,) = claim_findings(claim, tmp_path)
     assert found.verdict == "open: not run, 6 runs, 0.2 hours of a GPU (assumed)" and status_of([found]) == "open"
     kept(tmp_path, seeds_low="0.5", seeds_high="3.5")
-    (found,) = findings(claim, tmp_path)
-    assert (found.difference, found.low, found.high, found.seeds, found.baseline) == (2, 0.5, 3.5, 3, "B")
+    (found,) = claim_findings(claim, tmp_path)
+    assert (found.difference, found.low, found.high, found.seeds) == (2, 0.5, 3.5, 3)
     assert found.verdict == "supported"
     # An older record: variances 0.16 / 3 and 0.09 / 3 of seeds, 0.5^2 of images.
     kept(tmp_path)
-    (found,) = findings(claim, tmp_path)
+    (found,) = claim_findings(claim, tmp_path)
     error = (0.16 / 3 + 0.09 / 3 + 0.25) ** 0.5
     assert (found.low + found.high) / 2 == pytest.approx(2) and (found.high - 2) / error == pytest.approx(
         2.02, abs=0.04
     )
+    kept(tmp_path, common_seeds="1")
+    assert claim_findings(claim, tmp_path)[0].verdict == "open: 1 of 3 seeds have run", (
+        "of those that the baseline has too"
+    )
+    kept(tmp_path, baseline="C")
+    with pytest.raises(InputError, match="'A' is held against 'C', not 'B'"):
+        claim_findings(claim, tmp_path)
     kept(tmp_path, seeds="2")
-    assert findings(claim, tmp_path)[0].verdict == "open: 2 of 3 seeds have run"
-    differ = [claiming.Finding(test, verdict) for verdict in ("supported", "refuted", "open: not run")]
+    assert claim_findings(claim, tmp_path)[0].verdict == "open: 2 of 3 seeds have run"
+    differ = [claiming.ClaimFinding(test, verdict) for verdict in ("supported", "refuted", "open: not run")]
     assert status_of(differ) == "supported (study); refuted (study)"
 
 
@@ -73,7 +80,7 @@ def test_every_claim_names_rows_that_exist():
         table = table_of(claiming.KEPT_RESULTS.parent / "sweeps", test.study)
         assert table is not None, test.study
         row = next((row for row in table.rows if row.name == test.row), None)
-        assert row is not None and (row.against or test.study == "ladder"), f"{test.row} of {test.study}"
+        assert row is not None and row.against == test.against, f"{test.row} of {test.study}"
 
 
 def test_the_kept_page_is_that_of_the_records(tmp_path, capsys):
@@ -91,9 +98,12 @@ def test_the_kept_page_is_that_of_the_records(tmp_path, capsys):
     "text, message",
     [
         ("claim: A\nby: B\ntests: []\n", "must have claim, by, contrary and a list of tests"),
-        ("claim: A\nby: B\ncontrary: C\ntests: [{study: s, row: r, margin: 1}]\n", "a test has study, row, expected"),
         (
-            "claim: A\nby: B\ncontrary: C\ntests: [{study: s, row: r, margin: 1, expected: more}]\n",
+            "claim: A\nby: B\ncontrary: C\ntests: [{study: s, row: r, against: q, margin: 1}]\n",
+            "a test has study, row, against",
+        ),
+        (
+            "claim: A\nby: B\ncontrary: C\ntests: [{study: s, row: r, against: q, margin: 1, expected: more}]\n",
             "expected=more must be above, below or equal",
         ),
     ],

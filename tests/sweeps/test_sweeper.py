@@ -13,6 +13,7 @@ from sweeping import Sweep, kill, schedule
 from poserep import cli
 from poserep.runs.plan import Cell, remember
 from poserep.runs.rundir import RunDir, runs_in
+from poserep.sweeps.composition import SharedComposition
 from poserep.sweeps.sweeper import RowSweeper
 from poserep.training.fit import fit
 from run_records import config, write
@@ -63,6 +64,26 @@ def test_a_group_on_the_command_line_replaces_all_that_rows_say_in_it(sweep):
     found = {run.config()["seed"]: run.config()["optim"] for run in runs_in(tiny.study)}
     found = {seed: (optim["lr"], optim["rule"]) for seed, optim in found.items()}
     assert found == dict.fromkeys((0, 1), (2e-3, "linear"))
+
+
+def test_cells_that_share_files_are_what_hydra_composes(sweep, monkeypatch, capfd):
+    rows = [
+        "flip_test=no, representation=simcc",
+        "+representation.codec.score_threshold=0, optim.lr=1",
+        "seed=3, augment=flip",
+    ]
+    rows += ["representation.codec.label.sigma=3, representation=simcc, 'boxes=[gt]'", "align=edge, trainer.limit=null"]
+    monkeypatch.setattr(RowSweeper, "_run", lambda self, run_dirs, failed, stop_file: {})
+    found = []
+    for number, sets_a_value in enumerate((SharedComposition.sets_a_value, lambda self, word: False)):
+        monkeypatch.setattr(SharedComposition, "sets_a_value", sets_a_value)
+        tiny = sweep(*rows, name=f"tiny-{number}")
+        tiny.main("seed=0,1", "trainer.epochs=2", "~logger")
+        found.append({run.name: {**run.config(), "study": ""} for run in runs_in(tiny.study)})
+    assert found[0] == found[1] and len(found[0]) == 10
+    capfd.readouterr()
+    for word, message in {"seed=abc": "seed=abc", "augment.typo=1": "no key augment.typo"}.items():
+        assert sweep(word, name="wrong").main() == 2 and message in capfd.readouterr().err
 
 
 def test_a_table_without_its_files_says_so_at_once(sweep, status, tmp_path, capfd):

@@ -15,6 +15,9 @@ from scipy import stats
 
 from poserep.errors import InputError
 
+# Of the distribution of variances, over which power is a mean.
+VARIANCES = 4000
+
 
 class SeedInterval(NamedTuple):
     """An interval over seeds and images, in the metric's unit.
@@ -59,25 +62,36 @@ def interval_of(
     return SeedInterval(difference - half, difference + half, error, df, seed_error, float(image_error))
 
 
-def power(difference: float, seeds: int, images: int, seed_sd: float, image_sd: float, level: float = 0.95) -> float:
+def power(difference: float, error: float, df: float, level: float = 0.95) -> float:
     """Return how probably an interval over seeds and images leaves out 0 if the true difference is this, in [0, 1].
 
     Args:
         difference: In the metric's unit.
+        error: Standard error of the difference, see `SeedInterval`.
+        df: Its degrees of freedom.
+        level: Of the interval.
+    """
+    if error == 0:
+        return float(difference != 0)
+    # The noncentral t distribution as a mean over the variance that a study may find; SciPy's own gives NaN for some.
+    found = np.sqrt(stats.chi2.ppf((np.arange(VARIANCES) + 0.5) / VARIANCES, df) / df)
+    least, shift = stats.t.ppf((1 + level) / 2, df) * found, difference / error
+    return float((stats.norm.sf(least - shift) + stats.norm.cdf(-least - shift)).mean())
+
+
+def planned_error(seeds: int, images: int, seed_sd: float, image_sd: float) -> tuple[float, float]:
+    """Return the standard error of a difference in a study to come, and its degrees of freedom, as `power` takes them.
+
+    Args:
         seeds: Number of runs of each side, at least 2.
-        images: Number of images.
+        images: Number of images, at least 2.
         seed_sd: Standard deviation of a side's runs, the same on both sides.
         image_sd: The difference's standard error by the choice of images, times the square root of their number.
-        level: Of the interval.
     """
     if seeds < 2 or images < 2:
         raise InputError(f"seeds={seeds}, images={images}: an interval over seeds and images takes 2 of both or more")
     parts = np.array([seed_sd**2 / seeds, seed_sd**2 / seeds, image_sd**2 / images])
-    error, df = _error(parts, np.array([seeds - 1, seeds - 1, images - 1]))
-    if error == 0:
-        return float(difference != 0)
-    least, shift = stats.t.ppf((1 + level) / 2, df), abs(difference) / error
-    return float(stats.nct.sf(least, df, shift) + stats.nct.cdf(-least, df, shift))
+    return _error(parts, np.array([seeds - 1, seeds - 1, images - 1]))
 
 
 def _error(parts: np.ndarray, dfs: np.ndarray) -> tuple[float, float]:

@@ -5,12 +5,14 @@ A claim is a file of claims/. Its tests name rows of studies, each with its base
 """
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from poserep.errors import InputError
+from yaml import YAMLError
+
+from poserep.errors import InputError, first_line
 from poserep.files import load_yaml
 from poserep.overrides import CONF
 
@@ -27,6 +29,7 @@ class ClaimTest:
     Attributes:
         study: Its records are ``results/STUDY.csv``.
         row: The row whose difference to its baseline is looked at.
+        against: That baseline, as the study's table has it.
         expected: What the claim says of the row: ``above`` or ``below`` its baseline by more than the margin, or
             ``equal`` to it but for the margin.
         margin: The smallest difference that matters, in the metric's unit.
@@ -37,6 +40,7 @@ class ClaimTest:
 
     study: str
     row: str
+    against: str
     expected: Expected
     margin: float
     seeds: int = 3
@@ -56,12 +60,11 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ClaimFinding:
     """What the records say of a test: the difference with its interval over seeds and images, and a verdict."""
 
     test: ClaimTest
     verdict: str
-    baseline: str = ""
     metric: str = ""
     seeds: int = 0
     difference: float | None = None
@@ -75,7 +78,10 @@ def read_claims(folder: Path = CLAIMS) -> list[Claim]:
 
 
 def _claim(path: Path) -> Claim:
-    node = load_yaml(path.read_text())
+    try:
+        node = load_yaml(path.read_text())
+    except YAMLError as error:
+        raise InputError(f"{path} cannot be read: {first_line(error)}") from error
     tests = node.get("tests") if isinstance(node, dict) else None
     if not isinstance(tests, list) or {*node} != {"claim", "by", "contrary", "tests"}:
         raise InputError(f"{path} must have claim, by, contrary and a list of tests")
@@ -85,37 +91,44 @@ def _claim(path: Path) -> Claim:
 
 def _test(path: Path, node: Any) -> ClaimTest:
     known = {field.name for field in fields(ClaimTest)}
-    if not isinstance(node, Mapping) or not {"study", "row", "expected", "margin"} <= {*node} <= known:
-        raise InputError(f"{path}: a test has study, row, expected and margin, and may have seeds, mode and size")
-    test = ClaimTest(**node)
-    if test.expected not in get_args(Expected) or not test.margin >= 0:
+    if not isinstance(node, Mapping) or not {"study", "row", "against", "expected", "margin"} <= {*node} <= known:
         raise InputError(
-            f"{path}: expected={test.expected} must be above, below or equal, margin={test.margin} not below 0"
+            f"{path}: a test has study, row, against, expected and margin, and may have seeds, mode and size"
         )
+    test = ClaimTest(**node)
+    if test.expected not in get_args(Expected):
+        raise InputError(f"{path}: expected={test.expected} must be above, below or equal")
+    if type(test.margin) not in (int, float) or not test.margin >= 0:
+        raise InputError(f"{path}: margin={test.margin} must be a number from 0 on, in the metric's unit")
     return test
 
 
-def findings(claim: Claim, results: Path = KEPT_RESULTS) -> list[Finding]:
+def claim_findings(claim: Claim, results: Path = KEPT_RESULTS) -> list[ClaimFinding]:
     """Return what the records say of each test of a claim."""
     return [_finding(test, results) for test in claim.tests]
 
 
-def _finding(test: ClaimTest, results: Path) -> Finding:
+def _finding(test: ClaimTest, results: Path) -> ClaimFinding:
     file = results / f"{test.study}.csv"
     lines = list(csv.DictReader(file.open(newline=""))) if file.is_file() else []
     of_row = [x for x in lines if x["row"] == test.row and x["mode"] == test.mode and test.size in ("", x["size"])]
+    if strange := next((line for line in of_row if line["baseline"] != test.against), None):
+        raise InputError(f"{file}: {test.row!r} is held against {strange['baseline']!r}, not {test.against!r}")
     ran = [line for line in of_row if line["difference"]]
     if len(ran) > 1:
         raise InputError(f"{file}: {test.row!r} has run {len(ran)} times; give the test a size")
     if not ran:
-        return Finding(test, f"open: not run{_cost(test.study, results)}")
+        return ClaimFinding(test, f"open: not run{_cost(test.study, results)}")
     (line,) = ran
-    seeds, difference = int(line["seeds"]), float(line["difference"])
-    about = line["baseline"], line["baseline_metric"], seeds, difference
-    if seeds < test.seeds:
-        return Finding(test, f"open: {seeds} of {test.seeds} seeds have run", *about)
+    seeds, difference = int(line.get("common_seeds") or line["seeds"]), float(line["difference"])
+    if seeds < max(test.seeds, 2):
+        return ClaimFinding(
+            test, f"open: {seeds} of {test.seeds} seeds have run", line["baseline_metric"], seeds, difference
+        )
     low, high = _interval(line, lines)
-    return Finding(test, verdict_of(test, difference, low, high), *about, low, high)
+    return ClaimFinding(
+        test, verdict_of(test, difference, low, high), line["baseline_metric"], seeds, difference, low, high
+    )
 
 
 def _interval(line: Mapping[str, str], lines: Sequence[Mapping[str, str]]) -> tuple[float, float]:
@@ -149,7 +162,7 @@ def verdict_of(test: ClaimTest, difference: float, low: float, high: float) -> s
     return "refuted" if high < margin else "within noise"
 
 
-def status_of(found: Sequence[Finding]) -> str:
+def status_of(found: Sequence[ClaimFinding]) -> str:
     """Return the status of a claim: the verdict of its tests that have run, each if they differ."""
     decided = {finding.verdict for finding in found if not finding.verdict.startswith("open")}
     if not decided:
@@ -165,10 +178,3 @@ def _cost(study: str, results: Path) -> str:
     for line in (line for line in lines if line["table"] == study):
         return f", {line['runs']} runs, {float(line['gpu_hours']):.1f} hours of a GPU ({line['gpu']})"
     return ""
-
-
-def claim_lines(claims: Sequence[Claim], results: Path = KEPT_RESULTS) -> Iterator[tuple[Claim, Finding]]:
-    """Yield each claim with each of its findings."""
-    for claim in claims:
-        for finding in findings(claim, results):
-            yield claim, finding

@@ -1,34 +1,36 @@
 """The page of the claims, docs/claims.md, with a picture of each difference; and the command that writes it."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from poserep.cli import parser_of
 from poserep.drawing import PALETTE, STYLE
 from poserep.files import replacing, write_text
 from poserep.overrides import CONF
-from poserep.report.claims import CLAIMS, KEPT_RESULTS, Claim, Finding, claim_lines, findings, read_claims, status_of
+from poserep.report.claims import CLAIMS, KEPT_RESULTS, Claim, ClaimFinding, claim_findings, read_claims, status_of
 from poserep.sheet import Sheet, numbers, texts
 
 DOCS = CONF.parent / "docs"
 COLOURS = {"supported": PALETTE[2], "refuted": PALETTE[3], "within noise": "#94a3b8"}
 CLAIMS_HEAD = """# Claims
 
-What the field contests about coordinate representations, and what kept records say of it. Written by
-`poserep report claims` from [claims/](../claims) and [results/](../results): a claim's test, its margin and its number
-of seeds are written down before its runs, and no verdict is without records.
+What the field contests about coordinate representations, and what kept records say of it. Written by `poserep claims`
+from [claims/](../claims) and [results/](../results). A claim's test, its margin and its number of seeds are written
+down before its runs, but for those on `embedded` and `bottom-up`, and no verdict is without records.
 
-A difference is that of a row to its baseline, in AP, with the 95 % interval over seeds and images. That a row is above
-its baseline is *supported* if the interval lies above 0 and the difference is more than the margin, *refuted* if the
-interval lies below the margin, and *within noise* otherwise; that it is equal, if the interval lies within the margin
-on both sides, beyond it on one, or neither. Grey bands show the margin. A verdict is about the data of its study, and
-need not hold on others. Tests on `embedded` and `bottom-up` were written after those studies had run.
+A difference is that of a row to its baseline, in AP (percent), with the 95 % interval over seeds and images. That a row
+is above its baseline is *supported* if the interval lies above 0 and the difference is more than the margin, *refuted*
+if the interval lies below the margin, and *within noise* otherwise; that it is equal, if the interval lies within the
+margin on both sides, beyond it on one, or neither. Grey bands show the margin. A verdict is about the data of its
+study, and need not hold on others.
 """
 
 
-def claim_figure(finding: Finding) -> Figure:
+def claim_figure(finding: ClaimFinding) -> Figure:
     """Draw the difference of a finding that has one, with its interval, 0 and the margin."""
     assert finding.difference is not None and finding.low is not None and finding.high is not None
     figure = Figure(figsize=(4.2, 0.62))
@@ -49,7 +51,7 @@ def claim_figure(finding: Finding) -> Figure:
     return figure
 
 
-def number_text(finding: Finding) -> str:
+def number_text(finding: ClaimFinding) -> str:
     """Return a finding's difference with its interval, as ``+1.2 [-0.3, +2.7]``."""
     if finding.difference is None:
         return ""
@@ -57,19 +59,19 @@ def number_text(finding: Finding) -> str:
     return f"{finding.difference:+.1f}{ends}"
 
 
-def claims_page(claims: Sequence[Claim], results: Path = KEPT_RESULTS) -> str:
-    """Return the page."""
+def claims_page(found: Mapping[Claim, Sequence[ClaimFinding]]) -> str:
+    """Return the page of claims with their findings."""
     lines = [CLAIMS_HEAD, "| claim | status |", "| --- | --- |"]
-    lines += [f"| [{c.claim}](#{c.name}) | {status_of(findings(c, results))} |" for c in claims]
-    for claim in claims:
+    lines += [f"| [{claim.claim}](#{claim.name}) | {status_of(all_)} |" for claim, all_ in found.items()]
+    for claim, all_ in found.items():
         lines += ["", f"## {claim.name}", "", f"**{claim.claim}**", "", f"Says: {claim.by}.", ""]
         lines += [f"Against it: {claim.contrary}.", ""] if claim.contrary else []
         lines += ["| study | row - baseline | difference | verdict | |", "| --- | --- | ---: | --- | --- |"]
-        for number, finding in enumerate(findings(claim, results)):
+        for number, finding in enumerate(all_):
             test = finding.test
             file = f"[{test.study}](../results/{test.study}.csv)" if finding.difference is not None else test.study
             picture = f"![{number_text(finding)}](claims/{claim.name}-{number}.svg)" if finding.low is not None else ""
-            rows = f"{test.row} - {finding.baseline}" if finding.baseline else test.row
+            rows = f"{test.row} - {test.against}"
             rows += f", {test.size}" if test.size else ""
             expected = f"{finding.verdict}; expected {test.expected}, margin {test.margin:g}, {test.seeds} seeds"
             lines.append(f"| {file} | {rows} | {number_text(finding)} | {expected} | {picture} |")
@@ -79,23 +81,30 @@ def claims_page(claims: Sequence[Claim], results: Path = KEPT_RESULTS) -> str:
 def write_claims(docs: Path = DOCS, folder: Path = CLAIMS, results: Path = KEPT_RESULTS) -> Path:
     """Print the claims, write the page and its pictures, and return the page."""
     claims = read_claims(folder)
-    rows = [
-        [claim.name, finding.test.study, number_text(finding), finding.verdict]
-        for claim, finding in claim_lines(claims, results)
-    ]
+    found = {claim: claim_findings(claim, results) for claim in claims}
+    rows = [[c.name, f.test.study, number_text(f), f.verdict] for c, all_ in found.items() for f in all_]
     Sheet("Claims", (*texts("claim", "study"), *numbers("difference"), *texts("verdict")), rows).show()
     pictures = docs / "claims"
     pictures.mkdir(parents=True, exist_ok=True)
     for old in pictures.glob("*.svg"):
         old.unlink()
-    for claim in claims:
-        for number, finding in enumerate(findings(claim, results)):
+    for claim, all_ in found.items():
+        for number, finding in enumerate(all_):
             if finding.low is not None:
                 with (
                     rc_context({**STYLE, "svg.hashsalt": claim.name}),
                     replacing(pictures / f"{claim.name}-{number}.svg") as partial,
                 ):
                     claim_figure(finding).savefig(partial, format="svg", metadata={"Date": None, "Creator": None})
-    write_text(docs / "claims.md", claims_page(claims, results))
+    write_text(docs / "claims.md", claims_page(found))
     print(f"page: {docs / 'claims.md'}")
     return docs / "claims.md"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Say which contested claims the kept records support, refute or leave open, and write docs/claims.md.
+
+    example: poserep claims
+    """
+    parser_of("claims", inspect.getdoc(main)).parse_args(arguments)
+    write_claims()

@@ -2,7 +2,6 @@
 
 example: poserep report demo
          poserep report simcc-table1 --format latex > table1.tex
-         poserep report claims    what kept records say of contested claims, as docs/claims.md
 """
 
 from collections.abc import Sequence
@@ -23,11 +22,6 @@ def main(arguments: Sequence[str]) -> None:
     # Help needs none of the modules that read runs.
     from poserep.report.study import read_report, write_report
 
-    if options.table == "claims":
-        from poserep.report.claims_page import write_claims
-
-        write_claims()
-        return
     study, sweeps = options.runs / options.table, options.config_dir
     if options.format is None:
         write_report(study, sweeps)

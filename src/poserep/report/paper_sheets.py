@@ -157,7 +157,7 @@ def paper_csv(table: Table, rows: Sequence[PaperRow]) -> str:
     head = ["row", "mark", "not_as_the_row_says", "mode", "size", "setting", "status", "readout", "boxes", "seeds"]
     head += [f"{kind}_{m}" for m in metrics for kind in ("paper", "ours", "sd", "delta")]
     head += ["baseline", "baseline_metric", "difference", "low", "high"]
-    head += ["seeds_low", "seeds_high", "no_difference_because"]
+    head += ["common_seeds", "seeds_low", "seeds_high", "no_difference_because"]
     lines = []
     for one in rows:
         row, gap = one.row, one.against_baseline
@@ -166,6 +166,7 @@ def paper_csv(table: Table, rows: Sequence[PaperRow]) -> str:
         for m in metrics:
             cells += map(_csv_number, (row.values.get(m), one.mean(m), one.sd(m), one.delta(m)))
         cells += [row.against or "", gap.metric if gap else "", *map(_csv_number, gap[:3] if gap else (None,) * 3)]
+        cells += [str(len(gap.seeds)) if gap else ""]
         cells += map(_csv_number, (gap.seeds_low, gap.seeds_high) if gap else (None, None))
         runs = " ".join(path.name for path in one.runs.values())
         lines.append([*cells, one.why_not, row.undetermined, row.literature, row.quoted, runs, one.protocol])

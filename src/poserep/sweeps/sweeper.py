@@ -1,6 +1,5 @@
 """Hydra sweeper that runs the cells of a table with whichever launcher is chosen, until each has ended."""
 
-import copy
 import os
 import signal
 import subprocess
@@ -10,12 +9,10 @@ import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -23,9 +20,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from poserep.config import composable, without_hydra
+from poserep.config import composable
 from poserep.errors import Failed, InputError, Stopped
-from poserep.overrides import explain, groups, key_of, quoted
+from poserep.overrides import explain, key_of, quoted
 from poserep.runs import stop_request
 from poserep.runs.create import create_run, missing_files, resolved
 from poserep.runs.identity import name_of
@@ -132,28 +129,20 @@ class RowSweeper(Sweeper):
         return [cell for cell in cells_of(table, given) if rows.intersection(cell.rows)]
 
     def _compose(self, cells: Sequence[Cell]) -> list[dict[str, Any]]:
-        """Return the resolved configuration of each cell.
+        """Return the resolved configuration of each cell."""
+        # Here, as Hydra imports this module for every command.
+        from poserep.data.split_pictures import picture_hasher
+        from poserep.sweeps.composition import SharedComposition
 
-        Choosing files takes Hydra most of the time, so that cells of the same files share it.
-        """
-        from poserep.data.split_pictures import picture_hasher  # here, as Hydra imports this module for every command
-
-        loader: Any = self.hydra_context.config_loader
-        parse = cache(OverridesParser.create().parse_override)
-        configs, hashes, of_files = [], picture_hasher(), dict[tuple[str, ...], tuple[DictConfig, str]]()
+        compose, hashes, configs = (
+            SharedComposition(self.hydra_context.config_loader, self.config),
+            picture_hasher(),
+            [],
+        )
         for cell in cells:
             overrides = list(cell.overrides)
             try:
-                words = composable(overrides)
-                files = tuple(word for word in words if key_of(word) in groups())
-                if files not in of_files:
-                    whole = loader.load_sweep_config(self.config, list(files))
-                    # No part of a run, and longer than one.
-                    whole.table.update(dict.fromkeys(whole.table.keys() & {"rows", "recipes", "notes"}))
-                    of_files[files] = without_hydra(whole), whole.hydra.runtime.choices["backbone"]
-                shared, backbone = of_files[files]
-                values, cfg = [word for word in words if word not in files], copy.deepcopy(shared)
-                loader._apply_overrides_to_config([parse(word) for word in values], cfg)
+                cfg, backbone = compose(composable(overrides))
                 config = resolved(cfg, backbone)
                 config["contents"] |= hashes(cfg)
                 configs.append(config)

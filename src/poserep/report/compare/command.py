@@ -71,7 +71,8 @@ def compare_sides(
         "score_threshold": score_threshold,
         "a": _side_record(a, gap.a),
         "b": _side_record(b, gap.b),
-        **{key: getattr(gap, key) for key in ("difference", "low", "high", "within_noise", "share")},
+        **{key: getattr(gap, key) for key in ("difference", "low", "high", "share")},
+        "within_noise": low <= 0 <= high,
         "over_seeds": _seeds_record(gap) if gap.seeds else None,
         "verdict": "not tested" if reason else better,
         "not_tested_because": reason,
@@ -86,9 +87,7 @@ def compare_sides(
 def _seeds_record(gap: Difference) -> dict[str, Any]:
     """Return the interval over seeds and images, and how probably other true differences would have been seen."""
     assert gap.seeds
-    fewer = min(len(gap.a.values), len(gap.b.values))
-    spread = gap.seeds.seed_error * (fewer / 2) ** 0.5, gap.seeds.image_error * gap.images**0.5
-    seen = {str(true): power(true, fewer, gap.images, *spread, LEVEL) for true in DIFFERENCES}
+    seen = {str(true): power(true, gap.seeds.error, gap.seeds.df, LEVEL) for true in DIFFERENCES}
     return {**gap.seeds._asdict(), "power": seen}
 
 
