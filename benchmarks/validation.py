@@ -2,7 +2,7 @@
 
 Drawn people are validated as after an epoch of training, with the flip test and every readout of a representation, by
 untrained networks: which numbers come out does not matter to the time. Each representation is timed with the matcher of
-persons that is the default, and with pycocotools in its place.
+persons that is the default, and with pycocotools in its place, in turns.
 
     python benchmarks/validation.py --record
 """
@@ -13,6 +13,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -21,6 +22,7 @@ from machine import processor, record
 from rich.console import Console
 from rich.table import Table
 from stages import Clock
+from stopwatch import spread
 
 from poserep.config import compose
 from poserep.metrics.coco import CocoAP
@@ -53,31 +55,44 @@ def watched(clock: Clock, run: Run) -> Iterator[None]:
 
 
 def measure(
-    representation: str, matcher: str, backbone: str, size: str, batch: int, persons: int, rounds: int, root: str
-) -> dict[str, Any]:
-    """Return the ms an image that each part takes in the median of some passes, and the share of all but the network.
+    representation: str, backbone: str, size: str, batch: int, persons: int, rounds: int, root: str
+) -> list[dict[str, Any]]:
+    """Return for each matcher the ms an image that each part takes in the median of some passes, and other shares.
 
-    The pass before the first counted one makes what loaders and kernels need.
+    The matchers take turns, after a pass of each that makes what loaders and kernels need and shows that both give the
+    same values.
     """
     words = [f"backbone={backbone}", f"representation={representation}", f"size={size}", f"trainer.batch={batch}"]
     words += [f"data.prepare.val={persons}", "data.prepare.train=8", f"data.root={root}", "boxes=[gt]"]
-    run = build(compose([*words, f"data.metric.matcher={matcher}"]).cfg)
-    trainer = make_trainer(run.cfg, [], [])
-    passes = []
+    runs = {name: build(compose([*words, f"data.metric.matcher={name}"]).cfg) for name in MATCHERS}
+    passes: dict[str, list[dict[str, float]]] = {name: [] for name in MATCHERS}
     for number in range(rounds + 1):
-        clock = Clock()
-        with watched(clock, run):
-            clock.timed("rest", lambda: trainer.validate(run.module, datamodule=run.data, verbose=False))()
-        if number:
-            passes.append({part: 1000 * seconds / persons for part, seconds in clock.seconds.items()})
-    shares = [1 - parts["network"] / sum(parts.values()) for parts in passes]
+        values = []
+        for name, run in runs.items():
+            if number == 0:
+                torch.manual_seed(0)
+                run.module.net.load_state_dict(next(iter(runs.values())).module.net.state_dict())
+            clock, trainer = Clock(), make_trainer(run.cfg, [], [])
+            with watched(clock, run):
+                validate = partial(trainer.validate, run.module, datamodule=run.data, verbose=False)
+                clock.timed("rest", validate)()
+            values.append({readout: found.scores.values for readout, found in run.module.scored["gt"].items()})
+            if number:
+                passes[name].append({part: 1000 * seconds / persons for part, seconds in clock.seconds.items()})
+        if values[0] != values[1]:
+            raise SystemExit(f"{representation}: the matchers disagree; nothing is shown.\n{values}")
+    return [_row(representation, list(runs[name].module.readouts), name, found) for name, found in passes.items()]
+
+
+def _row(representation: str, readouts: list[str], matcher: str, passes: list[dict[str, float]]) -> dict[str, Any]:
+    others = [{**parts, "network": 0.0} for parts in passes]
     return {
         "representation": representation,
-        "readouts": list(run.module.readouts),
+        "readouts": readouts,
         "matcher": matcher,
         "ms": {part: statistics.median(parts[part] for parts in passes) for part in passes[0]},
-        "share": statistics.median(shares),
-        "shares": shares,
+        "beyond_ms": spread([sum(parts.values()) / 1000 for parts in others]),
+        "share": statistics.median(1 - parts["network"] / sum(parts.values()) for parts in passes),
         "goal": GOAL,
     }
 
@@ -101,8 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--size", default="256x192")
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--persons", type=int, default=192)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--persons", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--representations", nargs="+", default=REPRESENTATIONS)
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/validation-<processor>.json")
     options = parser.parse_args(arguments)
@@ -110,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as root:
         of_all = options.backbone, options.size, options.batch, options.persons, options.rounds, root
-        rows = [measure(name, matcher, *of_all) for name in options.representations for matcher in MATCHERS]
+        rows = [row for name in options.representations for row in measure(name, *of_all)]
     show(rows)
     if options.record:
         settings = {key: value for key, value in vars(options).items() if key not in ("record", "representations")}

@@ -43,7 +43,8 @@ def difference(line: dict[str, str]) -> str:
     """Difference of a row to its baseline, with its interval."""
     if not line["difference"]:
         return ""
-    low, middle, high = (float(line[key]) for key in ("low", "difference", "high"))
+    kind = "seeds_" if line.get("seeds_low") else ""
+    low, middle, high = (float(line[key]) for key in (f"{kind}low", "difference", f"{kind}high"))
     return f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 

@@ -63,7 +63,8 @@ CPU_FACTS = Path("/proc/cpuinfo")
 def cpu_precision() -> str:
     """Return the precision in which this processor trains fastest: half where it multiplies bfloat16 itself.
 
-    Elsewhere bfloat16 is emulated, at a small part of the speed. ``benchmarks/training.py`` measures both.
+    Elsewhere bfloat16 is emulated, at a small part of the speed. ``benchmarks/training.py`` measures both. Only x86 is
+    known here: other processors, ARM's with bfloat16 among them, were not measured and take single precision.
     """
     facts = CPU_FACTS.read_text() if CPU_FACTS.is_file() else ""
     return "bf16-mixed" if re.search(r"\b(avx512_bf16|amx_bf16)\b", facts) else "32-true"

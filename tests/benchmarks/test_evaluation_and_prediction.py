@@ -3,6 +3,7 @@
 import evaluation
 import predict
 import pytest
+import validation
 
 
 def test_evaluation(capsys, monkeypatch):
@@ -30,3 +31,14 @@ def test_prediction():
         f"{model}, {run}" for model in predict.MODELS for run in ("PyTorch", "ONNX Runtime")
     ]
     assert all(row["people"] > 3 and row["ratio"] > 0 for row in rows)
+
+
+@pytest.mark.long
+def test_validation(capsys):
+    words = ["--backbone", "resnet18", "--size", "64x64", "--persons", "8", "--batch", "4", "--rounds", "2"]
+    rows = validation.main([*words, "--representations", "heatmap", "simcc"])
+    assert [(row["representation"], row["matcher"]) for row in rows] == [
+        (name, matcher) for name in ("heatmap", "simcc") for matcher in validation.MATCHERS
+    ]
+    assert all(0 < row["share"] < 1 and row["beyond_ms"]["median"] > 0 for row in rows)
+    assert "is not the network" in capsys.readouterr().out

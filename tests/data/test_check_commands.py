@@ -55,7 +55,16 @@ def test_a_file_is_cut_in_two_by_its_images(tiny_sets, tmp_path, data):
     for part in parts:
         part.unlink()
     assert "--share 0.01 of 4 images" in data("split", source, *parts, "--share", 0.01)[2]
+    assert "is given twice" in data("split", source, parts[0], parts[0])[2]
+    # Ids as text, and a person of an image that is not listed.
+    for image in whole["images"]:
+        image["id"] = str(image["id"])
+    whole["annotations"][0]["image_id"] = 10**6
+    (tmp_path / "text.json").write_text(json.dumps(whole))
+    out = data("split", tmp_path / "text.json", *parts)[1]
+    assert "note: 1 people of images that" in out and len(json.loads(parts[1].read_text())["annotations"]) >= 1
     parts[0].write_text("[]")
+    parts[1].unlink()
     assert "has no lists of images and annotations" in data("split", parts[0], parts[1], tmp_path / "x.json")[2]
 
 

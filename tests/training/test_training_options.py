@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import OmegaConf
 
 from poserep.config import cpu_precision
 from poserep.errors import Stopped
@@ -18,6 +19,7 @@ from poserep.training.evaluate import configure as reconfigure
 from poserep.training.evaluate import reevaluate
 from poserep.training.fit import fit
 from poserep.training.module import PoseModule
+from poserep.training.trainer import precision_notes
 from tiny_backbone import on_tiny_backbone
 
 # Of eight persons in batches of four; after one epoch no AP is better than 0.
@@ -136,5 +138,11 @@ def test_a_cpu_trains_in_half_precision_where_it_has_bfloat16(flags, precision, 
     (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : fpu {flags}\n")
     monkeypatch.setattr("poserep.config.CPU_FACTS", tmp_path / "cpuinfo")
     assert cpu_precision() == precision
+    monkeypatch.setattr("poserep.training.trainer.CPU_FACTS", tmp_path / "cpuinfo")
+    monkeypatch.setattr("poserep.training.trainer.cpu_precision", cpu_precision)
+    asked = OmegaConf.create({"accelerator": "cpu", "precision": "bf16-mixed"})
+    notes = precision_notes(asked)
+    assert not notes if precision == "bf16-mixed" else "bf16-mixed is slow on this processor" in notes[0]
+    assert not precision_notes(OmegaConf.create({"accelerator": "cpu", "precision": "32-true"}))
     monkeypatch.setattr("poserep.config.CPU_FACTS", tmp_path / "nothing, as on macOS")
     assert cpu_precision() == "32-true"

@@ -33,8 +33,9 @@ def oks_nms(
 ) -> np.ndarray:
     """Suppress duplicates: keep an image's best pose, drop those more similar to it than the threshold, and so on.
 
-    The threshold is 0.9 in the papers; poses, areas and sigmas are those of `pose_oks`, with a score (N,) and an image
-    (N,) for each pose. Returns the positions of the poses kept, image by image as these come first, best first.
+    The threshold, above 0 and at most 1, is 0.9 in the papers; poses, areas and sigmas are those of `pose_oks`, with a
+    score (N,) and an image (N,) for each pose. Returns the positions of the poses kept, image by image as these come
+    first, best first.
     """
     _, first, group = np.unique(image, return_index=True, return_inverse=True)
     # Of equal scores the later pose comes first, as when NumPy's ascending order is reversed.
@@ -43,7 +44,7 @@ def oks_nms(
     # Every pose with those of its image that are worse.
     worse = np.searchsorted(rank, rank, "right") - np.arange(len(rank)) - 1
     xy, area = xy[order], area[order]
-    # A pair is similar only if one of these joints is, by at least what all others could not make up for.
+    # Were all of these joints less similar than this, OKS would not exceed the threshold with all others equal.
     few = np.argsort(sigmas)[: int((1 - threshold) * len(sigmas)) + 2]
     least = 1 - (1 - threshold) * len(sigmas) / len(few)
     furthest = -np.log(max(least - 1e-6, 1e-300)) * (2 * sigmas[few]) ** 2

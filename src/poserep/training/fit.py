@@ -41,7 +41,7 @@ from poserep.training.initial_weights import load_initial
 from poserep.training.kept_crops import save_samples, save_worst
 from poserep.training.loggers import Dashboard, JsonlLogger
 from poserep.training.progress import Progress
-from poserep.training.trainer import check_devices, make_trainer, quiet
+from poserep.training.trainer import check_devices, make_trainer, precision_notes, quiet
 
 
 def fit(directory: str | os.PathLike[str]) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _train_and_evaluate(run_dir: RunDir, loggers: list[Logger], main: bool, requ
     initial = [] if begun else load_initial(cfg, run.module.net, run.module.codec, run.skeleton)
     if main:
         line = start_line(cfg, facts, begun is not None, has_batch_norm(run.module.net))
-        print("\n".join([line, *initial, *run.loading_notes()]), flush=True)
+        print("\n".join([line, *precision_notes(options), *initial, *run.loading_notes()]), flush=True)
     if begun:
         within = saved.get("within") or {"epoch": saved["epoch"] + 1, "steps": 0}
         run.data.resume(within["epoch"], within["steps"])

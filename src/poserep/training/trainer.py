@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressB
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 
-from poserep.config import DictConfig
+from poserep.config import CPU_FACTS, DictConfig, cpu_precision
 from poserep.errors import InputError
 from poserep.training.checkpoints import KeptCheckpoints
 
@@ -42,6 +42,13 @@ def check_devices(cfg: DictConfig) -> None:
         raise InputError(
             f"trainer.devices={devices} on {accelerator}, but {visible} {kind} are visible; take trainer=cpu, or fewer"
         )
+
+
+def precision_notes(options: DictConfig) -> list[str]:
+    """Return a note if this processor would emulate the half precision that a configuration asks of it."""
+    emulated = options.accelerator == "cpu" and options.precision != "32-true" and cpu_precision() == "32-true"
+    text = f"note: trainer.precision={options.precision} is slow on this processor, which has no AVX512_BF16 or AMX"
+    return [f"{text}; with 32-true it would be another run"] if emulated and CPU_FACTS.is_file() else []
 
 
 def make_trainer(cfg: DictConfig, loggers: Sequence[Logger], callbacks: Sequence[Callback]) -> lightning.Trainer:

@@ -174,9 +174,8 @@ def split_command(arguments: Sequence[str]) -> None:
     parser.add_argument("second", type=Path, metavar="SECOND.json", help="file to write")
     parser.add_argument("--share", type=float, default=0.8, help="of the images in the first file (0.8)")
     given = parser.parse_args(arguments)
-    if existing := next((path for path in (given.first, given.second) if path.exists()), None):
-        raise InputError(f"{existing} exists; remove it, or give another name")
-    for path, (images, people) in zip(
-        (given.first, given.second), split_file(given.source, given.first, given.second, given.share), strict=True
-    ):
+    cut = split_file(given.source, given.first, given.second, given.share)
+    for path, images, people in zip((given.first, given.second), cut.images, cut.people, strict=True):
         print(f"{path}: {images} images, {people} people")
+    if cut.without_image:
+        print(f"note: {cut.without_image} people of images that {given.source} does not list are in neither")
