@@ -15,9 +15,10 @@ from poserep.files import provenance, write_json
 RESULTS = Path(__file__).parent / "results"
 
 
-def record(benchmark: str, device: str, settings: dict[str, Any], measured: dict[str, Any]) -> Path:
-    """Write benchmarks/results/<benchmark>-<device>.json."""
-    path = RESULTS / f"{benchmark}-{re.sub('[^a-z0-9]+', '-', device.lower()).strip('-')}.json"
+def record(benchmark: str, device: str, settings: dict[str, Any], measured: dict[str, Any], part: str = "") -> Path:
+    """Write benchmarks/results/<benchmark>-<device>.json, or one of several parts of it."""
+    name = re.sub("[^a-z0-9]+", "-", f"{device} {part}".lower()).strip("-")
+    path = RESULTS / f"{benchmark}-{name}.json"
     path.parent.mkdir(exist_ok=True)
     about = {
         "device": device,

@@ -80,9 +80,7 @@ def single_steps(options: argparse.Namespace) -> None:
         if options.record:
             name = torch.cuda.get_device_name() if device == "cuda" else processor()
             settings = {"size": options.size, "batch": options.batch, "rounds": options.rounds}
-            print(
-                f"written: {record('training', f'steps {name} {options.size}', settings, {'rows': rows})}", flush=True
-            )
+            print(f"written: {record('training', f'steps {name}', settings, {'rows': rows}, options.size)}", flush=True)
 
 
 def main() -> None:

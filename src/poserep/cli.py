@@ -34,7 +34,7 @@ COMMANDS = {
     "sweep status": ("sweeps.command:status", "show the state of each run of a table"),
     "sweep budget": ("sweeps.budget:main", "estimate what a table costs to run"),
     "report": ("report.command:main", "print a study's table and write its HTML page"),
-    "claims": ("report.claims_page:main", "say which contested claims the kept records support"),
+    "claims": ("report.claims:main", "say which contested claims the kept records support"),
     "diff": ("report.diff:main", "show what differs between two runs"),
     "compare": ("report.compare.command:main", "test whether two runs differ by more than noise"),
     "wandb push": ("runs.wandb.publish:main", "send finished runs to Weights & Biases"),

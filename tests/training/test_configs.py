@@ -1,5 +1,7 @@
 """Every choice of every group composes, is instantiated and takes steps; a whole run for each form of output."""
 
+import re
+
 import pytest
 
 from poserep.overrides import CONF
@@ -81,6 +83,7 @@ def test_hard_people_train(configure):
 
 
 def test_no_config_file_is_long():
-    # Recipes are lists, a line for each, of five papers.
+    # Recipes are lists, a line for each, of five papers; a skeleton of many joints names them all.
     files = [path for path in CONF.rglob("*.yaml") if path.parent.name != "recipes"]
-    assert not {p.name: n for p in files if (n := len(p.read_text().splitlines())) > 28}
+    texts = {path.name: re.sub(r"^skeleton:\n(  .*\n)+", "", path.read_text(), flags=re.M) for path in files}
+    assert not {name: n for name, text in texts.items() if (n := len(text.splitlines())) > 28}

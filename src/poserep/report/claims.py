@@ -5,6 +5,7 @@ A claim is a file of claims/. Its tests name rows of studies, each with its base
 """
 
 import csv
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from yaml import YAMLError
 
+from poserep.cli import parser_of
 from poserep.errors import InputError, first_line
 from poserep.files import load_yaml
 from poserep.overrides import CONF
@@ -178,3 +180,15 @@ def _cost(study: str, results: Path) -> str:
     for line in (line for line in lines if line["table"] == study):
         return f", {line['runs']} runs, {float(line['gpu_hours']):.1f} hours of a GPU ({line['gpu']})"
     return ""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Say which contested claims the kept records support, refute or leave open, and write docs/claims.md.
+
+    example: poserep claims
+    """
+    parser_of("claims", inspect.getdoc(main)).parse_args(arguments)
+    # Help needs no figures.
+    from poserep.report.claims_page import write_claims
+
+    write_claims()

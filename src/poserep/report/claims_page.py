@@ -1,13 +1,11 @@
 """The page of the claims, docs/claims.md, with a picture of each difference; and the command that writes it."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from poserep.cli import parser_of
 from poserep.drawing import PALETTE, STYLE
 from poserep.files import replacing, write_text
 from poserep.overrides import CONF
@@ -99,12 +97,3 @@ def write_claims(docs: Path = DOCS, folder: Path = CLAIMS, results: Path = KEPT_
     write_text(docs / "claims.md", claims_page(found))
     print(f"page: {docs / 'claims.md'}")
     return docs / "claims.md"
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Say which contested claims the kept records support, refute or leave open, and write docs/claims.md.
-
-    example: poserep claims
-    """
-    parser_of("claims", inspect.getdoc(main)).parse_args(arguments)
-    write_claims()

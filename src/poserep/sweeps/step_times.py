@@ -44,16 +44,17 @@ class DeviceRecord:
 
 
 def read_records(folder: Path = RESULTS) -> list[DeviceRecord]:
-    """Read all records of training steps; one without rows is an `InputError`."""
-    records = []
+    """Read all records of training steps, by device; one without rows is an `InputError`."""
+    records: dict[str, DeviceRecord] = {}
     for path in sorted(folder.glob("training-steps-*.json")):
         data = json.loads(path.read_text())
         if not data["rows"]:
             raise InputError(f"{path} has no rows; measure again with benchmarks/training.py --steps-of ... --record")
         device = data["device"].removeprefix("steps ")
         networks = tuple(_measured(row) for row in data["rows"])
-        records.append(DeviceRecord(device, device != data["processor"], networks))
-    return records
+        known = records[device].networks if device in records else ()
+        records[device] = DeviceRecord(device, device != data["processor"], known + networks)
+    return list(records.values())
 
 
 def _measured(row: dict[str, Any]) -> MeasuredNetwork:

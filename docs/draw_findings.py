@@ -1,0 +1,79 @@
+"""Put the numbers of the study on faces into findings.md: its tables, and its picture faces.png.
+
+``python docs/draw_findings.py`` reads results/faces.csv, which ``docs/keep_study.py`` keeps.
+"""
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+from kept_results import difference, draw, read, written
+from matplotlib import rc_context
+
+from poserep.drawing import STYLE
+
+HERE = Path(__file__).parent
+RESULTS, PAGE = HERE.parent / "results", HERE / "findings.md"
+STUDY = "faces"
+
+
+def faces_table(lines: list[dict[str, str]]) -> str:
+    """AP and NME of every row, and its difference to its baseline, as Markdown; rows with a second baseline follow."""
+    text = ["| | AP | NME, % | seeds | baseline | AP - baseline [95 %] |", "| --- | ---: | ---: | ---: | --- | ---: |"]
+    for line in lines:
+        values = [
+            f"{float(line[f'ours_{name}']):.{places}f}"
+            + (f" ± {float(line[f'sd_{name}']):.{places}f}" if line[f"sd_{name}"] else "")
+            for name, places in (("AP", 1), ("NME", 2))
+        ]
+        text.append(f"| {' | '.join([line['row'], *values, line['seeds'], line['baseline'], difference(line)])} |")
+    return "\n".join(text) + "\n"
+
+
+def rates_table(path: Path) -> str:
+    """AP of every representation by the learning rate, of its default readout, as Markdown."""
+    found: dict[str, dict[float, float]] = defaultdict(dict)
+    with path.open(newline="") as file:
+        for line in csv.DictReader(file):
+            rate = float(line["setting"].rpartition("=")[2])
+            # The default readout of a scheme stands first.
+            found[line["scheme"]].setdefault(rate, float(line["AP"]))
+    rates = sorted({rate for by in found.values() for rate in by})
+    text = [f"| learning rate | {' | '.join(f'{rate:g}' for rate in rates)} |", "| --- |" + " ---: |" * len(rates)]
+    for scheme, by in found.items():
+        best = max(by.values())
+        cells = [f"**{by[rate]:.1f}**" if by[rate] == best else f"{by[rate]:.1f}" for rate in rates]
+        text.append(f"| {scheme.rstrip(' †')} | {' | '.join(cells)} |")
+    return "\n".join(text) + "\n"
+
+
+def risen(path: Path) -> str:
+    """By how much AP of each run's default readout rose from its last validation but one to its last, at most."""
+    values: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
+    with path.open(newline="") as file:
+        for line in csv.DictReader(file):
+            if line["value"].endswith("/AP_gt"):
+                values[line["run"], line["value"]].append((int(line["epoch"]), float(line["is"])))
+    text = ["| run | AP at the last validations |", "| --- | --- |"]
+    rows: dict[str, list[str]] = defaultdict(list)
+    for (run, value), curve in sorted(values.items()):
+        numbers = " → ".join(f"{ap:.1f}" for _, ap in sorted(curve)[-3:])
+        rows[f"{run.partition('-resnet')[0]}, {value.split('/')[1]}"].append(numbers)
+    text += [f"| {name} | {'; '.join(numbers)} |" for name, numbers in rows.items()]
+    return "\n".join(text) + "\n"
+
+
+def main() -> None:
+    """Command line."""
+    lines = read(RESULTS / f"{STUDY}.csv")
+    page = written(PAGE.read_text(), "faces", faces_table(lines))
+    page = written(page, "rates", rates_table(RESULTS / f"{STUDY}-search.csv"))
+    PAGE.write_text(written(page, "curves", risen(RESULTS / f"{STUDY}-curves.csv")))
+    with rc_context(STYLE):
+        shown = [line for line in lines if " against " not in line["row"]]
+        draw(shown).savefig(HERE / "faces.png", dpi=110, metadata={"Software": None})
+    print(f"written: {PAGE}, {HERE / 'faces.png'}")
+
+
+if __name__ == "__main__":
+    main()
