@@ -15,6 +15,15 @@ from poserep.drawing import STYLE
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE.parent / "results", HERE / "findings.md"
 STUDY = "faces"
+# What a reader with COCO and a GPU runs first, and what it settles.
+FIRST = {
+    "repro-table2": "whether your machine gives a published number, on HUMAN4D",
+    "dark-table3": "what exact encoding adds to DARK's decoding, HRNet-W32 at 128x96",
+    "simcc-table5": "equal, Gaussian and Laplace labels of SimCC",
+    "rtmpose": "what RTMPose's head gains beside linear classifiers, from two initialisations",
+    "simcc-table1": "SimCC beside heatmaps at three sizes",
+    "initialisation": "which representations need a heatmap network to begin with",
+}
 
 
 def faces_table(lines: list[dict[str, str]]) -> str:
@@ -47,6 +56,17 @@ def rates_table(path: Path) -> str:
     return "\n".join(text) + "\n"
 
 
+def costs_table(path: Path) -> str:
+    """What to run first, with its runs and hours, as Markdown."""
+    with path.open(newline="") as file:
+        budget = {line["table"]: line for line in csv.DictReader(file)}
+    text = ["| sweep | what it settles | runs | GPU hours |", "| --- | --- | ---: | ---: |"]
+    for name, what in FIRST.items():
+        line = budget[name]
+        text.append(f"| `make reproduce-{name}` | {what} | {line['runs']} | {float(line['gpu_hours']):.0f} |")
+    return "\n".join(text) + "\n"
+
+
 def risen(path: Path) -> str:
     """By how much AP of each run's default readout rose from its last validation but one to its last, at most."""
     values: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
@@ -68,6 +88,7 @@ def main() -> None:
     lines = read(RESULTS / f"{STUDY}.csv")
     page = written(PAGE.read_text(), "faces", faces_table(lines))
     page = written(page, "rates", rates_table(RESULTS / f"{STUDY}-search.csv"))
+    page = written(page, "costs", costs_table(RESULTS / "budget.csv"))
     PAGE.write_text(written(page, "curves", risen(RESULTS / f"{STUDY}-curves.csv")))
     with rc_context(STYLE):
         shown = [line for line in lines if " against " not in line["row"]]
