@@ -48,7 +48,7 @@ def test_findings_are_those_of_the_records(tmp_path):
     claim = Claim("it", "A is above B", "somebody", "", (test,))
     (tmp_path / "budget.csv").write_text("table,runs,gpu_hours,gpu\nstudy,6,0.25,assumed\n")
     (found,) = claim_findings(claim, tmp_path)
-    assert found.verdict == "open: not run, 6 runs, 0.2 hours of a GPU (assumed)" and status_of([found]) == "open"
+    assert found.verdict == "open: not run, 6 runs, 0.25 hours of a GPU (assumed)" and status_of([found]) == "open"
     kept(tmp_path, seeds_low="0.5", seeds_high="3.5")
     (found,) = claim_findings(claim, tmp_path)
     assert (found.difference, found.low, found.high, found.seeds) == (2, 0.5, 3.5, 3)

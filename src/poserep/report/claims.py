@@ -178,7 +178,9 @@ def _cost(study: str, results: Path) -> str:
     file = results / "budget.csv"
     lines = list(csv.DictReader(file.open(newline=""))) if file.is_file() else []
     for line in (line for line in lines if line["table"] == study):
-        return f", {line['runs']} runs, {float(line['gpu_hours']):.1f} hours of a GPU ({line['gpu']})"
+        # Of sets whose size is not known here there are no hours.
+        hours = line["gpu_hours"] and f", {float(line['gpu_hours']):.2g} hours of a GPU ({line['gpu']})"
+        return f", {line['runs']} runs{hours}"
     return ""
 
 
