@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 import draw_embedded
+import draw_findings
 import pytest
 from kept_results import read
 from kept_results import table as written_table
@@ -130,3 +131,16 @@ def test_the_findings_show_the_numbers_that_are_kept():
     photographs = written_table(read(draw_embedded.PHOTOGRAPHS))
     for name, text in {"results": written_table(lines), "thresholds": scores, "photographs": photographs}.items():
         assert f"<!-- table: {name} -->\n\n{text}\n" in page, "run docs/draw_embedded.py"
+
+
+def test_findings_have_the_numbers_that_are_kept():
+    page, results = draw_findings.PAGE.read_text(), draw_findings.RESULTS
+    lines = read(results / "faces.csv")
+    tables = {
+        "faces": draw_findings.faces_table(lines),
+        "rates": draw_findings.rates_table(results / "faces-search.csv"),
+        "costs": draw_findings.costs_table(results / "budget.csv"),
+        "curves": draw_findings.risen(results / "faces-curves.csv"),
+    }
+    for name, table in tables.items():
+        assert f"<!-- table: {name} -->\n\n{table}\n" in page, "run docs/draw_findings.py"
