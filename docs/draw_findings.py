@@ -72,16 +72,19 @@ def costs_table(path: Path) -> str:
 
 
 def risen(path: Path) -> str:
-    """By how much AP of each run's default readout rose from its last validation but one to its last, at most."""
+    """AP of each readout at each validation of each run, as Markdown."""
     values: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
     with path.open(newline="") as file:
-        for line in csv.DictReader(file):
-            if line["value"].endswith("/AP_gt"):
-                values[line["run"], line["value"]].append((int(line["epoch"]), float(line["is"])))
-    text = ["| run | AP at the last validations |", "| --- | --- |"]
+        lines = list(csv.DictReader(file))
+    # The evaluation at the end stands behind the last epoch, and repeats it.
+    trained = {line["epoch"] for line in lines if line["value"] == "train/loss"}
+    for line in lines:
+        if line["value"].endswith("/AP_gt") and line["epoch"] in trained:
+            values[line["run"], line["value"]].append((int(line["epoch"]), float(line["is"])))
+    text = ["| run | AP |", "| --- | --- |"]
     rows: dict[str, list[str]] = defaultdict(list)
     for (run, value), curve in sorted(values.items()):
-        numbers = " → ".join(f"{ap:.1f}" for _, ap in sorted(curve)[-3:])
+        numbers = " → ".join(f"{ap:.1f}" for _, ap in sorted(curve))
         rows[f"{run.partition('-resnet')[0]}, {value.split('/')[1]}"].append(numbers)
     text += [f"| {name} | {'; '.join(numbers)} |" for name, numbers in rows.items()]
     return "\n".join(text) + "\n"
