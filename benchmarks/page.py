@@ -54,8 +54,8 @@ TOPICS = {
     "validation": Topic(
         "Validation, an image, beyond the network's own passes",
         "pycocotools as the matcher",
-        "Of 64 images: 2 to 3 ms each are the start of the loaders, once in a pass. Of 192 images the shares were 1.1, 1.0 "
-        "and 4.1 %. What is left with an SR head is the mirror image of maps of full size.",
+        "Of 64 images: 2 to 3 ms each are the start of the loaders, once in a pass. Of 192 images the shares were "
+        "1.1, 1.0 and 4.1 %. What is left with an SR head is the mirror image of maps of full size.",
     ),
     "training-steps": Topic(
         "A training step on a CPU",
