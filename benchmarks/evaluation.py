@@ -35,7 +35,7 @@ from poserep.metrics.coco_matching import MEASURES, CocoResults, match
 from poserep.metrics.scorer import Predictions, Resampler
 from poserep.skeleton import COCO
 
-# Of what begins with stored predictions, and of the match alone.
+# Goals of scoring stored predictions, and of the match alone.
 GOALS = {"ten numbers": {"ms": 500.0}, "1000 resamples of AP": {"ms": 2000.0}, "match, records loaded": {"ratio": 50.0}}
 PERSONS = 6352 / 5000  # an image
 UNLABELLED = 0.4  # of all persons

@@ -17,7 +17,7 @@ from machine import processor
 
 from poserep.files import provenance, write_json
 
-# Of the table 19 cells a seed.
+# The table has 19 cells a seed.
 TABLE = ["ladder", "size=64x64", "data.level=easy", "data.prepare.train=8", "data.prepare.val=6", "data.root=drawn"]
 SEEDS = 9
 # Plans a table and runs nothing.

@@ -25,7 +25,7 @@ class LandmarkErrors(SumScorer):
         truth: Annotated persons; others, and those without the length, are not measured.
         normaliser: Two joints whose labelled distance is the length, such as the outer corners of the eyes, or ``box``
             for the geometric mean of the box's width and height.
-        limit: Of the curve, in percent.
+        limit: The greatest error of the curve, in percent.
 
     A normaliser that is neither, and a limit that is not above 0, are an `InputError`.
     """

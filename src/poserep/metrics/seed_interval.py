@@ -15,7 +15,7 @@ from scipy import stats
 
 from poserep.errors import InputError
 
-# Of the distribution of variances, over which power is a mean.
+# How many variances that a study may find power is a mean over.
 VARIANCES = 4000
 
 
@@ -69,7 +69,7 @@ def power(difference: float, error: float, df: float, level: float = 0.95) -> fl
         difference: In the metric's unit.
         error: Standard error of the difference, see `SeedInterval`.
         df: Its degrees of freedom.
-        level: Of the interval.
+        level: The interval's level, in (0, 1).
     """
     if error == 0:
         return float(difference != 0)

@@ -36,8 +36,8 @@ class ClaimTest:
             ``equal`` to it but for the margin.
         margin: The smallest difference that matters, in the metric's unit.
         seeds: Number of runs that the row must have.
-        mode: Of the table, where both have run.
-        size: Of the input, where several have run.
+        mode: The mode of the table, where both have run.
+        size: The size of the input, where several have run.
     """
 
     study: str
