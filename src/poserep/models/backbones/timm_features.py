@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from poserep.errors import InputError, first_line
+from poserep.models.backbones.efficientnet_names import timm_name
 from poserep.models.weights.load import resample_positions
 
 # Arguments of timm.create_model that are set here.
@@ -89,11 +90,12 @@ class TimmFeatures(nn.Module):
         return tuple(x.permute(0, 3, 1, 2) for x in maps) if self.channels_last else tuple(maps)
 
     def official(self, key: str) -> str:
-        """Return the own name of an entry in the layout of a whole timm model, or of mmpose's CSPNeXt.
+        """Return the own name of an entry in the layout of a timm model, mmpose's CSPNeXt or efficientnet_pytorch.
 
         timm's feature extractors rename it: ``stages.0`` becomes ``stages_0``, or everything lies below ``model``.
         mmpose counts CSPNeXt's stages from 1: ``stage1``.
         """
+        key = timm_name(key, getattr(self.trunk, "blocks", None))
         from_zero = re.sub(r"^stage(\d+)", lambda stage: f"stages.{int(stage[1]) - 1}", key)
         names = (key, key.replace(".", "_", 1), f"model.{key}", f"model.{from_zero}")
         # Of a part that is here, although it has no such entry: then the file is another network's.
