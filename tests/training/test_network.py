@@ -33,11 +33,12 @@ DEPTH = {"sh_4s", "hrnet_4s"}
 TOKENS = {"tokenpose_s", "tokenpose_b", "tokenpose_l"}
 STACKS = {"hg4": 4, "hg8": 8, "sh_4s": 4}
 LAST_ONLY = {"sh_4s"}
-MULTISCALE = {name for name in BACKBONES if name.startswith(("resnet", "hrformer")) or name == "transpose_r"}
+MULTISCALE = {name for name in BACKBONES if name.startswith(("resnet", "hrformer", "efficientnet")) or name == "transpose_r"}
 MULTISCALE |= {"hrnet_w18", "hrnet_w32", "hrnet_w48", "cspnext_t", "cspnext_s", "cspnext_m", "cspnext_l"}
 BOTTOM_UP = {"bottomup", "bottomup_sr", "bottomup_higher"}
-# Deeper backbones, whose maps are those of another.
+# Deeper backbones, and pretrained ones, whose maps are those of another.
 SAME_MAPS = {"resnet34": "resnet18", "resnet101": "resnet50", "resnet152": "resnet50"}
+SAME_MAPS |= {"efficientnet_lite0_imagenet": "efficientnet_lite0"}
 SAME_MAPS |= {"sapiens_03b": "vitpose_l", "sapiens_06b": "vitpose_h"}
 # SRPose on two maps instead of four.
 TWO_MAPS = {"transpose_r", "resnet18_s8"}
@@ -200,7 +201,8 @@ KINDS = [
 
 def test_every_kind_of_backbone_is_tried():
     def kinds(names):
-        return {yaml.safe_load((CONF / "backbone" / f"{name}.yaml").read_text())["_target_"] for name in names}
+        files = (CONF / "backbone" / f"{SAME_MAPS.get(name, name)}.yaml" for name in names)
+        return {yaml.safe_load(file.read_text())["_target_"] for file in files}
 
     assert kinds(BACKBONES) == kinds(backbone for backbone, _ in KINDS)
 
