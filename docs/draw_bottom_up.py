@@ -1,12 +1,15 @@
-"""Draw the picture of bottom-up.md, with poserep's own codecs.
+"""Draw the pictures of bottom-up.md: of biases, by our own codecs, and of the sweep, from results/.
 
-``python docs/draw_bottom_up.py [FOLDER]`` writes bottom-up-bias.svg into the folder, by default the one of this file.
+``python docs/draw_bottom_up.py [FOLDER]`` writes bottom-up-bias.svg and bottom-up-sweep.png into the folder, by default
+the one of this file, and the sweep's table into the page.
 """
 
 from pathlib import Path
 
 from bottom_up_numbers import PIPELINES, budget
 from draw_conventions import GREY, PALE, SLATE, dot, main, signed
+from kept_results import draw as draw_rows
+from kept_results import read, table, written
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,6 +17,8 @@ from matplotlib.lines import Line2D
 
 from poserep.drawing import STYLE, colours
 
+HERE = Path(__file__).parent
+PAGE, SWEEP = HERE / "bottom-up.md", HERE.parent / "results" / "bottom-up.csv"
 HEAT, SR = colours(["Bottom-up heatmap", "Bottom-up SR head"]).values()
 # Px to the left and right that panels show; their texts are beyond.
 LEFT, RIGHT = -3.1, 3.3
@@ -67,12 +72,15 @@ def lane(ax: Axes, y: float, colour: str, flip_test: bool, mean: float, sd: floa
 
 
 def draw(folder: Path) -> list[Path]:
-    """Write the picture; return its path."""
-    path = folder / "bottom-up-bias.svg"
-    with rc_context({**STYLE, "svg.hashsalt": path.stem, "axes.grid": False}):
-        picture().savefig(path, dpi=100, metadata={"Date": None, "Creator": None})
-    return [path]
+    """Write the pictures; return their paths."""
+    bias, sweep = folder / "bottom-up-bias.svg", folder / "bottom-up-sweep.png"
+    with rc_context({**STYLE, "svg.hashsalt": bias.stem, "axes.grid": False}):
+        picture().savefig(bias, dpi=100, metadata={"Date": None, "Creator": None})
+    with rc_context(STYLE):
+        draw_rows(read(SWEEP), "whole images").savefig(sweep, dpi=110, metadata={"Software": None})
+    return [bias, sweep]
 
 
 if __name__ == "__main__":
     main(draw, __doc__)
+    PAGE.write_text(written(PAGE.read_text(), "results", table(read(SWEEP))))

@@ -1,13 +1,16 @@
-"""Put the numbers of the study on faces into findings.md: its tables, and its picture faces.png.
+"""Write findings.md and its pictures, from findings.md.j2 and the numbers of results/: ``python docs/draw_findings.py``.
 
-``python docs/draw_findings.py`` reads results/faces.csv, which ``docs/keep_study.py`` keeps.
+``docs/keep_study.py`` keeps the records of a study there. The template asks for numbers by study and row, so that each
+one of the page is that of a record.
 """
 
 import csv
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
-from kept_results import difference, read, written
+import jinja2
+from kept_results import difference, draw, read
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
@@ -15,7 +18,6 @@ from poserep.drawing import PALETTE, STYLE
 
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE.parent / "results", HERE / "findings.md"
-STUDY = "faces"
 # Rows begin with the name of their family.
 COLOURS = {"Heatmap": PALETTE[0], "Unbiased": PALETTE[0], "UDP": PALETTE[5], "SimCC": PALETTE[1], "RTMCC": PALETTE[1]}
 COLOURS |= {"SR": PALETTE[2], "Debiased": PALETTE[3], "RLE": PALETTE[4], "Gaussian": PALETTE[4]}
@@ -30,64 +32,119 @@ FIRST = {
 }
 
 
-def faces_table(lines: list[dict[str, str]]) -> str:
+@cache
+def kept(name: str) -> list[dict[str, str]]:
+    """The lines of a file of results/."""
+    with (RESULTS / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def line_of(study: str, row: str, mode: str = "controlled") -> dict[str, str]:
+    """The line of a row of a study; there must be one, with a number."""
+    (line,) = (line for line in kept(study) if line["row"] == row and line["mode"] == mode and line["ours_AP"])
+    return line
+
+
+def value(study: str, row: str, places: int = 0, mode: str = "controlled") -> str:
+    """AP of a row."""
+    return f"{float(line_of(study, row, mode)['ours_AP']):.{places}f}"
+
+
+def gap(study: str, row: str, mode: str = "controlled") -> str:
+    """Difference of a row to its baseline, with its interval."""
+    return difference(line_of(study, row, mode))
+
+
+def gain(study: str, row: str, mode: str = "controlled") -> str:
+    """Size of the difference of a row to its baseline, in whole points."""
+    return f"{abs(float(line_of(study, row, mode)['difference'])):.0f}"
+
+
+def faces_table() -> str:
     """AP and NME of every row, and its difference to its baseline, as Markdown; rows with a second baseline follow."""
     text = ["| | AP | NME, % | seeds | baseline | AP - baseline [95 %] |", "| --- | ---: | ---: | ---: | --- | ---: |"]
-    for line in lines:
+    for line in (line for line in kept("faces") if line["ours_AP"]):
         values = [
             f"{float(line[f'ours_{name}']):.{places}f}"
             + (f" ± {float(line[f'sd_{name}']):.{places}f}" if line[f"sd_{name}"] else "")
             for name, places in (("AP", 1), ("NME", 2))
         ]
         text.append(f"| {' | '.join([line['row'], *values, line['seeds'], line['baseline'], difference(line)])} |")
-    return "\n".join(text) + "\n"
+    return "\n".join(text)
 
 
-def rates_table(path: Path) -> str:
+def rates_table() -> str:
     """AP of every representation by the learning rate, of its default readout, as Markdown."""
     found: dict[str, dict[float, float]] = defaultdict(dict)
-    with path.open(newline="") as file:
-        for line in csv.DictReader(file):
-            rate = float(line["setting"].rpartition("=")[2])
-            # The default readout of a scheme stands first.
-            found[line["scheme"]].setdefault(rate, float(line["AP"]))
+    for line in kept("faces-search"):
+        rate = float(line["setting"].rpartition("=")[2])
+        # The default readout of a scheme stands first.
+        found[line["scheme"]].setdefault(rate, float(line["AP"]))
     rates = sorted({rate for by in found.values() for rate in by})
     text = [f"| learning rate | {' | '.join(f'{rate:g}' for rate in rates)} |", "| --- |" + " ---: |" * len(rates)]
     for scheme, by in found.items():
         best = max(by.values())
         cells = [f"**{by[rate]:.1f}**" if by[rate] == best else f"{by[rate]:.1f}" for rate in rates]
         text.append(f"| {scheme.rstrip(' †')} | {' | '.join(cells)} |")
-    return "\n".join(text) + "\n"
+    return "\n".join(text)
 
 
-def costs_table(path: Path) -> str:
+def costs_table() -> str:
     """What to run first, with its runs and hours, as Markdown."""
-    with path.open(newline="") as file:
-        budget = {line["table"]: line for line in csv.DictReader(file)}
+    budget = {line["table"]: line for line in kept("budget")}
     text = ["| sweep | what it settles | runs | GPU hours |", "| --- | --- | ---: | ---: |"]
     for name, what in FIRST.items():
         line = budget[name]
         text.append(f"| `make reproduce-{name}` | {what} | {line['runs']} | {float(line['gpu_hours']):.0f} |")
-    return "\n".join(text) + "\n"
+    return "\n".join(text)
 
 
-def risen(path: Path) -> str:
-    """AP of each readout at each validation of each run, as Markdown."""
-    values: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
-    with path.open(newline="") as file:
-        lines = list(csv.DictReader(file))
+def risen() -> dict[tuple[str, str], dict[int, list[float]]]:
+    """AP of every seed by representation and readout, and by epoch of the validation, on faces."""
+    lines = kept("faces-curves")
     # The evaluation at the end stands behind the last epoch, and repeats it.
     trained = {line["epoch"] for line in lines if line["value"] == "train/loss"}
+    found: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
         if line["value"].endswith("/AP_gt") and line["epoch"] in trained:
-            values[line["run"], line["value"]].append((int(line["epoch"]), float(line["is"])))
-    text = ["| run | AP |", "| --- | --- |"]
-    rows: dict[str, list[str]] = defaultdict(list)
-    for (run, value), curve in sorted(values.items()):
-        numbers = " → ".join(f"{ap:.1f}" for _, ap in sorted(curve))
-        rows[f"{run.partition('-resnet')[0]}, {value.split('/')[1]}"].append(numbers)
-    text += [f"| {name} | {'; '.join(numbers)} |" for name, numbers in rows.items()]
-    return "\n".join(text) + "\n"
+            name = line["run"].partition("-resnet")[0], line["value"].split("/")[1]
+            found[name][int(line["epoch"])].append(float(line["is"]))
+    return found
+
+
+def curves_table() -> str:
+    """`risen`, means over seeds, as Markdown."""
+    found = risen()
+    epochs = sorted({epoch for by in found.values() for epoch in by})
+    text = [f"| representation | readout | {' | '.join(f'epoch {epoch}' for epoch in epochs)} |"]
+    text.append("| --- | --- |" + " ---: |" * len(epochs))
+    for (name, readout), by in sorted(found.items()):
+        text.append(f"| {name} | {readout} | {' | '.join(f'{sum(by[e]) / len(by[e]):.1f}' for e in epochs)} |")
+    return "\n".join(text)
+
+
+def rise(*representations: str) -> str:
+    """What the last stretch of training adds to AP on faces, from the least to the most of some representations."""
+    by_epoch = [by for (name, _), by in risen().items() if name.startswith(representations)]
+    last = [sorted(by.items())[-2:] for by in by_epoch]
+    gains = [sum(end) / len(end) - sum(before) / len(before) for (_, before), (_, end) in last]
+    return f"{min(gains):.0f} to {max(gains):.0f}"
+
+
+def above(row: str, threshold: float) -> float:
+    """AP of a row on drawn people if joints above a score count, in the controlled mode."""
+    (line,) = (each for each in kept("embedded-thresholds") if (each["mode"], each["row"]) == ("controlled", row))
+    return float(line[f"AP_{threshold:g}"])
+
+
+def thresholds_table(rows: list[str]) -> str:
+    """AP of some rows on drawn people, controlled mode, by the score above which joints count, as Markdown."""
+    lines = [line for line in kept("embedded-thresholds") if line["mode"] == "controlled" and line["row"] in rows]
+    columns = [name for name in lines[0] if name.startswith("AP_")]
+    text = [f"| AP of joints above | {' | '.join(name.removeprefix('AP_') for name in columns)} |"]
+    text.append("| --- |" + " ---: |" * len(columns))
+    text += [f"| {line['row']} | {' | '.join(f'{float(line[c]):.1f}' for c in columns)} |" for line in lines]
+    return "\n".join(text)
 
 
 def picture(lines: list[dict[str, str]]) -> Figure:
@@ -95,10 +152,10 @@ def picture(lines: list[dict[str, str]]) -> Figure:
     figure = Figure(figsize=(7.5, 0.3 * len(lines) + 0.9))
     axes = figure.subplots()
     for y, line in enumerate(lines):
-        value, sd = float(line["ours_AP"]), float(line["sd_AP"] or 0)
+        ap, sd = float(line["ours_AP"]), float(line["sd_AP"] or 0)
         colour = next(colour for name, colour in COLOURS.items() if line["row"].startswith(name))
-        axes.barh(y, value, xerr=sd, height=0.62, color=colour, ecolor="#0f172a", capsize=2)
-        axes.text(value + 1, y, f"{value:.1f}", va="center", fontsize=9)
+        axes.barh(y, ap, xerr=sd, height=0.62, color=colour, ecolor="#0f172a", capsize=2)
+        axes.text(ap + 1, y, f"{ap:.1f}", va="center", fontsize=9)
     axes.set_yticks(range(len(lines)), [line["row"] for line in lines])
     axes.set(ylim=(len(lines) - 0.4, -0.6), xlim=(0, 80), xlabel="AP on real faces at 64x64, mean and sd over seeds")
     axes.grid(visible=False, axis="y")
@@ -106,17 +163,25 @@ def picture(lines: list[dict[str, str]]) -> Figure:
     return figure
 
 
+def page() -> str:
+    """The page."""
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    given = {"value": value, "gap": gap, "gain": gain, "thresholds": thresholds_table, "rates": rates_table()}
+    given |= {"bins": [value("embedded", f"SimDR, equal smoothing, k = {k}", 1) for k in (1, 2, 3, 4)]}
+    given |= {"above": above, "rise": rise}
+    given |= {"faces": faces_table(), "costs": costs_table(), "curves": curves_table()}
+    text = environment.from_string((HERE / "findings.md.j2").read_text()).render(given)
+    return text.rstrip("\n") + "\n"
+
+
 def main() -> None:
     """Command line."""
-    lines = read(RESULTS / f"{STUDY}.csv")
-    page = written(PAGE.read_text(), "faces", faces_table(lines))
-    page = written(page, "rates", rates_table(RESULTS / f"{STUDY}-search.csv"))
-    page = written(page, "costs", costs_table(RESULTS / "budget.csv"))
-    PAGE.write_text(written(page, "curves", risen(RESULTS / f"{STUDY}-curves.csv")))
+    PAGE.write_text(page())
     with rc_context(STYLE):
-        shown = [line for line in lines if " against " not in line["row"]]
-        picture(shown).savefig(HERE / "faces.png", dpi=110, metadata={"Software": None})
-    print(f"written: {PAGE}, {HERE / 'faces.png'}")
+        rows = [line for line in read(RESULTS / "faces.csv") if " against " not in line["row"]]
+        picture(rows).savefig(HERE / "faces.png", dpi=110, metadata={"Software": None})
+        draw(read(RESULTS / "embedded.csv")).savefig(HERE / "embedded.png", dpi=110, metadata={"Software": None})
+    print(f"written: {PAGE}, {HERE / 'faces.png'}, {HERE / 'embedded.png'}")
 
 
 if __name__ == "__main__":

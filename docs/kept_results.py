@@ -1,10 +1,7 @@
-"""What pages show of a study that has run: its table with intervals, the picture of it, and what it was made with."""
+"""What pages show of a study that has run: its table with intervals, and the picture of it."""
 
 import csv
-import json
 import re
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -39,12 +36,18 @@ def table(lines: list[dict[str, str]]) -> str:
     return "\n".join(text) + "\n"
 
 
+def interval(line: dict[str, str]) -> tuple[float, float, float]:
+    """Lower end, difference of a row to its baseline, and upper end: over seeds and images if kept."""
+    kind = "seeds_" if line.get("seeds_low") else ""
+    low, middle, high = (float(line[key]) for key in (f"{kind}low", "difference", f"{kind}high"))
+    return low, middle, high
+
+
 def difference(line: dict[str, str]) -> str:
     """Difference of a row to its baseline, with its interval."""
     if not line["difference"]:
         return ""
-    kind = "seeds_" if line.get("seeds_low") else ""
-    low, middle, high = (float(line[key]) for key in (f"{kind}low", "difference", f"{kind}high"))
+    low, middle, high = interval(line)
     return f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
@@ -62,7 +65,7 @@ def draw(lines: list[dict[str, str]], people: str = "annotated boxes") -> Figure
             y = names.index((line["row"], line["size"])) + offset
             left.errorbar(float(line["ours_AP"]), y, xerr=float(line["sd_AP"] or 0), **options)
             if line["difference"]:
-                low, middle, high = (float(line[key]) for key in ("low", "difference", "high"))
+                low, middle, high = interval(line)
                 right.errorbar(middle, y, xerr=[[middle - low], [high - middle]], **options)
         left.plot([], [], "o", color=COLOURS[mode], label=mode)
     left.set_yticks(range(len(names)), [f"{row}, {size}" if several else row for row, size in names])
@@ -75,20 +78,6 @@ def draw(lines: list[dict[str, str]], people: str = "annotated boxes") -> Figure
         figure.legend(*left.get_legend_handles_labels(), loc="lower right", ncols=2)
     figure.tight_layout(rect=(0, 0.03 if len(modes) > 1 else 0, 1, 1))
     return figure
-
-
-def made(study: Path, lines: Sequence[dict[str, str]]) -> dict[str, dict[str, int]]:
-    """What the runs of a table were made with: how many by each."""
-    runs = sorted({run for line in lines for run in line["runs"].split()})
-    results = [json.loads((study / run / "result.json").read_text()) for run in runs]
-    found = [result["provenance"] for result in results]
-    said = {
-        "device": [result["device"] for result in results],
-        "commit": [f"{p['commit']}{' with changes' if p['dirty'] else ''}" for p in found],
-        "python": [p["python"] for p in found],
-        **{name: [p["packages"][name] for p in found] for name in found[0]["packages"]},
-    }
-    return {key: dict(sorted(Counter(values).items())) for key, values in said.items()}
 
 
 def written(text: str, name: str, table: str) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import bottom_up_numbers as numbers
 import draw_bottom_up as pictures
-import keep_bottom_up
 import kept_results
 import pytest
 import torch
@@ -30,9 +29,9 @@ def number(text: str) -> float:
     return float(text.replace("−", "-").replace(",", ""))
 
 
-def test_the_picture_is_that_of_the_page_and_current(tmp_path):
-    (path,) = pictures.draw(tmp_path)
-    assert f"]({path.name})" in PAGE
+def test_the_pictures_are_those_of_the_page_and_current(tmp_path):
+    path, sweep = pictures.draw(tmp_path)
+    assert f"]({path.name})" in PAGE and f"]({sweep.name})" in PAGE
     now, stored = (re.findall(r"<text[^>]*>([^<]*)</text>", p.read_text()) for p in (path, DOCS / path.name))
     assert now and now == stored
 
@@ -45,9 +44,9 @@ def test_errors_of_perfect_maps():
 
 
 def test_the_sweep_shows_the_numbers_that_are_kept():
-    lines = kept_results.read(keep_bottom_up.KEPT)
+    lines = kept_results.read(pictures.SWEEP)
     assert len(lines) == 12 and {line["seeds"] for line in lines} == {"3"}
-    assert f"<!-- table: results -->\n\n{kept_results.table(lines)}\n" in PAGE, "run docs/keep_bottom_up.py"
+    assert f"<!-- table: results -->\n\n{kept_results.table(lines)}\n" in PAGE, "run docs/draw_bottom_up.py"
 
 
 def test_three_px_are_what_the_published_mirror_is_off():

@@ -33,7 +33,9 @@ DEPTH = {"sh_4s", "hrnet_4s"}
 TOKENS = {"tokenpose_s", "tokenpose_b", "tokenpose_l"}
 STACKS = {"hg4": 4, "hg8": 8, "sh_4s": 4}
 LAST_ONLY = {"sh_4s"}
-MULTISCALE = {name for name in BACKBONES if name.startswith(("resnet", "hrformer", "efficientnet")) or name == "transpose_r"}
+MULTISCALE = {
+    name for name in BACKBONES if name.startswith(("resnet", "hrformer", "efficientnet")) or name == "transpose_r"
+}
 MULTISCALE |= {"hrnet_w18", "hrnet_w32", "hrnet_w48", "cspnext_t", "cspnext_s", "cspnext_m", "cspnext_l"}
 BOTTOM_UP = {"bottomup", "bottomup_sr", "bottomup_higher"}
 # Deeper backbones, and pretrained ones, whose maps are those of another.
