@@ -1,4 +1,4 @@
-"""Write findings.md and its pictures, from findings.md.j2 and the numbers of results/: ``python docs/draw_findings.py``.
+"""Write findings.md and its pictures from findings.md.j2 and the numbers of results/: ``python docs/draw_findings.py``.
 
 ``docs/keep_study.py`` keeps the records of a study there. The template asks for numbers by study and row, so that each
 one of the page is that of a record.
