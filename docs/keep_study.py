@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,8 @@ def main() -> None:
 
     file = RESULTS / f"{study.name}-curves.csv"
     old = [line for line in lines_of(file) if line["run"] not in names]
-    write(file, old + [line for run in runs for line in curves(run)], ["run", "epoch", "value", "is"])
+    every = sorted(old + [line for run in runs for line in curves(run)], key=itemgetter("run"))
+    write(file, every, ["run", "epoch", "value", "is"])
 
     file = RESULTS / f"{study.name}-provenance.json"
     kept = json.loads(file.read_text()) if file.is_file() else []
