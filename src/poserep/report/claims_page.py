@@ -57,6 +57,17 @@ def number_text(finding: ClaimFinding) -> str:
     return f"{finding.difference:+.1f}{ends}"
 
 
+def claims_sheet(found: Mapping[Claim, Sequence[ClaimFinding]], study: str = "") -> Sheet:
+    """Return the tests of claims with their findings as a table; of one study only those that have run."""
+    rows = [
+        [claim.claim if study else claim.name, finding.test.study, number_text(finding), finding.verdict]
+        for claim, all_ in found.items()
+        for finding in all_
+        if not study or (finding.test.study == study and finding.difference is not None)
+    ]
+    return Sheet("Claims", (*texts("claim", "study"), *numbers("difference"), *texts("verdict")), rows)
+
+
 def claims_page(found: Mapping[Claim, Sequence[ClaimFinding]]) -> str:
     """Return the page of claims with their findings."""
     lines = [CLAIMS_HEAD, "| claim | status |", "| --- | --- |"]
@@ -80,8 +91,7 @@ def write_claims(docs: Path = DOCS, folder: Path = CLAIMS, results: Path = KEPT_
     """Print the claims, write the page and its pictures, and return the page."""
     claims = read_claims(folder)
     found = {claim: claim_findings(claim, results) for claim in claims}
-    rows = [[c.name, f.test.study, number_text(f), f.verdict] for c, all_ in found.items() for f in all_]
-    Sheet("Claims", (*texts("claim", "study"), *numbers("difference"), *texts("verdict")), rows).show()
+    claims_sheet(found).show()
     pictures = docs / "claims"
     pictures.mkdir(parents=True, exist_ok=True)
     for old in pictures.glob("*.svg"):

@@ -18,6 +18,8 @@ from poserep.cli import parser_of
 from poserep.drawing import colours
 from poserep.errors import Failed, InputError, first_line
 from poserep.files import write_json
+from poserep.report.claims import claim_findings, read_claims
+from poserep.report.claims_page import claims_sheet
 from poserep.report.run_sheets import row_notes, run_rows, run_sheets
 from poserep.runs.rundir import RunDir, load_results
 from poserep.runs.wandb.entry import WandbEntry, read_entry
@@ -174,6 +176,9 @@ def study_texts(study: Study) -> tuple[str, str]:
         texts.append("**Drawn people, not photographs: compare rows with each other, not with published numbers.**")
     texts.append("The local records are the source: `poserep report` reads them.")
     sheets = run_sheets(f"{study.name}: all runs", rows, row_notes(rows))
+    # What was found, by the records that are kept of the study.
+    claims = claims_sheet({claim: claim_findings(claim) for claim in read_claims()}, study.name)
+    sheets += [claims] if claims.rows else []
     return "\n\n".join(texts), "\n".join(sheet.markdown() for sheet in sheets)
 
 
