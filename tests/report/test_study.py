@@ -131,6 +131,11 @@ def test_damaged_runs_are_left_out_by_name(trained_once, tmp_path, capsys):
     assert said.count("| SimCC Gaussian |") == len(RunDir(tmp_path / "mine" / "run-0").result()["metrics"]["gt"])
 
 
+def test_a_folder_that_is_named_is_there(tmp_path, capsys):
+    assert cli.main(["report", "mine", f"runs={tmp_path}"]) == 2
+    assert f"runs={tmp_path} is no folder; RUNS is the path of the one that holds mine/" in capsys.readouterr().err
+
+
 def test_page_asks_nobody_for_anything(study):
     # Names of XML are no requests.
     text = re.sub(r'xmlns(:\w+)?="[^"]*"', "", reports.write_report(study).read_text())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from poserep.cli import parser_of
+from poserep.errors import InputError
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -19,6 +20,9 @@ def main(arguments: Sequence[str]) -> None:
     formats = ("terminal", "markdown", "latex", "csv")
     parser.add_argument("--format", choices=formats, help="print the table in this format and write nothing")
     options = parser.parse_args(arguments)
+    # Nothing has to have run yet, but a folder that is named is there.
+    if options.runs != Path("runs") and not options.runs.is_dir():
+        raise InputError(f"{options.runs} is no folder; RUNS is the path of the one that holds {options.table}/")
     # Help needs none of the modules that read runs.
     from poserep.report.study import read_report, write_report
 
