@@ -5,16 +5,20 @@ one of the page is that of a record.
 """
 
 import csv
+import re
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
 import jinja2
+import numpy as np
 from kept_results import difference, draw, read
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from poserep.drawing import PALETTE, STYLE
+from poserep.metrics.seed_interval import planned_error, power
+from poserep.report.claims import HALF
 
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE.parent / "results", HERE / "findings.md"
@@ -58,6 +62,16 @@ def gap(study: str, row: str, mode: str = "controlled") -> str:
 def gain(study: str, row: str, mode: str = "controlled") -> str:
     """Size of the difference of a row to its baseline, in whole points."""
     return f"{abs(float(line_of(study, row, mode)['difference'])):.0f}"
+
+
+def seen(study: str, difference: float, seeds: int) -> str:
+    """How probably a study tells a true difference from none, in percent, by the median scatter of its rows."""
+    lines = [line for line in kept(study) if line["difference"] and line["seeds_low"]]
+    (boxes,) = {re.search(r"(\d+) gt boxes", line["protocol"])[1] for line in lines}
+    seed_sd = float(np.median([float(line["sd_AP"]) for line in lines]))
+    half_widths = [(float(line["high"]) - float(line["low"])) / 2 for line in lines]
+    image_sd = float(np.median(half_widths)) / HALF * int(boxes) ** 0.5
+    return f"{power(difference, *planned_error(seeds, int(boxes), seed_sd, image_sd)):.0%}".replace("%", " %")
 
 
 def faces_table() -> str:
@@ -168,7 +182,7 @@ def page() -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     given = {"value": value, "gap": gap, "gain": gain, "thresholds": thresholds_table, "rates": rates_table()}
     given |= {"bins": [value("embedded", f"SimDR, equal smoothing, k = {k}", 1) for k in (1, 2, 3, 4)]}
-    given |= {"above": above, "rise": rise}
+    given |= {"above": above, "rise": rise, "seen": seen}
     given |= {"faces": faces_table(), "costs": costs_table(), "curves": curves_table()}
     text = environment.from_string((HERE / "findings.md.j2").read_text()).render(given)
     return text.rstrip("\n") + "\n"
