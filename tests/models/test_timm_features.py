@@ -1,8 +1,10 @@
 """Backbones on timm's modules: shapes, what learns, weights by name."""
 
+import cv2
 import pytest
 import timm
 import torch
+from timm.data.imagenet_info import ImageNetInfo
 
 from poserep.config import compose
 from poserep.models import TimmFeatures
@@ -83,6 +85,33 @@ def test_imagenet_weights_of_efficientnet_pytorch_find_their_places():
     with torch.no_grad():
         theirs = whole.eval().forward_intermediates(image, indices=[3], intermediates_only=True)
         torch.testing.assert_close(backbone.eval()(image)[0], theirs[0], rtol=0, atol=0)
+
+
+@pytest.mark.real
+def test_its_network_knows_what_photographs_show(real_data):
+    """As TensorFlow pads it and normalised by halves; timm's own Lite0, padded evenly, is less sure."""
+    state, whole = read_state(compose(["backbone=efficientnet_lite0_imagenet"]).cfg.backbone.weights), {}
+    for name in ("tf_efficientnet_lite0", "efficientnet_lite0"):
+        whole[name] = timm.create_model(name).eval()
+        whole[name].load_state_dict({timm_name(key, whole[name].blocks): value for key, value in state.items()})
+    shown = {"000000030752": "Labrador retriever", "000000214704": "television", "000000418049": "Shetland sheepdog"}
+    shown |= {"000000466137": "teddy", "000000489520": "ski", "000000113488": "passenger car"}
+    images = torch.stack([_middle(next(real_data.glob(f"coco_mini/images/**/{name}.jpg"))) for name in shown])
+    with torch.no_grad():
+        sure = {name: net(2 * images - 1).softmax(1) for name, net in whole.items()}
+    names = ImageNetInfo()
+    for row, name in zip(sure["tf_efficientnet_lite0"], shown.values(), strict=True):
+        assert name in names.index_to_description(int(row.argmax()))
+    assert sure["tf_efficientnet_lite0"].amax(1).mean() > sure["efficientnet_lite0"].amax(1).mean()
+
+
+def _middle(path):
+    """The middle of a photograph, (3, 224, 224) in [0, 1]."""
+    image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    scale = 256 / min(image.shape[:2])
+    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    y, x = ((n - 224) // 2 for n in image.shape[:2])
+    return torch.tensor(image[y : y + 224, x : x + 224]).permute(2, 0, 1) / 255
 
 
 def test_names_of_efficientnet_pytorch_reach_squeeze_and_excitation_and_leave_others_alone():
