@@ -167,8 +167,10 @@ class Truth:
         category: Names or ids of the categories that count, where a file has several with these joints; None: all.
         form: How the records of such a file are taken.
         layout: The joints of the persons in that file, where others stand beside the skeleton's or in another order.
+        limited: Whether only the images of the instances count, as where no others were looked at.
 
     Attributes:
+        images: Ids of the images that count, None if all of the file's do.
         columns: Positions of the skeleton's joints in the layout.
     """
 
@@ -182,8 +184,10 @@ class Truth:
         category: Any = None,
         form: CocoForm = PLAIN,
         layout: Skeleton | None = None,
+        limited: bool = False,
     ) -> None:
         self.instances, self.skeleton = InstanceTable.of(instances), skeleton
+        self.images = frozenset(self.instances.image_id.tolist()) if limited else None
         self.files = (Path(annotations),) if isinstance(annotations, str | Path) else tuple(annotations)
         self.size, self.padding, self.category, self.form = size, padding, category, form
         self.sigmas = np.array(skeleton.sigmas)

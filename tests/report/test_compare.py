@@ -1,13 +1,14 @@
 """Two runs or readouts compared from the files that they left."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from poserep import cli
 from poserep.files import write_npz
-from poserep.report.compare.stored import read_side
+from poserep.report.compare.stored import read_side, rebuild
 from poserep.runs.rundir import RunDir
 from poserep.training import evaluate
 from run_records import change_result, score_again
@@ -106,6 +107,12 @@ def test_a_run_on_some_of_the_persons_is_compared_on_those(trained_once, synthet
     words = "representation=simcc", "data.prepare=null", f"data.root={data}", "trainer.limit=4", "boxes=[gt]"
     (side,) = read_side(str(trained_once(*words)), "gt")
     assert score_again(side)["AP"] == side.values["AP"] and side.protocol.instances == 4
+    # The others' images were not looked at, and nobody in them is missed.
+    scorer, predictions = rebuild(side)
+    assert len(scorer.file.images_by_id) == 6 and len(scorer.match(predictions).images) == 4
+    people = scorer.truth.instances
+    perfect = replace(predictions, xy=people.keypoints[predictions.index], score=np.ones_like(predictions.score))
+    assert scorer(perfect).values["AP"] == pytest.approx(100)
 
 
 def protocol(result):

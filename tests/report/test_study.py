@@ -104,7 +104,7 @@ def test_run_that_stands_for_no_row_is_in_the_comparison_only(study, capsys):
     change_result(plain, lambda result: result["config"]["representation"].update(title="Plainly trained"))
     reports.write_report(study)
     out = capsys.readouterr().out
-    assert "Plainly trained" in out and "trainer.limit=8 take the first 8 persons" in out
+    assert "Plainly trained" in out and "trainer.limit=8 take the images of the first 8 persons" in out
     holders = {file.name for file in study.iterdir() if file.is_file() and "Plainly trained" in file.read_text()}
     assert holders == {"report.html", "comparison.csv", "table.md", "table.tex"}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poserep.config import DictConfig, as_dict, make
+from poserep.config import DictConfig, OmegaConf, as_dict, make
 from poserep.data.coco_file import CocoFile, NotCoco, read_coco
 from poserep.data.wholebody import WHOLEBODY
 from poserep.errors import InputError
@@ -225,10 +225,26 @@ def dataset_of(
     return make(cfg.representation.scenes)(scenes, skeleton, size, cfg.align, augment, **options)
 
 
+def limited_to(cfg: DictConfig, instances: list[Instance]) -> list[Instance]:
+    """Return the persons of the validation split that ``trainer.limit`` takes: all of the first ones' images.
+
+    Of whole images the data set takes as many instead.
+    """
+    limit = None if takes_scenes(cfg) else OmegaConf.select(cfg, "trainer.limit")
+    if limit is None:
+        return instances
+    images = {person.image_id for person in instances[:limit]}
+    return [person for person in instances if person.image_id in images]
+
+
 def truth_of(
     cfg: DictConfig, instances: Sequence[Instance], skeleton: Skeleton, root: Path, layout: Skeleton | None = None
 ) -> Truth:
-    """Return what predictions for persons of the validation split are scored against; ``layout`` as `Truth` has it."""
+    """Return what predictions for persons of the validation split are scored against; ``layout`` as `Truth` has it.
+
+    Under ``trainer.limit`` only the images of these persons count.
+    """
+    limited = OmegaConf.select(cfg, "trainer.limit") is not None
     padding = (cfg.data.get("crop") or {}).get("padding", 1.25)
     files, size = located(root, cfg.data.val.annotations), Size.parse(cfg.input_size)
-    return Truth(instances, skeleton, files, size, padding, cfg.data.get("category"), form_of(cfg), layout)
+    return Truth(instances, skeleton, files, size, padding, cfg.data.get("category"), form_of(cfg), layout, limited)

@@ -77,8 +77,9 @@ class CocoAP(Scorer):
 
     def persons(self) -> tuple[list[dict[str, Any]], list[Any]]:
         """See `persons_of`: the annotations to score, and the ids of those that cannot be read."""
-        joints, columns = self.truth.layout.num_keypoints, tuple(self.truth.columns)
-        return persons_of(self.file, tuple(self.categories), joints, self.area, columns)
+        joints, columns, images = self.truth.layout.num_keypoints, tuple(self.truth.columns), self.truth.images
+        persons, unusable = persons_of(self.file, tuple(self.categories), joints, self.area, columns)
+        return [p for p in persons if p["image_id"] in images] if images is not None else persons, unusable
 
     def results(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Return predictions in COCO's result format, rescored and without duplicates, as its server takes them.
@@ -124,7 +125,8 @@ class CocoAP(Scorer):
                 f"{self.truth.annotations} does not list the predicted images {absent[:3]}; is it the file that the "
                 "instances were read from?"
             )
-        images, persons, sigmas = list(file.images_by_id), self.persons()[0], self.truth.sigmas
+        images = [image for image in file.images_by_id if self.truth.images is None or image in self.truth.images]
+        persons, sigmas = self.persons()[0], self.truth.sigmas
         return match(images, persons, results, sigmas, ranges or self.ranges, self.max_detections, self.matcher)
 
     def __call__(self, predictions: Predictions) -> Scores:

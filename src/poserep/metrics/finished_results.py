@@ -8,7 +8,7 @@ import numpy as np
 from poserep.config import DictConfig, make
 from poserep.data.coco_file import read_coco
 from poserep.data.common_joints import common_joints
-from poserep.data.from_config import is_labelled, root_of, skeleton_of, split_files, truth_of
+from poserep.data.from_config import is_labelled, limited_to, root_of, skeleton_of, split_files, truth_of
 from poserep.data.listed_images import ListedImages
 from poserep.errors import InputError
 from poserep.files import file_hash
@@ -45,7 +45,7 @@ def results_of(cfg: DictConfig, file: Path, predicted: Skeleton | None = None) -
     if not is_labelled(cfg):
         raise InputError(f"data={cfg.data.name} has no annotations to score {file} against; its server scores results")
     joints, persons = common_joints(cfg, root, predicted), Tally()
-    instances = joints.load(cfg, root, "gt", persons)
+    instances = limited_to(cfg, joints.load(cfg, root, "gt", persons))
     scorer = make(cfg.data.metric, truth_of(cfg, instances, joints.skeleton, root, joints.layout))
     if not isinstance(scorer, CocoAP) or isinstance(scorer, CocoSubmission):
         raise InputError(

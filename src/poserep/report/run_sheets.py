@@ -122,7 +122,7 @@ def row_notes(rows: Sequence[RunRow]) -> list[str]:
 def limit_notes(results: Sequence[Result]) -> list[str]:
     """Return a line for each limit of persons that runs were given, such as smoke runs."""
     limits = sorted({result["config"]["trainer"].get("limit") or 0 for result in results} - {0})
-    return [f"runs with trainer.limit={limit} take the first {limit} persons of each set only" for limit in limits]
+    return [f"runs with trainer.limit={n} take the images of the first {n} persons of each set only" for n in limits]
 
 
 def training_notes(results: Sequence[Result]) -> list[str]:

@@ -15,6 +15,7 @@ from poserep.data.from_config import (
     dataset_of,
     image_reader,
     instances_of,
+    limited_to,
     root_of,
     skeleton_of,
     split_files,
@@ -93,7 +94,7 @@ def build(cfg: DictConfig, train: bool = True, learnt: Skeleton | None = None) -
     joints = CommonJoints(skeleton, skeleton, skeleton) if train else common_joints(cfg, root, learnt)
     evaluation, scorers = {}, {}
     for kind in boxes:
-        persons = joints.load(cfg, root, kind, tallies[kind])[:limit]
+        persons = limited_to(cfg, joints.load(cfg, root, kind, tallies[kind]))
         evaluation[kind] = dataset_of(cfg, persons, joints.skeleton, None, "val", root, tallies[kind])
         check_pictures(cfg, "val", root, evaluation[kind].paths(), tallies[kind])
         truth = truth_of(cfg, evaluation[kind].instances, joints.skeleton, root, joints.layout)

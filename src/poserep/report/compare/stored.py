@@ -8,7 +8,7 @@ import numpy as np
 
 from poserep.config import DictConfig, OmegaConf, make
 from poserep.data.common_joints import common_joints
-from poserep.data.from_config import root_of, skeleton_of, split_files, takes_scenes, truth_of
+from poserep.data.from_config import limited_to, root_of, skeleton_of, split_files, takes_scenes, truth_of
 from poserep.errors import InputError
 from poserep.files import file_hash
 from poserep.metrics.protocol import UNKNOWN, Protocol, truth_and_metric
@@ -178,7 +178,7 @@ def rebuild(evaluation: StoredEvaluation, score_threshold: float | None = None) 
         evaluation.readout,
         common_joints(cfg, root, evaluated_joints(evaluation)),
     )
-    persons = joints.load(cfg, root, boxes)[: None if takes_scenes(cfg) else cfg.trainer.get("limit")]
+    persons = limited_to(cfg, joints.load(cfg, root, boxes))
     stored = evaluation.run_dir.predictions(evaluation.evaluation)
     if takes_scenes(cfg):
         # They were stored image by image.
