@@ -56,7 +56,7 @@ def value(study: str, row: str, places: int = 0, mode: str = "controlled") -> st
 
 def gap(study: str, row: str, mode: str = "controlled") -> str:
     """Difference of a row to its baseline, with its interval."""
-    return difference(line_of(study, row, mode))
+    return difference(line_of(study, row, mode), kept(study))
 
 
 def gain(study: str, row: str, mode: str = "controlled") -> str:
@@ -83,7 +83,8 @@ def faces_table() -> str:
             + (f" ± {float(line[f'sd_{name}']):.{places}f}" if line[f"sd_{name}"] else "")
             for name, places in (("AP", 1), ("NME", 2))
         ]
-        text.append(f"| {' | '.join([line['row'], *values, line['seeds'], line['baseline'], difference(line)])} |")
+        cells = [line["row"], *values, line["seeds"], line["baseline"], difference(line, kept("faces"))]
+        text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text)
 
 
@@ -91,14 +92,15 @@ def rates_table() -> str:
     """AP of every representation by the learning rate, of its default readout, as Markdown."""
     found: dict[str, dict[float, float]] = defaultdict(dict)
     for line in kept("faces-search"):
-        rate = float(line["setting"].rpartition("=")[2])
+        rate = float(re.search(r"optim\.lr=([\d.e-]+)", line["setting"])[1])
         # The default readout of a scheme stands first.
         found[line["scheme"]].setdefault(rate, float(line["AP"]))
     rates = sorted({rate for by in found.values() for rate in by})
     text = [f"| learning rate | {' | '.join(f'{rate:g}' for rate in rates)} |", "| --- |" + " ---: |" * len(rates)]
     for scheme, by in found.items():
         best = max(by.values())
-        cells = [f"**{by[rate]:.1f}**" if by[rate] == best else f"{by[rate]:.1f}" for rate in rates]
+        cells = ["" if rate not in by else f"{by[rate]:.1f}" for rate in rates]
+        cells = [f"**{cell}**" if cell == f"{best:.1f}" else cell for cell in cells]
         text.append(f"| {scheme.rstrip(' †')} | {' | '.join(cells)} |")
     return "\n".join(text)
 

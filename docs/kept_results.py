@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from poserep.drawing import PALETTE
+from poserep.report.claims import kept_interval
 
 COLOURS = {"controlled": PALETTE[0], "published": PALETTE[3]}
 
@@ -29,26 +30,19 @@ def table(lines: list[dict[str, str]]) -> str:
         for mode in modes:
             if line := found.get((mode, row, size)):
                 spread = f" ± {float(line['sd_AP']):.1f}" if line["sd_AP"] else ""
-                cells += [f"{float(line['ours_AP']):.1f}{spread}", line["seeds"], difference(line)]
+                cells += [f"{float(line['ours_AP']):.1f}{spread}", line["seeds"], difference(line, lines)]
             else:
                 cells += ["not run", "", ""]
         text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text) + "\n"
 
 
-def interval(line: dict[str, str]) -> tuple[float, float, float]:
-    """Lower end, difference of a row to its baseline, and upper end: over seeds and images if kept."""
-    kind = "seeds_" if line.get("seeds_low") else ""
-    low, middle, high = (float(line[key]) for key in (f"{kind}low", "difference", f"{kind}high"))
-    return low, middle, high
-
-
-def difference(line: dict[str, str]) -> str:
-    """Difference of a row to its baseline, with its interval."""
+def difference(line: dict[str, str], lines: list[dict[str, str]]) -> str:
+    """Difference of a row of a table to its baseline, with its interval."""
     if not line["difference"]:
         return ""
-    low, middle, high = interval(line)
-    return f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
+    low, high = kept_interval(line, lines)
+    return f"{float(line['difference']):+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def draw(lines: list[dict[str, str]], people: str = "annotated boxes") -> Figure:
@@ -65,14 +59,14 @@ def draw(lines: list[dict[str, str]], people: str = "annotated boxes") -> Figure
             y = names.index((line["row"], line["size"])) + offset
             left.errorbar(float(line["ours_AP"]), y, xerr=float(line["sd_AP"] or 0), **options)
             if line["difference"]:
-                low, middle, high = interval(line)
+                (low, high), middle = kept_interval(line, lines), float(line["difference"])
                 right.errorbar(middle, y, xerr=[[middle - low], [high - middle]], **options)
         left.plot([], [], "o", color=COLOURS[mode], label=mode)
     left.set_yticks(range(len(names)), [f"{row}, {size}" if several else row for row, size in names])
     left.set(ylim=(len(names) - 0.4, -0.6), xlim=(0, None), xlabel=f"AP, {people}")
     left.set_title("AP ± sd over seeds")
     right.axvline(0, color="#94a3b8", linewidth=1)
-    right.set(xlabel="AP above the baseline of its mode")
+    right.set(xlabel="AP above the row's baseline")
     right.set_title("Difference, 95 % interval")
     if len(modes) > 1:
         figure.legend(*left.get_legend_handles_labels(), loc="lower right", ncols=2)

@@ -246,5 +246,8 @@ def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
     except InputError:
         raise
     except (TypeError, ValueError) as error:
+        # Python does not say which value it could not count with.
+        texts = [f"{key}={text}" for key, text in node.items() if isinstance(text, str) and key != "_target_"]
+        given = f" (not numbers: {', '.join(texts)})" if texts and isinstance(error, TypeError) else ""
         # A partial object has the reason in its cause.
-        raise InputError(f"{where}: {error.__cause__ or error}") from error
+        raise InputError(f"{where}: {error.__cause__ or error}{given}") from error

@@ -127,13 +127,14 @@ def _finding(test: ClaimTest, results: Path) -> ClaimFinding:
         return ClaimFinding(
             test, f"open: {seeds} of {test.seeds} seeds have run", line["baseline_metric"], seeds, difference
         )
-    low, high = _interval(line, lines)
+    low, high = kept_interval(line, lines)
     return ClaimFinding(
         test, verdict_of(test, difference, low, high), line["baseline_metric"], seeds, difference, low, high
     )
 
 
-def _interval(line: Mapping[str, str], lines: Sequence[Mapping[str, str]]) -> tuple[float, float]:
+def kept_interval(line: Mapping[str, str], lines: Sequence[Mapping[str, str]]) -> tuple[float, float]:
+    """Return the 95 % interval over seeds and images of a line of a kept table that has a difference, in its unit."""
     if line.get("seeds_low"):
         return float(line["seeds_low"]), float(line["seeds_high"])
     # Kept before tables had it: from the scatter of both rows and the interval over images.
@@ -165,13 +166,11 @@ def verdict_of(test: ClaimTest, difference: float, low: float, high: float) -> s
 
 
 def status_of(found: Sequence[ClaimFinding]) -> str:
-    """Return the status of a claim: the verdict of its tests that have run, each if they differ."""
-    decided = {finding.verdict for finding in found if not finding.verdict.startswith("open")}
-    if not decided:
-        return "open"
-    if len(decided) == 1:
-        return decided.pop()
-    return "; ".join(f"{f.verdict} ({f.test.study})" for f in found if not f.verdict.startswith("open"))
+    """Return the status of a claim: the verdict of its tests, each if they differ; ``open`` are those not run."""
+    verdicts = [(finding.verdict.partition(":")[0], finding.test.study) for finding in found]
+    if len({verdict for verdict, _ in verdicts}) == 1:
+        return verdicts[0][0]
+    return "; ".join(f"{verdict} ({study})" for verdict, study in verdicts)
 
 
 def _cost(study: str, results: Path) -> str:

@@ -20,11 +20,14 @@ What the field contests about coordinate representations, and what kept records 
 from [claims/](../claims) and [results/](../results). A claim's test, its margin and its number of seeds are written
 down before its runs, but for those on `embedded` and `bottom-up`, and no verdict is without records.
 
-A difference is that of a row to its baseline, in AP (percent), with the 95 % interval over seeds and images. That a row
-is above its baseline is *supported* if the interval lies above 0 and the difference is more than the margin, *refuted*
-if the interval lies below the margin, and *within noise* otherwise; that it is equal, if the interval lies within the
-margin on both sides, beyond it on one, or neither. Grey bands show the margin. A verdict is about the data of its
-study, and need not hold on others.
+A difference is that of a row to its baseline, in AP (percent), with the 95 % interval over seeds and images. A verdict
+is about the data of its study, and need not hold on others. Grey bands show the margin.
+
+- That a row is above its baseline is *supported* if the interval lies above 0 and the difference is more than the
+  margin. It is *refuted* if the interval lies below the margin, and *within noise* otherwise.
+- That a row is below its baseline is judged the same way in the other direction.
+- That a row equals its baseline is *supported* if the interval lies within the margin on both sides. It is *refuted* if
+  the interval lies beyond the margin on one side, and *within noise* otherwise.
 """
 
 

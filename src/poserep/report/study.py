@@ -11,6 +11,7 @@ from poserep.report.baseline_differences import with_baseline_differences
 from poserep.report.labels import Result
 from poserep.report.paper_rows import PaperRow, paper_rows, vanished_rows
 from poserep.report.paper_sheets import paper_csv, paper_sheets
+from poserep.report.row_status import changing_arguments
 from poserep.report.run_sheets import RunRow, limit_notes, row_notes, run_rows, run_sheets, runs_csv, training_notes
 from poserep.runs.plan import planned, shorten
 from poserep.runs.rundir import load_results, runs_in
@@ -81,11 +82,16 @@ def _with_rows(results: Sequence[Result], study: Path) -> list[Result]:
     """Return the results with the table rows that they stand for, see `poserep.report.labels.run_settings`."""
     by_name = {plan.name: plan.uses for plan in planned(study)}
     of = [by_name.get(result["path"].name, ()) for result in results]
-    modes, arguments = ({getattr(use, key) for uses in of for use in uses} for key in ("mode", "arguments"))
+    modes = {use.mode for uses in of for use in uses}
+    arguments = {changing_arguments(use) for uses in of for use in uses}
     named: list[Result] = []
     for result, uses in zip(results, of, strict=True):
         parts = [" and ".join(dict.fromkeys(use.mode for use in uses))] if len(modes) > 1 else []
-        parts += [" or ".join(dict.fromkeys(" ".join(use.arguments) for use in uses))] if len(arguments) > 1 else []
+        parts += (
+            [" or ".join(dict.fromkeys(" ".join(changing_arguments(use)) for use in uses))]
+            if len(arguments) > 1
+            else []
+        )
         suffix = f" ({', '.join(filter(None, parts))})" if any(parts) else ""
         rows = list(dict.fromkeys(row for use in uses for row in use.rows))
         named.append({**result, "rows": rows, "suffix": suffix})
