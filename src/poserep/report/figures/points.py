@@ -16,7 +16,7 @@ UNSEEN = ("seed", "representation.name", "representation.title", "representation
 
 
 class Point(NamedTuple):
-    """One configuration's default readout at ``x``: the chief metric's ``values``, one per seed.
+    """One configuration's best readout at ``x``: the chief metric's ``values``, one per seed.
 
     ``series`` are the properties that points of one series share, ``gmacs`` true multiply-accumulates, billions.
     """
@@ -50,8 +50,9 @@ class ResultGroup(NamedTuple):
 
     @property
     def axis(self) -> str:
-        """Metric, boxes and unit, as the label of an axis."""
-        return f"{self.metric}_{self.boxes}, {'image px' if self.lower else 'percent'}"
+        """Metric, boxes and unit, as the label of an axis; also that the best of several readouts is shown."""
+        several = any(len(result["metrics"][self.boxes]) > 1 for result in self.results)
+        return f"{self.metric}_{self.boxes}, {'image px' if self.lower else 'percent'}" + ", best readout" * several
 
     def title(self, over: str) -> str:
         """Return the title of a plot of the metric over something."""
@@ -60,7 +61,9 @@ class ResultGroup(NamedTuple):
     def points(
         self, describe: Callable[[Result], Mapping[str, Any] | None], x: str, hidden: Sequence[str] = ()
     ) -> list[Point]:
-        """Return one point for each configuration; those with nothing to measure are left out.
+        """Return one point for each configuration, of its best readout; those with nothing to measure are left out.
+
+        A figure of default readouts would compare readouts: a heatmap's costs nothing.
 
         ``describe`` returns the properties by which the figure tells points apart, or None if a result does not belong
         in it. The property ``x`` is the position. The others make the series, with the settings in which runs that
@@ -68,17 +71,18 @@ class ResultGroup(NamedTuple):
         """
         members = [(result, about) for result in self.results if (about := describe(result)) is not None]
         settings = _settings([r for r, _ in members], [json.dumps(about) for _, about in members], hidden)
-        points: dict[str, Point] = {}
+        points: dict[str, dict[str, Point]] = {}
         for (result, about), setting in zip(members, settings, strict=True):
-            # The first readout is the default one.
-            value = next(iter(result["metrics"][self.boxes].values())).get(self.metric)
-            if is_undefined(value):
-                continue
             series = tuple({**{k: v for k, v in about.items() if k != x}, **setting}.items())
-            point = Point(series, about[x], scheme_title(result), input_size(result), result["cost"]["gmacs"], [])
-            # Scheme and size keep runs apart also where a figure is about something else.
-            points.setdefault(json.dumps([series, point.x, point.scheme, point.size]), point).values.append(value)
-        return list(points.values())
+            for readout, values in result["metrics"][self.boxes].items():
+                if is_undefined(value := values.get(self.metric)):
+                    continue
+                point = Point(series, about[x], scheme_title(result), input_size(result), result["cost"]["gmacs"], [])
+                # Scheme and size keep runs apart also where a figure is about something else.
+                same = points.setdefault(json.dumps([series, point.x, point.scheme, point.size]), {})
+                same.setdefault(readout, point).values.append(value)
+        choose = min if self.lower else max
+        return [choose(by.values(), key=lambda point: point.mean) for by in points.values()]
 
 
 def grouped_results(results: Sequence[Result]) -> list[ResultGroup]:
