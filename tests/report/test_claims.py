@@ -70,7 +70,7 @@ def test_findings_are_those_of_the_records(tmp_path):
     kept(tmp_path, seeds="2")
     assert claim_findings(claim, tmp_path)[0].verdict == "open: 2 of 3 seeds have run"
     differ = [claiming.ClaimFinding(test, verdict) for verdict in ("supported", "refuted", "open: not run")]
-    assert status_of(differ) == "supported (study); refuted (study)"
+    assert status_of(differ) == "supported (study); refuted (study); open (study)"
 
 
 def test_every_claim_names_rows_that_exist():

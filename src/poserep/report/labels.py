@@ -56,8 +56,12 @@ def run_settings(results: Sequence[Result]) -> list[str]:
     found = _differing([flatten(result["config"]) for result in results], places)
     identities = list(zip(places, found, strict=True))
     alike = {where: {text for other, text in identities if other == where} for where in places}
-    # Tables show the size beside the setting, and curves over size join runs of one name.
-    rows = [[row.replace(f" {input_size(r)}", "") for row in r.get("rows", ())] for r in results]
+    # Tables show scheme and size beside the setting, and curves over size join runs of one name.
+    scheme = [f"representation={result['config']['representation'].get('name')}" for result in results]
+    rows = [
+        [row.replace(f" {input_size(r)}", "") for row in r.get("rows", ()) if row != own]
+        for r, own in zip(results, scheme, strict=True)
+    ]
     # Shorter names come second, so that they win where both tell runs apart.
     for joined in (" | ".join, _common_beginning):
         names = [f"{joined(own)}{r['suffix']}" if own else "" for own, r in zip(rows, results, strict=True)]

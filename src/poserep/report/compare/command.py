@@ -120,7 +120,7 @@ def show_comparison(record: dict[str, Any]) -> None:
         print(
             f"A - B: {record['difference']:+.2f}, {record['level']:.0%} interval [{ends['low']:+.2f}, "
             f"{ends['high']:+.2f}]: {record['verdict']}\n"
-            f"A is not above B in {record['share']:.1%} of {record['samples']} resamples of the images"
+            f"A is above B in {1 - record['share']:.1%} of {record['samples']} resamples of the images"
         )
     if record["left_out"]:
         print(f"note: {record['left_out']} more resamples have nothing to measure and are left out")
@@ -129,8 +129,8 @@ def show_comparison(record: dict[str, Any]) -> None:
         print(f"note: the interval is over seeds and images; over images alone it is {of_images}")
         chances = ", ".join(f"{difference} with {chance:.0%}" for difference, chance in seeds["power"].items())
         print(f"note: with these seeds and images a true difference of this size would be seen: {chances}")
-    elif any(len(record[letter]["runs"]) > 1 for letter in "ab"):
-        print("note: the interval is over images alone, as one side has one seed")
+    elif not record["not_tested_because"]:
+        print("note: the interval is over images alone, as a side has one seed: what others would give is not in it")
     if record["protocol_differs"]:
         print(f"note: not the same protocol in: {', '.join(record['protocol_differs'])}")
 
