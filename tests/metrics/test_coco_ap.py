@@ -83,7 +83,7 @@ def test_size_classes_without_persons_are_minus_one_and_without_hits_zero(tmp_pa
     subject = scorer(tmp_path, data)
     values, diagnosis = subject(predicted(subject))
     assert values["AP"] == values["AP_L"] == pytest.approx(100) and values["AP_M"] == -1
-    assert diagnosis == "AP_M is -1: no annotated person has an area between 32^2 and 96^2 px"
+    assert diagnosis == "AP_M is undefined: no annotated person has an area between 32^2 and 96^2 px"
     subject = scorer(tmp_path)
     predictions = predicted(subject)
     predictions.xy[1:] += 500
@@ -115,7 +115,7 @@ def test_an_ap_of_zero_has_a_reason(tmp_path):
         subject = scorer(tmp_path, data)
         values, diagnosis = subject(predicted(subject, shift, score))
         assert values["AP"] <= 0
-        assert re.search(rf"^AP is (0|-1): .*{message}", diagnosis)
+        assert re.search(rf"^AP is (0|undefined): .*{message}", diagnosis)
 
 
 @pytest.mark.parametrize("matcher", ["hotcoco", "pycocotools"])

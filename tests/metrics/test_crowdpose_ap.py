@@ -83,7 +83,7 @@ def test_parts_without_persons_say_so(tmp_path):
     values, diagnosis = subject(predicted(subject, [0.0, 500.0]))
     assert values["AP_E"] == -1 and values["AP_H"] == 0
     assert diagnosis == (
-        "AP_E is -1: there is no labelled person on an image with a crowdIndex below 0.2; "
+        "AP_E is undefined: there is no labelled person on an image with a crowdIndex below 0.2; "
         "AP_H is 0: no prediction finds a person on an image with a crowdIndex of 0.8 or more"
     )
 

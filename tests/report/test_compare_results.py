@@ -64,6 +64,9 @@ def test_files_are_compared_as_they_were_evaluated(theirs, capsys, synthetic, tm
         assert ("B better" if a == worse else "within noise" if b == run_dir else "A better") in out
     # Two files of one side are averaged, as seeds are.
     assert " ± " in compared(capsys, f"{file},{worse}", run_dir).out
+    worse.write_text(json.dumps(rows[:1]))
+    said = f"worse.json: no result on {len(rows) - 1} of {len(rows)} images with people, who count as missed"
+    assert said in compared(capsys, worse, run_dir).err
     file.write_text(json.dumps(rows[1:]))
     assert f"{file} has changed since theirs.evaluation.json" in refused(capsys, evaluated, run_dir)
     evaluated.write_text("[]")

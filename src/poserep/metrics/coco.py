@@ -133,9 +133,11 @@ class CocoAP(Scorer):
         """Return the values in percent, -1 where there is nothing to find; the diagnosis says why one is 0 or -1."""
         values = self.summary(self.match(predictions))
         if values["AP"] <= 0:
-            reasons = [f"AP is {values['AP']:g}: {self._nothing(predictions)}"]
+            reasons = [f"AP is {_called(values['AP'])}: {self._nothing(predictions)}"]
         else:
-            reasons = [f"{name} is {values[name]:g}: {why}" for name, why in self._parts(values) if values[name] <= 0]
+            reasons = [
+                f"{name} is {_called(values[name])}: {why}" for name, why in self._parts(values) if values[name] <= 0
+            ]
         if unusable := self.persons()[1]:
             reasons.append(
                 f"{len(unusable)} annotations of {self.truth.annotations} cannot be read and are not scored, the first "
@@ -214,3 +216,8 @@ class CocoSubmission(CocoAP):
     def __call__(self, predictions: Predictions) -> Scores:
         """Return no values."""
         return Scores({})
+
+
+def _called(value: float) -> str:
+    """Name a value that is 0, or -1 for want of anything to find, which tables show as a dash."""
+    return "undefined" if value == -1 else f"{value:g}"

@@ -95,7 +95,9 @@ def _with_rows(results: Sequence[Result], study: Path) -> list[Result]:
         suffix = f" ({', '.join(filter(None, parts))})" if any(parts) else ""
         rows = list(dict.fromkeys(row for use in uses for row in use.rows))
         named.append({**result, "rows": rows, "suffix": suffix})
-    return named
+    # In the table's order, which tables and figures then share.
+    place = {name: number for number, name in enumerate(by_name)}
+    return sorted(named, key=lambda result: place.get(result["path"].name, len(place)))
 
 
 def write_report(study: Path, sweeps: Path | None = None) -> Path:

@@ -78,6 +78,12 @@ def _read(path: Path, record: dict[str, Any] | None, run: StoredEvaluation | Non
     scored = results_of(cfg, file, joints)
     if scored.tally.left_out or scored.tally.mended:
         print(f"note: {file.name}: {scored.tally.line()}", file=sys.stderr)
+    people = {person["image_id"] for person in scored.scorer.persons()[0]}
+    if missed := len(people - {*scored.results.image_id.tolist()}):
+        print(
+            f"note: {file.name}: no result on {missed} of {len(people)} images with people, who count as missed",
+            file=sys.stderr,
+        )
     scores = scored.scorer(scored.results)
     by = {
         name: {UNKNOWN: {FINISHED: value}}
