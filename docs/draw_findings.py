@@ -25,6 +25,8 @@ RESULTS, PAGE = HERE.parent / "results", HERE / "findings.md"
 # Rows begin with the name of their family.
 COLOURS = {"Heatmap": PALETTE[0], "Unbiased": PALETTE[0], "UDP": PALETTE[5], "SimCC": PALETTE[1], "RTMCC": PALETTE[1]}
 COLOURS |= {"SR": PALETTE[2], "Debiased": PALETTE[3], "RLE": PALETTE[4], "Gaussian": PALETTE[4]}
+# The row of the learning curves that belongs to both axes: so many steps with so many people.
+SHARED = 2000
 # What a reader with COCO and a GPU runs first, and what it settles.
 FIRST = {
     "repro-table2": "whether your machine gives a published number, on HUMAN4D",
@@ -161,6 +163,54 @@ def thresholds_table(rows: list[str]) -> str:
     text.append("| --- |" + " ---: |" * len(columns))
     text += [f"| {line['row']} | {' | '.join(f'{float(line[c]):.1f}' for c in columns)} |" for line in lines]
     return "\n".join(text)
+
+
+def learning() -> dict[str, dict[str, dict[int, dict[str, str]]]]:
+    """The rows of the learning curves by axis (steps or people), representation and place on the axis."""
+    found: dict[str, dict[str, dict[int, dict[str, str]]]] = {"steps": defaultdict(dict), "people": defaultdict(dict)}
+    for line in (line for line in kept("learning-curves") if line["ours_AP"]):
+        name, _, setting = line["row"].rpartition(", ")
+        number, axis = setting.split()
+        found[axis][name][int(number)] = line
+        if int(number) == SHARED:
+            found["people"][name][SHARED] = line
+    return found
+
+
+def learning_table(axis: str) -> str:
+    """AP of every representation by the length of training or the number of people, as Markdown."""
+    by_name = learning()[axis]
+    places = sorted({place for by in by_name.values() for place in by})
+    text = [f"| {axis} | {' | '.join(f'{place:,}' for place in places)} |", "| --- |" + " ---: |" * len(places)]
+    for name, by in by_name.items():
+        cells = []
+        for place in places:
+            line = by.get(place)
+            cells.append(f"{float(line['ours_AP']):.1f} ± {float(line['sd_AP']):.1f}" if line else "not run")
+        text.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+def learning_picture() -> Figure:
+    """AP over the length of training and over the number of people, with the standard deviation over seeds."""
+    figure = Figure(figsize=(7.5, 3.4))
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, (axis, by_name) in zip(panels, learning().items(), strict=True):
+        for name, by in by_name.items():
+            colour = next(colour for family, colour in COLOURS.items() if name.startswith(family))
+            # Both are of the SimCC family.
+            dashes = "--" if name.startswith("RTMCC") else "-"
+            x = sorted(by)
+            y, sd = ([float(by[place][key]) for place in x] for key in ("ours_AP", "sd_AP"))
+            axes.errorbar(x, y, yerr=sd, color=colour, linestyle=dashes, marker="o", markersize=4, capsize=2, label=name)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(ticks := sorted({place for by in by_name.values() for place in by}), [f"{n:,}" for n in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel("steps, with 2,000 people" if axis == "steps" else "people, in 2,000 steps")
+    panels[0].set_ylabel("AP on drawn people, mean and sd")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncols=5, fontsize=8)
+    figure.tight_layout(rect=(0, 0.07, 1, 1))
+    return figure
 
 
 def picture(lines: list[dict[str, str]]) -> Figure:
