@@ -202,7 +202,9 @@ def learning_picture() -> Figure:
             dashes = "--" if name.startswith("RTMCC") else "-"
             x = sorted(by)
             y, sd = ([float(by[place][key]) for place in x] for key in ("ours_AP", "sd_AP"))
-            axes.errorbar(x, y, yerr=sd, color=colour, linestyle=dashes, marker="o", markersize=4, capsize=2, label=name)
+            axes.errorbar(
+                x, y, yerr=sd, color=colour, linestyle=dashes, marker="o", markersize=4, capsize=2, label=name
+            )
         axes.set_xscale("log", base=2)
         axes.set_xticks(ticks := sorted({place for by in by_name.values() for place in by}), [f"{n:,}" for n in ticks])
         axes.minorticks_off()

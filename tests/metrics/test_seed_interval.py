@@ -55,6 +55,22 @@ def test_an_interval_by_hand():
     assert seed_interval([1.0], [0.0, 0.1], 0.1, 100) is None, "one run tells nothing of seeds"
 
 
+def test_readouts_of_the_same_networks_are_paired():
+    a, b = [5.0, 7.0, 9.0], [4.0, 6.5, 7.0]
+    found = seed_interval(a, b, image_error=0.3, images=100, same=True)
+    # Differences of 1, 0.5 and 2: mean 7 / 6, variance 7 / 12.
+    assert found is not None and found.error == pytest.approx((7 / 36 + 0.09) ** 0.5)
+    assert (found.low + found.high) / 2 == pytest.approx(7 / 6)
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(500):
+        shared, images = rng.normal(0, 2, 3), rng.normal(0, 0.5)
+        a, b = (value + shared + rng.normal(0, 0.3, 3) for value in (TRUE + images, 0))
+        found = seed_interval(a.tolist(), b.tolist(), 0.5, IMAGES, same=True)
+        assert found is not None
+        held += found.low <= TRUE <= found.high
+    assert held >= 0.93 * 500
+
+
 def test_power_is_the_share_of_simulations_that_see_the_difference():
     rng, seen = np.random.default_rng(1), 0
     for _ in range(2000):

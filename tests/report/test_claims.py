@@ -70,7 +70,32 @@ def test_findings_are_those_of_the_records(tmp_path):
     kept(tmp_path, seeds="2")
     assert claim_findings(claim, tmp_path)[0].verdict == "open: 2 of 3 seeds have run"
     differ = [claiming.ClaimFinding(test, verdict) for verdict in ("supported", "refuted", "open: not run")]
-    assert status_of(differ) == "supported (study); refuted (study); open (study)"
+    assert status_of(differ) == "supported; refuted; open"
+    other = claiming.ClaimFinding(ClaimTest("other", "A", "B", "above", margin=1), "refuted")
+    assert status_of([differ[0], other]) == "supported (study); refuted (other)"
+
+
+def test_a_difference_may_be_held_against_another_one(tmp_path):
+    rows = [
+        {"row": row, "baseline": base, "difference": gap, "low": low, "high": high, "sd_AP": "0.3"}
+        for row, base, gap, low, high in (
+            ("A late", "B late", "1", "0.02", "1.98"), ("B late", "", "", "", ""),
+            ("A early", "B early", "-5", "-5.98", "-4.02"), ("B early", "", "", "", ""),
+        )
+    ]  # fmt: skip
+    about = {"mode": "controlled", "size": "64x64", "seeds": "3", "baseline_metric": "AP"}
+    with (tmp_path / "study.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], *about])
+        writer.writeheader()
+        writer.writerows({**row, **about} for row in rows)
+    test = ClaimTest("study", "A late", "B late", "above", margin=1, than="A early")
+    (found,) = claim_findings(Claim("it", "A catches up", "somebody", "", (test,)), tmp_path)
+    assert (found.difference, found.seeds, found.verdict) == (6, 3, "supported")
+    # Four rows of variance 0.09 / 3, and 0.5^2 of images twice: many degrees of freedom.
+    assert found.low is not None and (6 - found.low) / (4 * 0.03 + 0.5) ** 0.5 == pytest.approx(1.98, abs=0.02)
+    without = ClaimTest("study", "A late", "B late", "above", margin=1, than="A never")
+    (found,) = claim_findings(Claim("it", "A catches up", "somebody", "", (without,)), tmp_path)
+    assert found.verdict == "open: not run"
 
 
 def test_every_claim_names_rows_that_exist():
@@ -81,6 +106,7 @@ def test_every_claim_names_rows_that_exist():
         assert table is not None, test.study
         row = next((row for row in table.rows if row.name == test.row), None)
         assert row is not None and row.against == test.against, f"{test.row} of {test.study}"
+        assert not test.than or any(row.name == test.than and row.against for row in table.rows), test.than
 
 
 def test_the_kept_page_is_that_of_the_records(tmp_path, capsys):

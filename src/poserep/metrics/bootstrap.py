@@ -50,15 +50,21 @@ class Difference(NamedTuple):
 
 
 def paired_bootstrap(
-    a: Sequence[Resampler], b: Sequence[Resampler], name: str, samples: int = 1000, seed: int = 0, level: float = 0.95
+    a: Sequence[Resampler],
+    b: Sequence[Resampler],
+    name: str,
+    samples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    same: bool = False,
 ) -> Difference:
     """Compute the difference of a metric between two sides, with a percentile interval over resampled images.
 
     A side is one run, or several that differ in their seed only: then its value is their mean. All runs get the same
     images in each of the ``samples`` resamples, which ``seed`` draws. The interval covers a part of them, ``level`` in
     (0, 1), and shows how much the difference depends on the choice of images; `seed_interval` adds what depends on the
-    runs' seed. Raises an `InputError` if the runs were evaluated on different images, the metric is unknown or
-    has nothing to measure, or there are too few resamples.
+    runs' seed, less what cancels if both sides read the ``same`` networks. Raises an `InputError` if the runs were
+    evaluated on different images, the metric is unknown or has nothing to measure, or there are too few resamples.
     """
     if samples < 2 or seed < 0:
         raise InputError(f"samples={samples}, seed={seed}: an interval takes 2 resamples or more, and a seed from 0 on")
@@ -95,7 +101,7 @@ def paired_bootstrap(
         images=len(images),
         within_noise=low <= 0 <= high,
         share=float(np.mean(defined <= 0)),
-        seeds=seed_interval(side_a.values, side_b.values, float(defined.std()), len(images), level),
+        seeds=seed_interval(side_a.values, side_b.values, float(defined.std()), len(images), level, same),
     )
 
 

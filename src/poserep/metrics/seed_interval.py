@@ -35,7 +35,7 @@ class SeedInterval(NamedTuple):
 
 
 def seed_interval(
-    a: Sequence[float], b: Sequence[float], image_error: float, images: int, level: float = 0.95
+    a: Sequence[float], b: Sequence[float], image_error: float, images: int, level: float = 0.95, same: bool = False
 ) -> SeedInterval | None:
     """Return the interval of the difference of the means of two sides, or None if a side has one run alone.
 
@@ -45,9 +45,14 @@ def seed_interval(
         image_error: Standard error of the difference by the choice of images, as resampled images tell it.
         images: Number of images.
         level: Part of such intervals that is to hold the true difference, in (0, 1).
+        same: Whether both sides read the same networks, in this order: then what a seed adds to both cancels.
     """
     if min(len(a), len(b)) < 2:
         return None
+    if same:
+        differences = np.subtract(a, b)
+        side = float(np.std(differences, ddof=1)), len(differences)
+        return interval_of(float(differences.mean()), [side], image_error, images, level)
     sides = [(float(np.std(side, ddof=1)), len(side)) for side in (a, b)]
     return interval_of(float(np.mean(a) - np.mean(b)), sides, image_error, images, level)
 

@@ -17,7 +17,7 @@ from poserep.report.paper_rows import BaselineDifference, PaperRow
 from poserep.sweeps.table import Table
 
 # Kept intervals of an earlier form are computed anew: 2 has that over seeds and images too.
-INTERVALS, INTERVAL_FORM = "intervals", 2
+INTERVALS, INTERVAL_FORM = "intervals", 3
 RESAMPLES, CONFIDENCE = 1000, 0.95
 
 
@@ -103,7 +103,8 @@ class _Intervals:
             check_protocols(runs[0], run)
         resamplers = [self._resampler(run.path, run.readout, metric, boxes) for run in runs]
         n = len(seeds)
-        found = paired_bootstrap(resamplers[:n], resamplers[n:], metric, self.samples, level=CONFIDENCE)
+        same = all(row.runs[seed].name == base.runs[seed].name for seed in seeds)
+        found = paired_bootstrap(resamplers[:n], resamplers[n:], metric, self.samples, level=CONFIDENCE, same=same)
         for run, value in zip(runs, found.a.values + found.b.values, strict=True):
             if not run.agrees(metric, value):
                 was = f"was {run.values[metric]:.6g} when it was evaluated"

@@ -36,6 +36,8 @@ class ClaimTest:
             ``equal`` to it but for the margin.
         margin: The smallest difference that matters, in the metric's unit.
         seeds: Number of runs that the row must have.
+        than: Another row of the study: looked at is then by how much the row's difference to its baseline exceeds that
+            row's to its own.
         mode: The mode of the table, where both have run.
         size: The size of the input, where several have run.
     """
@@ -46,6 +48,7 @@ class ClaimTest:
     expected: Expected
     margin: float
     seeds: int = 3
+    than: str = ""
     mode: str = "controlled"
     size: str = ""
 
@@ -95,7 +98,7 @@ def _test(path: Path, node: Any) -> ClaimTest:
     known = {field.name for field in fields(ClaimTest)}
     if not isinstance(node, Mapping) or not {"study", "row", "against", "expected", "margin"} <= {*node} <= known:
         raise InputError(
-            f"{path}: a test has study, row, against, expected and margin, and may have seeds, mode and size"
+            f"{path}: a test has study, row, against, expected and margin, and may have than, seeds, mode and size"
         )
     test = ClaimTest(**node)
     if test.expected not in get_args(Expected):
@@ -113,38 +116,52 @@ def claim_findings(claim: Claim, results: Path = KEPT_RESULTS) -> list[ClaimFind
 def _finding(test: ClaimTest, results: Path) -> ClaimFinding:
     file = results / f"{test.study}.csv"
     lines = list(csv.DictReader(file.open(newline=""))) if file.is_file() else []
-    of_row = [x for x in lines if x["row"] == test.row and x["mode"] == test.mode and test.size in ("", x["size"])]
-    if strange := next((line for line in of_row if line["baseline"] != test.against), None):
-        raise InputError(f"{file}: {test.row!r} is held against {strange['baseline']!r}, not {test.against!r}")
+    rows = [_row(file, lines, test, name) for name in ([test.row, test.than] if test.than else [test.row])]
+    if rows[0] and rows[0]["baseline"] != test.against:
+        raise InputError(f"{file}: {test.row!r} is held against {rows[0]['baseline']!r}, not {test.against!r}")
+    found = [line for line in rows if line and line["difference"]]
+    if len(found) < len(rows):
+        return ClaimFinding(test, f"open: not run{_cost(test.study, results)}")
+    seeds, metric = min(int(x.get("common_seeds") or x["seeds"]) for x in found), found[0]["baseline_metric"]
+    first, *others = (float(line["difference"]) for line in found)
+    difference = first - sum(others)
+    if seeds < max(test.seeds, 2):
+        return ClaimFinding(test, f"open: {seeds} of {test.seeds} seeds have run", metric, seeds, difference)
+    low, high = kept_interval(found[0], lines) if len(found) == 1 else _interval(difference, found, lines)
+    return ClaimFinding(test, verdict_of(test, difference, low, high), metric, seeds, difference, low, high)
+
+
+def _row(file: Path, lines: Sequence[Mapping[str, str]], test: ClaimTest, name: str) -> Mapping[str, str] | None:
+    """Return the line of a row, one that has run if any has; None if there is none."""
+    of_row = [x for x in lines if x["row"] == name and x["mode"] == test.mode and test.size in ("", x["size"])]
     ran = [line for line in of_row if line["difference"]]
     if len(ran) > 1:
-        raise InputError(f"{file}: {test.row!r} has run {len(ran)} times; give the test a size")
-    if not ran:
-        return ClaimFinding(test, f"open: not run{_cost(test.study, results)}")
-    (line,) = ran
-    seeds, difference = int(line.get("common_seeds") or line["seeds"]), float(line["difference"])
-    if seeds < max(test.seeds, 2):
-        return ClaimFinding(
-            test, f"open: {seeds} of {test.seeds} seeds have run", line["baseline_metric"], seeds, difference
-        )
-    low, high = kept_interval(line, lines)
-    return ClaimFinding(
-        test, verdict_of(test, difference, low, high), line["baseline_metric"], seeds, difference, low, high
-    )
+        raise InputError(f"{file}: {name!r} has run {len(ran)} times; give the test a size")
+    return next(iter([*ran, *of_row]), None)
 
 
 def kept_interval(line: Mapping[str, str], lines: Sequence[Mapping[str, str]]) -> tuple[float, float]:
     """Return the 95 % interval over seeds and images of a line of a kept table that has a difference, in its unit."""
     if line.get("seeds_low"):
         return float(line["seeds_low"]), float(line["seeds_high"])
-    # Kept before tables had it: from the scatter of both rows and the interval over images.
+    # Kept before tables had it.
+    return _interval(float(line["difference"]), [line], lines)
+
+
+def _interval(
+    difference: float, chosen: Sequence[Mapping[str, str]], lines: Sequence[Mapping[str, str]]
+) -> tuple[float, float]:
+    """Return the interval of a sum of differences, from the scatter of all their rows and the intervals over images."""
     from poserep.metrics.seed_interval import interval_of
 
-    base = next(x for x in lines if (x["row"], x["mode"], x["size"]) == (line["baseline"], line["mode"], line["size"]))
-    sides = [(float(side[f"sd_{line['baseline_metric']}"]), int(side["seeds"])) for side in (line, base)]
-    image_error = (float(line["high"]) - float(line["low"])) / 2 / HALF
+    sides, image_variance = [], 0.0
+    for line in chosen:
+        where = (line["baseline"], line["mode"], line["size"])
+        base = next(x for x in lines if (x["row"], x["mode"], x["size"]) == where)
+        sides += [(float(side[f"sd_{line['baseline_metric']}"]), int(side["seeds"])) for side in (line, base)]
+        image_variance += ((float(line["high"]) - float(line["low"])) / 2 / HALF) ** 2
     # Hundreds of images have as good as infinitely many degrees of freedom beside a few seeds.
-    return interval_of(float(line["difference"]), sides, image_error, 1000)[:2]
+    return interval_of(difference, sides, image_variance**0.5, 1000)[:2]
 
 
 def verdict_of(test: ClaimTest, difference: float, low: float, high: float) -> str:
@@ -170,7 +187,8 @@ def status_of(found: Sequence[ClaimFinding]) -> str:
     verdicts = [(finding.verdict.partition(":")[0], finding.test.study) for finding in found]
     if len({verdict for verdict, _ in verdicts}) == 1:
         return verdicts[0][0]
-    return "; ".join(f"{verdict} ({study})" for verdict, study in verdicts)
+    several = len({study for _, study in verdicts}) > 1
+    return "; ".join(f"{verdict} ({study})" if several else verdict for verdict, study in verdicts)
 
 
 def _cost(study: str, results: Path) -> str:

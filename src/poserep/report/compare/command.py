@@ -49,7 +49,8 @@ def compare_sides(
     scorers = [rebuild(run, score_threshold) for run in runs]
     lower = name in scorers[0][0].lower
     resamplers = [scorer.resampler(predictions, [name]) for scorer, predictions in scorers]
-    gap = paired_bootstrap(resamplers[: len(a)], resamplers[len(a) :], name, samples, seed, LEVEL)
+    same = [run.run_dir.path for run in a] == [run.run_dir.path for run in b]
+    gap = paired_bootstrap(resamplers[: len(a)], resamplers[len(a) :], name, samples, seed, LEVEL, same)
     if score_threshold is not None:
         differences = [line for line in differences if not line.startswith("score_threshold")]
     else:
