@@ -146,7 +146,7 @@ def rise(*representations: str) -> str:
     by_epoch = [by for (name, _), by in risen().items() if name.startswith(representations)]
     last = [sorted(by.items())[-2:] for by in by_epoch]
     gains = [sum(end) / len(end) - sum(before) / len(before) for (_, before), (_, end) in last]
-    return f"{min(gains):.0f} to {max(gains):.0f}"
+    return " to ".join(dict.fromkeys(f"{gain:.0f}" for gain in (min(gains), max(gains))))
 
 
 def above(row: str, threshold: float) -> float:
