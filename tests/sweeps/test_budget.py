@@ -103,6 +103,11 @@ def test_what_help_reads_is_not_stale():
     assert any(r.gpu for r in read_records()) != any(row["gpu"].startswith("assumed") for row in rows.values()), remedy
 
 
+def test_one_table_is_recorded_among_the_others():
+    kept = "table,runs\nbottom-up,1\ngone,2\nscores,3\n"
+    assert budget.recorded("table,runs\ndemo,4\nscores,5\n", kept) == "table,runs\nbottom-up,1\ndemo,4\nscores,5\n"
+
+
 def test_help_lists_every_sweep():
     done = subprocess.run(["make", "help"], capture_output=True, text=True, cwd=CONF.parent, check=True)
     lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith("  ")}
@@ -116,7 +121,7 @@ def test_refusals(capsys):
     for words, message in (
         (["simcc-table11"], "no table 'simcc-table11' with rows to train; did you mean simcc-table1"),
         (["demo", "--tflops", "0"], "--tflops 0: give a number above 0"),
-        (["demo", "--record"], "--record is for all tables as they are"),
+        (["demo", "--record", "--mode", "controlled"], "--record is for tables as they are"),
     ):
         assert cli.main(["sweep", "budget", *words]) == 2
         assert capsys.readouterr().err.startswith(f"error: {message}")

@@ -139,6 +139,13 @@ def file_sheet(budgets: Sequence[Budget], tflops: float) -> Sheet:
     return Sheet("", texts(*COLUMNS), rows)
 
 
+def recorded(text: str, kept: str) -> str:
+    """Return budgets of tables, as CSV, with those of other tables that were kept; sweeps that are gone are dropped."""
+    head, *lines = text.splitlines()
+    by_name = {line.partition(",")[0]: line for line in [*kept.splitlines()[1:], *lines]}
+    return "\n".join([head, *(by_name[name] for name in sorted(table_names()) if name in by_name)]) + "\n"
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print, and with ``--record`` write, the budgets of tables."""
     parser = parser_of("sweep budget", __doc__)
@@ -149,8 +156,8 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     if not options.tflops > 0:
         raise InputError(f"--tflops {options.tflops:g}: give a number above 0")
-    if options.record and (options.tables or options.mode):
-        raise InputError("--record is for all tables as they are; leave out TABLE and --mode")
+    if options.record and options.mode:
+        raise InputError("--record is for tables as they are; leave out --mode")
     from poserep.sweeps.step_times import read_records
 
     records, budgets = read_records(), []
@@ -158,5 +165,5 @@ def main(arguments: Sequence[str]) -> None:
         budgets.append(estimate(name, options.mode, records))
         print("\n".join(describe(budgets[-1], options.tflops)), flush=True)
     if options.record:
-        write_text(RECORD, file_sheet(budgets, options.tflops).csv())
+        write_text(RECORD, recorded(file_sheet(budgets, options.tflops).csv(), RECORD.read_text()))
         print(f"written: {RECORD.relative_to(CONF.parent)}")
