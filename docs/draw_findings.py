@@ -166,13 +166,15 @@ def thresholds_table(rows: list[str]) -> str:
 
 
 def learning() -> dict[str, dict[str, dict[int, dict[str, str]]]]:
-    """The rows of the learning curves by axis (steps or people), representation and place on the axis."""
+    """Rows of the learning curves by axis (steps or people), representation and place on it; each run stands once."""
     found: dict[str, dict[str, dict[int, dict[str, str]]]] = {"steps": defaultdict(dict), "people": defaultdict(dict)}
     for line in (line for line in kept("learning-curves") if line["ours_AP"]):
         name, _, setting = line["row"].rpartition(", ")
+        if " against " in name:
+            continue
         number, axis = setting.split()
         found[axis][name][int(number)] = line
-        if int(number) == SHARED:
+        if axis == "steps" and int(number) == SHARED:
             found["people"][name][SHARED] = line
     return found
 
@@ -236,7 +238,7 @@ def page() -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     given = {"value": value, "gap": gap, "gain": gain, "thresholds": thresholds_table, "rates": rates_table()}
     given |= {"bins": [value("embedded", f"SimDR, equal smoothing, k = {k}", 1) for k in (1, 2, 3, 4)]}
-    given |= {"above": above, "rise": rise, "seen": seen}
+    given |= {"above": above, "rise": rise, "seen": seen, "learning_table": learning_table}
     given |= {"faces": faces_table(), "costs": costs_table(), "curves": curves_table()}
     text = environment.from_string((HERE / "findings.md.j2").read_text()).render(given)
     return text.rstrip("\n") + "\n"
@@ -248,6 +250,7 @@ def main() -> None:
     with rc_context(STYLE):
         rows = [line for line in read(RESULTS / "faces.csv") if " against " not in line["row"]]
         picture(rows).savefig(HERE / "faces.png", dpi=110, metadata={"Software": None})
+        learning_picture().savefig(HERE / "learning-curves.png", dpi=110, metadata={"Software": None})
         draw(read(RESULTS / "embedded.csv")).savefig(HERE / "embedded.png", dpi=110, metadata={"Software": None})
     print(f"written: {PAGE}, {HERE / 'faces.png'}, {HERE / 'embedded.png'}")
 
