@@ -200,8 +200,8 @@ def learning_picture() -> Figure:
     for axes, (axis, by_name) in zip(panels, learning().items(), strict=True):
         for name, by in by_name.items():
             colour = next(colour for family, colour in COLOURS.items() if name.startswith(family))
-            # Both are of the SimCC family.
-            dashes = "--" if name.startswith("RTMCC") else "-"
+            # Two of a family share its colour.
+            dashes = "--" if name.startswith(("RTMCC", "Heatmap")) else "-"
             x = sorted(by)
             y, sd = ([float(by[place][key]) for place in x] for key in ("ours_AP", "sd_AP"))
             axes.errorbar(
@@ -212,8 +212,8 @@ def learning_picture() -> Figure:
         axes.minorticks_off()
         axes.set_xlabel("steps, with 2,000 people" if axis == "steps" else "people, in 2,000 steps")
     panels[0].set_ylabel("AP on drawn people, mean and sd")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncols=5, fontsize=8)
-    figure.tight_layout(rect=(0, 0.07, 1, 1))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncols=3, fontsize=8)
+    figure.tight_layout(rect=(0, 0.13, 1, 1))
     return figure
 
 
