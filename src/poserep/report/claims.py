@@ -17,6 +17,7 @@ from poserep.cli import parser_of
 from poserep.errors import InputError, first_line
 from poserep.files import load_yaml
 from poserep.overrides import CONF
+from poserep.sheet import Sheet, numbers, texts
 
 CLAIMS, KEPT_RESULTS = CONF.parent / "claims", CONF.parent / "results"
 Expected = Literal["above", "below", "equal"]
@@ -189,6 +190,25 @@ def status_of(found: Sequence[ClaimFinding]) -> str:
         return verdicts[0][0]
     several = len({study for _, study in verdicts}) > 1
     return "; ".join(f"{verdict} ({study})" if several else verdict for verdict, study in verdicts)
+
+
+def number_text(finding: ClaimFinding) -> str:
+    """Return a finding's difference with its interval, as ``+1.2 [-0.3, +2.7]``."""
+    if finding.difference is None:
+        return ""
+    ends = f" [{finding.low:+.1f}, {finding.high:+.1f}]" if finding.low is not None else ""
+    return f"{finding.difference:+.1f}{ends}"
+
+
+def claims_sheet(found: Mapping[Claim, Sequence[ClaimFinding]], study: str = "") -> Sheet:
+    """Return the tests of claims with their findings as a table; of one study only those that have run."""
+    rows = [
+        [claim.claim if study else claim.name, finding.test.study, number_text(finding), finding.verdict]
+        for claim, all_ in found.items()
+        for finding in all_
+        if not study or (finding.test.study == study and finding.difference is not None)
+    ]
+    return Sheet("Claims", (*texts("claim", "study"), *numbers("difference"), *texts("verdict")), rows)
 
 
 def _cost(study: str, results: Path) -> str:

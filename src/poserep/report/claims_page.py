@@ -10,8 +10,17 @@ from matplotlib.figure import Figure
 from poserep.drawing import PALETTE, STYLE
 from poserep.files import replacing, write_text
 from poserep.overrides import CONF
-from poserep.report.claims import CLAIMS, KEPT_RESULTS, Claim, ClaimFinding, claim_findings, read_claims, status_of
-from poserep.sheet import Sheet, numbers, texts
+from poserep.report.claims import (
+    CLAIMS,
+    KEPT_RESULTS,
+    Claim,
+    ClaimFinding,
+    claim_findings,
+    claims_sheet,
+    number_text,
+    read_claims,
+    status_of,
+)
 
 DOCS = CONF.parent / "docs"
 COLOURS = {"supported": PALETTE[2], "refuted": PALETTE[3], "within noise": "#94a3b8"}
@@ -56,25 +65,6 @@ def claim_figure(finding: ClaimFinding) -> Figure:
     axes.tick_params(labelsize=8)
     figure.tight_layout(pad=0.3)
     return figure
-
-
-def number_text(finding: ClaimFinding) -> str:
-    """Return a finding's difference with its interval, as ``+1.2 [-0.3, +2.7]``."""
-    if finding.difference is None:
-        return ""
-    ends = f" [{finding.low:+.1f}, {finding.high:+.1f}]" if finding.low is not None else ""
-    return f"{finding.difference:+.1f}{ends}"
-
-
-def claims_sheet(found: Mapping[Claim, Sequence[ClaimFinding]], study: str = "") -> Sheet:
-    """Return the tests of claims with their findings as a table; of one study only those that have run."""
-    rows = [
-        [claim.claim if study else claim.name, finding.test.study, number_text(finding), finding.verdict]
-        for claim, all_ in found.items()
-        for finding in all_
-        if not study or (finding.test.study == study and finding.difference is not None)
-    ]
-    return Sheet("Claims", (*texts("claim", "study"), *numbers("difference"), *texts("verdict")), rows)
 
 
 def evaluated_on(file: Path) -> str:

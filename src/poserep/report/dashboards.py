@@ -18,8 +18,7 @@ from poserep.cli import parser_of
 from poserep.drawing import colours
 from poserep.errors import Failed, InputError, first_line
 from poserep.files import write_json
-from poserep.report.claims import claim_findings, read_claims
-from poserep.report.claims_page import claims_sheet
+from poserep.report.claims import claim_findings, claims_sheet, read_claims
 from poserep.report.run_sheets import row_notes, run_rows, run_sheets
 from poserep.runs.rundir import RunDir, load_results
 from poserep.runs.wandb.entry import WandbEntry, read_entry
