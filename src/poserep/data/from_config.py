@@ -228,7 +228,7 @@ def dataset_of(
 def limited_to(cfg: DictConfig, instances: list[Instance]) -> list[Instance]:
     """Return the persons of the validation split that ``trainer.limit`` takes: all of the first ones' images.
 
-    Of whole images the data set takes as many instead.
+    Where whole images are taken, the data set itself counts them.
     """
     limit = None if takes_scenes(cfg) else OmegaConf.select(cfg, "trainer.limit")
     if limit is None:

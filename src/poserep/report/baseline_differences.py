@@ -16,7 +16,7 @@ from poserep.files import write_json
 from poserep.report.paper_rows import BaselineDifference, PaperRow
 from poserep.sweeps.table import Table
 
-# Kept intervals of an earlier form are computed anew: 2 has that over seeds and images too.
+# Kept intervals of an earlier form are computed anew: 3 pairs readouts of the same networks.
 INTERVALS, INTERVAL_FORM = "intervals", 3
 RESAMPLES, CONFIDENCE = 1000, 0.95
 
